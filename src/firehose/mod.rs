@@ -1,0 +1,1 @@
+//! transform(): one Firehose event in, one Firehose answer out.

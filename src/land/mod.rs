@@ -1,0 +1,1 @@
+//! land(): notices → objects → rows → per day file → commit.
