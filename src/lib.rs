@@ -2,8 +2,11 @@
 
 pub mod clock;
 pub mod config;
+pub mod day;
+pub mod disk;
 pub mod envelope;
 pub mod firehose;
 pub mod land;
 pub mod record;
 pub mod row;
+pub mod store;

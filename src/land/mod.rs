@@ -1,1 +1,158 @@
-//! land(): notices → objects → rows → per day file → commit.
+//! land(): objects → rows → per day file → commit. Every row of every landed object is in exactly one line.
+//!
+//! [`Lander::land`] reads objects as streams and gathers their rows by day file; when the buffer is full, and at
+//! the end, each day file's rows are committed under one hold of its lock ([`commit`]), several day files at once.
+//! An object is acknowledged when all its rows are durable lines, were lines before, or are in quarantine.
+
+pub mod batch;
+pub mod commit;
+pub mod day_file;
+pub mod error;
+pub mod folders;
+pub mod frame;
+pub mod journal;
+pub mod merge;
+pub mod notice;
+pub mod output;
+pub mod quarantine;
+pub mod seal;
+pub mod seen;
+pub mod status;
+pub mod sweep;
+
+mod landing;
+
+
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::disk::{Disk, Handle, Open};
+use crate::store::{ObjectId, Store};
+use error::{LandError, Named, is_gone};
+pub use landing::{Landed, Tally};
+
+
+/// Everything that landing and sealing need to know: where, how, when, and until when.
+pub struct Lander<'a> {
+    /// The file system with the daily files.
+    pub disk: &'a dyn Disk,
+    /// The configuration in force.
+    pub config: &'a Config,
+    /// What time it is.
+    pub clock: Clock,
+    /// When the caller has to answer: nothing waits for a lock beyond it.
+    pub deadline: Instant,
+}
+
+impl Lander<'_> {
+    /// Lands objects. One that fails does not hold up the others; landed again, it changes nothing.
+    pub fn land(&self, store: &Store, objects: &[ObjectId]) -> Landed {
+        landing::land(self, store, objects)
+    }
+
+    /// Seals what is due, closes old journals, removes what retention says.
+    pub fn seal(&self) -> Result<sweep::Swept, LandError> {
+        sweep::sweep(self)
+    }
+
+    /// What there is.
+    pub fn status(&self) -> Result<(Vec<status::DayStatus>, Vec<LandError>), LandError> {
+        status::status(self)
+    }
+
+    /// Files that are still written to: as the sealed ones, and writable by their owner only.
+    fn open_mode(&self) -> u32 {
+        self.config.files.mode & !0o222 | 0o600
+    }
+
+    fn lock_deadline(&self) -> Instant {
+        self.deadline.min(Instant::now() + self.config.limits.lock_wait)
+    }
+
+    /// Opens a file and takes its lock, trying again until `until`; answers how often it was busy.
+    fn open_locked(
+        &self,
+        path: &str,
+        how: Open,
+        until: Instant,
+    ) -> Result<(Box<dyn Handle>, u64), LandError> {
+        let handle = match self.disk.open(path, how) {
+            Err(error) if is_gone(&error) && matches!(how, Open::Create(_)) => {
+                folders::make(self, day_file::folder_of(path))?;
+                self.disk.open(path, how).named("make", path)?
+            }
+            handle => handle.named("open", path)?,
+        };
+        let (mut wait, mut busy_retries) = (Duration::from_millis(10), 0);
+        while !handle.try_lock().named("lock", path)? {
+            busy_retries += 1;
+            let pause = wait.mul_f64(0.3 + 0.7 * jitter());
+            if Instant::now() + pause >= until {
+                return Err(LandError::Busy { path: path.to_owned() });
+            }
+            std::thread::sleep(pause);
+            wait = (wait * 2).min(Duration::from_secs(1));
+        }
+        Ok((handle, busy_retries))
+    }
+
+    /// Makes a hint, durably. Hints only say where to look; the journals decide.
+    fn make_hint(&self, path: &str) -> Result<(), LandError> {
+        let folder = day_file::folder_of(path);
+        let how = Open::Create(self.open_mode());
+        let made = match self.disk.open(path, how) {
+            Err(error) if is_gone(&error) => {
+                folders::make(self, folder)?;
+                self.disk.open(path, how)
+            }
+            made => made,
+        };
+        made.named("make", path)?;
+        folders::sync_up(self, folder)
+    }
+}
+
+/// A text that no other process uses at the same time: for names of temporaries.
+fn unique() -> String {
+    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
+}
+
+/// A random number from 0 to 1.
+fn jitter() -> f64 {
+    (RandomState::new().hash_one(()) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// Does the work on all items with up to `threads` of them at once; the results are in the items' order.
+fn in_parallel<T: Send, R: Send>(
+    threads: usize,
+    items: Vec<T>,
+    work: impl Fn(T) -> R + Sync,
+) -> Vec<R> {
+    let threads = threads.clamp(1, items.len().max(1));
+    if threads == 1 {
+        return items.into_iter().map(work).collect();
+    }
+    let queue = Mutex::new(items.into_iter().enumerate());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let worker = || {
+        let mut done = Vec::new();
+        while let Some((index, item)) = next() {
+            done.push((index, work(item)));
+        }
+        done
+    };
+    let mut results: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
+        let join = |worker: std::thread::ScopedJoinHandle<'_, _>| match worker.join() {
+            Ok(done) => done,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        workers.into_iter().flat_map(join).collect()
+    });
+    results.sort_by_key(|(index, _)| *index);
+    results.into_iter().map(|(_, result)| result).collect()
+}

@@ -1,0 +1,276 @@
+//! The Disk port: everything that land does to a file system, in about ten verbs, and its real
+//! implementation on a local folder or an NFS mount.
+//!
+//! The port orders nothing: which write, sync, link or rename comes when is decided in
+//! `land/{journal,commit,seal}.rs` alone, so that a simulated disk can prove the order right.
+//! Every open flag, lock, sync and rename of the project is in this file.
+//!
+//! Paths are relative to the root, components joined by `/`; the empty path is the root itself.
+//! No verb follows a symbolic link below the root: a planted link is an error (`ELOOP`, or
+//! `ENOTDIR` where a folder belongs).
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
+
+/// How a file is opened. The modes are those of the file if it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Open {
+    /// An existing file, for reading.
+    Read,
+    /// An existing file, for writing only.
+    Write,
+    /// An existing file, for reading and writing.
+    ReadWrite,
+    /// For reading and writing; made if it is not there.
+    Create(u32),
+    /// For reading and writing; `AlreadyExists` if it is there. Exactly one caller wins.
+    CreateNew(u32),
+}
+
+/// One name in a folder.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// The name, without its folder.
+    pub name: String,
+    /// Whether it is a folder.
+    pub is_dir: bool,
+}
+
+/// What a handle's file is: equal for two names of one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inode {
+    /// Its number on the file system.
+    pub number: u64,
+    /// When it was written last, milliseconds since the epoch of the file system's clock.
+    pub modified: i64,
+}
+
+/// A file system as land needs it.
+///
+/// Obligations: `link`, `make_dir` and `CreateNew` have exactly one winner. An error of `link`,
+/// `rename`, `unlink` or `make_dir` may hide a success whose reply was lost: the caller looks again.
+pub trait Disk: Send + Sync {
+    /// Opens a regular file. The name is looked up afresh if its folder was refreshed before.
+    fn open(&self, path: &str, how: Open) -> io::Result<Box<dyn Handle>>;
+    /// Makes a folder; its parent must exist. `AlreadyExists` if the name is taken by anything.
+    fn make_dir(&self, path: &str, mode: u32) -> io::Result<()>;
+    /// Makes names made in or removed from the folder durable.
+    fn sync_dir(&self, path: &str) -> io::Result<()>;
+    /// Makes names that other machines made or removed visible here (an NFS client may be 30 s behind).
+    fn refresh_dir(&self, path: &str) -> io::Result<()>;
+    /// The names in a folder, sorted.
+    fn list(&self, path: &str) -> io::Result<Vec<Entry>>;
+    /// Gives a file a second name; never replaces (`AlreadyExists`).
+    fn link(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Moves a name; replaces what is there.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Removes a file's name.
+    fn unlink(&self, path: &str) -> io::Result<()>;
+}
+
+/// An open file. Dropped, it is closed and its lock is gone.
+///
+/// Obligation: once the lock that this handle took is lost, `write_at`, `truncate` and `sync`
+/// through it fail. A handle that never took a lock is not fenced.
+pub trait Handle: Send {
+    /// Takes the exclusive advisory lock (flock); `false` if another handle has it. Needs a writable handle.
+    fn try_lock(&self) -> io::Result<bool>;
+    /// The file's length; of use only under the lock.
+    fn len(&self) -> io::Result<u64>;
+    /// Fills as much of the buffer as the file has from `offset` on; fewer bytes only at its end.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Writes all bytes at `offset`; not durable before `sync`.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Cuts or extends with zeros; not durable before `sync`.
+    fn truncate(&self, length: u64) -> io::Result<()>;
+    /// Makes content and length durable.
+    fn sync(&self) -> io::Result<()>;
+    /// Sets the permission bits.
+    fn set_mode(&self, mode: u32) -> io::Result<()>;
+    /// Which file it is.
+    fn inode(&self) -> io::Result<Inode>;
+}
+
+/// A folder of this machine: local, or an NFS mount.
+#[derive(Debug)]
+pub struct RealDisk {
+    root: PathBuf,
+    root_fd: OwnedFd,
+}
+
+impl RealDisk {
+    /// Opens the root; it must be there.
+    pub fn open(root: &Path) -> io::Result<RealDisk> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root_fd = rustix::fs::open(root, flags, Mode::empty())?;
+        Ok(RealDisk { root: root.to_owned(), root_fd })
+    }
+
+    /// Opens the root and makes it (and its parents) where it is missing.
+    pub fn create(root: &Path) -> io::Result<RealDisk> {
+        std::fs::create_dir_all(root)?;
+        RealDisk::open(root)
+    }
+
+    /// Where the root is, as it was given.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folder of a path (opened component by component, following no link) and the last name.
+    fn parent<'p>(&self, path: &'p str) -> io::Result<(Option<OwnedFd>, &'p str)> {
+        match path.rsplit_once('/') {
+            None => Ok((None, path)),
+            Some((folder, name)) => Ok((Some(self.folder(folder, OFlags::PATH)?), name)),
+        }
+    }
+
+    fn folder(&self, path: &str, last: OFlags) -> io::Result<OwnedFd> {
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut at: Option<OwnedFd> = None;
+        let mut components = path.split('/').peekable();
+        while let Some(component) = components.next() {
+            let access = if components.peek().is_none() { last } else { OFlags::PATH };
+            let from = at.as_ref().map_or(self.root_fd.as_fd(), AsFd::as_fd);
+            let name = if component.is_empty() { "." } else { component };
+            at = Some(rustix::fs::openat(from, name, access | flags, Mode::empty())?);
+        }
+        at.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn at<'f>(&'f self, folder: &'f Option<OwnedFd>) -> BorrowedFd<'f> {
+        folder.as_ref().map_or(self.root_fd.as_fd(), AsFd::as_fd)
+    }
+}
+
+impl Disk for RealDisk {
+    fn open(&self, path: &str, how: Open) -> io::Result<Box<dyn Handle>> {
+        let (flags, mode) = match how {
+            Open::Read => (OFlags::RDONLY, 0),
+            Open::Write => (OFlags::WRONLY, 0),
+            Open::ReadWrite => (OFlags::RDWR, 0),
+            Open::Create(mode) => (OFlags::RDWR | OFlags::CREATE, mode),
+            Open::CreateNew(mode) => (OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, mode),
+        };
+        // NONBLOCK: a FIFO in the way is an error below, not a hang.
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let (folder, name) = self.parent(path)?;
+        let file = rustix::fs::openat(self.at(&folder), name, flags, Mode::from_raw_mode(mode))?;
+        let file = File::from(file);
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("something that is no regular file is in the way"));
+        }
+        Ok(Box::new(file))
+    }
+
+    fn make_dir(&self, path: &str, mode: u32) -> io::Result<()> {
+        let (folder, name) = self.parent(path)?;
+        rustix::fs::mkdirat(self.at(&folder), name, Mode::from_raw_mode(mode))?;
+        Ok(())
+    }
+
+    fn sync_dir(&self, path: &str) -> io::Result<()> {
+        Ok(rustix::fs::fsync(self.folder(path, OFlags::RDONLY)?)?)
+    }
+
+    fn refresh_dir(&self, path: &str) -> io::Result<()> {
+        self.folder(path, OFlags::RDONLY).map(drop)
+    }
+
+    fn list(&self, path: &str) -> io::Result<Vec<Entry>> {
+        let folder = self.folder(path, OFlags::RDONLY)?;
+        let mut entries = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&folder)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name == "." || name == ".." {
+                continue;
+            }
+            let kind = match entry.file_type() {
+                FileType::Unknown => {
+                    let flags = AtFlags::SYMLINK_NOFOLLOW;
+                    let stat = rustix::fs::statat(&folder, entry.file_name(), flags)?;
+                    FileType::from_raw_mode(stat.st_mode)
+                }
+                known => known,
+            };
+            entries.push(Entry { name, is_dir: kind == FileType::Directory });
+        }
+        entries.sort();
+        Ok(entries)
+    }
+
+    fn link(&self, from: &str, to: &str) -> io::Result<()> {
+        let (from_folder, from) = self.parent(from)?;
+        let (to_folder, to) = self.parent(to)?;
+        let (old, new) = (self.at(&from_folder), self.at(&to_folder));
+        Ok(rustix::fs::linkat(old, from, new, to, AtFlags::empty())?)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let (from_folder, from) = self.parent(from)?;
+        let (to_folder, to) = self.parent(to)?;
+        Ok(rustix::fs::renameat(self.at(&from_folder), from, self.at(&to_folder), to)?)
+    }
+
+    fn unlink(&self, path: &str) -> io::Result<()> {
+        let (folder, name) = self.parent(path)?;
+        Ok(rustix::fs::unlinkat(self.at(&folder), name, AtFlags::empty())?)
+    }
+}
+
+impl Handle for File {
+    fn try_lock(&self) -> io::Result<bool> {
+        match rustix::fs::flock(self, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(true),
+            // INTR: not taken; the caller tries again anyway.
+            Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match FileExt::read_at(self, &mut buffer[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.write_all_at(bytes, offset)
+    }
+
+    fn truncate(&self, length: u64) -> io::Result<()> {
+        rustix::io::retry_on_intr(|| rustix::fs::ftruncate(self, length))?;
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_all()
+    }
+
+    fn set_mode(&self, mode: u32) -> io::Result<()> {
+        Ok(rustix::fs::fchmod(self, Mode::from_raw_mode(mode))?)
+    }
+
+    fn inode(&self) -> io::Result<Inode> {
+        let metadata = self.metadata()?;
+        let modified = metadata.mtime() * 1000 + metadata.mtime_nsec() / 1_000_000;
+        Ok(Inode { number: metadata.ino(), modified })
+    }
+}

@@ -1,0 +1,245 @@
+//! Commit: the rows of one batch are appended to one day file, all that are new, each once.
+//!
+//! The steps are numbered as in docs/design.md. This file and `seal.rs` are the only ones that order
+//! writes, syncs, links and renames; `journal.rs` does so within the journal.
+
+use std::time::Instant;
+
+use super::Lander;
+use super::batch::Batch;
+use super::day_file::{DayFile, folder_of};
+use super::error::{LandError, Named};
+use super::frame::{Commit, Frame};
+use super::journal::Journal;
+use super::{folders, seal, seen};
+use crate::disk::{Handle, Open};
+use crate::row::Identity;
+
+/// What a batch came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// Rows that are lines now.
+    pub lines: u64,
+    /// Of these, lines in a late segment.
+    pub late: u64,
+    /// Rows that had landed before, or stood twice in the batch.
+    pub duplicates: u64,
+    /// Commit frames written.
+    pub commits: u64,
+    /// How often a lock was busy.
+    pub busy_retries: u64,
+}
+
+/// Whether the day still takes rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Outcome {
+    /// All rows of the batch are durable lines, now or before.
+    Committed(Committed),
+    /// The day is closed: its journal is cut, and nobody can tell what has landed. Nothing was done.
+    Closed,
+}
+
+/// Lands a batch into its day file. `objects` are the names of the objects that it came from.
+pub fn commit(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    batch: &Batch,
+    objects: &[String],
+) -> Result<Outcome, LandError> {
+    loop {
+        match attempt(lander, day_file, batch, objects) {
+            // Nothing was changed yet: start again at step 1.
+            Err(LandError::LeaseLost { .. }) if Instant::now() < lander.lock_deadline() => {}
+            result => return result,
+        }
+    }
+}
+
+fn attempt(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    batch: &Batch,
+    objects: &[String],
+) -> Result<Outcome, LandError> {
+    // Steps 1 and 2: lock and read the journal; finish a seal that was cut short.
+    let mut journal = lock(lander, day_file)?;
+    if journal.state.closed.is_some() {
+        return Ok(Outcome::Closed);
+    }
+    // Step 3: drop what was seen.
+    let mut hold = Hold::take(lander, day_file, &mut journal)?;
+    let new = hold.new_rows(batch)?;
+    let mut done = Committed {
+        lines: new.len() as u64,
+        duplicates: (batch.len() - new.len()) as u64,
+        ..Committed::default()
+    };
+    if !new.is_empty() {
+        // Step 4: open the data file and prove the lock.
+        let segment = hold.journal.state.next_segment();
+        done.late = if segment > 1 { done.lines } else { 0 };
+        hold.open_segment(segment)?;
+        // Steps 5 to 7, a piece at a time.
+        let mut duplicates = done.duplicates;
+        for piece in pieces(batch, &new, lander.config.limits.commit_bytes) {
+            hold.append(segment, batch, piece, std::mem::take(&mut duplicates), objects)?;
+            done.commits += 1;
+        }
+    }
+    // Step 8: the handles are closed in reverse order, and with them the locks are gone.
+    drop(hold);
+    done.busy_retries = journal.busy_retries;
+    Ok(Outcome::Committed(done))
+}
+
+/// Locks a day file's journal; segments that are sealed but not published are published first.
+pub fn lock<'l>(lander: &'l Lander<'l>, day_file: &DayFile) -> Result<Journal<'l>, LandError> {
+    let mut journal = Journal::lock(lander, day_file)?;
+    let unfinished: Vec<u32> = (journal.state.numbered())
+        .filter(|(_, segment)| segment.sealed.is_some() && segment.done.is_none())
+        .map(|(number, _)| number)
+        .collect();
+    for segment in unfinished {
+        seal::publish(lander, day_file, &mut journal, segment)?;
+    }
+    Ok(journal)
+}
+
+/// The three locked handles of a day file. Closed in the order data, seen; the journal is its owner's.
+pub struct Hold<'h, 'l> {
+    data: Option<Box<dyn Handle>>,
+    seen: Box<dyn Handle>,
+    lander: &'l Lander<'l>,
+    day_file: &'h DayFile,
+    /// The journal.
+    pub journal: &'h mut Journal<'l>,
+}
+
+impl<'h, 'l> Hold<'h, 'l> {
+    /// Step 3, first half: `seen`, afresh and locked.
+    pub fn take(
+        lander: &'l Lander<'l>,
+        day_file: &'h DayFile,
+        journal: &'h mut Journal<'l>,
+    ) -> Result<Hold<'h, 'l>, LandError> {
+        folders::refresh(lander, &day_file.journal_folder())?;
+        folders::refresh(lander, day_file.folder())?;
+        let committed = journal.state.seen() * seen::ENTRY_BYTES;
+        let path = day_file.seen();
+        let how = if committed == 0 { Open::Create(lander.open_mode()) } else { Open::ReadWrite };
+        let (seen, busy_retries) = lander.open_locked(&path, how, lander.lock_deadline())?;
+        journal.busy_retries += busy_retries;
+        not_shorter(seen.as_ref(), &path, committed)?;
+        Ok(Hold { data: None, seen, lander, day_file, journal })
+    }
+
+    /// Step 3, second half: the batch's rows that no commit has, each once, in (timestamp, position) order.
+    fn new_rows(&self, batch: &Batch) -> Result<Vec<usize>, LandError> {
+        let mut offered = batch.offered();
+        let commits = self.journal.state.commits();
+        seen::mark(self.seen.as_ref(), &self.day_file.seen(), commits, &mut offered)?;
+        let mut new = batch.in_time_order();
+        new.retain(|row| {
+            let identity: Identity = batch.identity(*row);
+            let found = offered.binary_search_by_key(&identity, |(offer, _)| *offer);
+            // Every row of the batch is offered; the first of equal ones takes it.
+            found.is_ok_and(|at| !std::mem::replace(&mut offered[at].1, true))
+        });
+        Ok(new)
+    }
+
+    /// Step 4: the segment's data file, afresh and locked; proof that the journal's lock still stands; then
+    /// what lies beyond the last commit is cut, and a new segment gets its hint and durable names.
+    pub fn open_segment(&mut self, segment: u32) -> Result<(), LandError> {
+        let lander = self.lander;
+        let path = self.day_file.open_segment(segment);
+        let committed = self.journal.state.segment(segment).map_or(0, |segment| segment.bytes());
+        let how = if committed == 0 { Open::Create(lander.open_mode()) } else { Open::Write };
+        let (data, busy_retries) = lander.open_locked(&path, how, lander.lock_deadline())?;
+        self.journal.busy_retries += busy_retries;
+        self.journal.prove()?;
+        not_shorter(data.as_ref(), &path, committed)?;
+        cut(data.as_ref(), &path, committed)?;
+        let seen = self.journal.state.seen() * seen::ENTRY_BYTES;
+        cut(self.seen.as_ref(), &self.day_file.seen(), seen)?;
+        if committed == 0 {
+            lander.make_hint(&self.day_file.open_hint(segment))?;
+            folders::sync_up(lander, folder_of(&path))?;
+            folders::sync_up(lander, &self.day_file.journal_folder())?;
+        }
+        self.data = Some(data);
+        Ok(())
+    }
+
+    /// Steps 5 to 7 for one piece.
+    fn append(
+        &mut self,
+        segment: u32,
+        batch: &Batch,
+        piece: &[usize],
+        duplicates: u64,
+        objects: &[String],
+    ) -> Result<(), LandError> {
+        let state = &self.journal.state;
+        let offset = state.segment(segment).map_or(0, |segment| segment.bytes());
+        let run_at = state.seen();
+        let (data_path, seen_path) = (self.day_file.open_segment(segment), self.day_file.seen());
+        let Some(data) = &self.data else {
+            return Err(LandError::damage(data_path, "it was not opened before it was written"));
+        };
+        // Step 5: the lines.
+        let text: Vec<u8> = piece.iter().flat_map(|row| batch.line(*row)).copied().collect();
+        data.write_at(&text, offset).named("write", &data_path)?;
+        data.sync().named("sync", &data_path)?;
+        // Step 6: the seen-run.
+        let (run, blocks) = seen::encode(piece.iter().map(|row| batch.identity(*row)));
+        self.seen.write_at(&run, run_at * seen::ENTRY_BYTES).named("write", &seen_path)?;
+        self.seen.sync().named("sync", &seen_path)?;
+        // Step 7: the commit point.
+        self.journal.append(Frame::Commit(Commit {
+            segment,
+            lines: piece.len() as u64,
+            offset,
+            bytes: text.len() as u64,
+            crc: crc32c::crc32c(&text),
+            seen: run_at,
+            blocks,
+            at: self.lander.clock.now(),
+            duplicates,
+            objects: objects.to_vec(),
+        }))
+    }
+}
+
+/// Rows in pieces of up to `bytes` of text each; a longer line is a piece of its own.
+fn pieces<'r>(batch: &Batch, rows: &'r [usize], bytes: usize) -> Vec<&'r [usize]> {
+    let mut pieces = Vec::new();
+    let (mut start, mut size) = (0, 0);
+    for (at, row) in rows.iter().enumerate() {
+        let length = batch.line(*row).len();
+        if at > start && size + length > bytes {
+            pieces.push(&rows[start..at]);
+            (start, size) = (at, 0);
+        }
+        size += length;
+    }
+    pieces.push(&rows[start..]);
+    pieces
+}
+
+fn not_shorter(handle: &dyn Handle, path: &str, committed: u64) -> Result<(), LandError> {
+    let length = handle.len().named("look at", path)?;
+    if length < committed {
+        let what = format!("it has {length} bytes, of {committed} that were committed");
+        return Err(LandError::damage(path, what));
+    }
+    Ok(())
+}
+
+fn cut(handle: &dyn Handle, path: &str, committed: u64) -> Result<(), LandError> {
+    match handle.len().named("look at", path)? {
+        length if length > committed => handle.truncate(committed).named("cut", path),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,104 @@
+//! What can keep rows from landing or a day from being sealed: each error names the file and its verdict.
+
+use std::io;
+
+/// Why a day file could not be landed into or sealed. Nothing that was acknowledged is lost by any of these.
+#[derive(Debug, thiserror::Error)]
+pub enum LandError {
+    /// Another process holds the lock, and the deadline came.
+    #[error("{path}: busy: another process holds its lock; it will be tried again")]
+    Busy {
+        /// The file that is locked.
+        path: String,
+    },
+    /// The lease that the locks depend on was lost before anything was changed.
+    #[error("{path}: its lock was lost before anything was written; it will be tried again")]
+    LeaseLost {
+        /// The journal.
+        path: String,
+    },
+    /// The file system refused.
+    #[error("{path}: cannot {verb}: {source}")]
+    Io {
+        /// What was tried, e.g. `write`.
+        verb: &'static str,
+        /// On which file or folder, relative to the root.
+        path: String,
+        /// What the file system said.
+        source: io::Error,
+    },
+    /// What is there is not what was committed. The day file stops until a person has looked.
+    #[error("{path}: damaged: {what}. Nothing was changed; this day file waits, all others go on")]
+    Damage {
+        /// The file that is damaged.
+        path: String,
+        /// What was found, and where.
+        what: String,
+    },
+    /// The machine's clock and the file system's are too far apart to tell which days are over.
+    #[error("this machine's clock is {} s away from the file system's: set it right (NTP); nothing was sealed", (ours - theirs) / 1000)]
+    Clock {
+        /// The machine's, milliseconds since the epoch.
+        ours: i64,
+        /// The file system's.
+        theirs: i64,
+    },
+    /// A file that hiwake did not make has a name that it needs.
+    #[error("{path}: a file that is not ours is in the way: move it elsewhere; nothing was changed")]
+    Foreign {
+        /// The name that is needed.
+        path: String,
+    },
+}
+
+/// What is to be done about a [`LandError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Deliver again: it may well succeed.
+    Retry,
+    /// Deliver again, and tell a person: it will not succeed by itself.
+    Stop,
+}
+
+impl LandError {
+    /// Whether another try can help.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            LandError::Busy { .. } | LandError::LeaseLost { .. } | LandError::Io { .. } => {
+                Verdict::Retry
+            }
+            LandError::Damage { .. } | LandError::Foreign { .. } | LandError::Clock { .. } => {
+                Verdict::Stop
+            },
+        }
+    }
+
+    /// `damaged`, for a file and what was found in it.
+    pub(crate) fn damage(path: impl Into<String>, what: impl Into<String>) -> LandError {
+        LandError::Damage { path: path.into(), what: what.into() }
+    }
+
+    /// Whether the file system said that the name is not there, or not there any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        match self {
+            LandError::Io { source, .. } => is_gone(source),
+            _ => false,
+        }
+    }
+}
+
+/// ENOENT, or ESTALE of a handle whose file somebody else removed.
+pub(crate) fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::StaleNetworkFileHandle)
+}
+
+/// Names the file and what was tried.
+pub(crate) trait Named<T> {
+    fn named(self, verb: &'static str, path: &str) -> Result<T, LandError>;
+}
+
+impl<T> Named<T> for io::Result<T> {
+    fn named(self, verb: &'static str, path: &str) -> Result<T, LandError> {
+        self.map_err(|source| LandError::Io { verb, path: path.to_owned(), source })
+    }
+}

@@ -1,0 +1,64 @@
+//! Folders: made where missing, their entries made durable up to the root, seen afresh.
+
+use std::io;
+
+use super::Lander;
+use super::day_file::folder_of;
+use super::error::{LandError, Named, is_gone};
+
+/// Makes a folder and its parents where they are missing.
+pub fn make(lander: &Lander<'_>, folder: &str) -> Result<(), LandError> {
+    match lander.disk.make_dir(folder, lander.config.files.dir_mode) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !folder.is_empty() => {
+            make(lander, folder_of(folder))?;
+            made(lander, folder, lander.disk.make_dir(folder, lander.config.files.dir_mode))
+        }
+        result => made(lander, folder, result),
+    }
+}
+
+/// "Already there" may be our own folder, made before its answer was lost, or somebody else's, made meanwhile.
+fn made(lander: &Lander<'_>, folder: &str, result: io::Result<()>) -> Result<(), LandError> {
+    match result {
+        Err(error) => lander.disk.refresh_dir(folder).map_err(|_| error).named("make", folder),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Makes the entries of a folder and of all folders above it durable.
+pub fn sync_up(lander: &Lander<'_>, folder: &str) -> Result<(), LandError> {
+    lander.disk.sync_dir(folder).named("sync", folder)?;
+    match folder {
+        "" => Ok(()),
+        _ => sync_up(lander, folder_of(folder)),
+    }
+}
+
+/// Sees a folder's names as they are now, if the folder is there at all.
+pub fn refresh(lander: &Lander<'_>, folder: &str) -> Result<(), LandError> {
+    match lander.disk.refresh_dir(folder) {
+        Err(error) if is_gone(&error) => Ok(()),
+        result => result.named("open", folder),
+    }
+}
+
+/// The paths of all files below a folder whose names do not begin with a dot, sorted; none if it is missing.
+pub fn walk(lander: &Lander<'_>, folder: &str) -> Result<Vec<String>, LandError> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let entries = match lander.disk.list(&folder) {
+            Err(error) if is_gone(&error) => continue,
+            entries => entries.named("list", &folder)?,
+        };
+        for entry in entries.into_iter().filter(|entry| !entry.name.starts_with('.')) {
+            let path = match folder.as_str() {
+                "" => entry.name,
+                folder => format!("{folder}/{}", entry.name),
+            };
+            if entry.is_dir { folders.push(path) } else { files.push(path) }
+        }
+    }
+    files.sort();
+    Ok(files)
+}

@@ -1,0 +1,356 @@
+//! The journal's bytes: its header and its frames, encoded and decoded. Pure.
+//!
+//! ```text
+//! 0      magic "HIWAKE1\n", length of the identity u32, its CRC-32C u32, the identity as JSON
+//! 4095   the spare byte that proves a lock: any value
+//! 4096   the Closed slot: length u32 (0: not closed), CRC-32C u32, Closed in postcard
+//! 8192   frames, one after the other:
+//!        magic "HWKF", kind u8, version u8, 0 u16, payload length u32, CRC-32C of the frame before u32,
+//!        own CRC-32C u32 over the 16 bytes before it and the payload; payload in postcard
+//! ```
+//! Numbers are little-endian. The first frame's "frame before" is the header: the identity's CRC.
+
+use serde::{Deserialize, Serialize};
+
+use super::day_file::DayFile;
+use crate::row::Kind;
+
+/// Where the frames begin.
+pub const FRAMES_AT: u64 = 8192;
+/// The byte that is written to prove that a lock still stands.
+pub const PROOF_AT: u64 = 4095;
+/// Where the Closed slot begins; it ends where the frames begin.
+pub const CLOSED_AT: u64 = 4096;
+/// How many seen entries a block has at most.
+pub const BLOCK_ENTRIES: usize = 4096;
+
+const HEADER_MAGIC: &[u8; 8] = b"HIWAKE1\n";
+const FRAME_MAGIC: &[u8; 4] = b"HWKF";
+const FRAME_HEAD: usize = 20;
+const VERSION: u8 = 1;
+
+/// What the journal is of: the header's first half.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The file's name without its day.
+    pub file: String,
+    /// `YYYY-MM-DD`
+    pub day: String,
+    /// The format of the lines.
+    pub kind: Kind,
+    /// The IANA time zone that the day is a day of.
+    pub timezone: String,
+    /// The hash of stream and id in `seen`.
+    pub hash: String,
+}
+
+impl Identity {
+    /// The identity of a day file's journal.
+    pub fn of(day_file: &DayFile, timezone: &str) -> Identity {
+        Identity {
+            file: day_file.file.clone(),
+            day: day_file.day.to_string(),
+            kind: day_file.kind,
+            timezone: timezone.to_owned(),
+            hash: "xxh3-64".to_owned(),
+        }
+    }
+
+    /// Whether the journal is this day file's.
+    pub fn is_of(&self, day_file: &DayFile) -> bool {
+        (self.file == day_file.file && self.day == day_file.day.to_string())
+            && (self.kind == day_file.kind && self.hash == "xxh3-64")
+    }
+
+    /// The header's bytes, up to where the frames begin, and the CRC that the first frame names.
+    pub fn encode(&self) -> (Vec<u8>, u32) {
+        // A struct of strings always has a JSON text.
+        let json = serde_json::to_vec(self).unwrap_or_default();
+        let crc = crc32c::crc32c(&json);
+        let mut bytes = Vec::with_capacity(FRAMES_AT as usize);
+        bytes.extend_from_slice(HEADER_MAGIC);
+        bytes.extend_from_slice(&(json.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(&crc.to_le_bytes());
+        bytes.extend_from_slice(&json);
+        debug_assert!(bytes.len() < PROOF_AT as usize, "names are limited to 1,000 bytes");
+        bytes.resize(FRAMES_AT as usize, 0);
+        (bytes, crc)
+    }
+
+    /// Reads a header; `None` if it is empty, partial or not a header.
+    pub fn decode(bytes: &[u8]) -> Option<(Identity, u32)> {
+        let header = bytes.get(..FRAMES_AT as usize)?;
+        let rest = header.strip_prefix(HEADER_MAGIC)?;
+        let (length, rest) = take_u32(rest)?;
+        let (crc, rest) = take_u32(rest)?;
+        let json = rest.get(..length as usize)?;
+        if crc32c::crc32c(json) != crc {
+            return None;
+        }
+        Some((serde_json::from_slice(json).ok()?, crc))
+    }
+}
+
+/// Up to 4,096 identities in the order of their lines, as they stand in `seen`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Block {
+    /// The smallest timestamp in it.
+    pub min: i64,
+    /// The largest timestamp in it.
+    pub max: i64,
+    /// CRC-32C of its bytes.
+    pub crc: u32,
+}
+
+/// Rows appended to a segment, all or none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// Which segment, from 1.
+    pub segment: u32,
+    /// How many lines (entries in `seen`).
+    pub lines: u64,
+    /// Where its bytes begin in the segment's open file.
+    pub offset: u64,
+    /// How many bytes, line breaks included.
+    pub bytes: u64,
+    /// CRC-32C of those bytes.
+    pub crc: u32,
+    /// Where its run begins in `seen`, in entries.
+    pub seen: u64,
+    /// The run's blocks: each but the last has [`BLOCK_ENTRIES`].
+    pub blocks: Vec<Block>,
+    /// When it was landed, milliseconds since the epoch.
+    pub at: i64,
+    /// How many rows of the same batch were dropped because they had landed before.
+    pub duplicates: u64,
+    /// The objects that the rows came from: bucket, key and ETag or version.
+    pub objects: Vec<String>,
+}
+
+impl Commit {
+    /// The smallest timestamp of its lines.
+    pub fn min(&self) -> i64 {
+        self.blocks.iter().map(|block| block.min).min().unwrap_or(i64::MAX)
+    }
+
+    /// The largest timestamp of its lines.
+    pub fn max(&self) -> i64 {
+        self.blocks.iter().map(|block| block.max).max().unwrap_or(i64::MIN)
+    }
+}
+
+/// A finished segment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed {
+    /// Which segment.
+    pub segment: u32,
+    /// The file that is published, relative to the root: a temporary, or the open file itself.
+    pub temporary: String,
+    /// The name that it is published under.
+    pub target: String,
+    /// Its length, as published.
+    pub bytes: u64,
+    /// How many lines it has.
+    pub lines: u64,
+    /// SHA-256 of the published bytes.
+    pub sha256: [u8; 32],
+    /// When, milliseconds since the epoch.
+    pub at: i64,
+}
+
+/// One entry of the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Frame {
+    /// Rows were appended: the commit point.
+    Commit(Commit),
+    /// The segment takes no more rows.
+    Freeze(Mark),
+    /// The segment is finished: the seal point.
+    Sealed(Sealed),
+    /// The sealed segment is published and cleaned up after.
+    Done(Mark),
+    /// The sealed file is removed by retention.
+    Removed(Mark),
+}
+
+/// That something happened to a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Which segment.
+    pub segment: u32,
+    /// When, milliseconds since the epoch.
+    pub at: i64,
+}
+
+/// What stays of a day when its frames and `seen` are cut.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closed {
+    /// When, milliseconds since the epoch.
+    pub at: i64,
+    /// Every segment, first to last.
+    pub segments: Vec<ClosedSegment>,
+}
+
+/// One published segment of a closed day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClosedSegment {
+    /// Whether it is compressed; its name follows from that and its number.
+    pub gzip: bool,
+    /// Its length.
+    pub bytes: u64,
+    /// How many lines it has.
+    pub lines: u64,
+    /// SHA-256 of the published bytes.
+    pub sha256: [u8; 32],
+    /// Whether retention has removed it before the day was closed.
+    pub removed: bool,
+}
+
+impl Closed {
+    /// The slot's bytes; `None` if there are more segments than it can hold (the day then stays open to replay).
+    pub fn encode(&self) -> Option<Vec<u8>> {
+        let payload = postcard::to_stdvec(self).ok()?;
+        let mut slot = (payload.len() as u32).to_le_bytes().to_vec();
+        slot.extend_from_slice(&crc32c::crc32c(&payload).to_le_bytes());
+        slot.extend_from_slice(&payload);
+        if slot.len() > (FRAMES_AT - CLOSED_AT) as usize {
+            return None;
+        }
+        slot.resize((FRAMES_AT - CLOSED_AT) as usize, 0);
+        Some(slot)
+    }
+
+    /// Reads the slot of a whole header: not closed, closed, or unreadable (a close that was torn).
+    pub fn decode(header: &[u8]) -> Result<Option<Closed>, TornSlot> {
+        let slot = header.get(CLOSED_AT as usize..FRAMES_AT as usize).ok_or(TornSlot)?;
+        if slot.iter().all(|byte| *byte == 0) {
+            return Ok(None);
+        }
+        let (length, rest) = take_u32(slot).ok_or(TornSlot)?;
+        let (crc, rest) = take_u32(rest).ok_or(TornSlot)?;
+        let payload = rest.get(..length as usize).ok_or(TornSlot)?;
+        if crc32c::crc32c(payload) != crc {
+            return Err(TornSlot);
+        }
+        postcard::from_bytes(payload).map(Some).map_err(|_| TornSlot)
+    }
+}
+
+/// The Closed slot holds something, but not a whole Closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TornSlot;
+
+impl Frame {
+    fn kind(&self) -> u8 {
+        match self {
+            Frame::Commit(_) => 1,
+            Frame::Freeze(_) => 2,
+            Frame::Sealed(_) => 3,
+            Frame::Done(_) => 4,
+            Frame::Removed(_) => 5,
+        }
+    }
+
+    /// The frame's bytes after a frame with the CRC `previous`, and its own CRC.
+    pub fn encode(&self, previous: u32) -> (Vec<u8>, u32) {
+        let payload = match self {
+            Frame::Commit(commit) => postcard::to_stdvec(commit),
+            Frame::Sealed(sealed) => postcard::to_stdvec(sealed),
+            Frame::Freeze(mark) | Frame::Done(mark) | Frame::Removed(mark) => {
+                postcard::to_stdvec(mark)
+            }
+        }
+        // Writing plain structs to a vector cannot fail.
+        .unwrap_or_default();
+        let mut bytes = Vec::with_capacity(FRAME_HEAD + payload.len());
+        bytes.extend_from_slice(FRAME_MAGIC);
+        bytes.extend_from_slice(&[self.kind(), VERSION, 0, 0]);
+        bytes.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(&previous.to_le_bytes());
+        let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes), &payload);
+        bytes.extend_from_slice(&crc.to_le_bytes());
+        bytes.extend_from_slice(&payload);
+        (bytes, crc)
+    }
+}
+
+/// What stands at the beginning of some bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found {
+    /// A whole frame.
+    Frame {
+        /// What it says.
+        frame: Frame,
+        /// The CRC that it gives for the frame before it.
+        previous: u32,
+        /// Its own CRC.
+        crc: u32,
+        /// How many bytes it has.
+        length: usize,
+    },
+    /// A whole frame with a good CRC whose kind or version this release does not know, or whose payload it cannot read.
+    Unknown {
+        /// Its kind.
+        kind: u8,
+        /// Its version.
+        version: u8,
+    },
+    /// No whole frame.
+    Nothing,
+}
+
+/// Looks at the beginning of `bytes`.
+pub fn decode(bytes: &[u8]) -> Found {
+    let Some((head, length)) = head(bytes) else { return Found::Nothing };
+    let payload = &bytes[FRAME_HEAD..length];
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes[..FRAME_HEAD - 4]), payload);
+    if crc != head.crc {
+        return Found::Nothing;
+    }
+    let frame = match (head.version, head.kind) {
+        (VERSION, 1) => whole(payload).map(Frame::Commit),
+        (VERSION, 2) => whole(payload).map(Frame::Freeze),
+        (VERSION, 3) => whole(payload).map(Frame::Sealed),
+        (VERSION, 4) => whole(payload).map(Frame::Done),
+        (VERSION, 5) => whole(payload).map(Frame::Removed),
+        _ => None,
+    };
+    match frame {
+        Some(frame) => Found::Frame { frame, previous: head.previous, crc, length },
+        None => Found::Unknown { kind: head.kind, version: head.version },
+    }
+}
+
+/// Whether a frame with a good CRC stands anywhere in `bytes`.
+pub fn any_frame(bytes: &[u8]) -> bool {
+    memchr::memmem::find_iter(bytes, FRAME_MAGIC).any(|at| decode(&bytes[at..]) != Found::Nothing)
+}
+
+struct Head {
+    kind: u8,
+    version: u8,
+    previous: u32,
+    crc: u32,
+}
+
+fn head(bytes: &[u8]) -> Option<(Head, usize)> {
+    let rest = bytes.strip_prefix(FRAME_MAGIC)?;
+    let (&kind, rest) = rest.split_first()?;
+    let (&version, rest) = rest.split_first()?;
+    let (length, rest) = take_u32(rest.get(2..)?)?;
+    let (previous, rest) = take_u32(rest)?;
+    let (crc, payload) = take_u32(rest)?;
+    let length = length as usize;
+    (payload.len() >= length)
+        .then_some((Head { kind, version, previous, crc }, FRAME_HEAD + length))
+}
+
+fn whole<'b, T: Deserialize<'b>>(payload: &'b [u8]) -> Option<T> {
+    let (value, rest) = postcard::take_from_bytes(payload).ok()?;
+    rest.is_empty().then_some(value)
+}
+
+fn take_u32(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let (number, rest) = bytes.split_first_chunk::<4>()?;
+    Some((u32::from_le_bytes(*number), rest))
+}

@@ -1,0 +1,345 @@
+//! The journal: what happened to one day file. Read and appended to under its lock only.
+//!
+//! It is never renamed or removed. A frame that is incomplete or has a bad CRC, with nothing valid
+//! after it, is torn: it does not exist. Anything else that does not fit is damage, and stops the day file.
+
+use chrono_tz::Tz;
+
+use super::Lander;
+use super::day_file::DayFile;
+use super::error::{LandError, Named, is_gone};
+use super::folders;
+use super::frame::{
+    self, CLOSED_AT, Closed, Commit, FRAMES_AT, Found, Frame, Identity, PROOF_AT, Sealed,
+};
+use crate::disk::{Handle, Open};
+
+/// What the journal says of one segment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Segment {
+    /// Its commits, in order; at least one.
+    pub commits: Vec<Commit>,
+    /// When it stopped taking commits.
+    pub frozen: Option<i64>,
+    /// What it was sealed as.
+    pub sealed: Option<Sealed>,
+    /// When it was published and cleaned up after.
+    pub done: Option<i64>,
+    /// When retention removed it.
+    pub removed: Option<i64>,
+}
+
+impl Segment {
+    /// The committed length of its open file.
+    pub fn bytes(&self) -> u64 {
+        self.commits.last().map_or(0, |commit| commit.offset + commit.bytes)
+    }
+
+    /// How many lines it has.
+    pub fn lines(&self) -> u64 {
+        self.commits.iter().map(|commit| commit.lines).sum()
+    }
+}
+
+/// All that the journal's bytes say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// What it is of.
+    pub identity: Identity,
+    /// The segments; the first is number 1.
+    pub segments: Vec<Segment>,
+    /// Set when the day takes no more rows at all.
+    pub closed: Option<Closed>,
+    /// Where the next frame goes.
+    end: u64,
+    /// The CRC that it has to name.
+    crc: u32,
+    /// Whether bytes of a torn frame lie beyond `end`.
+    torn: bool,
+}
+
+impl State {
+    /// Reads a journal's bytes. `Ok(None)`: its header is empty or partial and no frame follows.
+    pub fn read(path: &str, bytes: &[u8]) -> Result<Option<State>, LandError> {
+        let damage = |what: String| LandError::damage(path, what);
+        let Some((identity, crc)) = Identity::decode(bytes) else {
+            if frame::any_frame(bytes) {
+                return Err(damage("its header is unreadable, but frames follow".to_owned()));
+            }
+            return Ok(None);
+        };
+        let mut state =
+            State { identity, segments: Vec::new(), closed: None, end: FRAMES_AT, crc, torn: false };
+        let slot = Closed::decode(bytes);
+        if let Ok(Some(closed)) = slot {
+            return Ok(Some(State { closed: Some(closed), ..state }));
+        }
+        if slot.is_err() && bytes.len() as u64 == FRAMES_AT {
+            return Err(damage("its Closed slot is unreadable and it has no frames".to_owned()));
+        }
+        state.read_frames(bytes).map_err(damage)?;
+        Ok(Some(state))
+    }
+
+    fn read_frames(&mut self, bytes: &[u8]) -> Result<(), String> {
+        loop {
+            let rest = &bytes[self.end as usize..];
+            match frame::decode(rest) {
+                Found::Frame { frame, previous, crc, length } => {
+                    if previous != self.crc {
+                        return Err(format!("the frame at {} follows another one", self.end));
+                    }
+                    self.apply(frame).map_err(|what| format!("{what}, at {}", self.end))?;
+                    self.crc = crc;
+                    self.end += length as u64;
+                }
+                Found::Unknown { kind, version } => {
+                    let end = self.end;
+                    return Err(format!(
+                        "the frame at {end} has kind {kind} version {version}, which this release does not know: was it written by a newer one?"
+                    ));
+                }
+                Found::Nothing if rest.is_empty() => return Ok(()),
+                Found::Nothing if frame::any_frame(&rest[1..]) => {
+                    let end = self.end;
+                    return Err(format!("the frame at {end} is unreadable, but valid ones follow"));
+                }
+                Found::Nothing => {
+                    self.torn = true;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn apply(&mut self, frame: Frame) -> Result<(), String> {
+        match frame {
+            Frame::Commit(commit) => {
+                if commit.segment != self.next_segment() {
+                    return Err(format!("a commit to segment {}", commit.segment));
+                }
+                if commit.segment as usize > self.segments.len() {
+                    self.segments.push(Segment::default());
+                }
+                let seen = self.seen();
+                let segment = self.last_mut(commit.segment)?;
+                if commit.offset != segment.bytes() || commit.seen != seen {
+                    return Err("a commit that does not follow the one before".to_owned());
+                }
+                segment.commits.push(commit);
+            }
+            Frame::Freeze(mark) => self.last_mut(mark.segment)?.frozen = Some(mark.at),
+            Frame::Sealed(sealed) => {
+                let segment = self.any_mut(sealed.segment)?;
+                if segment.frozen.is_none() || segment.sealed.is_some() {
+                    return Err("a seal of a segment that is not frozen, or sealed already".to_owned());
+                }
+                segment.sealed = Some(sealed);
+            }
+            Frame::Done(mark) => {
+                let segment = self.any_mut(mark.segment)?;
+                if segment.sealed.is_none() {
+                    return Err("Done of a segment that is not sealed".to_owned());
+                }
+                segment.done = Some(mark.at);
+            }
+            Frame::Removed(mark) => self.any_mut(mark.segment)?.removed = Some(mark.at),
+        }
+        Ok(())
+    }
+
+    fn any_mut(&mut self, segment: u32) -> Result<&mut Segment, String> {
+        (segment as usize)
+            .checked_sub(1)
+            .and_then(|index| self.segments.get_mut(index))
+            .ok_or_else(|| format!("a frame of segment {segment}, which has no commits"))
+    }
+
+    fn last_mut(&mut self, segment: u32) -> Result<&mut Segment, String> {
+        let last = self.segments.len() as u32;
+        self.any_mut(segment).and_then(|found| {
+            (segment == last && found.frozen.is_none())
+                .then_some(found)
+                .ok_or_else(|| format!("a frame of segment {segment}, which is frozen"))
+        })
+    }
+
+    /// The segment that the next commit goes to.
+    pub fn next_segment(&self) -> u32 {
+        let count = self.segments.len() as u32;
+        match self.segments.last() {
+            Some(last) if last.frozen.is_none() => count,
+            _ => count + 1,
+        }
+    }
+
+    /// One segment, from 1.
+    pub fn segment(&self, number: u32) -> Option<&Segment> {
+        self.segments.get((number as usize).checked_sub(1)?)
+    }
+
+    /// The segments with their numbers.
+    pub fn numbered(&self) -> impl Iterator<Item = (u32, &Segment)> {
+        (1..).zip(&self.segments)
+    }
+
+    /// Every commit, first to last.
+    pub fn commits(&self) -> impl Iterator<Item = &Commit> {
+        self.segments.iter().flat_map(|segment| &segment.commits)
+    }
+
+    /// How many entries `seen` has.
+    pub fn seen(&self) -> u64 {
+        let last = self.segments.iter().rev().find_map(|segment| segment.commits.last());
+        last.map_or(0, |commit| commit.seen + commit.lines)
+    }
+
+    /// The time zone that the day is a day of.
+    pub fn timezone(&self, path: &str) -> Result<Tz, LandError> {
+        let name = &self.identity.timezone;
+        name.parse().map_err(|_| {
+            LandError::damage(path, format!("its time zone `{name}` is unknown to this release"))
+        })
+    }
+}
+
+/// A journal under its lock.
+pub struct Journal<'l> {
+    lander: &'l Lander<'l>,
+    path: String,
+    handle: Box<dyn Handle>,
+    /// What it says.
+    pub state: State,
+    /// How often the lock was busy before it was had.
+    pub busy_retries: u64,
+    /// What was published under this lock.
+    pub published: Vec<Sealed>,
+}
+
+impl<'l> Journal<'l> {
+    /// Commit steps 1 and 2: takes the lock and reads; a new journal gets its header.
+    pub fn lock(lander: &'l Lander<'l>, day_file: &DayFile) -> Result<Journal<'l>, LandError> {
+        let path = day_file.journal();
+        // Step 1: lock.
+        let (handle, busy_retries) =
+            lander.open_locked(&path, Open::Create(lander.open_mode()), lander.lock_deadline())?;
+        // Step 2: read through that handle.
+        let bytes = read_all(handle.as_ref(), &path)?;
+        let state = match State::read(&path, &bytes)? {
+            Some(state) => state,
+            None => new_journal(lander, day_file, &path, handle.as_ref(), &bytes)?,
+        };
+        if !state.identity.is_of(day_file) {
+            let Identity { file, day, .. } = &state.identity;
+            return Err(LandError::damage(path, format!("it is the journal of {file} {day}")));
+        }
+        if state.closed.is_some() && bytes.len() as u64 > FRAMES_AT {
+            // A close that was cut short after its slot was whole.
+            handle.truncate(FRAMES_AT).named("cut", &path)?;
+            handle.sync().named("sync", &path)?;
+        }
+        Ok(Journal { lander, path, handle, state, busy_retries, published: Vec::new() })
+    }
+
+    /// Reads a journal without its lock: for the eye, and for hints. `None`: there is none, or it is new.
+    pub fn peek(lander: &Lander<'_>, day_file: &DayFile) -> Result<Option<State>, LandError> {
+        let path = day_file.journal();
+        match lander.disk.open(&path, Open::Read) {
+            Ok(handle) => State::read(&path, &read_all(handle.as_ref(), &path)?),
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) => Err(error).named("open", &path),
+        }
+    }
+
+    /// Its path, for errors.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Proves that the lock still stands: writes the spare byte through its handle and syncs.
+    pub fn prove(&self) -> Result<(), LandError> {
+        let value = self.lander.clock.now().to_le_bytes()[0];
+        let proof = self.handle.write_at(&[value], PROOF_AT).and_then(|()| self.handle.sync());
+        proof.map_err(|error| match error.raw_os_error() {
+            // What Linux answers on a handle whose lock was lost.
+            Some(5 | 9) => LandError::LeaseLost { path: self.path.clone() },
+            _ => LandError::Io { verb: "write", path: self.path.clone(), source: error },
+        })
+    }
+
+    /// Appends a frame and syncs it: when this returns, it happened.
+    pub fn append(&mut self, frame: Frame) -> Result<(), LandError> {
+        if self.state.torn {
+            self.handle.truncate(self.state.end).named("cut", &self.path)?;
+            self.state.torn = false;
+        }
+        let (bytes, crc) = frame.encode(self.state.crc);
+        let at = self.state.end;
+        // Checked just before writing, as it is right after reading. After an error of the write the
+        // state is ahead of the file: the journal is abandoned and read again.
+        self.state.apply(frame).map_err(|what| LandError::damage(&self.path, what))?;
+        self.state.crc = crc;
+        self.state.end += bytes.len() as u64;
+        self.handle.write_at(&bytes, at).named("write", &self.path)?;
+        self.handle.sync().named("sync", &self.path)
+    }
+
+    /// Writes the Closed slot, then cuts the frames: when the slot is synced, the day is closed.
+    /// `false`: it has too many segments for the slot, and stays as it is.
+    pub fn close(&mut self, closed: Closed) -> Result<bool, LandError> {
+        let Some(slot) = closed.encode() else { return Ok(false) };
+        self.handle.write_at(&slot, CLOSED_AT).named("write", &self.path)?;
+        self.handle.sync().named("sync", &self.path)?;
+        self.handle.truncate(FRAMES_AT).named("cut", &self.path)?;
+        self.handle.sync().named("sync", &self.path)?;
+        self.state.segments.clear();
+        self.state.closed = Some(closed);
+        Ok(true)
+    }
+}
+
+/// A journal is new where neither `seen` nor a data file is there; otherwise its header was lost.
+fn new_journal(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    path: &str,
+    handle: &dyn Handle,
+    bytes: &[u8],
+) -> Result<State, LandError> {
+    let names = [
+        day_file.seen(),
+        day_file.open_segment(1),
+        day_file.target(1, false),
+        day_file.target(1, true),
+    ];
+    for folder in [day_file.journal_folder(), day_file.folder().to_owned()] {
+        folders::refresh(lander, &folder)?;
+    }
+    for name in names {
+        match lander.disk.open(&name, Open::Read) {
+            Err(error) if is_gone(&error) => {}
+            _ => {
+                let what = format!("its header is missing or unreadable, but {name} is there");
+                return Err(LandError::damage(path, what));
+            }
+        }
+    }
+    let identity = Identity::of(day_file, lander.config.timezone.name());
+    let (header, crc) = identity.encode();
+    if bytes.len() > header.len() {
+        handle.truncate(0).named("cut", path)?;
+    }
+    handle.write_at(&header, 0).named("write", path)?;
+    handle.sync().named("sync", path)?;
+    folders::sync_up(lander, &day_file.journal_folder())?;
+    let (segments, closed, torn) = (Vec::new(), None, false);
+    Ok(State { identity, segments, closed, end: FRAMES_AT, crc, torn })
+}
+
+fn read_all(handle: &dyn Handle, path: &str) -> Result<Vec<u8>, LandError> {
+    let length = handle.len().named("look at", path)?;
+    let mut bytes = vec![0; length as usize];
+    let count = handle.read_at(&mut bytes, 0).named("read", path)?;
+    bytes.truncate(count);
+    Ok(bytes)
+}

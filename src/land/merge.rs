@@ -1,0 +1,233 @@
+//! Merge: the commits of a segment, each in timestamp order, become one file in timestamp order.
+//!
+//! Streaming: only the runs that overlap in time are read at once, and memory does not depend on the day's size.
+//! Every commit's and every run's CRC is checked on the way.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::error::{LandError, Named};
+use super::frame::{BLOCK_ENTRIES, Commit};
+use super::seen;
+use crate::disk::Handle;
+use crate::row::{Identity, Kind};
+
+const CHUNK_MIN: usize = 4 << 10;
+const CHUNK_MAX: usize = 1 << 20;
+
+/// A segment's files, as they are read.
+pub struct Source<'a> {
+    /// The open file.
+    pub data: &'a dyn Handle,
+    /// Its path, for errors.
+    pub data_path: &'a str,
+    /// The identities: each line's timestamp.
+    pub seen: &'a dyn Handle,
+    /// Its path, for errors.
+    pub seen_path: &'a str,
+    /// Whether a line break inside quotes belongs to the line.
+    pub kind: Kind,
+}
+
+/// Whether the commits' lines are in timestamp order as they stand.
+pub fn in_order(commits: &[Commit]) -> bool {
+    commits.is_sorted_by(|earlier, later| earlier.max() <= later.min())
+}
+
+/// Calls `emit` with every line (its line break included) in (timestamp, commit, position) order.
+pub fn merge(
+    source: &Source<'_>,
+    commits: &[Commit],
+    memory: usize,
+    emit: &mut dyn FnMut(&[u8]) -> Result<(), LandError>,
+) -> Result<(), LandError> {
+    let chunk = (memory / overlap(commits).max(1)).clamp(CHUNK_MIN, CHUNK_MAX);
+    let mut waiting: Vec<(i64, usize)> =
+        commits.iter().enumerate().map(|(number, commit)| (commit.min(), number)).collect();
+    waiting.sort_unstable_by_key(|key| Reverse(*key));
+    let mut runs: BinaryHeap<Reverse<Run<'_>>> = BinaryHeap::new();
+    loop {
+        while let Some((min, number)) = waiting.last().copied() {
+            if runs.peek().is_some_and(|Reverse(first)| first.timestamp < min) {
+                break;
+            }
+            waiting.pop();
+            let mut run = Run::new(source, &commits[number], number, chunk);
+            if run.advance()? {
+                runs.push(Reverse(run));
+            }
+        }
+        let Some(Reverse(mut run)) = runs.pop() else { return Ok(()) };
+        let before = runs.peek().map(|Reverse(next)| (next.timestamp, next.number));
+        let wait = waiting.last().copied();
+        loop {
+            emit(run.line())?;
+            if !run.advance()? {
+                break;
+            }
+            let key = (run.timestamp, run.number);
+            if before.is_some_and(|next| next < key) || wait.is_some_and(|next| next < key) {
+                runs.push(Reverse(run));
+                break;
+            }
+        }
+    }
+}
+
+/// How many commits overlap in time at most.
+fn overlap(commits: &[Commit]) -> usize {
+    let starts = commits.iter().map(|commit| (commit.min(), 0));
+    let ends = commits.iter().map(|commit| (commit.max(), 1));
+    let mut edges: Vec<(i64, i32)> = starts.chain(ends).collect();
+    edges.sort_unstable();
+    let (mut open, mut most) = (0_usize, 0);
+    for (_, edge) in edges {
+        if edge == 0 {
+            open += 1;
+            most = most.max(open);
+        } else {
+            open -= 1;
+        }
+    }
+    most
+}
+
+/// One commit, line by line.
+struct Run<'a> {
+    source: &'a Source<'a>,
+    commit: &'a Commit,
+    number: usize,
+    chunk: usize,
+    /// Bytes read and not yet passed on; the present line is `text[at..end]`.
+    text: Vec<u8>,
+    at: usize,
+    end: usize,
+    /// How many of the commit's bytes were read, and their CRC.
+    read: u64,
+    crc: u32,
+    /// The present block of the run, and how many lines were passed on before the present one.
+    block: Vec<Identity>,
+    lines: u64,
+    timestamp: i64,
+}
+
+impl<'a> Run<'a> {
+    fn new(source: &'a Source<'a>, commit: &'a Commit, number: usize, chunk: usize) -> Run<'a> {
+        let (text, block) = (Vec::new(), Vec::new());
+        let (at, end, read, crc, lines, timestamp) = (0, 0, 0, 0, 0, commit.min());
+        Run { source, commit, number, chunk, text, at, end, read, crc, block, lines, timestamp }
+    }
+
+    fn line(&self) -> &[u8] {
+        &self.text[self.at..self.end]
+    }
+
+    /// Goes to the next line; `false` after the last, when all that was read is checked.
+    fn advance(&mut self) -> Result<bool, LandError> {
+        self.at = self.end;
+        let mut searched = 0;
+        let mut quoted = false;
+        let length = loop {
+            let rest = &self.text[self.at..];
+            if let Some(length) = line_end(rest, self.source.kind, &mut searched, &mut quoted) {
+                break length;
+            }
+            if self.read == self.commit.bytes {
+                return self.finish(rest.is_empty()).map(|()| false);
+            }
+            self.fill()?;
+        };
+        self.end = self.at + length;
+        let entry = (self.lines % BLOCK_ENTRIES as u64) as usize;
+        if self.lines == self.commit.lines {
+            return Err(self.wrong("more lines than were committed"));
+        }
+        if entry == 0 {
+            let number = (self.lines / BLOCK_ENTRIES as u64) as usize;
+            let (seen, path) = (self.source.seen, self.source.seen_path);
+            seen::read_block(seen, path, self.commit, number, &mut self.block)?;
+        }
+        self.timestamp = self.block[entry].timestamp;
+        self.lines += 1;
+        Ok(true)
+    }
+
+    fn fill(&mut self) -> Result<(), LandError> {
+        self.text.drain(..self.at);
+        (self.end, self.at) = (self.end - self.at, 0);
+        let wanted = (self.commit.bytes - self.read).min(self.chunk as u64) as usize;
+        let start = self.text.len();
+        self.text.resize(start + wanted, 0);
+        let offset = self.commit.offset + self.read;
+        let path = self.source.data_path;
+        let filled = self.source.data.read_at(&mut self.text[start..], offset).named("read", path)?;
+        if filled < wanted {
+            return Err(self.wrong("fewer bytes than were committed"));
+        }
+        self.crc = crc32c::crc32c_append(self.crc, &self.text[start..]);
+        self.read += wanted as u64;
+        Ok(())
+    }
+
+    fn finish(&self, whole: bool) -> Result<(), LandError> {
+        match () {
+            () if self.crc != self.commit.crc => Err(self.wrong("other bytes than were committed")),
+            () if !whole => Err(self.wrong("no line break at its end")),
+            () if self.lines < self.commit.lines => {
+                Err(self.wrong("fewer lines than were committed"))
+            }
+            () => Ok(()),
+        }
+    }
+
+    fn wrong(&self, what: &str) -> LandError {
+        let Commit { offset, bytes, .. } = self.commit;
+        let what = format!("the commit of {bytes} bytes at {offset} has {what}");
+        LandError::damage(self.source.data_path, what)
+    }
+}
+
+/// Whether a text without its final line break is one line: all quotes closed, every line break inside them.
+pub fn is_one_csv_line(text: &[u8]) -> bool {
+    let (mut searched, mut quoted) = (0, false);
+    line_end(text, Kind::Csv, &mut searched, &mut quoted).is_none() && !quoted
+}
+
+/// The length of the first line, its line break included; `None` if it does not end in `text`.
+/// `searched` and `quoted` keep what was learned, for more text behind the same line.
+fn line_end(text: &[u8], kind: Kind, searched: &mut usize, quoted: &mut bool) -> Option<usize> {
+    if kind != Kind::Csv {
+        let found = memchr::memchr(b'\n', &text[*searched..]).map(|at| *searched + at + 1);
+        *searched = text.len();
+        return found;
+    }
+    for at in memchr::memchr2_iter(b'\n', b'"', &text[*searched..]) {
+        match text[*searched + at] {
+            b'"' => *quoted = !*quoted,
+            _ if !*quoted => return Some(*searched + at + 1),
+            _ => {}
+        }
+    }
+    *searched = text.len();
+    None
+}
+
+impl PartialEq for Run<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Run<'_> {}
+
+impl PartialOrd for Run<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Run<'_> {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.timestamp, self.number).cmp(&(other.timestamp, other.number))
+    }
+}

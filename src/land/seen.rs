@@ -1,0 +1,100 @@
+//! `seen`: the identities of the events in one day file, a run of blocks for each commit.
+//!
+//! An entry is 16 bytes, little-endian: timestamp i64, hash u64. A run's i-th entry is of the commit's
+//! i-th line, so a run is in timestamp order. Blocks are up to 4,096 entries; their time bounds and CRCs
+//! stand in the commit frame, so that a block is only read where an offered timestamp can be in it.
+
+use super::error::{LandError, Named};
+use super::frame::{BLOCK_ENTRIES, Block, Commit};
+use crate::disk::Handle;
+use crate::row::Identity;
+
+/// The bytes of one entry.
+pub const ENTRY_BYTES: u64 = 16;
+
+/// A run's bytes and its blocks.
+pub fn encode(run: impl ExactSizeIterator<Item = Identity>) -> (Vec<u8>, Vec<Block>) {
+    let mut bytes = Vec::with_capacity(run.len() * ENTRY_BYTES as usize);
+    let mut bounds = Vec::with_capacity(run.len().div_ceil(BLOCK_ENTRIES));
+    for (index, entry) in run.enumerate() {
+        if index % BLOCK_ENTRIES == 0 {
+            bounds.push((entry.timestamp, entry.timestamp));
+        }
+        if let Some((min, max)) = bounds.last_mut() {
+            *min = entry.timestamp.min(*min);
+            *max = entry.timestamp.max(*max);
+        }
+        bytes.extend_from_slice(&entry.timestamp.to_le_bytes());
+        bytes.extend_from_slice(&entry.hash.to_le_bytes());
+    }
+    let blocks = bytes.chunks(BLOCK_ENTRIES * ENTRY_BYTES as usize).zip(bounds);
+    let blocks = blocks.map(|(bytes, (min, max))| Block { min, max, crc: crc32c::crc32c(bytes) });
+    let blocks = blocks.collect();
+    (bytes, blocks)
+}
+
+/// Reads one block of a commit's run and checks its CRC.
+pub fn read_block(
+    seen: &dyn Handle,
+    path: &str,
+    commit: &Commit,
+    number: usize,
+    entries: &mut Vec<Identity>,
+) -> Result<(), LandError> {
+    let first = (number * BLOCK_ENTRIES) as u64;
+    let count = (commit.lines - first).min(BLOCK_ENTRIES as u64);
+    let offset = (commit.seen + first) * ENTRY_BYTES;
+    let mut bytes = vec![0; (count * ENTRY_BYTES) as usize];
+    let filled = seen.read_at(&mut bytes, offset).named("read", path)?;
+    let crc = commit.blocks.get(number).map(|block| block.crc);
+    if filled < bytes.len() || crc != Some(crc32c::crc32c(&bytes)) {
+        let what = format!("the {count} entries at {offset} are not those that were committed");
+        return Err(LandError::damage(path, what));
+    }
+    entries.clear();
+    entries.extend(bytes.as_chunks::<16>().0.iter().map(|entry| {
+        let (timestamp, hash) = entry.split_at(8);
+        let word = |half: &[u8]| half.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        Identity { timestamp: word(timestamp) as i64, hash: word(hash) }
+    }));
+    Ok(())
+}
+
+/// Marks what was seen: `offered` is sorted by identity, the flag of each that a commit already has is set.
+pub fn mark<'c>(
+    seen: &dyn Handle,
+    path: &str,
+    commits: impl Iterator<Item = &'c Commit>,
+    offered: &mut [(Identity, bool)],
+) -> Result<(), LandError> {
+    let mut entries = Vec::new();
+    for commit in commits {
+        for (number, block) in commit.blocks.iter().enumerate() {
+            let from = offered.partition_point(|(offer, _)| offer.timestamp < block.min);
+            let to = offered.partition_point(|(offer, _)| offer.timestamp <= block.max);
+            if from == to {
+                continue;
+            }
+            read_block(seen, path, commit, number, &mut entries)?;
+            mark_block(&entries, &mut offered[from..to]);
+        }
+    }
+    Ok(())
+}
+
+/// Both sides are in timestamp order; within one timestamp only the offered side is sorted.
+fn mark_block(entries: &[Identity], offered: &mut [(Identity, bool)]) {
+    let mut rest = offered;
+    for entries in entries.chunk_by(|one, next| one.timestamp == next.timestamp) {
+        let timestamp = entries[0].timestamp;
+        let before = rest.partition_point(|(offer, _)| offer.timestamp < timestamp);
+        let group = rest[before..].partition_point(|(offer, _)| offer.timestamp == timestamp);
+        let (group, after) = rest[before..].split_at_mut(group);
+        for entry in entries {
+            if let Ok(found) = group.binary_search_by_key(&entry.hash, |(offer, _)| offer.hash) {
+                group[found].1 = true;
+            }
+        }
+        rest = after;
+    }
+}

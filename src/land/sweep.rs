@@ -1,0 +1,203 @@
+//! The sealer's round over the whole root: what is due is sealed, old journals are closed, old files removed.
+
+use std::collections::BTreeMap;
+
+use chrono_tz::Tz;
+
+use super::commit::{self, Hold};
+use super::day_file::{DayFile, OPEN_HINTS, SEALED_HINTS, folder_of, name_of};
+use super::error::{LandError, Named, is_gone};
+use super::frame::{Closed, ClosedSegment, Frame, Mark, Sealed};
+use super::journal::{Journal, State};
+use super::{Lander, folders, in_parallel, seal, unique};
+use crate::clock::Clock;
+use crate::day;
+use crate::disk::Open;
+
+const DAY_MS: i64 = 24 * 3600 * 1000;
+
+/// What a round did.
+#[derive(Debug, Default)]
+pub struct Swept {
+    /// The segments that are published now and were not before.
+    pub sealed: Vec<(DayFile, Sealed)>,
+    /// The days whose journals were closed.
+    pub closed: Vec<DayFile>,
+    /// The files that retention removed.
+    pub removed: Vec<String>,
+    /// What failed; everything else was done all the same.
+    pub failed: Vec<LandError>,
+}
+
+/// One round. With the system's clock, it first compares it with the file system's.
+pub fn sweep(lander: &Lander<'_>) -> Result<Swept, LandError> {
+    check_clock(lander)?;
+    let mut swept = Swept::default();
+    let mut days: BTreeMap<DayFile, Vec<u32>> = BTreeMap::new();
+    for (day_file, segment) in hints(lander, OPEN_HINTS)? {
+        days.entry(day_file).or_default().extend(segment);
+    }
+    let threads = lander.config.limits.parallel;
+    let results = in_parallel(threads, days.into_iter().collect(), |(day_file, segments)| {
+        (seal::seal(lander, &day_file, &segments), day_file)
+    });
+    for (result, day_file) in results {
+        match result {
+            Ok(sealed) => swept.sealed.extend(sealed.into_iter().map(|s| (day_file.clone(), s))),
+            Err(error) => swept.failed.push(error),
+        }
+    }
+    let sealed = hints(lander, SEALED_HINTS)?.into_iter().map(|(day_file, _)| day_file);
+    for (day_file, result) in in_parallel(threads, sealed.collect(), |day_file| {
+        let result = close(lander, &day_file);
+        (day_file, result)
+    }) {
+        match result {
+            Ok(true) => swept.closed.push(day_file),
+            Ok(false) => {}
+            Err(error) => swept.failed.push(error),
+        }
+    }
+    retain(lander, &mut swept)?;
+    Ok(swept)
+}
+
+/// The hints below a folder: the day file, and the segment where the hint is of one.
+fn hints(lander: &Lander<'_>, folder: &str) -> Result<Vec<(DayFile, Option<u32>)>, LandError> {
+    let paths = folders::walk(lander, folder)?;
+    Ok(paths
+        .iter()
+        .filter_map(|path| {
+            let name = name_of(path);
+            let file = folder_of(path).strip_prefix(folder)?.strip_prefix('/')?;
+            let segment = name.rsplit_once('.').and_then(|(_, segment)| segment.parse().ok());
+            Some((DayFile::parse(file, name)?, segment))
+        })
+        .collect())
+}
+
+/// A clock that is wrong would seal days that are not over. An explicit `--now` is taken as it is.
+fn check_clock(lander: &Lander<'_>) -> Result<(), LandError> {
+    if lander.clock != Clock::System {
+        return Ok(());
+    }
+    folders::make(lander, ".hiwake")?;
+    let path = format!(".hiwake/.clock.{}.tmp", unique());
+    let file = lander.disk.open(&path, Open::CreateNew(lander.open_mode())).named("make", &path)?;
+    let written = file.write_at(b"?", 0).and_then(|()| file.sync()).and_then(|()| file.inode());
+    drop(file);
+    lander.disk.unlink(&path).named("remove", &path)?;
+    let theirs = written.named("write", &path)?.modified;
+    let ours = lander.clock.now();
+    if ours.abs_diff(theirs) > lander.config.limits.clock_skew.as_millis() as u64 {
+        return Err(LandError::Clock { ours, theirs });
+    }
+    Ok(())
+}
+
+/// Closes a day's journal `journal_days` after its last segment was sealed. `true`: it is closed now.
+fn close(lander: &Lander<'_>, day_file: &DayFile) -> Result<bool, LandError> {
+    let Some(state) = Journal::peek(lander, day_file)? else { return Ok(false) };
+    let age = i64::from(lander.config.seal.journal_days) * DAY_MS;
+    let old = |at: i64| at + age <= lander.clock.now();
+    let is_due = |state: &State| match &state.closed {
+        // A close that was cut short.
+        Some(_) => true,
+        None if state.segments.is_empty() => false,
+        None => state.segments.iter().all(|segment| segment.done.is_some_and(old)),
+    };
+    if !is_due(&state) {
+        return Ok(false);
+    }
+    let mut journal = commit::lock(lander, day_file)?;
+    if !is_due(&journal.state) {
+        return Ok(false);
+    }
+    let was_open = journal.state.closed.is_none();
+    if was_open {
+        let closed = closed(&journal.state, lander.clock.now());
+        // Under all locks, proven: nobody may be about to append.
+        let hold = Hold::take(lander, day_file, &mut journal)?;
+        hold.journal.prove()?;
+        if !hold.journal.close(closed)? {
+            return Ok(false);
+        }
+    }
+    let path = day_file.seen();
+    let deadline = lander.lock_deadline();
+    let (seen, _) = lander.open_locked(&path, Open::ReadWrite, deadline)?;
+    seen.truncate(0).and_then(|()| seen.sync()).named("cut", &path)?;
+    drop(seen);
+    let hint = day_file.sealed_hint();
+    match lander.disk.unlink(&hint) {
+        Err(error) if !is_gone(&error) => Err(error).named("remove", &hint),
+        _ => Ok(was_open),
+    }
+}
+
+fn closed(state: &State, at: i64) -> Closed {
+    let segments = state.segments.iter().filter_map(|segment| {
+        let sealed = segment.sealed.as_ref()?;
+        let removed = segment.removed.is_some();
+        let Sealed { bytes, lines, sha256, .. } = *sealed;
+        let gzip = name_of(&sealed.target).ends_with(".gz");
+        Some(ClosedSegment { gzip, bytes, lines, sha256, removed })
+    });
+    Closed { at, segments: segments.collect() }
+}
+
+/// Removes the published files of days that ended longer than `retention.days` ago.
+fn retain(lander: &Lander<'_>, swept: &mut Swept) -> Result<(), LandError> {
+    let days = lander.config.retention.days;
+    if days == 0 {
+        return Ok(());
+    }
+    let zone: Tz = lander.config.timezone;
+    for path in folders::walk(lander, "")? {
+        let found = DayFile::parse_published(folder_of(&path), name_of(&path));
+        let Some((day_file, segment)) = found else { continue };
+        if day::day_end(zone, day_file.day) + i64::from(days) * DAY_MS > lander.clock.now() {
+            continue;
+        }
+        match remove_published(lander, &day_file, segment, &path) {
+            Ok(true) => swept.removed.push(path),
+            Ok(false) => {}
+            Err(error) => swept.failed.push(error),
+        }
+    }
+    Ok(())
+}
+
+/// The frame first, then the file: a crash between them leaves a file that the next round removes.
+fn remove_published(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    number: u32,
+    path: &str,
+) -> Result<bool, LandError> {
+    if Journal::peek(lander, day_file)?.is_none() {
+        // Not a file of ours.
+        return Ok(false);
+    }
+    let mut journal = commit::lock(lander, day_file)?;
+    let closed = journal.state.closed.as_ref();
+    if closed.is_none_or(|closed| closed.segments.len() < number as usize) {
+        let Some(segment) = journal.state.segment(number) else { return Ok(false) };
+        let sealed = segment.sealed.as_ref().is_some_and(|sealed| sealed.target == path);
+        if !sealed || segment.done.is_none() {
+            return Ok(false);
+        }
+        if segment.removed.is_none() {
+            let mark = Mark { segment: number, at: lander.clock.now() };
+            journal.append(Frame::Removed(mark))?;
+        }
+    }
+    for path in [path.to_owned(), format!("{path}.sha256")] {
+        match lander.disk.unlink(&path) {
+            Err(error) if !is_gone(&error) => return Err(error).named("remove", &path),
+            _ => {}
+        }
+    }
+    lander.disk.sync_dir(day_file.folder()).named("sync", day_file.folder())?;
+    Ok(true)
+}

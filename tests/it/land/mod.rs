@@ -1,0 +1,125 @@
+//! Commit, seal, close: on a real folder, against a model that is a map from event to line.
+
+mod close;
+mod commit;
+mod model;
+mod seal;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use hiwake::clock::Clock;
+use hiwake::config::Config;
+use hiwake::disk::RealDisk;
+use hiwake::land::Lander;
+use hiwake::land::batch::Batch;
+use hiwake::land::commit::{Committed, Outcome};
+use hiwake::land::day_file::DayFile;
+use hiwake::land::error::LandError;
+use hiwake::row::{Kind, Row};
+
+/// 2022-04-18 00:00 in Tokyo.
+pub const MIDNIGHT: i64 = 1_650_207_600_000;
+pub const HOUR: i64 = 3_600_000;
+pub const DAY: i64 = 24 * HOUR;
+
+pub fn day_file() -> DayFile {
+    DayFile { file: "messages".to_owned(), day: "2022-04-18".parse().unwrap(), kind: Kind::Csv }
+}
+
+/// A root with a disk and a configuration, at a time that the test sets.
+pub struct Site {
+    pub folder: tempfile::TempDir,
+    pub disk: RealDisk,
+    pub config: Config,
+    pub now: i64,
+}
+
+impl Site {
+    pub fn new(toml: &str) -> Site {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = RealDisk::open(folder.path()).unwrap();
+        let config = crate::config_of(toml);
+        Site { folder, disk, config, now: MIDNIGHT + HOUR }
+    }
+
+    pub fn lander(&self) -> Lander<'_> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        Lander { disk: &self.disk, config: &self.config, clock: Clock::At(self.now), deadline }
+    }
+
+    pub fn commit(&self, events: &[Event]) -> Committed {
+        match self.try_commit(events).unwrap() {
+            Outcome::Committed(committed) => committed,
+            Outcome::Closed => panic!("the day is closed"),
+        }
+    }
+
+    pub fn try_commit(&self, events: &[Event]) -> Result<Outcome, LandError> {
+        let objects = ["bucket/key@1".to_owned()];
+        hiwake::land::commit::commit(&self.lander(), &day_file(), &batch(events), &objects)
+    }
+
+    pub fn seal(&self) -> hiwake::land::sweep::Swept {
+        let swept = self.lander().seal().unwrap();
+        assert!(swept.failed.is_empty(), "{:?}", swept.failed);
+        swept
+    }
+
+    pub fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn text(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// Every file below the root with its content; the hidden ones too.
+    pub fn tree(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        read_tree(self.folder.path(), self.folder.path(), &mut files);
+        files
+    }
+
+    /// The names below the root that readers see.
+    pub fn names(&self) -> Vec<String> {
+        self.tree().into_keys().filter(|name| !name.starts_with(".hiwake/")).collect()
+    }
+}
+
+fn read_tree(root: &Path, folder: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read_tree(root, &path, files);
+        } else {
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            files.insert(name, std::fs::read(&path).unwrap());
+        }
+    }
+}
+
+/// An event of the test's day: its id, its time after midnight, its line.
+pub type Event = (String, i64, String);
+
+pub fn event(id: &str, after_midnight: i64) -> Event {
+    (id.to_owned(), after_midnight, format!("HOGE,{id}"))
+}
+
+pub fn batch(events: &[Event]) -> Batch {
+    let mut batch = Batch::default();
+    for (id, after_midnight, line) in events {
+        let row = Row {
+            file: "messages".into(),
+            kind: Kind::Csv,
+            day: day_file().day,
+            timestamp: MIDNIGHT + after_midnight,
+            stream: "1:/var/log/messages:i-1".into(),
+            id: id.into(),
+            line: line.into(),
+        };
+        batch.push(&row, 0);
+    }
+    batch
+}
