@@ -45,6 +45,22 @@ pub struct Tally {
     pub busy_retries: u64,
 }
 
+impl Tally {
+    /// Adds the counts of another landing.
+    pub fn add(&mut self, other: &Tally) {
+        self.objects += other.objects;
+        self.rows += other.rows;
+        self.unreadable += other.unreadable;
+        self.dropped += other.dropped;
+        self.lines += other.lines;
+        self.late += other.late;
+        self.duplicates += other.duplicates;
+        self.quarantined += other.quarantined;
+        self.commits += other.commits;
+        self.busy_retries += other.busy_retries;
+    }
+}
+
 /// What a landing answers.
 #[derive(Debug)]
 #[must_use]
@@ -255,7 +271,7 @@ impl Sink for Reading<'_, '_> {
 
 /// Rows come from outside: one that would leave the root or tear a line does not land.
 fn check(row: &Row<'_>) -> Result<(), String> {
-    file_name::check(&row.file).map_err(|error| error.to_string())?;
+    file_name::check_file_name(&row.file).map_err(|error| error.to_string())?;
     let midnight = row.day.date().and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis();
     let hours = (i128::from(row.timestamp) - i128::from(midnight)) / 3_600_000;
     // Local time is at most 14 hours ahead of UTC and 12 behind; history knew a little more.

@@ -82,3 +82,8 @@ impl Write for Hashed<'_> {
         Ok(())
     }
 }
+
+/// Hexadecimal, lower case.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -13,7 +13,7 @@ use super::error::{LandError, Named, is_gone};
 use super::frame::{Frame, Mark, Sealed};
 use super::journal::{Journal, Segment, State};
 use super::merge::{self, Source};
-use super::output::Output;
+use super::output::{Output, hex};
 use super::{Lander, folders, unique};
 use crate::config::{Compress, Order};
 use crate::day;
@@ -316,11 +316,6 @@ fn write_checksum(
         Err(error) if is_gone(&error) && lander.disk.open(&path, Open::Read).is_ok() => Ok(()),
         result => result.named("rename", &temporary),
     }
-}
-
-/// Hexadecimal, lower case.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Removes a name; that it is gone is all that counts.

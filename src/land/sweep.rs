@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use chrono_tz::Tz;
+use serde::Serialize;
 
 use super::commit::{self, Hold};
 use super::day_file::{DayFile, OPEN_HINTS, SEALED_HINTS, folder_of, name_of};
 use super::error::{LandError, Named, is_gone};
 use super::frame::{Closed, ClosedSegment, Frame, Mark, Sealed};
 use super::journal::{Journal, State};
+use super::output::hex;
 use super::{Lander, folders, in_parallel, seal, unique};
 use crate::clock::Clock;
 use crate::day;
@@ -27,6 +29,59 @@ pub struct Swept {
     pub removed: Vec<String>,
     /// What failed; everything else was done all the same.
     pub failed: Vec<LandError>,
+}
+
+/// A sealed segment as an announcement names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Announced {
+    /// The file's name without its day.
+    pub file: String,
+    /// The local date.
+    pub day: String,
+    /// 1 is the first, the others are late ones.
+    pub segment: u32,
+    /// The published name, relative to the root.
+    pub path: String,
+    /// How many lines.
+    pub lines: u64,
+    /// How many bytes, as published.
+    pub bytes: u64,
+    /// Of the published bytes, hexadecimal.
+    pub sha256: String,
+}
+
+/// What the sealer answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Answer {
+    /// The segments that are published now.
+    pub sealed: Vec<Announced>,
+    /// The days that take no rows any more.
+    pub closed: Vec<String>,
+    /// The files that retention removed.
+    pub removed: Vec<String>,
+    /// What failed, in words.
+    pub failed: Vec<String>,
+}
+
+impl Swept {
+    /// The round as the sealer answers it.
+    pub fn answer(&self) -> Answer {
+        let announced = |(day_file, sealed): &(DayFile, Sealed)| Announced {
+            file: day_file.file.clone(),
+            day: day_file.day.to_string(),
+            segment: sealed.segment,
+            path: sealed.target.clone(),
+            lines: sealed.lines,
+            bytes: sealed.bytes,
+            sha256: hex(&sealed.sha256),
+        };
+        Answer {
+            sealed: self.sealed.iter().map(announced).collect(),
+            closed: self.closed.iter().map(ToString::to_string).collect(),
+            removed: self.removed.clone(),
+            failed: self.failed.iter().map(ToString::to_string).collect(),
+        }
+    }
 }
 
 /// One round. With the system's clock, it first compares it with the file system's.

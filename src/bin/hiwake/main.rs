@@ -1,1 +1,126 @@
-fn main() {}
+//! `hiwake`: the pipeline and its day files on one machine. Wiring only: the library does the work.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
+
+mod cat;
+mod config;
+mod land;
+mod progress;
+mod run;
+mod seal;
+mod status;
+mod transform;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use hiwake::clock::Clock;
+use hiwake::config::{Config, ConfigErrors};
+use hiwake::disk::RealDisk;
+use hiwake::land::Lander;
+
+/// CloudWatch Logs as labelled daily files, every event in exactly one line.
+///
+/// Results go to stdout, progress and problems to stderr.
+/// Exit codes: 0 done, 1 something could not be landed (it is named), 2 bad usage or configuration.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+struct Cli {
+    /// The configuration
+    #[arg(long, global = true, value_name = "FILE", default_value = "hiwake.toml")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Args),
+    Transform(transform::Args),
+    Cat(cat::Args),
+    Land(land::Args),
+    Seal(seal::Args),
+    Status(status::Args),
+    Config(config::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(&cli) {
+        Ok(code) => code,
+        Err(error) => {
+            // Usage errors end in clap; these are the other faults that a person mends before anything is tried.
+            let usage = error.is::<ConfigErrors>() || error.is::<Usage>();
+            eprintln!("{error:#}");
+            ExitCode::from(if usage { 2 } else { 1 })
+        }
+    }
+}
+
+fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
+    let load = || Config::load(&cli.config);
+    match &cli.command {
+        Command::Run(args) => run::run(&load()?, args),
+        Command::Transform(args) => transform::run(&load()?, args),
+        Command::Cat(args) => cat::run(&load()?, args),
+        Command::Land(args) => land::run(&load()?, args),
+        Command::Seal(args) => seal::run(&load()?, args),
+        Command::Status(args) => status::run(&load()?, args),
+        Command::Config(args) => config::run(&cli.config, args),
+    }
+}
+
+/// A fault of the call itself: exit code 2.
+#[derive(Debug)]
+struct Usage(String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// Where the daily files are.
+#[derive(Debug, clap::Args)]
+struct Root {
+    /// The folder of the daily files: an EFS mount, or any folder
+    #[arg(long, value_name = "DIR")]
+    root: PathBuf,
+}
+
+/// What time it is.
+#[derive(Debug, clap::Args)]
+struct Now {
+    /// Take this moment for the present, e.g. 2022-04-19T02:00:00+09:00
+    #[arg(long, value_name = "TIME", value_parser = rfc_3339)]
+    now: Option<i64>,
+}
+
+impl Now {
+    fn clock(&self) -> Clock {
+        self.now.map_or(Clock::System, Clock::At)
+    }
+}
+
+fn rfc_3339(text: &str) -> Result<i64, String> {
+    chrono::DateTime::parse_from_rfc3339(text)
+        .map(|time| time.timestamp_millis())
+        .map_err(|error| format!("{error}; write e.g. 2022-04-19T02:00:00+09:00 or …T17:00:00Z"))
+}
+
+/// A disk that is there; `make` makes the folder.
+fn disk(root: &Path, make: bool) -> anyhow::Result<RealDisk> {
+    let disk = if make { RealDisk::create(root) } else { RealDisk::open(root) };
+    disk.with_context(|| format!("cannot open the root {}", root.display()))
+}
+
+/// A command line waits for a lock as long as the configuration says; it has no deadline of its own.
+fn lander<'a>(disk: &'a RealDisk, config: &'a Config, now: &Now) -> Lander<'a> {
+    const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
+    Lander { disk, config, clock: now.clock(), deadline: Instant::now() + FOR_EVER }
+}

@@ -1,0 +1,10 @@
+# The two commands are `make run` and `make check`; CI runs `make check`.
+.PHONY: run check fmt lint test doc nextest
+
+run: ; @events/demo.sh
+check: fmt lint test doc
+fmt: ; cargo fmt --check
+lint: ; cargo clippy --locked --all-targets -- -D warnings
+test: nextest ; cargo nextest run --locked
+doc: ; RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+nextest: ; @cargo nextest --version >/dev/null 2>&1 || cargo install cargo-nextest --locked --version 0.9.143

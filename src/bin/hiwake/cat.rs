@@ -1,0 +1,94 @@
+//! `hiwake cat`: objects of any shape as lines.
+
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+
+use chrono::{SecondsFormat, TimeZone};
+use hiwake::config::Config;
+use hiwake::object::{self, Bad, Options, Sink, Skipped};
+use hiwake::record::Records;
+use hiwake::row::Row;
+use hiwake::store::Location;
+
+/// Print objects of any shape as lines: rows, failed records, backups, envelopes, text
+///
+/// What an object is is told by its content. Unreadable pieces are named on stderr; the exit code is then 1.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  hiwake cat out.s3/landing
+  hiwake cat --events out.s3/backup | grep sshd
+  hiwake cat --rows object.ndjson.gz | jq .day")]
+pub struct Args {
+    /// Files or folders
+    #[arg(value_name = "OBJECT", required = true)]
+    objects: Vec<String>,
+    /// Each row as JSON, as transform answers it
+    #[arg(long, conflicts_with = "events")]
+    rows: bool,
+    /// Each line with its local time, stream and id in front, tabs between
+    #[arg(long)]
+    events: bool,
+}
+
+pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
+    let mut records = Records::new(config);
+    let mut printer =
+        Printer { args, config, out: BufWriter::new(io::stdout().lock()), place: String::new(), bad: 0 };
+    for argument in &args.objects {
+        let (store, objects) = Location::parse(argument)?.objects()?;
+        for object in objects {
+            printer.place = object.id.place();
+            let input = store.open(&object.id.key)?;
+            let options = Options::new(&config.limits);
+            let place = printer.place.clone();
+            let read = object::read(input, &place, object.modified, &mut records, &options, &mut printer);
+            match read {
+                Ok(_) => {}
+                // `hiwake cat … | head`
+                Err(object::ReadError::Sink(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                    return Ok(ExitCode::SUCCESS);
+                }
+                Err(error) => return Err(anyhow::Error::new(error).context(place)),
+            }
+        }
+    }
+    printer.out.flush()?;
+    Ok(ExitCode::from(u8::from(printer.bad > 0)))
+}
+
+struct Printer<'a, W: Write> {
+    args: &'a Args,
+    config: &'a Config,
+    out: W,
+    place: String,
+    bad: u64,
+}
+
+impl<W: Write> Sink for Printer<'_, W> {
+    fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
+        if self.args.rows {
+            let mut json = Vec::new();
+            row.encode(&mut json);
+            return self.out.write_all(&json);
+        }
+        if self.args.events {
+            let time = self.config.timezone.timestamp_millis_opt(row.timestamp).single();
+            let time = time.map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true));
+            let time = time.unwrap_or_else(|| row.timestamp.to_string());
+            write!(self.out, "{time}\t{}\t{}\t", row.stream, row.id)?;
+        }
+        self.out.write_all(row.line.as_bytes())?;
+        self.out.write_all(b"\n")
+    }
+
+    fn skipped(&mut self, _: Skipped, _: &[u8]) -> io::Result<()> {
+        // Control messages and the like rightly have no lines.
+        Ok(())
+    }
+
+    fn bad(&mut self, bad: &Bad<'_>) -> io::Result<()> {
+        self.bad += 1;
+        eprintln!("{} at byte {}: {} ({})", self.place, bad.offset, bad.reason, bad.code);
+        Ok(())
+    }
+}

@@ -1,0 +1,92 @@
+//! `hiwake land`: objects → day files.
+
+use std::process::ExitCode;
+
+use hiwake::config::Config;
+use hiwake::land::{Lander, Tally};
+use hiwake::store::{Location, Object, ObjectId, Store};
+
+use crate::progress::Progress;
+use crate::{Now, Root};
+
+/// How many objects go under one hold of the locks: as many as SQS hands to the land λ at once.
+const BATCH: usize = 10;
+
+/// Land objects of any shape into the day files, each event once
+///
+/// Landing an object again, in any order, any number of times, at the same time, changes nothing.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  hiwake land out.s3/landing --root out
+  hiwake land out.s3/landing/2022/04/18/01/object.ndjson.gz --root /mnt/efs")]
+pub struct Args {
+    /// Files or folders
+    #[arg(value_name = "OBJECT", required = true)]
+    objects: Vec<String>,
+    #[command(flatten)]
+    root: Root,
+    #[command(flatten)]
+    now: Now,
+    /// The counts as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
+    let places = args.objects.iter().map(|argument| Location::parse(argument)?.objects());
+    let places: Vec<(Store, Vec<Object>)> = places.collect::<Result<_, _>>()?;
+    let disk = crate::disk(&args.root.root, true)?;
+    let lander = crate::lander(&disk, config, &args.now);
+    let bytes = places.iter().flat_map(|(_, objects)| objects).map(|object| object.size).sum();
+    let mut report = Report::new(Progress::new("landing", bytes));
+    for (store, objects) in &places {
+        for batch in objects.chunks(BATCH) {
+            report.land(&lander, store, batch);
+        }
+    }
+    report.finish(args.json)
+}
+
+/// What all batches of one command came to.
+pub struct Report {
+    progress: Progress,
+    tally: Tally,
+    failed: u64,
+}
+
+impl Report {
+    pub fn new(progress: Progress) -> Report {
+        Report { progress, tally: Tally::default(), failed: 0 }
+    }
+
+    /// Lands a batch and names what could not be landed.
+    pub fn land(&mut self, lander: &Lander<'_>, store: &Store, batch: &[Object]) {
+        let ids: Vec<ObjectId> = batch.iter().map(|object| object.id.clone()).collect();
+        let landed = lander.land(store, &ids);
+        self.tally.add(&landed.tally);
+        self.progress.suspend(|| {
+            for reason in &landed.reasons {
+                eprintln!("quarantined: {reason}");
+            }
+            for reason in landed.objects.iter().filter_map(|result| result.as_ref().err()) {
+                eprintln!("not landed: {reason}");
+                self.failed += 1;
+            }
+        });
+        self.progress.add(batch.iter().map(|object| object.size).sum());
+    }
+
+    /// Prints the counts; the exit code is 1 if anything was not landed.
+    pub fn finish(self, json: bool) -> anyhow::Result<ExitCode> {
+        drop(self.progress);
+        let Tally { objects, rows, lines, late, duplicates, quarantined, .. } = self.tally;
+        if json {
+            println!("{}", serde_json::to_string(&self.tally)?);
+        } else {
+            println!(
+                "landed {objects} objects: {rows} rows, {lines} new lines ({late} late), {duplicates} there before, {quarantined} quarantined"
+            );
+        }
+        Ok(ExitCode::from(u8::from(self.failed + quarantined > 0)))
+    }
+}

@@ -1,0 +1,51 @@
+//! `hiwake seal`: finish the days that are over.
+
+use std::process::ExitCode;
+
+use hiwake::config::Config;
+use hiwake::land::output::hex;
+
+use crate::{Now, Root};
+
+/// Seal the days that are over: in order, published under the final name, read-only, with a checksum
+///
+/// A day is over `grace` after its midnight and its last commit. What is sealed already is not touched.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  hiwake seal --root out
+  hiwake seal --root out --now 2022-04-19T02:00:00+09:00")]
+pub struct Args {
+    #[command(flatten)]
+    root: Root,
+    #[command(flatten)]
+    now: Now,
+    /// What was sealed as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
+    let disk = crate::disk(&args.root.root, false)?;
+    let swept = crate::lander(&disk, config, &args.now).seal()?;
+    if args.json {
+        println!("{}", serde_json::to_string(&swept.answer())?);
+    } else {
+        for (_, sealed) in &swept.sealed {
+            let (lines, bytes, sum) = (sealed.lines, sealed.bytes, hex(&sealed.sha256));
+            println!("sealed {}: {lines} lines, {bytes} bytes, SHA-256 {sum}", sealed.target);
+        }
+        for day_file in &swept.closed {
+            println!("closed {day_file}: it takes no more rows");
+        }
+        for path in &swept.removed {
+            println!("removed {path}: older than `[retention] days`");
+        }
+        if swept.sealed.is_empty() {
+            println!("nothing is due");
+        }
+    }
+    for error in &swept.failed {
+        eprintln!("not sealed: {error}");
+    }
+    Ok(ExitCode::from(u8::from(!swept.failed.is_empty())))
+}

@@ -1,0 +1,68 @@
+//! `hiwake status`: each day file.
+
+use std::process::ExitCode;
+
+use chrono::{SecondsFormat, TimeZone};
+use comfy_table::{CellAlignment, Table};
+use hiwake::config::Config;
+use hiwake::land::status::DayStatus;
+
+use crate::{Now, Root};
+
+/// Show each day file: state, lines, bytes, duplicates, late, commits, last commit
+///
+/// Reads without locks and writes nothing. `duplicates` are the rows that were dropped by landings that added others;
+/// landings of nothing new leave no trace.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  hiwake status --root out
+  hiwake status --root out --json | jq 'map(select(.state == \"open\"))'")]
+pub struct Args {
+    #[command(flatten)]
+    root: Root,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
+    let disk = crate::disk(&args.root.root, false)?;
+    let (days, failed) = crate::lander(&disk, config, &Now { now: None }).status()?;
+    if args.json {
+        println!("{}", serde_json::to_string(&days)?);
+    } else {
+        println!("{}", table(config, &days));
+    }
+    for error in &failed {
+        eprintln!("{error}");
+    }
+    Ok(ExitCode::from(u8::from(!failed.is_empty())))
+}
+
+fn table(config: &Config, days: &[DayStatus]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(comfy_table::presets::NOTHING);
+    let head = ["FILE", "DAY", "STATE", "LINES", "BYTES", "DUPLICATES", "LATE", "COMMITS", "LAST COMMIT"];
+    table.set_header(head);
+    for day in days {
+        let last = day.last_commit.and_then(|at| config.timezone.timestamp_millis_opt(at).single());
+        let last = last.map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, true));
+        table.add_row([
+            day.file.clone(),
+            day.day.clone(),
+            format!("{:?}", day.state).to_lowercase(),
+            day.lines.to_string(),
+            day.bytes.to_string(),
+            day.duplicates.to_string(),
+            day.late.to_string(),
+            day.commits.to_string(),
+            last.unwrap_or_default(),
+        ]);
+    }
+    for column in 3..=7 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
