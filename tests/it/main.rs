@@ -1,1 +1,7 @@
 //! One integration binary.
+
+mod day;
+mod given;
+mod golden;
+mod label;
+mod transform;
