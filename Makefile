@@ -1,7 +1,7 @@
 # The two commands are `make run` and `make check`; CI runs `make check`.
 .PHONY: run check fmt lint test doc nextest
 
-run: ; @events/demo.sh
+run: ; @./demo.sh
 check: fmt lint test doc
 fmt: ; cargo fmt --check
 lint: ; cargo clippy --locked --all-targets -- -D warnings

@@ -1,7 +1,8 @@
 //! One integration binary.
 
+mod day;
+mod given;
+mod golden;
+mod label;
 mod land;
-
-fn config_of(toml: &str) -> hiwake::config::Config {
-    hiwake::config::Config::parse("test.toml", toml).unwrap()
-}
+mod transform;

@@ -40,7 +40,7 @@ impl Site {
     pub fn new(toml: &str) -> Site {
         let folder = tempfile::tempdir().unwrap();
         let disk = RealDisk::open(folder.path()).unwrap();
-        let config = crate::config_of(toml);
+        let config = crate::given::config(toml);
         Site { folder, disk, config, now: MIDNIGHT + HOUR }
     }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # `make run`: sample logs through the whole pipeline, with folders in the place of S3 and EFS.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")"
 out=out
 if [ -e "$out" ]; then chmod -R u+w "$out" && rm -r "$out"; fi
 cargo build --locked --quiet
