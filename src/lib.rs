@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod config;
 pub mod envelope;
+pub mod file_name;
 pub mod firehose;
 pub mod land;
 pub mod record;

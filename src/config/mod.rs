@@ -1,17 +1,45 @@
-//! `hiwake.toml` → checked [`Config`].
+//! `hiwake.toml` → checked [`Config`]; also the only reader of the environment.
+//!
+//! The types below are what the file says, word for word: the JSON Schema, the defaults and the
+//! checked values come from the same definitions. [`Config::load`] reports everything that is wrong
+//! at once (`read.rs`: syntax, keys and values; `check.rs`: what they mean together).
+
+mod check;
+mod default;
+mod env;
+mod explain;
+mod place;
+mod problem;
+mod read;
+mod value;
+
+use std::time::Duration;
 
 use chrono_tz::Tz;
-use serde::Deserialize;
-use std::time::Duration;
+use serde::{Deserialize, Serialize};
 
 use crate::row::Kind;
 
+pub use crate::file_name::FileTemplate;
+pub use env::{ENVIRONMENT, Variable};
+pub use explain::{Explanation, Outcome, Tried, explain};
+pub use problem::{ConfigErrors, Problem};
+pub use value::{Glob, GlobError};
+
 /// The whole configuration. Every field has a default but the sources' log groups.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, expecting = "the keys of hiwake.toml")]
 pub struct Config {
+    /// The name it was read under, for messages.
+    #[serde(skip)]
+    pub name: String,
     /// Day boundaries and `{time}`.
+    #[serde(with = "value::zone")]
+    #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub timezone: Tz,
     /// The rules; the first that matches wins. `[[source]]` in the file.
+    #[serde(rename = "source")]
     pub sources: Vec<Source>,
     /// How lines are made.
     pub format: Format,
@@ -30,9 +58,15 @@ pub struct Config {
 }
 
 /// Which log groups and streams go into which file, with which labels.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Source {
-    /// Names or globs (`*` any text, also `/`; `?` one character); at least one.
+    /// Its line in the file, for messages.
+    #[serde(skip)]
+    pub line: Option<usize>,
+    /// Names or globs (`*` any text, also `/`; `?` one character); at least one. Required.
+    #[cfg_attr(feature = "cli", schemars(required, length(min = 1)))]
     pub log_groups: Vec<Glob>,
     /// Names or globs; default `*`.
     pub log_streams: Vec<Glob>,
@@ -48,61 +82,42 @@ pub struct Source {
     pub subscribe: Subscribe,
 }
 
-/// A name or a glob.
-#[derive(Debug, Clone)]
-pub struct Glob(String);
-
-impl Glob {
-    /// As it is written.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-    /// Whether the whole name matches.
-    pub fn matches(&self, _name: &str) -> bool {
-        false
-    }
-}
-
-/// A daily file's name with `{log_group}`, `{log_stream}`, `{owner}`, each alone in its path component.
-#[derive(Debug, Clone)]
-pub struct FileTemplate(String);
-
-impl FileTemplate {
-    /// As it is written.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-    /// The file of an event: each component percent-encoded and shortened as design.md section 3 says.
-    pub fn file(&self, _owner: &str, _log_group: &str, _log_stream: &str) -> String {
-        String::new()
-    }
-}
-
 /// One placeholder of a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub enum Column {
     /// `{labels}`: all labels, each a field of its own.
+    #[serde(rename = "{labels}")]
     Labels,
     /// `{message}`
+    #[serde(rename = "{message}")]
     Message,
     /// `{time}`: local time in `format.time`.
+    #[serde(rename = "{time}")]
     Time,
     /// `{timestamp}`: milliseconds since the epoch.
+    #[serde(rename = "{timestamp}")]
     Timestamp,
     /// `{id}`
+    #[serde(rename = "{id}")]
     Id,
     /// `{log_group}`
+    #[serde(rename = "{log_group}")]
     LogGroup,
     /// `{log_stream}`
+    #[serde(rename = "{log_stream}")]
     LogStream,
     /// `{owner}`
+    #[serde(rename = "{owner}")]
     Owner,
     /// `{filter}`: the subscription filters' names, joined by a comma.
+    #[serde(rename = "{filter}")]
     Filter,
 }
 
 /// Who makes the subscription of a source's log groups.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Subscribe {
     /// CDK makes a subscription filter for each named log group.
@@ -115,18 +130,22 @@ pub enum Subscribe {
 }
 
 /// `[format]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Format {
     /// The kind of all day files but the plain ones.
     pub kind: Kind,
     /// What a line break inside a message becomes.
     pub newline: Newline,
     /// strftime pattern of `{time}`.
+    #[serde(deserialize_with = "value::strftime::deserialize")]
     pub time: String,
 }
 
 /// What a line break (CRLF, LF or CR) inside a message becomes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Newline {
     /// The two characters `\n`.
@@ -139,16 +158,21 @@ pub enum Newline {
 }
 
 /// `[unmatched]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Unmatched {
     /// Where the events go that no source matches.
     pub file: FileTemplate,
 }
 
 /// `[plain]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Plain {
     /// A literal name.
+    #[serde(deserialize_with = "value::literal_file::deserialize")]
     pub file: String,
     /// Its own format.
     pub kind: Kind,
@@ -157,9 +181,13 @@ pub struct Plain {
 }
 
 /// `[seal]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Seal {
     /// How long after midnight, and after its last commit, a day stays open.
+    #[serde(with = "value::duration")]
+    #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub grace: Duration,
     /// Order of the lines.
     pub order: Order,
@@ -170,7 +198,8 @@ pub struct Seal {
 }
 
 /// Order of the lines of a sealed file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
     /// Merged by timestamp.
@@ -181,7 +210,8 @@ pub enum Order {
 }
 
 /// Compression of sealed files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Compress {
     /// As it is.
@@ -192,23 +222,33 @@ pub enum Compress {
 }
 
 /// `[retention]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Retention {
     /// Sealed files of days older than this are removed; 0: never.
     pub days: u32,
 }
 
 /// `[files]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Files {
     /// Mode of sealed files.
+    #[serde(with = "value::mode")]
+    #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub mode: u32,
     /// Mode of folders.
+    #[serde(with = "value::mode")]
+    #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub dir_mode: u32,
 }
 
 /// `[limits]`: every limit, its default, its reason.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Limits {
     /// Bytes of one Firehose answer as it is sent: Lambda refuses more than 6 MB (6,291,556 bytes).
     pub answer_bytes: usize,
@@ -223,9 +263,21 @@ pub struct Limits {
     /// Day files that are landed or sealed at once; each has 3 files open.
     pub parallel: usize,
     /// How long land waits for a day file's lock before it reports "busy".
+    #[serde(with = "value::duration")]
+    #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub lock_wait: Duration,
     /// How far the machine's clock may be off the file system's before seal refuses.
+    #[serde(with = "value::duration")]
+    #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub clock_skew: Duration,
     /// Bytes of memory for the merge of one day file.
     pub merge_bytes: usize,
+}
+
+/// The JSON Schema of `hiwake.toml`, for editors and for the CDK app.
+#[cfg(feature = "cli")]
+pub fn schema() -> serde_json::Value {
+    let mut schema = schemars::schema_for!(Config);
+    schema.insert("title".to_owned(), "hiwake.toml".into());
+    schema.to_value()
 }
