@@ -59,7 +59,10 @@ fn check_source(source: &Source, path: &KeyPath, reader: &mut Reader<'_>) {
     }
     let columns = path.clone().key("columns");
     if source.columns.is_empty() && reader.is_whole(&columns) {
-        reader.note(&columns, "gives empty lines; write [\"{labels}\", \"{message}\"], or leave the key out");
+        reader.note(
+            &columns,
+            "gives empty lines; write [\"{labels}\", \"{message}\"], or leave the key out",
+        );
     }
     if source.filter_pattern.chars().count() > FILTER_PATTERN_MAX {
         let message = format!("has more than {FILTER_PATTERN_MAX} characters; write it shorter");
@@ -116,7 +119,10 @@ fn check_format(config: &Config, reader: &mut Reader<'_>) {
         && config.format.kind != Kind::Csv
         && reader.is_whole(&kind)
     {
-        reader.note(&path, "keep needs kind = \"csv\", which quotes line breaks; write escape or space");
+        reader.note(
+            &path,
+            "keep needs kind = \"csv\", which quotes line breaks; write escape or space",
+        );
     }
 }
 
@@ -211,15 +217,18 @@ impl Config {
             warnings.push(Problem { file, line, key, message: message.to_owned() });
         };
         if self.sources.is_empty() {
-            warn(None, "source".to_owned(), "there is none: every event goes into the [unmatched] file");
+            warn(
+                None,
+                "source".to_owned(),
+                "there is none: every event goes into the [unmatched] file",
+            );
         }
         for (index, source) in self.sources.iter().enumerate() {
             let key = |key| format!("source[{}].{key}", index + 1);
             if source.file.uses_log_stream() {
                 warn(source.line, key("file"), PER_STREAM);
             }
-            if source.subscribe == Subscribe::Filter
-                && !source.log_groups.iter().any(Glob::is_name)
+            if source.subscribe == Subscribe::Filter && !source.log_groups.iter().any(Glob::is_name)
             {
                 warn(source.line, key("subscribe"), ONLY_GLOBS);
             }

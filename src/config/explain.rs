@@ -66,7 +66,8 @@ impl Source {
 pub fn explain(config: &Config, owner: &str, log_group: &str, log_stream: &str) -> Explanation {
     let winner = config.source_of(log_group, log_stream);
     let tried = config.sources.iter().enumerate();
-    let tried = tried.map(|(index, source)| tried_one(index, source, log_group, log_stream, winner));
+    let tried =
+        tried.map(|(index, source)| tried_one(index, source, log_group, log_stream, winner));
     let template = match winner {
         Some(index) => &config.sources[index].file,
         None => &config.unmatched.file,

@@ -144,7 +144,9 @@ impl<'t> Reader<'t> {
                 Err(error) => error,
             };
             let found = error.span().and_then(|span| {
-                self.document.find(&span).map(|path| (self.document.line_of_offset(span.start), path))
+                self.document
+                    .find(&span)
+                    .map(|path| (self.document.line_of_offset(span.start), path))
             });
             let Some((line, path)) = found else {
                 self.push(None, String::new(), error.message().to_owned());
@@ -163,8 +165,7 @@ impl<'t> Reader<'t> {
 
     /// A line that is no TOML is named once, not again for what could not be read of it.
     fn errors(mut self) -> ConfigErrors {
-        let torn: Vec<_> =
-            self.problems.iter().filter(|p| p.is_syntax()).map(|p| p.line).collect();
+        let torn: Vec<_> = self.problems.iter().filter(|p| p.is_syntax()).map(|p| p.line).collect();
         self.problems.retain(|problem| problem.is_syntax() || !torn.contains(&problem.line));
         self.problems.sort();
         self.problems.dedup();
@@ -178,7 +179,8 @@ impl Problem {
     }
 }
 
-const SECTIONS: [&str; 7] = ["format", "unmatched", "plain", "seal", "retention", "files", "limits"];
+const SECTIONS: [&str; 7] =
+    ["format", "unmatched", "plain", "seal", "retention", "files", "limits"];
 
 /// serde's message in the words of this file, with what to write instead.
 fn in_words(message: &str, key: Option<&str>) -> String {
@@ -204,7 +206,9 @@ fn in_words(message: &str, key: Option<&str>) -> String {
     let invalid =
         message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
     match invalid.and_then(|rest| rest.rsplit_once(", expected ")) {
-        Some((found, wanted)) => format!("is {found}; write {}", wanted_in_words(wanted, quoted.next())),
+        Some((found, wanted)) => {
+            format!("is {found}; write {}", wanted_in_words(wanted, quoted.next()))
+        }
         None => message.to_owned(),
     }
 }

@@ -259,7 +259,9 @@ pub(super) mod strftime {
                 Item::Numeric(..) | Item::Fixed(_) => "",
             };
             if literal.contains(['\n', '\r', '\0']) {
-                return Err("the pattern gives a line break; a line is one line: write a space".to_owned());
+                return Err(
+                    "the pattern gives a line break; a line is one line: write a space".to_owned()
+                );
             }
         }
         Ok(())

@@ -1,1 +1,4 @@
 //! One integration binary.
+
+mod config;
+mod file_name;
