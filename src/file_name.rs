@@ -4,8 +4,6 @@
 //! one rule, [`check_file_name`]: what a [`FileTemplate`] gives always passes it, and land checks it
 //! again before it touches the disk, so that no name in a row can leave the root.
 
-use std::fmt::Write as _;
-
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
@@ -151,8 +149,7 @@ fn shorten(encoded: &mut String, value: &str) {
         _ => KEPT_BYTES,
     };
     encoded.truncate(cut);
-    // Writing to a String cannot fail.
-    let _: std::fmt::Result = write!(encoded, "~{:032x}", xxh3_128(value.as_bytes()));
+    encoded.push_str(&format!("~{:032x}", xxh3_128(value.as_bytes())));
 }
 
 fn is_plain(character: char) -> bool {

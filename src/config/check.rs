@@ -77,6 +77,7 @@ fn check_reached(config: &Config, index: usize, reader: &mut Reader<'_>) {
     let Some(source) = rest.first() else { return };
     let written = ["log_groups", "log_streams"];
     if source.log_groups.is_empty()
+        || source.log_streams.is_empty()
         || written.iter().any(|key| !reader.is_whole(&path.clone().key(key)))
     {
         return;

@@ -77,12 +77,6 @@ impl Default for Seal {
     }
 }
 
-impl Default for Retention {
-    fn default() -> Retention {
-        Retention { days: 0 }
-    }
-}
-
 impl Default for Files {
     fn default() -> Files {
         Files { mode: 0o440, dir_mode: 0o750 }

@@ -34,7 +34,7 @@ pub struct Config {
     /// The name it was read under, for messages.
     #[serde(skip)]
     pub name: String,
-    /// Day boundaries and `{time}`.
+    /// Where a day begins and ends, and `{time}`: an IANA name such as `Asia/Tokyo` or `UTC`.
     #[serde(with = "value::zone")]
     #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub timezone: Tz,
@@ -59,26 +59,27 @@ pub struct Config {
 
 /// Which log groups and streams go into which file, with which labels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema), schemars(extend("required" = ["log_groups"])))]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Source {
     /// Its line in the file, for messages.
     #[serde(skip)]
     pub line: Option<usize>,
     /// Names or globs (`*` any text, also `/`; `?` one character); at least one. Required.
-    #[cfg_attr(feature = "cli", schemars(required, length(min = 1)))]
+    #[cfg_attr(feature = "cli", schemars(length(min = 1)))]
     pub log_groups: Vec<Glob>,
-    /// Names or globs; default `*`.
+    /// Names or globs; all of them by default.
     pub log_streams: Vec<Glob>,
-    /// Which daily file.
+    /// Which daily file: a relative path, in which `{log_group}`, `{log_stream}`, `{owner}` may each be
+    /// a component of their own.
     pub file: FileTemplate,
-    /// Fixed values for `{labels}`.
+    /// Fixed values for `{labels}`: each is a field of its own in front of every line.
     pub labels: Vec<String>,
-    /// What a line is made of.
+    /// What a line is made of, in this order.
     pub columns: Vec<Column>,
-    /// The subscription filter's pattern.
+    /// The subscription filter's pattern, at most 1,024 characters; empty: every event.
     pub filter_pattern: String,
-    /// Who subscribes.
+    /// Who makes the subscription.
     pub subscribe: Subscribe,
 }
 
@@ -138,7 +139,7 @@ pub struct Format {
     pub kind: Kind,
     /// What a line break inside a message becomes.
     pub newline: Newline,
-    /// strftime pattern of `{time}`.
+    /// strftime pattern of `{time}`, local time.
     #[serde(deserialize_with = "value::strftime::deserialize")]
     pub time: String,
 }
@@ -171,10 +172,10 @@ pub struct Unmatched {
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Plain {
-    /// A literal name.
+    /// The daily file that they go to: no placeholders, since plain text has no log group.
     #[serde(deserialize_with = "value::literal_file::deserialize")]
     pub file: String,
-    /// Its own format.
+    /// Its own format: `raw` is the text as it came.
     pub kind: Kind,
     /// Drop plain records instead.
     pub drop: bool,
@@ -185,7 +186,7 @@ pub struct Plain {
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Seal {
-    /// How long after midnight, and after its last commit, a day stays open.
+    /// How long after midnight, and after its last commit, a day stays open; at most 7 days.
     #[serde(with = "value::duration")]
     #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub grace: Duration,
@@ -193,7 +194,8 @@ pub struct Seal {
     pub order: Order,
     /// Compression of sealed files.
     pub compress: Compress,
-    /// How long a sealed day can still be replayed into.
+    /// How many days a sealed day can still be replayed into without doubling: at least as long as
+    /// the backup is kept.
     pub journal_days: u32,
 }
 
@@ -222,7 +224,7 @@ pub enum Compress {
 }
 
 /// `[retention]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Retention {
@@ -235,11 +237,11 @@ pub struct Retention {
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Files {
-    /// Mode of sealed files.
+    /// Mode of sealed files, octal: nobody may write them. Open ones are writable by their owner only.
     #[serde(with = "value::mode")]
     #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub mode: u32,
-    /// Mode of folders.
+    /// Mode of folders, octal.
     #[serde(with = "value::mode")]
     #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub dir_mode: u32,
@@ -250,27 +252,34 @@ pub struct Files {
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Limits {
-    /// Bytes of one Firehose answer as it is sent: Lambda refuses more than 6 MB (6,291,556 bytes).
+    /// Bytes of one Firehose answer as it is sent: Lambda refuses more than 6 MB (6,291,556 bytes), and
+    /// with it the whole batch. The margin is for what the runtime adds.
     pub answer_bytes: usize,
-    /// Bytes that one record may inflate to: a bomb is refused. CloudWatch sends up to 1 MB of gzip, 257 : 1 was measured.
+    /// Bytes that one record may inflate to: a gzip bomb is refused, not inflated. CloudWatch sends
+    /// up to 1 MB of gzip; logs that repeat themselves were measured at 257 : 1.
     pub inflated_bytes: usize,
-    /// Bytes of one unit (a JSON value or a line) of an object.
+    /// Bytes of one unit (a JSON value or a line) of an object: an event of 1 MB can grow sixfold by
+    /// JSON's escapes; what is larger is quarantined.
     pub unit_bytes: usize,
-    /// Bytes of rows that land holds in memory before it commits them.
+    /// Bytes of rows that land holds in memory before it commits them: keeps memory bounded whatever
+    /// the object's size.
     pub buffer_bytes: usize,
-    /// Bytes of lines in one commit: a larger batch is committed in pieces.
+    /// Bytes of lines in one commit; more is committed in pieces, so that a crash repeats little.
     pub commit_bytes: usize,
-    /// Day files that are landed or sealed at once; each has 3 files open.
+    /// Day files that are landed or sealed at once. Each has 3 files open, and a Lambda has 1,024
+    /// descriptors.
     pub parallel: usize,
-    /// How long land waits for a day file's lock before it reports "busy".
+    /// How long land waits for a day file's lock before it reports "busy", which is tried again: well
+    /// inside the invocation's time.
     #[serde(with = "value::duration")]
     #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub lock_wait: Duration,
-    /// How far the machine's clock may be off the file system's before seal refuses.
+    /// How far the machine's clock may be off the file system's before seal refuses: a wrong clock
+    /// would seal a day that is not over.
     #[serde(with = "value::duration")]
     #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub clock_skew: Duration,
-    /// Bytes of memory for the merge of one day file.
+    /// Bytes of memory for the merge of one day file, which runs over its commits.
     pub merge_bytes: usize,
 }
 

@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hiwake::config::{Column, Config, ConfigErrors, Glob, Newline, Outcome, Subscribe, explain};
+use hiwake::config::{Column, Config, ConfigErrors, Newline, Subscribe};
 use hiwake::row::Kind;
 use proptest::prelude::*;
-use serde_json::Value;
 
-fn parse(text: &str) -> Config {
+pub fn parse(text: &str) -> Config {
     Config::parse("hiwake.toml", text).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
@@ -21,13 +20,13 @@ fn errors(text: &str) -> ConfigErrors {
 }
 
 /// One problem exactly, as it is printed.
-fn error(text: &str) -> String {
+pub fn error(text: &str) -> String {
     let errors = errors(text);
     assert_eq!(errors.problems.len(), 1, "{errors}");
     errors.to_string()
 }
 
-fn sample() -> PathBuf {
+pub fn sample() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("hiwake.toml")
 }
 
@@ -241,29 +240,6 @@ fn a_file_that_is_not_there_or_not_text_says_so() {
     assert!(error.to_string().contains("bytes.toml:2: is not UTF-8"), "{error}");
 }
 
-fn rules(rules: &[(&[&str], &[&str])]) -> String {
-    let rule = |(groups, streams): &(&[&str], &[&str])| {
-        format!("[[source]]\nlog_groups = {groups:?}\nlog_streams = {streams:?}\n")
-    };
-    rules.iter().map(rule).collect()
-}
-
-#[test]
-fn a_source_that_can_never_match_is_named_with_the_one_that_takes_all() {
-    let says = error(&rules(&[(&["/aws/*"], &["*"]), (&["/aws/lambda/*", "/aws/rds"], &["a*"])]));
-    assert_eq!(
-        says,
-        "hiwake.toml:5: source[2].log_groups: can never match: source[1] (line 1) takes all of it before; \
-         put this source in front, or remove it"
-    );
-    let says = error(&rules(&[(&["/a"], &["*"]), (&["/b?"], &["*"]), (&["/a", "/bc"], &["*"])]));
-    assert!(says.contains("source[1] (line 1) with source[2] (line 4) takes all"), "{says}");
-    // Not all of it is taken.
-    parse(&rules(&[(&["/a"], &["*"]), (&["/a*"], &["*"])]));
-    parse(&rules(&[(&["/a*"], &["x*"]), (&["/a"], &["*"])]));
-    parse(&rules(&[(&["/a?"], &["*"]), (&["/a", "/abc"], &["*"])]));
-}
-
 #[test]
 fn two_kinds_below_one_name_are_refused() {
     let source = "[[source]]\nlog_groups = [\"/a\"]\nfile = \"x\"\n";
@@ -293,140 +269,19 @@ fn what_is_allowed_but_perhaps_not_meant_is_a_warning() {
 }
 
 #[test]
-fn every_source_tried_says_why() {
-    let config = parse(&rules(&[
-        (&["/b"], &["*"]),
-        (&["/a*"], &["x*"]),
-        (&["/a?", "/a"], &["*"]),
-        (&["*"], &["*"]),
-    ]));
-    let explanation = explain(&config, "1", "/a", "y");
-    let outcomes: Vec<_> = explanation.tried.iter().map(|tried| tried.outcome).collect();
-    assert_eq!(
-        outcomes,
-        [Outcome::OtherLogGroup, Outcome::OtherLogStream, Outcome::Wins, Outcome::TooLate]
-    );
-    assert_eq!(explanation.winner, Some(3));
-    assert_eq!(explanation.file, "%2Fa");
-    assert_eq!(explanation.tried[2].reason, "/a matches the log group, * the log stream");
-    assert_eq!(explanation.tried[2].line, Some(7));
-    assert!(explanation.tried[3].reason.ends_with("but source[3] came first"));
-    let explanation = explain(&Config::default(), "1", "/a", "y");
-    assert_eq!((explanation.winner, explanation.file.as_str()), (None, "unmatched/%2Fa"));
-}
-
-#[test]
-fn globs_know_stars_and_question_marks_only() {
-    let glob = |text: &str| text.parse::<Glob>().unwrap();
-    assert!(glob("/aws/*").matches("/aws/lambda/api"));
-    assert!(glob("2022/*/[$LATEST]*").matches("2022/04/18/[$LATEST]0abc"));
-    assert!(!glob("2022/*/[$LATEST]*").matches("2022/04/18/L0abc"));
-    assert!(glob("{a,b}").matches("{a,b}"));
-    assert!(glob("?").matches("日"));
-    assert!(!glob("?").matches(""));
-    assert!(glob("*").matches(""));
-    assert!(glob("A").matches("A") && !glob("A").matches("a"));
-}
-
-/// Glob matching as it is defined, by trying everything.
-fn dumb_match(glob: &[char], text: &[char]) -> bool {
-    match glob.split_first() {
-        None => text.is_empty(),
-        Some(('*', rest)) => (0..=text.len()).any(|at| dumb_match(rest, &text[at..])),
-        Some((symbol, rest)) => text.split_first().is_some_and(|(first, text)| {
-            (symbol == first || *symbol == '?') && dumb_match(rest, text)
-        }),
-    }
-}
-
-/// Every text of up to four characters over a, b and c (c is in no glob).
-fn short_texts() -> Vec<String> {
-    let mut texts = vec![String::new()];
-    let mut last = texts.clone();
-    for _ in 0..4 {
-        last = last.iter().flat_map(|text| ['a', 'b', 'c'].map(|c| format!("{text}{c}"))).collect();
-        texts.extend_from_slice(&last);
-    }
-    texts
-}
-
-proptest! {
-    #[test]
-    fn globs_match_as_they_are_defined(glob in "[ab*?]{1,5}", text in "[abc]{0,6}") {
-        let symbols: Vec<char> = glob.chars().collect();
-        let characters: Vec<char> = text.chars().collect();
-        let glob: Glob = glob.parse().unwrap();
-        prop_assert_eq!(glob.matches(&text), dumb_match(&symbols, &characters));
-    }
-
-    #[test]
-    fn a_glob_covers_another_only_if_it_matches_all_that_the_other_matches(
-        one in "[ab*?]{1,5}", other in "[ab*?]{1,5}",
-    ) {
-        let (one, other): (Glob, Glob) = (one.parse().unwrap(), other.parse().unwrap());
-        if one.covers(&other) {
-            for text in short_texts().iter().filter(|text| other.matches(text)) {
-                prop_assert!(one.matches(text), "{} covers {} but for {text:?}", one.as_str(), other.as_str());
-            }
-        }
-        prop_assert!(one.covers(&one));
-        prop_assert!("*".parse::<Glob>().unwrap().covers(&other));
-    }
-
-    #[test]
-    fn no_text_makes_the_parser_panic(text in "(\\[\\[?source\\]\\]?\n|[a-z_]{1,6} = |\\[|\\]|\"|'|\\{|[a-z0-9.*\\n]{1,4}){0,12}") {
-        if let Err(errors) = Config::parse("x", &text) {
-            prop_assert!(!errors.problems.is_empty());
-        }
-    }
-}
-
-/// The properties of a schema's node, through its `$ref`.
-fn properties<'s>(root: &'s Value, node: &'s Value) -> &'s serde_json::Map<String, Value> {
-    let target = node.get("$ref").or_else(|| node.pointer("/allOf/0/$ref")).and_then(Value::as_str);
-    let node = match target {
-        Some(target) => root.pointer(&target[1..]).expect("a definition"),
-        None => node,
-    };
-    assert_eq!(node["additionalProperties"], Value::Bool(false), "{node}");
-    node["properties"].as_object().expect("properties")
-}
-
-#[test]
-fn the_schema_has_the_keys_of_the_sample_each_with_a_description() {
-    let schema = hiwake::config::schema();
-    let defaults = serde_json::to_value(Config::load(&sample()).unwrap()).unwrap();
-    let mut described = 0;
-    for (section, node) in properties(&schema, &schema) {
-        assert!(node["description"].is_string(), "{section}");
-        let value = &defaults[section];
-        let (node, value) = match value {
-            Value::Array(all) => (&node["items"], &all[0]),
-            Value::Object(_) => (node, value),
-            _ => continue,
-        };
-        let keys: BTreeSet<_> = properties(&schema, node).keys().collect();
-        let written: BTreeSet<_> = value.as_object().unwrap().keys().collect();
-        assert_eq!(keys, written, "{section}");
-        for (key, node) in properties(&schema, node) {
-            assert!(node["description"].is_string(), "{section}.{key}");
-            described += 1;
-        }
-    }
-    assert_eq!(described, 30);
-    let sections: BTreeSet<_> = properties(&schema, &schema).keys().collect();
-    assert_eq!(sections, defaults.as_object().unwrap().keys().collect());
-    let source = schema.pointer("/$defs/Source").unwrap();
-    assert_eq!(source["required"], serde_json::json!(["log_groups"]));
-    assert_eq!(schema.pointer("/properties/timezone/type"), Some(&"string".into()));
-    assert_eq!(schema.pointer("/$defs/Limits/properties/lock_wait/default"), Some(&"30s".into()));
-}
-
-#[test]
 fn the_environment_lists_what_is_read() {
     let names: Vec<_> = hiwake::config::ENVIRONMENT.iter().map(|variable| variable.name).collect();
     assert_eq!(names, ["HIWAKE_CONFIG"]);
     let path = Config::path_from_env().unwrap();
     assert_eq!(path.file_name().unwrap(), "hiwake.toml");
     assert_eq!(parse("[format]\nnewline = \"space\"\n").format.newline, Newline::Space);
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_parser_panic(text in "(\\[\\[?source\\]\\]?\n|[a-z_]{1,6} = |\\[|\\]|\"|'|\\{|[a-z0-9.*\\n]{1,4}){0,12}") {
+        if let Err(errors) = Config::parse("x", &text) {
+            prop_assert!(!errors.problems.is_empty());
+        }
+    }
 }

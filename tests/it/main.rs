@@ -1,4 +1,7 @@
 //! One integration binary.
 
 mod config;
+#[cfg(feature = "cli")]
+mod config_cli;
 mod file_name;
+mod globs;
