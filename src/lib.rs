@@ -5,6 +5,7 @@ pub mod config;
 pub mod day;
 pub mod disk;
 pub mod envelope;
+pub mod file_name;
 pub mod firehose;
 pub mod label;
 pub mod land;

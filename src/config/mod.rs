@@ -1,17 +1,45 @@
-//! `hiwake.toml` → checked [`Config`].
+//! `hiwake.toml` → checked [`Config`]; also the only reader of the environment.
+//!
+//! The types below are what the file says, word for word: the JSON Schema, the defaults and the
+//! checked values come from the same definitions. [`Config::load`] reports everything that is wrong
+//! at once (`read.rs`: syntax, keys and values; `check.rs`: what they mean together).
+
+mod check;
+mod default;
+mod env;
+mod explain;
+mod place;
+mod problem;
+mod read;
+mod value;
+
+use std::time::Duration;
 
 use chrono_tz::Tz;
-use serde::Deserialize;
-use std::time::Duration;
+use serde::{Deserialize, Serialize};
 
 use crate::row::Kind;
 
+pub use crate::file_name::FileTemplate;
+pub use env::{ENVIRONMENT, Variable};
+pub use explain::{Explanation, Outcome, Tried, explain};
+pub use problem::{ConfigErrors, Problem};
+pub use value::{Glob, GlobError};
+
 /// The whole configuration. Every field has a default but the sources' log groups.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, expecting = "the keys of hiwake.toml")]
 pub struct Config {
-    /// Day boundaries and `{time}`.
+    /// The name it was read under, for messages.
+    #[serde(skip)]
+    pub name: String,
+    /// Where a day begins and ends, and `{time}`: an IANA name such as `Asia/Tokyo` or `UTC`.
+    #[serde(with = "value::zone")]
+    #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub timezone: Tz,
     /// The rules; the first that matches wins. `[[source]]` in the file.
+    #[serde(rename = "source")]
     pub sources: Vec<Source>,
     /// How lines are made.
     pub format: Format,
@@ -30,79 +58,67 @@ pub struct Config {
 }
 
 /// Which log groups and streams go into which file, with which labels.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema), schemars(extend("required" = ["log_groups"])))]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Source {
-    /// Names or globs (`*` any text, also `/`; `?` one character); at least one.
+    /// Its line in the file, for messages.
+    #[serde(skip)]
+    pub line: Option<usize>,
+    /// Names or globs (`*` any text, also `/`; `?` one character); at least one. Required.
+    #[cfg_attr(feature = "cli", schemars(length(min = 1)))]
     pub log_groups: Vec<Glob>,
-    /// Names or globs; default `*`.
+    /// Names or globs; all of them by default.
     pub log_streams: Vec<Glob>,
-    /// Which daily file.
+    /// Which daily file: a relative path, in which `{log_group}`, `{log_stream}`, `{owner}` may each be
+    /// a component of their own.
     pub file: FileTemplate,
-    /// Fixed values for `{labels}`.
+    /// Fixed values for `{labels}`: each is a field of its own in front of every line.
     pub labels: Vec<String>,
-    /// What a line is made of.
+    /// What a line is made of, in this order.
     pub columns: Vec<Column>,
-    /// The subscription filter's pattern.
+    /// The subscription filter's pattern, at most 1,024 characters; empty: every event.
     pub filter_pattern: String,
-    /// Who subscribes.
+    /// Who makes the subscription.
     pub subscribe: Subscribe,
 }
 
-/// A name or a glob.
-#[derive(Debug, Clone)]
-pub struct Glob(String);
-
-impl Glob {
-    /// As it is written.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-    /// Whether the whole name matches.
-    pub fn matches(&self, _name: &str) -> bool {
-        false
-    }
-}
-
-/// A daily file's name with `{log_group}`, `{log_stream}`, `{owner}`, each alone in its path component.
-#[derive(Debug, Clone)]
-pub struct FileTemplate(String);
-
-impl FileTemplate {
-    /// As it is written.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-    /// The file of an event: each component percent-encoded and shortened as design.md section 3 says.
-    pub fn file(&self, _owner: &str, _log_group: &str, _log_stream: &str) -> String {
-        String::new()
-    }
-}
-
 /// One placeholder of a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub enum Column {
     /// `{labels}`: all labels, each a field of its own.
+    #[serde(rename = "{labels}")]
     Labels,
     /// `{message}`
+    #[serde(rename = "{message}")]
     Message,
     /// `{time}`: local time in `format.time`.
+    #[serde(rename = "{time}")]
     Time,
     /// `{timestamp}`: milliseconds since the epoch.
+    #[serde(rename = "{timestamp}")]
     Timestamp,
     /// `{id}`
+    #[serde(rename = "{id}")]
     Id,
     /// `{log_group}`
+    #[serde(rename = "{log_group}")]
     LogGroup,
     /// `{log_stream}`
+    #[serde(rename = "{log_stream}")]
     LogStream,
     /// `{owner}`
+    #[serde(rename = "{owner}")]
     Owner,
     /// `{filter}`: the subscription filters' names, joined by a comma.
+    #[serde(rename = "{filter}")]
     Filter,
 }
 
 /// Who makes the subscription of a source's log groups.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Subscribe {
     /// CDK makes a subscription filter for each named log group.
@@ -115,18 +131,22 @@ pub enum Subscribe {
 }
 
 /// `[format]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Format {
     /// The kind of all day files but the plain ones.
     pub kind: Kind,
     /// What a line break inside a message becomes.
     pub newline: Newline,
-    /// strftime pattern of `{time}`.
+    /// strftime pattern of `{time}`, local time.
+    #[serde(deserialize_with = "value::strftime::deserialize")]
     pub time: String,
 }
 
 /// What a line break (CRLF, LF or CR) inside a message becomes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Newline {
     /// The two characters `\n`.
@@ -139,38 +159,49 @@ pub enum Newline {
 }
 
 /// `[unmatched]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Unmatched {
     /// Where the events go that no source matches.
     pub file: FileTemplate,
 }
 
 /// `[plain]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Plain {
-    /// A literal name.
+    /// The daily file that they go to: no placeholders, since plain text has no log group.
+    #[serde(deserialize_with = "value::literal_file::deserialize")]
     pub file: String,
-    /// Its own format.
+    /// Its own format: `raw` is the text as it came.
     pub kind: Kind,
     /// Drop plain records instead.
     pub drop: bool,
 }
 
 /// `[seal]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Seal {
-    /// How long after midnight, and after its last commit, a day stays open.
+    /// How long after midnight, and after its last commit, a day stays open; at most 7 days.
+    #[serde(with = "value::duration")]
+    #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub grace: Duration,
     /// Order of the lines.
     pub order: Order,
     /// Compression of sealed files.
     pub compress: Compress,
-    /// How long a sealed day can still be replayed into.
+    /// How many days a sealed day can still be replayed into without doubling: at least as long as
+    /// the backup is kept.
     pub journal_days: u32,
 }
 
 /// Order of the lines of a sealed file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
     /// Merged by timestamp.
@@ -181,7 +212,8 @@ pub enum Order {
 }
 
 /// Compression of sealed files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Compress {
     /// As it is.
@@ -192,40 +224,69 @@ pub enum Compress {
 }
 
 /// `[retention]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Retention {
     /// Sealed files of days older than this are removed; 0: never.
     pub days: u32,
 }
 
 /// `[files]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Files {
-    /// Mode of sealed files.
+    /// Mode of sealed files, octal: nobody may write them. Open ones are writable by their owner only.
+    #[serde(with = "value::mode")]
+    #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub mode: u32,
-    /// Mode of folders.
+    /// Mode of folders, octal.
+    #[serde(with = "value::mode")]
+    #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub dir_mode: u32,
 }
 
 /// `[limits]`: every limit, its default, its reason.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Limits {
-    /// Bytes of one Firehose answer as it is sent: Lambda refuses more than 6 MB (6,291,556 bytes).
+    /// Bytes of one Firehose answer as it is sent: Lambda refuses more than 6 MB (6,291,556 bytes), and
+    /// with it the whole batch. The margin is for what the runtime adds.
     pub answer_bytes: usize,
-    /// Bytes that one record may inflate to: a bomb is refused. CloudWatch sends up to 1 MB of gzip, 257 : 1 was measured.
+    /// Bytes that one record may inflate to: a gzip bomb is refused, not inflated. CloudWatch sends
+    /// up to 1 MB of gzip; logs that repeat themselves were measured at 257 : 1.
     pub inflated_bytes: usize,
-    /// Bytes of one unit (a JSON value or a line) of an object.
+    /// Bytes of one unit (a JSON value or a line) of an object: an event of 1 MB can grow sixfold by
+    /// JSON's escapes; what is larger is quarantined.
     pub unit_bytes: usize,
-    /// Bytes of rows that land holds in memory before it commits them.
+    /// Bytes of rows that land holds in memory before it commits them: keeps memory bounded whatever
+    /// the object's size.
     pub buffer_bytes: usize,
-    /// Bytes of lines in one commit: a larger batch is committed in pieces.
+    /// Bytes of lines in one commit; more is committed in pieces, so that a crash repeats little.
     pub commit_bytes: usize,
-    /// Day files that are landed or sealed at once; each has 3 files open.
+    /// Day files that are landed or sealed at once. Each has 3 files open, and a Lambda has 1,024
+    /// descriptors.
     pub parallel: usize,
-    /// How long land waits for a day file's lock before it reports "busy".
+    /// How long land waits for a day file's lock before it reports "busy", which is tried again: well
+    /// inside the invocation's time.
+    #[serde(with = "value::duration")]
+    #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub lock_wait: Duration,
-    /// How far the machine's clock may be off the file system's before seal refuses.
+    /// How far the machine's clock may be off the file system's before seal refuses: a wrong clock
+    /// would seal a day that is not over.
+    #[serde(with = "value::duration")]
+    #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub clock_skew: Duration,
-    /// Bytes of memory for the merge of one day file.
+    /// Bytes of memory for the merge of one day file, which runs over its commits.
     pub merge_bytes: usize,
+}
+
+/// The JSON Schema of `hiwake.toml`, for editors and for the CDK app.
+#[cfg(feature = "cli")]
+pub fn schema() -> serde_json::Value {
+    let mut schema = schemars::schema_for!(Config);
+    schema.insert("title".to_owned(), "hiwake.toml".into());
+    schema.to_value()
 }

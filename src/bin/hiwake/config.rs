@@ -1,0 +1,196 @@
+//! `hiwake config …`: is it right, what would become of a log group, its schema, the environment.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, anyhow};
+use clap::{Args, Subcommand};
+use comfy_table::Table;
+use hiwake::clock::Clock;
+use hiwake::config::{self, Config, ENVIRONMENT, Explanation, Outcome};
+use hiwake::record::{Origin, Records};
+use hiwake::row::Row;
+use serde::Serialize;
+use serde_json::json;
+
+/// Check the configuration, or show what it does.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say everything that is wrong with it, each with its line.
+    ///
+    /// Exit 0: it can be used (warnings are printed all the same); 2: it cannot.
+    #[command(after_help = "Example:\n  hiwake config check --config hiwake.toml")]
+    Check,
+    /// Show which source takes a log group and why, and with a message its file, day and exact line.
+    #[command(after_help = EXPLAIN_HELP)]
+    Explain(Explain),
+    /// Print the JSON Schema of hiwake.toml.
+    #[command(after_help = "Example:\n  hiwake config schema > hiwake.schema.json")]
+    Schema,
+    /// List the environment variables that are read.
+    Env {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+const EXPLAIN_HELP: &str = "Examples:
+  hiwake config explain --log-group /aws/lambda/api
+  hiwake config explain --log-group /var/log/messages --log-stream i-0abc \\
+      --timestamp 1650214747000 --message 'Apr 17 16:59:07 host ec2-user: hello'";
+
+#[derive(Debug, Args)]
+struct Explain {
+    /// The log group's name.
+    #[arg(long, value_name = "G")]
+    log_group: String,
+    /// The log stream's name.
+    #[arg(long, value_name = "S", default_value = "stream")]
+    log_stream: String,
+    /// The account that owns the log group.
+    #[arg(long, value_name = "ACCOUNT", default_value = "123456789012")]
+    owner: String,
+    /// A message, to see its line.
+    #[arg(long, value_name = "M", allow_hyphen_values = true)]
+    message: Option<String>,
+    /// The event's time: RFC 3339, or milliseconds since the epoch. Default: now.
+    #[arg(long, value_name = "T", allow_hyphen_values = true, value_parser = milliseconds)]
+    timestamp: Option<i64>,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A moment, as milliseconds since the epoch.
+fn milliseconds(text: &str) -> Result<i64, String> {
+    if let Ok(milliseconds) = text.parse() {
+        return Ok(milliseconds);
+    }
+    chrono::DateTime::parse_from_rfc3339(text).map(|time| time.timestamp_millis()).map_err(|_| {
+        "write RFC 3339, e.g. 2022-04-18T01:59:07+09:00, or milliseconds since the epoch".to_owned()
+    })
+}
+
+/// Runs one of the subcommands on the configuration at `path`.
+///
+/// Exit code 2 when the configuration is wrong, with all its problems on stderr.
+pub fn run(path: &Path, args: &ConfigArgs) -> anyhow::Result<ExitCode> {
+    let text = match &args.command {
+        Command::Schema => pretty(&config::schema())?,
+        Command::Env { json: true } => pretty(&ENVIRONMENT)?,
+        Command::Env { json: false } => environment(),
+        Command::Check | Command::Explain(_) => match Config::load(path) {
+            Err(errors) => {
+                writeln!(std::io::stderr(), "{errors}")?;
+                return Ok(ExitCode::from(2));
+            }
+            Ok(config) => match &args.command {
+                Command::Explain(explain) => explained(&config, explain)?,
+                _ => checked(&config),
+            },
+        },
+    };
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn pretty(value: &impl Serialize) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
+}
+
+fn checked(config: &Config) -> String {
+    let sources = match config.sources.len() {
+        1 => "1 source".to_owned(),
+        many => format!("{many} sources"),
+    };
+    let warnings = config.warnings().into_iter();
+    let lines = std::iter::once(format!("{}: ok, {sources}\n", config.name))
+        .chain(warnings.map(|warning| format!("warning: {warning}\n")));
+    lines.collect()
+}
+
+fn environment() -> String {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING).set_header(["NAME", "DEFAULT", "MEANING"]);
+    for variable in ENVIRONMENT {
+        table.add_row([variable.name, variable.default, variable.meaning]);
+    }
+    format!("{}\n", table.trim_fmt())
+}
+
+fn explained(config: &Config, args: &Explain) -> anyhow::Result<String> {
+    let explanation = config::explain(config, &args.owner, &args.log_group, &args.log_stream);
+    let landed = match &args.message {
+        Some(message) => Some(line_of(config, args, message)?),
+        None => None,
+    };
+    if args.json {
+        let landed = landed.map(|landed| {
+            json!({ "path": landed.path, "day": landed.day, "timestamp": landed.timestamp, "line": landed.line })
+        });
+        return pretty(&json!({ "routing": explanation, "event": landed }));
+    }
+    let mut text = routing(&explanation, args)?;
+    if let Some(landed) = landed {
+        writeln!(text, "day       {} ({} in {})", landed.day, landed.timestamp, config.timezone)?;
+        writeln!(text, "path      {}", landed.path)?;
+        writeln!(text, "line      {}", landed.line)?;
+    }
+    Ok(text)
+}
+
+fn routing(explanation: &Explanation, args: &Explain) -> anyhow::Result<String> {
+    let mut text = String::new();
+    writeln!(text, "log group {}, log stream {}", args.log_group, args.log_stream)?;
+    for tried in &explanation.tried {
+        let sign = if tried.outcome == Outcome::Wins { "->" } else { "  " };
+        let line = tried.line.map(|line| format!(" (line {line})")).unwrap_or_default();
+        writeln!(text, "{sign} source[{}]{line}: {}", tried.source, tried.reason)?;
+    }
+    if explanation.winner.is_none() {
+        writeln!(text, "-> [unmatched]: no source matches")?;
+    }
+    writeln!(text, "file      {}", explanation.file)?;
+    Ok(text)
+}
+
+/// Where an event would land, as the transform says.
+struct Landed {
+    path: String,
+    day: String,
+    timestamp: i64,
+    line: String,
+}
+
+/// Sends one event through the code that the transform λ runs.
+fn line_of(config: &Config, args: &Explain, message: &str) -> anyhow::Result<Landed> {
+    let timestamp = args.timestamp.unwrap_or_else(|| Clock::System.now());
+    let envelope = json!({
+        "messageType": "DATA_MESSAGE",
+        "owner": args.owner,
+        "logGroup": args.log_group,
+        "logStream": args.log_stream,
+        "subscriptionFilters": ["explain"],
+        "logEvents": [{ "id": "0", "timestamp": timestamp, "message": message }],
+    });
+    let origin = Origin { stream: "explain", id: "0", arrival: timestamp };
+    let mut landed = None;
+    let mut emit = |row: &Row<'_>| {
+        let path = format!("{}/{}.{}", row.file, row.day, row.kind.extension());
+        let (day, line) = (row.day.to_string(), row.line.to_string());
+        landed = Some(Landed { path, day, timestamp, line });
+    };
+    let _outcome = Records::new(config)
+        .rows(envelope.to_string().as_bytes(), origin, &mut emit)
+        .context("this event cannot be landed")?;
+    landed.ok_or_else(|| anyhow!("this event gives no line"))
+}

@@ -1,0 +1,249 @@
+//! What the values mean together: rules that never match, names that collide, limits that cannot be.
+
+use std::time::Duration;
+
+use super::place::KeyPath;
+use super::read::Reader;
+use super::{Config, Glob, Newline, Problem, Source, Subscribe};
+use crate::row::Kind;
+
+/// Longest grace: CloudWatch takes events up to 14 days old, but a day that stays open for longer
+/// than a week is no daily file any more.
+const GRACE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Below it Firehose's own buffering (up to 15 minutes, and retries) makes late files every night.
+const GRACE_CAREFUL: Duration = Duration::from_secs(20 * 60);
+/// Characters of the longest filter pattern that CloudWatch takes.
+const FILTER_PATTERN_MAX: usize = 1024;
+
+/// Notes everything that is wrong with values that are right one by one.
+pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
+    for (index, source) in config.sources.iter().enumerate() {
+        check_source(source, &KeyPath::top("source").index(index), reader);
+        check_reached(config, index, reader);
+    }
+    check_format(config, reader);
+    check_kinds(config, reader);
+    check_seal(config, reader);
+    check_limits(config, reader);
+}
+
+fn check_source(source: &Source, path: &KeyPath, reader: &mut Reader<'_>) {
+    let groups = path.clone().key("log_groups");
+    if source.log_groups.is_empty() && reader.is_whole(&groups) {
+        reader.note(&groups, "names no log group; write log_groups = [\"…\"], with names or globs");
+    }
+    for (index, group) in source.log_groups.iter().enumerate() {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "_/.#-*?".contains(c);
+        if let Some(character) = group.as_str().chars().find(|c| !allowed(*c)) {
+            let message = format!(
+                "no log group's name holds {character:?}; write letters, digits, _ / . # - and the globs * and ?"
+            );
+            reader.note(&groups.clone().index(index), message);
+        }
+    }
+    let streams = path.clone().key("log_streams");
+    if source.log_streams.is_empty() && reader.is_whole(&streams) {
+        reader.note(&streams, "matches no log stream; write [\"*\"] for all, or leave the key out");
+    }
+    for (index, stream) in source.log_streams.iter().enumerate() {
+        if stream.as_str().contains(':') {
+            let message = "no log stream's name holds ':'; write ? or * in its place";
+            reader.note(&streams.clone().index(index), message);
+        }
+    }
+    for (index, label) in source.labels.iter().enumerate() {
+        if label.contains(['\n', '\r', '\0']) {
+            let message = "holds a line break or a NUL, and a line is one line; take it out";
+            reader.note(&path.clone().key("labels").index(index), message);
+        }
+    }
+    let columns = path.clone().key("columns");
+    if source.columns.is_empty() && reader.is_whole(&columns) {
+        reader.note(
+            &columns,
+            "gives empty lines; write [\"{labels}\", \"{message}\"], or leave the key out",
+        );
+    }
+    if source.filter_pattern.chars().count() > FILTER_PATTERN_MAX {
+        let message = format!("has more than {FILTER_PATTERN_MAX} characters; write it shorter");
+        reader.note(&path.clone().key("filter_pattern"), message);
+    }
+}
+
+/// The first source wins: one whose every (log group, log stream) pair an earlier one takes is dead.
+fn check_reached(config: &Config, index: usize, reader: &mut Reader<'_>) {
+    let path = KeyPath::top("source").index(index);
+    let (earlier, rest) = config.sources.split_at(index);
+    let Some(source) = rest.first() else { return };
+    let written = ["log_groups", "log_streams"];
+    if source.log_groups.is_empty()
+        || source.log_streams.is_empty()
+        || written.iter().any(|key| !reader.is_whole(&path.clone().key(key)))
+    {
+        return;
+    }
+    let mut takers: Vec<usize> = Vec::new();
+    for group in &source.log_groups {
+        for stream in &source.log_streams {
+            match earlier.iter().position(|earlier| takes(earlier, group, stream)) {
+                Some(taker) if !takers.contains(&taker) => takers.push(taker),
+                Some(_) => {}
+                None => return,
+            }
+        }
+    }
+    takers.sort_unstable();
+    let named: Vec<_> = takers.iter().map(|taker| name(config, *taker)).collect();
+    let message = format!(
+        "can never match: {} takes all of it before; put this source in front, or remove it",
+        named.join(" with ")
+    );
+    reader.note(&path.key("log_groups"), message);
+}
+
+fn takes(source: &Source, group: &Glob, stream: &Glob) -> bool {
+    source.log_groups.iter().any(|glob| glob.covers(group))
+        && source.log_streams.iter().any(|glob| glob.covers(stream))
+}
+
+fn name(config: &Config, index: usize) -> String {
+    match config.sources[index].line {
+        Some(line) => format!("source[{}] (line {line})", index + 1),
+        None => format!("source[{}]", index + 1),
+    }
+}
+
+fn check_format(config: &Config, reader: &mut Reader<'_>) {
+    let path = KeyPath::top("format").key("newline");
+    let kind = KeyPath::top("format").key("kind");
+    if config.format.newline == Newline::Keep
+        && config.format.kind != Kind::Csv
+        && reader.is_whole(&kind)
+    {
+        reader.note(
+            &path,
+            "keep needs kind = \"csv\", which quotes line breaks; write escape or space",
+        );
+    }
+}
+
+/// Day files of two kinds below one name: `plain/2022-04-18.csv` and `plain/2022-04-18.log`.
+fn check_kinds(config: &Config, reader: &mut Reader<'_>) {
+    if config.plain.kind == config.format.kind || config.plain.drop {
+        return;
+    }
+    let plain = &config.plain.file;
+    let mut others: Vec<String> = Vec::new();
+    for (index, source) in config.sources.iter().enumerate() {
+        if source.file.literal() == Some(plain) {
+            others.push(name(config, index));
+        }
+    }
+    if config.unmatched.file.literal() == Some(plain) {
+        others.push("[unmatched]".to_owned());
+    }
+    if !others.is_empty() {
+        let message = format!(
+            "`{plain}` is the file of {} too, of another kind; write another file, or the same kind",
+            others.join(" and ")
+        );
+        reader.note(&KeyPath::top("plain").key("file"), message);
+    }
+}
+
+fn check_seal(config: &Config, reader: &mut Reader<'_>) {
+    let path = KeyPath::top("seal");
+    if config.seal.grace > GRACE_MAX {
+        reader.note(&path.clone().key("grace"), "is more than 7 days; write at most \"7days\"");
+    }
+    if config.seal.journal_days == 0 {
+        let message = "0 would forget a day as soon as it is sealed, and a replay would double it; write at least 1";
+        reader.note(&path.key("journal_days"), message);
+    }
+    if config.files.mode & 0o400 == 0 {
+        let path = KeyPath::top("files").key("mode");
+        reader.note(&path, "its owner could not read a sealed file; write e.g. \"0440\"");
+    }
+    if config.files.mode & 0o222 != 0 {
+        let path = KeyPath::top("files").key("mode");
+        reader.note(&path, "a sealed file is never written again; write e.g. \"0440\"");
+    }
+    if config.files.dir_mode & 0o700 != 0o700 {
+        let path = KeyPath::top("files").key("dir_mode");
+        reader.note(&path, "its owner must read, write and enter a folder; write e.g. \"0750\"");
+    }
+}
+
+fn check_limits(config: &Config, reader: &mut Reader<'_>) {
+    const MIB: usize = 1 << 20;
+    let limits = &config.limits;
+    let sizes = [
+        ("answer_bytes", limits.answer_bytes, 65_536, 6_291_556),
+        ("inflated_bytes", limits.inflated_bytes, MIB, 1_024 * MIB),
+        ("unit_bytes", limits.unit_bytes, MIB, 1_024 * MIB),
+        ("buffer_bytes", limits.buffer_bytes, MIB, 8_192 * MIB),
+        ("commit_bytes", limits.commit_bytes, 1_024, 1_024 * MIB),
+        ("parallel", limits.parallel, 1, 300),
+        ("merge_bytes", limits.merge_bytes, MIB, 8_192 * MIB),
+    ];
+    for (key, value, least, most) in sizes {
+        if !(least..=most).contains(&value) {
+            let path = KeyPath::top("limits").key(key);
+            reader.note(&path, format!("{value} is out of bounds; write {least} to {most}"));
+        }
+    }
+    let durations = [
+        ("lock_wait", limits.lock_wait, Duration::from_millis(10), Duration::from_secs(600)),
+        ("clock_skew", limits.clock_skew, Duration::from_secs(1), Duration::from_secs(3_600)),
+    ];
+    for (key, value, least, most) in durations {
+        if !(least..=most).contains(&value) {
+            let [value, least, most] = [value, least, most].map(humantime::format_duration);
+            let path = KeyPath::top("limits").key(key);
+            reader.note(&path, format!("{value} is out of bounds; write {least} to {most}"));
+        }
+    }
+    if limits.commit_bytes > limits.buffer_bytes {
+        let path = KeyPath::top("limits").key("commit_bytes");
+        reader.note(&path, "is more than buffer_bytes, which holds it; write a smaller number");
+    }
+}
+
+impl Config {
+    /// What is allowed, but perhaps not meant, in the order of the file.
+    pub fn warnings(&self) -> Vec<Problem> {
+        let mut warnings = Vec::new();
+        let mut warn = |line, key: String, message: &str| {
+            let file = self.name.clone();
+            warnings.push(Problem { file, line, key, message: message.to_owned() });
+        };
+        if self.sources.is_empty() {
+            warn(
+                None,
+                "source".to_owned(),
+                "there is none: every event goes into the [unmatched] file",
+            );
+        }
+        for (index, source) in self.sources.iter().enumerate() {
+            let key = |key| format!("source[{}].{key}", index + 1);
+            if source.file.uses_log_stream() {
+                warn(source.line, key("file"), PER_STREAM);
+            }
+            if source.subscribe == Subscribe::Filter && !source.log_groups.iter().any(Glob::is_name)
+            {
+                warn(source.line, key("subscribe"), ONLY_GLOBS);
+            }
+        }
+        if self.unmatched.file.uses_log_stream() {
+            warn(None, "unmatched.file".to_owned(), PER_STREAM);
+        }
+        if self.seal.grace < GRACE_CAREFUL {
+            let message = "is less than 20 minutes: Firehose may hold events back for 15, so each night would make late files";
+            warn(None, "seal.grace".to_owned(), message);
+        }
+        warnings
+    }
+}
+
+const PER_STREAM: &str = "{log_stream} makes a day file for each log stream: on EFS many small files cost far more than one large one";
+const ONLY_GLOBS: &str = "filter makes a subscription for each named log group, and these are all globs, so none is made; name them, or write account or manual";

@@ -1,0 +1,110 @@
+//! What holds where `hiwake.toml` says nothing.
+
+use std::time::Duration;
+
+use super::{
+    Column, Compress, Config, FileTemplate, Files, Format, Glob, Limits, Newline, Order, Plain,
+    Retention, Seal, Source, Subscribe, Unmatched,
+};
+use crate::row::Kind;
+
+const MIB: usize = 1 << 20;
+
+impl Default for Config {
+    /// No source at all, days as in Tokyo.
+    fn default() -> Config {
+        Config {
+            name: "hiwake.toml".to_owned(),
+            timezone: chrono_tz::Tz::Asia__Tokyo,
+            sources: Vec::new(),
+            format: Format::default(),
+            unmatched: Unmatched::default(),
+            plain: Plain::default(),
+            seal: Seal::default(),
+            retention: Retention::default(),
+            files: Files::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for Source {
+    /// Matches nothing until it is given log groups.
+    fn default() -> Source {
+        Source {
+            line: None,
+            log_groups: Vec::new(),
+            log_streams: vec![every()],
+            file: template("{log_group}"),
+            labels: Vec::new(),
+            columns: vec![Column::Labels, Column::Message],
+            filter_pattern: String::new(),
+            subscribe: Subscribe::default(),
+        }
+    }
+}
+
+impl Default for Format {
+    fn default() -> Format {
+        Format {
+            kind: Kind::Csv,
+            newline: Newline::default(),
+            time: "%Y-%m-%d %H:%M:%S".to_owned(),
+        }
+    }
+}
+
+impl Default for Unmatched {
+    fn default() -> Unmatched {
+        Unmatched { file: template("unmatched/{log_group}") }
+    }
+}
+
+impl Default for Plain {
+    fn default() -> Plain {
+        Plain { file: "plain".to_owned(), kind: Kind::Raw, drop: false }
+    }
+}
+
+impl Default for Seal {
+    fn default() -> Seal {
+        Seal {
+            grace: Duration::from_secs(3_600),
+            order: Order::default(),
+            compress: Compress::default(),
+            journal_days: 90,
+        }
+    }
+}
+
+impl Default for Files {
+    fn default() -> Files {
+        Files { mode: 0o440, dir_mode: 0o750 }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            answer_bytes: 5_800_000,
+            inflated_bytes: 64 * MIB,
+            unit_bytes: 16 * MIB,
+            buffer_bytes: 128 * MIB,
+            commit_bytes: 16 * MIB,
+            parallel: 8,
+            lock_wait: Duration::from_secs(30),
+            clock_skew: Duration::from_secs(300),
+            merge_bytes: 64 * MIB,
+        }
+    }
+}
+
+#[allow(clippy::expect_used, reason = "a constant that the tests parse")]
+fn template(text: &str) -> FileTemplate {
+    text.parse().expect("a template of this file")
+}
+
+#[allow(clippy::expect_used, reason = "a constant that the tests parse")]
+fn every() -> Glob {
+    "*".parse().expect("a glob of this file")
+}

@@ -1,0 +1,129 @@
+//! Which source takes a log group and stream, and why the others do not.
+
+use serde::Serialize;
+
+use super::{Config, Glob, Source};
+use crate::row::Kind;
+
+/// What becomes of the events of one log group and stream.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explanation {
+    /// Every source, in the order in which they are tried.
+    pub tried: Vec<Tried>,
+    /// The source that wins, counted from 1; `None`: `[unmatched]`.
+    pub winner: Option<usize>,
+    /// The file that its events go to.
+    pub file: String,
+    /// The kind of its day files.
+    pub kind: Kind,
+}
+
+/// One source and its answer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Tried {
+    /// Counted from 1.
+    pub source: usize,
+    /// Its line in `hiwake.toml`.
+    pub line: Option<usize>,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// The same in words.
+    pub reason: String,
+}
+
+/// What came of trying a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It is the first that matches.
+    Wins,
+    /// It matches too, but an earlier one won.
+    TooLate,
+    /// None of its log groups matches.
+    OtherLogGroup,
+    /// A log group matches, but none of its log streams.
+    OtherLogStream,
+}
+
+impl Config {
+    /// The first source that matches, by its index in [`Config::sources`].
+    ///
+    /// The one place where a source is chosen: transform, the command line and tests all ask here.
+    pub fn source_of(&self, log_group: &str, log_stream: &str) -> Option<usize> {
+        self.sources.iter().position(|source| source.matches(log_group, log_stream))
+    }
+}
+
+impl Source {
+    /// Whether one of its log groups and one of its log streams match.
+    pub fn matches(&self, log_group: &str, log_stream: &str) -> bool {
+        first(&self.log_groups, log_group).is_some()
+            && first(&self.log_streams, log_stream).is_some()
+    }
+}
+
+/// Tries every source on a log group and stream.
+pub fn explain(config: &Config, owner: &str, log_group: &str, log_stream: &str) -> Explanation {
+    let winner = config.source_of(log_group, log_stream);
+    let tried = config.sources.iter().enumerate();
+    let tried =
+        tried.map(|(index, source)| tried_one(index, source, log_group, log_stream, winner));
+    let template = match winner {
+        Some(index) => &config.sources[index].file,
+        None => &config.unmatched.file,
+    };
+    Explanation {
+        tried: tried.collect(),
+        winner: winner.map(|index| index + 1),
+        file: template.file(owner, log_group, log_stream),
+        kind: config.format.kind,
+    }
+}
+
+fn tried_one(
+    index: usize,
+    source: &Source,
+    log_group: &str,
+    log_stream: &str,
+    winner: Option<usize>,
+) -> Tried {
+    let group = first(&source.log_groups, log_group);
+    let stream = first(&source.log_streams, log_stream);
+    let (outcome, reason) = match (group, stream) {
+        (None, _) => (
+            Outcome::OtherLogGroup,
+            format!("none of its log groups matches: {}", list(&source.log_groups)),
+        ),
+        (Some(group), None) => (
+            Outcome::OtherLogStream,
+            format!(
+                "{} matches the log group, but none of its log streams the log stream: {}",
+                group.as_str(),
+                list(&source.log_streams)
+            ),
+        ),
+        (Some(group), Some(stream)) => {
+            let by = format!(
+                "{} matches the log group, {} the log stream",
+                group.as_str(),
+                stream.as_str()
+            );
+            match winner {
+                Some(winner) if winner < index => {
+                    (Outcome::TooLate, format!("{by}; but source[{}] came first", winner + 1))
+                }
+                _ => (Outcome::Wins, by),
+            }
+        }
+    };
+    Tried { source: index + 1, line: source.line, outcome, reason }
+}
+
+fn first<'g>(globs: &'g [Glob], name: &str) -> Option<&'g Glob> {
+    globs.iter().find(|glob| glob.matches(name))
+}
+
+fn list(globs: &[Glob]) -> String {
+    let globs: Vec<_> = globs.iter().map(Glob::as_str).collect();
+    globs.join(", ")
+}

@@ -1,0 +1,183 @@
+//! Where things stand in the text of a configuration: key paths and their lines.
+
+use std::fmt;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
+
+/// One step down into the document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    Key(String),
+    /// From 0; shown from 1.
+    Index(usize),
+}
+
+/// A path of keys, e.g. `source[2].log_groups[1]`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct KeyPath(Vec<Step>);
+
+impl KeyPath {
+    pub(super) fn top(key: &str) -> KeyPath {
+        KeyPath::default().key(key)
+    }
+
+    pub(super) fn key(mut self, key: &str) -> KeyPath {
+        self.0.push(Step::Key(key.to_owned()));
+        self
+    }
+
+    pub(super) fn index(mut self, index: usize) -> KeyPath {
+        self.0.push(Step::Index(index));
+        self
+    }
+
+    pub(super) fn starts_with(&self, other: &KeyPath) -> bool {
+        self.0.starts_with(&other.0)
+    }
+
+    /// The last key, as it is written.
+    pub(super) fn last_key(&self) -> Option<&str> {
+        self.0.iter().rev().find_map(|step| match step {
+            Step::Key(key) => Some(key.as_str()),
+            Step::Index(_) => None,
+        })
+    }
+}
+
+impl fmt::Display for KeyPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, step) in self.0.iter().enumerate() {
+            match step {
+                Step::Key(key) if at == 0 => f.write_str(key)?,
+                Step::Key(key) => write!(f, ".{key}")?,
+                Step::Index(index) => write!(f, "[{}]", index + 1)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A document with the span of every key and value in its text.
+pub(super) struct Located<'t> {
+    text: &'t str,
+    root: Spanned<DeValue<'t>>,
+}
+
+impl<'t> Located<'t> {
+    pub(super) fn new(text: &'t str, table: Spanned<DeTable<'t>>) -> Located<'t> {
+        let root = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
+        Located { text, root }
+    }
+
+    pub(super) fn root(&self) -> &Spanned<DeValue<'t>> {
+        &self.root
+    }
+
+    /// The line of a byte offset, from 1.
+    pub(super) fn line_of_offset(&self, offset: usize) -> usize {
+        line_of_offset(self.text.as_bytes(), offset)
+    }
+
+    /// The line of a key or of an array's element; of what encloses it where it is not there.
+    pub(super) fn line(&self, path: &KeyPath) -> Option<usize> {
+        let mut value = &self.root;
+        let mut start = None;
+        for step in &path.0 {
+            let next = match (step, value.get_ref()) {
+                (Step::Key(key), DeValue::Table(table)) => {
+                    table.get_key_value(key.as_str()).map(|(key, value)| (key.span().start, value))
+                }
+                (Step::Index(index), DeValue::Array(array)) => {
+                    array.get(*index).map(|value| (value.span().start, value))
+                }
+                _ => None,
+            };
+            let Some((at, inner)) = next else { break };
+            start = Some(at);
+            value = inner;
+        }
+        start.map(|start| self.line_of_offset(start))
+    }
+
+    /// The innermost key or element whose span holds `span`.
+    pub(super) fn find(&self, span: &Range<usize>) -> Option<KeyPath> {
+        let mut search = Search { span, path: KeyPath::default(), best: None };
+        search.descend(self.root.get_ref());
+        search.best.map(|(_, path)| path)
+    }
+
+    /// Takes a key or an element out; what follows an element moves up by one.
+    pub(super) fn remove(&mut self, path: &KeyPath) {
+        let Some((last, steps)) = path.0.split_last() else { return };
+        let mut value = self.root.get_mut();
+        for step in steps {
+            let inner = match (step, value) {
+                (Step::Key(key), DeValue::Table(table)) => table.get_mut(key.as_str()),
+                (Step::Index(index), DeValue::Array(array)) => array.get_mut(*index),
+                _ => None,
+            };
+            let Some(inner) = inner else { return };
+            value = inner.get_mut();
+        }
+        match (last, value) {
+            (Step::Key(key), DeValue::Table(table)) => {
+                table.remove(key.as_str());
+            }
+            (Step::Index(index), DeValue::Array(array)) => {
+                let all = std::mem::replace(array, DeArray::new()).into_iter().enumerate();
+                *array = all.filter(|(at, _)| at != index).map(|(_, value)| value).collect();
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The line of a byte offset, from 1; offsets beyond the end count as the last line.
+pub(super) fn line_of_offset(text: &[u8], offset: usize) -> usize {
+    let before = &text[..offset.min(text.len())];
+    1 + memchr::memchr_iter(b'\n', before).count()
+}
+
+struct Search<'s> {
+    span: &'s Range<usize>,
+    path: KeyPath,
+    best: Option<(usize, KeyPath)>,
+}
+
+impl Search<'_> {
+    fn descend(&mut self, value: &DeValue<'_>) {
+        match value {
+            DeValue::Table(table) => {
+                for (key, inner) in table {
+                    self.path.0.push(Step::Key(key.get_ref().to_string()));
+                    self.consider(&key.span());
+                    self.enter(inner);
+                }
+            }
+            DeValue::Array(array) => {
+                for (index, inner) in array.iter().enumerate() {
+                    self.path.0.push(Step::Index(index));
+                    self.enter(inner);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn enter(&mut self, inner: &Spanned<DeValue<'_>>) {
+        self.consider(&inner.span());
+        self.descend(inner.get_ref());
+        self.path.0.pop();
+    }
+
+    /// Of spans of the same size the inner one wins: it is visited later.
+    fn consider(&mut self, span: &Range<usize>) {
+        let holds = span.start <= self.span.start && self.span.end <= span.end && !span.is_empty();
+        let smaller = self.best.as_ref().is_none_or(|(size, _)| span.len() <= *size);
+        if holds && smaller {
+            self.best = Some((span.len(), self.path.clone()));
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! Values of the configuration that parse themselves from strings, each with an error that says
+//! what to write instead.
+
+use serde::{Deserialize, Serialize};
+use wildmatch::WildMatch;
+
+/// A name or a glob: `*` is any text, also with `/` and also none; `?` is one character. Everything
+/// else is itself, also `[` and `{`: log streams are called `2022/04/18/[$LATEST]0123…`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(try_from = "String", into = "String")]
+pub struct Glob {
+    text: String,
+    /// `None`: a name, compared as it is.
+    #[cfg_attr(feature = "cli", schemars(skip))]
+    wild: Option<WildMatch>,
+}
+
+/// Characters of the longest log group or log stream name that CloudWatch allows.
+const NAME_CHARACTERS_MAX: usize = 512;
+
+/// Why a text is no [`Glob`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GlobError {
+    /// No text.
+    #[error("an empty name matches nothing; write a name, or * for every one")]
+    Empty,
+    /// Longer than any name.
+    #[error(
+        "{0} characters; names of CloudWatch Logs have at most {NAME_CHARACTERS_MAX}: write it shorter, with *"
+    )]
+    Long(usize),
+}
+
+impl Glob {
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether the whole name matches.
+    pub fn matches(&self, name: &str) -> bool {
+        match &self.wild {
+            None => self.text == name,
+            Some(wild) => wild.matches(name),
+        }
+    }
+
+    /// Whether it is a plain name, without `*` and `?`.
+    pub fn is_name(&self) -> bool {
+        self.wild.is_none()
+    }
+
+    /// Whether it is certain that every name that matches `other` matches this one.
+    ///
+    /// `true` is always right. `false` may be wrong for entangled globs (`*a` and `?*a` is seen,
+    /// `?*` and `*a` is not): a rule that is never reached may go unnoticed, never the reverse.
+    pub fn covers(&self, other: &Glob) -> bool {
+        match (&self.wild, &other.wild) {
+            (_, None) => self.matches(&other.text),
+            (None, Some(_)) => false,
+            (Some(_), Some(_)) => covers(&canonical(&self.text), &canonical(&other.text)),
+        }
+    }
+}
+
+/// `*?*` and `?*?` say "at least …": the same set is always written with its `?` first, one `*` last.
+fn canonical(glob: &str) -> Vec<char> {
+    let mut symbols = Vec::with_capacity(glob.len());
+    let mut star = false;
+    for symbol in glob.chars() {
+        match symbol {
+            '*' => star = true,
+            '?' => symbols.push('?'),
+            _ => {
+                if std::mem::take(&mut star) {
+                    symbols.push('*');
+                }
+                symbols.push(symbol);
+            }
+        }
+    }
+    if star {
+        symbols.push('*');
+    }
+    symbols
+}
+
+/// Matches `glob` against `text`, which is a glob itself: its `*` is matched by `*` only, its `?`
+/// by `?` or `*`.
+fn covers(glob: &[char], text: &[char]) -> bool {
+    // reached[n]: what was read of `glob` so far can cover the first n symbols of `text`.
+    let mut reached = vec![false; text.len() + 1];
+    reached[0] = true;
+    for symbol in glob {
+        let mut next = vec![false; text.len() + 1];
+        if *symbol == '*' {
+            let mut any = false;
+            for (next, reached) in next.iter_mut().zip(&reached) {
+                any |= *reached;
+                *next = any;
+            }
+        } else {
+            for (at, one) in text.iter().enumerate() {
+                let matched = *one != '*' && (symbol == one || *symbol == '?');
+                next[at + 1] = reached[at] && matched;
+            }
+        }
+        reached = next;
+    }
+    reached[text.len()]
+}
+
+impl TryFrom<String> for Glob {
+    type Error = GlobError;
+
+    fn try_from(text: String) -> Result<Glob, GlobError> {
+        match text.chars().count() {
+            0 => Err(GlobError::Empty),
+            1..=NAME_CHARACTERS_MAX => {
+                let wild = text.contains(['*', '?']).then(|| WildMatch::new(&text));
+                Ok(Glob { text, wild })
+            }
+            characters => Err(GlobError::Long(characters)),
+        }
+    }
+}
+
+impl From<Glob> for String {
+    fn from(glob: Glob) -> String {
+        glob.text
+    }
+}
+
+impl std::str::FromStr for Glob {
+    type Err = GlobError;
+
+    fn from_str(text: &str) -> Result<Glob, GlobError> {
+        Glob::try_from(text.to_owned())
+    }
+}
+
+/// An IANA time zone name.
+pub(super) mod zone {
+    use chrono_tz::Tz;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+    /// Abbreviations that people write, and what they most likely mean.
+    const ABBREVIATIONS: &[(&str, &str)] = &[
+        ("JST", "Asia/Tokyo"),
+        ("Japan", "Asia/Tokyo"),
+        ("KST", "Asia/Seoul"),
+        ("IST", "Asia/Kolkata"),
+        ("SGT", "Asia/Singapore"),
+        ("BST", "Europe/London"),
+        ("CEST", "Europe/Berlin"),
+        ("EDT", "America/New_York"),
+        ("CDT", "America/Chicago"),
+        ("MDT", "America/Denver"),
+        ("PST", "America/Los_Angeles"),
+        ("PDT", "America/Los_Angeles"),
+        ("AEST", "Australia/Sydney"),
+        ("Z", "UTC"),
+    ];
+
+    pub fn serialize<S: Serializer>(zone: &Tz, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(zone.name())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Tz, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        parse(&text).map_err(D::Error::custom)
+    }
+
+    fn parse(text: &str) -> Result<Tz, String> {
+        let meant = ABBREVIATIONS.iter().find(|(short, _)| short.eq_ignore_ascii_case(text));
+        if let Some((_, name)) = meant {
+            return Err(format!("`{text}` is no IANA time zone name; write {name}"));
+        }
+        text.parse::<Tz>().map_err(|_| match nearest(text) {
+            Some(name) => format!("`{text}` is no IANA time zone name; did you mean {name}?"),
+            None => {
+                format!("`{text}` is no IANA time zone name; write one such as Asia/Tokyo or UTC")
+            }
+        })
+    }
+
+    fn nearest(text: &str) -> Option<&'static str> {
+        let names = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
+        super::super::problem::nearest(text, names)
+    }
+}
+
+/// A duration such as `1h` or `2m 30s`.
+pub(super) mod duration {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+    use std::time::Duration;
+
+    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&humantime::format_duration(*duration))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        humantime::parse_duration(&text).map_err(|error| {
+            D::Error::custom(format!(
+                "`{text}` is no duration ({error}); write a number and a unit, e.g. 30s, 5m or 1h"
+            ))
+        })
+    }
+}
+
+/// A file mode as octal digits, e.g. `0440`.
+pub(super) mod mode {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+    pub fn serialize<S: Serializer>(mode: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{mode:04o}"))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let octal = (3..=4).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+        let mode = octal.then(|| u32::from_str_radix(&text, 8).ok()).flatten();
+        mode.filter(|mode| *mode <= 0o777).ok_or_else(|| {
+            D::Error::custom(format!(
+                "`{text}` is no file mode; write octal digits up to 0777, e.g. \"0440\""
+            ))
+        })
+    }
+}
+
+/// A strftime pattern that gives one line.
+pub(super) mod strftime {
+    use chrono::format::{Item, StrftimeItems};
+    use serde::{Deserialize, Deserializer, de::Error as _};
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match check(&text) {
+            Ok(()) => Ok(text),
+            Err(message) => Err(D::Error::custom(message)),
+        }
+    }
+
+    fn check(text: &str) -> Result<(), String> {
+        if text.is_empty() {
+            return Err("an empty pattern gives no time; write e.g. %Y-%m-%d %H:%M:%S".to_owned());
+        }
+        for item in StrftimeItems::new(text) {
+            let literal = match &item {
+                Item::Error => {
+                    return Err(format!(
+                        "`{text}` is no strftime pattern; write e.g. %Y-%m-%d %H:%M:%S, and %% for a %"
+                    ));
+                }
+                Item::Literal(literal) | Item::Space(literal) => literal,
+                Item::OwnedLiteral(literal) | Item::OwnedSpace(literal) => &**literal,
+                Item::Numeric(..) | Item::Fixed(_) => "",
+            };
+            if literal.contains(['\n', '\r', '\0']) {
+                return Err(
+                    "the pattern gives a line break; a line is one line: write a space".to_owned()
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A daily file's name without placeholders.
+pub(super) mod literal_file {
+    use crate::file_name::FileTemplate;
+    use serde::{Deserialize, Deserializer, de::Error as _};
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let template = FileTemplate::try_from(text).map_err(D::Error::custom)?;
+        match template.literal() {
+            Some(name) => Ok(name.to_owned()),
+            None => Err(D::Error::custom(
+                "plain records have no log group, stream or owner; write a name without {…}",
+            )),
+        }
+    }
+}

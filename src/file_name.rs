@@ -1,0 +1,301 @@
+//! Names of daily files: what a template makes of a log group, and what land accepts from a row.
+//!
+//! A *file* is a relative path without its day, e.g. `lambda/%2Faws%2Flambda%2Fapi`. Both ends obey
+//! one rule, [`check_file_name`]: what a [`FileTemplate`] gives always passes it, and land checks it
+//! again before it touches the disk, so that no name in a row can leave the root.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128;
+
+/// Bytes of one path component. File systems allow 255; day, `.late2` and `.sha256` never come on
+/// top (they are a component of their own), temporary names do.
+pub const COMPONENT_BYTES_MAX: usize = 200;
+/// Bytes of a whole file name: far below the 4,096 of a path, whatever the root is.
+pub const FILE_BYTES_MAX: usize = 1_000;
+/// Path components of a file name: each is a folder that must be made and synced.
+pub const COMPONENTS_MAX: usize = 8;
+
+/// What stays as it is in a component made from a value; every other byte becomes `%XX`.
+const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
+/// How much of an encoded value is kept in front of `~` and the hash when it is too long.
+const KEPT_BYTES: usize = 160;
+/// The component of an empty value. No other value gives it: `~` is encoded as `%7E` everywhere,
+/// and the `~` in front of a hash never comes first. (`%00` would be that of a NUL.)
+const EMPTY: &str = "~empty";
+
+/// Why a text is no name of a daily file. The message says what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FileNameError {
+    /// No text at all.
+    #[error("a file needs a name; write one, e.g. messages")]
+    Empty,
+    /// Begins with `/`.
+    #[error("`{0}` is absolute; write it relative to the root, without the leading /")]
+    Absolute(String),
+    /// Two slashes in a row, or one at the end.
+    #[error("`{0}` has an empty path component; write single slashes, and none at the end")]
+    EmptyComponent(String),
+    /// `.`, `..`, `.hiwake`, …
+    #[error(
+        "`{0}` begins with a dot; hidden names, `.` and `..` are not allowed: write another name"
+    )]
+    LeadingDot(String),
+    /// A character that is not allowed here.
+    #[error("`{component}` holds {character:?}; write letters, digits, `.`, `_`, `-` only")]
+    Character {
+        /// The component.
+        component: String,
+        /// The first character that is not allowed.
+        character: char,
+    },
+    /// Would collide with the day files of the file one level up.
+    #[error(
+        "`{0}` looks like a day file, and day files go below their file's name; write another name"
+    )]
+    DayLike(String),
+    /// A component above [`COMPONENT_BYTES_MAX`].
+    #[error("`{0}` has more than {COMPONENT_BYTES_MAX} bytes; write a shorter name")]
+    LongComponent(String),
+    /// A path above [`FILE_BYTES_MAX`].
+    #[error("the path can reach {0} bytes, more than {FILE_BYTES_MAX}; write a shorter one")]
+    Long(usize),
+    /// More components than [`COMPONENTS_MAX`].
+    #[error("the path has {0} components, more than {COMPONENTS_MAX}; write a flatter one")]
+    Deep(usize),
+}
+
+/// Why a text is no [`FileTemplate`]. The message says what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FileTemplateError {
+    /// A literal part breaks the rule of names.
+    #[error(transparent)]
+    Name(#[from] FileNameError),
+    /// A placeholder that shares its component with other text.
+    #[error(
+        "`{0}`: a placeholder must be alone in its path component; put a / in front of it and after it"
+    )]
+    NotAlone(String),
+    /// A placeholder nobody knows.
+    #[error("`{0}` is not known here; write {{log_group}}, {{log_stream}} or {{owner}}")]
+    Unknown(String),
+}
+
+/// Whether `name` can be the name of a daily file: a relative path of at most
+/// [`COMPONENTS_MAX`] components joined by `/`, each of letters, digits, `.`, `_`, `-`, `%`, `~`,
+/// without a leading dot and not like a day file (`2022-04-18`, `2022-04-18.…`).
+///
+/// Says nothing about whether another name collides with it as another kind: land sees to that.
+pub fn check_file_name(name: &str) -> Result<(), FileNameError> {
+    if name.is_empty() {
+        return Err(FileNameError::Empty);
+    }
+    if name.starts_with('/') {
+        return Err(FileNameError::Absolute(name.to_owned()));
+    }
+    check_size(name.split('/').count(), name.len())?;
+    for component in name.split('/') {
+        check_component(component, name, |c| is_plain(c) || c == '%' || c == '~')?;
+    }
+    Ok(())
+}
+
+/// Whether land would take a name for that of a day file: `^\d{4}-\d{2}-\d{2}(\.|$)`.
+pub fn looks_like_a_day_file(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    let Some((date, rest)) = bytes.split_at_checked(10) else { return false };
+    let shaped = date.iter().enumerate().all(|(at, byte)| match at {
+        4 | 7 => *byte == b'-',
+        _ => byte.is_ascii_digit(),
+    });
+    shaped && matches!(rest.first(), None | Some(b'.'))
+}
+
+/// The path component of a value, whatever the value holds; two values never give the same one.
+///
+/// Every byte but letters, digits, `.`, `_`, `-` becomes `%XX`; so does a leading dot, and the first
+/// digit of a value that looks like a day file. An empty value becomes `~empty`. What is longer than
+/// [`COMPONENT_BYTES_MAX`] then becomes its first 160 bytes (no `%XX` is cut), `~`, and the 32
+/// hexadecimal digits of the XXH3-128 hash of the value (so "never" is up to a chance of 2⁻¹²⁸).
+pub fn component(value: &str) -> String {
+    if value.is_empty() {
+        return EMPTY.to_owned();
+    }
+    let mut encoded = String::with_capacity(value.len() + 16);
+    let mut rest = value;
+    if value.starts_with('.') || looks_like_a_day_file(value) {
+        push_encoded(&mut encoded, value.as_bytes()[0]);
+        rest = &value[1..];
+    }
+    encoded.extend(utf8_percent_encode(rest, KEPT));
+    if encoded.len() > COMPONENT_BYTES_MAX {
+        shorten(&mut encoded, value);
+    }
+    encoded
+}
+
+fn push_encoded(text: &mut String, byte: u8) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    text.push('%');
+    text.push(char::from(HEX[usize::from(byte >> 4)]));
+    text.push(char::from(HEX[usize::from(byte & 15)]));
+}
+
+fn shorten(encoded: &mut String, value: &str) {
+    let tail = &encoded.as_bytes()[KEPT_BYTES - 2..KEPT_BYTES];
+    let cut = match tail {
+        [b'%', _] => KEPT_BYTES - 2,
+        [_, b'%'] => KEPT_BYTES - 1,
+        _ => KEPT_BYTES,
+    };
+    encoded.truncate(cut);
+    encoded.push_str(&format!("~{:032x}", xxh3_128(value.as_bytes())));
+}
+
+fn is_plain(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-')
+}
+
+fn check_size(components: usize, bytes: usize) -> Result<(), FileNameError> {
+    if components > COMPONENTS_MAX {
+        return Err(FileNameError::Deep(components));
+    }
+    if bytes > FILE_BYTES_MAX {
+        return Err(FileNameError::Long(bytes));
+    }
+    Ok(())
+}
+
+fn check_component(
+    component: &str,
+    whole: &str,
+    allowed: impl Fn(char) -> bool,
+) -> Result<(), FileNameError> {
+    if component.is_empty() {
+        return Err(FileNameError::EmptyComponent(whole.to_owned()));
+    }
+    if component.starts_with('.') {
+        return Err(FileNameError::LeadingDot(component.to_owned()));
+    }
+    if let Some(character) = component.chars().find(|c| !allowed(*c)) {
+        return Err(FileNameError::Character { component: component.to_owned(), character });
+    }
+    if looks_like_a_day_file(component) {
+        return Err(FileNameError::DayLike(component.to_owned()));
+    }
+    if component.len() > COMPONENT_BYTES_MAX {
+        return Err(FileNameError::LongComponent(component.to_owned()));
+    }
+    Ok(())
+}
+
+/// A daily file's name with `{log_group}`, `{log_stream}`, `{owner}`, each alone in its path
+/// component; the other components are of letters, digits, `.`, `_`, `-`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(try_from = "String", into = "String")]
+pub struct FileTemplate {
+    text: String,
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+enum Part {
+    Literal(String),
+    LogGroup,
+    LogStream,
+    Owner,
+}
+
+impl FileTemplate {
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The file of an event: each value through [`component`]. Always passes [`check_file_name`].
+    pub fn file(&self, owner: &str, log_group: &str, log_stream: &str) -> String {
+        let components: Vec<_> = self
+            .parts
+            .iter()
+            .map(|part| match part {
+                Part::Literal(literal) => literal.clone(),
+                Part::LogGroup => component(log_group),
+                Part::LogStream => component(log_stream),
+                Part::Owner => component(owner),
+            })
+            .collect();
+        components.join("/")
+    }
+
+    /// The name, when it holds no placeholder: every event goes into this one file.
+    pub fn literal(&self) -> Option<&str> {
+        self.parts.iter().all(|part| matches!(part, Part::Literal(_))).then_some(&self.text)
+    }
+
+    /// Whether each log stream gets day files of its own.
+    pub fn uses_log_stream(&self) -> bool {
+        self.parts.contains(&Part::LogStream)
+    }
+
+    /// Bytes of the longest name that can come out.
+    fn bytes_max(&self) -> usize {
+        let slashes = self.parts.len().saturating_sub(1);
+        let parts = self.parts.iter().map(|part| match part {
+            Part::Literal(literal) => literal.len(),
+            _ => COMPONENT_BYTES_MAX,
+        });
+        parts.sum::<usize>() + slashes
+    }
+}
+
+fn part(component: &str, whole: &str) -> Result<Part, FileTemplateError> {
+    match component {
+        "{log_group}" => return Ok(Part::LogGroup),
+        "{log_stream}" => return Ok(Part::LogStream),
+        "{owner}" => return Ok(Part::Owner),
+        _ => {}
+    }
+    let known = ["{log_group}", "{log_stream}", "{owner}"];
+    if known.iter().any(|placeholder| component.contains(placeholder)) {
+        return Err(FileTemplateError::NotAlone(component.to_owned()));
+    }
+    if component.starts_with('{') && component.ends_with('}') {
+        return Err(FileTemplateError::Unknown(component.to_owned()));
+    }
+    check_component(component, whole, is_plain)?;
+    Ok(Part::Literal(component.to_owned()))
+}
+
+impl TryFrom<String> for FileTemplate {
+    type Error = FileTemplateError;
+
+    fn try_from(text: String) -> Result<FileTemplate, FileTemplateError> {
+        if text.is_empty() {
+            return Err(FileNameError::Empty.into());
+        }
+        if text.starts_with('/') {
+            return Err(FileNameError::Absolute(text).into());
+        }
+        let parts = text.split('/').map(|component| part(component, &text));
+        let parts = parts.collect::<Result<Vec<_>, _>>()?;
+        let template = FileTemplate { text, parts };
+        check_size(template.parts.len(), template.bytes_max())?;
+        Ok(template)
+    }
+}
+
+impl From<FileTemplate> for String {
+    fn from(template: FileTemplate) -> String {
+        template.text
+    }
+}
+
+impl std::str::FromStr for FileTemplate {
+    type Err = FileTemplateError;
+
+    fn from_str(text: &str) -> Result<FileTemplate, FileTemplateError> {
+        FileTemplate::try_from(text.to_owned())
+    }
+}

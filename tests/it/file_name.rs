@@ -1,0 +1,147 @@
+//! Names of daily files: nothing leaves the root, nothing shares a name by accident.
+
+use hiwake::file_name::{FileNameError, FileTemplate, check_file_name, component};
+use proptest::prelude::*;
+
+fn file(template: &str, log_group: &str, log_stream: &str) -> String {
+    let template: FileTemplate = template.parse().expect("a template");
+    template.file("123456789012", log_group, log_stream)
+}
+
+#[test]
+fn a_template_puts_each_value_into_a_component_of_its_own() {
+    assert_eq!(file("messages", "/var/log/messages", "i-0abc"), "messages");
+    assert_eq!(file("{log_group}", "/var/log/messages", ""), "%2Fvar%2Flog%2Fmessages");
+    assert_eq!(
+        file("{owner}/lambda/{log_group}/{log_stream}", "/aws/lambda/api", "2022/04/18/[$LATEST]0"),
+        "123456789012/lambda/%2Faws%2Flambda%2Fapi/2022%2F04%2F18%2F%5B%24LATEST%5D0"
+    );
+}
+
+#[test]
+fn values_that_would_be_special_names_are_encoded() {
+    assert_eq!(component(".."), "%2E.");
+    assert_eq!(component("."), "%2E");
+    assert_eq!(component(".hiwake"), "%2Ehiwake");
+    assert_eq!(component(""), "~empty");
+    assert_eq!(component("~empty"), "%7Eempty");
+    assert_eq!(component("\0"), "%00");
+    assert_eq!(component("%00"), "%2500");
+    assert_eq!(component("日"), "%E6%97%A5");
+    assert_eq!(component("2022-04-18"), "%32022-04-18");
+    assert_eq!(component("2022-04-18.csv"), "%32022-04-18.csv");
+    assert_eq!(component("2022-04-18-a"), "2022-04-18-a");
+    assert_eq!(component("x2022-04-18"), "x2022-04-18");
+}
+
+#[test]
+fn long_values_keep_a_readable_beginning_and_never_half_an_escape() {
+    assert_eq!(component(&"a".repeat(200)), "a".repeat(200));
+    let long = component(&"a".repeat(201));
+    assert_eq!(long.len(), 160 + 1 + 32);
+    assert!(long.starts_with(&format!("{}~", "a".repeat(160))));
+    for shift in 0..3 {
+        let value = format!("{}{}", "a".repeat(shift), "/".repeat(400));
+        let (kept, hash) =
+            component(&value).split_once('~').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+        assert_eq!(hash.len(), 32);
+        assert!((158..=160).contains(&kept.len()), "{kept}");
+        assert!(kept.ends_with("%2F"), "{kept}");
+    }
+    assert_ne!(component(&"/".repeat(400)), component(&"/".repeat(401)));
+}
+
+#[test]
+fn bad_templates_say_what_to_write() {
+    for (template, says) in [
+        ("", "needs a name"),
+        ("/var/log", "without the leading /"),
+        ("a//b", "empty path component"),
+        ("a/", "empty path component"),
+        ("../a", "begins with a dot"),
+        ("a/.hidden", "begins with a dot"),
+        ("a b", "' '"),
+        ("a%2F", "'%'"),
+        ("logs-{log_group}", "alone in its path component"),
+        ("{log_group}{log_stream}", "alone in its path component"),
+        ("{group}", "write {log_group}, {log_stream} or {owner}"),
+        ("a/2022-04-18.csv", "looks like a day file"),
+        ("2022-04-18", "looks like a day file"),
+        ("a/b/c/d/e/f/g/h/i", "9 components"),
+        ("{owner}/{owner}/{owner}/{owner}/{owner}", "1004 bytes"),
+    ] {
+        let error = template.parse::<FileTemplate>().expect_err(template).to_string();
+        assert!(error.contains(says), "{template}: {error}");
+    }
+    let error = "a".repeat(201).parse::<FileTemplate>().expect_err("201 bytes").to_string();
+    assert!(error.contains("more than 200 bytes"), "{error}");
+}
+
+#[test]
+fn what_land_takes_from_a_row_cannot_leave_the_root() {
+    for good in ["messages", "lambda/%2Faws", "a~0", "~empty", "2022-04-18-a", "a/b/c/d/e/f/g/h"] {
+        assert_eq!(check_file_name(good), Ok(()), "{good}");
+    }
+    for bad in [
+        "",
+        "/",
+        "/etc",
+        "..",
+        "../x",
+        "x/..",
+        "x/../y",
+        ".",
+        ".hiwake/days",
+        "x//y",
+        "x/",
+        "x\0",
+        "x\n",
+        "x\\y",
+        "x y",
+        "日",
+        "2022-04-18",
+        "x/2022-04-18.late.csv",
+        "a/b/c/d/e/f/g/h/i",
+    ] {
+        assert!(check_file_name(bad).is_err(), "{bad:?}");
+    }
+    assert!(matches!(check_file_name("../x"), Err(FileNameError::LeadingDot(_))));
+    assert!(matches!(check_file_name(&"a".repeat(201)), Err(FileNameError::LongComponent(_))));
+    let deep = vec!["a".repeat(199); 6].join("/");
+    assert!(matches!(check_file_name(&deep), Err(FileNameError::Long(1199))));
+}
+
+/// Values that are near each other and near every special case.
+fn value() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<String>(),
+        "[./~%0-9a-f-]{0,6}",
+        "[%.]?(2022-04-18|%32022-04-18)[.a-]{0,3}",
+        "[/a%~]{150,210}",
+        Just("~empty".to_owned()),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn i6_no_name_made_from_a_value_can_leave_the_root(owner in value(), group in value(), stream in value()) {
+        let template: FileTemplate = "{owner}/x/{log_group}/{log_stream}".parse().unwrap();
+        let name = template.file(&owner, &group, &stream);
+        prop_assert_eq!(check_file_name(&name), Ok(()));
+        prop_assert_eq!(name.split('/').count(), 4);
+    }
+
+    #[test]
+    fn two_values_never_share_a_component(one in value(), other in value()) {
+        prop_assert_eq!(component(&one) == component(&other), one == other);
+    }
+
+    #[test]
+    fn a_short_component_decodes_to_its_value(value in value()) {
+        let component = component(&value);
+        if !component.contains('~') {
+            let decoded = percent_encoding::percent_decode_str(&component).decode_utf8().unwrap();
+            prop_assert_eq!(decoded, value);
+        }
+    }
+}
