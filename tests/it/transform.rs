@@ -3,6 +3,7 @@
 use aws_lambda_events::event::firehose::{KinesisFirehoseEvent, KinesisFirehoseResponse};
 use hiwake::firehose::{EventError, OVERFLOW, transform};
 use hiwake::record::Records;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::given::{
@@ -524,5 +525,56 @@ fn records_keep_nothing_from_one_to_the_next() {
     for (n, (data, together)) in datas.iter().zip(&together).enumerate() {
         let alone = answer(&config(""), &event(&json!([record(n, data)]))).0;
         assert_eq!(&alone[0], together);
+    }
+}
+
+/// Bytes near the edges of what is understood: good records with a few bytes changed or cut.
+fn record_data() -> impl Strategy<Value = Vec<u8>> {
+    let base = prop::sample::select(vec![
+        gzipped(&envelope(&["a", "b,\"c\"\r\nd"])),
+        gzip(&gzipped(&envelope(&["a"]))),
+        envelope(&["a", "b"]).to_string().into_bytes(),
+        b"{\"messageType\":\"CONTROL_MESSAGE\"}".to_vec(),
+        b"plain\r\n\ntext".to_vec(),
+    ]);
+    let edits = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
+    let edited = (base, edits, any::<prop::sample::Index>(), any::<bool>()).prop_map(
+        |(mut data, edits, cut, cuts)| {
+            for (at, byte) in edits {
+                let at = at.index(data.len());
+                data[at] = byte;
+            }
+            if cuts {
+                data.truncate(cut.index(data.len()));
+            }
+            data
+        },
+    );
+    prop_oneof![4 => edited, 1 => any::<Vec<u8>>()]
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_is_answered_in_full_within_the_budget(
+        datas in prop::collection::vec(record_data(), 0..12),
+        limit in 700..4_000_usize,
+    ) {
+        let config = config(&format!("[limits]\nanswer_bytes = {limit}"));
+        let (answered, _) = answer(&config, &request(&datas));
+        let ids: Vec<_> = answered.iter().map(|one| one.id.clone()).collect();
+        prop_assert_eq!(ids, (0..datas.len()).map(|n| format!("r{n}")).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn no_request_panics(bytes in any::<Vec<u8>>(), at in any::<prop::sample::Index>(), byte: u8) {
+        let config = config("");
+        let mut records = Records::new(&config);
+        prop_assert!(transform(&mut records, &bytes).is_err());
+        let mut event = request(&[gzipped(&envelope(&["a"])), b"text".to_vec()]);
+        let at = at.index(event.len());
+        event[at] = byte;
+        if let Ok((answer, counts)) = transform(&mut records, &event) {
+            prop_assert_eq!(answered(&answer).len(), counts.records);
+        }
     }
 }
