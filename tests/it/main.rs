@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod day;
+mod envelope;
 mod given;
 mod golden;
 mod label;
