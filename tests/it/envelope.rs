@@ -188,17 +188,22 @@ fn torn_damaged_and_littered_gzip_each_fail_by_name() {
 #[test]
 fn a_bomb_is_an_error_one_byte_over_the_cap_never_a_truncation() {
     let value = envelope(&["a"]).to_string();
-    let toml = |bytes| format!("[limits]\ninflated_bytes = {bytes}");
+    let code = |inflated_bytes, data: &[u8]| {
+        let mut config = config("");
+        config.limits.inflated_bytes = inflated_bytes;
+        let (_, counts) = answer(&config, &request(&[data.to_vec()]));
+        counts.failed.keys().next().copied()
+    };
     let data = gzip(value.as_bytes());
-    assert_eq!(one(&toml(value.len()), &data).1, None);
-    assert_eq!(one(&toml(value.len() - 1), &data).1, Some("bomb"));
+    assert_eq!(code(value.len(), &data), None);
+    assert_eq!(code(value.len() - 1, &data), Some("bomb"));
     // The cap is for the sum of the members, and of both passes.
     let twice = [data.clone(), data.clone()].concat();
-    assert_eq!(one(&toml(2 * value.len()), &twice).1, None);
-    assert_eq!(one(&toml(2 * value.len() - 1), &twice).1, Some("bomb"));
+    assert_eq!(code(2 * value.len(), &twice), None);
+    assert_eq!(code(2 * value.len() - 1, &twice), Some("bomb"));
     let nested = gzip(&data);
-    assert_eq!(one(&toml(value.len() + data.len()), &nested).1, None);
-    assert_eq!(one(&toml(value.len() + data.len() - 1), &nested).1, Some("bomb"));
+    assert_eq!(code(value.len() + data.len(), &nested), None);
+    assert_eq!(code(value.len() + data.len() - 1, &nested), Some("bomb"));
 }
 
 // Plain text: console demo data, and what is no text at all.

@@ -1,6 +1,7 @@
 //! Firehose's contract, and every trap in it that someone has stepped into before.
 
 use aws_lambda_events::event::firehose::{KinesisFirehoseEvent, KinesisFirehoseResponse};
+use hiwake::config::Config;
 use hiwake::firehose::{EventError, OVERFLOW, transform};
 use hiwake::record::Records;
 use proptest::prelude::*;
@@ -172,6 +173,13 @@ fn the_crates_types_read_our_events_and_our_answers() {
 
 // The budget: landing-zone-accelerator 145, CloudWatch2S3 3 (6 MB answers and 413).
 
+/// With less room than a configuration file may ask for.
+fn limited(answer_bytes: usize) -> Config {
+    let mut config = config("");
+    config.limits.answer_bytes = answer_bytes;
+    config
+}
+
 #[test]
 fn the_answer_never_exceeds_its_budget_and_every_record_is_answered() {
     let noise: Vec<Vec<u8>> =
@@ -180,8 +188,7 @@ fn the_answer_never_exceeds_its_budget_and_every_record_is_answered() {
     assert!(full > 40 * 2_000);
     let bare = 12 + 2 + noise.len() * (12 + 5 + 29 + 1) - 1;
     for limit in [bare.max(1_950), 2_500, 5_000, 20_000, full - 1, full, full + 1] {
-        let toml = format!("[limits]\nanswer_bytes = {limit}");
-        let (answered, counts) = answer(&config(&toml), &request(&noise));
+        let (answered, counts) = answer(&limited(limit), &request(&noise));
         assert_eq!(answered.len(), 40);
         assert_eq!(counts.overflow() > 0, limit < full, "{limit}");
         assert_eq!(counts.overflow(), counts.failed.get(OVERFLOW).copied().unwrap_or(0));
@@ -193,7 +200,7 @@ fn the_answer_never_exceeds_its_budget_and_every_record_is_answered() {
 fn a_small_record_after_one_that_does_not_fit_still_fits() {
     let large = gzipped(&envelope(&[&text(1, 30_000)]));
     let small = gzipped(&envelope(&["small"]));
-    let config = config("[limits]\nanswer_bytes = 10_000");
+    let config = limited(10_000);
     let (answered, _) = answer(&config, &request(&[large, small]));
     assert_eq!(results(&answered), ["ProcessingFailed", "Ok"]);
 }
@@ -209,7 +216,7 @@ fn ten_megabytes_of_repetition_in_forty_kilobytes_fit() {
 
 #[test]
 fn a_budget_too_small_for_bare_answers_is_an_error() {
-    let config = config("[limits]\nanswer_bytes = 100");
+    let config = limited(100);
     let datas = vec![b"text".to_vec(); 10];
     let error = transform(&mut Records::new(&config), &request(&datas)).unwrap_err();
     assert!(matches!(error, EventError::Budget { limit: 100, needed } if needed > 100));
@@ -246,8 +253,7 @@ proptest! {
         datas in prop::collection::vec(record_data(), 0..12),
         limit in 700..4_000_usize,
     ) {
-        let config = config(&format!("[limits]\nanswer_bytes = {limit}"));
-        let (answered, _) = answer(&config, &request(&datas));
+        let (answered, _) = answer(&limited(limit), &request(&datas));
         let ids: Vec<_> = answered.iter().map(|one| one.id.clone()).collect();
         prop_assert_eq!(ids, (0..datas.len()).map(|n| format!("r{n}")).collect::<Vec<_>>());
     }
