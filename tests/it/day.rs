@@ -59,6 +59,17 @@ fn a_pattern_that_chrono_cannot_format_by_stands_for_itself() {
 }
 
 #[test]
+fn an_hour_that_turns_within_a_quarter_hour_of_utc() {
+    // Liberia was 44 minutes and 30 seconds behind until 1972.
+    let mut calendar = Calendar::new(Tz::Africa__Monrovia, "%F %T");
+    let mut time = |text| calendar.time(ms(text)).unwrap().to_owned();
+    assert_eq!(time("1971-05-02T00:44:29Z"), "1971-05-01 23:59:59");
+    assert_eq!(time("1971-05-02T00:44:30Z"), "1971-05-02 00:00:00");
+    assert_eq!(time("1971-05-02T00:44:31Z"), "1971-05-02 00:00:01");
+    assert_eq!(time("1971-05-02T00:44:29Z"), "1971-05-01 23:59:59");
+}
+
+#[test]
 fn a_day_ends_at_the_next_local_midnight() {
     assert_eq!(end(Tz::Asia__Tokyo, "2022-04-17"), ms("2022-04-18T00:00:00+09:00"));
     assert_eq!(end(Tz::UTC, "2024-02-28"), ms("2024-02-29T00:00:00Z"));

@@ -32,6 +32,9 @@ pub fn folder() -> PathBuf {
 /// 2022-04-17T16:59:07Z, 01:59:07 of the next day in Tokyo.
 pub const T: i64 = 1_650_214_747_000;
 
+/// The delivery stream of all requests made here.
+pub const STREAM: &str = "arn:aws:firehose:ap-northeast-1:123456789012:deliverystream/hiwake";
+
 pub fn gzip(data: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(data).unwrap();
@@ -79,7 +82,7 @@ pub fn record(n: usize, data: &[u8]) -> Value {
 pub fn event(records: &Value) -> Vec<u8> {
     json!({
         "invocationId": "i", "region": "ap-northeast-1",
-        "deliveryStreamArn": "arn:aws:firehose:ap-northeast-1:123456789012:deliverystream/hiwake",
+        "deliveryStreamArn": STREAM,
         "records": records,
     })
     .to_string()
@@ -152,4 +155,33 @@ pub fn owned(row: &Row<'_>) -> Row<'static> {
         id: row.id.to_string().into(),
         line: row.line.to_string().into(),
     }
+}
+
+pub fn results(answered: &[Answered]) -> Vec<&str> {
+    answered.iter().map(|one| &*one.result).collect()
+}
+
+/// The one record's answer and, if it failed, its code.
+pub fn one(toml: &str, data: &[u8]) -> (Answered, Option<&'static str>) {
+    let (mut answered, counts) = answer(&config(toml), &request(&[data.to_vec()]));
+    assert_eq!(answered.len(), 1);
+    (answered.remove(0), counts.failed.keys().next().copied())
+}
+
+pub fn failed(data: &[u8]) -> &'static str {
+    let (answered, code) = one("", data);
+    assert_eq!(answered.result, "ProcessingFailed");
+    code.unwrap()
+}
+
+/// Text that gzip cannot do much about.
+pub fn text(seed: u64, length: usize) -> String {
+    let mut state = seed.wrapping_mul(2).wrapping_add(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(b'0' + (state % 75) as u8)
+    };
+    (0..length).map(|_| next()).collect()
 }

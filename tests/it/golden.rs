@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use crate::given::{answered, folder, sample};
 
 /// What stands for a file's answer, by the file's prefix: S3 and SQS notices have their own.
-const KINDS: &[(&str, fn(&[u8]) -> Value)] = &[("firehose-", firehose)];
+const KINDS: &[(&str, Run)] = &[("firehose-", firehose)];
+
+type Run = fn(&[u8]) -> Value;
 
 fn firehose(event: &[u8]) -> Value {
     let config = sample();

@@ -1,9 +1,13 @@
 //! One integration binary.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod config;
+mod config_cli;
 mod day;
+mod envelope;
 mod file_name;
 mod given;
+mod globs;
 mod golden;
 mod label;
 mod land;
