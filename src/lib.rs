@@ -7,3 +7,4 @@ pub mod firehose;
 pub mod land;
 pub mod record;
 pub mod row;
+pub mod store;

@@ -1,1 +1,3 @@
 //! land(): notices → objects → rows → per day file → commit.
+
+pub mod notice;
