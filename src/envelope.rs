@@ -1,8 +1,45 @@
-//! Bytes → envelope, plain text or error; gzip inflated up to a cap. Knows nothing of Firehose or labels.
+//! Bytes → envelopes, plain text or error; gzip inflated up to a cap. Knows nothing of Firehose or labels.
+//!
+//! Decided by what the bytes are: gzip magic → inflate; text with `messageType` → envelopes;
+//! other UTF-8 → plain; anything else → error. Errors never hold what was logged.
 
 use std::borrow::Cow;
+use std::io::Read;
 
+use flate2::bufread::GzDecoder;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+/// What a record's text holds.
+#[derive(Debug)]
+pub enum Content<'a> {
+    /// One or more subscription messages, in order.
+    Messages(Vec<Message<'a>>),
+    /// Text of any other sort.
+    Plain(&'a str),
+}
+
+/// One subscription message.
+#[derive(Debug)]
+pub enum Message<'a> {
+    /// `DATA_MESSAGE`
+    Data(Envelope<'a>),
+    /// `CONTROL_MESSAGE`: CloudWatch checks that the destination is there. It carries events too.
+    Control {
+        /// How many.
+        events: usize,
+    },
+}
+
+impl Message<'_> {
+    /// How many events it carries.
+    pub fn events(&self) -> usize {
+        match self {
+            Message::Data(envelope) => envelope.log_events.len(),
+            Message::Control { events } => *events,
+        }
+    }
+}
 
 /// One CloudWatch Logs subscription message. Unknown keys are ignored.
 #[derive(Debug, Deserialize)]
@@ -36,4 +73,222 @@ pub struct Event<'a> {
     /// The text as it was logged.
     #[serde(borrow)]
     pub message: Cow<'a, str>,
+}
+
+/// Why bytes are neither envelopes nor plain text. Positions are bytes of the inflated text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EnvelopeError {
+    /// A gzip member ends before its end.
+    #[error("the gzip data is torn: it ends inside a member")]
+    TornGzip,
+    /// A gzip member is damaged: its header, its codes or its checksum.
+    #[error("the gzip data is damaged")]
+    CorruptGzip,
+    /// Something that is no gzip member follows one.
+    #[error("{0} bytes after the last gzip member are no gzip")]
+    TrailingBytes(usize),
+    /// It would inflate to more than `limits.inflated_bytes`.
+    #[error("inflates to more than {0} bytes: raise limits.inflated_bytes if this is no bomb")]
+    Bomb(usize),
+    /// Neither gzip nor UTF-8.
+    #[error("neither gzip nor UTF-8 text: byte {0} is no text")]
+    NotText(usize),
+    /// It has a `messageType`, but is no subscription message.
+    #[error("malformed envelope at byte {at}: {what}")]
+    Malformed {
+        /// Where the message begins.
+        at: usize,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// A `messageType` that CloudWatch Logs is not known to send, cut to 64 characters.
+    #[error("unknown messageType `{0}`: expected DATA_MESSAGE or CONTROL_MESSAGE")]
+    UnknownMessageType(String),
+}
+
+impl EnvelopeError {
+    /// A short stable name for metrics and the quarantine.
+    pub fn code(&self) -> &'static str {
+        match self {
+            EnvelopeError::TornGzip => "torn-gzip",
+            EnvelopeError::CorruptGzip => "corrupt-gzip",
+            EnvelopeError::TrailingBytes(_) => "trailing-bytes",
+            EnvelopeError::Bomb(_) => "bomb",
+            EnvelopeError::NotText(_) => "not-text",
+            EnvelopeError::Malformed { .. } => "malformed-envelope",
+            EnvelopeError::UnknownMessageType(_) => "unknown-message-type",
+        }
+    }
+}
+
+/// Inflates; keeps its buffers from one record to the next.
+#[derive(Debug, Default)]
+pub struct Inflater {
+    once: Vec<u8>,
+    twice: Vec<u8>,
+}
+
+impl Inflater {
+    /// The text in `data`: itself, or what its gzip members inflate to. What is gzip once more
+    /// (a producer and Firehose both compressed it) is inflated a second time, never a third.
+    ///
+    /// `bytes_max` caps the sum of all that is inflated; one byte over is [`EnvelopeError::Bomb`].
+    pub fn text<'a>(
+        &'a mut self,
+        data: &'a [u8],
+        bytes_max: usize,
+    ) -> Result<&'a str, EnvelopeError> {
+        let bytes = if !is_gzip(data) {
+            data
+        } else {
+            inflate(data, &mut self.once, bytes_max, bytes_max)?;
+            if is_gzip(&self.once) {
+                let left = bytes_max - self.once.len();
+                inflate(&self.once, &mut self.twice, left, bytes_max)?;
+                &self.twice
+            } else {
+                &self.once
+            }
+        };
+        std::str::from_utf8(bytes).map_err(|error| EnvelopeError::NotText(error.valid_up_to()))
+    }
+}
+
+fn is_gzip(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0x1f, 0x8b])
+}
+
+/// Inflates every member of `data` into `out`, which is cleared. At most `left` bytes.
+fn inflate(
+    mut data: &[u8],
+    out: &mut Vec<u8>,
+    left: usize,
+    bytes_max: usize,
+) -> Result<(), EnvelopeError> {
+    out.clear();
+    while !data.is_empty() {
+        if !is_gzip(data) {
+            return Err(EnvelopeError::TrailingBytes(data.len()));
+        }
+        let mut member = GzDecoder::new(data);
+        let room = (left - out.len()) as u64 + 1;
+        member.by_ref().take(room).read_to_end(out).map_err(|error| match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => EnvelopeError::TornGzip,
+            _ => EnvelopeError::CorruptGzip,
+        })?;
+        if out.len() > left {
+            return Err(EnvelopeError::Bomb(bytes_max));
+        }
+        data = member.into_inner();
+    }
+    Ok(())
+}
+
+/// A data or control message with all that it should have.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Whole<'a> {
+    #[serde(borrow)]
+    message_type: Cow<'a, str>,
+    #[serde(borrow)]
+    owner: Cow<'a, str>,
+    #[serde(borrow)]
+    log_group: Cow<'a, str>,
+    #[serde(borrow)]
+    log_stream: Cow<'a, str>,
+    #[serde(default)]
+    subscription_filters: Vec<String>,
+    #[serde(borrow)]
+    log_events: Vec<Event<'a>>,
+}
+
+/// Envelopes or plain text.
+///
+/// Text is envelopes if its JSON values have a `messageType` of their own. Several may follow each
+/// other, with or without white space between them. Text that begins like such a value but breaks
+/// off, or mixes values with and without one, is malformed rather than plain: nothing that
+/// CloudWatch Logs sent may end up among the plain lines.
+pub fn content(text: &str) -> Result<Content<'_>, EnvelopeError> {
+    if !text.trim_start().starts_with('{') || !text.contains("\"messageType\"") {
+        return Ok(Content::Plain(text));
+    }
+    let mut messages = Vec::new();
+    let mut others = false;
+    let mut rest = text.trim_ascii_start();
+    while !rest.is_empty() {
+        let at = text.len() - rest.len();
+        let (message, length) = message(rest, at)?;
+        match message {
+            Some(message) => messages.push(message),
+            None => others = true,
+        }
+        rest = rest[length..].trim_ascii_start();
+        if others && !messages.is_empty() {
+            let what = "values with and without messageType follow each other";
+            return Err(EnvelopeError::Malformed { at, what });
+        }
+    }
+    Ok(if others { Content::Plain(text) } else { Content::Messages(messages) })
+}
+
+/// The message that `text` begins with, and its length; `None` for a value without `messageType`.
+fn message(text: &str, at: usize) -> Result<(Option<Message<'_>>, usize), EnvelopeError> {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Whole<'_>>();
+    let Some(Ok(whole)) = values.next() else {
+        return incomplete(text, at);
+    };
+    let message = match &*whole.message_type {
+        DATA => Message::Data(Envelope {
+            owner: whole.owner,
+            log_group: whole.log_group,
+            log_stream: whole.log_stream,
+            subscription_filters: whole.subscription_filters,
+            log_events: whole.log_events,
+        }),
+        CONTROL => Message::Control { events: whole.log_events.len() },
+        unknown => return Err(unknown_type(unknown)),
+    };
+    Ok((Some(message), values.byte_offset()))
+}
+
+const DATA: &str = "DATA_MESSAGE";
+const CONTROL: &str = "CONTROL_MESSAGE";
+
+fn unknown_type(name: &str) -> EnvelopeError {
+    EnvelopeError::UnknownMessageType(name.chars().take(64).collect())
+}
+
+/// Which members a value has, whatever they hold.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Members {
+    message_type: Option<serde_json::Value>,
+    owner: Option<IgnoredAny>,
+    log_group: Option<IgnoredAny>,
+    log_stream: Option<IgnoredAny>,
+    log_events: Option<IgnoredAny>,
+}
+
+/// What a value is that is no whole message.
+fn incomplete(text: &str, at: usize) -> Result<(Option<Message<'_>>, usize), EnvelopeError> {
+    let malformed = |what| Err(EnvelopeError::Malformed { at, what });
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Members>();
+    let members = match values.next() {
+        Some(Ok(members)) => members,
+        Some(Err(error)) if error.is_eof() => return malformed("it ends too early"),
+        Some(Err(_)) | None => return malformed("it is no JSON object"),
+    };
+    let Some(message_type) = members.message_type else {
+        return Ok((None, values.byte_offset()));
+    };
+    match message_type.as_str() {
+        Some(CONTROL) => Ok((Some(Message::Control { events: 0 }), values.byte_offset())),
+        Some(DATA) if members.owner.is_none() => malformed("`owner` is missing"),
+        Some(DATA) if members.log_group.is_none() => malformed("`logGroup` is missing"),
+        Some(DATA) if members.log_stream.is_none() => malformed("`logStream` is missing"),
+        Some(DATA) if members.log_events.is_none() => malformed("`logEvents` is missing"),
+        Some(DATA) => malformed("a member is missing or of the wrong type"),
+        Some(unknown) => Err(unknown_type(unknown)),
+        None => malformed("`messageType` is no string"),
+    }
 }

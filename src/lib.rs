@@ -2,9 +2,12 @@
 
 pub mod clock;
 pub mod config;
+pub mod day;
 pub mod envelope;
 pub mod firehose;
+pub mod label;
 pub mod land;
+pub mod line;
 pub mod record;
 pub mod row;
 pub mod store;

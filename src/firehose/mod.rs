@@ -1,1 +1,183 @@
 //! transform(): one Firehose event in, one Firehose answer out.
+//!
+//! Pure: no network, no clock but the events' own. The same event gives the same answer, byte for
+//! byte, since Firehose may ask again.
+
+mod budget;
+mod member;
+mod wire;
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use self::budget::Budget;
+use self::member::Member;
+pub use self::wire::EventError;
+use self::wire::{Answer, Event, Record};
+use crate::record::{Origin, Outcome, RecordError, Records};
+
+/// Answers one Firehose event: every recordId once, in order, never more than
+/// `limits.answer_bytes`, never `Ok` without data.
+///
+/// A record that cannot be read, or whose rows do not fit the answer, is `ProcessingFailed`:
+/// Firehose puts it as it came into `failed/`, where land finds it. An error is for an event that
+/// cannot be answered at all.
+pub fn transform(records: &mut Records<'_>, event: &[u8]) -> Result<(Vec<u8>, Counts), EventError> {
+    let event = Event::parse(event)?;
+    let ids: Vec<String> = event.records.iter().map(|record| json(&record.id)).collect();
+    let limit = records.config().limits.answer_bytes;
+    let mut budget = Budget::new(limit, ids.iter().map(String::as_str))?;
+    let mut answer = Answer::new();
+    let mut counts = Counts::default();
+    let mut member = Member::default();
+    let mut data = Vec::new();
+    for (record, id) in event.records.iter().zip(&ids) {
+        let read = decode(record, &mut data)
+            .and_then(|()| rows(records, &data, &event.stream, record, &mut member));
+        let events = if matches!(read, Err(Failure::Base64)) { 0 } else { records.events() };
+        match read {
+            Ok(Outcome::Events(rows) | Outcome::Plain(rows)) => {
+                let gzip = member.finish();
+                if budget.take(id, gzip.len()) {
+                    answer.ok(id, gzip);
+                    counts.ok(events, rows, matches!(read, Ok(Outcome::Plain(_))));
+                } else {
+                    answer.failed(id);
+                    counts.failed(events, OVERFLOW);
+                }
+            }
+            Ok(Outcome::Empty) => {
+                budget.dropped();
+                answer.dropped(id);
+                counts.dropped(events, "empty");
+            }
+            Ok(Outcome::PlainDropped) => {
+                budget.dropped();
+                answer.dropped(id);
+                counts.dropped(events, "plain");
+            }
+            Err(failure) => {
+                answer.failed(id);
+                counts.failed(events, failure.code());
+            }
+        }
+    }
+    let answer = answer.finish();
+    debug_assert_eq!(answer.len(), budget.taken(), "the budget counts what is sent");
+    counts.answer_bytes = answer.len();
+    Ok((answer, counts))
+}
+
+/// Why one record is answered `ProcessingFailed`.
+enum Failure {
+    /// No base64, or no data at all.
+    Base64,
+    Record(RecordError),
+}
+
+impl Failure {
+    fn code(&self) -> &'static str {
+        match self {
+            Failure::Base64 => "base64",
+            Failure::Record(error) => error.code(),
+        }
+    }
+}
+
+/// The code of a record whose rows do not fit the answer.
+pub const OVERFLOW: &str = "answer-overflow";
+
+fn decode(record: &Record<'_>, data: &mut Vec<u8>) -> Result<(), Failure> {
+    data.clear();
+    let text = record.data.as_deref().ok_or(Failure::Base64)?;
+    STANDARD.decode_vec(text, data).map_err(|_| Failure::Base64)
+}
+
+/// One record's rows, into a gzip member. A plain record without a readable arrival has no day:
+/// it fails for that.
+fn rows(
+    records: &mut Records<'_>,
+    data: &[u8],
+    stream: &str,
+    record: &Record<'_>,
+    member: &mut Member,
+) -> Result<Outcome, Failure> {
+    member.start();
+    let arrival = record.arrival.unwrap_or(i64::MIN);
+    let origin = Origin { stream, id: &record.id, arrival };
+    records.rows(data, origin, &mut |row| member.row(row)).map_err(Failure::Record)
+}
+
+fn json(text: &str) -> String {
+    serde_json::to_string(text).expect("a string is always JSON")
+}
+
+/// What became of an event's records, for the metrics.
+///
+/// Always `records = ok + dropped + failed`, and, of the events that could be counted,
+/// `events = rows + events_dropped + events_failed`. A line of plain text counts as an event.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Records in.
+    pub records: usize,
+    /// Records answered `Ok`.
+    pub ok: usize,
+    /// Of them, plain ones.
+    pub plain: usize,
+    /// Records answered `Dropped`, by reason: `empty` (control messages too) or `plain`.
+    pub dropped: BTreeMap<&'static str, usize>,
+    /// Records answered `ProcessingFailed`, by code; [`OVERFLOW`] among them.
+    pub failed: BTreeMap<&'static str, usize>,
+    /// Events in, as far as they could be counted: a torn record's are not.
+    pub events: usize,
+    /// Rows out.
+    pub rows: usize,
+    /// Events of dropped records, and control messages' beside data.
+    pub events_dropped: usize,
+    /// Events of failed records.
+    pub events_failed: usize,
+    /// Bytes of the answer as it is sent.
+    pub answer_bytes: usize,
+}
+
+impl Counts {
+    /// Records that were refused because the answer was full.
+    pub fn overflow(&self) -> usize {
+        self.failed.get(OVERFLOW).copied().unwrap_or_default()
+    }
+
+    /// Records answered `ProcessingFailed`.
+    pub fn records_failed(&self) -> usize {
+        self.failed.values().sum()
+    }
+
+    /// Records answered `Dropped`.
+    pub fn records_dropped(&self) -> usize {
+        self.dropped.values().sum()
+    }
+
+    fn ok(&mut self, events: usize, rows: usize, plain: bool) {
+        self.records += 1;
+        self.ok += 1;
+        self.plain += usize::from(plain);
+        self.events += events;
+        self.rows += rows;
+        self.events_dropped += events - rows;
+    }
+
+    fn dropped(&mut self, events: usize, reason: &'static str) {
+        self.records += 1;
+        self.events += events;
+        self.events_dropped += events;
+        *self.dropped.entry(reason).or_default() += 1;
+    }
+
+    fn failed(&mut self, events: usize, code: &'static str) {
+        self.records += 1;
+        self.events += events;
+        self.events_failed += events;
+        *self.failed.entry(code).or_default() += 1;
+    }
+}

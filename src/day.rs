@@ -1,0 +1,298 @@
+//! The day and the local time of an event's own timestamp. Pure: no clock is read.
+//!
+//! [`Calendar`] keeps the offset of the quarter hour (UTC) that it was last asked about, and the
+//! text of the hour with its minute and second digits patched: events come in order of time, and
+//! looking up the zone and formatting for each of them costs more than all other work on a line.
+
+use std::fmt::Write;
+
+use chrono::format::{Fixed, Item, Numeric, Pad, StrftimeItems};
+use chrono::{DateTime, Days, NaiveDate, Offset, TimeZone};
+use chrono_tz::{Tz, TzOffset};
+
+use crate::row::Day;
+
+const SECOND: i64 = 1_000;
+const MINUTE: i64 = 60 * SECOND;
+const QUARTER: i64 = 15 * MINUTE;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+/// The last millisecond of the year 9999 in UTC.
+const LAST: i64 = 253_402_300_799_999;
+
+/// A timestamp that no event can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("timestamp {0} is impossible: expected milliseconds since 1970, up to the year 9999")]
+pub struct TimestampError(pub i64);
+
+/// Days and local times in one zone and one format.
+pub struct Calendar {
+    tz: Tz,
+    quarter: Option<Quarter>,
+    /// The last day given out, by its number since the epoch.
+    day: Option<(i64, Day)>,
+    clock: Clock,
+}
+
+/// A quarter hour of UTC throughout which the zone's offset and its name stay the same.
+#[derive(Clone, Copy)]
+struct Quarter {
+    number: i64,
+    offset: TzOffset,
+}
+
+impl Calendar {
+    /// For one zone and one strftime pattern. The caller has checked the pattern; one that chrono
+    /// does not know stands for itself.
+    pub fn new(tz: Tz, time_format: &str) -> Calendar {
+        Calendar { tz, quarter: None, day: None, clock: Clock::new(time_format) }
+    }
+
+    /// The local calendar date of a timestamp in milliseconds since the epoch.
+    pub fn day(&mut self, timestamp: i64) -> Result<Day, TimestampError> {
+        let (offset, _) = self.offset(timestamp)?;
+        let number = (timestamp + milliseconds(&offset)).div_euclid(DAY);
+        if let Some((known, day)) = self.day
+            && known == number
+        {
+            return Ok(day);
+        }
+        let date = i32::try_from(number).ok().and_then(NaiveDate::from_epoch_days);
+        let day = date.and_then(Day::new).ok_or(TimestampError(timestamp))?;
+        self.day = Some((number, day));
+        Ok(day)
+    }
+
+    /// The local time of a timestamp as the pattern says.
+    pub fn time(&mut self, timestamp: i64) -> Result<&str, TimestampError> {
+        self.day(timestamp)?;
+        let (offset, quarter) = self.offset(timestamp)?;
+        let utc = DateTime::from_timestamp_millis(timestamp).ok_or(TimestampError(timestamp))?;
+        let local = timestamp + milliseconds(&offset);
+        let key = quarter.map(|quarter| (quarter, local.div_euclid(HOUR)));
+        Ok(self.clock.text(key, timestamp, local, || {
+            DateTime::<Tz>::from_naive_utc_and_offset(utc.naive_utc(), offset)
+        }))
+    }
+
+    /// The offset at a timestamp, and the quarter hour that it holds for throughout, if it does.
+    fn offset(&mut self, timestamp: i64) -> Result<(TzOffset, Option<i64>), TimestampError> {
+        if !(0..=LAST).contains(&timestamp) {
+            return Err(TimestampError(timestamp));
+        }
+        let number = timestamp.div_euclid(QUARTER);
+        if let Some(quarter) = self.quarter
+            && quarter.number == number
+        {
+            return Ok((quarter.offset, Some(number)));
+        }
+        let at = |ms| offset_at(self.tz, ms).ok_or(TimestampError(timestamp));
+        let start = at(number * QUARTER)?;
+        if start != at((number + 1) * QUARTER)? {
+            return Ok((at(timestamp)?, None));
+        }
+        self.quarter = Some(Quarter { number, offset: start });
+        Ok((start, Some(number)))
+    }
+}
+
+fn offset_at(tz: Tz, timestamp: i64) -> Option<TzOffset> {
+    let utc = DateTime::from_timestamp_millis(timestamp)?.naive_utc();
+    Some(tz.offset_from_utc_datetime(&utc))
+}
+
+fn milliseconds(offset: &TzOffset) -> i64 {
+    i64::from(offset.fix().local_minus_utc()) * SECOND
+}
+
+/// The text of a time, made anew only when what it depends on has changed.
+struct Clock {
+    pieces: Vec<(Item<'static>, Piece)>,
+    /// What the whole text depends on when its digits cannot be patched: seconds or milliseconds.
+    grain: Option<i64>,
+    text: String,
+    patches: Vec<(usize, Piece)>,
+    /// Quarter hour and local hour of `text`, or its grain.
+    made_for: Option<(i64, i64)>,
+}
+
+/// How a part of the text changes within an hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Piece {
+    Still,
+    Minute(Pad),
+    Second(Pad),
+    /// A fraction of a second whose milliseconds stand after so many bytes.
+    Fraction {
+        skip: usize,
+    },
+    /// Changes each second, in a way that cannot be patched.
+    EverySecond,
+    /// The same, each millisecond.
+    EveryMillisecond,
+}
+
+impl Clock {
+    fn new(format: &str) -> Clock {
+        let items = StrftimeItems::new(format)
+            .parse_to_owned()
+            .unwrap_or_else(|_| vec![Item::OwnedLiteral(format.into())]);
+        let pieces: Vec<_> = items.into_iter().map(|item| (item.clone(), piece(&item))).collect();
+        let has = |wanted| pieces.iter().any(|&(_, piece)| piece == wanted);
+        let fraction = pieces.iter().any(|(_, piece)| matches!(piece, Piece::Fraction { .. }));
+        let grain = match (has(Piece::EveryMillisecond), has(Piece::EverySecond)) {
+            (true, _) => Some(1),
+            (false, true) if fraction => Some(1),
+            (false, true) => Some(SECOND),
+            (false, false) => None,
+        };
+        Clock { pieces, grain, text: String::new(), patches: Vec::new(), made_for: None }
+    }
+
+    /// `key` is the quarter hour and the local hour, within which only the patches change.
+    fn text(
+        &mut self,
+        key: Option<(i64, i64)>,
+        timestamp: i64,
+        local: i64,
+        time: impl FnOnce() -> DateTime<Tz>,
+    ) -> &str {
+        let key = match self.grain {
+            Some(grain) => Some((timestamp.div_euclid(grain), 0)),
+            None => key,
+        };
+        if key.is_none() || key != self.made_for {
+            self.make(&time());
+            self.made_for = key;
+        } else if self.grain.is_none() {
+            self.patch(local);
+        }
+        &self.text
+    }
+
+    fn make(&mut self, time: &DateTime<Tz>) {
+        self.text.clear();
+        self.patches.clear();
+        for (item, piece) in &self.pieces {
+            if *piece != Piece::Still {
+                self.patches.push((self.text.len(), *piece));
+            }
+            // Cannot fail: a String takes everything, and the pattern was parsed.
+            write!(self.text, "{}", time.format_with_items(std::iter::once(item)))
+                .expect("a checked pattern formats every time");
+        }
+    }
+
+    /// All patches have the width of what they replace.
+    fn patch(&mut self, local: i64) {
+        let in_hour = local.rem_euclid(HOUR);
+        for (at, piece) in &self.patches {
+            let (at, value, width, fill) = match *piece {
+                Piece::Minute(pad) => (*at, in_hour / MINUTE, 2, fill(pad)),
+                Piece::Second(pad) => (*at, in_hour % MINUTE / SECOND, 2, fill(pad)),
+                Piece::Fraction { skip, .. } => (at + skip, in_hour % SECOND, 3, b'0'),
+                Piece::Still | Piece::EverySecond | Piece::EveryMillisecond => continue,
+            };
+            let mut patch = [value / 100, value / 10 % 10, value % 10].map(|d| b'0' + d as u8);
+            if width == 2 && patch[1] == b'0' {
+                patch[1] = fill;
+            }
+            if let Ok(patch) = std::str::from_utf8(&patch[3 - width..]) {
+                self.text.replace_range(at..at + width, patch);
+            }
+        }
+    }
+}
+
+fn fill(pad: Pad) -> u8 {
+    if pad == Pad::Space { b' ' } else { b'0' }
+}
+
+/// What an item depends on within an hour. What is not known to be still counts as changing.
+fn piece(item: &Item<'_>) -> Piece {
+    use Fixed::{Nanosecond3, Nanosecond6, Nanosecond9};
+    match item {
+        Item::Numeric(Numeric::Minute, Pad::None) => Piece::EverySecond,
+        Item::Numeric(Numeric::Minute, pad) => Piece::Minute(*pad),
+        Item::Numeric(Numeric::Second, Pad::None) => Piece::EverySecond,
+        Item::Numeric(Numeric::Second, pad) => Piece::Second(*pad),
+        Item::Numeric(Numeric::Timestamp, _) => Piece::EverySecond,
+        Item::Numeric(Numeric::Nanosecond, Pad::Zero) => Piece::Fraction { skip: 0 },
+        Item::Fixed(Nanosecond3 | Nanosecond6 | Nanosecond9) => Piece::Fraction { skip: 1 },
+        Item::Literal(_) | Item::OwnedLiteral(_) | Item::Space(_) | Item::OwnedSpace(_) => {
+            Piece::Still
+        }
+        Item::Numeric(numeric, _) if still_number(numeric) => Piece::Still,
+        Item::Fixed(fixed) if still_text(fixed) => Piece::Still,
+        _ => Piece::EveryMillisecond,
+    }
+}
+
+fn still_number(numeric: &Numeric) -> bool {
+    use Numeric::{
+        Day, Hour, Hour12, IsoWeek, IsoYear, IsoYearDiv100, IsoYearMod100, Month, NumDaysFromSun,
+        Ordinal, Quarter, WeekFromMon, WeekFromSun, WeekdayFromMon, Year, YearDiv100, YearMod100,
+    };
+    matches!(numeric, Year | YearDiv100 | YearMod100 | IsoYear | IsoYearDiv100 | IsoYearMod100)
+        || matches!(numeric, Quarter | Month | Day | Ordinal | Hour | Hour12)
+        || matches!(numeric, WeekFromSun | WeekFromMon | IsoWeek | NumDaysFromSun | WeekdayFromMon)
+}
+
+fn still_text(fixed: &Fixed) -> bool {
+    use Fixed::{
+        LongMonthName, LongWeekdayName, LowerAmPm, ShortMonthName, ShortWeekdayName, TimezoneName,
+        TimezoneOffset, TimezoneOffsetColon, TimezoneOffsetColonZ, TimezoneOffsetDoubleColon,
+        TimezoneOffsetTripleColon, TimezoneOffsetZ, UpperAmPm,
+    };
+    matches!(fixed, ShortMonthName | LongMonthName | ShortWeekdayName | LongWeekdayName)
+        || matches!(fixed, LowerAmPm | UpperAmPm | TimezoneName | TimezoneOffset)
+        || matches!(fixed, TimezoneOffsetColon | TimezoneOffsetDoubleColon)
+        || matches!(fixed, TimezoneOffsetTripleColon | TimezoneOffsetColonZ | TimezoneOffsetZ)
+}
+
+/// When a local day is over for good: from this moment (milliseconds since the epoch) on, every
+/// local date is a later one, and the moment before belongs to `day` or an earlier date.
+///
+/// Where clocks go back over midnight, the day ends when they reach it for the last time. A day
+/// that a zone skipped (Pacific/Apia has no 2011-12-30) ends where the day before it did.
+pub fn day_end(tz: Tz, day: Day) -> i64 {
+    let midnight = day.date() + Days::new(1);
+    let wall = i64::from(midnight.to_epoch_days()) * DAY;
+    let from = wall - WINDOW;
+    // Segments of one offset, the latest first: within one, local time only goes forward.
+    let mut end = wall + WINDOW;
+    while end > from {
+        let offset = offset_ms(tz, end - 1);
+        let start = segment_start(tz, from, end, offset);
+        if start < wall - offset {
+            return end.min(wall - offset);
+        }
+        end = start;
+    }
+    end
+}
+
+/// No zone was ever further from UTC.
+const WINDOW: i64 = 17 * HOUR;
+
+/// Where the segment that ends at `end` begins, or `from` if it begins before.
+fn segment_start(tz: Tz, from: i64, end: i64, offset: i64) -> i64 {
+    let mut same = end - 1;
+    while same > from {
+        let mut other = (same - QUARTER).max(from);
+        if offset_ms(tz, other) == offset {
+            same = other;
+            continue;
+        }
+        while same - other > 1 {
+            let middle = other + (same - other) / 2;
+            if offset_ms(tz, middle) == offset { same = middle } else { other = middle }
+        }
+        return same;
+    }
+    from
+}
+
+fn offset_ms(tz: Tz, timestamp: i64) -> i64 {
+    offset_at(tz, timestamp).map_or(0, |offset| milliseconds(&offset))
+}
