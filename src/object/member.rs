@@ -31,7 +31,7 @@ impl Reader<'_, '_> {
         // A record's member is seen whole, its checksum too, before any of it counts.
         let large = inner.fill(keep)?;
         let nested = inner.bytes().starts_with(MAGIC);
-        let too_deep = nested && depth + 1 >= DEPTH_MAX;
+        let too_deep = depth + usize::from(nested) >= DEPTH_MAX;
         let streamed = !too_deep && (large || nested || inner.broken().is_none());
         if streamed {
             self.level(&mut inner, depth + 1)?;
@@ -55,11 +55,11 @@ impl Reader<'_, '_> {
                 let torn = error.kind() == io::ErrorKind::UnexpectedEof && !passed.found;
                 if torn && !streamed && !too_deep {
                     self.level(&mut Window::new(&mut Torn, buffer, filled), depth + 1)?;
-                    self.buffers.clear();
                 } else {
                     self.buffers.push(buffer);
                 }
-                return self.broken(window, torn, &error, forgotten, &passed);
+                self.broken(window, torn, &error, forgotten, &passed)?;
+                return Ok(());
             }
         }
         self.buffers.push(buffer);

@@ -196,7 +196,13 @@ impl Reader<'_, '_> {
         self.sink.skipped(skipped, bytes).map_err(ReadError::Sink)
     }
 
-    fn bad(&mut self, code: &str, reason: &str, length: u64, bytes: &[u8]) -> Result<(), ReadError> {
+    fn bad(
+        &mut self,
+        code: &str,
+        reason: &str,
+        length: u64,
+        bytes: &[u8],
+    ) -> Result<(), ReadError> {
         self.read.bad += 1;
         let (offset, unit) = (self.offset, self.unit);
         let bad = Bad { offset, unit, code, reason, length, bytes };

@@ -74,11 +74,6 @@ impl<'s> Window<'s> {
         self.offset
     }
 
-    /// Whether the source has nothing beyond [`Window::bytes`].
-    pub(super) fn ended(&self) -> bool {
-        self.ended
-    }
-
     /// Why the source ended, unless all was well.
     pub(super) fn broken(&self) -> Option<&io::Error> {
         self.broken.as_ref()

@@ -1,3 +1,5 @@
 //! One integration binary.
 
+mod made;
+mod object;
 mod store;
