@@ -22,8 +22,6 @@ pub mod sweep;
 
 mod landing;
 
-
-
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -34,7 +32,6 @@ use crate::disk::{Disk, Handle, Open};
 use crate::store::{ObjectId, Store};
 use error::{LandError, Named, is_gone};
 pub use landing::{Landed, Tally};
-
 
 /// Everything that landing and sealing need to know: where, how, when, and until when.
 pub struct Lander<'a> {

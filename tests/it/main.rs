@@ -11,4 +11,7 @@ mod globs;
 mod golden;
 mod label;
 mod land;
+mod made;
+mod object;
+mod store;
 mod transform;

@@ -1,0 +1,190 @@
+//! A plain log file → envelopes, as the CloudWatch agent and a subscription would have made them.
+
+use std::io::{self, BufRead, Read};
+
+use serde_json::{Value, json};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::time::{LineTime, Times, TimestampFormat};
+use super::{InputError, Reading, gzip};
+use crate::clock;
+
+/// Events of one envelope, and bytes of their messages: CloudWatch Logs batches alike.
+const EVENTS: usize = 1_000;
+const BYTES: usize = 256 << 10;
+
+/// CloudWatch Logs takes no larger event.
+const LINE_BYTES: usize = 1_000_000;
+
+/// What a plain log file's lines are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFile {
+    /// The log group that they stand for.
+    pub log_group: String,
+    /// The log stream; the file's name if `None`. Files that share a stream must not share a line at
+    /// the same offset: it would be the same event.
+    pub log_stream: Option<String>,
+    /// How each line's time is written. `None`: all lines have the file's modification time, which
+    /// stays the same when the file is read again.
+    pub timestamps: Option<TimestampFormat>,
+}
+
+/// A line without its line break, and where it begins.
+enum Line {
+    Text { offset: u64, text: String },
+    NotText,
+    TooLong,
+}
+
+impl Reading<'_> {
+    /// A log file's lines, each an event.
+    ///
+    /// `\n` or `\r\n` is removed, everything else kept; an empty line is an event too. The id is the
+    /// decimal XXH3-128 of group, stream, byte offset and content: reading a file again, or after it
+    /// grew, gives the same events. A line without a timestamp has that of the line before.
+    pub(super) fn lines(
+        &mut self,
+        log_file: &LogFile,
+        input: impl BufRead,
+    ) -> Result<(), InputError> {
+        let metadata = std::fs::metadata(&self.file.path).map_err(|e| self.failed(e))?;
+        let modified = metadata.modified().map_err(|e| self.failed(e))?;
+        let stream = log_file.log_stream.as_deref().unwrap_or(&self.file.name).to_owned();
+        let mut batch = Batch::new(&log_file.log_group, &stream);
+        let mut times = log_file.timestamps.as_ref().map(TimestampFormat::times);
+        let mut timestamp = times.is_none().then(|| clock::milliseconds(modified));
+        let mut lines = Lines { input, offset: 0, buffer: Vec::new() };
+        let mut number = 0_u64;
+        while let Some(line) = lines.next().map_err(|e| self.failed(e))? {
+            number += 1;
+            let (offset, text) = match line {
+                Line::Text { offset, text } => (offset, text),
+                Line::NotText => {
+                    let reason =
+                        "not UTF-8: convert the file, e.g. with `iconv -f LATIN1 -t UTF-8`";
+                    self.problem(&format!(":{number}"), reason.to_owned());
+                    continue;
+                }
+                Line::TooLong => {
+                    let reason = format!(
+                        "more than {LINE_BYTES} bytes: CloudWatch Logs takes no such event"
+                    );
+                    self.problem(&format!(":{number}"), reason);
+                    continue;
+                }
+            };
+            match times.as_mut().map_or(LineTime::None, |times: &mut Times<'_>| times.of(&text)) {
+                LineTime::At(time) => timestamp = Some(time),
+                LineTime::None => {}
+                LineTime::Impossible => {
+                    let reason = "its timestamp is no date of the calendar: is --year right?";
+                    self.problem(&format!(":{number}"), reason.to_owned());
+                    continue;
+                }
+            }
+            let Some(timestamp) = timestamp else {
+                let reason = "begins with no timestamp, and no line before it has one: \
+                              is --timestamp-format right?";
+                self.problem(&format!(":{number}"), reason.to_owned());
+                continue;
+            };
+            if batch.is_full(text.len()) {
+                self.record(batch.take(), self.now)?;
+            }
+            batch.push(offset, timestamp, text);
+        }
+        if !batch.events.is_empty() {
+            self.record(batch.take(), self.now)?;
+        }
+        Ok(())
+    }
+}
+
+/// Lines with their offsets; never more than a line in memory.
+struct Lines<R> {
+    input: R,
+    offset: u64,
+    buffer: Vec<u8>,
+}
+
+impl<R: BufRead> Lines<R> {
+    fn next(&mut self) -> io::Result<Option<Line>> {
+        let offset = self.offset;
+        self.fill()?;
+        if self.buffer.is_empty() {
+            return Ok(None);
+        }
+        let mut long = false;
+        while self.buffer.len() > LINE_BYTES + 1 && !self.buffer.ends_with(b"\n") {
+            long = true;
+            self.fill()?;
+        }
+        if long {
+            self.skip_rest()?;
+            return Ok(Some(Line::TooLong));
+        }
+        let text = self.buffer.strip_suffix(b"\n").unwrap_or(&self.buffer);
+        let text =
+            text.strip_suffix(b"\r").filter(|_| self.buffer.ends_with(b"\n")).unwrap_or(text);
+        Ok(Some(match std::str::from_utf8(text) {
+            Ok(text) => Line::Text { offset, text: text.to_owned() },
+            Err(_) => Line::NotText,
+        }))
+    }
+
+    /// Reads up to the line's end, or so far that it is too long.
+    fn fill(&mut self) -> io::Result<()> {
+        self.buffer.clear();
+        let limit = LINE_BYTES as u64 + 2;
+        let length = self.input.by_ref().take(limit).read_until(b'\n', &mut self.buffer)?;
+        self.offset += length as u64;
+        Ok(())
+    }
+
+    fn skip_rest(&mut self) -> io::Result<()> {
+        while !self.buffer.is_empty() && !self.buffer.ends_with(b"\n") {
+            self.fill()?;
+        }
+        Ok(())
+    }
+}
+
+/// The events of the next envelope.
+struct Batch<'l> {
+    group: &'l str,
+    stream: &'l str,
+    events: Vec<Value>,
+    bytes: usize,
+}
+
+impl<'l> Batch<'l> {
+    fn new(group: &'l str, stream: &'l str) -> Batch<'l> {
+        Batch { group, stream, events: Vec::new(), bytes: 0 }
+    }
+
+    fn is_full(&self, more: usize) -> bool {
+        self.events.len() >= EVENTS || !self.events.is_empty() && self.bytes + more > BYTES
+    }
+
+    fn push(&mut self, offset: u64, timestamp: i64, message: String) {
+        let (group, stream) = (self.group.as_bytes(), self.stream.as_bytes());
+        let identity = [group, b"\0", stream, b"\0", &offset.to_le_bytes(), message.as_bytes()];
+        let id = xxh3_128(&identity.concat()).to_string();
+        self.bytes += message.len();
+        self.events.push(json!({ "id": id, "timestamp": timestamp, "message": message }));
+    }
+
+    /// The envelope, as CloudWatch Logs sends it.
+    fn take(&mut self) -> Vec<u8> {
+        self.bytes = 0;
+        let rest = json!({
+            "owner": "000000000000",
+            "logGroup": self.group,
+            "logStream": self.stream,
+            "subscriptionFilters": ["hiwake-run"],
+            "logEvents": std::mem::take(&mut self.events),
+        });
+        let envelope = rest.to_string().replacen('{', r#"{"messageType":"DATA_MESSAGE","#, 1);
+        gzip(envelope.as_bytes())
+    }
+}

@@ -1,0 +1,134 @@
+//! Timestamps at the beginning of a log file's lines.
+
+use chrono::format::{Item, Parsed, StrftimeItems, parse_and_remainder};
+use chrono::{Duration, LocalResult, NaiveDateTime, Offset, TimeZone};
+use chrono_tz::Tz;
+
+/// More than this backwards is the next year, not an older line.
+const HALF_A_YEAR: Duration = Duration::days(183);
+
+/// How a line's timestamp is written, and what it leaves unsaid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimestampFormat {
+    items: Vec<Item<'static>>,
+    year: Option<i32>,
+    timezone: Tz,
+}
+
+/// A format that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FormatError {
+    /// No strftime format.
+    #[error("`{0}` is no timestamp format: write it as strftime does, e.g. '%b %d %H:%M:%S'")]
+    Unknown(String),
+    /// The lines do not say the year.
+    #[error("the timestamp format `{0}` has no year: give --year")]
+    Year(String),
+}
+
+/// What a line says about its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LineTime {
+    /// Milliseconds since the epoch.
+    At(i64),
+    /// It does not begin with a timestamp: it belongs to the line before.
+    None,
+    /// It begins with a date that does not exist.
+    Impossible,
+}
+
+impl TimestampFormat {
+    /// A strftime format. `year` is that of a file's first line, for formats without one: when time
+    /// then jumps back by more than half a year, the next year has begun.
+    ///
+    /// Times are local to `timezone` unless the format has an offset. Of a local time that comes
+    /// twice the first is meant; one that is skipped is read with the offset from before the gap.
+    pub fn new(
+        format: &str,
+        year: Option<i32>,
+        timezone: Tz,
+    ) -> Result<TimestampFormat, FormatError> {
+        let unknown = || FormatError::Unknown(format.to_owned());
+        let items = StrftimeItems::new(format).parse_to_owned().map_err(|_| unknown())?;
+        if items.is_empty() {
+            return Err(unknown());
+        }
+        // A format that can write a year can read it.
+        let written = |year: i32| {
+            let time = chrono::NaiveDate::from_ymd_opt(year, 1, 1)?.and_hms_opt(0, 0, 0)?.and_utc();
+            Some(time.format_with_items(items.iter()).to_string())
+        };
+        if year.is_none() && written(2001) == written(2002) {
+            return Err(FormatError::Year(format.to_owned()));
+        }
+        Ok(TimestampFormat { items, year, timezone })
+    }
+
+    /// For one file.
+    pub(super) fn times(&self) -> Times<'_> {
+        Times { format: self, year: self.year, last: None }
+    }
+}
+
+/// Reads the times of one file's lines, in order.
+pub(super) struct Times<'f> {
+    format: &'f TimestampFormat,
+    year: Option<i32>,
+    last: Option<NaiveDateTime>,
+}
+
+impl Times<'_> {
+    pub(super) fn of(&mut self, line: &str) -> LineTime {
+        let mut parsed = Parsed::new();
+        if parse_and_remainder(&mut parsed, line, self.format.items.iter()).is_err() {
+            return LineTime::None;
+        }
+        if let Ok(time) = parsed.to_datetime() {
+            return LineTime::At(time.timestamp_millis());
+        }
+        self.local(&parsed).map_or(LineTime::Impossible, LineTime::At)
+    }
+
+    fn local(&mut self, parsed: &Parsed) -> Option<i64> {
+        if let Ok(local) = parsed.to_naive_datetime_with_offset(0) {
+            return self.milliseconds(local);
+        }
+        let in_year = |year: i32| {
+            let mut parsed = parsed.clone();
+            parsed.set_year(year.into()).ok()?;
+            parsed.to_naive_datetime_with_offset(0).ok()
+        };
+        let year = self.year?;
+        let this = in_year(year);
+        let next = in_year(year.checked_add(1)?);
+        let local = match (this, self.last, next) {
+            (Some(this), Some(last), Some(next)) if last - this > HALF_A_YEAR => {
+                self.year = Some(year + 1);
+                next
+            }
+            (Some(this), ..) => this,
+            // The 29th of February of the year that begins.
+            (None, Some(last), Some(next)) if next - last < HALF_A_YEAR => {
+                self.year = Some(year + 1);
+                next
+            }
+            (None, ..) => return None,
+        };
+        self.last = Some(local);
+        self.milliseconds(local)
+    }
+
+    fn milliseconds(&self, local: NaiveDateTime) -> Option<i64> {
+        let zone = self.format.timezone;
+        let time = match zone.from_local_datetime(&local) {
+            LocalResult::Single(time) | LocalResult::Ambiguous(time, _) => time.to_utc(),
+            LocalResult::None => {
+                let before = local.checked_sub_signed(Duration::days(1))?;
+                let before = zone.offset_from_local_datetime(&before).earliest()?;
+                let offset = Duration::seconds(before.fix().local_minus_utc().into());
+                local.checked_sub_signed(offset)?.and_utc()
+            }
+        };
+        Some(time.timestamp_millis())
+    }
+}

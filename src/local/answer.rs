@@ -1,0 +1,86 @@
+//! What the real service makes of a transform's answer: a bad part fails alone, a failed call fails all.
+
+use std::collections::HashMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+
+/// What becomes of one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Delivered.
+    Ok(Vec<u8>),
+    /// Gone without a trace.
+    Dropped,
+    /// Into `failed/`.
+    Failed {
+        /// Firehose's error code.
+        code: &'static str,
+        /// Its text.
+        message: String,
+    },
+}
+
+impl Fate {
+    fn failed(code: &'static str, message: &str) -> Fate {
+        Fate::Failed { code, message: message.to_owned() }
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    records: Vec<Answered>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answered {
+    record_id: String,
+    result: String,
+    data: Option<String>,
+}
+
+/// The fate of each record, in order. `Err` is a function error that retries did not help.
+pub(super) fn fates(answer: Result<Vec<u8>, String>, ids: &[&str]) -> Vec<Fate> {
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => return vec![Fate::failed("Lambda.FunctionError", &error); ids.len()],
+    };
+    let Ok(answer) = serde_json::from_slice::<Answer>(&answer) else {
+        let message = "There was an error parsing returned records from the Lambda function.";
+        return vec![Fate::failed("Lambda.JsonProcessingException", message); ids.len()];
+    };
+    let mut by_id: HashMap<&str, Vec<&Answered>> = HashMap::new();
+    for answered in &answer.records {
+        by_id.entry(&answered.record_id).or_default().push(answered);
+    }
+    ids.iter().map(|id| fate(by_id.get(id).map_or(&[], Vec::as_slice))).collect()
+}
+
+fn fate(answers: &[&Answered]) -> Fate {
+    let [answer] = answers else {
+        return if answers.is_empty() {
+            Fate::failed("Lambda.MissingRecordId", "One or more record Ids were not returned.")
+        } else {
+            let message = "Multiple records were returned with the same record Id.";
+            Fate::failed("Lambda.DuplicatedRecordId", message)
+        };
+    };
+    let unusable = || {
+        let message = "The returned record does not follow the status model.";
+        Fate::failed("Lambda.JsonProcessingException", message)
+    };
+    match answer.result.as_str() {
+        "Dropped" => Fate::Dropped,
+        "ProcessingFailed" => {
+            let message = "ProcessingFailed status set for record";
+            Fate::failed("Lambda.ProcessingFailedStatus", message)
+        }
+        "Ok" => match answer.data.as_ref().map(|data| STANDARD.decode(data)) {
+            Some(Ok(data)) if !data.is_empty() => Fate::Ok(data),
+            _ => unusable(),
+        },
+        _ => unusable(),
+    }
+}

@@ -1,0 +1,100 @@
+//! The objects that Firehose's stand-in writes, named as Firehose names them.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use chrono::DateTime;
+use chrono_tz::Tz;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
+
+use super::LocalError;
+use crate::land::notice::Created;
+use crate::store::ObjectId;
+
+/// What an object holds, and where such objects are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Area {
+    /// What transform answered.
+    Landing,
+    /// What it did not.
+    Failed,
+    /// What came in.
+    Backup,
+}
+
+/// An object that is not full yet.
+pub(super) struct Pending {
+    area: Area,
+    folder: PathBuf,
+    timezone: Tz,
+    bytes: Vec<u8>,
+    oldest: i64,
+}
+
+impl Pending {
+    pub(super) fn new(area: Area, folder: &Path, timezone: Tz) -> Pending {
+        // The backup's keys know no time zone.
+        let timezone = if area == Area::Backup { Tz::UTC } else { timezone };
+        Pending { area, folder: folder.to_owned(), timezone, bytes: Vec::new(), oldest: i64::MAX }
+    }
+
+    /// Appends without a delimiter, as Firehose does.
+    pub(super) fn push(&mut self, bytes: &[u8], arrival: i64) {
+        self.bytes.extend_from_slice(bytes);
+        self.oldest = self.oldest.min(arrival);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether S3 sends a notice for such an object.
+    pub(super) fn announced(&self) -> bool {
+        self.area != Area::Backup
+    }
+
+    /// Writes the object under a name that nothing has, and begins the next.
+    pub(super) fn close(&mut self, bucket: &str) -> Result<Created, LocalError> {
+        let mut seed = 0;
+        let key = loop {
+            let key = self.key(seed);
+            match self.write(&self.folder.join(&key)) {
+                Ok(()) => break key,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => seed += 1,
+                Err(source) => {
+                    return Err(LocalError::Write { path: self.folder.join(key), source });
+                }
+            }
+        };
+        let etag = Some(format!("{:016x}", xxh3_64(&self.bytes)));
+        let size = Some(self.bytes.len() as u64);
+        self.bytes.clear();
+        self.oldest = i64::MAX;
+        let id = ObjectId { bucket: bucket.to_owned(), key, etag, version: None };
+        Ok(Created { id, size, sequencer: None })
+    }
+
+    /// `landing/2022/04/18/01/hiwake-1-2022-04-18-01-59-07-<uuid>.ndjson.gz`: the oldest arrival's local time.
+    fn key(&self, seed: u64) -> String {
+        let (prefix, extension) = match self.area {
+            Area::Landing => ("landing", ".ndjson.gz"),
+            Area::Failed => ("failed/processing-failed", ""),
+            Area::Backup => ("backup", ""),
+        };
+        let time = DateTime::from_timestamp_millis(self.oldest).unwrap_or_default();
+        let time = time.with_timezone(&self.timezone);
+        let path = time.format("%Y/%m/%d/%H/hiwake-1-%Y-%m-%d-%H-%M-%S");
+        let hash = format!("{:032x}", xxh3_128_with_seed(&self.bytes, seed));
+        let parts = [&hash[..8], &hash[8..12], &hash[12..16], &hash[16..20], &hash[20..]];
+        format!("{prefix}/{path}-{}{extension}", parts.join("-"))
+    }
+
+    fn write(&self, path: &Path) -> io::Result<()> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let mut file: File = OpenOptions::new().write(true).create_new(true).open(path)?;
+        file.write_all(&self.bytes)
+    }
+}

@@ -1,0 +1,218 @@
+//! An object's bytes → rows: rows, failed records, source records, raw envelopes or text, told apart
+//! by their content, member by member, whatever the object is called.
+//!
+//! A **member** is a gzip member; its content is read like the object itself, two levels deep (backup
+//! compression gzips twice). What is not gzip is **text**; a text's **units** are JSON values and lines.
+//!
+//! | unit | becomes |
+//! |---|---|
+//! | JSON with `file`, `day` and `line` | the row that it is |
+//! | JSON with `rawData` | the rows of the source record that failed |
+//! | JSON with `messageType` | the rows of the envelope |
+//! | any other text | plain rows |
+//!
+//! Nothing is passed over in silence: what gives no rows goes to [`Sink::skipped`] or [`Sink::bad`].
+//! Memory is bounded by a few times [`Options::unit_bytes`], and one envelope by [`Options::inflated_bytes`],
+//! whatever the object's size.
+
+mod member;
+mod scan;
+mod staged;
+mod unit;
+mod window;
+
+use std::io;
+
+use crate::config::Limits;
+use crate::record::Records;
+use crate::row::Row;
+
+use staged::Staged;
+use window::{Whole, Window};
+
+/// The first bytes of a gzip member. They never begin a UTF-8 text: 8b is no character's second byte here.
+const MAGIC: &[u8] = b"\x1f\x8b\x08";
+
+/// Reads one object to its end.
+///
+/// `place` (`bucket/key`) and `modified` (milliseconds since the epoch) identify plain rows, which
+/// have no identity of their own. A member whose checksum does not hold gives no rows unless it is
+/// larger than [`Options::unit_bytes`]; of one that is cut off, the whole units before the cut count.
+///
+/// An error ends it: the input's (retry; landing twice is harmless) or the sink's.
+pub fn read(
+    input: impl io::Read,
+    place: &str,
+    modified: i64,
+    records: &mut Records<'_>,
+    options: &Options,
+    sink: &mut dyn Sink,
+) -> Result<Read, ReadError> {
+    let mut source = Whole(input);
+    let mut window = Window::new(&mut source, Vec::new(), 0);
+    let mut reader = Reader {
+        place,
+        modified,
+        records,
+        options,
+        sink,
+        staged: Staged::default(),
+        buffers: Vec::new(),
+        offset: 0,
+        unit: 0,
+        read: Read::default(),
+    };
+    reader.level(&mut window, 0)?;
+    Ok(reader.read)
+}
+
+/// Limits and choices of a reader.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Bytes of one unit, and of what is kept of a member to look at it again.
+    pub unit_bytes: usize,
+    /// Bytes of one envelope in a gzip member.
+    pub inflated_bytes: usize,
+    /// Whether plain text becomes rows. Read from a backup it has another identity than what
+    /// transform gave it, so replay leaves it out.
+    pub plain: bool,
+}
+
+impl Options {
+    /// As the configuration says, with plain text.
+    pub fn new(limits: &Limits) -> Options {
+        Options {
+            unit_bytes: limits.unit_bytes,
+            inflated_bytes: limits.inflated_bytes,
+            plain: true,
+        }
+    }
+}
+
+/// What an object held. Every unit is counted once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[must_use]
+pub struct Read {
+    /// Rows that were rows already.
+    pub rows: u64,
+    /// Rows made of envelopes' events.
+    pub events: u64,
+    /// Failed records that could be read; what they held is counted as well.
+    pub failed_records: u64,
+    /// Rows made of plain text.
+    pub plain: u64,
+    /// Records without events, and plain text that is not wanted.
+    pub dropped: u64,
+    /// Units and members that could not be read.
+    pub bad: u64,
+}
+
+impl Read {
+    /// All rows that went to the sink.
+    pub fn rows_out(&self) -> u64 {
+        self.rows + self.events + self.plain
+    }
+}
+
+/// Takes what a reader finds, in the object's order. An error ends the reading.
+pub trait Sink {
+    /// One row.
+    fn row(&mut self, row: &Row<'_>) -> io::Result<()>;
+    /// A unit that rightly gives no rows.
+    fn skipped(&mut self, skipped: Skipped, bytes: &[u8]) -> io::Result<()>;
+    /// Something that should have given rows.
+    fn bad(&mut self, bad: &Bad<'_>) -> io::Result<()>;
+}
+
+/// Why a unit rightly gives no rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Skipped {
+    /// A control message, an envelope without events, an empty record.
+    Empty,
+    /// Plain text, and `[plain] drop = true`.
+    PlainDropped,
+    /// Plain text, and [`Options::plain`] is off.
+    PlainLeftOut,
+}
+
+/// Something that could not be read. Its bytes are for the quarantine.
+#[derive(Debug, Clone, Copy)]
+pub struct Bad<'a> {
+    /// Where in the object it is: its own offset, or that of the outermost gzip member it is in.
+    pub offset: u64,
+    /// How many units were found before it.
+    pub unit: u64,
+    /// A short stable name, e.g. `torn-gzip`.
+    pub code: &'a str,
+    /// What is wrong, for a person.
+    pub reason: &'a str,
+    /// Its length, in the form in which `bytes` holds it.
+    pub length: u64,
+    /// The bytes as they were found: at most [`Options::unit_bytes`] of them (of a member that is larger, the last).
+    pub bytes: &'a [u8],
+}
+
+/// Why reading ended before the object's end.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The object could not be read further.
+    #[error(transparent)]
+    Input(#[from] io::Error),
+    /// The sink refused.
+    #[error("{0}")]
+    Sink(#[source] io::Error),
+}
+
+/// One reading of one object.
+struct Reader<'r, 'c> {
+    place: &'r str,
+    modified: i64,
+    records: &'r mut Records<'c>,
+    options: &'r Options,
+    sink: &'r mut dyn Sink,
+    staged: Staged,
+    /// Buffers of inner windows, to use again.
+    buffers: Vec<Vec<u8>>,
+    /// Where in the object the present member or unit begins.
+    offset: u64,
+    unit: u64,
+    read: Read,
+}
+
+impl Reader<'_, '_> {
+    /// Reads the object (depth 0), or the content of a member.
+    fn level(&mut self, window: &mut Window<'_>, depth: usize) -> Result<(), ReadError> {
+        while window.fill(1)? {
+            if depth == 0 {
+                self.offset = window.offset();
+            }
+            if at_member(window)? { self.member(window, depth)? } else { self.unit(window, depth)? }
+        }
+        Ok(())
+    }
+
+    fn skipped(&mut self, skipped: Skipped, bytes: &[u8]) -> Result<(), ReadError> {
+        self.read.dropped += 1;
+        self.sink.skipped(skipped, bytes).map_err(ReadError::Sink)
+    }
+
+    fn bad(
+        &mut self,
+        code: &str,
+        reason: &str,
+        length: u64,
+        bytes: &[u8],
+    ) -> Result<(), ReadError> {
+        self.read.bad += 1;
+        let (offset, unit) = (self.offset, self.unit);
+        let bad = Bad { offset, unit, code, reason, length, bytes };
+        self.sink.bad(&bad).map_err(ReadError::Sink)
+    }
+}
+
+/// Whether a member begins here; what is left of a header that is cut off counts.
+fn at_member(window: &mut Window<'_>) -> io::Result<bool> {
+    let whole = window.fill(MAGIC.len())?;
+    let bytes = window.bytes();
+    Ok(if whole { bytes.starts_with(MAGIC) } else { MAGIC.starts_with(bytes) })
+}

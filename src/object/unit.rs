@@ -1,0 +1,341 @@
+//! Units of text: rows, JSON values that hold records, and plain lines.
+
+use std::borrow::Cow;
+use std::io;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use memchr::{memchr, memchr2};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::scan::{Braces, Scan, Shape, meant_for_us, shape};
+use super::window::Window;
+use super::{MAGIC, ReadError, Reader, Skipped};
+use crate::record::{Origin, Outcome};
+use crate::row::Row;
+
+/// How transform's rows begin.
+const ROW: &[u8] = b"{\"file\":";
+
+/// Bytes of plain lines that are handed on as one unit. Where units end must not depend on how the
+/// object is read: the unit's number is in the rows' ids.
+const PLAIN_BYTES: usize = 256 << 10;
+
+/// Blanks that may stand in front of a JSON value.
+const INDENT_MAX: usize = 64;
+
+impl Reader<'_, '_> {
+    /// Reads and consumes one unit, which begins at the window's beginning. No member begins there.
+    pub(super) fn unit(&mut self, window: &mut Window<'_>, depth: usize) -> Result<(), ReadError> {
+        if matches!(window.bytes()[0], b'\n' | b'\r') {
+            window.consume(1);
+            return Ok(());
+        }
+        window.fill(ROW.len())?;
+        let done = window.bytes().starts_with(ROW) && self.row(window)?;
+        if !done {
+            match json_begins(window, 0)? {
+                Some(indent) => self.json(window, indent, depth)?,
+                None => self.plain(window)?,
+            }
+        }
+        self.unit += 1;
+        Ok(())
+    }
+
+    /// A line that is a row, as nearly all are. `false`: it is none, look closer.
+    fn row(&mut self, window: &mut Window<'_>) -> Result<bool, ReadError> {
+        let (end, stop) = line_end(window, 0, self.options.unit_bytes)?;
+        let Ok(row) = Row::decode(&window.bytes()[..end]) else {
+            return Ok(false);
+        };
+        self.read.rows += 1;
+        self.sink.row(&row).map_err(ReadError::Sink)?;
+        window.consume(end + usize::from(stop == Stop::Break));
+        Ok(true)
+    }
+
+    /// A JSON value, or a line that only begins like one.
+    fn json(
+        &mut self,
+        window: &mut Window<'_>,
+        indent: usize,
+        depth: usize,
+    ) -> Result<(), ReadError> {
+        let limit = match depth {
+            0 => self.options.unit_bytes,
+            _ => self.options.unit_bytes.max(self.options.inflated_bytes),
+        };
+        let end = match value_end(window, indent, limit)? {
+            Scan::Closed(length) => indent + length,
+            Scan::Open if window.broken().is_some() => {
+                // The member is cut off here, and reported with all its bytes.
+                window.consume(window.bytes().len());
+                return Ok(());
+            }
+            Scan::Open if memchr(b'\n', window.bytes()).is_none() => {
+                return self.torn_json(window);
+            }
+            Scan::Open | Scan::Not if meant_for_us(&window.bytes()[indent..]) => {
+                return self.torn_json(window);
+            }
+            Scan::Open | Scan::Not => return self.plain(window),
+        };
+        let value = &window.bytes()[indent..end];
+        match shape(value) {
+            Shape::Row => match Row::decode(value) {
+                Ok(row) => {
+                    self.read.rows += 1;
+                    self.sink.row(&row).map_err(ReadError::Sink)?;
+                }
+                Err(error) => self.bad_unit("malformed-row", &error.to_string(), value)?,
+            },
+            Shape::Failed => self.failed(value)?,
+            Shape::Envelope => {
+                self.record(value, self.modified, value)?;
+            }
+            Shape::Other if !stands_alone(window, end)? => return self.plain(window),
+            Shape::Other => {
+                let value = &window.bytes()[..end];
+                self.text(value)?;
+            }
+        }
+        window.consume(end);
+        Ok(())
+    }
+
+    /// A record that transform did not answer, as Firehose writes it. Only two keys matter; their
+    /// types differ between documentation and service, other keys between kinds of errors.
+    fn failed(&mut self, value: &[u8]) -> Result<(), ReadError> {
+        let Ok(failed) = serde_json::from_slice::<Failed<'_>>(value) else {
+            return self.bad_unit(
+                "failed-record",
+                "a failed record without rawData as text",
+                value,
+            );
+        };
+        let Ok(data) = STANDARD.decode(failed.raw_data.as_bytes()) else {
+            return self.bad_unit("base64", "a failed record whose rawData is no base64", value);
+        };
+        if data.is_empty() {
+            return self.bad_unit("empty-raw-data", "a failed record without data", value);
+        }
+        let arrival = failed.arrival_timestamp.map(|raw| raw.get().trim_matches('"').parse());
+        let arrival = arrival.and_then(Result::ok).unwrap_or(self.modified);
+        if self.record(&data, arrival, value)? {
+            self.read.failed_records += 1;
+        }
+        Ok(())
+    }
+
+    /// Plain lines, as many as belong together.
+    fn plain(&mut self, window: &mut Window<'_>) -> Result<(), ReadError> {
+        let Some(end) = self.lines_end(window)? else {
+            return Ok(());
+        };
+        self.text(&window.bytes()[..end])?;
+        window.consume(end);
+        Ok(())
+    }
+
+    /// Text that may hold lines that are none.
+    fn text(&mut self, text: &[u8]) -> Result<(), ReadError> {
+        if std::str::from_utf8(text).is_ok() {
+            self.record(text, self.modified, text)?;
+            return Ok(());
+        }
+        let is_text = |line: &[u8]| std::str::from_utf8(line).is_ok();
+        let lines: Vec<_> = text.split_inclusive(|&byte| byte == b'\n').collect();
+        let mut at = 0;
+        for lines in lines.chunk_by(|a, b| is_text(a) == is_text(b)) {
+            let length: usize = lines.iter().map(|line| line.len()).sum();
+            let part = &text[at..at + length];
+            if is_text(part) {
+                self.record(part, self.modified, part)?;
+            } else {
+                self.bad_unit("not-text", "neither gzip nor UTF-8 text", part)?;
+            }
+            self.unit += 1;
+            at += length;
+        }
+        Ok(())
+    }
+
+    /// A row, failed record or envelope that breaks off.
+    fn torn_json(&mut self, window: &mut Window<'_>) -> Result<(), ReadError> {
+        if let Some(end) = self.lines_end(window)? {
+            self.bad_unit("torn-json", "a JSON value breaks off", &window.bytes()[..end])?;
+            window.consume(end);
+        }
+        Ok(())
+    }
+
+    /// One record's rows, all or none. `whole` is what is reported if there are none.
+    /// `true`: it could be read.
+    fn record(&mut self, data: &[u8], arrival: i64, whole: &[u8]) -> Result<bool, ReadError> {
+        self.staged.clear();
+        let id = self.unit.to_string();
+        let origin = Origin { stream: self.place, id: &id, arrival };
+        let staged = &mut self.staged;
+        match self.records.rows(data, origin, &mut |row| staged.push(row)) {
+            Ok(Outcome::Events(rows)) => self.read.events += rows as u64,
+            Ok(Outcome::Plain(rows)) if self.options.plain => self.read.plain += rows as u64,
+            Ok(Outcome::Plain(_)) => {
+                return self.skipped(Skipped::PlainLeftOut, whole).map(|()| true);
+            }
+            Ok(Outcome::PlainDropped) => {
+                return self.skipped(Skipped::PlainDropped, whole).map(|()| true);
+            }
+            Ok(Outcome::Empty) => return self.skipped(Skipped::Empty, whole).map(|()| true),
+            Err(error) => {
+                self.bad_unit(error.code(), &error.to_string(), whole)?;
+                return Ok(false);
+            }
+        }
+        for row in self.staged.rows() {
+            self.sink.row(&row).map_err(ReadError::Sink)?;
+        }
+        Ok(true)
+    }
+
+    /// Where the plain lines end that begin here: before a JSON value, at a member, or when they are
+    /// enough. `None`: all that there was is consumed and accounted for.
+    fn lines_end(&mut self, window: &mut Window<'_>) -> Result<Option<usize>, ReadError> {
+        let limit = self.options.unit_bytes;
+        let (mut end, mut stop) = line_end(window, 0, limit)?;
+        if stop == Stop::Long {
+            self.too_long(window)?;
+            return Ok(None);
+        }
+        if stop == Stop::End && window.broken().is_some() {
+            // The member is cut off here, and reported with all its bytes.
+            window.consume(end);
+            return Ok(None);
+        }
+        while stop == Stop::Break {
+            let next = end + 1;
+            if json_begins(window, next)?.is_some() {
+                break;
+            }
+            let (line, how) = line_end(window, next, limit)?;
+            let cut = how == Stop::End && window.broken().is_some();
+            if line > PLAIN_BYTES
+                || how == Stop::Long
+                || cut
+                || (line == next && how != Stop::Break)
+            {
+                break;
+            }
+            (end, stop) = (line, how);
+        }
+        Ok(Some(end + usize::from(stop == Stop::Break)))
+    }
+
+    /// A line of more than a unit's bytes: passed over, with its beginning reported.
+    fn too_long(&mut self, window: &mut Window<'_>) -> Result<(), ReadError> {
+        let limit = self.options.unit_bytes;
+        let (mut bytes, mut length) = (Vec::new(), 0);
+        loop {
+            let (end, stop) = line_end(window, 0, limit)?;
+            let keep = end.min(limit - bytes.len());
+            bytes.extend_from_slice(&window.bytes()[..keep]);
+            length += end as u64;
+            window.consume(end);
+            if stop != Stop::Long {
+                break;
+            }
+        }
+        let reason = format!("a unit of more than limits.unit_bytes = {limit} bytes");
+        self.bad("unit-too-long", &reason, length, &bytes)
+    }
+
+    fn bad_unit(&mut self, code: &str, reason: &str, bytes: &[u8]) -> Result<(), ReadError> {
+        let kept = &bytes[..bytes.len().min(self.options.unit_bytes)];
+        self.bad(code, reason, bytes.len() as u64, kept)
+    }
+}
+
+/// What of a failed record is needed.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Failed<'a> {
+    #[serde(borrow)]
+    raw_data: Cow<'a, str>,
+    #[serde(borrow)]
+    arrival_timestamp: Option<&'a RawValue>,
+}
+
+/// What ends a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    /// `\n`
+    Break,
+    /// A gzip member, or what is left of its header.
+    Member,
+    /// The source's end.
+    End,
+    /// Not yet, but it is long enough.
+    Long,
+}
+
+/// Where the line ends that begins at a place.
+fn line_end(window: &mut Window<'_>, from: usize, limit: usize) -> io::Result<(usize, Stop)> {
+    let mut at = from;
+    loop {
+        while let Some(found) = memchr2(b'\n', MAGIC[0], &window.bytes()[at..]) {
+            at += found;
+            if window.bytes()[at] == b'\n' {
+                return Ok((at, Stop::Break));
+            }
+            let whole = window.fill(at + MAGIC.len())?;
+            let rest = &window.bytes()[at..];
+            if if whole { rest.starts_with(MAGIC) } else { MAGIC.starts_with(rest) } {
+                return Ok((at, Stop::Member));
+            }
+            at += 1;
+        }
+        at = window.bytes().len();
+        if at - from >= limit {
+            return Ok((at, Stop::Long));
+        }
+        if !window.fill(at + 1)? {
+            return Ok((at, Stop::End));
+        }
+    }
+}
+
+/// How many blanks stand before the `{` that begins at a place, if one does.
+fn json_begins(window: &mut Window<'_>, at: usize) -> io::Result<Option<usize>> {
+    window.fill(at + 1)?;
+    if !matches!(window.bytes().get(at), Some(b'{' | b' ' | b'\t')) {
+        return Ok(None);
+    }
+    window.fill(at + INDENT_MAX)?;
+    let line = &window.bytes()[at..];
+    let indent = line.iter().take(INDENT_MAX).position(|&byte| !matches!(byte, b' ' | b'\t'));
+    Ok(indent.filter(|&indent| line[indent] == b'{'))
+}
+
+/// Where the JSON object ends that begins at a place; `Open` also when it is longer than allowed.
+fn value_end(window: &mut Window<'_>, at: usize, limit: usize) -> io::Result<Scan> {
+    let mut braces = Braces::default();
+    loop {
+        let value = &window.bytes()[at..];
+        let scan = braces.scan(value);
+        if scan != Scan::Open || value.len() >= limit {
+            return Ok(scan);
+        }
+        if !window.fill(window.bytes().len() + 1)? {
+            return Ok(Scan::Open);
+        }
+    }
+}
+
+/// Whether a value is a unit by itself: what follows is another, a line's end, a member or nothing.
+fn stands_alone(window: &mut Window<'_>, end: usize) -> io::Result<bool> {
+    window.fill(end + INDENT_MAX)?;
+    let rest = &window.bytes()[end..];
+    let next = rest.iter().position(|&byte| !matches!(byte, b' ' | b'\t' | b'\r'));
+    Ok(next.is_none_or(|next| matches!(rest[next], b'\n' | b'{') || rest[next] == MAGIC[0]))
+}

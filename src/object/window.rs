@@ -1,0 +1,191 @@
+//! A window on a stream: looks ahead as far as a unit needs, and forgets what is consumed.
+
+use std::io::{self, BufRead, Read};
+
+use flate2::bufread::GzDecoder;
+
+/// Bytes by which a window grows at first; then it doubles.
+const STEP: usize = 64 << 10;
+
+/// What a source answers.
+pub(super) enum Got {
+    /// So many bytes, at least one.
+    Bytes(usize),
+    /// Nothing more, and all was well.
+    End,
+    /// Nothing more, because what the bytes are made of is torn or corrupt.
+    Broken(io::Error),
+}
+
+/// Where a window's bytes come from. An `Err` is the outside world's: nothing can go on.
+pub(super) trait Source {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<Got>;
+}
+
+/// The object itself.
+pub(super) struct Whole<R>(pub R);
+
+impl<R: Read> Source for Whole<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<Got> {
+        loop {
+            match self.0.read(buffer) {
+                Ok(0) => return Ok(Got::End),
+                Ok(length) => return Ok(Got::Bytes(length)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// What is left of a member that turned out torn.
+pub(super) struct Torn;
+
+impl Source for Torn {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<Got> {
+        Ok(Got::Broken(io::ErrorKind::UnexpectedEof.into()))
+    }
+}
+
+/// The bytes of a source that are looked at but not consumed yet.
+pub(super) struct Window<'s> {
+    source: &'s mut dyn Source,
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    offset: u64,
+    ended: bool,
+    broken: Option<io::Error>,
+}
+
+impl<'s> Window<'s> {
+    /// With a buffer to use again; its first `filled` bytes are content already.
+    pub(super) fn new(source: &'s mut dyn Source, buffer: Vec<u8>, filled: usize) -> Window<'s> {
+        Window { source, buffer, start: 0, end: filled, offset: 0, ended: false, broken: None }
+    }
+
+    /// What is there.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    /// Where in the source [`Window::bytes`] begins.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Why the source ended, unless all was well.
+    pub(super) fn broken(&self) -> Option<&io::Error> {
+        self.broken.as_ref()
+    }
+
+    /// Reads until `wanted` bytes are there; `false`: the source ends before.
+    pub(super) fn fill(&mut self, wanted: usize) -> io::Result<bool> {
+        while self.end - self.start < wanted && !self.ended {
+            self.make_room();
+            match self.source.read(&mut self.buffer[self.end..])? {
+                Got::Bytes(length) => self.end += length,
+                Got::End => self.ended = true,
+                Got::Broken(error) => (self.ended, self.broken) = (true, Some(error)),
+            }
+        }
+        Ok(self.end - self.start >= wanted)
+    }
+
+    /// Forgets the first bytes.
+    pub(super) fn consume(&mut self, length: usize) {
+        debug_assert!(length <= self.end - self.start);
+        self.start += length;
+        self.offset += length as u64;
+    }
+
+    /// The buffer, how much of it is content, and why the source ended.
+    pub(super) fn into_parts(mut self) -> (Vec<u8>, usize, Option<io::Error>) {
+        self.buffer.copy_within(self.start..self.end, 0);
+        (self.buffer, self.end - self.start, self.broken)
+    }
+
+    fn make_room(&mut self) {
+        if self.end < self.buffer.len() {
+            return;
+        }
+        if self.start > self.buffer.len() / 2 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        } else {
+            let length = self.buffer.len() + self.buffer.len().max(STEP);
+            self.buffer.resize(length, 0);
+        }
+    }
+}
+
+/// The compressed bytes of one member, read through a window that keeps them for a second look.
+pub(super) struct Compressed<'w, 's> {
+    window: &'w mut Window<'s>,
+    at: usize,
+    keep: usize,
+    forgotten: u64,
+    failed: Option<io::Error>,
+}
+
+impl<'w, 's> Compressed<'w, 's> {
+    /// From a place in the window on; only when more than `keep` bytes were read are they forgotten.
+    pub(super) fn new(window: &'w mut Window<'s>, at: usize, keep: usize) -> Compressed<'w, 's> {
+        Compressed { window, at, keep, forgotten: 0, failed: None }
+    }
+}
+
+impl Read for Compressed<'_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.fill_buf()?.read(buffer)?;
+        self.consume(length);
+        Ok(length)
+    }
+}
+
+impl BufRead for Compressed<'_, '_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.at > self.keep {
+            self.window.consume(self.at);
+            self.forgotten += self.at as u64;
+            self.at = 0;
+        }
+        if let Err(error) = self.window.fill(self.at + 1) {
+            self.failed = Some(error);
+            return Err(io::ErrorKind::Other.into());
+        }
+        Ok(&self.window.bytes()[self.at..])
+    }
+
+    fn consume(&mut self, length: usize) {
+        self.at += length;
+    }
+}
+
+/// The content of one gzip member, its checksum proven when it ends.
+pub(super) struct Member<'w, 's>(GzDecoder<Compressed<'w, 's>>);
+
+impl<'w, 's> Member<'w, 's> {
+    pub(super) fn new(compressed: Compressed<'w, 's>) -> Member<'w, 's> {
+        Member(GzDecoder::new(compressed))
+    }
+
+    /// How far it has read: the place in the window, and the bytes forgotten before it.
+    pub(super) fn place(&self) -> (usize, u64) {
+        let compressed = self.0.get_ref();
+        (compressed.at, compressed.forgotten)
+    }
+}
+
+impl Source for Member<'_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<Got> {
+        match self.0.read(buffer) {
+            Ok(0) => Ok(Got::End),
+            Ok(length) => Ok(Got::Bytes(length)),
+            Err(error) => match self.0.get_mut().failed.take() {
+                Some(outside) => Err(outside),
+                None => Ok(Got::Broken(error)),
+            },
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What tests of objects are made of: a configuration, envelopes, gzip, and a sink that remembers.
+
+use std::io::{self, Read, Write};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use hiwake::config::Config;
+use hiwake::object::{self, Bad, Options, Sink, Skipped};
+use hiwake::record::Records;
+use hiwake::row::Row;
+use serde_json::json;
+
+/// The sample rule, without looking at the sample file.
+pub fn config() -> Config {
+    let text = r#"
+        timezone = "Asia/Tokyo"
+        [[source]]
+        log_groups = ["/var/log/messages"]
+        file = "messages"
+        labels = ["HOGE", "1"]
+    "#;
+    Config::parse("hiwake.toml", text).unwrap()
+}
+
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A data message of these (id, message) events, a second apart.
+pub fn envelope(events: &[(&str, &str)]) -> Vec<u8> {
+    let events: Vec<_> = events
+        .iter()
+        .zip(1_650_214_747_000_i64..)
+        .map(|((id, message), at)| json!({"id": id, "timestamp": at, "message": message}))
+        .collect();
+    let envelope = json!({
+        "messageType": "DATA_MESSAGE",
+        "owner": "123456789012",
+        "logGroup": "/var/log/messages",
+        "logStream": "i-0abc",
+        "subscriptionFilters": ["f"],
+        "logEvents": events,
+    });
+    // As CloudWatch Logs writes it: messageType first.
+    let text = envelope.to_string().replacen(r#""messageType":"DATA_MESSAGE","#, "", 1);
+    text.replacen('{', r#"{"messageType":"DATA_MESSAGE","#, 1).into_bytes()
+}
+
+pub fn control() -> Vec<u8> {
+    br#"{"messageType":"CONTROL_MESSAGE","owner":"CloudwatchLogs","logGroup":"","logStream":"","subscriptionFilters":[],"logEvents":[{"id":"","timestamp":1741312971934,"message":"CWL CONTROL MESSAGE: Checking health of destination Firehose."}]}"#.to_vec()
+}
+
+/// What a record becomes in `landing/`: one gzip member of rows.
+pub fn rows_member(config: &Config, record: &[u8]) -> Vec<u8> {
+    gzip(&rows_text(config, record))
+}
+
+/// The rows of a record as text.
+pub fn rows_text(config: &Config, record: &[u8]) -> Vec<u8> {
+    let origin = hiwake::record::Origin { stream: "s", id: "r", arrival: 1_650_214_747_000 };
+    let mut rows = Vec::new();
+    let outcome = Records::new(config).rows(record, origin, &mut |row| row.encode(&mut rows));
+    let _ = outcome.unwrap();
+    rows
+}
+
+/// Remembers everything.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    pub ids: Vec<String>,
+    pub lines: Vec<String>,
+    pub rows: Vec<Row<'static>>,
+    pub skipped: Vec<(Skipped, usize)>,
+    pub bad: Vec<(String, Vec<u8>)>,
+    pub offsets: Vec<(u64, u64)>,
+}
+
+impl Sink for Seen {
+    fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
+        self.ids.push(row.id.to_string());
+        self.lines.push(row.line.to_string());
+        self.rows.push(Row {
+            file: row.file.to_string().into(),
+            kind: row.kind,
+            day: row.day,
+            timestamp: row.timestamp,
+            stream: row.stream.to_string().into(),
+            id: row.id.to_string().into(),
+            line: row.line.to_string().into(),
+        });
+        Ok(())
+    }
+
+    fn skipped(&mut self, skipped: Skipped, bytes: &[u8]) -> io::Result<()> {
+        self.skipped.push((skipped, bytes.len()));
+        Ok(())
+    }
+
+    fn bad(&mut self, bad: &Bad<'_>) -> io::Result<()> {
+        self.bad.push((bad.code.to_owned(), bad.bytes.to_vec()));
+        self.offsets.push((bad.offset, bad.unit));
+        Ok(())
+    }
+}
+
+impl Seen {
+    pub fn bad_codes(&self) -> Vec<&str> {
+        self.bad.iter().map(|(code, _)| code.as_str()).collect()
+    }
+}
+
+/// Reads an object with ample limits.
+pub fn read(input: impl Read) -> (object::Read, Seen) {
+    let config = config();
+    read_with(
+        input,
+        &Options { unit_bytes: 1 << 20, inflated_bytes: 8 << 20, plain: true },
+        &config,
+    )
+}
+
+pub fn read_with(input: impl Read, options: &Options, config: &Config) -> (object::Read, Seen) {
+    let mut seen = Seen::default();
+    let mut records = Records::new(config);
+    let read =
+        object::read(input, "bucket/key", 1_650_214_800_000, &mut records, options, &mut seen);
+    (read.unwrap(), seen)
+}
+
+/// Hands out so many bytes at a time, going through the sizes again and again.
+pub struct Chunked<'a> {
+    pub bytes: &'a [u8],
+    pub sizes: Vec<usize>,
+    pub turn: usize,
+}
+
+impl Read for Chunked<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.turn += 1;
+        let size = self.sizes[self.turn % self.sizes.len()].max(1);
+        let length = size.min(buffer.len()).min(self.bytes.len());
+        buffer[..length].copy_from_slice(&self.bytes[..length]);
+        self.bytes = &self.bytes[length..];
+        Ok(length)
+    }
+}

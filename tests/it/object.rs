@@ -1,0 +1,434 @@
+//! The reader of the four shapes: what it finds, and what it never loses.
+
+use std::io::{self, Read};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hiwake::object::{self, Options, ReadError, Skipped};
+use hiwake::record::Records;
+use proptest::prelude::*;
+
+use crate::made::{
+    Chunked, Seen, config, control, envelope, gzip, read, read_with, rows_member, rows_text,
+};
+
+fn failed_line(data: &[u8]) -> Vec<u8> {
+    let data = STANDARD.encode(data);
+    let line = format!(
+        r#"{{"attemptsMade":1,"arrivalTimestamp":1650214747000,"errorCode":"Lambda.ProcessingFailedStatus","errorMessage":"ProcessingFailed status set for record","attemptEndingTimestamp":1650214748000,"rawData":"{data}","lambdaARN":"arn:x"}}"#
+    );
+    line.into_bytes()
+}
+
+#[test]
+fn rows_are_read_as_they_are() {
+    let config = config();
+    let record = envelope(&[("1", "a"), ("2", "b,\"c\""), ("3", "日本")]);
+    let text = rows_text(&config, &record);
+    for object in [text.clone(), gzip(&text), rows_member(&config, &record), gzip(&gzip(&text))] {
+        let (read, seen) = read(&object[..]);
+        assert_eq!(seen.ids, ["1", "2", "3"]);
+        assert_eq!(seen.lines, ["HOGE,1,a", "HOGE,1,\"b,\"\"c\"\"\"", "HOGE,1,日本"]);
+        assert_eq!(read, object::Read { rows: 3, ..object::Read::default() });
+    }
+}
+
+#[test]
+fn a_row_with_members_in_another_order_is_a_row() {
+    let row = r#"{"day":"2022-04-18","line":"x","later":{"a":[1]},"file":"messages","kind":"csv","timestamp":1650214747000,"stream":"o:g:s","id":"9"}"#;
+    let (read, seen) = read(row.as_bytes());
+    assert_eq!((read.rows, seen.lines), (1, vec!["x".to_owned()]));
+}
+
+#[test]
+fn source_records_are_read_member_by_member_with_text_between_them() {
+    let mut object = gzip(&envelope(&[("1", "a")]));
+    object.extend(b"plain one\nplain two");
+    object.extend(gzip(&control()));
+    object.extend(envelope(&[("2", "b")]));
+    object.extend(envelope(&[("3", "c")]));
+    object.extend(gzip(&envelope(&[("4", "d")])));
+    for object in [object.clone(), gzip(&object)] {
+        let (read, seen) = read(&object[..]);
+        assert_eq!(seen.bad_codes(), [""; 0]);
+        assert_eq!(
+            seen.lines,
+            ["HOGE,1,a", "plain one", "plain two", "HOGE,1,b", "HOGE,1,c", "HOGE,1,d"]
+        );
+        assert_eq!((read.events, read.plain, read.dropped), (4, 2, 1));
+        assert_eq!(seen.skipped[0].0, Skipped::Empty);
+    }
+}
+
+#[test]
+fn envelopes_in_clear_may_be_pretty_printed() {
+    let value: serde_json::Value = serde_json::from_slice(&envelope(&[("1", "a {\"")])).unwrap();
+    let pretty = serde_json::to_string_pretty(&value).unwrap();
+    let (read, seen) = read(format!("{pretty}\n{pretty}").as_bytes());
+    assert_eq!((read.events, seen.bad_codes().len()), (2, 0));
+}
+
+#[test]
+fn failed_records_of_every_spelling_are_read() {
+    let data = STANDARD.encode(gzip(&envelope(&[("1", "a")])));
+    let lines = [
+        format!(r#"{{"rawData":"{data}","errorCode":"X","arrivalTimestamp":1,"lambdaARN":"arn"}}"#),
+        format!(
+            r#"{{"lambdaArn":"arn","arrivalTimestamp":"1","attemptsMade":"4","rawData":"{data}"}}"#
+        ),
+        format!(
+            r#"{{"errorCode":"Brand.New","extra":{{"rawData":"no"}},"arrivalTimestamp":null,"rawData":"{data}"}}"#
+        ),
+        format!(
+            r#"{{"rawData":"{}","subsequenceNumber":0,"esDocumentId":"x"}}"#,
+            data.replace('/', "\\/")
+        ),
+    ];
+    for line in &lines {
+        let (read, seen) = read(line.as_bytes());
+        assert_eq!((read.failed_records, read.events, read.bad), (1, 1, 0), "{line} {seen:?}");
+    }
+    let (read, _) = read(gzip(lines.join("\n").as_bytes()).as_slice());
+    assert_eq!((read.failed_records, read.events), (4, 4));
+}
+
+#[test]
+fn a_failed_plain_record_keeps_its_arrival() {
+    let (read, seen) = read(&failed_line(b"plain text")[..]);
+    assert_eq!((read.failed_records, read.plain), (1, 1));
+    assert_eq!(seen.rows[0].timestamp, 1_650_214_747_000);
+    assert_eq!(seen.rows[0].stream, "bucket/key");
+}
+
+#[test]
+fn failed_records_that_cannot_be_read_are_bad_one_by_one() {
+    let torn = gzip(&envelope(&[("1", "a")]));
+    let lines = [
+        br#"{"rawData":"","errorCode":"X"}"#.to_vec(),
+        br#"{"rawData":"%%%","errorCode":"X"}"#.to_vec(),
+        br#"{"rawData":17}"#.to_vec(),
+        failed_line(&torn[..torn.len() - 9]),
+        failed_line(b"\xff\xfe"),
+        failed_line(&gzip(&envelope(&[("2", "b")]))),
+    ];
+    let (read, seen) = read(&lines.join(&b'\n')[..]);
+    let codes = ["empty-raw-data", "base64", "failed-record", "torn-gzip", "not-text"];
+    assert_eq!(seen.bad_codes(), codes);
+    assert_eq!(
+        seen.bad.iter().map(|(_, bytes)| bytes).collect::<Vec<_>>(),
+        lines[..5].iter().collect::<Vec<_>>()
+    );
+    assert_eq!((read.bad, read.events, read.failed_records), (5, 1, 1));
+}
+
+#[test]
+fn a_bad_row_is_no_end() {
+    let config = config();
+    let good = rows_text(&config, &envelope(&[("1", "a"), ("2", "b")]));
+    let half = good.len() / 2;
+    let bad = br#"{"file":"m","kind":"csv","day":"2022-13-01","timestamp":1,"stream":"s","id":"1","line":"x"}"#;
+    let mut object = good[..half].to_vec();
+    object.extend_from_slice(bad);
+    object.push(b'\n');
+    object.extend_from_slice(&good[half..]);
+    let (read, seen) = read(&object[..]);
+    assert_eq!((seen.ids, read.rows), (vec!["1".to_owned(), "2".to_owned()], 2));
+    assert_eq!(seen.bad, [("malformed-row".to_owned(), bad.to_vec())]);
+    assert_eq!(seen.offsets, [(half as u64, 1)]);
+}
+
+#[test]
+fn application_json_is_plain_text() {
+    let lines = [
+        r#"{"TICKER_SYMBOL":"QXZ","SECTOR":"HEALTHCARE","CHANGE":-0.05,"PRICE":84.51}"#,
+        r#"{"file":"main.rs","line":42,"msg":"started"}"#,
+        r#"{"a":1} and more"#,
+        "{'python': \"dict\"}",
+        "{ unbalanced",
+        r#"{"open": "quote"#,
+        "  indented }",
+        "[1]",
+    ];
+    let (read, seen) = read(lines.join("\n").as_bytes());
+    assert_eq!(seen.lines, lines);
+    assert_eq!((read.plain, read.bad), (8, 0));
+    let demo = lines[0].repeat(3);
+    let (_, seen) = crate::made::read(demo.as_bytes());
+    assert_eq!(seen.lines, [lines[0]; 3]);
+}
+
+#[test]
+fn plain_text_is_left_out_on_request_and_dropped_by_configuration() {
+    let mut config = config();
+    let mut options = Options { unit_bytes: 1 << 20, inflated_bytes: 1 << 20, plain: false };
+    let mut object = b"one\ntwo\n".to_vec();
+    object.extend(gzip(&envelope(&[("1", "a")])));
+    let (read, seen) = read_with(&object[..], &options, &config);
+    assert_eq!((read.plain, read.events, read.dropped), (0, 1, 1));
+    assert_eq!(seen.skipped, [(Skipped::PlainLeftOut, 8)]);
+    config.plain.drop = true;
+    options.plain = true;
+    let (_, seen) = read_with(&object[..], &options, &config);
+    assert_eq!(seen.skipped, [(Skipped::PlainDropped, 8)]);
+}
+
+#[test]
+fn bytes_that_are_no_text_are_bad_and_the_lines_around_them_are_not() {
+    let (read, seen) = read(&b"good\nb\xffad\nworse\xfe\ngood again\n"[..]);
+    assert_eq!(seen.lines, ["good", "good again"]);
+    assert_eq!(seen.bad, [("not-text".to_owned(), b"b\xffad\nworse\xfe\n".to_vec())]);
+    assert_eq!(read.bad, 1);
+}
+
+#[test]
+fn a_corrupt_member_in_the_middle_is_named_and_the_next_is_found() {
+    let good = gzip(&envelope(&[("1", "a")]));
+    let mut corrupt = gzip(&envelope(&[("2", "b"), ("x", "yyyyyyyyyyyyyyyy")]));
+    for at in 10..corrupt.len() {
+        corrupt[at] ^= 0x55;
+        let object = [&good[..], &corrupt[..], &gzip(&envelope(&[("3", "c")]))].concat();
+        corrupt[at] ^= 0x55;
+        let (read, seen) = read(&object[..]);
+        assert_eq!(seen.ids, ["1", "3"], "byte {at}");
+        assert_eq!((read.bad, seen.bad_codes()), (1, vec!["corrupt-gzip"]), "byte {at}");
+        assert_eq!(seen.bad[0].1, object[good.len()..good.len() + corrupt.len()], "byte {at}");
+        assert_eq!(seen.offsets[0].0, good.len() as u64);
+    }
+}
+
+#[test]
+fn a_header_that_does_not_inflate_is_passed_over() {
+    let mut object = b"\x1f\x8b\x08 no gzip at all \x1f\x8b\x08\x00 neither".to_vec();
+    let garbage = object.len();
+    object.extend(gzip(&envelope(&[("1", "a")])));
+    let (_, seen) = read(&object[..]);
+    assert_eq!(seen.ids, ["1"]);
+    assert_eq!(seen.bad, [("corrupt-gzip".to_owned(), object[..garbage].to_vec())]);
+}
+
+#[test]
+fn the_whole_rows_of_a_member_that_is_cut_off_count() {
+    let config = config();
+    let events: Vec<_> =
+        (0..2000).map(|n| (n.to_string(), format!("message {}", n * 7919))).collect();
+    let events: Vec<_> = events.iter().map(|(id, m)| (id.as_str(), m.as_str())).collect();
+    let member = rows_member(&config, &envelope(&events));
+    let (read, seen) = read(&member[..member.len() / 2]);
+    assert!(seen.ids.len() > 100 && seen.ids.len() < 2000);
+    assert!(seen.ids.iter().enumerate().all(|(n, id)| *id == n.to_string()));
+    assert_eq!((read.bad, seen.bad_codes()), (1, vec!["torn-gzip"]));
+    assert_eq!(seen.bad[0].1, member[..member.len() / 2]);
+}
+
+#[test]
+fn gzip_in_gzip_in_gzip_is_refused() {
+    let member = gzip(&gzip(&gzip(&envelope(&[("1", "a")]))));
+    let object = [&member[..], &gzip(&envelope(&[("2", "b")]))].concat();
+    let (_, seen) = read(&object[..]);
+    assert_eq!((&seen.ids[..], seen.bad_codes()), (&["2".to_owned()][..], vec!["nested-gzip"]));
+}
+
+#[test]
+fn a_stack_of_members_behind_text_does_not_overflow() {
+    let mut object = b"x".to_vec();
+    for _ in 0..50 {
+        object = [&b"x\n"[..], &gzip(&object)].concat();
+    }
+    let (_, seen) = read(&object[..]);
+    assert_eq!(seen.bad_codes(), ["nested-gzip"]);
+}
+
+#[test]
+fn a_unit_that_is_too_long_is_bad_and_the_next_is_read() {
+    let config = config();
+    let options = Options { unit_bytes: 4096, inflated_bytes: 4096, plain: true };
+    let object = [&vec![b'x'; 300_000][..], b"\nshort\n", &gzip(&envelope(&[("1", "a")]))].concat();
+    let (_, seen) = read_with(&object[..], &options, &config);
+    assert_eq!(seen.lines, ["short", "HOGE,1,a"]);
+    assert_eq!(seen.bad_codes(), ["unit-too-long"]);
+    assert_eq!(seen.bad[0].1, vec![b'x'; 4096]);
+}
+
+/// Counts what it hands out, and how much memory that would be.
+struct Repeated<'a> {
+    bytes: &'a [u8],
+    left: usize,
+    at: usize,
+}
+
+impl Read for Repeated<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            return Ok(0);
+        }
+        let length = (&self.bytes[self.at..]).read(buffer)?;
+        self.at += length;
+        if self.at == self.bytes.len() {
+            (self.at, self.left) = (0, self.left - 1);
+        }
+        Ok(length)
+    }
+}
+
+#[test]
+fn a_member_larger_than_a_unit_is_streamed() {
+    let config = config();
+    let options = Options { unit_bytes: 64 << 10, inflated_bytes: 64 << 10, plain: true };
+    let text = rows_text(&config, &envelope(&[("1", "a"), ("2", "b")]));
+    let member = gzip(&text.repeat(20_000));
+    let (read, seen) = read_with(&member[..member.len() - 4], &options, &config);
+    assert!(read.rows == 40_000 && seen.bad_codes() == ["torn-gzip"], "{read:?}");
+    let repeated =
+        Repeated { bytes: &rows_member(&config, &envelope(&[("1", "a")])), left: 50_000, at: 0 };
+    assert_eq!(read_with(repeated, &options, &config).0.rows, 50_000);
+}
+
+#[test]
+fn an_error_of_the_input_or_the_sink_ends_it_as_itself() {
+    struct Broken;
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other("the network"))
+        }
+    }
+    struct Full;
+    impl object::Sink for Full {
+        fn row(&mut self, _: &hiwake::row::Row<'_>) -> io::Result<()> {
+            Err(io::Error::other("the disk"))
+        }
+        fn skipped(&mut self, _: Skipped, _: &[u8]) -> io::Result<()> {
+            Ok(())
+        }
+        fn bad(&mut self, _: &object::Bad<'_>) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let config = config();
+    let mut records = Records::new(&config);
+    let options = Options::new(&config.limits);
+    let member = gzip(&envelope(&[("1", "a")]));
+    for cut in [0, 1, 5, 20, member.len()] {
+        let input = (&member[..cut]).chain(Broken);
+        let error = object::read(input, "b/k", 0, &mut records, &options, &mut Seen::default())
+            .unwrap_err();
+        assert!(
+            matches!(&error, ReadError::Input(e) if e.to_string() == "the network"),
+            "{cut} {error}"
+        );
+    }
+    let error = object::read(&member[..], "b/k", 0, &mut records, &options, &mut Full).unwrap_err();
+    assert!(matches!(&error, ReadError::Sink(e) if e.to_string() == "the disk"), "{error}");
+}
+
+/// A piece of an object, and the lines that it holds.
+#[derive(Debug, Clone)]
+enum Piece {
+    Source(Vec<String>),
+    Clear(Vec<String>),
+    Rows(Vec<String>),
+    RowsInClear(Vec<String>),
+    Failed(Vec<String>),
+    Plain(Vec<String>),
+    Control,
+}
+
+impl Piece {
+    fn lines(&self) -> Vec<String> {
+        let labelled =
+            |texts: &[String]| texts.iter().map(|text| format!("HOGE,1,{text}")).collect();
+        match self {
+            Piece::Source(t)
+            | Piece::Clear(t)
+            | Piece::Rows(t)
+            | Piece::RowsInClear(t)
+            | Piece::Failed(t) => labelled(t),
+            Piece::Plain(texts) => texts.clone(),
+            Piece::Control => Vec::new(),
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let made = |texts: &[String]| {
+            envelope(&texts.iter().map(|text| (text.as_str(), text.as_str())).collect::<Vec<_>>())
+        };
+        match self {
+            Piece::Source(texts) => gzip(&made(texts)),
+            Piece::Clear(texts) => made(texts),
+            Piece::Rows(texts) => rows_member(&config(), &made(texts)),
+            Piece::RowsInClear(texts) => rows_text(&config(), &made(texts)),
+            Piece::Failed(texts) => [&failed_line(&gzip(&made(texts)))[..], b"\n"].concat(),
+            // A stream of plain records without line breaks between them cannot be told apart.
+            Piece::Plain(texts) => {
+                texts.iter().flat_map(|text| format!("{text}\n").into_bytes()).collect()
+            }
+            Piece::Control => gzip(&control()),
+        }
+    }
+}
+
+fn texts() -> impl Strategy<Value = Vec<String>> {
+    prop::collection::vec("[a-zé日{}:' ]{0,40}[a-z日]", 1..8)
+}
+
+fn pieces() -> impl Strategy<Value = Vec<Piece>> {
+    let plain = prop::collection::vec("[a-zé日][a-zé日{}:\"' ]{0,40}[a-z日]", 1..8);
+    let piece = prop_oneof![
+        4 => texts().prop_map(Piece::Source),
+        2 => texts().prop_map(Piece::Clear),
+        4 => texts().prop_map(Piece::Rows),
+        1 => texts().prop_map(Piece::RowsInClear),
+        2 => texts().prop_map(Piece::Failed),
+        2 => plain.prop_map(Piece::Plain),
+        1 => Just(Piece::Control),
+    ];
+    prop::collection::vec(piece, 0..8)
+}
+
+fn object(pieces: &[Piece], twice: bool) -> (Vec<u8>, Vec<String>) {
+    let bytes: Vec<u8> = pieces.iter().flat_map(Piece::bytes).collect();
+    let bytes = if twice { gzip(&bytes) } else { bytes };
+    (bytes, pieces.iter().flat_map(Piece::lines).collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn whatever_is_concatenated_is_read_exactly(
+        pieces in pieces(), twice: bool, sizes in prop::collection::vec(1usize..200, 1..5),
+    ) {
+        let (bytes, lines) = object(&pieces, twice);
+        let (counts, seen) = read(&bytes[..]);
+        prop_assert_eq!(&seen.lines, &lines);
+        prop_assert_eq!(seen.bad_codes().len(), 0);
+        prop_assert_eq!(counts.rows_out(), lines.len() as u64);
+        let chunked = read(Chunked { bytes: &bytes, sizes, turn: 0 });
+        prop_assert_eq!(chunked, (counts, seen));
+    }
+
+    #[test]
+    fn what_is_torn_anywhere_gives_a_prefix_and_at_most_one_bad(
+        pieces in pieces(), twice: bool, cut: prop::sample::Index,
+    ) {
+        let (bytes, lines) = object(&pieces, twice);
+        let (counts, seen) = read(&bytes[..cut.index(bytes.len() + 1)]);
+        prop_assert!(seen.bad.len() <= 1, "{:?}", seen.bad);
+        prop_assert_eq!(counts.bad, seen.bad.len() as u64);
+        prop_assert!(seen.lines.len() <= lines.len());
+        for (n, (read, whole)) in seen.lines.iter().zip(&lines).enumerate() {
+            // Nothing shows that a line of plain text was longer.
+            let last = n + 1 == seen.lines.len();
+            prop_assert!(read == whole || last && whole.starts_with(read.as_str()), "{read} {whole}");
+        }
+    }
+
+    #[test]
+    fn bytes_of_any_sort_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..2000), pieces in pieces(), at: prop::sample::Index) {
+        let (mut object, _) = object(&pieces, false);
+        let at = at.index(object.len() + 1);
+        object.splice(at..at, bytes);
+        let (counts, seen) = read(&object[..]);
+        prop_assert_eq!(counts.rows_out(), seen.lines.len() as u64);
+        prop_assert_eq!(counts.bad, seen.bad.len() as u64);
+    }
+}
