@@ -147,14 +147,17 @@ mod tests {
                 assert_eq!(parsed, Some((day_file(), segment)), "{target}");
             }
         }
-        for name in ["2022-04-18.csv.open", "2022-04-18.csv.sha256", "notes.csv", ".2022-04-18.csv.x.tmp"] {
+        for name in
+            ["2022-04-18.csv.open", "2022-04-18.csv.sha256", "notes.csv", ".2022-04-18.csv.x.tmp"]
+        {
             assert_eq!(DayFile::parse_published("a/b", name), None, "{name}");
         }
     }
 
     #[test]
     fn a_hint_and_a_journal_folder_lead_back_to_their_day_file() {
-        for path in [day_file().open_hint(3), day_file().sealed_hint(), day_file().journal_folder()] {
+        for path in [day_file().open_hint(3), day_file().sealed_hint(), day_file().journal_folder()]
+        {
             assert_eq!(DayFile::parse("a/b", name_of(&path)), Some(day_file()), "{path}");
         }
         assert_eq!(DayFile::parse("a/b", "2022-04-18.csv.x"), None);

@@ -44,7 +44,9 @@ pub enum LandError {
         theirs: i64,
     },
     /// A file that hiwake did not make has a name that it needs.
-    #[error("{path}: a file that is not ours is in the way: move it elsewhere; nothing was changed")]
+    #[error(
+        "{path}: a file that is not ours is in the way: move it elsewhere; nothing was changed"
+    )]
     Foreign {
         /// The name that is needed.
         path: String,
@@ -69,7 +71,7 @@ impl LandError {
             }
             LandError::Damage { .. } | LandError::Foreign { .. } | LandError::Clock { .. } => {
                 Verdict::Stop
-            },
+            }
         }
     }
 

@@ -68,8 +68,14 @@ impl State {
             }
             return Ok(None);
         };
-        let mut state =
-            State { identity, segments: Vec::new(), closed: None, end: FRAMES_AT, crc, torn: false };
+        let mut state = State {
+            identity,
+            segments: Vec::new(),
+            closed: None,
+            end: FRAMES_AT,
+            crc,
+            torn: false,
+        };
         let slot = Closed::decode(bytes);
         if let Ok(Some(closed)) = slot {
             return Ok(Some(State { closed: Some(closed), ..state }));
@@ -132,7 +138,9 @@ impl State {
             Frame::Sealed(sealed) => {
                 let segment = self.any_mut(sealed.segment)?;
                 if segment.frozen.is_none() || segment.sealed.is_some() {
-                    return Err("a seal of a segment that is not frozen, or sealed already".to_owned());
+                    return Err(
+                        "a seal of a segment that is not frozen, or sealed already".to_owned()
+                    );
                 }
                 segment.sealed = Some(sealed);
             }

@@ -160,7 +160,8 @@ impl<'a> Run<'a> {
         self.text.resize(start + wanted, 0);
         let offset = self.commit.offset + self.read;
         let path = self.source.data_path;
-        let filled = self.source.data.read_at(&mut self.text[start..], offset).named("read", path)?;
+        let filled =
+            self.source.data.read_at(&mut self.text[start..], offset).named("read", path)?;
         if filled < wanted {
             return Err(self.wrong("fewer bytes than were committed"));
         }

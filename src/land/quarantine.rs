@@ -85,8 +85,7 @@ impl Quarantine {
         let temporary = format!("{QUARANTINE}/.{hash:032x}.{}.tmp", super::unique());
         folders::make(lander, QUARANTINE)?;
         let mode = lander.open_mode();
-        let file =
-            lander.disk.open(&temporary, Open::CreateNew(mode)).named("make", &temporary)?;
+        let file = lander.disk.open(&temporary, Open::CreateNew(mode)).named("make", &temporary)?;
         file.write_at(&self.text, 0).named("write", &temporary)?;
         file.sync().named("sync", &temporary)?;
         drop(file);

@@ -54,7 +54,8 @@ pub fn read_block(
     entries.clear();
     entries.extend(bytes.as_chunks::<16>().0.iter().map(|entry| {
         let (timestamp, hash) = entry.split_at(8);
-        let word = |half: &[u8]| half.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        let word =
+            |half: &[u8]| half.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
         Identity { timestamp: word(timestamp) as i64, hash: word(hash) }
     }));
     Ok(())

@@ -32,8 +32,13 @@ pub struct Args {
 
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let mut records = Records::new(config);
-    let mut printer =
-        Printer { args, config, out: BufWriter::new(io::stdout().lock()), place: String::new(), bad: 0 };
+    let mut printer = Printer {
+        args,
+        config,
+        out: BufWriter::new(io::stdout().lock()),
+        place: String::new(),
+        bad: 0,
+    };
     for argument in &args.objects {
         let (store, objects) = Location::parse(argument)?.objects()?;
         for object in objects {
@@ -41,11 +46,14 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
             let input = store.open(&object.id.key)?;
             let options = Options::new(&config.limits);
             let place = printer.place.clone();
-            let read = object::read(input, &place, object.modified, &mut records, &options, &mut printer);
+            let read =
+                object::read(input, &place, object.modified, &mut records, &options, &mut printer);
             match read {
                 Ok(_) => {}
                 // `hiwake cat … | head`
-                Err(object::ReadError::Sink(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                Err(object::ReadError::Sink(error))
+                    if error.kind() == io::ErrorKind::BrokenPipe =>
+                {
                     return Ok(ExitCode::SUCCESS);
                 }
                 Err(error) => return Err(anyhow::Error::new(error).context(place)),

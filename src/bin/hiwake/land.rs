@@ -10,7 +10,7 @@ use crate::progress::Progress;
 use crate::{Now, Root};
 
 /// How many objects go under one hold of the locks: as many as SQS hands to the land λ at once.
-const BATCH: usize = 10;
+pub const BATCH: usize = 10;
 
 /// Land objects of any shape into the day files, each event once
 ///
@@ -41,7 +41,8 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let mut report = Report::new(Progress::new("landing", bytes));
     for (store, objects) in &places {
         for batch in objects.chunks(BATCH) {
-            report.land(&lander, store, batch);
+            let ids: Vec<ObjectId> = batch.iter().map(|object| object.id.clone()).collect();
+            report.land(&lander, store, &ids, batch.iter().map(|object| object.size).sum());
         }
     }
     report.finish(args.json)
@@ -59,10 +60,9 @@ impl Report {
         Report { progress, tally: Tally::default(), failed: 0 }
     }
 
-    /// Lands a batch and names what could not be landed.
-    pub fn land(&mut self, lander: &Lander<'_>, store: &Store, batch: &[Object]) {
-        let ids: Vec<ObjectId> = batch.iter().map(|object| object.id.clone()).collect();
-        let landed = lander.land(store, &ids);
+    /// Lands a batch of so many bytes and names what could not be landed.
+    pub fn land(&mut self, lander: &Lander<'_>, store: &Store, batch: &[ObjectId], bytes: u64) {
+        let landed = lander.land(store, batch);
         self.tally.add(&landed.tally);
         self.progress.suspend(|| {
             for reason in &landed.reasons {
@@ -73,7 +73,7 @@ impl Report {
                 self.failed += 1;
             }
         });
-        self.progress.add(batch.iter().map(|object| object.size).sum());
+        self.progress.add(bytes);
     }
 
     /// Prints the counts; the exit code is 1 if anything was not landed.

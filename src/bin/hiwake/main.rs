@@ -44,7 +44,7 @@ enum Command {
     Land(land::Args),
     Seal(seal::Args),
     Status(status::Args),
-    Config(config::Args),
+    Config(config::ConfigArgs),
 }
 
 fn main() -> ExitCode {

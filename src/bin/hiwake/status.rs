@@ -41,8 +41,9 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
 
 fn table(config: &Config, days: &[DayStatus]) -> Table {
     let mut table = Table::new();
-    table.load_preset(comfy_table::presets::NOTHING);
-    let head = ["FILE", "DAY", "STATE", "LINES", "BYTES", "DUPLICATES", "LATE", "COMMITS", "LAST COMMIT"];
+    table.load_style(comfy_table::presets::NOTHING);
+    let head =
+        ["FILE", "DAY", "STATE", "LINES", "BYTES", "DUPLICATES", "LATE", "COMMITS", "LAST COMMIT"];
     table.set_header(head);
     for day in days {
         let last = day.last_commit.and_then(|at| config.timezone.timestamp_millis_opt(at).single());

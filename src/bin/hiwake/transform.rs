@@ -32,7 +32,8 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
         event = std::fs::read(&args.event).with_context(|| format!("cannot read {name}"))?;
     }
     let mut records = Records::new(config);
-    let (mut answer, _) = firehose::transform(&mut records, &event).with_context(|| name.to_string())?;
+    let (mut answer, _) =
+        firehose::transform(&mut records, &event).with_context(|| name.to_string())?;
     answer.push(b'\n');
     std::io::stdout().write_all(&answer)?;
     Ok(ExitCode::SUCCESS)

@@ -22,11 +22,17 @@ fn a_closed_day_takes_no_rows_and_keeps_its_sums() {
     assert_eq!(site.seal().closed, [day_file()]);
     assert_eq!(site.try_commit(&[event("a", 1)]).unwrap(), Outcome::Closed);
     assert_eq!(site.text(SEALED), "HOGE,a\n");
-    assert_eq!(site.path(".hiwake/days/messages/2022-04-18.csv/journal").metadata().unwrap().len(), 8192);
+    assert_eq!(
+        site.path(".hiwake/days/messages/2022-04-18.csv/journal").metadata().unwrap().len(),
+        8192
+    );
     assert_eq!(site.path(".hiwake/days/messages/2022-04-18.csv/seen").metadata().unwrap().len(), 0);
     let (days, failed) = site.lander().status().unwrap();
     assert!(failed.is_empty());
-    assert_eq!((days[0].lines, days[0].bytes, &days[0].paths[..]), (1, 7, &[SEALED.to_owned()][..]));
+    assert_eq!(
+        (days[0].lines, days[0].bytes, &days[0].paths[..]),
+        (1, 7, &[SEALED.to_owned()][..])
+    );
     assert!(site.seal().closed.is_empty());
 }
 

@@ -74,7 +74,8 @@ fn many_at_the_same_time_land_each_event_once() {
                 for chunk in 0..10 {
                     let start = (chunk * 40 + offset * 100) % 400;
                     let batch = batch(&events[start..(start + 60).min(400)]);
-                    let outcome = hiwake::land::commit::commit(&lander, &day_file(), &batch, &[]).unwrap();
+                    let outcome =
+                        hiwake::land::commit::commit(&lander, &day_file(), &batch, &[]).unwrap();
                     assert!(matches!(outcome, Outcome::Committed(_)));
                 }
             });

@@ -151,8 +151,12 @@ fn a_changed_byte_is_found_before_it_is_published() {
         bytes[3] ^= 1;
         std::io::Write::write_all(&mut std::fs::File::create(&open).unwrap(), &bytes).unwrap();
         let swept = site.lander().seal().unwrap();
-        assert!(swept.failed[0].to_string().contains("not those that were committed")
-            || swept.failed[0].to_string().contains("other bytes"), "{:?}", swept.failed);
+        assert!(
+            swept.failed[0].to_string().contains("not those that were committed")
+                || swept.failed[0].to_string().contains("other bytes"),
+            "{:?}",
+            swept.failed
+        );
         assert!(!site.path(SEALED).exists());
     }
 }

@@ -1,0 +1,145 @@
+//! `hiwake run`: the whole pipeline on this machine.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use hiwake::config::Config;
+use hiwake::firehose;
+use hiwake::input::{self, LogFile, Problem, Target, TimestampFormat};
+use hiwake::land::notice::{Created, Notice};
+use hiwake::local::{Buffers, Delivered, Firehose, LocalError, SourceRecord};
+use hiwake::record::Records;
+use hiwake::store::Store;
+
+use crate::land::{BATCH, Report};
+use crate::progress::Progress;
+use crate::{Now, Usage};
+
+/// Run the whole pipeline on this machine: inputs → Firehose's stand-in → objects → day files
+///
+/// An INPUT is a Firehose event (JSON), an envelope of CloudWatch Logs (JSON or gzip), a folder of such files, or, with
+/// `--log-group`, a log file, each line an event. The stand-in batches, checks and retries as Firehose does, and
+/// writes `landing/`, `failed/` and `backup/` objects; they are landed as the land λ would. Running the same file
+/// again lands nothing twice: an event's id is made of its group, stream, place in the file and text.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  hiwake run events/firehose-hogehoge.json --root out
+  hiwake run /var/log/messages --log-group /var/log/messages \\
+      --timestamp-format '%b %d %H:%M:%S' --year 2022 --root out
+  hiwake seal --root out")]
+pub struct Args {
+    /// Files or folders
+    #[arg(value_name = "INPUT", required = true)]
+    inputs: Vec<String>,
+    /// The folder of the daily files
+    #[arg(long, value_name = "DIR", default_value = "out")]
+    root: PathBuf,
+    /// The folder that stands in for S3 [default: the root's name and `.s3`]
+    #[arg(long, value_name = "DIR")]
+    bucket: Option<PathBuf>,
+    /// The inputs are log files of this log group
+    #[arg(long, value_name = "G")]
+    log_group: Option<String>,
+    /// The lines' log stream [default: the file's name]
+    #[arg(long, value_name = "S", requires = "log_group")]
+    log_stream: Option<String>,
+    /// How a line begins with its time, as in strftime [default: all lines have the file's time]
+    #[arg(long, value_name = "FORMAT", requires = "log_group")]
+    timestamp_format: Option<String>,
+    /// The year of a file's first line, where the format has none
+    #[arg(long, value_name = "YEAR", requires = "timestamp_format")]
+    year: Option<i32>,
+    #[command(flatten)]
+    now: Now,
+    /// The counts as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
+    let log_file = log_file(config, args)?;
+    let files = input::files(&args.inputs)?;
+    let bucket = args.bucket.clone().unwrap_or_else(|| {
+        let mut bucket = args.root.clone().into_os_string();
+        bucket.push(".s3");
+        bucket.into()
+    });
+    let mut records = Records::new(config);
+    let mut transform = |event: &[u8]| match firehose::transform(&mut records, event) {
+        Ok((answer, _)) => Ok(answer),
+        Err(error) => Err(error.to_string()),
+    };
+    let firehose = Firehose::new(&bucket, config.timezone, Buffers::default(), &mut transform);
+    let mut intake = Intake { firehose, problems: 0 };
+    let bytes = |file: &input::InputFile| file.path.metadata().map_or(0, |metadata| metadata.len());
+    let mut progress = Progress::new("reading", files.iter().map(bytes).sum());
+    let now = args.now.clock().now();
+    for file in &files {
+        input::read(file, log_file.as_ref(), now, &mut intake)?;
+        progress.add(bytes(file));
+    }
+    drop(progress);
+    let problems = intake.problems;
+    let (delivered, event) = intake.firehose.finish()?;
+    let Delivered { records, ok, dropped, failed, .. } = delivered;
+    if !args.json {
+        println!("put {records} records: {ok} transformed, {dropped} dropped, {failed} failed");
+    }
+    let landed = land(config, args, &bucket, event.to_string().as_bytes())?;
+    Ok(if problems > 0 { ExitCode::from(1) } else { landed })
+}
+
+fn log_file(config: &Config, args: &Args) -> anyhow::Result<Option<LogFile>> {
+    let Some(log_group) = args.log_group.clone() else { return Ok(None) };
+    let timestamps = match &args.timestamp_format {
+        Some(format) => Some(
+            TimestampFormat::new(format, args.year, config.timezone)
+                .map_err(|error| Usage(error.to_string()))?,
+        ),
+        None => None,
+    };
+    Ok(Some(LogFile { log_group, log_stream: args.log_stream.clone(), timestamps }))
+}
+
+/// Lands what the notices name, as the land λ does.
+fn land(
+    config: &Config,
+    args: &Args,
+    bucket: &std::path::Path,
+    event: &[u8],
+) -> anyhow::Result<ExitCode> {
+    let Notice::Objects(messages) = Notice::read(event).context("the stand-in's notices")? else {
+        anyhow::bail!("the stand-in's notices are none");
+    };
+    let created: Vec<Created> = messages.into_iter().flat_map(|message| message.objects).collect();
+    let disk = crate::disk(&args.root, true)?;
+    let lander = crate::lander(&disk, config, &args.now);
+    let size = |created: &Created| created.size.unwrap_or_default();
+    let mut report = Report::new(Progress::new("landing", created.iter().map(size).sum()));
+    if !created.is_empty() {
+        let store = Store::folder(bucket)?;
+        for batch in created.chunks(BATCH) {
+            let ids: Vec<_> = batch.iter().map(|created| created.id.clone()).collect();
+            report.land(&lander, &store, &ids, batch.iter().map(size).sum());
+        }
+    }
+    report.finish(args.json)
+}
+
+/// What the inputs hold goes into the stream; what cannot be read is named.
+struct Intake<'t> {
+    firehose: Firehose<'t>,
+    problems: u64,
+}
+
+impl Target for Intake<'_> {
+    fn record(&mut self, record: SourceRecord) -> Result<(), LocalError> {
+        self.firehose.put(&record)
+    }
+
+    fn problem(&mut self, problem: Problem) {
+        self.problems += 1;
+        eprintln!("{}: {}", problem.place, problem.reason);
+    }
+}
