@@ -2,10 +2,12 @@
 
 mod config;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use hiwake::config::ConfigErrors;
 
 /// Carries CloudWatch Logs to labelled daily files.
 #[derive(Debug, Parser)]
@@ -20,12 +22,16 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Config(config::ConfigArgs),
+    Config(config::Args),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     let cli = Cli::parse();
-    match &cli.command {
+    let done = match &cli.command {
         Command::Config(args) => config::run(&cli.config, args),
-    }
+    };
+    done.or_else(|error| {
+        writeln!(std::io::stderr(), "{error:#}")?;
+        Ok(ExitCode::from(if error.is::<ConfigErrors>() { 2 } else { 1 }))
+    })
 }
