@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use comfy_table::Table;
 use hiwake::clock::Clock;
 use hiwake::config::{self, Config, ENVIRONMENT, Explanation, Outcome};
@@ -16,8 +16,8 @@ use serde::Serialize;
 use serde_json::json;
 
 /// Check the configuration, or show what it does.
-#[derive(Debug, Args)]
-pub struct ConfigArgs {
+#[derive(Debug, clap::Args)]
+pub struct Args {
     #[command(subcommand)]
     command: Command,
 }
@@ -48,7 +48,7 @@ const EXPLAIN_HELP: &str = "Examples:
   hiwake config explain --log-group /var/log/messages --log-stream i-0abc \\
       --timestamp 1650214747000 --message 'Apr 17 16:59:07 host ec2-user: hello'";
 
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 struct Explain {
     /// The log group's name.
     #[arg(long, value_name = "G")]
@@ -82,22 +82,14 @@ fn milliseconds(text: &str) -> Result<i64, String> {
 
 /// Runs one of the subcommands on the configuration at `path`.
 ///
-/// Exit code 2 when the configuration is wrong, with all its problems on stderr.
-pub fn run(path: &Path, args: &ConfigArgs) -> anyhow::Result<ExitCode> {
+/// The error is `ConfigErrors` when the configuration is wrong: exit code 2.
+pub fn run(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
     let text = match &args.command {
         Command::Schema => pretty(&config::schema())?,
         Command::Env { json: true } => pretty(&ENVIRONMENT)?,
         Command::Env { json: false } => environment(),
-        Command::Check | Command::Explain(_) => match Config::load(path) {
-            Err(errors) => {
-                writeln!(std::io::stderr(), "{errors}")?;
-                return Ok(ExitCode::from(2));
-            }
-            Ok(config) => match &args.command {
-                Command::Explain(explain) => explained(&config, explain)?,
-                _ => checked(&config),
-            },
-        },
+        Command::Check => checked(&Config::load(path)?),
+        Command::Explain(explain) => explained(&Config::load(path)?, explain)?,
     };
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)

@@ -44,7 +44,7 @@ enum Command {
     Land(land::Args),
     Seal(seal::Args),
     Status(status::Args),
-    Config(config::ConfigArgs),
+    Config(config::Args),
 }
 
 fn main() -> ExitCode {
