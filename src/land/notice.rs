@@ -205,11 +205,20 @@ pub fn s3_event(objects: &[Created], time: i64) -> Value {
         json!({
             "eventVersion": "2.1",
             "eventSource": "aws:s3",
+            "awsRegion": "",
             "eventTime": time,
             "eventName": "ObjectCreated:Put",
+            "userIdentity": { "principalId": "hiwake" },
+            "requestParameters": { "sourceIPAddress": "127.0.0.1" },
+            "responseElements": {},
             "s3": {
                 "s3SchemaVersion": "1.0",
-                "bucket": { "name": created.id.bucket },
+                "configurationId": "hiwake",
+                "bucket": {
+                    "name": created.id.bucket,
+                    "ownerIdentity": { "principalId": "hiwake" },
+                    "arn": format!("arn:aws:s3:::{}", created.id.bucket),
+                },
                 "object": object,
             },
         })
