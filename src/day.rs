@@ -43,7 +43,7 @@ struct Quarter {
 
 impl Calendar {
     /// For one zone and one strftime pattern. The caller has checked the pattern; one that chrono
-    /// does not know stands for itself.
+    /// cannot format by stands for itself.
     pub fn new(tz: Tz, time_format: &str) -> Calendar {
         Calendar { tz, quarter: None, day: None, clock: Clock::new(time_format) }
     }
@@ -134,9 +134,7 @@ enum Piece {
 
 impl Clock {
     fn new(format: &str) -> Clock {
-        let items = StrftimeItems::new(format)
-            .parse_to_owned()
-            .unwrap_or_else(|_| vec![Item::OwnedLiteral(format.into())]);
+        let items = items(format).unwrap_or_else(|| vec![Item::OwnedLiteral(format.into())]);
         let pieces: Vec<_> = items.into_iter().map(|item| (item.clone(), piece(&item))).collect();
         let has = |wanted| pieces.iter().any(|&(_, piece)| piece == wanted);
         let fraction = pieces.iter().any(|(_, piece)| matches!(piece, Piece::Fraction { .. }));
@@ -177,7 +175,7 @@ impl Clock {
             if *piece != Piece::Still {
                 self.patches.push((self.text.len(), *piece));
             }
-            // Cannot fail: a String takes everything, and the pattern was parsed.
+            // Cannot fail: a String takes everything, and the pattern was tried.
             write!(self.text, "{}", time.format_with_items(std::iter::once(item)))
                 .expect("a checked pattern formats every time");
         }
@@ -202,6 +200,14 @@ impl Clock {
             }
         }
     }
+}
+
+/// The items of a pattern; `None` if chrono cannot format by it (`%#z` is for parsing only).
+fn items(format: &str) -> Option<Vec<Item<'static>>> {
+    let items = StrftimeItems::new(format).parse_to_owned().ok()?;
+    let mut text = String::new();
+    write!(text, "{}", DateTime::UNIX_EPOCH.format_with_items(items.iter())).ok()?;
+    Some(items)
 }
 
 fn fill(pad: Pad) -> u8 {

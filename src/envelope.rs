@@ -276,7 +276,7 @@ fn incomplete(text: &str, at: usize) -> Result<(Option<Message<'_>>, usize), Env
     let members = match values.next() {
         Some(Ok(members)) => members,
         Some(Err(error)) if error.is_eof() => return malformed("it ends too early"),
-        Some(Err(_)) | None => return malformed("it is no JSON object"),
+        Some(Err(_)) | None => return malformed("it is broken JSON"),
     };
     let Some(message_type) = members.message_type else {
         return Ok((None, values.byte_offset()));

@@ -145,14 +145,6 @@ pub fn plain_lines(text: &str) -> impl Iterator<Item = &str> {
     lines.into_iter().flatten().map(|line| line.strip_suffix('\r').unwrap_or(line))
 }
 
-/// The index of the source that wins for a log stream: the first whose globs match both names.
-pub fn source_of(config: &Config, log_group: &str, log_stream: &str) -> Option<usize> {
-    config.sources.iter().position(|source| {
-        source.log_groups.iter().any(|glob| glob.matches(log_group))
-            && source.log_streams.iter().any(|glob| glob.matches(log_stream))
-    })
-}
-
 impl<'c> Layout<'c> {
     fn new(style: Style, labels: &'c [String], columns: &'c [Column]) -> Layout<'c> {
         Layout { style, labels, labels_text: style.labels(labels), columns }
@@ -163,7 +155,7 @@ impl Route {
     fn new(config: &Config, envelope: &Envelope<'_>) -> Route {
         let (owner, group) = (&*envelope.owner, &*envelope.log_group);
         let log_stream = &*envelope.log_stream;
-        let source = source_of(config, group, log_stream);
+        let source = config.source_of(group, log_stream);
         let template = source.map_or(&config.unmatched.file, |index| &config.sources[index].file);
         Route {
             owner: owner.to_owned(),

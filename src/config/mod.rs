@@ -58,8 +58,15 @@ impl Glob {
         &self.0
     }
     /// Whether the whole name matches.
-    pub fn matches(&self, _name: &str) -> bool {
-        false
+    pub fn matches(&self, name: &str) -> bool {
+        wildmatch::WildMatch::new(&self.0).matches(name)
+    }
+}
+
+impl TryFrom<String> for Glob {
+    type Error = String;
+    fn try_from(text: String) -> Result<Glob, String> {
+        Ok(Glob(text))
     }
 }
 
@@ -73,8 +80,16 @@ impl FileTemplate {
         &self.0
     }
     /// The file of an event: each component percent-encoded and shortened as design.md section 3 says.
-    pub fn file(&self, _owner: &str, _log_group: &str, _log_stream: &str) -> String {
-        String::new()
+    pub fn file(&self, owner: &str, log_group: &str, log_stream: &str) -> String {
+        const KEEP: &percent_encoding::AsciiSet =
+            &percent_encoding::NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
+        let part = |part: &str| match part {
+            "{owner}" => percent_encoding::utf8_percent_encode(owner, KEEP).to_string(),
+            "{log_group}" => percent_encoding::utf8_percent_encode(log_group, KEEP).to_string(),
+            "{log_stream}" => percent_encoding::utf8_percent_encode(log_stream, KEEP).to_string(),
+            literal => literal.to_owned(),
+        };
+        self.0.split('/').map(part).collect::<Vec<_>>().join("/")
     }
 }
 
@@ -228,4 +243,131 @@ pub struct Limits {
     pub clock_skew: Duration,
     /// Bytes of memory for the merge of one day file.
     pub merge_bytes: usize,
+}
+
+/// TEMP
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigErrors(String);
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct TempFile {
+    timezone: Option<String>,
+    source: Vec<TempSource>,
+    format: TempFormat,
+    unmatched: TempPlain,
+    plain: TempPlain,
+    limits: TempLimits,
+}
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct TempSource {
+    log_groups: Vec<String>,
+    log_streams: Option<Vec<String>>,
+    file: Option<String>,
+    labels: Vec<String>,
+    columns: Option<Vec<String>>,
+}
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct TempFormat {
+    kind: Kind,
+    newline: Newline,
+    time: Option<String>,
+}
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct TempPlain {
+    file: Option<String>,
+    kind: Option<Kind>,
+    drop: bool,
+}
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct TempLimits {
+    answer_bytes: Option<usize>,
+    inflated_bytes: Option<usize>,
+}
+
+impl Config {
+    /// TEMP
+    pub fn source_of(&self, log_group: &str, log_stream: &str) -> Option<usize> {
+        self.sources.iter().position(|source| {
+            source.log_groups.iter().any(|glob| glob.matches(log_group))
+                && source.log_streams.iter().any(|glob| glob.matches(log_stream))
+        })
+    }
+    /// TEMP
+    pub fn load(path: &std::path::Path) -> Result<Config, ConfigErrors> {
+        let text = std::fs::read_to_string(path).map_err(|e| ConfigErrors(e.to_string()))?;
+        Config::parse("file", &text)
+    }
+    /// TEMP
+    pub fn parse(_name: &str, text: &str) -> Result<Config, ConfigErrors> {
+        let temp: TempFile = toml::from_str(text).map_err(|e| ConfigErrors(e.to_string()))?;
+        let globs = |names: Vec<String>| names.into_iter().map(Glob).collect::<Vec<_>>();
+        let column = |text: &String| match text.as_str() {
+            "{labels}" => Column::Labels,
+            "{time}" => Column::Time,
+            "{timestamp}" => Column::Timestamp,
+            "{id}" => Column::Id,
+            "{log_group}" => Column::LogGroup,
+            "{log_stream}" => Column::LogStream,
+            "{owner}" => Column::Owner,
+            "{filter}" => Column::Filter,
+            _ => Column::Message,
+        };
+        let source = |s: TempSource| Source {
+            log_groups: globs(s.log_groups),
+            log_streams: globs(s.log_streams.unwrap_or(vec!["*".into()])),
+            file: FileTemplate(s.file.unwrap_or("{log_group}".into())),
+            labels: s.labels,
+            columns: s
+                .columns
+                .map_or(vec![Column::Labels, Column::Message], |c| c.iter().map(column).collect()),
+            filter_pattern: String::new(),
+            subscribe: Subscribe::Filter,
+        };
+        let hour = Duration::from_secs(3600);
+        Ok(Config {
+            timezone: temp
+                .timezone
+                .map_or(Ok(Tz::UTC), |t| t.parse())
+                .map_err(|e: chrono_tz::ParseError| ConfigErrors(e.to_string()))?,
+            sources: temp.source.into_iter().map(source).collect(),
+            format: Format {
+                kind: temp.format.kind,
+                newline: temp.format.newline,
+                time: temp.format.time.unwrap_or("%Y-%m-%d %H:%M:%S".into()),
+            },
+            unmatched: Unmatched {
+                file: FileTemplate(temp.unmatched.file.unwrap_or("unmatched/{log_group}".into())),
+            },
+            plain: Plain {
+                file: temp.plain.file.unwrap_or("plain".into()),
+                kind: temp.plain.kind.unwrap_or(Kind::Raw),
+                drop: temp.plain.drop,
+            },
+            seal: Seal {
+                grace: hour,
+                order: Order::Time,
+                compress: Compress::None,
+                journal_days: 90,
+            },
+            retention: Retention { days: 0 },
+            files: Files { mode: 0o440, dir_mode: 0o750 },
+            limits: Limits {
+                answer_bytes: temp.limits.answer_bytes.unwrap_or(6_000_000),
+                inflated_bytes: temp.limits.inflated_bytes.unwrap_or(64 << 20),
+                unit_bytes: 1 << 26,
+                buffer_bytes: 1 << 26,
+                commit_bytes: 1 << 26,
+                parallel: 8,
+                lock_wait: hour,
+                clock_skew: hour,
+                merge_bytes: 1 << 26,
+            },
+        })
+    }
 }

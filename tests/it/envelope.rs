@@ -1,0 +1,293 @@
+//! What a record's bytes are taken for: envelopes in all their forms, gzip in all its states, plain text.
+
+use serde_json::json;
+
+use crate::given::{
+    STREAM, T, answer, config, envelope, event, failed, folder, gzip, gzipped, one, record,
+    request, results, sample, text,
+};
+
+#[test]
+fn a_control_message_is_dropped_though_it_carries_an_event() {
+    let event = std::fs::read(folder().join("events/firehose-control-message.json")).unwrap();
+    let (answered, counts) = answer(&sample(), &event);
+    assert_eq!(results(&answered), ["Dropped"]);
+    assert_eq!((counts.events, counts.events_dropped), (1, 1));
+    // However its events look.
+    let odd = json!({"messageType": "CONTROL_MESSAGE", "logEvents": "none"});
+    assert_eq!(one("", &gzipped(&odd)).0.result, "Dropped");
+}
+
+#[test]
+fn a_data_message_without_events_is_dropped_never_ok_with_empty_data() {
+    assert_eq!(one("", &gzipped(&envelope(&[]))).0.result, "Dropped");
+    assert_eq!(one("", b"").0.result, "Dropped");
+    assert_eq!(one("", b"\r\n\n").0.result, "Dropped");
+    assert_eq!(one("", &gzip(b"")).0.result, "Dropped");
+}
+
+#[test]
+fn unknown_keys_are_tolerated_everywhere() {
+    let mut value = envelope(&["a"]);
+    value["policyLevel"] = json!("ACCOUNT_LEVEL_POLICY");
+    value["@aws.account"] = json!({"deep": [1, {"logGroup": 2}]});
+    value["logEvents"][0]["extractedFields"] = json!({"message": "not this"});
+    value["logEvents"][0]["@aws.region"] = json!("ap-northeast-1");
+    let (answered, _) = one("", &gzipped(&value));
+    assert_eq!(answered.lines(), ["a"]);
+}
+
+#[test]
+fn an_unknown_message_type_fails_by_its_name_cut_short() {
+    let mut value = envelope(&["a"]);
+    value["messageType"] = json!("X".repeat(500));
+    assert_eq!(failed(&gzipped(&value)), "unknown-message-type");
+    assert_eq!(failed(b"{\"messageType\":\"ORDER\"}"), "unknown-message-type");
+    let error = hiwake::envelope::content("{\"messageType\":\"ORDER\"}").unwrap_err();
+    assert!(error.to_string().contains("`ORDER`"));
+    let long = format!("{{\"messageType\":\"{}\"}}", "X".repeat(500));
+    assert!(hiwake::envelope::content(&long).unwrap_err().to_string().len() < 200);
+}
+
+#[test]
+fn a_broken_envelope_is_malformed_not_plain() {
+    let whole = envelope(&["secret"]).to_string();
+    for cut in [1, 2, 20, 30] {
+        assert_eq!(failed(&gzip(&whole.as_bytes()[..whole.len() - cut])), "malformed-envelope");
+    }
+    assert_eq!(
+        failed(b"{\"messageType\":\"DATA_MESSAGE\",\"owner\":\"12345"),
+        "malformed-envelope"
+    );
+    assert_eq!(failed(b"{\"messageType\""), "malformed-envelope");
+    assert_eq!(failed(format!("{whole} trailing").as_bytes()), "malformed-envelope");
+    assert_eq!(failed(format!("{whole}{{\"a\":1}}").as_bytes()), "malformed-envelope");
+    assert_eq!(failed(format!("{{\"a\":1}}{whole}").as_bytes()), "malformed-envelope");
+    for member in ["owner", "logGroup", "logStream", "logEvents"] {
+        let mut value = envelope(&["secret"]);
+        value.as_object_mut().unwrap().remove(member);
+        let text = value.to_string();
+        assert_eq!(failed(text.as_bytes()), "malformed-envelope");
+        let error = hiwake::envelope::content(&text).unwrap_err().to_string();
+        assert!(error.contains(&format!("`{member}`")), "{error}");
+    }
+    for (member, wrong) in
+        [("id", json!(5)), ("timestamp", json!("secret")), ("message", json!(null))]
+    {
+        let mut value = envelope(&["secret"]);
+        value["logEvents"][0][member] = wrong;
+        assert_eq!(failed(&gzipped(&value)), "malformed-envelope");
+        let error = hiwake::envelope::content(&value.to_string()).unwrap_err();
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+    assert_eq!(failed(b"{\"messageType\":5}"), "malformed-envelope");
+    assert_eq!(failed(b"{\"messageType\":\"DATA_MESSAGE\"}"), "malformed-envelope");
+}
+
+#[test]
+fn impossible_timestamps_fail_that_record_without_a_panic() {
+    for timestamp in [-1, i64::MIN, i64::MAX, 253_402_300_800_000, 253_402_300_799_999] {
+        let mut value = envelope(&["before", "impossible"]);
+        value["logEvents"][1]["timestamp"] = json!(timestamp);
+        let datas = [gzipped(&value), gzipped(&envelope(&["good"]))];
+        let (answered, counts) = answer(&sample(), &request(&datas));
+        assert_eq!(results(&answered), ["ProcessingFailed", "Ok"], "{timestamp}");
+        assert_eq!(counts.failed[&"impossible-timestamp"], 1);
+        assert_eq!((counts.events, counts.events_failed, counts.rows), (3, 2, 1));
+        assert_eq!(answered[1].rows.len(), 1, "no row of the failed record");
+    }
+    let mut value = envelope(&["a"]);
+    value["logEvents"][0]["timestamp"] = json!(1e300);
+    assert_eq!(failed(&gzipped(&value)), "malformed-envelope");
+}
+
+#[test]
+fn an_envelope_across_midnight_has_rows_of_both_days() {
+    let event = std::fs::read(folder().join("events/firehose-midnight.json")).unwrap();
+    let (answered, _) = answer(&sample(), &event);
+    let days: Vec<_> = answered[0].rows.iter().map(|row| row.day.to_string()).collect();
+    assert_eq!(days, ["2022-04-17", "2022-04-17", "2022-04-18", "2022-04-18"]);
+}
+
+#[test]
+fn messages_with_nul_quotes_and_commas_come_through() {
+    let message = "nul \0, \"quoted\" \u{7f}\u{1b}[0m \u{2028} 日本";
+    let (answered, _) = one("", &gzipped(&envelope(&[message])));
+    assert_eq!(answered.lines(), ["\"nul \0, \"\"quoted\"\" \u{7f}\u{1b}[0m \u{2028} 日本\""]);
+}
+
+#[test]
+fn a_message_of_a_megabyte_comes_through() {
+    let message = text(3, 1 << 20);
+    let (answered, _) = one("", &gzipped(&envelope(&[&message])));
+    assert!(answered.rows[0].line.len() >= 1 << 20);
+}
+
+// Gzip
+
+#[test]
+fn all_members_of_a_record_are_read_not_only_the_first() {
+    let mut data = gzipped(&envelope(&["a", "b"]));
+    data.extend(gzipped(&envelope(&["c"])));
+    assert_eq!(one("", &data).0.lines(), ["a", "b", "c"]);
+}
+
+#[test]
+fn several_envelopes_in_one_member_are_all_read() {
+    let (a, b) = (envelope(&["a"]), envelope(&["b"]));
+    for between in ["", "\n", " \r\n\t"] {
+        assert_eq!(one("", &gzip(format!("{a}{between}{b}").as_bytes())).0.lines(), ["a", "b"]);
+    }
+}
+
+#[test]
+fn a_control_message_beside_data_loses_no_event() {
+    let control = json!({"messageType": "CONTROL_MESSAGE", "owner": "", "logGroup": "",
+        "logStream": "", "logEvents": [{"id": "", "timestamp": 1, "message": "check"}]});
+    let text = format!("{control}{}", envelope(&["a"]));
+    let (answered, counts) = answer(&config(""), &request(&[gzip(text.as_bytes())]));
+    assert_eq!(answered[0].lines(), ["a"]);
+    assert_eq!((counts.events, counts.rows, counts.events_dropped), (2, 1, 1));
+}
+
+#[test]
+fn an_envelope_in_clear_is_read_as_firehoses_own_decompression_delivers_it() {
+    let value = envelope(&["a", "b"]);
+    assert_eq!(one("", value.to_string().as_bytes()).0.lines(), ["a", "b"]);
+    assert_eq!(one("", format!("{value}\n").as_bytes()).0.lines(), ["a", "b"]);
+}
+
+#[test]
+fn what_is_compressed_twice_is_read_and_three_times_is_not() {
+    let twice = gzip(&gzipped(&envelope(&["a"])));
+    assert_eq!(one("", &twice).0.lines(), ["a"]);
+    assert_eq!(failed(&gzip(&twice)), "not-text");
+}
+
+#[test]
+fn torn_damaged_and_littered_gzip_each_fail_by_name() {
+    let good = gzipped(&envelope(&["a message that is long enough to be cut"]));
+    for length in [2, 5, 10, 11, good.len() / 2, good.len() - 8, good.len() - 1] {
+        assert_eq!(failed(&good[..length]), "torn-gzip", "{length} bytes");
+    }
+    for crc in good.len() - 8..good.len() {
+        let mut bad = good.clone();
+        bad[crc] ^= 1;
+        assert_eq!(failed(&bad), "corrupt-gzip");
+    }
+    let mut first_good = good.clone();
+    first_good.extend(&good[..good.len() - 3]);
+    assert_eq!(failed(&first_good), "torn-gzip", "the second member counts too");
+    for litter in [&b"\n"[..], b"\0\0\0\0", b"text", b"\x1f"] {
+        let mut littered = good.clone();
+        littered.extend(litter);
+        assert_eq!(failed(&littered), "trailing-bytes");
+    }
+}
+
+#[test]
+fn a_bomb_is_an_error_one_byte_over_the_cap_never_a_truncation() {
+    let value = envelope(&["a"]).to_string();
+    let code = |inflated_bytes, data: &[u8]| {
+        let mut config = config("");
+        config.limits.inflated_bytes = inflated_bytes;
+        let (_, counts) = answer(&config, &request(&[data.to_vec()]));
+        counts.failed.keys().next().copied()
+    };
+    let data = gzip(value.as_bytes());
+    assert_eq!(code(value.len(), &data), None);
+    assert_eq!(code(value.len() - 1, &data), Some("bomb"));
+    // The cap is for the sum of the members, and of both passes.
+    let twice = [data.clone(), data.clone()].concat();
+    assert_eq!(code(2 * value.len(), &twice), None);
+    assert_eq!(code(2 * value.len() - 1, &twice), Some("bomb"));
+    let nested = gzip(&data);
+    assert_eq!(code(value.len() + data.len(), &nested), None);
+    assert_eq!(code(value.len() + data.len() - 1, &nested), Some("bomb"));
+}
+
+// Plain text: console demo data, and what is no text at all.
+
+#[test]
+fn demo_data_becomes_plain_rows_with_and_without_its_line_break() {
+    let demo = r#"{"TICKER_SYMBOL":"QXZ","SECTOR":"HEALTHCARE","CHANGE":-0.05,"PRICE":84.51}"#;
+    for text in [demo.to_owned(), format!("{demo}\n"), format!("{demo}\r\n")] {
+        let (answered, _) = one("", text.as_bytes());
+        let row = &answered.rows[0];
+        assert_eq!(answered.lines(), [demo]);
+        assert_eq!((&*row.file, row.kind.name(), &*row.id), ("plain", "raw", "r0-1"));
+        assert_eq!((row.timestamp, &*row.stream), (T + 60_000, STREAM));
+    }
+}
+
+#[test]
+fn one_uncompressed_record_does_not_fail_the_batch() {
+    let good = gzipped(&envelope(&["a"]));
+    let datas = [good.clone(), b"not compressed".to_vec(), good];
+    let (answered, counts) = answer(&config(""), &request(&datas));
+    assert_eq!(results(&answered), ["Ok", "Ok", "Ok"]);
+    assert_eq!((counts.plain, answered[1].lines()), (1, vec!["not compressed"]));
+}
+
+#[test]
+fn plain_text_is_a_row_a_line_with_blank_ones_kept_inside() {
+    let (answered, _) = one("", b"one\r\n\ntwo\rhalf\n  \nthree\n\r\n\n");
+    assert_eq!(answered.lines(), ["one", "", "two\\nhalf", "  ", "three"]);
+    let ids: Vec<_> = answered.rows.iter().map(|row| &*row.id).collect();
+    assert_eq!(ids, ["r0-1", "r0-2", "r0-3", "r0-4", "r0-5"]);
+}
+
+#[test]
+fn plain_text_can_be_dropped_by_configuration() {
+    let toml = "[plain]\ndrop = true";
+    let (answered, counts) = answer(&config(toml), &request(&[b"one\ntwo".to_vec()]));
+    assert_eq!(results(&answered), ["Dropped"]);
+    assert_eq!((counts.dropped[&"plain"], counts.events_dropped), (1, 2));
+}
+
+#[test]
+fn plain_text_has_a_file_and_a_kind_of_its_own() {
+    let toml = "[format]\nkind = \"json\"\n[plain]\nfile = \"demo\"\nkind = \"csv\"";
+    let (answered, _) = one(toml, b"a,b\n\nc");
+    assert_eq!(answered.lines(), ["\"a,b\"", "\"\"", "c"]);
+    assert_eq!((&*answered.rows[0].file, answered.rows[0].kind.name()), ("demo", "csv"));
+}
+
+#[test]
+fn json_of_others_that_only_mentions_message_type_is_plain() {
+    for text in [
+        r#"INFO sent {"messageType":"DATA_MESSAGE"}"#,
+        r#"{"body":{"messageType":"DATA_MESSAGE"}}"#,
+        r#"{"owner":5,"body":{"messageType":"DATA_MESSAGE"}}"#,
+        r#"{"body":"{\"messageType\":\"DATA_MESSAGE\"}"}"#,
+    ] {
+        assert_eq!(one("", text.as_bytes()).0.lines(), [text]);
+    }
+}
+
+#[test]
+fn bytes_that_are_neither_gzip_nor_utf_8_fail_by_name() {
+    for data in [&b"\x82\xb1\x82\xf1"[..], b"caf\xe9", b"\x1f", b"\xff\xfe\x00"] {
+        let expected = if data == b"\x1f" { None } else { Some("not-text") };
+        assert_eq!(one("", data).1, expected, "{data:x?}");
+    }
+    assert_eq!(failed(&gzip(b"caf\xe9")), "not-text");
+}
+
+#[test]
+fn records_keep_nothing_from_one_to_the_next() {
+    let datas: Vec<Vec<u8>> = vec![
+        gzip(&gzipped(&envelope(&["nested"]))),
+        gzipped(&envelope(&["a longer message than the next one's"])),
+        gzipped(&envelope(&["b"])),
+        b"plain".to_vec(),
+        gzipped(&envelope(&[])),
+        b"\xff".to_vec(),
+        gzipped(&envelope(&["c"])),
+    ];
+    let together = answer(&config(""), &request(&datas)).0;
+    for (n, (data, together)) in datas.iter().zip(&together).enumerate() {
+        let alone = answer(&config(""), &event(&json!([record(n, data)]))).0;
+        assert_eq!(&alone[0], together);
+    }
+}

@@ -1,0 +1,187 @@
+//! What tests are given: configurations, Firehose requests, decoded answers.
+
+use std::io::{Read, Write};
+use std::path::PathBuf;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
+use hiwake::config::Config;
+use hiwake::firehose::{self, Counts};
+use hiwake::record::Records;
+use hiwake::row::Row;
+use serde_json::{Value, json};
+
+/// A configuration from its text.
+pub fn config(toml: &str) -> Config {
+    Config::parse("test.toml", toml).unwrap()
+}
+
+/// The configuration that README, CDK and the golden test use.
+pub fn sample() -> Config {
+    Config::load(&folder().join("hiwake.toml")).unwrap()
+}
+
+/// The repository.
+pub fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// 2022-04-17T16:59:07Z, 01:59:07 of the next day in Tokyo.
+pub const T: i64 = 1_650_214_747_000;
+
+/// The delivery stream of all requests made here.
+pub const STREAM: &str = "arn:aws:firehose:ap-northeast-1:123456789012:deliverystream/hiwake";
+
+pub fn gzip(data: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
+pub fn gunzip(data: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    MultiGzDecoder::new(data).read_to_end(&mut out).unwrap();
+    out
+}
+
+/// An envelope of log group `/var/log/messages` with a message for each text, a millisecond apart.
+pub fn envelope(messages: &[&str]) -> Value {
+    let events: Vec<_> = messages
+        .iter()
+        .enumerate()
+        .map(|(n, message)| json!({"id": format!("{n:056}"), "timestamp": T + n as i64, "message": message}))
+        .collect();
+    json!({
+        "messageType": "DATA_MESSAGE", "owner": "123456789012",
+        "logGroup": "/var/log/messages", "logStream": "i-0abc",
+        "subscriptionFilters": ["all"], "logEvents": events,
+    })
+}
+
+/// Gzipped, as CloudWatch Logs sends it.
+pub fn gzipped(value: &Value) -> Vec<u8> {
+    gzip(value.to_string().as_bytes())
+}
+
+/// A Firehose request with a record for each data; ids are r0, r1, …
+pub fn request(datas: &[Vec<u8>]) -> Vec<u8> {
+    let records: Vec<_> = datas.iter().enumerate().map(|(n, data)| record(n, data)).collect();
+    event(&json!(records))
+}
+
+pub fn record(n: usize, data: &[u8]) -> Value {
+    json!({
+        "recordId": format!("r{n}"), "approximateArrivalTimestamp": T + 60_000,
+        "data": STANDARD.encode(data),
+    })
+}
+
+pub fn event(records: &Value) -> Vec<u8> {
+    json!({
+        "invocationId": "i", "region": "ap-northeast-1",
+        "deliveryStreamArn": STREAM,
+        "records": records,
+    })
+    .to_string()
+    .into_bytes()
+}
+
+/// The answer to a request, checked for what holds of every answer.
+pub fn answer(config: &Config, event: &[u8]) -> (Vec<Answered>, Counts) {
+    let (answer, counts) = firehose::transform(&mut Records::new(config), event).unwrap();
+    let again = firehose::transform(&mut Records::new(config), event).unwrap();
+    assert_eq!((&answer, &counts), (&again.0, &again.1), "the same event, the same bytes");
+    assert!(answer.len() <= config.limits.answer_bytes);
+    assert_eq!(counts.answer_bytes, answer.len());
+    let answered = answered(&answer);
+    let result = |name| answered.iter().filter(|one| one.result == name).count();
+    assert_eq!(counts.ok, result("Ok"));
+    assert_eq!(counts.records_dropped(), result("Dropped"));
+    assert_eq!(counts.records_failed(), result("ProcessingFailed"));
+    assert_eq!(counts.records, answered.len());
+    assert_eq!(counts.rows, answered.iter().map(|one| one.rows.len()).sum::<usize>());
+    assert_eq!(counts.events, counts.rows + counts.events_dropped + counts.events_failed);
+    (answered, counts)
+}
+
+/// One decoded entry of an answer.
+#[derive(Debug, PartialEq)]
+pub struct Answered {
+    pub id: String,
+    pub result: String,
+    pub rows: Vec<Row<'static>>,
+}
+
+impl Answered {
+    pub fn lines(&self) -> Vec<&str> {
+        self.rows.iter().map(|row| &*row.line).collect()
+    }
+}
+
+/// Decodes an answer; only `Ok` has data, and it is never empty.
+pub fn answered(answer: &[u8]) -> Vec<Answered> {
+    let answer: Value = serde_json::from_slice(answer).unwrap();
+    let entries = answer["records"].as_array().unwrap().iter().map(|entry| {
+        let result = entry["result"].as_str().unwrap().to_owned();
+        assert_eq!(result == "Ok", entry.get("data").is_some());
+        let rows = entry.get("data").map_or(Vec::new(), |data| {
+            let data = STANDARD.decode(data.as_str().unwrap()).unwrap();
+            assert_eq!(data[..10], [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255], "one plain gzip header");
+            rows(&gunzip(&data))
+        });
+        assert_eq!(result == "Ok", !rows.is_empty(), "Ok without data fails at Firehose");
+        Answered { id: entry["recordId"].as_str().unwrap().to_owned(), result, rows }
+    });
+    entries.collect()
+}
+
+/// Rows of NDJSON, every line of it with a line break.
+pub fn rows(ndjson: &[u8]) -> Vec<Row<'static>> {
+    assert!(ndjson.ends_with(b"\n"), "the line break between records is ours");
+    let lines = ndjson.split_inclusive(|&byte| byte == b'\n');
+    lines.map(|line| owned(&Row::decode(line).unwrap())).collect()
+}
+
+pub fn owned(row: &Row<'_>) -> Row<'static> {
+    Row {
+        file: row.file.to_string().into(),
+        kind: row.kind,
+        day: row.day,
+        timestamp: row.timestamp,
+        stream: row.stream.to_string().into(),
+        id: row.id.to_string().into(),
+        line: row.line.to_string().into(),
+    }
+}
+
+pub fn results(answered: &[Answered]) -> Vec<&str> {
+    answered.iter().map(|one| &*one.result).collect()
+}
+
+/// The one record's answer and, if it failed, its code.
+pub fn one(toml: &str, data: &[u8]) -> (Answered, Option<&'static str>) {
+    let (mut answered, counts) = answer(&config(toml), &request(&[data.to_vec()]));
+    assert_eq!(answered.len(), 1);
+    (answered.remove(0), counts.failed.keys().next().copied())
+}
+
+pub fn failed(data: &[u8]) -> &'static str {
+    let (answered, code) = one("", data);
+    assert_eq!(answered.result, "ProcessingFailed");
+    code.unwrap()
+}
+
+/// Text that gzip cannot do much about.
+pub fn text(seed: u64, length: usize) -> String {
+    let mut state = seed.wrapping_mul(2).wrapping_add(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(b'0' + (state % 75) as u8)
+    };
+    (0..length).map(|_| next()).collect()
+}

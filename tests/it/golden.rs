@@ -1,0 +1,87 @@
+//! Every file of `events/` gives its expected answer, and none is there for nothing.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::given::{answered, folder, sample};
+
+/// What stands for a file's answer, by the file's prefix: S3 and SQS notices have their own.
+const KINDS: &[(&str, Run)] = &[("firehose-", firehose)];
+
+type Run = fn(&[u8]) -> Value;
+
+fn firehose(event: &[u8]) -> Value {
+    let config = sample();
+    let mut records = hiwake::record::Records::new(&config);
+    let (answer, _) = hiwake::firehose::transform(&mut records, event).unwrap();
+    let records = answered(&answer).into_iter().map(|entry| {
+        let mut value = json!({"recordId": entry.id, "result": entry.result});
+        if !entry.rows.is_empty() {
+            value["rows"] = entry
+                .rows
+                .iter()
+                .map(|row| {
+                    let mut line = Vec::new();
+                    row.encode(&mut line);
+                    serde_json::from_slice::<Value>(&line).unwrap()
+                })
+                .collect();
+        }
+        value
+    });
+    json!({"records": records.collect::<Vec<_>>()})
+}
+
+/// With `HIWAKE_BLESS=1` the expected answers are written anew.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "a test's own switch, and it may write fixtures")]
+fn golden_every_event_gives_its_expected_answer() {
+    let bless = std::env::var("HIWAKE_BLESS").is_ok();
+    let events = folder().join("events");
+    let mut seen = 0;
+    for name in names() {
+        let Some((_, answer)) = KINDS.iter().find(|(prefix, _)| name.starts_with(prefix)) else {
+            continue;
+        };
+        let Some(stem) = name.strip_suffix(".json").filter(|stem| !stem.ends_with(".expected"))
+        else {
+            continue;
+        };
+        let answer = answer(&fs::read(events.join(&name)).unwrap());
+        let expected = events.join(format!("{stem}.expected.json"));
+        if bless {
+            let text = serde_json::to_string_pretty(&answer).unwrap() + "\n";
+            fs::write(&expected, text).unwrap();
+        }
+        let text = fs::read(&expected).unwrap_or_else(|_| panic!("{name} has no expected answer"));
+        assert_eq!(answer, serde_json::from_slice::<Value>(&text).unwrap(), "{name}");
+        seen += 1;
+    }
+    assert!(seen >= 12, "only {seen} events were found");
+}
+
+#[test]
+fn golden_no_event_is_unused_or_unnamed() {
+    let names = names();
+    let readme = fs::read_to_string(folder().join("events/README.md")).unwrap();
+    for name in &names {
+        if name == "README.md" {
+            continue;
+        }
+        assert!(KINDS.iter().any(|(prefix, _)| name.starts_with(prefix)), "{name}: of which kind?");
+        match name.strip_suffix(".expected.json") {
+            Some(stem) => assert!(names.contains(&format!("{stem}.json")), "{name}: of what?"),
+            None => assert!(readme.contains(&format!("`{name}`")), "{name} is not in README.md"),
+        }
+    }
+    for word in readme.split('`').filter(|word| word.ends_with(".json") && !word.contains("NAME")) {
+        assert!(names.contains(word), "README.md names {word}, which is not there");
+    }
+}
+
+fn names() -> BTreeSet<String> {
+    let entries = fs::read_dir(folder().join("events")).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}

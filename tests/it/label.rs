@@ -1,0 +1,307 @@
+//! Sources, files, lines; and the rows that carry them.
+
+use std::borrow::Cow;
+
+use hiwake::config::{Config, Newline};
+use hiwake::envelope::{Envelope, Event};
+use hiwake::label::Labeler;
+use hiwake::line::{Line, Style};
+use hiwake::row::{Day, Kind, Row, RowError};
+use proptest::prelude::*;
+
+use crate::given::{T, config, owned};
+
+fn rows(config: &Config, group: &str, stream: &str, messages: &[&str]) -> Vec<Row<'static>> {
+    let events = messages.iter().enumerate().map(|(n, message)| Event {
+        id: format!("id{n}").into(),
+        timestamp: T + n as i64,
+        message: Cow::Borrowed(message),
+    });
+    let envelope = Envelope {
+        owner: "123456789012".into(),
+        log_group: group.into(),
+        log_stream: stream.into(),
+        subscription_filters: vec!["one".into(), "two".into()],
+        log_events: events.collect(),
+    };
+    let mut rows = Vec::new();
+    let count = Labeler::new(config).envelope(&envelope, &mut |row| rows.push(owned(row))).unwrap();
+    assert_eq!(count, rows.len());
+    rows
+}
+
+fn line(toml: &str, message: &str) -> String {
+    rows(&config(toml), "g", "s", &[message])[0].line.to_string()
+}
+
+#[test]
+fn the_first_source_that_matches_wins_by_group_and_stream() {
+    let config = config(
+        r#"
+        [[source]]
+        log_groups = ["/a/*"]
+        log_streams = ["web-*", "api"]
+        file = "first"
+        [[source]]
+        log_groups = ["/a/b", "/c"]
+        file = "second"
+        [[source]]
+        log_groups = ["*"]
+        log_streams = ["only"]
+        file = "third"
+        "#,
+    );
+    let expected = [
+        ("/a/b", "web-1", Some(0), "first"),
+        ("/a/b", "api", Some(0), "first"),
+        ("/a/b", "other", Some(1), "second"),
+        ("/c", "web-1", Some(1), "second"),
+        ("/x", "only", Some(2), "third"),
+        ("/x", "other", None, "unmatched/%2Fx"),
+    ];
+    let mut labeler = Labeler::new(&config);
+    // Twice over, so that what is remembered of the last stream shows.
+    for (group, stream, source, file) in expected.into_iter().chain(expected) {
+        assert_eq!(config.source_of(group, stream), source);
+        let event = Event { id: "1".into(), timestamp: T, message: "m".into() };
+        let envelope = Envelope {
+            owner: "o".into(),
+            log_group: group.into(),
+            log_stream: stream.into(),
+            subscription_filters: Vec::new(),
+            log_events: vec![event],
+        };
+        let check = &mut |row: &Row<'_>| {
+            assert_eq!(row.file, file);
+            assert_eq!(row.stream, format!("o:{group}:{stream}"));
+        };
+        assert_eq!(labeler.envelope(&envelope, check), Ok(1));
+    }
+}
+
+#[test]
+fn an_event_that_no_source_matches_is_kept_with_its_message_alone() {
+    let rows = rows(&config(""), "/x", "s", &["a,b", ""]);
+    assert_eq!((&*rows[0].file, &*rows[0].line), ("unmatched/%2Fx", "\"a,b\""));
+    assert_eq!(rows[1].line, "\"\"", "one empty field is no empty line");
+}
+
+const ALL: &str = r#"
+    timezone = "Asia/Tokyo"
+    [[source]]
+    log_groups = ["*"]
+    file = "f"
+    labels = ["L,1", "2"]
+    columns = ["{time}", "{labels}", "{message}", "{timestamp}", "{id}", "{log_group}", "{log_stream}", "{owner}", "{filter}"]
+    "#;
+
+#[test]
+fn every_column_in_every_kind() {
+    let line = |kind: &str| {
+        let toml = format!("{ALL}[format]\nkind = \"{kind}\"");
+        rows(&config(&toml), "g", "s", &["m \"q\""])[0].line.to_string()
+    };
+    let csv =
+        r#"2022-04-18 01:59:07,"L,1",2,"m ""q""",1650214747000,id0,g,s,123456789012,"one,two""#;
+    assert_eq!(line("csv"), csv);
+    let raw = r#"2022-04-18 01:59:07,L,1,2,m "q",1650214747000,id0,g,s,123456789012,one,two"#;
+    assert_eq!(line("raw"), raw);
+    assert_eq!(
+        line("tsv"),
+        raw.replace(',', "\t").replace("L\t1", "L,1").replace("one\ttwo", "one,two")
+    );
+    let json = r#"{"time":"2022-04-18 01:59:07","labels":["L,1","2"],"message":"m \"q\"","timestamp":1650214747000,"id":"id0","log_group":"g","log_stream":"s","owner":"123456789012","filter":"one,two"}"#;
+    assert_eq!(line("json"), json);
+}
+
+#[test]
+fn a_line_break_becomes_one_escape_or_one_space_or_is_kept() {
+    let message = "a\nb\r\nc\rd\n\ne";
+    let of = |kind: &str, newline: &str| {
+        line(&format!("[format]\nkind = \"{kind}\"\nnewline = \"{newline}\""), message)
+    };
+    for kind in ["csv", "tsv", "raw"] {
+        assert_eq!(of(kind, "escape"), r"a\nb\nc\nd\n\ne");
+        assert_eq!(of(kind, "space"), "a b c d  e");
+    }
+    assert_eq!(of("csv", "keep"), format!("\"{message}\""));
+    for newline in ["escape", "space"] {
+        assert_eq!(of("json", newline), r#"{"message":"a\nb\r\nc\rd\n\ne"}"#);
+    }
+}
+
+#[test]
+fn trailing_line_breaks_are_removed_all_of_them_and_nothing_else() {
+    for kind in ["csv", "tsv", "raw"] {
+        let toml = format!("[format]\nkind = \"{kind}\"");
+        assert_eq!(line(&toml, "a \t\u{b}\r\n\n\r"), line(&toml, "a \t\u{b}"));
+        assert_eq!(line(&toml, "a  \n"), "a  ");
+        assert_eq!(line(&toml, "\n\na"), r"\n\na");
+    }
+    assert_eq!(line("[format]\nkind = \"json\"", "a\r\n"), r#"{"message":"a"}"#);
+    assert_eq!(line("[format]\nnewline = \"keep\"", "a\n"), "a");
+}
+
+#[test]
+fn all_lines_of_a_multi_line_message_are_in_its_row() {
+    let trace = "java.lang.Error: x\n\tat a.B.c(B.java:1)\nCaused by: y, z\n";
+    let expected = "\"java.lang.Error: x\\n\tat a.B.c(B.java:1)\\nCaused by: y, z\"";
+    assert_eq!(line("", trace), expected);
+}
+
+#[test]
+fn a_tab_in_a_tsv_field_becomes_an_escape_or_a_space() {
+    assert_eq!(line("[format]\nkind = \"tsv\"", "a\tb\n\tc"), r"a\tb\n\tc");
+    assert_eq!(line("[format]\nkind = \"tsv\"\nnewline = \"space\"", "a\tb\n\tc"), "a b  c");
+}
+
+#[test]
+fn the_newline_policy_holds_for_every_column() {
+    let mut config = config(ALL);
+    // Past the configuration's own check.
+    config.sources[0].labels[0] = "L\n1".to_owned();
+    let rows = rows(&config, "g\r\ng", "s\rs", &["m"]);
+    assert!(rows[0].line.contains(r"L\n1,2,m,"));
+    assert!(rows[0].line.contains(r",g\ng,s\ns,"));
+    assert!(!rows[0].line.contains(['\r', '\n']));
+}
+
+#[test]
+fn labels_may_be_none_or_stand_anywhere() {
+    let with = |labels: &str, columns: &str| {
+        let source = "[[source]]\nlog_groups = [\"*\"]\nfile = \"f\"";
+        line(&format!("{source}\nlabels = [{labels}]\ncolumns = [{columns}]"), "m")
+    };
+    assert_eq!(with("", r#""{labels}", "{message}""#), "m");
+    assert_eq!(with("", r#""{message}", "{labels}""#), "m");
+    assert_eq!(with(r#""a", "b""#, r#""{message}", "{labels}", "{id}""#), "m,a,b,id0");
+    assert_eq!(with(r#""""#, r#""{labels}", "{message}""#), ",m");
+    assert_eq!(with(r#""", """#, r#""{labels}", "{message}""#), ",,m");
+}
+
+fn styled(style: Style, fields: &[String]) -> String {
+    let mut line = Line::default();
+    line.start(style);
+    for field in fields {
+        line.field("f", field);
+    }
+    line.end().to_owned()
+}
+
+/// Fields of what CSV is about, and of anything.
+fn field() -> impl Strategy<Value = String> {
+    prop_oneof!["[a,\"\r\n\t 日]{0,6}", any::<String>()]
+}
+
+proptest! {
+    #[test]
+    fn csv_is_what_the_csv_crate_writes(fields in prop::collection::vec(field(), 1..5)) {
+        let mut writer = csv::WriterBuilder::new()
+            .quote_style(csv::QuoteStyle::Necessary)
+            .from_writer(Vec::new());
+        writer.write_record(&fields).unwrap();
+        let theirs = String::from_utf8(writer.into_inner().unwrap()).unwrap();
+        let style = Style { kind: Kind::Csv, newline: Newline::Keep };
+        prop_assert_eq!(styled(style, &fields) + "\n", theirs);
+    }
+
+    #[test]
+    fn a_line_has_no_line_break_but_kept_ones(
+        fields in prop::collection::vec(field(), 1..5),
+        kind in prop::sample::select(vec![Kind::Csv, Kind::Tsv, Kind::Json, Kind::Raw]),
+        newline in prop::sample::select(vec![Newline::Escape, Newline::Space, Newline::Keep]),
+    ) {
+        let line = styled(Style { kind, newline }, &fields);
+        if kind != Kind::Csv || newline != Newline::Keep {
+            prop_assert!(!line.contains(['\r', '\n']), "{:?}", line);
+        }
+        if kind == Kind::Tsv {
+            prop_assert_eq!(line.split('\t').count(), fields.len());
+        }
+    }
+
+    #[test]
+    fn a_row_decodes_to_what_was_encoded(
+        (file, stream, id, line) in (field(), field(), field(), field()),
+        kind in prop::sample::select(vec![Kind::Csv, Kind::Tsv, Kind::Json, Kind::Raw]),
+        timestamp in any::<i64>(),
+        day in 0..365 * 8_000,
+    ) {
+        let day = Day::new(chrono::NaiveDate::from_epoch_days(day).unwrap()).unwrap();
+        let row = Row {
+            file: file.into(), kind, day, timestamp,
+            stream: stream.into(), id: id.into(), line: line.into(),
+        };
+        let mut bytes = Vec::new();
+        row.encode(&mut bytes);
+        prop_assert_eq!(bytes.iter().filter(|&&byte| byte == b'\n').count(), 1);
+        let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        prop_assert_eq!(value["line"].as_str(), Some(&*row.line));
+        let decoded = Row::decode(&bytes).unwrap();
+        prop_assert_eq!(&decoded, &row);
+        prop_assert_eq!(decoded.identity(), row.identity());
+    }
+
+    #[test]
+    fn an_identity_is_the_hash_of_stream_nul_id(stream in ".{0,200}", id in ".{0,100}") {
+        let row = Row { stream: stream.clone().into(), id: id.clone().into(), ..plain_row() };
+        let expected = xxhash_rust::xxh3::xxh3_64(format!("{stream}\0{id}").as_bytes());
+        prop_assert_eq!(row.identity().hash, expected);
+        prop_assert_eq!(row.identity().timestamp, T);
+    }
+
+    #[test]
+    fn decode_never_panics(bytes in any::<Vec<u8>>(), text in "[{}\\[\\]\",:a-z0-9\\\\]{0,80}") {
+        prop_assert!(Row::decode(&bytes).is_err());
+        prop_assert!(Row::decode(text.as_bytes()).is_err());
+    }
+}
+
+fn plain_row() -> Row<'static> {
+    Row {
+        file: "messages".into(),
+        kind: Kind::Csv,
+        day: "2022-04-18".parse().unwrap(),
+        timestamp: T,
+        stream: "123456789012:/var/log/messages:i-0abc".into(),
+        id: "3679".into(),
+        line: "HOGE,\"x\"".into(),
+    }
+}
+
+const WIRE: &str = r#"{"file":"messages","kind":"csv","day":"2022-04-18","timestamp":1650214747000,"stream":"123456789012:/var/log/messages:i-0abc","id":"3679","line":"HOGE,\"x\""}"#;
+
+#[test]
+fn a_row_is_these_bytes() {
+    let mut bytes = Vec::new();
+    plain_row().encode(&mut bytes);
+    assert_eq!(String::from_utf8(bytes).unwrap(), format!("{WIRE}\n"));
+}
+
+#[test]
+fn a_row_is_read_in_any_order_with_unknown_members_and_borrowed() {
+    let text = r#"{"v":2,"line":"l","id":"1","x":{"file":"no"},"stream":"s","timestamp":5,"day":"2022-04-18","kind":"raw","file":"f"}"#;
+    let row = Row::decode(text.as_bytes()).unwrap();
+    assert_eq!((&*row.file, row.kind, row.timestamp, &*row.line), ("f", Kind::Raw, 5, "l"));
+    let borrowed = |text: &Cow<'_, str>| matches!(text, Cow::Borrowed(_));
+    assert!([&row.file, &row.stream, &row.id, &row.line].into_iter().all(borrowed));
+}
+
+#[test]
+fn what_is_wrong_with_a_row_is_named_without_its_text() {
+    for member in ["file", "kind", "day", "timestamp", "stream", "id", "line"] {
+        let mut value: serde_json::Value = serde_json::from_str(WIRE).unwrap();
+        value.as_object_mut().unwrap().remove(member);
+        let error = Row::decode(value.to_string().as_bytes()).unwrap_err();
+        assert_eq!(error, RowError::Missing(member));
+        value[member] = serde_json::json!(["secret"]);
+        let error = Row::decode(value.to_string().as_bytes()).unwrap_err();
+        assert!(matches!(error, RowError::Malformed { .. }), "{error}");
+        assert!(!error.to_string().contains("secret"));
+    }
+    let error = Row::decode(WIRE.replace("\"csv\"", "\"xml\"").as_bytes()).unwrap_err();
+    assert_eq!(error, RowError::Kind("xml".into()));
+    let error = Row::decode(WIRE.replace("04-18", "02-30").as_bytes()).unwrap_err();
+    assert!(error.to_string().contains("`2022-02-30`"), "{error}");
+    assert!(Row::decode(format!("{WIRE}{WIRE}").as_bytes()).is_err());
+}
