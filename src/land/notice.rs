@@ -256,6 +256,7 @@ fn unknown(keys: &Keys<'_>, what: &'static str) -> NoticeError {
     NoticeError::Unknown { what, keys: if keys.is_empty() { "none".to_owned() } else { keys } }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "it is what map_err calls")]
 fn malformed(error: serde_json::Error) -> NoticeError {
     // Such an error may quote a value; its place and category never do.
     let (line, column) = (error.line(), error.column());

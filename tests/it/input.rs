@@ -150,9 +150,10 @@ fn a_folder_is_read_in_name_order_and_streams_keep_apart() {
     for name in ["b/messages", "a/messages", "c.log"] {
         put(folder.path(), name, b"same line\n");
     }
+    put(folder.path(), "d#1", b"");
     let arguments = [folder.path().display().to_string()];
     let names: Vec<_> = input::files(&arguments).unwrap().into_iter().map(|f| f.name).collect();
-    assert_eq!(names, ["a/messages", "b/messages", "c.log"]);
+    assert_eq!(names, ["a/messages", "b/messages", "c.log", "d#1"]);
     let a = folder.path().join("a/messages").display().to_string();
     let b = folder.path().join("b/messages").display().to_string();
     let files = input::files(&[a.clone(), b.clone()]).unwrap();
