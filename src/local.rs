@@ -164,7 +164,9 @@ impl<'t> Firehose<'t> {
             .created
             .iter()
             .enumerate()
-            .map(|(n, created)| (format!("message-{n}"), s3_event(&[created.clone()], 0)))
+            .map(|(n, created)| {
+                (format!("message-{n}"), s3_event(std::slice::from_ref(created), 0))
+            })
             .collect();
         let event = sqs_event(notices.iter().map(|(id, body)| (id.as_str(), body)));
         Ok((self.delivered, event))

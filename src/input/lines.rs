@@ -91,7 +91,7 @@ impl Reading<'_> {
             if batch.is_full(text.len()) {
                 self.record(batch.take(), self.now)?;
             }
-            batch.push(offset, timestamp, text);
+            batch.push(offset, timestamp, &text);
         }
         if !batch.events.is_empty() {
             self.record(batch.take(), self.now)?;
@@ -166,7 +166,7 @@ impl<'l> Batch<'l> {
         self.events.len() >= EVENTS || !self.events.is_empty() && self.bytes + more > BYTES
     }
 
-    fn push(&mut self, offset: u64, timestamp: i64, message: String) {
+    fn push(&mut self, offset: u64, timestamp: i64, message: &str) {
         let (group, stream) = (self.group.as_bytes(), self.stream.as_bytes());
         let identity = [group, b"\0", stream, b"\0", &offset.to_le_bytes(), message.as_bytes()];
         let id = xxh3_128(&identity.concat()).to_string();

@@ -92,13 +92,15 @@ pub fn files(arguments: &[String]) -> Result<Vec<InputFile>, StoreError> {
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 files.push(InputFile { path, name });
             }
-            folder @ Location::Folder(_) => {
-                let (_, objects) = folder.objects()?;
-                let found = objects.into_iter().map(|object| InputFile {
-                    path: Path::new(argument).join(&object.id.key),
-                    name: object.id.key,
-                });
-                files.extend(found);
+            Location::Folder(folder) => {
+                let paths = walk(&folder).map_err(|source| StoreError::Other {
+                    place: argument.clone(),
+                    source: Box::new(source),
+                })?;
+                let name = |path: &PathBuf| {
+                    path.strip_prefix(&folder).unwrap_or(path).to_string_lossy().into_owned()
+                };
+                files.extend(paths.into_iter().map(|path| InputFile { name: name(&path), path }));
             }
         }
     }
@@ -106,6 +108,22 @@ pub fn files(arguments: &[String]) -> Result<Vec<InputFile>, StoreError> {
     files.iter().for_each(|file| *uses.entry(file.name.clone()).or_default() += 1);
     for file in files.iter_mut().filter(|file| uses[&file.name] > 1) {
         file.name = file.path.display().to_string();
+    }
+    Ok(files)
+}
+
+/// All files of a folder, whatever they are called, in name order.
+fn walk(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut entries: Vec<_> =
+        std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+    entries.sort_unstable();
+    let mut files = Vec::new();
+    for path in entries {
+        if std::fs::metadata(&path)?.is_dir() {
+            files.extend(walk(&path)?);
+        } else {
+            files.push(path);
+        }
     }
     Ok(files)
 }

@@ -7,6 +7,9 @@ use chrono_tz::Tz;
 /// More than this backwards is the next year, not an older line.
 const HALF_A_YEAR: Duration = Duration::days(183);
 
+/// No more than this backwards is an older line among new ones, also across New Year.
+const LATE: Duration = Duration::days(31);
+
 /// How a line's timestamp is written, and what it leaves unsaid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimestampFormat {
@@ -39,7 +42,8 @@ pub(super) enum LineTime {
 
 impl TimestampFormat {
     /// A strftime format. `year` is that of a file's first line, for formats without one: when time
-    /// then jumps back by more than half a year, the next year has begun.
+    /// then jumps back by more than half a year, the next year has begun; a line that would be the
+    /// year before and less than 31 days older than the one above it is an older line.
     ///
     /// Times are local to `timezone` unless the format has an offset. Of a local time that comes
     /// twice the first is meant; one that is skipped is read with the offset from before the gap.
@@ -93,26 +97,29 @@ impl Times<'_> {
         if let Ok(local) = parsed.to_naive_datetime_with_offset(0) {
             return self.milliseconds(local);
         }
-        let in_year = |year: i32| {
+        let year = self.year?;
+        let in_year = |years_later: i64| {
             let mut parsed = parsed.clone();
-            parsed.set_year(year.into()).ok()?;
+            parsed.set_year(i64::from(year) + years_later).ok()?;
             parsed.to_naive_datetime_with_offset(0).ok()
         };
-        let year = self.year?;
-        let this = in_year(year);
-        let next = in_year(year.checked_add(1)?);
-        let local = match (this, self.last, next) {
-            (Some(this), Some(last), Some(next)) if last - this > HALF_A_YEAR => {
-                self.year = Some(year + 1);
+        let (before, this, next) = (in_year(-1), in_year(0), in_year(1));
+        let Some(last) = self.last else {
+            self.last = this;
+            return self.milliseconds(this?);
+        };
+        let late = before.filter(|&before| before <= last && last - before < LATE);
+        let local = match (this, next) {
+            (Some(this), _) if (this - last).abs() < HALF_A_YEAR => this,
+            // An old line after the year has begun: the next is of the new one again.
+            _ if late.is_some() => return self.milliseconds(late?),
+            (Some(this), _) if this > last => this,
+            // A 29th of February may be of the year that begins, but not of one far ahead.
+            (this, Some(next)) if this.is_some() || next - last < HALF_A_YEAR => {
+                self.year = Some(year.saturating_add(1));
                 next
             }
-            (Some(this), ..) => this,
-            // The 29th of February of the year that begins.
-            (None, Some(last), Some(next)) if next - last < HALF_A_YEAR => {
-                self.year = Some(year + 1);
-                next
-            }
-            (None, ..) => return None,
+            _ => return None,
         };
         self.last = Some(local);
         self.milliseconds(local)

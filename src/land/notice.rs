@@ -205,11 +205,20 @@ pub fn s3_event(objects: &[Created], time: i64) -> Value {
         json!({
             "eventVersion": "2.1",
             "eventSource": "aws:s3",
+            "awsRegion": "",
             "eventTime": time,
             "eventName": "ObjectCreated:Put",
+            "userIdentity": { "principalId": "hiwake" },
+            "requestParameters": { "sourceIPAddress": "127.0.0.1" },
+            "responseElements": {},
             "s3": {
                 "s3SchemaVersion": "1.0",
-                "bucket": { "name": created.id.bucket },
+                "configurationId": "hiwake",
+                "bucket": {
+                    "name": created.id.bucket,
+                    "ownerIdentity": { "principalId": "hiwake" },
+                    "arn": format!("arn:aws:s3:::{}", created.id.bucket),
+                },
                 "object": object,
             },
         })
@@ -247,6 +256,7 @@ fn unknown(keys: &Keys<'_>, what: &'static str) -> NoticeError {
     NoticeError::Unknown { what, keys: if keys.is_empty() { "none".to_owned() } else { keys } }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "it is what map_err calls")]
 fn malformed(error: serde_json::Error) -> NoticeError {
     // Such an error may quote a value; its place and category never do.
     let (line, column) = (error.line(), error.column());

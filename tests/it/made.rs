@@ -6,7 +6,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use hiwake::config::Config;
 use hiwake::object::{self, Bad, Options, Sink, Skipped};
-use hiwake::record::Records;
+use hiwake::record::{Outcome, Records};
 use hiwake::row::Row;
 use serde_json::json;
 
@@ -62,7 +62,7 @@ pub fn rows_text(config: &Config, record: &[u8]) -> Vec<u8> {
     let origin = hiwake::record::Origin { stream: "s", id: "r", arrival: 1_650_214_747_000 };
     let mut rows = Vec::new();
     let outcome = Records::new(config).rows(record, origin, &mut |row| row.encode(&mut rows));
-    let _ = outcome.unwrap();
+    assert!(matches!(outcome, Ok(Outcome::Events(_))), "{outcome:?}");
     rows
 }
 

@@ -137,6 +137,17 @@ fn a_bad_row_is_no_end() {
     assert_eq!(seen.offsets, [(half as u64, 1)]);
 }
 
+/// Found by the property of torn objects: cut off before its key was whole, it was plain text.
+#[test]
+fn a_failed_record_that_is_cut_off_anywhere_is_no_plain_text() {
+    let line = failed_line(&gzip(&envelope(&[("1", "a")])));
+    for cut in 1..line.len() {
+        let (read, seen) = read(&line[..cut]);
+        assert_eq!((read.plain, seen.bad_codes()), (0, vec!["torn-json"]), "{cut}");
+        assert_eq!(seen.bad[0].1, line[..cut]);
+    }
+}
+
 #[test]
 fn application_json_is_plain_text() {
     let lines = [

@@ -1,0 +1,141 @@
+//! S3's and SQS's notices: what no fixture of `events/` shows.
+
+use hiwake::land::notice::{Created, Notice, NoticeError, batch_answer, s3_event, sqs_event};
+use hiwake::store::ObjectId;
+use serde_json::{Value, json};
+
+/// What a notice says, as the `*.expected.json` files write it.
+pub fn told(event: &[u8]) -> Value {
+    let messages = match Notice::read(event) {
+        Ok(Notice::Seal) => return json!("seal"),
+        Ok(Notice::Objects(messages)) => messages,
+        Err(error) => return json!({ "error": error.to_string() }),
+    };
+    let object = |created: &Created| {
+        json!({
+            "bucket": created.id.bucket,
+            "key": created.id.key,
+            "etag": created.id.etag,
+            "version": created.id.version,
+            "size": created.size,
+            "sequencer": created.sequencer,
+        })
+    };
+    let message = |message: &hiwake::land::notice::Message| {
+        json!({
+            "message_id": message.message_id,
+            "objects": message.objects.iter().map(object).collect::<Vec<_>>(),
+            "ignored": message.ignored,
+            "error": message.error.as_ref().map(NoticeError::to_string),
+        })
+    };
+    json!(messages.iter().map(message).collect::<Vec<_>>())
+}
+
+#[test]
+fn seal_is_told_by_its_own_event_only() {
+    assert_eq!(told(br#"{"hiwake":"seal"}"#), "seal");
+    let error = told(br#"{"hiwake":"unseal"}"#)["error"].to_string();
+    assert!(error.contains("`hiwake`") && !error.contains("unseal"), "{error}");
+}
+
+#[test]
+fn what_is_unknown_is_named_by_its_keys_and_never_its_values() {
+    let cases: [(&[u8], &str); 5] = [
+        (b"not json", "the event is no JSON object"),
+        (b"[]", "the event is no JSON object"),
+        (b"{}", "its keys are none"),
+        (
+            br#"{"detail":{"secret":1},"detail-type":"Object Created"}"#,
+            "its keys are `detail`, `detail-type`",
+        ),
+        (br#"{"Records":"secret"}"#, "its keys are `Records`"),
+    ];
+    for (event, expected) in cases {
+        let error = told(event)["error"].as_str().unwrap().to_owned();
+        assert!(error.contains(expected) && !error.contains("secret"), "{error}");
+    }
+}
+
+#[test]
+fn values_of_a_malformed_notice_are_not_told() {
+    let event = br#"{"Records":[{"eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":"k","size":"secret"}}}]}"#;
+    let told = told(event);
+    let error = told[0]["error"].as_str().unwrap();
+    assert!(
+        error.starts_with("the S3 notice cannot be read") && !error.contains("secret"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_key_that_is_no_text_fails_its_message_only() {
+    let record = |key: &str| json!({"eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":key}}});
+    let event = json!({"Records": [
+        {"messageId": "1", "body": json!({"Records": [record("%FF"), record("good")]}).to_string()},
+        {"messageId": "2", "body": json!({"Records": [record("a")]}).to_string()},
+    ]});
+    let Notice::Objects(messages) = Notice::read(event.to_string().as_bytes()).unwrap() else {
+        panic!("no objects");
+    };
+    assert_eq!(messages[0].error, Some(NoticeError::Key));
+    assert_eq!(messages[0].objects[0].id.key, "good");
+    assert_eq!((messages[1].objects.len(), &messages[1].error), (1, &None));
+}
+
+#[test]
+fn failed_messages_are_answered_by_their_ids() {
+    assert_eq!(
+        batch_answer(["a", "b"]),
+        json!({"batchItemFailures": [{"itemIdentifier": "a"}, {"itemIdentifier": "b"}]})
+    );
+    assert_eq!(batch_answer::<[&str; 0]>([]), json!({"batchItemFailures": []}));
+}
+
+fn created(key: &str) -> Created {
+    let id = ObjectId {
+        bucket: "out/some folder".into(),
+        key: key.into(),
+        etag: Some("e".into()),
+        version: Some("v".into()),
+    };
+    Created { id, size: Some(3), sequencer: Some("0A".into()) }
+}
+
+#[test]
+fn what_we_tell_is_what_is_read() {
+    for key in ["a b+c", "a%20b", "日/本 ~!()'*", "plain/2022/04/18.gz", "q?#&=\"\\", " "] {
+        let event = s3_event(&[created(key)], 1_650_214_747_000);
+        let encoded = event["Records"][0]["s3"]["object"]["key"].as_str().unwrap();
+        assert!(encoded.is_ascii() && !encoded.contains(' '), "{encoded}");
+        let sqs = sqs_event([("m", &event)]);
+        for event in [&event, &sqs] {
+            let Notice::Objects(messages) = Notice::read(event.to_string().as_bytes()).unwrap()
+            else {
+                panic!("no objects");
+            };
+            assert_eq!(messages[0].objects, [created(key)]);
+        }
+    }
+}
+
+/// The types that the rest of the world reads such events with take ours, and see the same in them.
+#[test]
+fn the_crates_types_read_what_we_write() {
+    let body = s3_event(&[created("a b")], 1_650_214_747_000);
+    let event: aws_lambda_events::sqs::SqsEvent =
+        serde_json::from_value(sqs_event([("m", &body)])).unwrap();
+    assert_eq!(event.records[0].message_id.as_deref(), Some("m"));
+    let body = event.records[0].body.as_deref().unwrap();
+    let theirs: aws_lambda_events::s3::S3Event = serde_json::from_str(body).unwrap();
+    let record = &theirs.records[0];
+    assert_eq!(record.event_name.as_deref(), Some("ObjectCreated:Put"));
+    assert_eq!(record.s3.object.key.as_deref(), Some("a+b"));
+    assert_eq!(record.s3.object.size, Some(3));
+    // And back: what they write, we read.
+    let Notice::Objects(messages) = Notice::read(&serde_json::to_vec(&theirs).unwrap()).unwrap()
+    else {
+        panic!("no objects");
+    };
+    assert_eq!(messages[0].objects, [created("a b")]);
+}
