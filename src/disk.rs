@@ -81,7 +81,7 @@ pub trait Handle: Send {
     /// Takes the exclusive advisory lock (flock); `false` if another handle has it. Needs a writable handle.
     fn try_lock(&self) -> io::Result<bool>;
     /// The file's length; of use only under the lock.
-    fn len(&self) -> io::Result<u64>;
+    fn length(&self) -> io::Result<u64>;
     /// Fills as much of the buffer as the file has from `offset` on; fewer bytes only at its end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Writes all bytes at `offset`; not durable before `sync`.
@@ -234,7 +234,7 @@ impl Handle for File {
         }
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn length(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
     }
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, Read};
 
+use chrono::TimeZone as _;
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -29,6 +30,19 @@ pub struct LogFile {
     pub timestamps: Option<TimestampFormat>,
 }
 
+impl LogFile {
+    /// Within a day the file's own order wins: a line that is stamped earlier than the one above it takes that one's time.
+    fn in_file_order(&self, above: Option<i64>, time: i64) -> i64 {
+        let timezone = self.timestamps.as_ref().map(TimestampFormat::timezone);
+        let day = |time| timezone.and_then(|zone| zone.timestamp_millis_opt(time).single());
+        let day = |time| day(time).map(|time| time.date_naive());
+        match above {
+            Some(above) if above > time && day(above) == day(time) => above,
+            _ => time,
+        }
+    }
+}
+
 /// A line without its line break, and where it begins.
 enum Line {
     Text { offset: u64, text: String },
@@ -41,7 +55,8 @@ impl Reading<'_> {
     ///
     /// `\n` or `\r\n` is removed, everything else kept; an empty line is an event too. The id is the
     /// decimal XXH3-128 of group, stream, byte offset and content: reading a file again, or after it
-    /// grew, gives the same events. A line without a timestamp has that of the line before.
+    /// grew, gives the same events. A line without a timestamp has that of the line before;
+    /// one that steps back within its day, too.
     pub(super) fn lines(
         &mut self,
         log_file: &LogFile,
@@ -74,7 +89,7 @@ impl Reading<'_> {
                 }
             };
             match times.as_mut().map_or(LineTime::None, |times: &mut Times<'_>| times.of(&text)) {
-                LineTime::At(time) => timestamp = Some(time),
+                LineTime::At(time) => timestamp = Some(log_file.in_file_order(timestamp, time)),
                 LineTime::None => {}
                 LineTime::Impossible => {
                     let reason = "its timestamp is no date of the calendar: is --year right?";

@@ -68,6 +68,11 @@ impl TimestampFormat {
         Ok(TimestampFormat { items, year, timezone })
     }
 
+    /// Where times without an offset are local.
+    pub(super) fn timezone(&self) -> Tz {
+        self.timezone
+    }
+
     /// For one file.
     pub(super) fn times(&self) -> Times<'_> {
         Times { format: self, year: self.year, last: None }

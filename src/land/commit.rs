@@ -10,7 +10,7 @@ use super::batch::Batch;
 use super::day_file::{DayFile, folder_of};
 use super::error::{LandError, Named};
 use super::frame::{Commit, Frame};
-use super::journal::Journal;
+use super::journal::{Journal, Segment};
 use super::{folders, seal, seen};
 use crate::disk::{Handle, Open};
 use crate::row::Identity;
@@ -154,7 +154,7 @@ impl<'h, 'l> Hold<'h, 'l> {
     pub fn open_segment(&mut self, segment: u32) -> Result<(), LandError> {
         let lander = self.lander;
         let path = self.day_file.open_segment(segment);
-        let committed = self.journal.state.segment(segment).map_or(0, |segment| segment.bytes());
+        let committed = self.journal.state.segment(segment).map_or(0, Segment::bytes);
         let how = if committed == 0 { Open::Create(lander.open_mode()) } else { Open::Write };
         let (data, busy_retries) = lander.open_locked(&path, how, lander.lock_deadline())?;
         self.journal.busy_retries += busy_retries;
@@ -182,7 +182,7 @@ impl<'h, 'l> Hold<'h, 'l> {
         objects: &[String],
     ) -> Result<(), LandError> {
         let state = &self.journal.state;
-        let offset = state.segment(segment).map_or(0, |segment| segment.bytes());
+        let offset = state.segment(segment).map_or(0, Segment::bytes);
         let run_at = state.seen();
         let (data_path, seen_path) = (self.day_file.open_segment(segment), self.day_file.seen());
         let Some(data) = &self.data else {
@@ -229,7 +229,7 @@ fn pieces<'r>(batch: &Batch, rows: &'r [usize], bytes: usize) -> Vec<&'r [usize]
 }
 
 fn not_shorter(handle: &dyn Handle, path: &str, committed: u64) -> Result<(), LandError> {
-    let length = handle.len().named("look at", path)?;
+    let length = handle.length().named("look at", path)?;
     if length < committed {
         let what = format!("it has {length} bytes, of {committed} that were committed");
         return Err(LandError::damage(path, what));
@@ -238,7 +238,7 @@ fn not_shorter(handle: &dyn Handle, path: &str, committed: u64) -> Result<(), La
 }
 
 fn cut(handle: &dyn Handle, path: &str, committed: u64) -> Result<(), LandError> {
-    match handle.len().named("look at", path)? {
+    match handle.length().named("look at", path)? {
         length if length > committed => handle.truncate(committed).named("cut", path),
         _ => Ok(()),
     }

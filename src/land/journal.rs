@@ -345,7 +345,7 @@ fn new_journal(
 }
 
 fn read_all(handle: &dyn Handle, path: &str) -> Result<Vec<u8>, LandError> {
-    let length = handle.len().named("look at", path)?;
+    let length = handle.length().named("look at", path)?;
     let mut bytes = vec![0; length as usize];
     let count = handle.read_at(&mut bytes, 0).named("read", path)?;
     bytes.truncate(count);

@@ -18,7 +18,7 @@ pub struct Output<'h> {
 
 enum Pipe<'h> {
     Plain(Hashed<'h>),
-    Gzip(flate2::write::GzEncoder<Hashed<'h>>),
+    Gzip(Box<flate2::write::GzEncoder<Hashed<'h>>>),
 }
 
 struct Hashed<'h> {
@@ -36,7 +36,7 @@ impl<'h> Output<'h> {
         let level = flate2::Compression::new(GZIP_LEVEL);
         let pipe = match gzip {
             false => Pipe::Plain(hashed),
-            true => Pipe::Gzip(flate2::write::GzEncoder::new(hashed, level)),
+            true => Pipe::Gzip(Box::new(flate2::write::GzEncoder::new(hashed, level))),
         };
         Output { pipe }
     }

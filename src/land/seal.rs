@@ -265,9 +265,8 @@ pub fn publish(
 /// Gives the finished file its final name; never replaces. An error may be a success whose reply was lost.
 fn link(lander: &Lander<'_>, sealed: &Sealed) -> Result<(), LandError> {
     let Err(error) = lander.disk.link(&sealed.temporary, &sealed.target) else { return Ok(()) };
-    let target = match lander.disk.open(&sealed.target, Open::Read) {
-        Ok(target) => target,
-        Err(_) => return Err(error).named("publish", &sealed.target),
+    let Ok(target) = lander.disk.open(&sealed.target, Open::Read) else {
+        return Err(error).named("publish", &sealed.target);
     };
     if let Ok(temporary) = lander.disk.open(&sealed.temporary, Open::Read) {
         let ours = temporary.inode().named("look at", &sealed.temporary)?;
@@ -337,6 +336,6 @@ fn forget_hints(
         Some(segment) => segment.done.is_some(),
         None => state.closed.is_some(),
     };
-    let stale = hints.iter().filter(|number| done(**number));
-    stale.map(|number| remove(lander, &day_file.open_hint(*number))).collect()
+    let mut stale = hints.iter().filter(|number| done(**number));
+    stale.try_for_each(|number| remove(lander, &day_file.open_hint(*number)))
 }

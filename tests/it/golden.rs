@@ -8,8 +8,12 @@ use serde_json::{Value, json};
 use crate::given::{answered, folder, sample};
 use crate::notice::told;
 
-/// What stands for a file's answer, by the file's prefix: S3 and SQS notices have their own.
-const KINDS: &[(&str, Run)] = &[("firehose-", firehose)];
+/// What stands for an event's answer, by its file's prefix.
+const KINDS: &[(&str, fn(&[u8]) -> Value)] =
+    &[("firehose-", firehose), ("s3-", told), ("sqs-", told)];
+
+/// Files that are no events: this page, and the log that `make run` and the tests of the command line read.
+const OTHERS: &[&str] = &["README.md", "messages.log"];
 
 type Run = fn(&[u8]) -> Value;
 

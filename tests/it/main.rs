@@ -1,6 +1,7 @@
 //! One integration binary.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod cli;
 mod config;
 mod config_cli;
 mod day;

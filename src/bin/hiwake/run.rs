@@ -60,6 +60,12 @@ pub struct Args {
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let log_file = log_file(config, args)?;
     let files = input::files(&args.inputs)?;
+    if args.log_stream.is_some() && files.len() > 1 {
+        // Equal lines at the same place in two files would be taken for one event.
+        let reason =
+            "--log-stream names the stream of one file: leave it out, and each file is its own";
+        return Err(Usage(reason.to_owned()).into());
+    }
     let bucket = args.bucket.clone().unwrap_or_else(|| {
         let mut bucket = args.root.clone().into_os_string();
         bucket.push(".s3");

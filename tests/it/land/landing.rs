@@ -1,0 +1,197 @@
+//! Objects are landed: by content, in any pieces, checked, and with their bytes kept where they cannot land.
+
+use std::fs;
+
+use hiwake::land::{Landed, Tally};
+use hiwake::row::Identity;
+use hiwake::store::{ObjectId, Store};
+
+use super::*;
+
+/// A site and the folder with its objects.
+struct Yard {
+    site: Site,
+    objects: tempfile::TempDir,
+}
+
+impl Yard {
+    fn new(toml: &str) -> Yard {
+        Yard { site: Site::new(toml), objects: tempfile::tempdir().unwrap() }
+    }
+
+    fn put(&self, key: &str, text: &[u8]) -> ObjectId {
+        let path = self.objects.path().join(key);
+        std::io::Write::write_all(&mut fs::File::create(path).unwrap(), text).unwrap();
+        let bucket = self.objects.path().display().to_string();
+        ObjectId { bucket, key: key.to_owned(), etag: None, version: None }
+    }
+
+    fn land(&self, objects: &[ObjectId]) -> Landed {
+        let landed = self.site.lander().land(&Store::folder(self.objects.path()).unwrap(), objects);
+        let Tally { rows, unreadable, lines, duplicates, quarantined, .. } = landed.tally;
+        if landed.objects.iter().all(Result::is_ok) {
+            assert_eq!(rows + unreadable, lines + duplicates + quarantined, "{:?}", landed.tally);
+        }
+        landed
+    }
+
+    fn quarantine(&self) -> String {
+        let tree = self.site.tree().into_iter();
+        let kept = tree.filter(|(name, _)| name.starts_with(".hiwake/quarantine/"));
+        kept.map(|(_, bytes)| String::from_utf8(bytes).unwrap()).collect()
+    }
+}
+
+fn row(file: &str, kind: &str, day: &str, at: i64, id: &str, line: &str) -> String {
+    let row = serde_json::json!({
+        "file": file, "kind": kind, "day": day, "timestamp": MIDNIGHT + at,
+        "stream": "1:g:s", "id": id, "line": line,
+    });
+    format!("{row}\n")
+}
+
+fn rows(numbers: std::ops::Range<i64>) -> String {
+    let text =
+        |n: i64| row("messages", "csv", "2022-04-18", n, &n.to_string(), &format!("line {n}"));
+    numbers.map(text).collect()
+}
+
+#[test]
+fn i1_every_row_of_every_object_is_in_exactly_one_line() {
+    let yard = Yard::new("");
+    let objects = [yard.put("a", rows(0..50).as_bytes()), yard.put("b", rows(25..80).as_bytes())];
+    let landed = yard.land(&objects);
+    assert_eq!((landed.tally.objects, landed.tally.lines, landed.tally.duplicates), (2, 80, 25));
+    assert_eq!(landed.tally.commits, 1, "the rows of all objects go under one hold");
+    let wanted: String = (0..80).map(|n| format!("line {n}\n")).collect();
+    assert_eq!(yard.site.text("messages/2022-04-18.csv.open"), wanted);
+}
+
+#[test]
+fn memory_is_bounded_by_the_buffer_whatever_the_size_of_an_object() {
+    let mut yard = Yard::new("");
+    yard.site.config.limits.buffer_bytes = 4 << 10;
+    let object = yard.put("a", rows(0..3000).as_bytes());
+    let landed = yard.land(&[object]);
+    assert!(landed.tally.commits > 20, "{:?}", landed.tally);
+    assert_eq!(landed.tally.lines, 3000);
+    let wanted: String = (0..3000).map(|n| format!("line {n}\n")).collect();
+    assert_eq!(yard.site.text("messages/2022-04-18.csv.open"), wanted);
+}
+
+#[test]
+fn an_object_that_is_rewritten_with_more_rows_lands_the_rest() {
+    let yard = Yard::new("");
+    yard.land(&[yard.put("a", rows(0..10).as_bytes())]).objects[0].as_ref().unwrap();
+    let landed = yard.land(&[yard.put("a", rows(0..15).as_bytes())]);
+    assert_eq!((landed.tally.lines, landed.tally.duplicates), (5, 10));
+}
+
+#[test]
+fn several_day_files_land_at_once_and_one_that_is_busy_fails_its_objects_only() {
+    let mut yard = Yard::new("[limits]\nlock_wait = \"50ms\"");
+    let day = |file: &str, id: &str| row(file, "csv", "2022-04-18", 1, id, id);
+    let both = yard.put("both", (day("one", "a") + &day("two", "b")).as_bytes());
+    let first = yard.put("first", day("one", "c").as_bytes());
+    yard.land(std::slice::from_ref(&both)).objects[0].as_ref().unwrap();
+    let journal = yard.site.path(".hiwake/days/two/2022-04-18.csv/journal");
+    let holder = fs::File::options().write(true).open(journal).unwrap();
+    holder.lock().unwrap();
+    let both = yard.put("both", (day("one", "d") + &day("two", "e")).as_bytes());
+    let landed = yard.land(&[both.clone(), first]);
+    assert!(landed.objects[0].as_ref().unwrap_err().contains("busy"), "{landed:?}");
+    assert!(landed.objects[1].is_ok());
+    drop(holder);
+    yard.site.now += 1;
+    let landed = yard.land(&[both]);
+    assert_eq!((landed.tally.lines, landed.tally.duplicates), (1, 1));
+}
+
+#[test]
+fn i6_no_name_in_a_row_leaves_the_root() {
+    let yard = Yard::new("");
+    let names = [
+        "../up",
+        "/etc/cron.d/x",
+        "a/../../b",
+        ".hiwake/days/x",
+        "a//b",
+        "",
+        "2022-04-18.csv",
+        "x\\0y",
+        "a/./b",
+        "a\nb",
+    ];
+    let text: String =
+        names.iter().map(|name| row(name, "csv", "2022-04-18", 1, "a", "line")).collect();
+    let landed = yard.land(&[yard.put("evil", text.as_bytes())]);
+    assert_eq!((landed.tally.lines, landed.tally.quarantined), (0, names.len() as u64));
+    assert!(yard.site.names().is_empty(), "{:?}", yard.site.names());
+    let kept = yard.quarantine();
+    assert!(kept.contains("\"file\":\"../up\"") && kept.contains("evil"), "{kept}");
+}
+
+#[test]
+fn a_row_that_would_tear_a_line_or_has_the_wrong_day_is_put_into_quarantine() {
+    let yard = Yard::new("");
+    let bad = [
+        row("m", "csv", "2022-04-18", 1, "a", "an \"open quote"),
+        row("m", "csv", "2022-04-18", 1, "b", "two\nlines"),
+        row("m", "raw", "2022-04-18", 1, "c", "two\nlines"),
+        row("m", "csv", "2022-04-18", 3 * DAY, "d", "another day"),
+        row("m", "csv", "2022-04-18", i64::MIN / 2, "e", "no day at all"),
+    ];
+    let good = [
+        row("m", "csv", "2022-04-18", 1, "f", "\"kept\nbreak\""),
+        row("m", "raw", "2022-04-18", 1, "g", "an \"open quote"),
+    ];
+    let text = bad.concat() + &good.concat();
+    let landed = yard.land(&[yard.put("o", text.as_bytes())]);
+    assert_eq!((landed.tally.lines, landed.tally.quarantined), (2, bad.len() as u64));
+    assert_eq!(yard.quarantine().lines().count(), bad.len());
+    assert!(landed.reasons.iter().any(|reason| reason.contains("not of its day")), "{landed:?}");
+}
+
+#[test]
+fn what_is_in_quarantine_lands_when_its_cause_is_mended() {
+    let yard = Yard::new("");
+    let text = row("m", "csv", "2022-04-18", 3 * DAY, "a", "line");
+    yard.land(&[yard.put("o", text.as_bytes())]).objects[0].as_ref().unwrap();
+    let mended = yard.quarantine().replace("2022-04-18", "2022-04-21");
+    let landed = yard.land(&[yard.put("mended", mended.as_bytes())]);
+    assert_eq!((landed.tally.lines, landed.tally.quarantined), (1, 0), "{landed:?}");
+    let identity = |text: &str| hiwake::row::Row::decode(text.as_bytes()).unwrap().identity();
+    let same: (Identity, Identity) = (identity(&text), identity(&mended));
+    assert_eq!(same.0, same.1);
+}
+
+#[test]
+fn rows_of_a_closed_day_are_put_into_quarantine_and_the_others_of_the_object_land() {
+    let mut yard = Yard::new("[seal]\njournal_days = 1");
+    yard.land(&[yard.put("o", rows(0..3).as_bytes())]).objects[0].as_ref().unwrap();
+    yard.site.now = MIDNIGHT + DAY + HOUR;
+    yard.site.seal();
+    yard.site.now += DAY;
+    assert_eq!(yard.site.seal().closed.len(), 1);
+    let before = yard.site.text("messages/2022-04-18.csv");
+    let text = rows(0..5) + &row("other", "csv", "2022-04-18", 1, "x", "other");
+    let object = yard.put("p", text.as_bytes());
+    for lines in [1, 0] {
+        let landed = yard.land(std::slice::from_ref(&object));
+        assert_eq!((landed.tally.lines, landed.tally.quarantined), (lines, 5));
+        assert!(landed.reasons[0].contains("closed"), "{landed:?}");
+        assert_eq!(yard.quarantine().lines().count(), 5, "the same landing, the same file");
+    }
+    assert_eq!(yard.site.text("messages/2022-04-18.csv"), before);
+}
+
+#[test]
+fn an_object_that_is_not_there_fails_and_the_others_land() {
+    let yard = Yard::new("");
+    let there = yard.put("there", rows(0..1).as_bytes());
+    let gone = ObjectId { key: "gone".to_owned(), ..there.clone() };
+    let landed = yard.land(&[gone, there]);
+    assert!(landed.objects[0].as_ref().unwrap_err().contains("gone"));
+    assert!(landed.objects[1].is_ok());
+    assert_eq!(landed.tally.lines, 1);
+}
