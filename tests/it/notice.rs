@@ -8,7 +8,7 @@ use hiwake::store::ObjectId;
 use serde_json::{Value, json};
 
 /// What a notice says, as the `*.expected.json` files write it.
-fn told(event: &[u8]) -> Value {
+pub fn told(event: &[u8]) -> Value {
     let messages = match Notice::read(event) {
         Ok(Notice::Seal) => return json!("seal"),
         Ok(Notice::Objects(messages)) => messages,

@@ -443,3 +443,19 @@ proptest! {
         prop_assert_eq!(counts.bad, seen.bad.len() as u64);
     }
 }
+
+/// The number of a unit is in a plain row's id: it must not depend on how the object is read.
+#[test]
+fn plain_text_of_many_units_has_the_same_ids_however_it_is_read() {
+    let text: String = (0..40_000).map(|n| format!("line {n} of the text\n")).collect();
+    let (whole, seen) = read(text.as_bytes());
+    assert_eq!((whole.plain, seen.bad.len()), (40_000, 0));
+    let mut ids = seen.ids.clone();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 40_000);
+    for sizes in [vec![1000], vec![65_537, 3], vec![300_000]] {
+        assert!(read(Chunked { bytes: text.as_bytes(), sizes, turn: 0 }).1 == seen);
+    }
+    assert!(read(&gzip(text.as_bytes())[..]).1 == seen);
+}
