@@ -9,8 +9,7 @@ use crate::given::{answered, folder, sample};
 use crate::notice::told;
 
 /// What stands for an event's answer, by its file's prefix.
-const KINDS: &[(&str, fn(&[u8]) -> Value)] =
-    &[("firehose-", firehose), ("s3-", told), ("sqs-", told)];
+const KINDS: &[(&str, Run)] = &[("firehose-", firehose), ("s3-", told), ("sqs-", told)];
 
 /// Files that are no events: this page, and the log that `make run` and the tests of the command line read.
 const OTHERS: &[&str] = &["README.md", "messages.log"];

@@ -153,9 +153,10 @@ fn objects_are_closed_when_they_are_full() {
 #[test]
 fn delivering_again_makes_other_objects_and_replaces_none() {
     let folder = tempfile::tempdir().unwrap();
-    drop(deliver(folder.path(), &sources(3), Buffers::default(), real));
+    let (first, _) = deliver(folder.path(), &sources(3), Buffers::default(), real);
     let before = Store::folder(folder.path()).unwrap().list("").unwrap();
-    drop(deliver(folder.path(), &sources(3), Buffers::default(), real));
+    let (second, _) = deliver(folder.path(), &sources(3), Buffers::default(), real);
+    assert_eq!(first, second);
     let after = Store::folder(folder.path()).unwrap().list("").unwrap();
     assert_eq!((before.len(), after.len()), (2, 4));
     assert!(before.iter().all(|object| after.contains(object)));

@@ -17,5 +17,6 @@ mod local;
 mod made;
 mod notice;
 mod object;
+mod object_properties;
 mod store;
 mod transform;
