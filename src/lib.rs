@@ -1,18 +1,38 @@
 //! hiwake carries CloudWatch Logs to labelled daily files, every event in exactly one line.
+//!
+//! ```text
+//! a Firehose event ─▶ firehose ─▶ an answer: rows, one gzip member a record        (pure)
+//!                       │
+//!                     record ─▶ envelope ─▶ label ─▶ line, day ─▶ row
+//!
+//! notices ─▶ land ─▶ store ─▶ object ─▶ rows ─▶ one batch a day file ─▶ commit ─▶ <file>/<day>.csv.open
+//!                                                     a schedule ─▶ seal ─▶ <file>/<day>.csv
+//! ```
+//!
+//! The modules in the order of the data. What they promise, and why it holds, is in `docs/design.md`.
 
+// hiwake.toml, and what time it is.
 pub mod clock;
 pub mod config;
-pub mod day;
-pub mod disk;
-pub mod envelope;
 pub mod file_name;
-pub mod firehose;
-pub mod input;
+
+// A record's bytes → rows: pure.
+pub mod day;
+pub mod envelope;
 pub mod label;
-pub mod land;
 pub mod line;
-pub mod local;
-pub mod object;
 pub mod record;
 pub mod row;
+
+// One Firehose event → its answer.
+pub mod firehose;
+
+// Objects → rows → day files.
+pub mod disk;
+pub mod land;
+pub mod object;
 pub mod store;
+
+// The pipeline on one machine.
+pub mod input;
+pub mod local;

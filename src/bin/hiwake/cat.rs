@@ -50,12 +50,8 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
                 object::read(input, &place, object.modified, &mut records, &options, &mut printer);
             match read {
                 Ok(_) => {}
-                // `hiwake cat … | head`
-                Err(object::ReadError::Sink(error))
-                    if error.kind() == io::ErrorKind::BrokenPipe =>
-                {
-                    return Ok(ExitCode::SUCCESS);
-                }
+                // Of the printer: what it says is about stdout.
+                Err(object::ReadError::Sink(error)) => return Err(error.into()),
                 Err(error) => return Err(anyhow::Error::new(error).context(place)),
             }
         }

@@ -1,5 +1,6 @@
 //! `hiwake land`: objects → day files.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use hiwake::config::Config;
@@ -79,13 +80,15 @@ impl Report {
     /// Prints the counts; the exit code is 1 if anything was not landed.
     pub fn finish(self, json: bool) -> anyhow::Result<ExitCode> {
         drop(self.progress);
+        let mut out = std::io::stdout().lock();
         let Tally { objects, rows, lines, late, duplicates, quarantined, .. } = self.tally;
         if json {
-            println!("{}", serde_json::to_string(&self.tally)?);
+            writeln!(out, "{}", serde_json::to_string(&self.tally)?)?;
         } else {
-            println!(
+            writeln!(
+                out,
                 "landed {objects} objects: {rows} rows, {lines} new lines ({late} late), {duplicates} there before, {quarantined} quarantined"
-            );
+            )?;
         }
         Ok(ExitCode::from(u8::from(self.failed + quarantined > 0)))
     }

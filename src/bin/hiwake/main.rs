@@ -1,6 +1,6 @@
 //! `hiwake`: the pipeline and its day files on one machine. Wiring only: the library does the work.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
+#![allow(clippy::print_stderr, reason = "a command line says what is wrong there")]
 
 mod cat;
 mod config;
@@ -51,6 +51,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match dispatch(&cli) {
         Ok(code) => code,
+        // `hiwake … | head`: the reader has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Usage errors end in clap; these are the other faults that a person mends before anything is tried.
             let usage = error.is::<ConfigErrors>() || error.is::<Usage>();
@@ -71,6 +73,11 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Status(args) => status::run(&load()?, args),
         Command::Config(args) => config::run(&cli.config, args),
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<std::io::Error>();
+    cause.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// A fault of the call itself: exit code 2.

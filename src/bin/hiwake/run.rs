@@ -1,5 +1,6 @@
 //! `hiwake run`: the whole pipeline on this machine.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -90,7 +91,10 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let (delivered, event) = intake.firehose.finish()?;
     let Delivered { records, ok, dropped, failed, .. } = delivered;
     if !args.json {
-        println!("put {records} records: {ok} transformed, {dropped} dropped, {failed} failed");
+        writeln!(
+            std::io::stdout(),
+            "put {records} records: {ok} transformed, {dropped} dropped, {failed} failed"
+        )?;
     }
     let landed = land(config, args, &bucket, event.to_string().as_bytes())?;
     Ok(if problems > 0 { ExitCode::from(1) } else { landed })

@@ -1,5 +1,6 @@
 //! `hiwake seal`: finish the days that are over.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use hiwake::config::Config;
@@ -26,22 +27,23 @@ pub struct Args {
 
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let disk = crate::disk(&args.root.root, false)?;
+    let mut out = std::io::stdout().lock();
     let swept = crate::lander(&disk, config, &args.now).seal()?;
     if args.json {
-        println!("{}", serde_json::to_string(&swept.answer())?);
+        writeln!(out, "{}", serde_json::to_string(&swept.answer())?)?;
     } else {
         for (_, sealed) in &swept.sealed {
             let (lines, bytes, sum) = (sealed.lines, sealed.bytes, hex(&sealed.sha256));
-            println!("sealed {}: {lines} lines, {bytes} bytes, SHA-256 {sum}", sealed.target);
+            writeln!(out, "sealed {}: {lines} lines, {bytes} bytes, SHA-256 {sum}", sealed.target)?;
         }
         for day_file in &swept.closed {
-            println!("closed {day_file}: it takes no more rows");
+            writeln!(out, "closed {day_file}: it takes no more rows")?;
         }
         for path in &swept.removed {
-            println!("removed {path}: older than `[retention] days`");
+            writeln!(out, "removed {path}: older than `[retention] days`")?;
         }
         if swept.sealed.is_empty() {
-            println!("nothing is due");
+            writeln!(out, "nothing is due")?;
         }
     }
     for error in &swept.failed {

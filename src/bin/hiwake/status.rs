@@ -1,5 +1,6 @@
 //! `hiwake status`: each day file.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use chrono::{SecondsFormat, TimeZone};
@@ -26,12 +27,13 @@ pub struct Args {
 }
 
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
+    let mut out = std::io::stdout().lock();
     let disk = crate::disk(&args.root.root, false)?;
     let (days, failed) = crate::lander(&disk, config, &Now { now: None }).status()?;
     if args.json {
-        println!("{}", serde_json::to_string(&days)?);
+        writeln!(out, "{}", serde_json::to_string(&days)?)?;
     } else {
-        println!("{}", table(config, &days));
+        writeln!(out, "{}", table(config, &days))?;
     }
     for error in &failed {
         eprintln!("{error}");
