@@ -192,6 +192,7 @@ fn each_value_says_what_to_write_instead() {
         ("[unmatched]\nfile = \".x\"", "begins with a dot"),
         ("[format]\nkind = \"tsv\"\nnewline = \"keep\"", "write escape or space"),
         ("[format]\ntime = \"\"", "empty pattern"),
+        ("[format]\ntime = \"%#z\"", "no time can be written by"),
         ("[format]\ntime = \"%H%n%M\"", "line break"),
         ("[files]\nmode = \"0640\"", "never written again"),
         ("[files]\nmode = \"0040\"", "could not read"),
