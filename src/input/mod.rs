@@ -271,7 +271,6 @@ struct Record {
 /// As CloudWatch Logs sends envelopes.
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    // Writing into memory does not fail.
     let written = encoder.write_all(bytes).and_then(|()| encoder.finish());
-    written.unwrap_or_default()
+    written.expect("writing to a Vec cannot fail")
 }
