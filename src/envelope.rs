@@ -154,7 +154,8 @@ impl Inflater {
     }
 }
 
-fn is_gzip(bytes: &[u8]) -> bool {
+/// Whether a gzip member begins here.
+pub(crate) fn is_gzip(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0x1f, 0x8b])
 }
 
