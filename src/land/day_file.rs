@@ -7,7 +7,7 @@ use crate::row::{Day, Kind};
 /// One (file, kind, day): a first segment and, seldom, late ones.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DayFile {
-    /// The daily file's name without its day; checked by `file_name::check` before it gets here.
+    /// The daily file's name without its day; checked by [`crate::file_name::check`] before it gets here.
     pub file: String,
     /// The local date.
     pub day: Day,
@@ -15,11 +15,11 @@ pub struct DayFile {
     pub kind: Kind,
 }
 
-/// Where hints of unsealed segments are: `open/<file>/<day>.<extension>.<segment>`.
+/// Where hints of unsealed segments are: `<file>/<day>.<extension>.<segment>`.
 pub const OPEN_HINTS: &str = ".hiwake/open";
-/// Where hints of sealed days are whose journals are not closed yet: `sealed/<file>/<day>.<extension>`.
+/// Where hints of sealed days are whose journals are not closed yet: `<file>/<day>.<extension>`.
 pub const SEALED_HINTS: &str = ".hiwake/sealed";
-/// Where the journals are: `days/<file>/<day>.<extension>/journal`.
+/// Where the journals are: `<file>/<day>.<extension>/journal`.
 pub const DAYS: &str = ".hiwake/days";
 
 impl DayFile {

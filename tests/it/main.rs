@@ -14,7 +14,6 @@ mod input;
 mod label;
 mod land;
 mod local;
-mod made;
 mod notice;
 mod object;
 mod object_properties;
