@@ -42,6 +42,16 @@ pub fn refresh(lander: &Lander<'_>, folder: &str) -> Result<(), LandError> {
     }
 }
 
+/// The names of the files in a folder, hidden ones too; none if it is missing.
+pub fn names(lander: &Lander<'_>, folder: &str) -> Result<Vec<String>, LandError> {
+    let entries = match lander.disk.list(folder) {
+        Err(error) if is_gone(&error) => Vec::new(),
+        entries => entries.named("list", folder)?,
+    };
+    let files = entries.into_iter().filter(|entry| !entry.is_dir);
+    Ok(files.map(|entry| entry.name).collect())
+}
+
 /// The paths of all files below a folder whose names do not begin with a dot, sorted; none if it is missing.
 pub fn walk(lander: &Lander<'_>, folder: &str) -> Result<Vec<String>, LandError> {
     let mut files = Vec::new();

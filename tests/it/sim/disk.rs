@@ -226,7 +226,12 @@ impl Server {
             _ if state.clients[client].dead => Err(io::Error::other("the process is gone")),
             None | Some(Fault::Pause(_)) => act(&mut state),
             Some(Fault::Fail(errno)) => Err(error(errno)),
-            Some(Fault::Lie(errno)) => act(&mut state).and_then(|_| Err(error(errno))),
+            Some(Fault::Lie(errno)) => {
+                let opened = state.handles.len();
+                let result = act(&mut state).and_then(|_| Err(error(errno)));
+                (opened..state.handles.len()).for_each(|id| state.close(id));
+                result
+            }
             Some(Fault::Kill) => {
                 state.kill(client);
                 Err(io::Error::other("the process is gone"))
