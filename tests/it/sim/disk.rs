@@ -393,7 +393,7 @@ impl State {
         let key = (folder, name.to_owned());
         match self.clients[client].view.get(&key).copied() {
             // A file that is gone is ESTALE, and looked up again.
-            Some(Some(old)) if self.links(old) > 0 => Some(old),
+            Some(Some(old)) if Some(old) == server || self.links(old) > 0 => Some(old),
             Some(None) => None,
             _ => {
                 self.clients[client].view.insert(key, server);
