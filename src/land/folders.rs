@@ -34,9 +34,17 @@ pub fn sync_up(lander: &Lander<'_>, folder: &str) -> Result<(), LandError> {
     }
 }
 
-/// Sees a folder's names as they are now, if the folder is there at all.
+/// Sees a folder's names as they are now, if the folder is there at all. That it is not may be
+/// remembered from before another machine made it: then the folder above it is refreshed first.
 pub fn refresh(lander: &Lander<'_>, folder: &str) -> Result<(), LandError> {
-    match lander.disk.refresh_dir(folder) {
+    let result = match lander.disk.refresh_dir(folder) {
+        Err(error) if is_gone(&error) && !folder.is_empty() => {
+            refresh(lander, folder_of(folder))?;
+            lander.disk.refresh_dir(folder)
+        }
+        result => result,
+    };
+    match result {
         Err(error) if is_gone(&error) => Ok(()),
         result => result.named("open", folder),
     }

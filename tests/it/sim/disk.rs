@@ -169,24 +169,34 @@ impl Server {
     }
 
     /// Runs the work of several machines, one operation at a time, in an order that the seed decides.
-    pub fn interleave(&self, work: Vec<(SimDisk, Box<dyn FnOnce(&SimDisk) + Send + '_>)>) {
+    pub fn interleave<'w>(&self, work: Vec<(&SimDisk, Box<dyn FnOnce(&SimDisk) + Send + 'w>)>) {
         let runnable: Vec<usize> = work.iter().map(|(disk, _)| disk.client).collect();
         let turn = runnable[0];
         self.lock().baton = Some(Baton { runnable, turn, paused: HashMap::new() });
         std::thread::scope(|scope| {
-            for (disk, act) in work {
-                scope.spawn(move || {
-                    act(&disk);
-                    let mut state = self.lock();
-                    if let Some(baton) = &mut state.baton {
-                        baton.runnable.retain(|client| *client != disk.client);
-                    }
-                    state.pass();
-                    self.turn.notify_all();
-                });
+            let run = |(disk, act): (&SimDisk, Box<dyn FnOnce(&SimDisk) + Send + 'w>)| {
+                let client = disk.client;
+                let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| act(disk)));
+                self.leave(client);
+                result
+            };
+            let threads: Vec<_> = work.into_iter().map(|one| scope.spawn(move || run(one))).collect();
+            let results: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+            self.lock().baton = None;
+            for result in results {
+                result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             }
         });
-        self.lock().baton = None;
+    }
+
+    /// A machine has done its work; the others go on.
+    fn leave(&self, client: usize) {
+        let mut state = self.lock();
+        if let Some(baton) = &mut state.baton {
+            baton.runnable.retain(|other| *other != client);
+        }
+        state.pass();
+        self.turn.notify_all();
     }
 
     fn await_turn<'s>(&'s self, client: usize) -> MutexGuard<'s, State> {
@@ -273,6 +283,19 @@ impl State {
         if !among.is_empty() {
             baton.turn = among[self.random.below(among.len())];
         }
+    }
+
+    /// Whether a fault is planned that has not come.
+    pub fn has_faults(&self) -> bool {
+        let due = |(client, at, _): &(usize, u64, Fault)| {
+            !self.clients[*client].dead && self.clients[*client].operations < *at
+        };
+        self.faults.iter().any(due)
+    }
+
+    /// What is planned does not come.
+    pub fn forget_faults(&mut self) {
+        self.faults.clear();
     }
 
     /// How many operations a machine has done.
