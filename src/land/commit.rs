@@ -162,6 +162,10 @@ impl<'h, 'l> Hold<'h, 'l> {
         let lander = self.lander;
         let path = self.day_file.open_segment(segment);
         let committed = self.journal.state.segment(segment).map_or(0, Segment::bytes);
+        if committed == 0 && segment > 1 {
+            // The Freeze frame before it may not be durable yet, and without it this file has no place.
+            self.journal.prove()?;
+        }
         let how = if committed == 0 { Open::Create(lander.open_mode()) } else { Open::Write };
         let (data, busy_retries) = lander.open_locked(&path, how, lander.lock_deadline())?;
         self.journal.busy_retries += busy_retries;
@@ -177,6 +181,17 @@ impl<'h, 'l> Hold<'h, 'l> {
         }
         self.data = Some(data);
         Ok(())
+    }
+
+    /// Before a segment ends: what lies beyond its last commit is gone for good. Cut even where nothing seems to be
+    /// there, because whoever cut it before may have died before the cut was durable.
+    pub fn settle(&self, segment: u32) -> Result<(), LandError> {
+        let path = self.day_file.open_segment(segment);
+        let committed = self.journal.state.segment(segment).map_or(0, Segment::bytes);
+        match &self.data {
+            Some(data) => data.truncate(committed).and_then(|()| data.sync()).named("cut", &path),
+            None => Err(LandError::damage(path, "it was not opened before it was ended")),
+        }
     }
 
     /// Steps 5 to 7 for one piece.

@@ -93,6 +93,7 @@ fn freeze(
     } else {
         let mut hold = Hold::take(lander, day_file, &mut journal)?;
         hold.open_segment(number)?;
+        hold.settle(number)?;
         let mark = Mark { segment: number, at: lander.clock.now() };
         hold.journal.append(Frame::Freeze(mark))?;
     }
@@ -113,7 +114,13 @@ fn draft(
     folders::refresh(lander, day_file.folder())?;
     let result = match (gzip, ordered) {
         (false, true) => check_in_place(lander, day_file, number, segment),
-        _ => write_merged(lander, day_file, number, segment, gzip, ordered),
+        _ => write_merged(lander, day_file, number, segment, gzip, ordered).map(Some),
+    };
+    let result = match result {
+        // Something lies beyond the last commit after all: the open file itself must not be published.
+        Ok(None) => write_merged(lander, day_file, number, segment, gzip, ordered),
+        Ok(Some(sealed)) => Ok(sealed),
+        Err(error) => Err(error),
     };
     let Err(error) = result else { return result.map(Some) };
     // ENOENT, ESTALE, or what looks like damage: nothing of it counts if somebody else has finished.
@@ -127,15 +134,18 @@ fn draft(
     }
 }
 
-/// The open file is the finished file: checked against its commits, hashed, made read-only.
+/// The open file is the finished file: checked against its commits, hashed, made read-only. `None`: it has other bytes too.
 fn check_in_place(
     lander: &Lander<'_>,
     day_file: &DayFile,
     number: u32,
     segment: &Segment,
-) -> Result<Sealed, LandError> {
+) -> Result<Option<Sealed>, LandError> {
     let path = day_file.open_segment(number);
     let file = lander.disk.open(&path, Open::Read).named("open", &path)?;
+    if file.length().named("look at", &path)? > segment.bytes() {
+        return Ok(None);
+    }
     let mut hash = Sha256::new();
     copy_commits(file.as_ref(), &path, segment, &mut |bytes| {
         hash.update(bytes);
@@ -146,7 +156,7 @@ fn check_in_place(
     let target = day_file.target(number, false);
     let (bytes, lines, sha256) = (segment.bytes(), segment.lines(), hash.finalize().into());
     let at = lander.clock.now();
-    Ok(Sealed { segment: number, temporary: path, target, bytes, lines, sha256, at })
+    Ok(Some(Sealed { segment: number, temporary: path, target, bytes, lines, sha256, at }))
 }
 
 /// Writes the merged (or, in order, the same) lines into a temporary file, compressed or not.

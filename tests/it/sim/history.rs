@@ -9,7 +9,7 @@ use super::disk::{Fault, Server, SimDisk};
 use super::loss::Loss;
 use super::*;
 
-const HISTORIES: u32 = 250;
+const HISTORIES: u32 = 40_000;
 
 /// What one process does.
 #[derive(Debug, Clone)]
