@@ -69,13 +69,16 @@ fn attempt(
     }
     // Step 3: drop what was seen.
     let mut hold = Hold::take(lander, day_file, &mut journal)?;
-    let new = hold.new_rows(batch)?;
+    let new = hold.new_rows(batch).map_err(|error| hold.journal.doubt(error))?;
     let mut done = Committed {
         lines: new.len() as u64,
         duplicates: (batch.len() - new.len()) as u64,
         ..Committed::default()
     };
-    if !new.is_empty() {
+    if new.is_empty() {
+        // Acknowledged because of what others committed: their last frame may not be durable yet.
+        hold.journal.prove()?;
+    } else {
         // Step 4: open the data file and prove the lock.
         let segment = hold.journal.state.next_segment();
         done.late = if segment > 1 { done.lines } else { 0 };
@@ -100,6 +103,10 @@ pub fn lock<'l>(lander: &'l Lander<'l>, day_file: &DayFile) -> Result<Journal<'l
         .filter(|(_, segment)| segment.sealed.is_some() && segment.done.is_none())
         .map(|(number, _)| number)
         .collect();
+    if !unfinished.is_empty() {
+        // The Sealed frame may be of a process that was killed before its sync.
+        journal.prove()?;
+    }
     for segment in unfinished {
         seal::publish(lander, day_file, &mut journal, segment)?;
     }
@@ -130,7 +137,7 @@ impl<'h, 'l> Hold<'h, 'l> {
         let how = if committed == 0 { Open::Create(lander.open_mode()) } else { Open::ReadWrite };
         let (seen, busy_retries) = lander.open_locked(&path, how, lander.lock_deadline())?;
         journal.busy_retries += busy_retries;
-        not_shorter(seen.as_ref(), &path, committed)?;
+        not_shorter(seen.as_ref(), &path, committed).map_err(|error| journal.doubt(error))?;
         Ok(Hold { data: None, seen, lander, day_file, journal })
     }
 
@@ -155,6 +162,10 @@ impl<'h, 'l> Hold<'h, 'l> {
         let lander = self.lander;
         let path = self.day_file.open_segment(segment);
         let committed = self.journal.state.segment(segment).map_or(0, Segment::bytes);
+        if committed == 0 && segment > 1 {
+            // The Freeze frame before it may not be durable yet, and without it this file has no place.
+            self.journal.prove()?;
+        }
         let how = if committed == 0 { Open::Create(lander.open_mode()) } else { Open::Write };
         let (data, busy_retries) = lander.open_locked(&path, how, lander.lock_deadline())?;
         self.journal.busy_retries += busy_retries;
@@ -170,6 +181,17 @@ impl<'h, 'l> Hold<'h, 'l> {
         }
         self.data = Some(data);
         Ok(())
+    }
+
+    /// Before a segment ends: what lies beyond its last commit is gone for good. Cut even where nothing seems to be
+    /// there, because whoever cut it before may have died before the cut was durable.
+    pub fn settle(&self, segment: u32) -> Result<(), LandError> {
+        let path = self.day_file.open_segment(segment);
+        let committed = self.journal.state.segment(segment).map_or(0, Segment::bytes);
+        match &self.data {
+            Some(data) => data.truncate(committed).and_then(|()| data.sync()).named("cut", &path),
+            None => Err(LandError::damage(path, "it was not opened before it was ended")),
+        }
     }
 
     /// Steps 5 to 7 for one piece.

@@ -34,12 +34,30 @@ pub fn sync_up(lander: &Lander<'_>, folder: &str) -> Result<(), LandError> {
     }
 }
 
-/// Sees a folder's names as they are now, if the folder is there at all.
+/// Sees a folder's names as they are now, if the folder is there at all. That it is not may be
+/// remembered from before another machine made it: then the folder above it is refreshed first.
 pub fn refresh(lander: &Lander<'_>, folder: &str) -> Result<(), LandError> {
-    match lander.disk.refresh_dir(folder) {
+    let result = match lander.disk.refresh_dir(folder) {
+        Err(error) if is_gone(&error) && !folder.is_empty() => {
+            refresh(lander, folder_of(folder))?;
+            lander.disk.refresh_dir(folder)
+        }
+        result => result,
+    };
+    match result {
         Err(error) if is_gone(&error) => Ok(()),
         result => result.named("open", folder),
     }
+}
+
+/// The names of the files in a folder, hidden ones too; none if it is missing.
+pub fn names(lander: &Lander<'_>, folder: &str) -> Result<Vec<String>, LandError> {
+    let entries = match lander.disk.list(folder) {
+        Err(error) if is_gone(&error) => Vec::new(),
+        entries => entries.named("list", folder)?,
+    };
+    let files = entries.into_iter().filter(|entry| !entry.is_dir);
+    Ok(files.map(|entry| entry.name).collect())
 }
 
 /// The paths of all files below a folder whose names do not begin with a dot, sorted; none if it is missing.

@@ -17,5 +17,6 @@ mod local;
 mod notice;
 mod object;
 mod object_properties;
+mod sim;
 mod store;
 mod transform;
