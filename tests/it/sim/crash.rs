@@ -2,8 +2,9 @@
 
 use hiwake::config::{Compress, Order};
 
-use super::disk::{Server, SimDisk, State};
+use super::disk::{Server, SimDisk};
 use super::loss::{Loss, Random};
+use super::state::State;
 use super::*;
 
 /// One step of a workload.
@@ -36,31 +37,78 @@ fn workloads() -> Vec<Workload> {
     use Order::{Arrival, Time};
     let deliver = |events: std::ops::Range<Event>| Deliver(events.collect());
     let over = || Wait(26);
-    let make = |name, order, compress, steps| Workload { name, order, compress, journal_days: 90, steps };
+    let make =
+        |name, order, compress, steps| Workload { name, order, compress, journal_days: 90, steps };
     vec![
-        make("first creation, commit, duplicates", Time, None, vec![
-            deliver(0..4), deliver(2..9), deliver(0..9),
-        ]),
-        make("pieces", Time, None, vec![Pieces(24, (0..9).collect()), Pieces(16, (5..14).collect())]),
+        make(
+            "first creation, commit, duplicates",
+            Time,
+            None,
+            vec![deliver(0..4), deliver(2..9), deliver(0..9)],
+        ),
+        make(
+            "pieces",
+            Time,
+            None,
+            vec![Pieces(24, (0..9).collect()), Pieces(16, (5..14).collect())],
+        ),
         make("seal by merge", Time, None, vec![deliver(0..9), deliver(9..20), over(), Seal]),
         make("seal in place", Arrival, None, vec![deliver(0..9), deliver(9..20), over(), Seal]),
         make("seal with gzip", Time, Gzip, vec![deliver(0..9), deliver(9..20), over(), Seal]),
-        make("seal with gzip, as it arrived", Arrival, Gzip, vec![deliver(0..9), deliver(9..20), over(), Seal]),
-        make("late rows", Time, None, vec![
-            deliver(0..5), over(), Seal, deliver(3..9), deliver(9..12), Wait(2), Seal, deliver(11..14), Wait(2), Seal,
-        ]),
-        make("a kill without loss, then a repeat", Time, None, vec![
-            deliver(0..5), Kill, deliver(0..7), Kill, over(), Seal, Kill, Seal, deliver(0..9),
-        ]),
+        make(
+            "seal with gzip, as it arrived",
+            Arrival,
+            Gzip,
+            vec![deliver(0..9), deliver(9..20), over(), Seal],
+        ),
+        make(
+            "late rows",
+            Time,
+            None,
+            vec![
+                deliver(0..5),
+                over(),
+                Seal,
+                deliver(3..9),
+                deliver(9..12),
+                Wait(2),
+                Seal,
+                deliver(11..14),
+                Wait(2),
+                Seal,
+            ],
+        ),
+        make(
+            "a kill without loss, then a repeat",
+            Time,
+            None,
+            vec![deliver(0..5), Kill, deliver(0..7), Kill, over(), Seal, Kill, Seal, deliver(0..9)],
+        ),
         Workload {
             journal_days: 1,
-            ..make("close", Time, None, vec![
-                deliver(0..9), over(), Seal, deliver(5..12), Wait(2), Seal, Wait(26), Seal, Seal,
-            ])
+            ..make(
+                "close",
+                Time,
+                None,
+                vec![
+                    deliver(0..9),
+                    over(),
+                    Seal,
+                    deliver(5..12),
+                    Wait(2),
+                    Seal,
+                    Wait(26),
+                    Seal,
+                    Seal,
+                ],
+            )
         },
-        make("a torn frame is cut", Time, None, vec![
-            deliver(0..5), Kill, Power(Loss::Mixed(7)), deliver(0..7), over(), Seal,
-        ]),
+        make(
+            "a torn frame is cut",
+            Time,
+            None,
+            vec![deliver(0..5), Kill, Power(Loss::Mixed(7)), deliver(0..7), over(), Seal],
+        ),
     ]
 }
 
@@ -93,7 +141,13 @@ fn points(workload: &Workload) -> (Vec<Point>, BTreeSet<Event>) {
     (points, acknowledged)
 }
 
-fn run(server: &Arc<Server>, disk: &mut SimDisk, site: &mut Site, step: &Step, acknowledged: &mut BTreeSet<Event>) {
+fn run(
+    server: &Arc<Server>,
+    disk: &mut SimDisk,
+    site: &mut Site,
+    step: &Step,
+    acknowledged: &mut BTreeSet<Event>,
+) {
     match step {
         Deliver(events) => {
             assert!(site.deliver(disk, events).unwrap());
@@ -120,7 +174,8 @@ fn run(server: &Arc<Server>, disk: &mut SimDisk, site: &mut Site, step: &Step, a
 /// How a crash goes: a kill leaves everything unsynced in place, a power failure does not.
 fn crashes(seed: u64) -> Vec<Option<Loss>> {
     let mixed = (0..3).map(|n| Some(Loss::Mixed(seed.wrapping_mul(31).wrapping_add(n))));
-    let fixed = [None, Some(Loss::All), Some(Loss::Nothing), Some(Loss::Content), Some(Loss::Names)];
+    let fixed =
+        [None, Some(Loss::All), Some(Loss::Nothing), Some(Loss::Content), Some(Loss::Names)];
     fixed.into_iter().chain(mixed).collect()
 }
 
@@ -140,7 +195,7 @@ fn i3_a_crash_at_any_point_loses_nothing_that_was_acknowledged() {
             for how in crashes(at as u64) {
                 tried += 1;
                 let what = format!("{} at {at} of {}, {how:?}", workload.name, points.len());
-                failures.look(what, || {
+                failures.look(&what, || {
                     let server = resumed(&point.state);
                     crash(&mut server.lock(), how);
                     finish(&server, &point.site, &point.acknowledged, &all);
@@ -162,7 +217,8 @@ fn i3_a_second_crash_in_the_middle_of_the_recovery_loses_nothing_either() {
         for (at, point) in points.iter().enumerate() {
             let all_ways = crashes(at as u64 + 1000);
             // Half of the first crashes are kills: what was not synced then is still at risk.
-            let first = if random.below(2) == 0 { None } else { all_ways[random.below(all_ways.len())] };
+            let first =
+                if random.below(2) == 0 { None } else { all_ways[random.below(all_ways.len())] };
             let server = resumed(&point.state);
             crash(&mut server.lock(), first);
             let disk = server.client();
@@ -177,8 +233,9 @@ fn i3_a_second_crash_in_the_middle_of_the_recovery_loses_nothing_either() {
                 let second_at = random.below(states.len());
                 let how = all_ways[random.below(all_ways.len())];
                 tried += 1;
-                let what = format!("{} at {at} {first:?}, then at {second_at} {how:?}", workload.name);
-                failures.look(what, || {
+                let what =
+                    format!("{} at {at} {first:?}, then at {second_at} {how:?}", workload.name);
+                failures.look(&what, || {
                     let server = resumed(&states[second_at]);
                     crash(&mut server.lock(), how);
                     let done = second_at >= redelivered && delivered;
@@ -190,4 +247,48 @@ fn i3_a_second_crash_in_the_middle_of_the_recovery_loses_nothing_either() {
     }
     failures.none();
     print(&format!("pairs of crashes tried: {tried}"));
+}
+
+#[test]
+fn i3_a_crash_of_retention_leaves_nothing_half_removed() {
+    let (mut tried, mut failures) = (0, Failures::default());
+    for journal_days in [1, 90] {
+        let server = Server::new(2);
+        let mut site = Site::new();
+        site.config.seal.journal_days = journal_days;
+        let events: Vec<Event> = (0..9).collect();
+        site.deliver(&server.client(), &events).unwrap();
+        site.now += 26 * HOUR;
+        site.sealed(&server.client());
+        site.deliver(&server.client(), &[20]).unwrap();
+        site.now += 2 * HOUR;
+        site.sealed(&server.client());
+        site.config.retention.days = 3;
+        site.now += 4 * DAY;
+        server.start_record();
+        let disk = server.client();
+        assert_eq!(site.sealed(&disk).removed.len(), 2);
+        let states = server.take_record();
+        for (at, state) in states.iter().enumerate() {
+            for how in crashes(at as u64) {
+                tried += 1;
+                failures.look(&format!("journal_days {journal_days}, at {at} {how:?}"), || {
+                    let server = resumed(state);
+                    crash(&mut server.lock(), how);
+                    let disk = server.client();
+                    site.sealed(&disk);
+                    site.sealed(&disk);
+                    let left: Vec<String> = server.lock().tree().into_keys().collect();
+                    let left: Vec<&String> =
+                        left.iter().filter(|name| !name.starts_with(".hiwake/")).collect();
+                    assert!(left.is_empty(), "{left:?}");
+                    // Removed, not forgotten: the rows are duplicates, or the day is closed.
+                    site.deliver(&disk, &events).unwrap();
+                    assert!(lines(&server.lock().tree()).is_empty());
+                });
+            }
+        }
+    }
+    failures.none();
+    print(&format!("crash points of retention tried: {tried}"));
 }

@@ -2,7 +2,8 @@
 
 use hiwake::config::{Compress, Order};
 
-use super::disk::{EIO, ENOENT, ENOSPC, ESTALE, EEXIST, Fault, Server, SimDisk};
+use super::disk::{Server, SimDisk};
+use super::state::{EEXIST, EIO, ENOENT, ENOSPC, ESTALE, Fault};
 use super::*;
 
 fn work(site: &Site, disk: &SimDisk, acknowledged: &mut BTreeSet<Event>) {
@@ -27,11 +28,21 @@ fn work(site: &Site, disk: &SimDisk, acknowledged: &mut BTreeSet<Event>) {
 #[test]
 fn i3_an_error_of_any_operation_loses_nothing_and_heals() {
     let faults = [
-        Fault::Fail(EIO), Fault::Fail(ENOSPC), Fault::Fail(ESTALE), Fault::Lie(EIO), Fault::Lie(EEXIST),
-        Fault::Lie(ENOENT), Fault::LeaseLost, Fault::Kill,
+        Fault::Fail(EIO),
+        Fault::Fail(ENOSPC),
+        Fault::Fail(ESTALE),
+        Fault::Lie(EIO),
+        Fault::Lie(EEXIST),
+        Fault::Lie(ENOENT),
+        Fault::LeaseLost,
+        Fault::Kill,
     ];
     let (mut tried, mut failures) = (0, Failures::default());
-    for (order, compress) in [(Order::Time, Compress::None), (Order::Arrival, Compress::None), (Order::Time, Compress::Gzip)] {
+    for (order, compress) in [
+        (Order::Time, Compress::None),
+        (Order::Arrival, Compress::None),
+        (Order::Time, Compress::Gzip),
+    ] {
         for fault in faults {
             for at in 1.. {
                 let server = Server::new(at);
@@ -39,7 +50,7 @@ fn i3_an_error_of_any_operation_loses_nothing_and_heals() {
                 let disk = server.client();
                 server.lock().plan(&disk, at, fault);
                 let mut reached = false;
-                failures.look(format!("{order:?} {compress:?} {fault:?} at {at}"), || {
+                failures.look(&format!("{order:?} {compress:?} {fault:?} at {at}"), || {
                     let mut acknowledged = BTreeSet::new();
                     work(&site, &disk, &mut acknowledged);
                     reached = server.lock().operations(&disk) >= at;
