@@ -227,10 +227,7 @@ impl Metrics {
             "Dimensions": [[DIMENSION]],
             "Metrics": self.values.keys().map(named).collect::<Vec<_>>(),
         });
-        line.insert(
-            "_aws".to_owned(),
-            json!({"Timestamp": now, "CloudWatchMetrics": [directive]}),
-        );
+        line.insert("_aws".to_owned(), json!({"Timestamp": now, "CloudWatchMetrics": [directive]}));
         line.insert(DIMENSION.to_owned(), pipeline.into());
         for (metric, value) in &self.values {
             line.insert(metric.name().to_owned(), (*value).into());

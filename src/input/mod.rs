@@ -106,7 +106,8 @@ pub fn files(arguments: &[String]) -> Result<Vec<InputFile>, StoreError> {
             Location::Bucket { .. } => {
                 return Err(StoreError::Location {
                     location: argument.clone(),
-                    reason: "inputs are files and folders; objects of a bucket can be landed".into(),
+                    reason: "inputs are files and folders; objects of a bucket can be landed"
+                        .into(),
                 });
             }
         }

@@ -103,6 +103,8 @@ fn seal(lander: &Lander<'_>) -> Invocation {
 /// The state of an object that was told of.
 struct Told {
     id: ObjectId,
+    /// Its length as the notice has it.
+    size: u64,
     /// The most deliveries of any message that names it.
     receives: u32,
     result: Result<(), NotLanded>,
@@ -157,7 +159,8 @@ fn told(messages: &[Message]) -> Objects {
         for created in &message.objects {
             let keys = objects.entry(created.id.bucket.clone()).or_default();
             let id = created.id.clone();
-            let new = Told { id, receives: 0, result: Ok(()) };
+            let size = created.size.unwrap_or_default();
+            let new = Told { id, size, receives: 0, result: Ok(()) };
             let told = keys.entry(created.id.key.clone()).or_insert(new);
             told.receives = told.receives.max(message.receives.unwrap_or_default());
         }
@@ -181,9 +184,12 @@ fn land_bucket(
             return;
         }
     };
-    let ids: Vec<ObjectId> = told.values().map(|told| told.id.clone()).collect();
+    // Small ones first: one that takes all the time there is does not hold up the others.
+    let mut told: Vec<&mut Told> = told.values_mut().collect();
+    told.sort_by_key(|told| told.size);
+    let ids: Vec<ObjectId> = told.iter().map(|told| told.id.clone()).collect();
     let landed = lander.land(&store, &ids);
-    for (told, result) in told.values_mut().zip(landed.objects) {
+    for (told, result) in told.into_iter().zip(landed.objects) {
         told.result = result;
     }
     metrics.landed(&landed.tally);

@@ -222,7 +222,11 @@ impl Landing<'_> {
             };
             return self.fail(number, cause, &reason);
         }
-        self.fail(number, Cause::Other, &format!("{id}: was changed while it was read, again and again"));
+        self.fail(
+            number,
+            Cause::Other,
+            &format!("{id}: was changed while it was read, again and again"),
+        );
     }
 
     fn read_once(

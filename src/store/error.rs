@@ -53,7 +53,9 @@ impl StoreError {
     /// Whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {
-            StoreError::NotFound(_) | StoreError::Name { .. } | StoreError::Location { .. } => false,
+            StoreError::NotFound(_) | StoreError::Name { .. } | StoreError::Location { .. } => {
+                false
+            }
             StoreError::Changed(_)
             | StoreError::Denied { .. }
             | StoreError::Deadline(_)

@@ -29,6 +29,12 @@ pub fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// Writes a file.
+#[cfg(feature = "lambda")]
+pub fn write(path: &std::path::Path, bytes: &[u8]) {
+    std::fs::File::create(path).unwrap().write_all(bytes).unwrap();
+}
+
 /// 2022-04-17T16:59:07Z, 01:59:07 of the next day in Tokyo.
 pub const T: i64 = 1_650_214_747_000;
 

@@ -15,8 +15,11 @@ mod label;
 mod land;
 mod local;
 mod made;
+mod metrics;
 mod notice;
 mod object;
 mod object_properties;
+#[cfg(feature = "lambda")]
+mod runtime;
 mod store;
 mod transform;
