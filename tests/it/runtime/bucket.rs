@@ -116,7 +116,7 @@ fn answer(state: &Mutex<State>, request: &Request) -> Response {
     };
     let Some(range) = range.strip_prefix("bytes=") else {
         let length = object.len();
-        return full(Response::new(200, object)).with("content-length", length);
+        return full(Response::new(200, object)).with("content-length", length.to_string());
     };
     let (start, end) = range.split_once('-').unwrap();
     let start: usize = start.parse().unwrap();

@@ -2,10 +2,11 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use hiwake::clock::Clock;
 use serde_json::Value;
 
 use super::http::{Request, Response, serve};
@@ -16,10 +17,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What a function answers: its bytes, or its error.
 pub type Answer = Result<Vec<u8>, Value>;
 
+/// An event's bytes, and the time for it.
+type Event = (Vec<u8>, Duration);
+
 /// A running function. Dropped, it is ended.
 pub struct Lambda {
     child: Child,
-    events: Sender<(Vec<u8>, Duration)>,
+    events: Sender<Event>,
     answers: Receiver<Answer>,
     lines: Receiver<String>,
     /// All lines of standard output that were looked at.
@@ -49,18 +53,17 @@ impl Lambda {
     pub fn start(mut command: Command) -> Lambda {
         let (events, to_do) = channel();
         let (done, answers) = channel();
-        let to_do: Arc<Mutex<Receiver<(Vec<u8>, Duration)>>> = Arc::new(Mutex::new(to_do));
-        let number = Mutex::new(0);
+        let (to_do, number) = (Mutex::<Receiver<Event>>::new(to_do), Mutex::new(0));
         let api = serve(move |request| match request.method.as_str() {
             "GET" => {
                 assert_eq!(request.path, "/2018-06-01/runtime/invocation/next");
                 let (event, time) = to_do.lock().unwrap().recv().ok()?;
                 let mut number = number.lock().unwrap();
                 *number += 1;
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+                let deadline = Clock::System.now() + time.as_millis() as i64;
                 let next = Response::new(200, event)
                     .with("lambda-runtime-aws-request-id", format!("request-{number}"))
-                    .with("lambda-runtime-deadline-ms", (now + time).as_millis())
+                    .with("lambda-runtime-deadline-ms", deadline.to_string())
                     .with("lambda-runtime-invoked-function-arn", "arn:aws:lambda:x:1:function:f");
                 Some(next)
             }
