@@ -103,6 +103,14 @@ pub fn files(arguments: &[String]) -> Result<Vec<InputFile>, StoreError> {
                 };
                 files.extend(paths.into_iter().map(|path| InputFile { name: name(&path), path }));
             }
+            #[cfg(feature = "s3")]
+            Location::Bucket { .. } => {
+                return Err(StoreError::Location {
+                    location: argument.clone(),
+                    reason: "inputs are files and folders; objects of a bucket can be landed"
+                        .into(),
+                });
+            }
         }
     }
     let mut uses = BTreeMap::<String, usize>::new();

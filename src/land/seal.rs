@@ -171,7 +171,8 @@ fn write_merged(
     let data_path = day_file.open_segment(number);
     let data = lander.disk.open(&data_path, Open::Read).named("open", &data_path)?;
     let temporary = day_file.temporary(number, &unique());
-    let merging = Merging { day_file, segment, data: data.as_ref(), data_path: &data_path, ordered };
+    let merging =
+        Merging { day_file, segment, data: data.as_ref(), data_path: &data_path, ordered };
     match write_temporary(lander, &merging, &temporary, gzip) {
         Ok((bytes, sha256)) => {
             let target = day_file.target(number, gzip);

@@ -83,7 +83,10 @@ fn a_handle_reads_and_writes_where_it_is_told() {
         assert!(read.write_at(b"x", 0).is_err());
         let write = one.open("file", Open::Write).unwrap();
         assert!(write.read_at(&mut buffer, 0).is_err());
-        assert!(one.open("file", Open::Create(0o600)).unwrap().length().unwrap() == 2, "nothing is cut");
+        assert!(
+            one.open("file", Open::Create(0o600)).unwrap().length().unwrap() == 2,
+            "nothing is cut"
+        );
     });
 }
 
@@ -105,7 +108,11 @@ fn names_are_made_moved_listed_and_removed() {
         };
         let entry = |name: &str, is_dir| (name.to_owned(), is_dir);
         assert_eq!(names(), [entry("b", true), entry("y", false), entry("z", false)]);
-        assert_eq!(one.open("a/y", Open::Read).unwrap().length().unwrap(), 1, "the other one is replaced");
+        assert_eq!(
+            one.open("a/y", Open::Read).unwrap().length().unwrap(),
+            1,
+            "the other one is replaced"
+        );
         one.unlink("a/y").unwrap();
         one.unlink("a/z").unwrap();
         assert_eq!(names(), [entry("b", true)]);

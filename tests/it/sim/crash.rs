@@ -36,31 +36,78 @@ fn workloads() -> Vec<Workload> {
     use Order::{Arrival, Time};
     let deliver = |events: std::ops::Range<Event>| Deliver(events.collect());
     let over = || Wait(26);
-    let make = |name, order, compress, steps| Workload { name, order, compress, journal_days: 90, steps };
+    let make =
+        |name, order, compress, steps| Workload { name, order, compress, journal_days: 90, steps };
     vec![
-        make("first creation, commit, duplicates", Time, None, vec![
-            deliver(0..4), deliver(2..9), deliver(0..9),
-        ]),
-        make("pieces", Time, None, vec![Pieces(24, (0..9).collect()), Pieces(16, (5..14).collect())]),
+        make(
+            "first creation, commit, duplicates",
+            Time,
+            None,
+            vec![deliver(0..4), deliver(2..9), deliver(0..9)],
+        ),
+        make(
+            "pieces",
+            Time,
+            None,
+            vec![Pieces(24, (0..9).collect()), Pieces(16, (5..14).collect())],
+        ),
         make("seal by merge", Time, None, vec![deliver(0..9), deliver(9..20), over(), Seal]),
         make("seal in place", Arrival, None, vec![deliver(0..9), deliver(9..20), over(), Seal]),
         make("seal with gzip", Time, Gzip, vec![deliver(0..9), deliver(9..20), over(), Seal]),
-        make("seal with gzip, as it arrived", Arrival, Gzip, vec![deliver(0..9), deliver(9..20), over(), Seal]),
-        make("late rows", Time, None, vec![
-            deliver(0..5), over(), Seal, deliver(3..9), deliver(9..12), Wait(2), Seal, deliver(11..14), Wait(2), Seal,
-        ]),
-        make("a kill without loss, then a repeat", Time, None, vec![
-            deliver(0..5), Kill, deliver(0..7), Kill, over(), Seal, Kill, Seal, deliver(0..9),
-        ]),
+        make(
+            "seal with gzip, as it arrived",
+            Arrival,
+            Gzip,
+            vec![deliver(0..9), deliver(9..20), over(), Seal],
+        ),
+        make(
+            "late rows",
+            Time,
+            None,
+            vec![
+                deliver(0..5),
+                over(),
+                Seal,
+                deliver(3..9),
+                deliver(9..12),
+                Wait(2),
+                Seal,
+                deliver(11..14),
+                Wait(2),
+                Seal,
+            ],
+        ),
+        make(
+            "a kill without loss, then a repeat",
+            Time,
+            None,
+            vec![deliver(0..5), Kill, deliver(0..7), Kill, over(), Seal, Kill, Seal, deliver(0..9)],
+        ),
         Workload {
             journal_days: 1,
-            ..make("close", Time, None, vec![
-                deliver(0..9), over(), Seal, deliver(5..12), Wait(2), Seal, Wait(26), Seal, Seal,
-            ])
+            ..make(
+                "close",
+                Time,
+                None,
+                vec![
+                    deliver(0..9),
+                    over(),
+                    Seal,
+                    deliver(5..12),
+                    Wait(2),
+                    Seal,
+                    Wait(26),
+                    Seal,
+                    Seal,
+                ],
+            )
         },
-        make("a torn frame is cut", Time, None, vec![
-            deliver(0..5), Kill, Power(Loss::Mixed(7)), deliver(0..7), over(), Seal,
-        ]),
+        make(
+            "a torn frame is cut",
+            Time,
+            None,
+            vec![deliver(0..5), Kill, Power(Loss::Mixed(7)), deliver(0..7), over(), Seal],
+        ),
     ]
 }
 
@@ -93,7 +140,13 @@ fn points(workload: &Workload) -> (Vec<Point>, BTreeSet<Event>) {
     (points, acknowledged)
 }
 
-fn run(server: &Arc<Server>, disk: &mut SimDisk, site: &mut Site, step: &Step, acknowledged: &mut BTreeSet<Event>) {
+fn run(
+    server: &Arc<Server>,
+    disk: &mut SimDisk,
+    site: &mut Site,
+    step: &Step,
+    acknowledged: &mut BTreeSet<Event>,
+) {
     match step {
         Deliver(events) => {
             assert!(site.deliver(disk, events).unwrap());
@@ -120,7 +173,8 @@ fn run(server: &Arc<Server>, disk: &mut SimDisk, site: &mut Site, step: &Step, a
 /// How a crash goes: a kill leaves everything unsynced in place, a power failure does not.
 fn crashes(seed: u64) -> Vec<Option<Loss>> {
     let mixed = (0..3).map(|n| Some(Loss::Mixed(seed.wrapping_mul(31).wrapping_add(n))));
-    let fixed = [None, Some(Loss::All), Some(Loss::Nothing), Some(Loss::Content), Some(Loss::Names)];
+    let fixed =
+        [None, Some(Loss::All), Some(Loss::Nothing), Some(Loss::Content), Some(Loss::Names)];
     fixed.into_iter().chain(mixed).collect()
 }
 
@@ -162,7 +216,8 @@ fn i3_a_second_crash_in_the_middle_of_the_recovery_loses_nothing_either() {
         for (at, point) in points.iter().enumerate() {
             let all_ways = crashes(at as u64 + 1000);
             // Half of the first crashes are kills: what was not synced then is still at risk.
-            let first = if random.below(2) == 0 { None } else { all_ways[random.below(all_ways.len())] };
+            let first =
+                if random.below(2) == 0 { None } else { all_ways[random.below(all_ways.len())] };
             let server = resumed(&point.state);
             crash(&mut server.lock(), first);
             let disk = server.client();
@@ -177,7 +232,8 @@ fn i3_a_second_crash_in_the_middle_of_the_recovery_loses_nothing_either() {
                 let second_at = random.below(states.len());
                 let how = all_ways[random.below(all_ways.len())];
                 tried += 1;
-                let what = format!("{} at {at} {first:?}, then at {second_at} {how:?}", workload.name);
+                let what =
+                    format!("{} at {at} {first:?}, then at {second_at} {how:?}", workload.name);
                 failures.look(what, || {
                     let server = resumed(&states[second_at]);
                     crash(&mut server.lock(), how);

@@ -180,8 +180,10 @@ impl Server {
                 self.leave(client);
                 result
             };
-            let threads: Vec<_> = work.into_iter().map(|one| scope.spawn(move || run(one))).collect();
-            let results: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+            let threads: Vec<_> =
+                work.into_iter().map(|one| scope.spawn(move || run(one))).collect();
+            let results: Vec<_> =
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect();
             self.lock().baton = None;
             for result in results {
                 result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -201,13 +203,21 @@ impl Server {
 
     fn await_turn<'s>(&'s self, client: usize) -> MutexGuard<'s, State> {
         let mut state = self.lock();
-        while state.baton.as_ref().is_some_and(|baton| baton.runnable.contains(&client) && baton.turn != client) {
+        while state
+            .baton
+            .as_ref()
+            .is_some_and(|baton| baton.runnable.contains(&client) && baton.turn != client)
+        {
             state = self.turn.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state
     }
 
-    fn operation<T>(&self, client: usize, act: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
+    fn operation<T>(
+        &self,
+        client: usize,
+        act: impl FnOnce(&mut State) -> io::Result<T>,
+    ) -> io::Result<T> {
         let mut state = self.await_turn(client);
         state.clients[client].operations += 1;
         let number = state.clients[client].operations;
@@ -525,7 +535,8 @@ impl State {
         self.refresh(client, folder);
         let Body::Folder { now, .. } = &self.nodes[folder].body else { return Err(error(ENOTDIR)) };
         let is_dir = |node: usize| matches!(self.nodes[node].body, Body::Folder { .. });
-        let entry = |(name, node): (&String, &usize)| Entry { name: name.clone(), is_dir: is_dir(*node) };
+        let entry =
+            |(name, node): (&String, &usize)| Entry { name: name.clone(), is_dir: is_dir(*node) };
         Ok(now.iter().map(entry).collect())
     }
 
@@ -564,7 +575,8 @@ impl State {
         self.change(folder, NameOp::Remove(name.to_owned()));
         if self.links(node) == 0 {
             self.nodes[node].removed_by = Some(client);
-            let held = |handle: &Opened| handle.open && (handle.client, handle.node) == (client, node);
+            let held =
+                |handle: &Opened| handle.open && (handle.client, handle.node) == (client, node);
             self.silly += u64::from(self.handles.iter().any(held));
         }
         Ok(())

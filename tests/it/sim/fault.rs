@@ -2,7 +2,7 @@
 
 use hiwake::config::{Compress, Order};
 
-use super::disk::{EIO, ENOENT, ENOSPC, ESTALE, EEXIST, Fault, Server, SimDisk};
+use super::disk::{EEXIST, EIO, ENOENT, ENOSPC, ESTALE, Fault, Server, SimDisk};
 use super::*;
 
 fn work(site: &Site, disk: &SimDisk, acknowledged: &mut BTreeSet<Event>) {
@@ -27,11 +27,21 @@ fn work(site: &Site, disk: &SimDisk, acknowledged: &mut BTreeSet<Event>) {
 #[test]
 fn i3_an_error_of_any_operation_loses_nothing_and_heals() {
     let faults = [
-        Fault::Fail(EIO), Fault::Fail(ENOSPC), Fault::Fail(ESTALE), Fault::Lie(EIO), Fault::Lie(EEXIST),
-        Fault::Lie(ENOENT), Fault::LeaseLost, Fault::Kill,
+        Fault::Fail(EIO),
+        Fault::Fail(ENOSPC),
+        Fault::Fail(ESTALE),
+        Fault::Lie(EIO),
+        Fault::Lie(EEXIST),
+        Fault::Lie(ENOENT),
+        Fault::LeaseLost,
+        Fault::Kill,
     ];
     let (mut tried, mut failures) = (0, Failures::default());
-    for (order, compress) in [(Order::Time, Compress::None), (Order::Arrival, Compress::None), (Order::Time, Compress::Gzip)] {
+    for (order, compress) in [
+        (Order::Time, Compress::None),
+        (Order::Arrival, Compress::None),
+        (Order::Time, Compress::Gzip),
+    ] {
         for fault in faults {
             for at in 1.. {
                 let server = Server::new(at);

@@ -52,11 +52,8 @@ fn events() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn work() -> impl Strategy<Value = Work> {
-    let shape = prop_oneof![
-        Just(Shape::Same),
-        Just(Shape::Backwards),
-        (1..6_usize).prop_map(Shape::Part),
-    ];
+    let shape =
+        prop_oneof![Just(Shape::Same), Just(Shape::Backwards), (1..6_usize).prop_map(Shape::Part),];
     prop_oneof![
         4 => events().prop_map(Work::New),
         2 => (any::<usize>(), shape).prop_map(|(which, shape)| Work::Again(which, shape)),
@@ -204,7 +201,9 @@ impl Story {
         let done = [Mutex::new(Ok(false)), Mutex::new(Ok(false))];
         let (site, wanted, answers) = (&self.site, &rows, &done);
         let work = |number: usize| -> Box<dyn FnOnce(&SimDisk) + Send + '_> {
-            Box::new(move |disk| *answers[number].lock().unwrap() = act(site, disk, wanted[number].as_deref()))
+            Box::new(move |disk| {
+                *answers[number].lock().unwrap() = act(site, disk, wanted[number].as_deref())
+            })
         };
         self.server.interleave(vec![(&self.clients[0], work(0)), (&self.clients[1], work(1))]);
         for (rows, done) in rows.iter().zip(&done) {
@@ -241,7 +240,9 @@ impl Story {
 fn act(site: &Site, disk: &SimDisk, rows: Option<&[Event]>) -> Result<bool, String> {
     let done = match rows {
         Some(rows) => site.deliver(disk, rows),
-        None => site.seal(disk).and_then(|swept| swept.failed.into_iter().next().map_or(Ok(true), Err)),
+        None => {
+            site.seal(disk).and_then(|swept| swept.failed.into_iter().next().map_or(Ok(true), Err))
+        }
     };
     done.map_err(|error| {
         assert!(!matches!(error, LandError::Damage { .. } | LandError::Foreign { .. }), "{error}");

@@ -72,7 +72,11 @@ impl Site {
         let objects = ["bucket/key@1".to_owned()];
         match commit(&self.lander(disk), &day_file(), &batch(events), &objects)? {
             Outcome::Committed(done) => {
-                assert_eq!(done.lines + done.duplicates, events.len() as u64, "rows in = lines + duplicates");
+                assert_eq!(
+                    done.lines + done.duplicates,
+                    events.len() as u64,
+                    "rows in = lines + duplicates"
+                );
                 Ok(true)
             }
             Outcome::Closed => Ok(false),
@@ -150,7 +154,9 @@ fn parse(name: &str, text: &str) -> Vec<Event> {
     let mut events = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
-        let event: Event = number(rest.split('\n').next().unwrap()).parse().unwrap_or_else(|_| panic!("{name}: {text}"));
+        let event: Event = number(rest.split('\n').next().unwrap())
+            .parse()
+            .unwrap_or_else(|_| panic!("{name}: {text}"));
         let whole = format!("{}\n", line(event));
         rest = rest.strip_prefix(&whole).unwrap_or_else(|| panic!("{name}: torn at {rest:?}"));
         events.push(event);
@@ -159,12 +165,17 @@ fn parse(name: &str, text: &str) -> Vec<Event> {
 }
 
 fn is_published(name: &str) -> bool {
-    name.starts_with("messages/2022-04-18") && !name.ends_with(".open") && !name.ends_with(".sha256")
+    name.starts_with("messages/2022-04-18")
+        && !name.ends_with(".open")
+        && !name.ends_with(".sha256")
 }
 
 /// The published files with their bytes.
 fn published(tree: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
-    tree.iter().filter(|(name, _)| is_published(name)).map(|(n, b)| (n.clone(), b.clone())).collect()
+    tree.iter()
+        .filter(|(name, _)| is_published(name))
+        .map(|(n, b)| (n.clone(), b.clone()))
+        .collect()
 }
 
 /// I1: every wanted event is in exactly one line, and no other is there.
@@ -203,9 +214,11 @@ fn check_sealed(server: &Server, order: Option<Order>) {
     let journal = format!(".hiwake/days/{}/journal", day_file());
     for (name, bytes) in &tree {
         if is_published(name) {
-            let hash: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            let hash: String =
+                Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
             let sums = format!("{hash}  {}\n", name.rsplit('/').next().unwrap());
-            let found = tree.get(&format!("{name}.sha256")).unwrap_or_else(|| panic!("{name} has no sum"));
+            let found =
+                tree.get(&format!("{name}.sha256")).unwrap_or_else(|| panic!("{name} has no sum"));
             assert_eq!(String::from_utf8_lossy(found), sums);
             assert!(server.lock().is_read_only(name), "{name} can be written to");
             continue;
@@ -225,7 +238,12 @@ fn check_sealed(server: &Server, order: Option<Order>) {
 
 /// Redelivers, seals, and compares everything. The day's end is in the past afterwards.
 #[track_caller]
-fn finish(server: &Arc<Server>, site: &Site, acknowledged: &BTreeSet<Event>, all: &BTreeSet<Event>) {
+fn finish(
+    server: &Arc<Server>,
+    site: &Site,
+    acknowledged: &BTreeSet<Event>,
+    all: &BTreeSet<Event>,
+) {
     const PROBE: Event = 1_000_001;
     let before = published(&server.lock().tree());
     let disk = server.client();

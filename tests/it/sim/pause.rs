@@ -7,7 +7,11 @@ use super::*;
 
 type Work = fn(&Site, &SimDisk) -> Result<Vec<Event>, LandError>;
 
-fn deliver(site: &Site, disk: &SimDisk, events: std::ops::Range<Event>) -> Result<Vec<Event>, LandError> {
+fn deliver(
+    site: &Site,
+    disk: &SimDisk,
+    events: std::ops::Range<Event>,
+) -> Result<Vec<Event>, LandError> {
     let events: Vec<Event> = events.collect();
     Ok(if site.deliver(disk, &events)? { events } else { Vec::new() })
 }
@@ -51,7 +55,8 @@ const MEANWHILE: [(&str, Work); 6] = [
     }),
     ("a rewrite that is sealed in another order", |site, disk| {
         let mut site = site.clone();
-        site.config.seal.order = if site.config.seal.order == Order::Time { Order::Arrival } else { Order::Time };
+        site.config.seal.order =
+            if site.config.seal.order == Order::Time { Order::Arrival } else { Order::Time };
         let events = deliver(&site, disk, 0..20)?;
         site.now += 2 * HOUR;
         seal(&site, disk).map(|_| events)
@@ -77,7 +82,15 @@ fn begin(kind: usize, order: Order) -> (Arc<Server>, Site, BTreeSet<Event>) {
 }
 
 /// One pair of works on one root, for each operation of the first one. Answers how many there were.
-fn try_all(kind: usize, order: Order, lost: bool, what: &str, paused: Work, meanwhile: Work, failures: &mut Failures) -> u64 {
+fn try_all(
+    kind: usize,
+    order: Order,
+    lost: bool,
+    what: &str,
+    paused: Work,
+    meanwhile: Work,
+    failures: &mut Failures,
+) -> u64 {
     for at in 1.. {
         let (server, site, mut acknowledged) = begin(kind, order);
         let (first, second) = (server.client(), Arc::new(server.client()));
@@ -95,26 +108,31 @@ fn try_all(kind: usize, order: Order, lost: bool, what: &str, paused: Work, mean
             *into.lock().unwrap() = meanwhile(&answer, &other);
         });
         let mut ended = false;
-        failures.look(format!("{what}, root {kind}, {order:?}, lease lost: {lost}, at {at}"), || {
-            let result = paused(&site, &first);
-            if server.is_waiting() {
-                ended = true;
-                return;
-            }
-            let before = published(&server.lock().tree());
-            for done in [result, std::mem::replace(&mut *shared.lock().unwrap(), Ok(Vec::new()))] {
-                match done {
-                    Ok(events) => acknowledged.extend(events),
-                    Err(LandError::Damage { path, what }) => panic!("damage: {path}: {what}"),
-                    // It comes again.
-                    Err(_) => {}
+        failures.look(
+            format!("{what}, root {kind}, {order:?}, lease lost: {lost}, at {at}"),
+            || {
+                let result = paused(&site, &first);
+                if server.is_waiting() {
+                    ended = true;
+                    return;
                 }
-            }
-            let all = acknowledged.iter().copied().chain(0..26).collect();
-            let _ = (site.deliver(&first, &[]), site.deliver(&second, &[]));
-            finish(&server, &site, &acknowledged, &all);
-            check_unchanged(&before, &server.lock().tree());
-        });
+                let before = published(&server.lock().tree());
+                for done in
+                    [result, std::mem::replace(&mut *shared.lock().unwrap(), Ok(Vec::new()))]
+                {
+                    match done {
+                        Ok(events) => acknowledged.extend(events),
+                        Err(LandError::Damage { path, what }) => panic!("damage: {path}: {what}"),
+                        // It comes again.
+                        Err(_) => {}
+                    }
+                }
+                let all = acknowledged.iter().copied().chain(0..26).collect();
+                let _ = (site.deliver(&first, &[]), site.deliver(&second, &[]));
+                finish(&server, &site, &acknowledged, &all);
+                check_unchanged(&before, &server.lock().tree());
+            },
+        );
         if ended {
             return at - 1;
         }
@@ -131,7 +149,8 @@ fn i2_a_process_that_stands_still_at_any_operation_changes_nothing_of_what_other
                 for (other, meanwhile) in MEANWHILE {
                     let what = format!("one {one}, meanwhile {other}");
                     for lost in [true, false] {
-                        tried += try_all(kind, order, lost, &what, paused, meanwhile, &mut failures);
+                        tried +=
+                            try_all(kind, order, lost, &what, paused, meanwhile, &mut failures);
                     }
                 }
             }
