@@ -11,6 +11,7 @@ use std::fmt;
 use std::io::{self, BufRead, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use futures_util::TryStreamExt;
@@ -149,6 +150,8 @@ pub struct Store {
     objects: Arc<dyn ObjectStore>,
     runtime: Arc<Runtime>,
     deadline: Option<Instant>,
+    /// Counts the bytes that readers fetch.
+    fetched: Option<Arc<AtomicU64>>,
 }
 
 impl Store {
@@ -172,7 +175,7 @@ impl Store {
             place: bucket.clone(),
             source: Box::new(error),
         })?;
-        Ok(Store { bucket, objects, runtime: Arc::new(runtime), deadline: None })
+        Ok(Store { bucket, objects, runtime: Arc::new(runtime), deadline: None, fetched: None })
     }
 
     /// The same store, whose requests, and what waits between their retries, end at a moment with
@@ -180,6 +183,12 @@ impl Store {
     #[must_use]
     pub fn until(&self, deadline: Instant) -> Store {
         Store { deadline: Some(deadline), ..self.clone() }
+    }
+
+    /// The same store, whose readers add the bytes that they fetch: for whoever shows progress.
+    #[must_use]
+    pub fn counted(&self, fetched: Arc<AtomicU64>) -> Store {
+        Store { fetched: Some(fetched), ..self.clone() }
     }
 
     /// The bucket's name.
@@ -241,7 +250,11 @@ impl Store {
         self.block_on(name.as_ref(), async {
             let answer = self.objects.get_opts(name, options).await?;
             let meta = answer.meta.clone();
-            Ok((meta, answer.bytes().await?.into()))
+            let bytes: Vec<u8> = answer.bytes().await?.into();
+            if let Some(fetched) = &self.fetched {
+                fetched.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            }
+            Ok((meta, bytes))
         })
     }
 

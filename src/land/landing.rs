@@ -19,6 +19,8 @@ use crate::record::Records;
 use crate::row::{Kind, Row};
 use crate::store::{ObjectId, Store, StoreError};
 
+/// What a day file costs in memory beside its rows, about: its key, its place in the map, the smallest vectors.
+const DAY_FILE_BYTES: usize = 768;
 /// How many different reasons for quarantine an answer names.
 const REASONS_MAX: usize = 20;
 /// How often the reading of an object that is replaced meanwhile starts over: Firehose replaces one seldom.
@@ -251,9 +253,14 @@ impl Landing<'_> {
     }
 
     fn fail(&mut self, number: usize, cause: Cause, reason: &str) {
+        let place = self.objects[number].place();
+        let reason = match reason.starts_with(&place) {
+            true => reason.to_owned(),
+            false => format!("{place}: {reason}"),
+        };
         let result = &mut self.results[number];
         if result.is_ok() {
-            *result = Err(NotLanded { cause, reason: reason.to_owned() });
+            *result = Err(NotLanded { cause, reason });
         }
     }
 
@@ -360,7 +367,11 @@ impl Sink for Reading<'_, '_> {
             }
             (Pass::Land, Ok(())) => {
                 landing.bytes += Batch::cost(row);
-                landing.batches.entry(day_file).or_default().push(row, number);
+                let batch = landing.batches.entry(day_file).or_insert_with_key(|day_file| {
+                    landing.bytes += DAY_FILE_BYTES + day_file.file.len();
+                    Batch::default()
+                });
+                batch.push(row, number);
             }
             (Pass::Closed, Ok(())) if closed => {
                 let reason = format!("{day_file} is closed: `[seal] journal_days` have passed");

@@ -187,6 +187,30 @@ fn rows_of_a_closed_day_are_put_into_quarantine_and_the_others_of_the_object_lan
 }
 
 #[test]
+fn many_day_files_with_a_row_each_fill_the_buffer_too() {
+    let mut yard = Yard::new("");
+    yard.site.config.limits.buffer_bytes = 64 << 10;
+    let text = |n: i64| row(&format!("f/{n}"), "csv", "2022-04-18", n, "id", "line");
+    let object = yard.put("o", (0..300).map(text).collect::<String>().as_bytes());
+    // The rows alone would fit four times.
+    let landed = yard.land(&[object]);
+    assert_eq!((landed.tally.lines, landed.tally.commits), (300, 300));
+    let journals = yard.site.tree().into_keys().filter(|name| name.ends_with("/journal")).count();
+    assert_eq!(journals, 300);
+}
+
+#[test]
+fn what_keeps_an_object_from_landing_is_named_with_the_object() {
+    let yard = Yard::new("");
+    yard.land(&[yard.put("o", rows(0..3).as_bytes())]).objects[0].as_ref().unwrap();
+    let open = yard.site.path("messages/2022-04-18.csv.open");
+    fs::File::options().write(true).open(open).unwrap().set_len(3).unwrap();
+    let landed = yard.land(&[yard.put("p", rows(3..4).as_bytes())]);
+    let reason = landed.objects[0].as_ref().unwrap_err().to_string();
+    assert!(reason.contains("/p: messages/2022-04-18.csv.open: damaged"), "{reason}");
+}
+
+#[test]
 fn an_object_that_is_not_there_fails_and_the_others_land() {
     let yard = Yard::new("");
     let there = yard.put("there", rows(0..1).as_bytes());
