@@ -285,7 +285,7 @@ fn retain(lander: &Lander<'_>, swept: &mut Swept) -> Result<(), LandError> {
     Ok(())
 }
 
-/// The frame first, then the file: a crash between them leaves a file that the next round removes.
+/// The frame first, then the checksum, then the file: a crash between them leaves a file that the next round removes.
 fn remove_published(
     lander: &Lander<'_>,
     day_file: &DayFile,
@@ -297,12 +297,13 @@ fn remove_published(
         return Ok(false);
     }
     let mut journal = commit::lock(lander, day_file)?;
+    // The frames that this goes by may be of a process that was killed before its sync.
+    journal.prove()?;
     if let Some(closed) = &journal.state.closed {
         let segment = closed.segments.get((number as usize).wrapping_sub(1));
         if segment.is_none_or(|segment| day_file.target(number, segment.gzip) != path) {
             return Ok(false);
         }
-        journal.prove()?;
     } else {
         let Some(segment) = journal.state.segment(number) else { return Ok(false) };
         let sealed = segment.sealed.as_ref().is_some_and(|sealed| sealed.target == path);
@@ -312,12 +313,12 @@ fn remove_published(
         if segment.removed.is_none() {
             let mark = Mark { segment: number, at: lander.clock.now() };
             journal.append(Frame::Removed(mark))?;
-        } else {
-            journal.prove()?;
         }
     }
-    seal::remove(lander, path)?;
-    seal::remove(lander, &format!("{path}.sha256"))?;
-    lander.disk.sync_dir(day_file.folder()).named("sync", day_file.folder())?;
+    // The checksum first: the next round finds what is left by the file's own name.
+    for path in [&format!("{path}.sha256"), path] {
+        seal::remove(lander, path)?;
+        lander.disk.sync_dir(day_file.folder()).named("sync", day_file.folder())?;
+    }
     Ok(true)
 }
