@@ -14,9 +14,12 @@ mod input;
 mod label;
 mod land;
 mod local;
+mod metrics;
 mod notice;
 mod object;
 mod object_properties;
+#[cfg(feature = "lambda")]
+mod runtime;
 mod sim;
 mod store;
 mod transform;
