@@ -101,6 +101,8 @@ pub(crate) trait Named<T> {
 
 impl<T> Named<T> for io::Result<T> {
     fn named(self, verb: &'static str, path: &str) -> Result<T, LandError> {
+        // The root's own path is empty.
+        let path = if path.is_empty() { "the root" } else { path };
         self.map_err(|source| LandError::Io { verb, path: path.to_owned(), source })
     }
 }

@@ -18,5 +18,6 @@ mod made;
 mod notice;
 mod object;
 mod object_properties;
+mod processes;
 mod store;
 mod transform;
