@@ -89,6 +89,11 @@ impl LandError {
     }
 }
 
+/// ENOENT: the name is not there. (ESTALE says nothing about a name: it is an error like any other.)
+pub(crate) fn is_absent(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+}
+
 /// ENOENT, or ESTALE of a handle whose file somebody else removed.
 pub(crate) fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::StaleNetworkFileHandle)

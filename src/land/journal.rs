@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 
 use super::Lander;
 use super::day_file::DayFile;
-use super::error::{LandError, Named, is_gone};
+use super::error::{LandError, Named, is_absent};
 use super::folders;
 use super::frame::{
     self, CLOSED_AT, Closed, Commit, FRAMES_AT, Found, Frame, Identity, PROOF_AT, Sealed,
@@ -254,7 +254,7 @@ impl<'l> Journal<'l> {
         let path = day_file.journal();
         match lander.disk.open(&path, Open::Read) {
             Ok(handle) => State::read(&path, &read_all(handle.as_ref(), &path)?),
-            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(error).named("open", &path),
         }
     }
@@ -325,8 +325,9 @@ fn new_journal(
     }
     for name in names {
         match lander.disk.open(&name, Open::Read) {
-            Err(error) if is_gone(&error) => {}
-            _ => {
+            Err(error) if is_absent(&error) => {}
+            Err(error) => return Err(error).named("open", &name),
+            Ok(_) => {
                 let what = format!("its header is missing or unreadable, but {name} is there");
                 return Err(LandError::damage(path, what));
             }

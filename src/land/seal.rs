@@ -222,7 +222,7 @@ fn finish(
     if journal.state.segment(number).is_none_or(|segment| segment.sealed.is_some()) {
         return match draft.temporary == day_file.open_segment(number) {
             true => Ok(()),
-            false => remove(lander, &draft.temporary),
+            false => folders::remove(lander, &draft.temporary),
         };
     }
     journal.prove()?;
@@ -248,16 +248,16 @@ pub fn publish(
     link(lander, &sealed)?;
     write_checksum(lander, day_file, &sealed)?;
     lander.disk.sync_dir(folder).named("sync", folder)?;
-    remove(lander, &day_file.open_segment(number))?;
+    folders::remove(lander, &day_file.open_segment(number))?;
     let prefix = day_file.temporary_prefix(number);
     for entry in lander.disk.list(folder).named("list", folder)? {
         if entry.name.starts_with(&prefix) && entry.name.ends_with(".tmp") {
-            remove(lander, &format!("{folder}/{}", entry.name))?;
+            folders::remove(lander, &format!("{folder}/{}", entry.name))?;
         }
     }
     lander.make_hint(&day_file.sealed_hint())?;
     journal.append(Frame::Done(Mark { segment: number, at: lander.clock.now() }))?;
-    remove(lander, &day_file.open_hint(number))?;
+    folders::remove(lander, &day_file.open_hint(number))?;
     journal.published.push(sealed);
     Ok(())
 }
@@ -317,14 +317,6 @@ fn write_checksum(
     }
 }
 
-/// Removes a name; that it is gone is all that counts.
-fn remove(lander: &Lander<'_>, path: &str) -> Result<(), LandError> {
-    match lander.disk.unlink(path) {
-        Err(error) if is_gone(&error) => Ok(()),
-        result => result.named("remove", path),
-    }
-}
-
 /// Removes the hints of segments that are published: a crash came between Done and the hint.
 fn forget_hints(
     lander: &Lander<'_>,
@@ -337,5 +329,5 @@ fn forget_hints(
         None => state.closed.is_some(),
     };
     let mut stale = hints.iter().filter(|number| done(**number));
-    stale.try_for_each(|number| remove(lander, &day_file.open_hint(*number)))
+    stale.try_for_each(|number| folders::remove(lander, &day_file.open_hint(*number)))
 }

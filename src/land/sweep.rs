@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::commit::{self, Hold};
 use super::day_file::{DayFile, OPEN_HINTS, SEALED_HINTS, folder_of, name_of};
-use super::error::{LandError, Named, is_gone};
+use super::error::{LandError, Named};
 use super::frame::{Closed, ClosedSegment, Frame, Mark, Sealed};
 use super::journal::{Journal, State};
 use super::output::hex;
@@ -183,11 +183,8 @@ fn close(lander: &Lander<'_>, day_file: &DayFile) -> Result<bool, LandError> {
     let (seen, _) = lander.open_locked(&path, Open::ReadWrite, deadline)?;
     seen.truncate(0).and_then(|()| seen.sync()).named("cut", &path)?;
     drop(seen);
-    let hint = day_file.sealed_hint();
-    match lander.disk.unlink(&hint) {
-        Err(error) if !is_gone(&error) => Err(error).named("remove", &hint),
-        _ => Ok(was_open),
-    }
+    folders::remove(lander, &day_file.sealed_hint())?;
+    Ok(was_open)
 }
 
 fn closed(state: &State, at: i64) -> Closed {
@@ -247,12 +244,8 @@ fn remove_published(
             journal.append(Frame::Removed(mark))?;
         }
     }
-    for path in [path.to_owned(), format!("{path}.sha256")] {
-        match lander.disk.unlink(&path) {
-            Err(error) if !is_gone(&error) => return Err(error).named("remove", &path),
-            _ => {}
-        }
-    }
+    folders::remove(lander, path)?;
+    folders::remove(lander, &format!("{path}.sha256"))?;
     lander.disk.sync_dir(day_file.folder()).named("sync", day_file.folder())?;
     Ok(true)
 }
