@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::Lander;
 use super::batch::Batch;
 use super::day_file::{DayFile, folder_of};
-use super::error::{LandError, Named};
+use super::error::{LandError, Named, is_absent};
 use super::frame::{Commit, Frame};
 use super::journal::{Journal, Segment};
 use super::{folders, seal, seen};
@@ -86,8 +86,9 @@ fn attempt(
             hold.append(segment, batch, piece, std::mem::take(&mut duplicates), objects)?;
             done.commits += 1;
         }
+        hold.mark()?;
     }
-    // Step 8: the handles are closed in reverse order, and with them the locks are gone.
+    // Step 9: the handles are closed in reverse order, and with them the locks are gone.
     drop(hold);
     done.busy_retries = journal.busy_retries;
     Ok(Outcome::Committed(done))
@@ -125,12 +126,24 @@ impl<'h, 'l> Hold<'h, 'l> {
     ) -> Result<Hold<'h, 'l>, LandError> {
         folders::refresh(lander, &day_file.journal_folder())?;
         folders::refresh(lander, day_file.folder())?;
-        let committed = journal.state.seen() * seen::ENTRY_BYTES;
+        let entries = journal.state.seen();
         let path = day_file.seen();
-        let how = if committed == 0 { Open::Create(lander.open_mode()) } else { Open::ReadWrite };
-        let (seen, busy_retries) = lander.open_locked(&path, how, lander.lock_deadline())?;
+        let how = if entries == 0 { Open::Create(lander.open_mode()) } else { Open::ReadWrite };
+        let opened = lander.open_locked(&path, how, lander.lock_deadline());
+        let (seen, busy_retries) = opened.map_err(|error| lost(error, seen::place(entries)))?;
         journal.busy_retries += busy_retries;
-        not_shorter(seen.as_ref(), &path, committed)?;
+        if entries > 0 {
+            not_shorter(seen.as_ref(), &path, seen::place(entries))?;
+        }
+        match journal.state.after(seen::Mark::read(seen.as_ref(), &path)?) {
+            None => return Err(journal.misses_frames(&path)),
+            Some(0) => {}
+            Some(_) => {
+                // Nobody has marked the last frame: perhaps it was not synced.
+                journal.settle()?;
+                seen.write_at(&journal.state.mark().encode(), 0).named("write", &path)?;
+            }
+        }
         Ok(Hold { data: None, seen, lander, day_file, journal })
     }
 
@@ -156,12 +169,13 @@ impl<'h, 'l> Hold<'h, 'l> {
         let path = self.day_file.open_segment(segment);
         let committed = self.journal.state.segment(segment).map_or(0, Segment::bytes);
         let how = if committed == 0 { Open::Create(lander.open_mode()) } else { Open::Write };
-        let (data, busy_retries) = lander.open_locked(&path, how, lander.lock_deadline())?;
+        let opened = lander.open_locked(&path, how, lander.lock_deadline());
+        let (data, busy_retries) = opened.map_err(|error| lost(error, committed))?;
         self.journal.busy_retries += busy_retries;
         self.journal.prove()?;
         not_shorter(data.as_ref(), &path, committed)?;
         cut(data.as_ref(), &path, committed)?;
-        let seen = self.journal.state.seen() * seen::ENTRY_BYTES;
+        let seen = seen::place(self.journal.state.seen());
         cut(self.seen.as_ref(), &self.day_file.seen(), seen)?;
         if committed == 0 {
             lander.make_hint(&self.day_file.open_hint(segment))?;
@@ -170,6 +184,12 @@ impl<'h, 'l> Hold<'h, 'l> {
         }
         self.data = Some(data);
         Ok(())
+    }
+
+    /// Step 8: `seen` says which frames are durable. Not synced: it is for whoever finds the journal without them.
+    pub fn mark(&self) -> Result<(), LandError> {
+        let mark = self.journal.state.mark().encode();
+        self.seen.write_at(&mark, 0).named("write", &self.day_file.seen())
     }
 
     /// Steps 5 to 7 for one piece.
@@ -194,7 +214,7 @@ impl<'h, 'l> Hold<'h, 'l> {
         data.sync().named("sync", &data_path)?;
         // Step 6: the seen-run.
         let (run, blocks) = seen::encode(piece.iter().map(|row| batch.identity(*row)));
-        self.seen.write_at(&run, run_at * seen::ENTRY_BYTES).named("write", &seen_path)?;
+        self.seen.write_at(&run, seen::place(run_at)).named("write", &seen_path)?;
         self.seen.sync().named("sync", &seen_path)?;
         // Step 7: the commit point.
         self.journal.append(Frame::Commit(Commit {
@@ -226,6 +246,16 @@ fn pieces<'r>(batch: &Batch, rows: &'r [usize], bytes: usize) -> Vec<&'r [usize]
     }
     pieces.push(&rows[start..]);
     pieces
+}
+
+/// A file that holds what was committed, and is not there.
+pub fn lost(error: LandError, committed: u64) -> LandError {
+    match error {
+        LandError::Io { path, source, .. } if is_absent(&source) => {
+            LandError::damage(path, format!("it is not there, and had {committed} bytes"))
+        }
+        error => error,
+    }
 }
 
 fn not_shorter(handle: &dyn Handle, path: &str, committed: u64) -> Result<(), LandError> {

@@ -8,10 +8,10 @@ use chrono_tz::Tz;
 use super::Lander;
 use super::day_file::DayFile;
 use super::error::{LandError, Named, is_absent};
-use super::folders;
 use super::frame::{
     self, CLOSED_AT, Closed, Commit, FRAMES_AT, Found, Frame, Identity, PROOF_AT, Sealed,
 };
+use super::{folders, seen};
 use crate::disk::{Handle, Open};
 
 /// What the journal says of one segment.
@@ -54,28 +54,35 @@ pub struct State {
     end: u64,
     /// The CRC that it has to name.
     crc: u32,
+    /// The CRC of every frame.
+    crcs: Vec<u32>,
+    /// Where the last frame begins.
+    last: u64,
     /// Whether bytes of a torn frame lie beyond `end`.
     torn: bool,
 }
 
 impl State {
+    /// A journal without frames. `crc` is its identity's.
+    fn new(identity: Identity, crc: u32) -> State {
+        let (segments, closed, crcs, torn) = (Vec::new(), None, Vec::new(), false);
+        State { identity, segments, closed, end: FRAMES_AT, crc, crcs, last: FRAMES_AT, torn }
+    }
+
     /// Reads a journal's bytes. `Ok(None)`: its header is empty or partial and no frame follows.
     pub fn read(path: &str, bytes: &[u8]) -> Result<Option<State>, LandError> {
         let damage = |what: String| LandError::damage(path, what);
         let Some((identity, crc)) = Identity::decode(bytes) else {
+            if bytes.starts_with(b"HIWAKE") && !bytes.starts_with(b"HIWAKE1\n") {
+                let what = "its header is of a release that this one does not know: was it written by a newer one?";
+                return Err(damage(what.to_owned()));
+            }
             if frame::any_frame(bytes) {
                 return Err(damage("its header is unreadable, but frames follow".to_owned()));
             }
             return Ok(None);
         };
-        let mut state = State {
-            identity,
-            segments: Vec::new(),
-            closed: None,
-            end: FRAMES_AT,
-            crc,
-            torn: false,
-        };
+        let mut state = State::new(identity, crc);
         let slot = Closed::decode(bytes);
         if let Ok(Some(closed)) = slot {
             return Ok(Some(State { closed: Some(closed), ..state }));
@@ -96,8 +103,7 @@ impl State {
                         return Err(format!("the frame at {} follows another one", self.end));
                     }
                     self.apply(frame).map_err(|what| format!("{what}, at {}", self.end))?;
-                    self.crc = crc;
-                    self.end += length as u64;
+                    self.follow(crc, length as u64);
                 }
                 Found::Unknown { kind, version } => {
                     let end = self.end;
@@ -116,6 +122,27 @@ impl State {
                 }
             }
         }
+    }
+
+    /// The next frame comes after this one.
+    fn follow(&mut self, crc: u32, length: u64) {
+        self.crc = crc;
+        self.crcs.push(crc);
+        self.last = self.end;
+        self.end += length;
+    }
+
+    /// What `seen` is to say of the journal as it is.
+    pub fn mark(&self) -> seen::Mark {
+        seen::Mark { frames: self.crcs.len() as u32, crc: self.crc }
+    }
+
+    /// How many frames there are after the one that `seen` knows of; `None` if the journal has not got that one.
+    pub fn after(&self, mark: Option<seen::Mark>) -> Option<usize> {
+        let frames = mark.map_or(0, |mark| mark.frames as usize);
+        let known = self.crcs.get(..frames)?.last();
+        (known.copied() == mark.map(|mark| mark.crc).filter(|_| frames > 0))
+            .then(|| self.crcs.len() - frames)
     }
 
     fn apply(&mut self, frame: Frame) -> Result<(), String> {
@@ -216,6 +243,8 @@ pub struct Journal<'l> {
     lander: &'l Lander<'l>,
     path: String,
     handle: Box<dyn Handle>,
+    /// The bytes of its last frame.
+    last: Vec<u8>,
     /// What it says.
     pub state: State,
     /// How often the lock was busy before it was had.
@@ -246,7 +275,8 @@ impl<'l> Journal<'l> {
             handle.truncate(FRAMES_AT).named("cut", &path)?;
             handle.sync().named("sync", &path)?;
         }
-        Ok(Journal { lander, path, handle, state, busy_retries, published: Vec::new() })
+        let last = bytes.get(state.last as usize..state.end as usize).unwrap_or_default().to_vec();
+        Ok(Journal { lander, path, handle, last, state, busy_retries, published: Vec::new() })
     }
 
     /// Reads a journal without its lock: for the eye, and for hints. `None`: there is none, or it is new.
@@ -267,12 +297,31 @@ impl<'l> Journal<'l> {
     /// Proves that the lock still stands: writes the spare byte through its handle and syncs.
     pub fn prove(&self) -> Result<(), LandError> {
         let value = self.lander.clock.now().to_le_bytes()[0];
-        let proof = self.handle.write_at(&[value], PROOF_AT).and_then(|()| self.handle.sync());
-        proof.map_err(|error| match error.raw_os_error() {
+        self.write_again(&[value], PROOF_AT)
+    }
+
+    /// Makes the last frame durable that a process left behind which was killed before its sync returned, or whose sync
+    /// failed: writes it once more, as it stands, and syncs. Only then may anything be acknowledged because of it.
+    pub fn settle(&self) -> Result<(), LandError> {
+        self.write_again(&self.last, self.state.last)
+    }
+
+    fn write_again(&self, bytes: &[u8], at: u64) -> Result<(), LandError> {
+        let written = self.handle.write_at(bytes, at).and_then(|()| self.handle.sync());
+        written.map_err(|error| match error.raw_os_error() {
             // What Linux answers on a handle whose lock was lost.
             Some(5 | 9) => LandError::LeaseLost { path: self.path.clone() },
             _ => LandError::Io { verb: "write", path: self.path.clone(), source: error },
         })
+    }
+
+    /// The error of a journal that has not got the frame that `seen` knows of.
+    pub fn misses_frames(&self, seen: &str) -> LandError {
+        let frames = self.state.crcs.len();
+        let what = format!(
+            "it has {frames} whole frames, and {seen} knows of another one: it was cut, changed or restored from an older copy"
+        );
+        LandError::damage(&self.path, what)
     }
 
     /// Appends a frame and syncs it: when this returns, it happened.
@@ -283,11 +332,11 @@ impl<'l> Journal<'l> {
         }
         let (bytes, crc) = frame.encode(self.state.crc);
         let at = self.state.end;
+        self.last.clone_from(&bytes);
         // Checked just before writing, as it is right after reading. After an error of the write the
         // state is ahead of the file: the journal is abandoned and read again.
         self.state.apply(frame).map_err(|what| LandError::damage(&self.path, what))?;
-        self.state.crc = crc;
-        self.state.end += bytes.len() as u64;
+        self.state.follow(crc, bytes.len() as u64);
         self.handle.write_at(&bytes, at).named("write", &self.path)?;
         self.handle.sync().named("sync", &self.path)
     }
@@ -341,8 +390,7 @@ fn new_journal(
     handle.write_at(&header, 0).named("write", path)?;
     handle.sync().named("sync", path)?;
     folders::sync_up(lander, &day_file.journal_folder())?;
-    let (segments, closed, torn) = (Vec::new(), None, false);
-    Ok(State { identity, segments, closed, end: FRAMES_AT, crc, torn })
+    Ok(State::new(identity, crc))
 }
 
 fn read_all(handle: &dyn Handle, path: &str) -> Result<Vec<u8>, LandError> {

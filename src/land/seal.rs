@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::commit::{self, Hold};
 use super::day_file::{DayFile, folder_of, name_of};
-use super::error::{LandError, Named, is_gone};
+use super::error::{LandError, Named, is_absent, is_foreign, is_gone};
 use super::frame::{Frame, Mark, Sealed};
 use super::journal::{Journal, Segment, State};
 use super::merge::{self, Source};
@@ -92,6 +92,7 @@ fn freeze(
         hold.open_segment(number)?;
         let mark = Mark { segment: number, at: lander.clock.now() };
         hold.journal.append(Frame::Freeze(mark))?;
+        hold.mark()?;
     }
     Ok(frozen(&journal).map(|segment| (number, segment)))
 }
@@ -117,7 +118,10 @@ fn draft(
     }
     let finished = Journal::peek(lander, day_file)?
         .is_some_and(|state| state.segment(number).is_some_and(|now| now.sealed.is_some()));
-    if finished { Ok(None) } else { result.map(Some) }
+    if finished {
+        return Ok(None);
+    }
+    result.map(Some).map_err(|error| commit::lost(error, segment.bytes()))
 }
 
 /// The open file is the finished file: checked against its commits, hashed, made read-only.
@@ -264,13 +268,27 @@ pub fn publish(
 
 /// Gives the finished file its final name; never replaces. An error may be a success whose reply was lost.
 fn link(lander: &Lander<'_>, sealed: &Sealed) -> Result<(), LandError> {
-    let Err(error) = lander.disk.link(&sealed.temporary, &sealed.target) else { return Ok(()) };
-    let Ok(target) = lander.disk.open(&sealed.target, Open::Read) else {
-        return Err(error).named("publish", &sealed.target);
+    let ours = match lander.disk.open(&sealed.temporary, Open::Read) {
+        Ok(temporary) => Some(temporary),
+        Err(error) if is_absent(&error) => None,
+        Err(error) => return Err(error).named("open", &sealed.temporary),
     };
-    if let Ok(temporary) = lander.disk.open(&sealed.temporary, Open::Read) {
-        let ours = temporary.inode().named("look at", &sealed.temporary)?;
-        if target.inode().named("look at", &sealed.target)?.number == ours.number {
+    if let Some(ours) = &ours {
+        let (length, bytes) = (ours.length().named("look at", &sealed.temporary)?, sealed.bytes);
+        if length != bytes {
+            let what = format!("it has {length} bytes, of {bytes} that were sealed");
+            return Err(LandError::damage(&sealed.temporary, what));
+        }
+    }
+    let Err(error) = lander.disk.link(&sealed.temporary, &sealed.target) else { return Ok(()) };
+    let target = match lander.disk.open(&sealed.target, Open::Read) {
+        Ok(target) => target,
+        Err(error) if is_foreign(&error) => return Err(error).named("open", &sealed.target),
+        Err(_) => return Err(error).named("publish", &sealed.target),
+    };
+    if let Some(ours) = ours {
+        let number = ours.inode().named("look at", &sealed.temporary)?.number;
+        if target.inode().named("look at", &sealed.target)?.number == number {
             return Ok(());
         }
     }
@@ -304,6 +322,18 @@ fn write_checksum(
     let temporary = day_file.temporary(sealed.segment, &unique());
     let path = format!("{}.sha256", sealed.target);
     let text = format!("{}  {}\n", hex(&sealed.sha256), name_of(&sealed.target));
+    match lander.disk.open(&path, Open::Read) {
+        Ok(there) => {
+            let mut bytes = vec![0; text.len() + 1];
+            let filled = there.read_at(&mut bytes, 0).named("read", &path)?;
+            return match &bytes[..filled] == text.as_bytes() {
+                true => Ok(()),
+                false => Err(LandError::Foreign { path }),
+            };
+        }
+        Err(error) if is_absent(&error) => {}
+        Err(error) => return Err(error).named("open", &path),
+    }
     let how = Open::CreateNew(lander.open_mode());
     let file = lander.disk.open(&temporary, how).named("make", &temporary)?;
     file.write_at(text.as_bytes(), 0).named("write", &temporary)?;

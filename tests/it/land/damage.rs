@@ -46,12 +46,20 @@ fn without_proof(mut tree: Tree) -> Tree {
 fn places(bytes: &[u8]) -> impl Iterator<Item = usize> {
     let last = bytes.len();
     (0..last).filter(move |at| {
-        last < FRAMES_AT || *at < 128 || *at >= FRAMES_AT || (4090..4140).contains(at) || at % 127 == 0
+        last < FRAMES_AT
+            || *at < 128
+            || *at >= FRAMES_AT
+            || (4090..4140).contains(at)
+            || at % 127 == 0
     })
 }
 
 /// Two commits, then each byte of a file flipped in turn; `then` judges. Answers how many flips were errors.
-fn every_flip(site: &Site, name: &str, mut then: impl FnMut(&Site, &Tree, usize) -> bool) -> (usize, usize) {
+fn every_flip(
+    site: &Site,
+    name: &str,
+    mut then: impl FnMut(&Site, &Tree, usize) -> bool,
+) -> (usize, usize) {
     let tree = site.tree();
     let (mut flips, mut errors) = (0, 0);
     for at in places(&tree[name]) {
@@ -99,7 +107,9 @@ fn a_flip_in_any_byte_of_a_journal_cuts_no_acknowledged_line() {
     let site = two_commits();
     let (flips, errors) = every_flip(&site, JOURNAL, lands_or_refuses);
     let frames = site.tree()[JOURNAL].len();
-    println!("journal: {flips} flips, {errors} refused, the others without meaning; {frames} bytes");
+    println!(
+        "journal: {flips} flips, {errors} refused, the others without meaning; {frames} bytes"
+    );
     // Every byte of the frames, and of the identity, counts.
     assert!(errors > 400, "{errors} of {flips}");
 }
@@ -320,5 +330,9 @@ fn a_frame_whose_writer_was_killed_before_its_sync_is_written_again_before_it_is
     put(&site, SEEN, &seen);
     let committed = site.commit(&[event("c", 3)]);
     assert_eq!((committed.lines, committed.duplicates), (0, 1));
-    assert_ne!(site.tree()[SEEN][..16], before.tree()[SEEN][..16], "the mark is of the last frame now");
+    assert_ne!(
+        site.tree()[SEEN][..16],
+        before.tree()[SEEN][..16],
+        "the mark is of the last frame now"
+    );
 }

@@ -6,7 +6,15 @@ use super::*;
 
 /// The calls by which land and seal change the disk, or look at it.
 const CALLS: [&str; 10] = [
-    "openat", "mkdirat", "flock", "write", "pwrite64", "fsync", "ftruncate", "linkat", "renameat",
+    "openat",
+    "mkdirat",
+    "flock",
+    "write",
+    "pwrite64",
+    "fsync",
+    "ftruncate",
+    "linkat",
+    "renameat",
     "unlinkat",
 ];
 const ERRORS: [&str; 4] = ["EIO", "ENOSPC", "ESTALE", "EINTR"];
@@ -114,7 +122,10 @@ fn landed_once(yard: &Yard, count: i64) {
 
 fn report(what: &str, tried: &Tried) {
     let Tried { faults, survived, messages } = tried;
-    println!("{what}: {faults} injected faults, {survived} overcome at once, all others healed by the next run; {} different messages", messages.len());
+    println!(
+        "{what}: {faults} injected faults, {survived} overcome at once, all others healed by the next run; {} different messages",
+        messages.len()
+    );
 }
 
 #[test]
@@ -134,7 +145,8 @@ fn every_call_of_a_landing_that_cuts_a_torn_tail_may_fail() {
         |yard| {
             yard.put("a", 0..ROWS);
             ok(&mut yard.land());
-            for (name, torn) in [(OPEN, &b"line to"[..]), (SEEN, &[7; 21]), (JOURNAL, b"HWKF\x01")] {
+            for (name, torn) in [(OPEN, &b"line to"[..]), (SEEN, &[7; 21]), (JOURNAL, b"HWKF\x01")]
+            {
                 let mut bytes = fs::read(yard.at(name)).unwrap();
                 bytes.extend_from_slice(torn);
                 put(&yard.at(name), &bytes);
