@@ -223,6 +223,11 @@ impl State {
         self.segments.iter().flat_map(|segment| &segment.commits)
     }
 
+    /// Whether bytes of a torn frame lie beyond the last one.
+    pub fn is_torn(&self) -> bool {
+        self.torn
+    }
+
     /// How many entries `seen` has.
     pub fn seen(&self) -> u64 {
         let last = self.segments.iter().rev().find_map(|segment| segment.commits.last());

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::commit::{self, Hold};
 use super::day_file::{DayFile, folder_of, name_of};
 use super::error::{LandError, Named, is_absent, is_foreign, is_gone};
-use super::frame::{Frame, Mark, Sealed};
+use super::frame::{Commit, Frame, Mark, Sealed};
 use super::journal::{Journal, Segment, State};
 use super::merge::{self, Source};
 use super::output::{Output, hex};
@@ -134,7 +134,7 @@ fn check_in_place(
     let path = day_file.open_segment(number);
     let file = lander.disk.open(&path, Open::Read).named("open", &path)?;
     let mut hash = Sha256::new();
-    copy_commits(file.as_ref(), &path, segment, &mut |bytes| {
+    copy_commits(file.as_ref(), &path, &segment.commits, &mut |bytes| {
         hash.update(bytes);
         Ok(())
     })?;
@@ -163,7 +163,7 @@ fn write_merged(
     let mut output = Output::new(file.as_ref(), gzip);
     let mut emit = |bytes: &[u8]| output.write_all(bytes).named("write", &temporary);
     if ordered {
-        copy_commits(data.as_ref(), &data_path, segment, &mut emit)?;
+        copy_commits(data.as_ref(), &data_path, &segment.commits, &mut emit)?;
     } else {
         let seen_path = day_file.seen();
         let seen = lander.disk.open(&seen_path, Open::Read).named("open", &seen_path)?;
@@ -182,15 +182,15 @@ fn write_merged(
     Ok(Sealed { segment: number, temporary, target, bytes, lines, sha256, at })
 }
 
-/// The segment's bytes as they stand, each commit's CRC checked.
-fn copy_commits(
+/// The commits' bytes as they stand, each commit's CRC checked.
+pub(super) fn copy_commits(
     data: &dyn Handle,
     path: &str,
-    segment: &Segment,
+    commits: &[Commit],
     emit: &mut dyn FnMut(&[u8]) -> Result<(), LandError>,
 ) -> Result<(), LandError> {
     let mut buffer = vec![0; CHUNK];
-    for commit in &segment.commits {
+    for commit in commits {
         let (mut crc, mut at) = (0, 0);
         while at < commit.bytes {
             let wanted = (commit.bytes - at).min(CHUNK as u64) as usize;
