@@ -31,7 +31,7 @@ pub struct Calendar {
     quarter: Option<Quarter>,
     /// The last day given out, by its number since the epoch.
     day: Option<(i64, Day)>,
-    clock: Clock,
+    text: TimeText,
 }
 
 /// A quarter hour of UTC throughout which the zone's offset and its name stay the same.
@@ -45,7 +45,7 @@ impl Calendar {
     /// For one zone and one strftime pattern. The caller has checked the pattern; one that chrono
     /// cannot format by stands for itself.
     pub fn new(tz: Tz, time_format: &str) -> Calendar {
-        Calendar { tz, quarter: None, day: None, clock: Clock::new(time_format) }
+        Calendar { tz, quarter: None, day: None, text: TimeText::new(time_format) }
     }
 
     /// The local calendar date of a timestamp in milliseconds since the epoch.
@@ -70,7 +70,7 @@ impl Calendar {
         let utc = DateTime::from_timestamp_millis(timestamp).ok_or(TimestampError(timestamp))?;
         let local = timestamp + milliseconds(&offset);
         let key = quarter.map(|quarter| (quarter, local.div_euclid(HOUR)));
-        Ok(self.clock.text(key, timestamp, local, || {
+        Ok(self.text.at(key, timestamp, local, || {
             DateTime::<Tz>::from_naive_utc_and_offset(utc.naive_utc(), offset)
         }))
     }
@@ -106,7 +106,7 @@ fn milliseconds(offset: &TzOffset) -> i64 {
 }
 
 /// The text of a time, made anew only when what it depends on has changed.
-struct Clock {
+struct TimeText {
     pieces: Vec<(Item<'static>, Piece)>,
     /// What the whole text depends on when its digits cannot be patched: seconds or milliseconds.
     grain: Option<i64>,
@@ -132,8 +132,8 @@ enum Piece {
     EveryMillisecond,
 }
 
-impl Clock {
-    fn new(format: &str) -> Clock {
+impl TimeText {
+    fn new(format: &str) -> TimeText {
         let items = items(format).unwrap_or_else(|| vec![Item::OwnedLiteral(format.into())]);
         let pieces: Vec<_> = items.into_iter().map(|item| (item.clone(), piece(&item))).collect();
         let has = |wanted| pieces.iter().any(|&(_, piece)| piece == wanted);
@@ -144,11 +144,11 @@ impl Clock {
             (false, true) => Some(SECOND),
             (false, false) => None,
         };
-        Clock { pieces, grain, text: String::new(), patches: Vec::new(), made_for: None }
+        TimeText { pieces, grain, text: String::new(), patches: Vec::new(), made_for: None }
     }
 
     /// `key` is the quarter hour and the local hour, within which only the patches change.
-    fn text(
+    fn at(
         &mut self,
         key: Option<(i64, i64)>,
         timestamp: i64,

@@ -171,8 +171,10 @@ impl Disk for RealDisk {
 
     fn make_dir(&self, path: &str, mode: u32) -> io::Result<()> {
         let (folder, name) = self.parent(path)?;
-        rustix::fs::mkdirat(self.at(&folder), name, Mode::from_raw_mode(mode))?;
-        Ok(())
+        let mode = Mode::from_raw_mode(mode);
+        rustix::fs::mkdirat(self.at(&folder), name, mode)?;
+        // The process's umask may have taken bits away.
+        Ok(rustix::fs::chmodat(self.at(&folder), name, mode, AtFlags::empty())?)
     }
 
     fn sync_dir(&self, path: &str) -> io::Result<()> {

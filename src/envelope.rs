@@ -45,6 +45,9 @@ impl Message<'_> {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Envelope<'a> {
+    /// `DATA_MESSAGE`: what comes out as [`Message::Data`] is no other.
+    #[serde(borrow)]
+    pub message_type: Cow<'a, str>,
     /// The account that owns the log group.
     #[serde(borrow)]
     pub owner: Cow<'a, str>,
@@ -154,7 +157,8 @@ impl Inflater {
     }
 }
 
-fn is_gzip(bytes: &[u8]) -> bool {
+/// Whether a gzip member begins here.
+pub(crate) fn is_gzip(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0x1f, 0x8b])
 }
 
@@ -182,24 +186,6 @@ fn inflate(
         data = member.into_inner();
     }
     Ok(())
-}
-
-/// A data or control message with all that it should have.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Whole<'a> {
-    #[serde(borrow)]
-    message_type: Cow<'a, str>,
-    #[serde(borrow)]
-    owner: Cow<'a, str>,
-    #[serde(borrow)]
-    log_group: Cow<'a, str>,
-    #[serde(borrow)]
-    log_stream: Cow<'a, str>,
-    #[serde(default)]
-    subscription_filters: Vec<String>,
-    #[serde(borrow)]
-    log_events: Vec<Event<'a>>,
 }
 
 /// Envelopes or plain text.
@@ -233,19 +219,13 @@ pub fn content(text: &str) -> Result<Content<'_>, EnvelopeError> {
 
 /// The message that `text` begins with, and its length; `None` for a value without `messageType`.
 fn message(text: &str, at: usize) -> Result<(Option<Message<'_>>, usize), EnvelopeError> {
-    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Whole<'_>>();
-    let Some(Ok(whole)) = values.next() else {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Envelope<'_>>();
+    let Some(Ok(envelope)) = values.next() else {
         return incomplete(text, at);
     };
-    let message = match &*whole.message_type {
-        DATA => Message::Data(Envelope {
-            owner: whole.owner,
-            log_group: whole.log_group,
-            log_stream: whole.log_stream,
-            subscription_filters: whole.subscription_filters,
-            log_events: whole.log_events,
-        }),
-        CONTROL => Message::Control { events: whole.log_events.len() },
+    let message = match &*envelope.message_type {
+        DATA => Message::Data(envelope),
+        CONTROL => Message::Control { events: envelope.log_events.len() },
         unknown => return Err(unknown_type(unknown)),
     };
     Ok((Some(message), values.byte_offset()))

@@ -1,7 +1,7 @@
 //! Names of daily files: what a template makes of a log group, and what land accepts from a row.
 //!
 //! A *file* is a relative path without its day, e.g. `lambda/%2Faws%2Flambda%2Fapi`. Both ends obey
-//! one rule, [`check_file_name`]: what a [`FileTemplate`] gives always passes it, and land checks it
+//! one rule, [`check`]: what a [`FileTemplate`] gives always passes it, and land checks it
 //! again before it touches the disk, so that no name in a row can leave the root.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -86,7 +86,7 @@ pub enum FileTemplateError {
 /// without a leading dot and not like a day file (`2022-04-18`, `2022-04-18.…`).
 ///
 /// Says nothing about whether another name collides with it as another kind: land sees to that.
-pub fn check_file_name(name: &str) -> Result<(), FileNameError> {
+pub fn check(name: &str) -> Result<(), FileNameError> {
     if name.is_empty() {
         return Err(FileNameError::Empty);
     }
@@ -214,7 +214,7 @@ impl FileTemplate {
         &self.text
     }
 
-    /// The file of an event: each value through [`component`]. Always passes [`check_file_name`].
+    /// The file of an event: each value through [`component`]. Always passes [`check`].
     pub fn file(&self, owner: &str, log_group: &str, log_stream: &str) -> String {
         let components: Vec<_> = self
             .parts

@@ -35,6 +35,8 @@ pub enum Kind {
 }
 
 impl Kind {
+    const ALL: [Kind; 4] = [Kind::Csv, Kind::Tsv, Kind::Json, Kind::Raw];
+
     /// The extension of a day file of this kind, without the dot.
     pub fn extension(self) -> &'static str {
         match self {
@@ -57,14 +59,12 @@ impl Kind {
 
     /// The kind of this name.
     pub fn from_name(name: &str) -> Option<Kind> {
-        [Kind::Csv, Kind::Tsv, Kind::Json, Kind::Raw].into_iter().find(|kind| kind.name() == name)
+        Kind::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
     /// The kind of the day file that has this extension.
     pub fn from_extension(extension: &str) -> Option<Kind> {
-        [Kind::Csv, Kind::Tsv, Kind::Json, Kind::Raw]
-            .into_iter()
-            .find(|kind| kind.extension() == extension)
+        Kind::ALL.into_iter().find(|kind| kind.extension() == extension)
     }
 }
 

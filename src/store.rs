@@ -4,7 +4,7 @@
 //! never from inside another runtime (it would panic).
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, BufRead, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -218,7 +218,7 @@ impl Store {
             Err(StoreError::Other { place, source }) => match self.look(key) {
                 // A range of an empty object cannot be satisfied.
                 Ok(object) if object.size == 0 => {
-                    return Ok(ObjectReader::new(self, name, object, None, bytes::Bytes::new()));
+                    return Ok(ObjectReader::new(self, name, object, None, Vec::new()));
                 }
                 _ => return Err(StoreError::Other { place, source }),
             },
@@ -251,7 +251,7 @@ impl Store {
         name: &Key,
         offset: u64,
         etag: Option<&str>,
-    ) -> Result<(ObjectMeta, bytes::Bytes), StoreError> {
+    ) -> Result<(ObjectMeta, Vec<u8>), StoreError> {
         let options = GetOptions {
             range: Some(GetRange::Bounded(offset..offset + RANGE_BYTES)),
             if_match: etag.map(str::to_owned),
@@ -260,7 +260,7 @@ impl Store {
         let answer = self.runtime.block_on(async {
             let answer = self.objects.get_opts(name, options).await?;
             let meta = answer.meta.clone();
-            Ok((meta, answer.bytes().await?))
+            Ok((meta, answer.bytes().await?.into()))
         });
         answer.map_err(|error| StoreError::new(self.place(name.as_ref()), error))
     }
@@ -296,7 +296,7 @@ pub struct ObjectReader {
     object: Object,
     /// As the store writes it, with its quotes.
     etag: Option<String>,
-    chunk: bytes::Bytes,
+    chunk: Cursor<Vec<u8>>,
     fetched: u64,
 }
 
@@ -306,9 +306,10 @@ impl ObjectReader {
         name: Key,
         object: Object,
         etag: Option<String>,
-        chunk: bytes::Bytes,
+        chunk: Vec<u8>,
     ) -> ObjectReader {
         let fetched = chunk.len() as u64;
+        let chunk = Cursor::new(chunk);
         ObjectReader { store: store.clone(), name, object, etag, chunk, fetched }
     }
 
@@ -323,18 +324,16 @@ impl ObjectReader {
             return Err(StoreError::Changed(self.object.id.place()));
         }
         self.fetched += chunk.len() as u64;
-        self.chunk = chunk;
+        self.chunk = Cursor::new(chunk);
         Ok(())
     }
 }
 
 impl Read for ObjectReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.chunk.is_empty() && self.fetched < self.object.size {
+        if self.chunk.fill_buf()?.is_empty() && self.fetched < self.object.size {
             self.fetch().map_err(io::Error::other)?;
         }
-        let length = buffer.len().min(self.chunk.len());
-        buffer[..length].copy_from_slice(&self.chunk.split_to(length));
-        Ok(length)
+        self.chunk.read(buffer)
     }
 }

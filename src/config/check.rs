@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::place::KeyPath;
 use super::read::Reader;
-use super::{Config, Glob, Newline, Problem, Source, Subscribe};
+use super::{ANSWER_BYTES_MAX, Config, Glob, Newline, Problem, Source, Subscribe};
 use crate::row::Kind;
 
 /// Longest grace: CloudWatch takes events up to 14 days old, but a day that stays open for longer
@@ -178,7 +178,7 @@ fn check_limits(config: &Config, reader: &mut Reader<'_>) {
     const MIB: usize = 1 << 20;
     let limits = &config.limits;
     let sizes = [
-        ("answer_bytes", limits.answer_bytes, 65_536, 6_291_556),
+        ("answer_bytes", limits.answer_bytes, 65_536, ANSWER_BYTES_MAX),
         ("inflated_bytes", limits.inflated_bytes, MIB, 1_024 * MIB),
         ("unit_bytes", limits.unit_bytes, MIB, 1_024 * MIB),
         ("buffer_bytes", limits.buffer_bytes, MIB, 8_192 * MIB),

@@ -1,10 +1,12 @@
 //! What holds where `hiwake.toml` says nothing.
 
+use std::fmt::Debug;
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::{
-    Column, Compress, Config, FileTemplate, Files, Format, Glob, Limits, Newline, Order, Plain,
-    Retention, Seal, Source, Subscribe, Unmatched,
+    Column, Compress, Config, Files, Format, Limits, Newline, Order, Plain, Retention, Seal,
+    Source, Subscribe, Unmatched,
 };
 use crate::row::Kind;
 
@@ -34,8 +36,8 @@ impl Default for Source {
         Source {
             line: None,
             log_groups: Vec::new(),
-            log_streams: vec![every()],
-            file: template("{log_group}"),
+            log_streams: vec![parsed("*")],
+            file: parsed("{log_group}"),
             labels: Vec::new(),
             columns: vec![Column::Labels, Column::Message],
             filter_pattern: String::new(),
@@ -56,7 +58,7 @@ impl Default for Format {
 
 impl Default for Unmatched {
     fn default() -> Unmatched {
-        Unmatched { file: template("unmatched/{log_group}") }
+        Unmatched { file: parsed("unmatched/{log_group}") }
     }
 }
 
@@ -99,12 +101,7 @@ impl Default for Limits {
     }
 }
 
-#[allow(clippy::expect_used, reason = "a constant that the tests parse")]
-fn template(text: &str) -> FileTemplate {
-    text.parse().expect("a template of this file")
-}
-
-#[allow(clippy::expect_used, reason = "a constant that the tests parse")]
-fn every() -> Glob {
-    "*".parse().expect("a glob of this file")
+/// A constant that the tests parse.
+fn parsed<T: FromStr<Err: Debug>>(text: &str) -> T {
+    text.parse().expect("a constant of this file")
 }

@@ -28,6 +28,7 @@ pub const ENVIRONMENT: &[Variable] = &[CONFIG];
 
 impl Config {
     /// Where the Lambdas' configuration is: `HIWAKE_CONFIG`, or `hiwake.toml` beside the binary.
+    #[allow(clippy::disallowed_methods, reason = "the one place that reads it")]
     pub fn path_from_env() -> std::io::Result<PathBuf> {
         match std::env::var_os(CONFIG.name) {
             Some(path) if !path.is_empty() => Ok(path.into()),

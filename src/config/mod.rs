@@ -247,6 +247,9 @@ pub struct Files {
     pub dir_mode: u32,
 }
 
+/// Bytes of the largest answer that a Lambda can give: one more fails the call, and with it the batch.
+pub const ANSWER_BYTES_MAX: usize = 6_291_556;
+
 /// `[limits]`: every limit, its default, its reason.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]

@@ -232,6 +232,8 @@ pub(super) mod mode {
 
 /// A strftime pattern that gives one line.
 pub(super) mod strftime {
+    use std::fmt::Write as _;
+
     use chrono::format::{Item, StrftimeItems};
     use serde::{Deserialize, Deserializer, de::Error as _};
 
@@ -264,7 +266,11 @@ pub(super) mod strftime {
                 );
             }
         }
-        Ok(())
+        // Some patterns, e.g. %#z, can be read by and not be written by.
+        let mut time = String::new();
+        write!(time, "{}", chrono::DateTime::UNIX_EPOCH.format(text)).map_err(|_| {
+            format!("no time can be written by `{text}`; write e.g. %Y-%m-%d %H:%M:%S%z")
+        })
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -157,9 +159,8 @@ impl Answer {
 
     /// `Ok` with data, which must not be empty: Firehose fails such a record.
     pub fn ok(&mut self, id_json: &str, data: &[u8]) {
-        use base64::Engine;
         self.entry(id_json, OK);
-        base64::engine::general_purpose::STANDARD.encode_string(data, &mut self.text);
+        STANDARD.encode_string(data, &mut self.text);
         self.text.push_str("\"}");
     }
 
@@ -186,11 +187,5 @@ impl Answer {
         self.text.push_str(ID);
         self.text.push_str(id_json);
         self.text.push_str(rest);
-    }
-}
-
-impl Default for Answer {
-    fn default() -> Answer {
-        Answer::new()
     }
 }

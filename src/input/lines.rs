@@ -43,11 +43,44 @@ impl LogFile {
     }
 }
 
-/// A line without its line break, and where it begins.
-enum Line {
-    Text { offset: u64, text: String },
-    NotText,
-    TooLong,
+/// The times of one file's lines, in order.
+struct Stamps<'l> {
+    log_file: &'l LogFile,
+    times: Option<Times<'l>>,
+    /// That of the line before.
+    last: Option<i64>,
+}
+
+impl<'l> Stamps<'l> {
+    /// `modified` is the time of all lines where none is written in them.
+    fn new(log_file: &'l LogFile, modified: i64) -> Stamps<'l> {
+        let times = log_file.timestamps.as_ref().map(TimestampFormat::times);
+        let last = times.is_none().then_some(modified);
+        Stamps { log_file, times, last }
+    }
+
+    /// The time of the next line, or why it has none.
+    fn of(&mut self, text: &str) -> Result<i64, String> {
+        match self.times.as_mut().map_or(LineTime::None, |times| times.of(text)) {
+            LineTime::At(time) => self.last = Some(self.log_file.in_file_order(self.last, time)),
+            LineTime::None => {}
+            LineTime::Impossible => {
+                return Err("its timestamp is no date of the calendar: is --year right?".to_owned());
+            }
+        }
+        self.last.ok_or_else(|| {
+            "begins with no timestamp, and no line before it has one: \
+             is --timestamp-format right?"
+                .to_owned()
+        })
+    }
+}
+
+/// A line, and where it begins.
+struct Line {
+    offset: u64,
+    /// Without its line break; or why it is no event.
+    text: Result<String, String>,
 }
 
 impl Reading<'_> {
@@ -66,42 +99,18 @@ impl Reading<'_> {
         let modified = metadata.modified().map_err(|e| self.failed(e))?;
         let stream = log_file.log_stream.as_deref().unwrap_or(&self.file.name).to_owned();
         let mut batch = Batch::new(&log_file.log_group, &stream);
-        let mut times = log_file.timestamps.as_ref().map(TimestampFormat::times);
-        let mut timestamp = times.is_none().then(|| clock::milliseconds(modified));
+        let mut stamps = Stamps::new(log_file, clock::milliseconds(modified));
         let mut lines = Lines { input, offset: 0, buffer: Vec::new() };
         let mut number = 0_u64;
-        while let Some(line) = lines.next().map_err(|e| self.failed(e))? {
+        while let Some(Line { offset, text }) = lines.next().map_err(|e| self.failed(e))? {
             number += 1;
-            let (offset, text) = match line {
-                Line::Text { offset, text } => (offset, text),
-                Line::NotText => {
-                    let reason =
-                        "not UTF-8: convert the file, e.g. with `iconv -f LATIN1 -t UTF-8`";
-                    self.problem(&format!(":{number}"), reason.to_owned());
-                    continue;
-                }
-                Line::TooLong => {
-                    let reason = format!(
-                        "more than {LINE_BYTES} bytes: CloudWatch Logs takes no such event"
-                    );
+            let event = text.and_then(|text| Ok((stamps.of(&text)?, text)));
+            let (timestamp, text) = match event {
+                Ok(event) => event,
+                Err(reason) => {
                     self.problem(&format!(":{number}"), reason);
                     continue;
                 }
-            };
-            match times.as_mut().map_or(LineTime::None, |times: &mut Times<'_>| times.of(&text)) {
-                LineTime::At(time) => timestamp = Some(log_file.in_file_order(timestamp, time)),
-                LineTime::None => {}
-                LineTime::Impossible => {
-                    let reason = "its timestamp is no date of the calendar: is --year right?";
-                    self.problem(&format!(":{number}"), reason.to_owned());
-                    continue;
-                }
-            }
-            let Some(timestamp) = timestamp else {
-                let reason = "begins with no timestamp, and no line before it has one: \
-                              is --timestamp-format right?";
-                self.problem(&format!(":{number}"), reason.to_owned());
-                continue;
             };
             if batch.is_full(text.len()) {
                 self.record(batch.take(), self.now)?;
@@ -136,15 +145,17 @@ impl<R: BufRead> Lines<R> {
         }
         if long {
             self.skip_rest()?;
-            return Ok(Some(Line::TooLong));
+            let reason =
+                format!("more than {LINE_BYTES} bytes: CloudWatch Logs takes no such event");
+            return Ok(Some(Line { offset, text: Err(reason) }));
         }
         let text = self.buffer.strip_suffix(b"\n").unwrap_or(&self.buffer);
         let text =
             text.strip_suffix(b"\r").filter(|_| self.buffer.ends_with(b"\n")).unwrap_or(text);
-        Ok(Some(match std::str::from_utf8(text) {
-            Ok(text) => Line::Text { offset, text: text.to_owned() },
-            Err(_) => Line::NotText,
-        }))
+        let text = std::str::from_utf8(text).map(str::to_owned).map_err(|_| {
+            "not UTF-8: convert the file, e.g. with `iconv -f LATIN1 -t UTF-8`".to_owned()
+        });
+        Ok(Some(Line { offset, text }))
     }
 
     /// Reads up to the line's end, or so far that it is too long.

@@ -2,7 +2,7 @@
 //!
 //! | file | becomes |
 //! |---|---|
-//! | with [`LogFile`]: any file, gzipped or not | envelopes of its lines, see [`mod@self`]'s `lines` |
+//! | with [`LogFile`]: any file, gzipped or not | envelopes of its lines |
 //! | gzip | each member a record |
 //! | JSON values with `records` | the records of a Firehose event |
 //! | JSON values with `messageType`, pretty-printed or not | each a record, gzipped |
@@ -20,11 +20,12 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
-use flate2::bufread::GzDecoder;
+use flate2::bufread::{GzDecoder, MultiGzDecoder};
 use flate2::write::GzEncoder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::envelope::is_gzip;
 use crate::local::{LocalError, SourceRecord};
 use crate::store::{Location, StoreError};
 
@@ -135,13 +136,13 @@ pub fn read(
     now: i64,
     target: &mut dyn Target,
 ) -> Result<(), InputError> {
-    let failed = |source| InputError::Read { path: file.path.clone(), source };
-    let mut input = BufReader::with_capacity(1 << 18, File::open(&file.path).map_err(failed)?);
-    let gzip = input.fill_buf().map_err(failed)?.starts_with(b"\x1f\x8b");
     let mut reading = Reading { file, now, target };
+    let input = File::open(&file.path).map_err(|e| reading.failed(e))?;
+    let mut input = BufReader::with_capacity(1 << 18, input);
+    let gzip = is_gzip(input.fill_buf().map_err(|e| reading.failed(e))?);
     match log_file {
         Some(log_file) if gzip => {
-            reading.lines(log_file, BufReader::new(flate2::bufread::MultiGzDecoder::new(input)))
+            reading.lines(log_file, BufReader::new(MultiGzDecoder::new(input)))
         }
         Some(log_file) => reading.lines(log_file, input),
         None if gzip => reading.members(input),
@@ -271,7 +272,6 @@ struct Record {
 /// As CloudWatch Logs sends envelopes.
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    // Writing into memory does not fail.
     let written = encoder.write_all(bytes).and_then(|()| encoder.finish());
-    written.unwrap_or_default()
+    written.expect("writing to a Vec cannot fail")
 }

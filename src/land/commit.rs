@@ -69,12 +69,13 @@ fn attempt(
     }
     // Step 3: drop what was seen.
     let mut hold = Hold::take(lander, day_file, &mut journal)?;
-    let new = hold.new_rows(batch)?;
+    let new = hold.new_rows(batch).map_err(|error| hold.journal.doubt(error))?;
     let mut done = Committed {
         lines: new.len() as u64,
         duplicates: (batch.len() - new.len()) as u64,
         ..Committed::default()
     };
+    // Where none is new, all is acknowledged because of frames that `take` knows to be durable.
     if !new.is_empty() {
         // Step 4: open the data file and prove the lock.
         let segment = hold.journal.state.next_segment();
@@ -101,6 +102,10 @@ pub fn lock<'l>(lander: &'l Lander<'l>, day_file: &DayFile) -> Result<Journal<'l
         .filter(|(_, segment)| segment.sealed.is_some() && segment.done.is_none())
         .map(|(number, _)| number)
         .collect();
+    if !unfinished.is_empty() {
+        // The Sealed frame may be of a process that was killed before its sync.
+        journal.prove()?;
+    }
     for segment in unfinished {
         seal::publish(lander, day_file, &mut journal, segment)?;
     }
@@ -130,19 +135,18 @@ impl<'h, 'l> Hold<'h, 'l> {
         let path = day_file.seen();
         let how = if entries == 0 { Open::Create(lander.open_mode()) } else { Open::ReadWrite };
         let opened = lander.open_locked(&path, how, lander.lock_deadline());
-        let (seen, busy_retries) = opened.map_err(|error| lost(error, seen::place(entries)))?;
+        let (seen, busy_retries) =
+            opened.map_err(|error| journal.doubt(lost(error, entries * seen::ENTRY_BYTES)))?;
         journal.busy_retries += busy_retries;
         if entries > 0 {
-            not_shorter(seen.as_ref(), &path, seen::place(entries))?;
+            let length = not_shorter(seen.as_ref(), &path, seen::place(entries));
+            length.map_err(|error| journal.doubt(error))?;
         }
         match journal.state.after(seen::Mark::read(seen.as_ref(), &path)?) {
-            None => return Err(journal.misses_frames(&path)),
+            None => return Err(journal.doubt(journal.misses_frames(&path))),
             Some(0) => {}
-            Some(_) => {
-                // Nobody has marked the last frame: perhaps it was not synced.
-                journal.settle()?;
-                seen.write_at(&journal.state.mark().encode(), 0).named("write", &path)?;
-            }
+            // Nobody has marked the last frame: perhaps it is not durable.
+            Some(_) => journal.repeat()?,
         }
         Ok(Hold { data: None, seen, lander, day_file, journal })
     }
@@ -168,9 +172,14 @@ impl<'h, 'l> Hold<'h, 'l> {
         let lander = self.lander;
         let path = self.day_file.open_segment(segment);
         let committed = self.journal.state.segment(segment).map_or(0, Segment::bytes);
+        if committed == 0 && segment > 1 {
+            // The Freeze frame before it may not be durable yet, and without it this file has no place.
+            self.journal.prove()?;
+        }
         let how = if committed == 0 { Open::Create(lander.open_mode()) } else { Open::Write };
         let opened = lander.open_locked(&path, how, lander.lock_deadline());
-        let (data, busy_retries) = opened.map_err(|error| lost(error, committed))?;
+        let (data, busy_retries) =
+            opened.map_err(|error| self.journal.doubt(lost(error, committed)))?;
         self.journal.busy_retries += busy_retries;
         self.journal.prove()?;
         not_shorter(data.as_ref(), &path, committed)?;
@@ -190,6 +199,17 @@ impl<'h, 'l> Hold<'h, 'l> {
     pub fn mark(&self) -> Result<(), LandError> {
         let mark = self.journal.state.mark().encode();
         self.seen.write_at(&mark, 0).named("write", &self.day_file.seen())
+    }
+
+    /// Before a segment ends: what lies beyond its last commit is gone for good. Cut even where nothing seems to be
+    /// there, because whoever cut it before may have died before the cut was durable.
+    pub fn settle(&self, segment: u32) -> Result<(), LandError> {
+        let path = self.day_file.open_segment(segment);
+        let committed = self.journal.state.segment(segment).map_or(0, Segment::bytes);
+        match &self.data {
+            Some(data) => data.truncate(committed).and_then(|()| data.sync()).named("cut", &path),
+            None => Err(LandError::damage(path, "it was not opened before it was ended")),
+        }
     }
 
     /// Steps 5 to 7 for one piece.
@@ -251,7 +271,7 @@ fn pieces<'r>(batch: &Batch, rows: &'r [usize], bytes: usize) -> Vec<&'r [usize]
 /// A file that holds what was committed, and is not there.
 pub fn lost(error: LandError, committed: u64) -> LandError {
     match error {
-        LandError::Io { path, source, .. } if is_absent(&source) => {
+        LandError::Io { path, source, .. } if is_absent(&source) && committed > 0 => {
             LandError::damage(path, format!("it is not there, and had {committed} bytes"))
         }
         error => error,

@@ -7,7 +7,7 @@ use crate::row::{Day, Kind};
 /// One (file, kind, day): a first segment and, seldom, late ones.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DayFile {
-    /// The daily file's name without its day; checked by `file_name::check` before it gets here.
+    /// The daily file's name without its day; checked by [`crate::file_name::check`] before it gets here.
     pub file: String,
     /// The local date.
     pub day: Day,
@@ -15,11 +15,11 @@ pub struct DayFile {
     pub kind: Kind,
 }
 
-/// Where hints of unsealed segments are: `open/<file>/<day>.<extension>.<segment>`.
+/// Where hints of unsealed segments are: `<file>/<day>.<extension>.<segment>`.
 pub const OPEN_HINTS: &str = ".hiwake/open";
-/// Where hints of sealed days are whose journals are not closed yet: `sealed/<file>/<day>.<extension>`.
+/// Where hints of sealed days are whose journals are not closed yet: `<file>/<day>.<extension>`.
 pub const SEALED_HINTS: &str = ".hiwake/sealed";
-/// Where the journals are: `days/<file>/<day>.<extension>/journal`.
+/// Where the journals are: `<file>/<day>.<extension>/journal`.
 pub const DAYS: &str = ".hiwake/days";
 
 impl DayFile {
@@ -111,6 +111,16 @@ impl DayFile {
         let day_file = DayFile { file: file.to_owned(), day, kind };
         parts.next().is_none().then_some((day_file, segment))
     }
+
+    /// The day file and segment of an open file's or a temporary's name in `file`'s folder.
+    pub fn parse_unfinished(file: &str, name: &str) -> Option<(DayFile, u32)> {
+        let published = match name.strip_suffix(".open") {
+            Some(published) => published,
+            None => name.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.')?.0,
+        };
+        let compressed = published.ends_with(".gz");
+        DayFile::parse_published(file, published).filter(|_| !compressed)
+    }
 }
 
 impl fmt::Display for DayFile {
@@ -161,6 +171,19 @@ mod tests {
             assert_eq!(DayFile::parse("a/b", name_of(&path)), Some(day_file()), "{path}");
         }
         assert_eq!(DayFile::parse("a/b", "2022-04-18.csv.x"), None);
+    }
+
+    #[test]
+    fn an_open_file_and_a_temporary_lead_back_to_their_segment() {
+        for segment in [1, 2, 3, 12] {
+            for path in [day_file().open_segment(segment), day_file().temporary(segment, "x")] {
+                let parsed = DayFile::parse_unfinished("a/b", name_of(&path));
+                assert_eq!(parsed, Some((day_file(), segment)), "{path}");
+            }
+        }
+        for name in ["2022-04-18.csv", "2022-04-18.csv.gz.open", "x.open", ".x.y.tmp", "..tmp"] {
+            assert_eq!(DayFile::parse_unfinished("a/b", name), None, "{name}");
+        }
     }
 
     #[test]

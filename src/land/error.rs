@@ -81,14 +81,6 @@ impl LandError {
     pub(crate) fn damage(path: impl Into<String>, what: impl Into<String>) -> LandError {
         LandError::Damage { path: path.into(), what: what.into() }
     }
-
-    /// Whether the file system said that the name is not there, or not there any more.
-    pub(crate) fn is_gone(&self) -> bool {
-        match self {
-            LandError::Io { source, .. } => is_gone(source),
-            _ => false,
-        }
-    }
 }
 
 /// What a person can do about it, where that is plain.

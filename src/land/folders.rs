@@ -38,9 +38,17 @@ pub fn sync_up(lander: &Lander<'_>, folder: &str) -> Result<(), LandError> {
     }
 }
 
-/// Sees a folder's names as they are now, if the folder is there at all.
+/// Sees a folder's names as they are now, if the folder is there at all. That it is not may be
+/// remembered from before another machine made it: then the folder above it is refreshed first.
 pub fn refresh(lander: &Lander<'_>, folder: &str) -> Result<(), LandError> {
-    match lander.disk.refresh_dir(folder) {
+    let result = match lander.disk.refresh_dir(folder) {
+        Err(error) if is_absent(&error) && !folder.is_empty() => {
+            refresh(lander, folder_of(folder))?;
+            lander.disk.refresh_dir(folder)
+        }
+        result => result,
+    };
+    match result {
         Err(error) if is_absent(&error) => Ok(()),
         result => result.named("open", folder),
     }
@@ -57,6 +65,16 @@ pub fn remove(lander: &Lander<'_>, path: &str) -> Result<(), LandError> {
         Err(error) if is_absent(&error) => Ok(()),
         result => result.named("remove", path),
     }
+}
+
+/// The names of the files in a folder, hidden ones too; none if it is missing.
+pub fn names(lander: &Lander<'_>, folder: &str) -> Result<Vec<String>, LandError> {
+    let entries = match lander.disk.list(folder) {
+        Err(error) if is_absent(&error) => Vec::new(),
+        entries => entries.named("list", folder)?,
+    };
+    let files = entries.into_iter().filter(|entry| !entry.is_dir);
+    Ok(files.map(|entry| entry.name).collect())
 }
 
 /// The paths of all files below a folder whose names do not begin with a dot, sorted; none if it is missing.

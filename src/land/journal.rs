@@ -3,6 +3,8 @@
 //! It is never renamed or removed. A frame that is incomplete or has a bad CRC, with nothing valid
 //! after it, is torn: it does not exist. Anything else that does not fit is damage, and stops the day file.
 
+use std::io;
+
 use chrono_tz::Tz;
 
 use super::Lander;
@@ -87,10 +89,10 @@ impl State {
         if let Ok(Some(closed)) = slot {
             return Ok(Some(State { closed: Some(closed), ..state }));
         }
-        if slot.is_err() && bytes.len() as u64 == FRAMES_AT {
+        state.read_frames(bytes).map_err(damage)?;
+        if slot.is_err() && state.segments.is_empty() {
             return Err(damage("its Closed slot is unreadable and it has no frames".to_owned()));
         }
-        state.read_frames(bytes).map_err(damage)?;
         Ok(Some(state))
     }
 
@@ -213,6 +215,11 @@ impl State {
         self.segments.get((number as usize).checked_sub(1)?)
     }
 
+    /// Whether a segment is published and cleaned up after; once it is, it is for ever.
+    pub fn is_done(&self, number: u32) -> bool {
+        self.closed.is_some() || self.segment(number).is_some_and(|segment| segment.done.is_some())
+    }
+
     /// The segments with their numbers.
     pub fn numbered(&self) -> impl Iterator<Item = (u32, &Segment)> {
         (1..).zip(&self.segments)
@@ -267,16 +274,21 @@ impl<'l> Journal<'l> {
             lander.open_locked(&path, Open::Create(lander.open_mode()), lander.lock_deadline())?;
         // Step 2: read through that handle.
         let bytes = read_all(handle.as_ref(), &path)?;
-        let state = match State::read(&path, &bytes)? {
-            Some(state) => state,
-            None => new_journal(lander, day_file, &path, handle.as_ref(), &bytes)?,
+        let state = match State::read(&path, &bytes) {
+            Ok(state) => state,
+            Err(damage) => return Err(doubt(lander, handle.as_ref(), &path, damage)),
+        };
+        let state = match state {
+            Some(state) if state.closed.is_some() || !state.segments.is_empty() => state,
+            state => new_journal(lander, day_file, &path, handle.as_ref(), &bytes, state)?,
         };
         if !state.identity.is_of(day_file) {
             let Identity { file, day, .. } = &state.identity;
             return Err(LandError::damage(path, format!("it is the journal of {file} {day}")));
         }
         if state.closed.is_some() && bytes.len() as u64 > FRAMES_AT {
-            // A close that was cut short after its slot was whole.
+            // A close that was cut short after its slot was whole, and perhaps before it was durable.
+            prove(lander, handle.as_ref(), &path)?;
             handle.truncate(FRAMES_AT).named("cut", &path)?;
             handle.sync().named("sync", &path)?;
         }
@@ -299,25 +311,23 @@ impl<'l> Journal<'l> {
         &self.path
     }
 
-    /// Proves that the lock still stands: writes the spare byte through its handle and syncs.
+    /// Proves that the lock still stands, and makes what was read durable: writes the spare byte through its
+    /// handle and syncs. What was read may be of a process that was killed before its own sync.
     pub fn prove(&self) -> Result<(), LandError> {
-        let value = self.lander.clock.now().to_le_bytes()[0];
-        self.write_again(&[value], PROOF_AT)
+        prove(self.lander, self.handle.as_ref(), &self.path)
     }
 
-    /// Makes the last frame durable that a process left behind which was killed before its sync returned, or whose sync
-    /// failed: writes it once more, as it stands, and syncs. Only then may anything be acknowledged because of it.
-    pub fn settle(&self) -> Result<(), LandError> {
-        self.write_again(&self.last, self.state.last)
+    /// Damage that was found under the lock counts only while the lock stands: a process that stood still past
+    /// its lease sees what others did since.
+    pub fn doubt(&self, error: LandError) -> LandError {
+        doubt(self.lander, self.handle.as_ref(), &self.path, error)
     }
 
-    fn write_again(&self, bytes: &[u8], at: u64) -> Result<(), LandError> {
-        let written = self.handle.write_at(bytes, at).and_then(|()| self.handle.sync());
-        written.map_err(|error| match error.raw_os_error() {
-            // What Linux answers on a handle whose lock was lost.
-            Some(5 | 9) => LandError::LeaseLost { path: self.path.clone() },
-            _ => LandError::Io { verb: "write", path: self.path.clone(), source: error },
-        })
+    /// Makes the last frame durable that a process left behind which was killed before its sync, or whose sync failed:
+    /// writes it once more, as it stands, and syncs. Only then may anything be acknowledged because of it.
+    pub fn repeat(&self) -> Result<(), LandError> {
+        let written = self.handle.write_at(&self.last, self.state.last);
+        written.and_then(|()| self.handle.sync()).map_err(|error| lease_lost(&self.path, error))
     }
 
     /// The error of a journal that has not got the frame that `seen` knows of.
@@ -332,7 +342,9 @@ impl<'l> Journal<'l> {
     /// Appends a frame and syncs it: when this returns, it happened.
     pub fn append(&mut self, frame: Frame) -> Result<(), LandError> {
         if self.state.torn {
+            // Synced by itself: in a torn frame, what is missing is zeros and never an older frame's bytes.
             self.handle.truncate(self.state.end).named("cut", &self.path)?;
+            self.handle.sync().named("sync", &self.path)?;
             self.state.torn = false;
         }
         let (bytes, crc) = frame.encode(self.state.crc);
@@ -360,42 +372,73 @@ impl<'l> Journal<'l> {
     }
 }
 
-/// A journal is new where neither `seen` nor a data file is there; otherwise its header was lost.
+fn prove(lander: &Lander<'_>, handle: &dyn Handle, path: &str) -> Result<(), LandError> {
+    let value = lander.clock.now().to_le_bytes()[0];
+    let proof = handle.write_at(&[value], PROOF_AT).and_then(|()| handle.sync());
+    proof.map_err(|error| lease_lost(path, error))
+}
+
+fn lease_lost(path: &str, error: io::Error) -> LandError {
+    match error.raw_os_error() {
+        // What Linux answers on a handle whose lock was lost.
+        Some(5 | 9) => LandError::LeaseLost { path: path.to_owned() },
+        _ => LandError::Io { verb: "write", path: path.to_owned(), source: error },
+    }
+}
+
+fn doubt(lander: &Lander<'_>, handle: &dyn Handle, path: &str, error: LandError) -> LandError {
+    if !matches!(error, LandError::Damage { .. }) {
+        return error;
+    }
+    let proof = match handle.length() {
+        Ok(length) if length > PROOF_AT => prove(lander, handle, path),
+        // A byte written here would change a journal that may be damaged; its own length does not.
+        Ok(length) => handle.truncate(length).map_err(|error| lease_lost(path, error)),
+        Err(error) => Err(lease_lost(path, error)),
+    };
+    proof.err().unwrap_or(error)
+}
+
+/// A journal is new where neither `seen` nor a data file is there; otherwise its header was lost. Where there is a
+/// header and no frame (`found`), its maker may have been killed before it was durable: it is written again.
 fn new_journal(
     lander: &Lander<'_>,
     day_file: &DayFile,
     path: &str,
     handle: &dyn Handle,
     bytes: &[u8],
+    found: Option<State>,
 ) -> Result<State, LandError> {
-    let names = [
-        day_file.seen(),
-        day_file.open_segment(1),
-        day_file.target(1, false),
-        day_file.target(1, true),
-    ];
     for folder in [day_file.journal_folder(), day_file.folder().to_owned()] {
         folders::refresh(lander, &folder)?;
+    }
+    let mut names = vec![day_file.target(1, false), day_file.target(1, true)];
+    if found.is_none() {
+        names.extend([day_file.seen(), day_file.open_segment(1)]);
     }
     for name in names {
         match lander.disk.open(&name, Open::Read) {
             Err(error) if is_absent(&error) => {}
             Err(error) => return Err(error).named("open", &name),
             Ok(_) => {
-                let what = format!("its header is missing or unreadable, but {name} is there");
-                return Err(LandError::damage(path, what));
+                let what = format!("its beginning is missing or unreadable, but {name} is there");
+                return Err(doubt(lander, handle, path, LandError::damage(path, what)));
             }
         }
     }
-    let identity = Identity::of(day_file, lander.config.timezone.name());
-    let (header, crc) = identity.encode();
-    if bytes.len() > header.len() {
+    if found.is_none() && bytes.len() as u64 > FRAMES_AT {
         handle.truncate(0).named("cut", path)?;
     }
+    let state = found.unwrap_or_else(|| {
+        let identity = Identity::of(day_file, lander.config.timezone.name());
+        let (_, crc) = identity.encode();
+        State::new(identity, crc)
+    });
+    let (header, _) = state.identity.encode();
     handle.write_at(&header, 0).named("write", path)?;
     handle.sync().named("sync", path)?;
     folders::sync_up(lander, &day_file.journal_folder())?;
-    Ok(State::new(identity, crc))
+    Ok(state)
 }
 
 fn read_all(handle: &dyn Handle, path: &str) -> Result<Vec<u8>, LandError> {

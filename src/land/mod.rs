@@ -76,6 +76,17 @@ impl Lander<'_> {
         self.deadline.min(Instant::now() + self.config.limits.lock_wait)
     }
 
+    /// Opens a file. Where it may be made, its folder may be, too.
+    fn open(&self, path: &str, how: Open) -> Result<Box<dyn Handle>, LandError> {
+        match self.disk.open(path, how) {
+            Err(error) if is_gone(&error) && matches!(how, Open::Create(_)) => {
+                folders::make(self, day_file::folder_of(path))?;
+                self.disk.open(path, how).named("make", path)
+            }
+            opened => opened.named("open", path),
+        }
+    }
+
     /// Opens a file and takes its lock, trying again until `until`; answers how often it was busy.
     fn open_locked(
         &self,
@@ -83,13 +94,7 @@ impl Lander<'_> {
         how: Open,
         until: Instant,
     ) -> Result<(Box<dyn Handle>, u64), LandError> {
-        let handle = match self.disk.open(path, how) {
-            Err(error) if is_gone(&error) && matches!(how, Open::Create(_)) => {
-                folders::make(self, day_file::folder_of(path))?;
-                self.disk.open(path, how).named("make", path)?
-            }
-            handle => handle.named("open", path)?,
-        };
+        let handle = self.open(path, how)?;
         let (mut wait, mut busy_retries) = (Duration::from_millis(10), 0);
         while !handle.try_lock().named("lock", path)? {
             busy_retries += 1;
@@ -105,17 +110,8 @@ impl Lander<'_> {
 
     /// Makes a hint, durably. Hints only say where to look; the journals decide.
     fn make_hint(&self, path: &str) -> Result<(), LandError> {
-        let folder = day_file::folder_of(path);
-        let how = Open::Create(self.open_mode());
-        let made = match self.disk.open(path, how) {
-            Err(error) if is_gone(&error) => {
-                folders::make(self, folder)?;
-                self.disk.open(path, how)
-            }
-            made => made,
-        };
-        made.named("make", path)?;
-        folders::sync_up(self, folder)
+        self.open(path, Open::Create(self.open_mode()))?;
+        folders::sync_up(self, day_file::folder_of(path))
     }
 }
 

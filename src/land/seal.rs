@@ -87,9 +87,13 @@ fn freeze(
     let frozen = |journal: &Journal<'_>| {
         journal.state.segment(number).filter(|segment| segment.frozen.is_some()).cloned()
     };
-    if frozen(&journal).is_none() {
+    if frozen(&journal).is_some() {
+        // The Freeze frame may be of a process that was killed before its sync.
+        journal.prove()?;
+    } else {
         let mut hold = Hold::take(lander, day_file, &mut journal)?;
         hold.open_segment(number)?;
+        hold.settle(number)?;
         let mark = Mark { segment: number, at: lander.clock.now() };
         hold.journal.append(Frame::Freeze(mark))?;
         hold.mark()?;
@@ -108,31 +112,41 @@ fn draft(
     let seal = &lander.config.seal;
     let ordered = seal.order == Order::Arrival || merge::in_order(&segment.commits);
     let gzip = seal.compress == Compress::Gzip;
+    folders::refresh(lander, day_file.folder())?;
     let result = match (gzip, ordered) {
         (false, true) => check_in_place(lander, day_file, number, segment),
-        _ => write_merged(lander, day_file, number, segment, gzip, ordered),
+        _ => write_merged(lander, day_file, number, segment, gzip, ordered).map(Some),
     };
-    let gone = matches!(&result, Err(error) if error.is_gone());
-    if !gone {
-        return result.map(Some);
+    let result = match result {
+        // Something lies beyond the last commit after all: the open file itself must not be published.
+        Ok(None) => write_merged(lander, day_file, number, segment, gzip, ordered),
+        Ok(Some(sealed)) => Ok(sealed),
+        Err(error) => Err(error),
+    };
+    let Err(error) = result else { return result.map(Some) };
+    // ENOENT, ESTALE, or what looks like damage: nothing of it counts if somebody else has finished.
+    let finished = |state: State| {
+        let sealed = state.segment(number).is_some_and(|now| now.sealed.is_some());
+        sealed || state.closed.is_some()
+    };
+    match Journal::peek(lander, day_file)?.is_some_and(finished) {
+        true => Ok(None),
+        false => Err(commit::lost(error, segment.bytes())),
     }
-    let finished = Journal::peek(lander, day_file)?
-        .is_some_and(|state| state.segment(number).is_some_and(|now| now.sealed.is_some()));
-    if finished {
-        return Ok(None);
-    }
-    result.map(Some).map_err(|error| commit::lost(error, segment.bytes()))
 }
 
-/// The open file is the finished file: checked against its commits, hashed, made read-only.
+/// The open file is the finished file: checked against its commits, hashed, made read-only. `None`: it has other bytes too.
 fn check_in_place(
     lander: &Lander<'_>,
     day_file: &DayFile,
     number: u32,
     segment: &Segment,
-) -> Result<Sealed, LandError> {
+) -> Result<Option<Sealed>, LandError> {
     let path = day_file.open_segment(number);
     let file = lander.disk.open(&path, Open::Read).named("open", &path)?;
+    if file.length().named("look at", &path)? > segment.bytes() {
+        return Ok(None);
+    }
     let mut hash = Sha256::new();
     copy_commits(file.as_ref(), &path, &segment.commits, &mut |bytes| {
         hash.update(bytes);
@@ -143,7 +157,7 @@ fn check_in_place(
     let target = day_file.target(number, false);
     let (bytes, lines, sha256) = (segment.bytes(), segment.lines(), hash.finalize().into());
     let at = lander.clock.now();
-    Ok(Sealed { segment: number, temporary: path, target, bytes, lines, sha256, at })
+    Ok(Some(Sealed { segment: number, temporary: path, target, bytes, lines, sha256, at }))
 }
 
 /// Writes the merged (or, in order, the same) lines into a temporary file, compressed or not.
@@ -158,28 +172,58 @@ fn write_merged(
     let data_path = day_file.open_segment(number);
     let data = lander.disk.open(&data_path, Open::Read).named("open", &data_path)?;
     let temporary = day_file.temporary(number, &unique());
+    let merging =
+        Merging { day_file, segment, data: data.as_ref(), data_path: &data_path, ordered };
+    match write_temporary(lander, &merging, &temporary, gzip) {
+        Ok((bytes, sha256)) => {
+            let target = day_file.target(number, gzip);
+            let (lines, at) = (segment.lines(), lander.clock.now());
+            Ok(Sealed { segment: number, temporary, target, bytes, lines, sha256, at })
+        }
+        // What cannot be removed now is removed by whoever publishes, or by the next round.
+        Err(error) => match folders::remove(lander, &temporary) {
+            Ok(()) | Err(_) => Err(error),
+        },
+    }
+}
+
+/// What goes into a temporary.
+struct Merging<'m> {
+    day_file: &'m DayFile,
+    segment: &'m Segment,
+    data: &'m dyn Handle,
+    data_path: &'m str,
+    ordered: bool,
+}
+
+/// The length and SHA-256 of what was written, synced and made read-only.
+fn write_temporary(
+    lander: &Lander<'_>,
+    merging: &Merging<'_>,
+    temporary: &str,
+    gzip: bool,
+) -> Result<(u64, [u8; 32]), LandError> {
+    let Merging { day_file, segment, data, data_path, ordered } = *merging;
     let how = Open::CreateNew(lander.open_mode());
-    let file = lander.disk.open(&temporary, how).named("make", &temporary)?;
+    let file = lander.disk.open(temporary, how).named("make", temporary)?;
     let mut output = Output::new(file.as_ref(), gzip);
-    let mut emit = |bytes: &[u8]| output.write_all(bytes).named("write", &temporary);
+    let mut emit = |bytes: &[u8]| output.write_all(bytes).named("write", temporary);
     if ordered {
-        copy_commits(data.as_ref(), &data_path, &segment.commits, &mut emit)?;
+        copy_commits(data, data_path, &segment.commits, &mut emit)?;
     } else {
         let seen_path = day_file.seen();
         let seen = lander.disk.open(&seen_path, Open::Read).named("open", &seen_path)?;
-        let (data, seen, kind) = (data.as_ref(), seen.as_ref(), day_file.kind);
-        let source = Source { data, data_path: &data_path, seen, seen_path: &seen_path, kind };
+        let (seen, kind) = (seen.as_ref(), day_file.kind);
+        let source = Source { data, data_path, seen, seen_path: &seen_path, kind };
         let memory = lander.config.limits.merge_bytes;
         merge::merge(&source, &segment.commits, memory, &mut emit)?;
     }
-    let (bytes, sha256) = output.finish().named("write", &temporary)?;
-    file.set_mode(lander.config.files.mode).named("make read-only", &temporary)?;
-    file.sync().named("sync", &temporary)?;
+    let finished = output.finish().named("write", temporary)?;
+    file.set_mode(lander.config.files.mode).named("make read-only", temporary)?;
+    file.sync().named("sync", temporary)?;
     drop(file);
     lander.disk.sync_dir(day_file.folder()).named("sync", day_file.folder())?;
-    let target = day_file.target(number, gzip);
-    let (lines, at) = (segment.lines(), lander.clock.now());
-    Ok(Sealed { segment: number, temporary, target, bytes, lines, sha256, at })
+    Ok(finished)
 }
 
 /// The commits' bytes as they stand, each commit's CRC checked.
@@ -259,6 +303,8 @@ pub fn publish(
             folders::remove(lander, &format!("{folder}/{}", entry.name))?;
         }
     }
+    // Or a crash after Done could bring them back, and every line of the open file twice.
+    lander.disk.sync_dir(folder).named("sync", folder)?;
     lander.make_hint(&day_file.sealed_hint())?;
     journal.append(Frame::Done(Mark { segment: number, at: lander.clock.now() }))?;
     folders::remove(lander, &day_file.open_hint(number))?;
@@ -354,10 +400,6 @@ fn forget_hints(
     hints: &[u32],
     state: &State,
 ) -> Result<(), LandError> {
-    let done = |number: u32| match state.segment(number) {
-        Some(segment) => segment.done.is_some(),
-        None => state.closed.is_some(),
-    };
-    let mut stale = hints.iter().filter(|number| done(**number));
+    let mut stale = hints.iter().filter(|number| state.is_done(**number));
     stale.try_for_each(|number| folders::remove(lander, &day_file.open_hint(*number)))
 }

@@ -1,6 +1,6 @@
 //! The sealer's round over the whole root: what is due is sealed, old journals are closed, old files removed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono_tz::Tz;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use super::error::{LandError, Named};
 use super::frame::{Closed, ClosedSegment, Frame, Mark, Sealed};
 use super::journal::{Journal, State};
 use super::output::hex;
-use super::{Lander, folders, in_parallel, seal, unique};
+use super::{Lander, folders, in_parallel, seal};
 use crate::clock::Clock;
 use crate::day;
 use crate::disk::Open;
@@ -92,6 +92,7 @@ pub fn sweep(lander: &Lander<'_>) -> Result<Swept, LandError> {
     for (day_file, segment) in hints(lander, OPEN_HINTS)? {
         days.entry(day_file).or_default().extend(segment);
     }
+    let mut files: BTreeSet<String> = days.keys().map(|day_file| day_file.file.clone()).collect();
     let threads = lander.config.limits.parallel;
     let results = in_parallel(threads, days.into_iter().collect(), |(day_file, segments)| {
         (seal::seal(lander, &day_file, &segments), day_file)
@@ -102,17 +103,23 @@ pub fn sweep(lander: &Lander<'_>) -> Result<Swept, LandError> {
             Err(error) => swept.failed.push(error),
         }
     }
-    let sealed = hints(lander, SEALED_HINTS)?.into_iter().map(|(day_file, _)| day_file);
-    for (day_file, result) in in_parallel(threads, sealed.collect(), |day_file| {
+    let sealed: Vec<DayFile> =
+        hints(lander, SEALED_HINTS)?.into_iter().map(|(day_file, _)| day_file).collect();
+    files.extend(sealed.iter().map(|day_file| day_file.file.clone()));
+    for (day_file, result) in in_parallel(threads, sealed, |day_file| {
         let result = close(lander, &day_file);
         (day_file, result)
     }) {
         match result {
-            Ok(true) => swept.closed.push(day_file),
-            Ok(false) => {}
+            Ok(Close::Now) => swept.closed.push(day_file),
+            Ok(Close::NotYet) => {}
+            Ok(Close::Unsealed(sealed)) => {
+                swept.sealed.extend(sealed.into_iter().map(|s| (day_file.clone(), s)));
+            }
             Err(error) => swept.failed.push(error),
         }
     }
+    clear(lander, &files, &mut swept)?;
     retain(lander, &mut swept)?;
     Ok(swept)
 }
@@ -137,12 +144,11 @@ fn check_clock(lander: &Lander<'_>) -> Result<(), LandError> {
         return Ok(());
     }
     folders::make(lander, ".hiwake")?;
-    let path = format!(".hiwake/.clock.{}.tmp", unique());
-    let file = lander.disk.open(&path, Open::CreateNew(lander.open_mode())).named("make", &path)?;
+    // Always the same file: nothing is left behind, whenever a process dies.
+    let path = ".hiwake/clock";
+    let file = lander.disk.open(path, Open::Create(lander.open_mode())).named("make", path)?;
     let written = file.write_at(b"?", 0).and_then(|()| file.sync()).and_then(|()| file.inode());
-    drop(file);
-    lander.disk.unlink(&path).named("remove", &path)?;
-    let theirs = written.named("write", &path)?.modified;
+    let theirs = written.named("write", path)?.modified;
     let ours = lander.clock.now();
     if ours.abs_diff(theirs) > lander.config.limits.clock_skew.as_millis() as u64 {
         return Err(LandError::Clock { ours, theirs });
@@ -150,9 +156,22 @@ fn check_clock(lander: &Lander<'_>) -> Result<(), LandError> {
     Ok(())
 }
 
-/// Closes a day's journal `journal_days` after its last segment was sealed. `true`: it is closed now.
-fn close(lander: &Lander<'_>, day_file: &DayFile) -> Result<bool, LandError> {
-    let Some(state) = Journal::peek(lander, day_file)? else { return Ok(false) };
+/// What became of a sealed day.
+enum Close {
+    /// It is closed now.
+    Now,
+    /// It stays as it is.
+    NotYet,
+    /// Something of it was not published, perhaps because a hint was lost; these segments are now.
+    Unsealed(Vec<Sealed>),
+}
+
+/// Closes a day's journal `journal_days` after its last segment was sealed.
+fn close(lander: &Lander<'_>, day_file: &DayFile) -> Result<Close, LandError> {
+    let Some(state) = Journal::peek(lander, day_file)? else { return Ok(Close::NotYet) };
+    if state.segments.iter().any(|segment| segment.done.is_none()) {
+        return seal::seal(lander, day_file, &[]).map(Close::Unsealed);
+    }
     let age = i64::from(lander.config.seal.journal_days) * DAY_MS;
     let old = |at: i64| at + age <= lander.clock.now();
     let is_due = |state: &State| match &state.closed {
@@ -162,11 +181,11 @@ fn close(lander: &Lander<'_>, day_file: &DayFile) -> Result<bool, LandError> {
         None => state.segments.iter().all(|segment| segment.done.is_some_and(old)),
     };
     if !is_due(&state) {
-        return Ok(false);
+        return Ok(Close::NotYet);
     }
     let mut journal = commit::lock(lander, day_file)?;
     if !is_due(&journal.state) {
-        return Ok(false);
+        return Ok(Close::NotYet);
     }
     let was_open = journal.state.closed.is_none();
     if was_open {
@@ -175,8 +194,11 @@ fn close(lander: &Lander<'_>, day_file: &DayFile) -> Result<bool, LandError> {
         let hold = Hold::take(lander, day_file, &mut journal)?;
         hold.journal.prove()?;
         if !hold.journal.close(closed)? {
-            return Ok(false);
+            return Ok(Close::NotYet);
         }
+    } else {
+        // The slot may be of a process that was killed before its sync.
+        journal.prove()?;
     }
     let path = day_file.seen();
     let deadline = lander.lock_deadline();
@@ -184,7 +206,33 @@ fn close(lander: &Lander<'_>, day_file: &DayFile) -> Result<bool, LandError> {
     seen.truncate(0).and_then(|()| seen.sync()).named("cut", &path)?;
     drop(seen);
     folders::remove(lander, &day_file.sealed_hint())?;
-    Ok(was_open)
+    Ok(if was_open { Close::Now } else { Close::NotYet })
+}
+
+/// Removes what processes that died, or stood still past their lease, left beside published files: open files and
+/// temporaries of segments that are done. Once done is done for ever, so this needs no lock.
+fn clear(
+    lander: &Lander<'_>,
+    files: &BTreeSet<String>,
+    swept: &mut Swept,
+) -> Result<(), LandError> {
+    let hinted = hints(lander, OPEN_HINTS)?;
+    for file in files {
+        for name in folders::names(lander, file)? {
+            let Some((day_file, segment)) = DayFile::parse_unfinished(file, &name) else {
+                continue;
+            };
+            if hinted.contains(&(day_file.clone(), Some(segment))) {
+                continue;
+            }
+            let removed = Journal::peek(lander, &day_file).and_then(|state| {
+                let done = state.is_some_and(|state| state.is_done(segment));
+                if done { folders::remove(lander, &format!("{file}/{name}")) } else { Ok(()) }
+            });
+            swept.failed.extend(removed.err());
+        }
+    }
+    Ok(())
 }
 
 fn closed(state: &State, at: i64) -> Closed {
@@ -232,8 +280,13 @@ fn remove_published(
         return Ok(false);
     }
     let mut journal = commit::lock(lander, day_file)?;
-    let closed = journal.state.closed.as_ref();
-    if closed.is_none_or(|closed| closed.segments.len() < number as usize) {
+    if let Some(closed) = &journal.state.closed {
+        let segment = closed.segments.get((number as usize).wrapping_sub(1));
+        if segment.is_none_or(|segment| day_file.target(number, segment.gzip) != path) {
+            return Ok(false);
+        }
+        journal.prove()?;
+    } else {
         let Some(segment) = journal.state.segment(number) else { return Ok(false) };
         let sealed = segment.sealed.as_ref().is_some_and(|sealed| sealed.target == path);
         if !sealed || segment.done.is_none() {
@@ -242,6 +295,8 @@ fn remove_published(
         if segment.removed.is_none() {
             let mark = Mark { segment: number, at: lander.clock.now() };
             journal.append(Frame::Removed(mark))?;
+        } else {
+            journal.prove()?;
         }
     }
     folders::remove(lander, path)?;

@@ -213,7 +213,8 @@ impl Look<'_, '_> {
         let state = match state {
             Ok(Some(state)) => state,
             Ok(None) if present.is_empty() && self.absent(&self.day_file.seen()) => {
-                self.verified.note(path, "a journal without a header: of a landing that was cut short");
+                self.verified
+                    .note(path, "a journal without a header: of a landing that was cut short");
                 return;
             }
             Ok(None) => return self.wrong(&path, "there is none, or it has no header"),
@@ -270,7 +271,8 @@ impl Look<'_, '_> {
         }
         match seen.length() {
             Ok(length) if length > seen::place(state.seen()) => {
-                self.verified.note(path.clone(), "more than was committed: the next commit cuts it");
+                self.verified
+                    .note(path.clone(), "more than was committed: the next commit cuts it");
             }
             _ => {}
         }
@@ -311,10 +313,15 @@ impl Look<'_, '_> {
             }
             Some(sealed) => {
                 // Sealed, not published: whoever comes next publishes it.
-                let names = [sealed.target.clone(), format!("{}.sha256", sealed.target), open.clone()];
+                let names =
+                    [sealed.target.clone(), format!("{}.sha256", sealed.target), open.clone()];
                 expected.extend(names);
-                self.verified.note(sealed.target.clone(), "not published yet: the next landing or seal does it");
-                let from = if self.absent(&sealed.temporary) { &sealed.target } else { &sealed.temporary };
+                self.verified.note(
+                    sealed.target.clone(),
+                    "not published yet: the next landing or seal does it",
+                );
+                let from =
+                    if self.absent(&sealed.temporary) { &sealed.target } else { &sealed.temporary };
                 self.hashed(from, sealed);
             }
             None => {
@@ -326,7 +333,10 @@ impl Look<'_, '_> {
         }
         let hint = self.day_file.open_hint(number);
         if self.absent(&hint) {
-            self.wrong(&hint, "missing: the segment would never be sealed; make an empty file of this name");
+            self.wrong(
+                &hint,
+                "missing: the segment would never be sealed; make an empty file of this name",
+            );
         }
     }
 
@@ -334,10 +344,15 @@ impl Look<'_, '_> {
         let data = self.lander.disk.open(path, Open::Read).named("open", path)?;
         for commit in &segment.commits {
             let mut lines = Lines::new(self.day_file.kind);
-            let checked = seal::copy_commits(data.as_ref(), path, std::slice::from_ref(commit), &mut |bytes| {
-                lines.read(bytes);
-                Ok(())
-            });
+            let checked = seal::copy_commits(
+                data.as_ref(),
+                path,
+                std::slice::from_ref(commit),
+                &mut |bytes| {
+                    lines.read(bytes);
+                    Ok(())
+                },
+            );
             let Commit { offset, lines: wanted, bytes, .. } = commit;
             self.verified.bytes += bytes;
             match checked {
@@ -383,7 +398,9 @@ impl Look<'_, '_> {
                 self.verified.bytes += contents.bytes;
                 if contents.sha256 != sealed.sha256 || contents.bytes != sealed.bytes {
                     let (bytes, wanted) = (contents.bytes, sealed.bytes);
-                    let what = format!("not the bytes that were sealed: it has {bytes} of {wanted}, and another SHA-256");
+                    let what = format!(
+                        "not the bytes that were sealed: it has {bytes} of {wanted}, and another SHA-256"
+                    );
                     self.wrong(path, what);
                 } else if contents.lines != sealed.lines {
                     let (lines, wanted) = (contents.lines, sealed.lines);
@@ -405,9 +422,18 @@ impl Look<'_, '_> {
                 continue;
             }
             expected.extend(names);
-            let (bytes, lines, sha256, at) = (segment.bytes, segment.lines, segment.sha256, closed.at);
+            let (bytes, lines, sha256, at) =
+                (segment.bytes, segment.lines, segment.sha256, closed.at);
             let temporary = String::new();
-            self.published(&Sealed { segment: number, temporary, target, bytes, lines, sha256, at });
+            self.published(&Sealed {
+                segment: number,
+                temporary,
+                target,
+                bytes,
+                lines,
+                sha256,
+                at,
+            });
         }
     }
 }

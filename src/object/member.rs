@@ -4,7 +4,7 @@ use std::io;
 
 use memchr::memmem;
 
-use super::window::{Compressed, Got, Member, Source, Torn, Window};
+use super::window::{Compressed, Got, Input, Member, Torn, Window};
 use super::{MAGIC, ReadError, Reader};
 
 /// Members in members: a record is gzipped once, a backup once more.

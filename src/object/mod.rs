@@ -48,8 +48,8 @@ pub fn read(
     options: &Options,
     sink: &mut dyn Sink,
 ) -> Result<Read, ReadError> {
-    let mut source = Whole(input);
-    let mut window = Window::new(&mut source, Vec::new(), 0);
+    let mut input = Whole(input);
+    let mut window = Window::new(&mut input, Vec::new(), 0);
     let mut reader = Reader {
         place,
         modified,

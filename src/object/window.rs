@@ -7,7 +7,7 @@ use flate2::bufread::GzDecoder;
 /// Bytes by which a window grows at first; then it doubles.
 const STEP: usize = 64 << 10;
 
-/// What a source answers.
+/// What an input answers.
 pub(super) enum Got {
     /// So many bytes, at least one.
     Bytes(usize),
@@ -18,14 +18,14 @@ pub(super) enum Got {
 }
 
 /// Where a window's bytes come from. An `Err` is the outside world's: nothing can go on.
-pub(super) trait Source {
+pub(super) trait Input {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<Got>;
 }
 
 /// The object itself.
 pub(super) struct Whole<R>(pub R);
 
-impl<R: Read> Source for Whole<R> {
+impl<R: Read> Input for Whole<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<Got> {
         loop {
             match self.0.read(buffer) {
@@ -41,15 +41,15 @@ impl<R: Read> Source for Whole<R> {
 /// What is left of a member that turned out torn.
 pub(super) struct Torn;
 
-impl Source for Torn {
+impl Input for Torn {
     fn read(&mut self, _: &mut [u8]) -> io::Result<Got> {
         Ok(Got::Broken(io::ErrorKind::UnexpectedEof.into()))
     }
 }
 
-/// The bytes of a source that are looked at but not consumed yet.
+/// The bytes of an input that are looked at but not consumed yet.
 pub(super) struct Window<'s> {
-    source: &'s mut dyn Source,
+    input: &'s mut dyn Input,
     buffer: Vec<u8>,
     start: usize,
     end: usize,
@@ -60,8 +60,8 @@ pub(super) struct Window<'s> {
 
 impl<'s> Window<'s> {
     /// With a buffer to use again; its first `filled` bytes are content already.
-    pub(super) fn new(source: &'s mut dyn Source, buffer: Vec<u8>, filled: usize) -> Window<'s> {
-        Window { source, buffer, start: 0, end: filled, offset: 0, ended: false, broken: None }
+    pub(super) fn new(input: &'s mut dyn Input, buffer: Vec<u8>, filled: usize) -> Window<'s> {
+        Window { input, buffer, start: 0, end: filled, offset: 0, ended: false, broken: None }
     }
 
     /// What is there.
@@ -69,21 +69,21 @@ impl<'s> Window<'s> {
         &self.buffer[self.start..self.end]
     }
 
-    /// Where in the source [`Window::bytes`] begins.
+    /// Where in the input [`Window::bytes`] begins.
     pub(super) fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Why the source ended, unless all was well.
+    /// Why the input ended, unless all was well.
     pub(super) fn broken(&self) -> Option<&io::Error> {
         self.broken.as_ref()
     }
 
-    /// Reads until `wanted` bytes are there; `false`: the source ends before.
+    /// Reads until `wanted` bytes are there; `false`: the input ends before.
     pub(super) fn fill(&mut self, wanted: usize) -> io::Result<bool> {
         while self.end - self.start < wanted && !self.ended {
             self.make_room();
-            match self.source.read(&mut self.buffer[self.end..])? {
+            match self.input.read(&mut self.buffer[self.end..])? {
                 Got::Bytes(length) => self.end += length,
                 Got::End => self.ended = true,
                 Got::Broken(error) => (self.ended, self.broken) = (true, Some(error)),
@@ -99,7 +99,7 @@ impl<'s> Window<'s> {
         self.offset += length as u64;
     }
 
-    /// The buffer, how much of it is content, and why the source ended.
+    /// The buffer, how much of it is content, and why the input ended.
     pub(super) fn into_parts(mut self) -> (Vec<u8>, usize, Option<io::Error>) {
         self.buffer.copy_within(self.start..self.end, 0);
         (self.buffer, self.end - self.start, self.broken)
@@ -177,7 +177,7 @@ impl<'w, 's> Member<'w, 's> {
     }
 }
 
-impl Source for Member<'_, '_> {
+impl Input for Member<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<Got> {
         match self.0.read(buffer) {
             Ok(0) => Ok(Got::End),

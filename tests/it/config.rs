@@ -192,6 +192,7 @@ fn each_value_says_what_to_write_instead() {
         ("[unmatched]\nfile = \".x\"", "begins with a dot"),
         ("[format]\nkind = \"tsv\"\nnewline = \"keep\"", "write escape or space"),
         ("[format]\ntime = \"\"", "empty pattern"),
+        ("[format]\ntime = \"%#z\"", "no time can be written by"),
         ("[format]\ntime = \"%H%n%M\"", "line break"),
         ("[files]\nmode = \"0640\"", "never written again"),
         ("[files]\nmode = \"0040\"", "could not read"),
@@ -233,9 +234,7 @@ fn a_file_that_is_not_there_or_not_text_says_so() {
     let path = folder.path().join("none.toml");
     let error = Config::load(&path).unwrap_err();
     assert!(error.to_string().contains("none.toml: cannot be read"), "{error}");
-    let path = folder.path().join("bytes.toml");
-    std::io::Write::write_all(&mut std::fs::File::create(&path).unwrap(), b"# a\n# \xff\n")
-        .unwrap();
+    let path = crate::given::put(folder.path(), "bytes.toml", b"# a\n# \xff\n");
     let error = Config::load(&path).unwrap_err();
     assert!(error.to_string().contains("bytes.toml:2: is not UTF-8"), "{error}");
 }

@@ -8,6 +8,7 @@ use hiwake::config::Config;
 use serde_json::Value;
 
 use crate::config::sample;
+use crate::given::put;
 
 fn hiwake(config: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hiwake"));
@@ -33,9 +34,7 @@ fn check_says_ok_and_how_many_sources() {
 #[test]
 fn check_says_all_that_is_wrong_and_exits_with_2() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("bad.toml");
-    let mut file = std::fs::File::create(&path).unwrap();
-    std::io::Write::write_all(&mut file, b"timezone = \"JST\"\ncolour = 1\n").unwrap();
+    let path = put(folder.path(), "bad.toml", b"timezone = \"JST\"\ncolour = 1\n");
     let output = hiwake(&path, &["check"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(output.stdout.is_empty());

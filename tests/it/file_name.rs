@@ -1,6 +1,6 @@
 //! Names of daily files: nothing leaves the root, nothing shares a name by accident.
 
-use hiwake::file_name::{FileNameError, FileTemplate, check_file_name, component};
+use hiwake::file_name::{self, FileNameError, FileTemplate, component};
 use proptest::prelude::*;
 
 fn file(template: &str, log_group: &str, log_stream: &str) -> String {
@@ -80,7 +80,7 @@ fn bad_templates_say_what_to_write() {
 #[test]
 fn what_land_takes_from_a_row_cannot_leave_the_root() {
     for good in ["messages", "lambda/%2Faws", "a~0", "~empty", "2022-04-18-a", "a/b/c/d/e/f/g/h"] {
-        assert_eq!(check_file_name(good), Ok(()), "{good}");
+        assert_eq!(file_name::check(good), Ok(()), "{good}");
     }
     for bad in [
         "",
@@ -103,12 +103,12 @@ fn what_land_takes_from_a_row_cannot_leave_the_root() {
         "x/2022-04-18.late.csv",
         "a/b/c/d/e/f/g/h/i",
     ] {
-        assert!(check_file_name(bad).is_err(), "{bad:?}");
+        assert!(file_name::check(bad).is_err(), "{bad:?}");
     }
-    assert!(matches!(check_file_name("../x"), Err(FileNameError::LeadingDot(_))));
-    assert!(matches!(check_file_name(&"a".repeat(201)), Err(FileNameError::LongComponent(_))));
+    assert!(matches!(file_name::check("../x"), Err(FileNameError::LeadingDot(_))));
+    assert!(matches!(file_name::check(&"a".repeat(201)), Err(FileNameError::LongComponent(_))));
     let deep = vec!["a".repeat(199); 6].join("/");
-    assert!(matches!(check_file_name(&deep), Err(FileNameError::Long(1199))));
+    assert!(matches!(file_name::check(&deep), Err(FileNameError::Long(1199))));
 }
 
 /// Values that are near each other and near every special case.
@@ -127,7 +127,7 @@ proptest! {
     fn i6_no_name_made_from_a_value_can_leave_the_root(owner in value(), group in value(), stream in value()) {
         let template: FileTemplate = "{owner}/x/{log_group}/{log_stream}".parse().unwrap();
         let name = template.file(&owner, &group, &stream);
-        prop_assert_eq!(check_file_name(&name), Ok(()));
+        prop_assert_eq!(file_name::check(&name), Ok(()));
         prop_assert_eq!(name.split('/').count(), 4);
     }
 

@@ -1,8 +1,7 @@
 //! Inputs of `hiwake run`: Firehose events, envelopes, gzip, folders, plain log files.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +10,8 @@ use hiwake::input::{self, FormatError, InputError, LogFile, Problem, Target, Tim
 use hiwake::local::{LocalError, SourceRecord};
 use serde_json::{Value, json};
 
-use crate::made::{config, envelope, gzip, read, read_with};
+use crate::given::object::{config, envelope, read, read_with};
+use crate::given::{gzip, put};
 
 #[derive(Default)]
 struct Taken {
@@ -34,13 +34,6 @@ impl Target for Taken {
 }
 
 const NOW: i64 = 1_700_000_000_000;
-
-fn put(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
-    let path = folder.join(name);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    File::create(&path).unwrap().write_all(bytes).unwrap();
-    path
-}
 
 fn take(arguments: &[&Path], log_file: Option<&LogFile>) -> Result<Taken, InputError> {
     let arguments: Vec<_> = arguments.iter().map(|path| path.display().to_string()).collect();

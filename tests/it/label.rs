@@ -18,6 +18,7 @@ fn rows(config: &Config, group: &str, stream: &str, messages: &[&str]) -> Vec<Ro
         message: Cow::Borrowed(message),
     });
     let envelope = Envelope {
+        message_type: "DATA_MESSAGE".into(),
         owner: "123456789012".into(),
         log_group: group.into(),
         log_stream: stream.into(),
@@ -65,6 +66,7 @@ fn the_first_source_that_matches_wins_by_group_and_stream() {
         assert_eq!(config.source_of(group, stream), source);
         let event = Event { id: "1".into(), timestamp: T, message: "m".into() };
         let envelope = Envelope {
+            message_type: "DATA_MESSAGE".into(),
             owner: "o".into(),
             log_group: group.into(),
             log_stream: stream.into(),

@@ -13,7 +13,8 @@ use hiwake::record::Records;
 use hiwake::store::Store;
 use serde_json::{Value, json};
 
-use crate::made::{config, control, envelope, gzip, read};
+use crate::given::gzip;
+use crate::given::object::{config, control, envelope, read};
 
 const ARRIVAL: i64 = 1_650_214_747_000;
 

@@ -7,8 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use hiwake::object::{self, Options, ReadError, Skipped};
 use hiwake::record::Records;
 
-use crate::made::{
-    Chunked, Seen, config, control, envelope, gzip, read, read_with, rows_member, rows_text,
+use crate::given::gzip;
+use crate::given::object::{
+    Chunked, Seen, config, control, envelope, read, read_with, rows_member, rows_text,
 };
 
 /// A record that transform did not answer, as Firehose writes it.
@@ -164,7 +165,7 @@ fn application_json_is_plain_text() {
     assert_eq!(seen.lines, lines);
     assert_eq!((read.plain, read.bad), (8, 0));
     let demo = lines[0].repeat(3);
-    let (_, seen) = crate::made::read(demo.as_bytes());
+    let (_, seen) = crate::given::object::read(demo.as_bytes());
     assert_eq!(seen.lines, [lines[0]; 3]);
 }
 

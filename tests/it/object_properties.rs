@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use crate::made::{Chunked, config, control, envelope, gzip, read, rows_member, rows_text};
+use crate::given::gzip;
+use crate::given::object::{Chunked, config, control, envelope, read, rows_member, rows_text};
 use crate::object::failed_line;
 
 /// A piece of an object, and the lines that it holds.

@@ -1,16 +1,10 @@
 //! Objects through folders: names, ranges, changes under the reader.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::path::Path;
+use std::io::{self, Read};
 
 use hiwake::store::{Location, ObjectId, Store, StoreError};
 
-fn put(folder: &Path, key: &str, bytes: &[u8]) {
-    let path = folder.join(key);
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    File::create(path).unwrap().write_all(bytes).unwrap();
-}
+use crate::given::put;
 
 fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|i| (i % 251) as u8 ^ (i / 4096) as u8).collect()

@@ -72,12 +72,8 @@ struct Explain {
 
 /// A moment, as milliseconds since the epoch.
 fn milliseconds(text: &str) -> Result<i64, String> {
-    if let Ok(milliseconds) = text.parse() {
-        return Ok(milliseconds);
-    }
-    chrono::DateTime::parse_from_rfc3339(text).map(|time| time.timestamp_millis()).map_err(|_| {
-        "write RFC 3339, e.g. 2022-04-18T01:59:07+09:00, or milliseconds since the epoch".to_owned()
-    })
+    let moment = text.parse().or_else(|_| crate::rfc_3339(text));
+    moment.map_err(|error| format!("{error}, or milliseconds since the epoch"))
 }
 
 /// Runs one of the subcommands on the configuration at `path`.
@@ -121,14 +117,8 @@ fn environment() -> String {
 
 fn explained(config: &Config, args: &Explain) -> anyhow::Result<String> {
     let explanation = config::explain(config, &args.owner, &args.log_group, &args.log_stream);
-    let landed = match &args.message {
-        Some(message) => Some(line_of(config, args, message)?),
-        None => None,
-    };
+    let landed = args.message.as_ref().map(|message| line_of(config, args, message)).transpose()?;
     if args.json {
-        let landed = landed.map(|landed| {
-            json!({ "path": landed.path, "day": landed.day, "timestamp": landed.timestamp, "line": landed.line })
-        });
         return pretty(&json!({ "routing": explanation, "event": landed }));
     }
     let mut text = routing(&explanation, args)?;
@@ -156,6 +146,7 @@ fn routing(explanation: &Explanation, args: &Explain) -> anyhow::Result<String> 
 }
 
 /// Where an event would land, as the transform says.
+#[derive(Serialize)]
 struct Landed {
     path: String,
     day: String,

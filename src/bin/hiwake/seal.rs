@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use hiwake::config::Config;
-use hiwake::land::output::hex;
+use hiwake::land::sweep::Announced;
 
 use crate::{Now, Root};
 
@@ -28,26 +28,25 @@ pub struct Args {
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let disk = crate::disk(&args.root.root, false)?;
     let mut out = std::io::stdout().lock();
-    let swept = crate::lander(&disk, config, &args.now).seal()?;
+    let answer = crate::lander(&disk, config, &args.now).seal()?.answer();
     if args.json {
-        writeln!(out, "{}", serde_json::to_string(&swept.answer())?)?;
+        writeln!(out, "{}", serde_json::to_string(&answer)?)?;
     } else {
-        for (_, sealed) in &swept.sealed {
-            let (lines, bytes, sum) = (sealed.lines, sealed.bytes, hex(&sealed.sha256));
-            writeln!(out, "sealed {}: {lines} lines, {bytes} bytes, SHA-256 {sum}", sealed.target)?;
+        for Announced { path, lines, bytes, sha256, .. } in &answer.sealed {
+            writeln!(out, "sealed {path}: {lines} lines, {bytes} bytes, SHA-256 {sha256}")?;
         }
-        for day_file in &swept.closed {
+        for day_file in &answer.closed {
             writeln!(out, "closed {day_file}: it takes no more rows")?;
         }
-        for path in &swept.removed {
+        for path in &answer.removed {
             writeln!(out, "removed {path}: older than `[retention] days`")?;
         }
-        if swept.sealed.is_empty() {
+        if answer.sealed.is_empty() {
             writeln!(out, "nothing is due")?;
         }
     }
-    for error in &swept.failed {
+    for error in &answer.failed {
         eprintln!("not sealed: {error}");
     }
-    Ok(ExitCode::from(u8::from(!swept.failed.is_empty())))
+    Ok(ExitCode::from(u8::from(!answer.failed.is_empty())))
 }

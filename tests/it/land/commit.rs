@@ -185,8 +185,8 @@ fn a_link_planted_in_the_tree_is_not_followed() {
 #[test]
 fn folders_and_files_have_the_configured_modes() {
     use std::os::unix::fs::PermissionsExt;
-    let site = Site::new("[files]\nmode = \"0444\"\ndir_mode = \"0755\"");
+    let site = Site::new("[files]\nmode = \"0444\"\ndir_mode = \"0777\"");
     site.commit(&[event("a", 1)]);
     let mode = |name| site.path(name).metadata().unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode("messages"), mode(OPEN)), (0o755, 0o644));
+    assert_eq!((mode("messages"), mode(OPEN)), (0o777, 0o644));
 }

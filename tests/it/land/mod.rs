@@ -8,7 +8,6 @@ mod model;
 mod seal;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use hiwake::clock::Clock;
@@ -20,6 +19,8 @@ use hiwake::land::commit::{Committed, Outcome};
 use hiwake::land::day_file::DayFile;
 use hiwake::land::error::LandError;
 use hiwake::row::{Kind, Row};
+
+use crate::given;
 
 /// 2022-04-18 00:00 in Tokyo.
 pub const MIDNIGHT: i64 = 1_650_207_600_000;
@@ -42,7 +43,7 @@ impl Site {
     pub fn new(toml: &str) -> Site {
         let folder = tempfile::tempdir().unwrap();
         let disk = RealDisk::open(folder.path()).unwrap();
-        let config = crate::given::config(toml);
+        let config = given::config(toml);
         Site { folder, disk, config, now: MIDNIGHT + HOUR }
     }
 
@@ -79,26 +80,12 @@ impl Site {
 
     /// Every file below the root with its content; the hidden ones too.
     pub fn tree(&self) -> BTreeMap<String, Vec<u8>> {
-        let mut files = BTreeMap::new();
-        read_tree(self.folder.path(), self.folder.path(), &mut files);
-        files
+        given::tree(self.folder.path())
     }
 
     /// The names below the root that readers see.
     pub fn names(&self) -> Vec<String> {
         self.tree().into_keys().filter(|name| !name.starts_with(".hiwake/")).collect()
-    }
-}
-
-fn read_tree(root: &Path, folder: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            read_tree(root, &path, files);
-        } else {
-            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-            files.insert(name, std::fs::read(&path).unwrap());
-        }
     }
 }
 

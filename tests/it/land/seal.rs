@@ -149,7 +149,7 @@ fn a_changed_byte_is_found_before_it_is_published() {
         let open = site.path("messages/2022-04-18.csv.open");
         let mut bytes = std::fs::read(&open).unwrap();
         bytes[3] ^= 1;
-        std::io::Write::write_all(&mut std::fs::File::create(&open).unwrap(), &bytes).unwrap();
+        given::put(site.folder.path(), "messages/2022-04-18.csv.open", &bytes);
         let swept = site.lander().seal().unwrap();
         assert!(
             swept.failed[0].to_string().contains("not those that were committed")

@@ -15,15 +15,13 @@ use chrono_tz::Tz;
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::config::ANSWER_BYTES_MAX;
 use crate::land::notice::{Created, s3_event, sqs_event};
 use answer::{Fate, fates};
 use objects::{Area, Pending};
 
 /// Attempts after the first: Firehose's NumberOfRetries.
 const RETRIES: u32 = 3;
-
-/// Bytes of a Lambda's synchronous answer; one more is a failed call.
-const ANSWER_BYTES: usize = 6_291_556;
 
 /// What Firehose refuses to take: more than 1,000 KiB.
 const RECORD_BYTES: usize = 1_000 << 10;
@@ -203,8 +201,10 @@ impl<'t> Firehose<'t> {
         loop {
             self.delivered.calls += 1;
             let answer = (self.transform)(request).and_then(|answer| match answer.len() {
-                0..=ANSWER_BYTES => Ok(answer),
-                length => Err(format!("the answer has {length} bytes, more than {ANSWER_BYTES}")),
+                0..=ANSWER_BYTES_MAX => Ok(answer),
+                length => {
+                    Err(format!("the answer has {length} bytes, more than {ANSWER_BYTES_MAX}"))
+                }
             });
             if answer.is_ok() || attempt > RETRIES {
                 return (answer, attempt);

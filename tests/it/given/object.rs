@@ -1,14 +1,14 @@
-//! What tests of objects are made of: a configuration, envelopes, gzip, and a sink that remembers.
+//! What tests of objects are given: a configuration, envelopes, and a sink that remembers.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use hiwake::config::Config;
 use hiwake::object::{self, Bad, Options, Sink, Skipped};
 use hiwake::record::{Outcome, Records};
 use hiwake::row::Row;
 use serde_json::json;
+
+use super::{T, gzip, owned};
 
 /// The sample rule, without looking at the sample file.
 pub fn config() -> Config {
@@ -19,20 +19,14 @@ pub fn config() -> Config {
         file = "messages"
         labels = ["HOGE", "1"]
     "#;
-    Config::parse("hiwake.toml", text).unwrap()
-}
-
-pub fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
+    super::config(text)
 }
 
 /// A data message of these (id, message) events, a second apart.
 pub fn envelope(events: &[(&str, &str)]) -> Vec<u8> {
     let events: Vec<_> = events
         .iter()
-        .zip(1_650_214_747_000_i64..)
+        .zip(T..)
         .map(|((id, message), at)| json!({"id": id, "timestamp": at, "message": message}))
         .collect();
     let envelope = json!({
@@ -59,7 +53,7 @@ pub fn rows_member(config: &Config, record: &[u8]) -> Vec<u8> {
 
 /// The rows of a record as text.
 pub fn rows_text(config: &Config, record: &[u8]) -> Vec<u8> {
-    let origin = hiwake::record::Origin { stream: "s", id: "r", arrival: 1_650_214_747_000 };
+    let origin = hiwake::record::Origin { stream: "s", id: "r", arrival: T };
     let mut rows = Vec::new();
     let outcome = Records::new(config).rows(record, origin, &mut |row| row.encode(&mut rows));
     assert!(matches!(outcome, Ok(Outcome::Events(_))), "{outcome:?}");
@@ -81,15 +75,7 @@ impl Sink for Seen {
     fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
         self.ids.push(row.id.to_string());
         self.lines.push(row.line.to_string());
-        self.rows.push(Row {
-            file: row.file.to_string().into(),
-            kind: row.kind,
-            day: row.day,
-            timestamp: row.timestamp,
-            stream: row.stream.to_string().into(),
-            id: row.id.to_string().into(),
-            line: row.line.to_string().into(),
-        });
+        self.rows.push(owned(row));
         Ok(())
     }
 

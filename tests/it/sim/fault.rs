@@ -1,0 +1,69 @@
+//! Every operation of every workload fails once, or says that it did: what was acknowledged stays, and the next try heals.
+
+use hiwake::config::{Compress, Order};
+
+use super::disk::{EEXIST, EIO, ENOENT, ENOSPC, ESTALE, Fault, Server, SimDisk};
+use super::*;
+
+fn work(site: &Site, disk: &SimDisk, acknowledged: &mut BTreeSet<Event>) {
+    let mut site = site.clone();
+    for (events, hours) in [(0..6, 0), (4..9, 0), (0..9, 26), (7..12, 2), (0..12, 2)] {
+        site.now += hours * HOUR;
+        let events: Vec<Event> = events.collect();
+        match site.deliver(disk, &events) {
+            Ok(true) => acknowledged.extend(events),
+            Ok(false) => {}
+            Err(LandError::Damage { path, what }) => panic!("damage: {path}: {what}"),
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
+        if let Ok(swept) = site.seal(disk) {
+            for error in swept.failed {
+                assert!(!matches!(error, LandError::Damage { .. }), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn i3_an_error_of_any_operation_loses_nothing_and_heals() {
+    let faults = [
+        Fault::Fail(EIO),
+        Fault::Fail(ENOSPC),
+        Fault::Fail(ESTALE),
+        Fault::Lie(EIO),
+        Fault::Lie(EEXIST),
+        Fault::Lie(ENOENT),
+        Fault::LeaseLost,
+        Fault::Kill,
+    ];
+    let (mut tried, mut failures) = (0, Failures::default());
+    for (order, compress) in [
+        (Order::Time, Compress::None),
+        (Order::Arrival, Compress::None),
+        (Order::Time, Compress::Gzip),
+    ] {
+        for fault in faults {
+            for at in 1.. {
+                let server = Server::new(at);
+                let site = Site::at(MIDNIGHT + HOUR, order, compress);
+                let disk = server.client();
+                server.lock().plan(&disk, at, fault);
+                let mut reached = false;
+                failures.look(format!("{order:?} {compress:?} {fault:?} at {at}"), || {
+                    let mut acknowledged = BTreeSet::new();
+                    work(&site, &disk, &mut acknowledged);
+                    reached = server.lock().operations(&disk) >= at;
+                    let mut site = site.clone();
+                    site.now += 30 * HOUR;
+                    finish(&server, &site, &acknowledged, &(0..12).collect());
+                });
+                if !reached {
+                    break;
+                }
+                tried += 1;
+            }
+        }
+    }
+    failures.none();
+    print(&format!("faults injected: {tried}"));
+}

@@ -1,0 +1,161 @@
+//! I2: a process that stands still at any operation, past its lease or not, while others go on, and then goes on itself.
+
+use hiwake::config::{Compress, Order};
+
+use super::disk::{Fault, Server, SimDisk};
+use super::*;
+
+type Work = fn(&Site, &SimDisk) -> Result<Vec<Event>, LandError>;
+
+fn deliver(
+    site: &Site,
+    disk: &SimDisk,
+    events: std::ops::Range<Event>,
+) -> Result<Vec<Event>, LandError> {
+    let events: Vec<Event> = events.collect();
+    Ok(if site.deliver(disk, &events)? { events } else { Vec::new() })
+}
+
+fn seal(site: &Site, disk: &SimDisk) -> Result<Vec<Event>, LandError> {
+    let swept = site.seal(disk)?;
+    swept.failed.into_iter().next().map_or(Ok(Vec::new()), Err)
+}
+
+/// What the one that stands still is doing.
+const PAUSED: [(&str, Work); 5] = [
+    ("lands new rows", |site, disk| deliver(site, disk, 8..16)),
+    ("lands what is there", |site, disk| deliver(site, disk, 0..6)),
+    ("lands in pieces", |site, disk| {
+        let mut site = site.clone();
+        site.config.limits.commit_bytes = 20;
+        deliver(&site, disk, 3..14)
+    }),
+    ("seals", seal),
+    ("lands, then seals", |site, disk| {
+        let events = deliver(site, disk, 8..16)?;
+        seal(site, disk).map(|_| events)
+    }),
+];
+
+/// What the other one does meanwhile.
+const MEANWHILE: [(&str, Work); 6] = [
+    ("the same rows and more", |site, disk| deliver(site, disk, 4..20)),
+    ("other rows", |site, disk| deliver(site, disk, 20..26)),
+    ("a seal", seal),
+    ("a seal and late rows", |site, disk| {
+        seal(site, disk)?;
+        deliver(site, disk, 6..22)
+    }),
+    ("a seal, late rows, their seal", |site, disk| {
+        seal(site, disk)?;
+        let events = deliver(site, disk, 6..22)?;
+        let mut site = site.clone();
+        site.now += 2 * HOUR;
+        seal(&site, disk).map(|_| events)
+    }),
+    ("a rewrite that is sealed in another order", |site, disk| {
+        let mut site = site.clone();
+        site.config.seal.order =
+            if site.config.seal.order == Order::Time { Order::Arrival } else { Order::Time };
+        let events = deliver(&site, disk, 0..20)?;
+        site.now += 2 * HOUR;
+        seal(&site, disk).map(|_| events)
+    }),
+];
+
+/// The roots that they find: nothing at all, an open day, a day with a late segment.
+fn begin(kind: usize, order: Order) -> (Arc<Server>, Site, BTreeSet<Event>) {
+    let server = Server::new(kind as u64);
+    let disk = server.client();
+    let mut site = Site::at(MIDNIGHT + HOUR, order, Compress::None);
+    let mut acknowledged = BTreeSet::new();
+    if kind > 0 {
+        acknowledged.extend(deliver(&site, &disk, 0..8).unwrap());
+    }
+    if kind > 1 {
+        site.now = MIDNIGHT + 26 * HOUR;
+        site.sealed(&disk);
+        acknowledged.extend(deliver(&site, &disk, 7..10).unwrap());
+    }
+    site.now = MIDNIGHT + 28 * HOUR;
+    (server, site, acknowledged)
+}
+
+/// One pair of works on one root, for each operation of the first one. Answers how many there were.
+fn try_all(
+    kind: usize,
+    order: Order,
+    lost: bool,
+    what: &str,
+    paused: Work,
+    meanwhile: Work,
+    failures: &mut Failures,
+) -> u64 {
+    for at in 1.. {
+        let (server, site, mut acknowledged) = begin(kind, order);
+        let (first, second) = (server.client(), Arc::new(server.client()));
+        if lost {
+            server.lock().plan(&first, at, Fault::LeaseLost);
+        }
+        let (shared, answer) = (Arc::new(Mutex::new(Ok(Vec::new()))), site.clone());
+        let (into, other) = (shared.clone(), second.clone());
+        // The lease is gone before the other one begins.
+        let (behind, sleeper) = (server.clone(), first.id());
+        server.before(&first, at, move || {
+            if lost {
+                behind.lock().lose_lease(sleeper);
+            }
+            *into.lock().unwrap() = meanwhile(&answer, &other);
+        });
+        let mut ended = false;
+        failures.look(
+            format!("{what}, root {kind}, {order:?}, lease lost: {lost}, at {at}"),
+            || {
+                let result = paused(&site, &first);
+                if server.is_waiting() {
+                    ended = true;
+                    return;
+                }
+                let before = published(&server.lock().tree());
+                for done in
+                    [result, std::mem::replace(&mut *shared.lock().unwrap(), Ok(Vec::new()))]
+                {
+                    match done {
+                        Ok(events) => acknowledged.extend(events),
+                        Err(LandError::Damage { path, what }) => panic!("damage: {path}: {what}"),
+                        // It comes again.
+                        Err(_) => {}
+                    }
+                }
+                let all = acknowledged.iter().copied().chain(0..26).collect();
+                let _ = (site.deliver(&first, &[]), site.deliver(&second, &[]));
+                finish(&server, &site, &acknowledged, &all);
+                check_unchanged(&before, &server.lock().tree());
+            },
+        );
+        if ended {
+            return at - 1;
+        }
+    }
+    0
+}
+
+#[test]
+fn i2_a_process_that_stands_still_at_any_operation_changes_nothing_of_what_others_do() {
+    let (mut tried, mut failures) = (0, Failures::default());
+    for kind in 0..3 {
+        for order in [Order::Time, Order::Arrival] {
+            for (one, paused) in PAUSED {
+                for (other, meanwhile) in MEANWHILE {
+                    let what = format!("one {one}, meanwhile {other}");
+                    for lost in [true, false] {
+                        tried +=
+                            try_all(kind, order, lost, &what, paused, meanwhile, &mut failures);
+                    }
+                }
+            }
+        }
+    }
+    failures.none();
+    print(&format!("pauses tried: {tried}"));
+}
