@@ -134,9 +134,10 @@ impl<'h, 'l> Hold<'h, 'l> {
         let entries = journal.state.seen();
         let path = day_file.seen();
         let how = if entries == 0 { Open::Create(lander.open_mode()) } else { Open::ReadWrite };
-        let opened = lander.open_locked(&path, how, lander.lock_deadline());
-        let (seen, busy_retries) =
-            opened.map_err(|error| journal.doubt(lost(error, entries * seen::ENTRY_BYTES)))?;
+        let committed = entries * seen::ENTRY_BYTES;
+        let (seen, busy_retries) = lander
+            .open_locked(&path, how, lander.lock_deadline())
+            .map_err(|error| journal.doubt(lost(lander, error, committed)))?;
         journal.busy_retries += busy_retries;
         if entries > 0 {
             let length = not_shorter(seen.as_ref(), &path, seen::place(entries));
@@ -177,9 +178,9 @@ impl<'h, 'l> Hold<'h, 'l> {
             self.journal.prove()?;
         }
         let how = if committed == 0 { Open::Create(lander.open_mode()) } else { Open::Write };
-        let opened = lander.open_locked(&path, how, lander.lock_deadline());
-        let (data, busy_retries) =
-            opened.map_err(|error| self.journal.doubt(lost(error, committed)))?;
+        let (data, busy_retries) = lander
+            .open_locked(&path, how, lander.lock_deadline())
+            .map_err(|error| self.journal.doubt(lost(lander, error, committed)))?;
         self.journal.busy_retries += busy_retries;
         self.journal.prove()?;
         not_shorter(data.as_ref(), &path, committed)?;
@@ -268,11 +269,18 @@ fn pieces<'r>(batch: &Batch, rows: &'r [usize], bytes: usize) -> Vec<&'r [usize]
     pieces
 }
 
-/// A file that holds what was committed, and is not there.
-pub fn lost(error: LandError, committed: u64) -> LandError {
+/// The error of opening a file that has so many committed bytes: damage if it is not there, looked for twice.
+pub fn lost(lander: &Lander<'_>, error: LandError, committed: u64) -> LandError {
     match error {
         LandError::Io { path, source, .. } if is_absent(&source) && committed > 0 => {
-            LandError::damage(path, format!("it is not there, and had {committed} bytes"))
+            let refreshed = folders::refresh(lander, folder_of(&path));
+            let again = lander.disk.open(&path, Open::Read).map(drop);
+            match refreshed.is_err() || again.is_ok() {
+                true => LandError::Io { verb: "open", path, source },
+                false => {
+                    LandError::damage(path, format!("it is not there, and had {committed} bytes"))
+                }
+            }
         }
         error => error,
     }

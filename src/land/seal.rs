@@ -131,7 +131,7 @@ fn draft(
     };
     match Journal::peek(lander, day_file)?.is_some_and(finished) {
         true => Ok(None),
-        false => Err(commit::lost(error, segment.bytes())),
+        false => Err(commit::lost(lander, error, segment.bytes())),
     }
 }
 
