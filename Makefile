@@ -4,7 +4,7 @@
 run: ; @./demo.sh
 check: fmt lint test doc
 fmt: ; cargo fmt --check
-lint: ; cargo clippy --locked --all-targets -- -D warnings
-test: nextest ; cargo nextest run --locked
-doc: ; RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+lint: ; cargo clippy --locked --all-targets --all-features -- -D warnings
+test: nextest ; cargo nextest run --locked --all-features
+doc: ; RUSTDOCFLAGS="-D warnings" cargo doc --locked --all-features --no-deps --document-private-items
 nextest: ; @cargo nextest --version >/dev/null 2>&1 || cargo install cargo-nextest --locked --version 0.9.143

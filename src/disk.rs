@@ -75,8 +75,10 @@ pub trait Disk: Send + Sync {
 
 /// An open file. Dropped, it is closed and its lock is gone.
 ///
-/// Obligation: once the lock that this handle took is lost, `write_at`, `truncate` and `sync`
-/// through it fail. A handle that never took a lock is not fenced.
+/// Obligation: once the lock that this handle took is lost, `truncate` and `sync` through it fail, and
+/// nothing that was written through it reaches the file any more (`write_at` may fail, or seem to succeed
+/// until the sync). A handle that never took a lock is not fenced. `sync` makes durable what this machine
+/// has written; what another one wrote and did not sync, only if this one has written to the file, too.
 pub trait Handle: Send {
     /// Takes the exclusive advisory lock (flock); `false` if another handle has it. Needs a writable handle.
     fn try_lock(&self) -> io::Result<bool>;

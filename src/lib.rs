@@ -33,6 +33,11 @@ pub mod land;
 pub mod object;
 pub mod store;
 
+// The Lambdas: what they count, and how they are called.
+#[cfg(feature = "transform")]
+pub mod lambda;
+pub mod metrics;
+
 // The pipeline on one machine.
 pub mod input;
 pub mod local;

@@ -1,18 +1,26 @@
-//! Objects: streamed, listed, told apart; behind the `object_store` crate. Folders now, buckets alike.
+//! Objects: streamed, listed, told apart; behind the `object_store` crate. Folders and buckets alike.
 //!
 //! The interface is synchronous: a [`Store`] owns a small runtime. Call it from a plain thread,
 //! never from inside another runtime (it would panic).
+
+#[cfg(feature = "s3")]
+mod bucket;
+mod error;
 
 use std::fmt;
 use std::io::{self, BufRead, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use futures_util::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt};
 use tokio::runtime::Runtime;
+
+pub use self::error::StoreError;
 
 /// Bytes of one ranged read: a request to S3 costs the same whatever it asks for, memory does not.
 const RANGE_BYTES: u64 = 4 << 20;
@@ -55,64 +63,6 @@ pub struct Object {
     pub modified: i64,
 }
 
-/// Why an object cannot be had.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// No such object or folder. A lifecycle rule may have removed it; trying again does not help.
-    #[error("{0} does not exist")]
-    NotFound(String),
-    /// The object was replaced while it was read. Opening it afresh helps.
-    #[error("{0} was changed while it was read: try it again")]
-    Changed(String),
-    /// A key that cannot be asked for, e.g. with `//` or `..` in it.
-    #[error("{place}: {reason}")]
-    Name {
-        /// `bucket/key`.
-        place: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A location that this build cannot open.
-    #[error("{location}: {reason}")]
-    Location {
-        /// As the user wrote it.
-        location: String,
-        /// What to write instead.
-        reason: String,
-    },
-    /// The network, the disk, permissions: trying again may help.
-    #[error("{place}: {source}")]
-    Other {
-        /// `bucket/key`.
-        place: String,
-        /// What happened.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-}
-
-impl StoreError {
-    /// Whether the same call may succeed later.
-    pub fn is_transient(&self) -> bool {
-        matches!(self, StoreError::Changed(_) | StoreError::Other { .. })
-    }
-
-    /// The store's error inside an error of an [`ObjectReader`], if it is one.
-    pub fn of(error: &io::Error) -> Option<&StoreError> {
-        error.get_ref()?.downcast_ref()
-    }
-
-    fn new(place: String, error: object_store::Error) -> StoreError {
-        match error {
-            object_store::Error::NotFound { .. } => StoreError::NotFound(place),
-            object_store::Error::Precondition { .. } => StoreError::Changed(place),
-            object_store::Error::InvalidPath { source } => {
-                StoreError::Name { place, reason: source.to_string() }
-            }
-            other => StoreError::Other { place, source: Box::new(other) },
-        }
-    }
-}
-
 /// Where objects are, as a command's argument names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
@@ -120,17 +70,27 @@ pub enum Location {
     Folder(PathBuf),
     /// One file.
     File(PathBuf),
+    /// `s3://bucket/prefix`: every object whose key is the prefix, or goes on with a `/` after it.
+    #[cfg(feature = "s3")]
+    Bucket {
+        /// The bucket's name.
+        bucket: String,
+        /// Without a `/` at its end; empty: the whole bucket.
+        prefix: String,
+    },
 }
 
 impl Location {
     /// What an argument names. Looks at the disk to tell a file from a folder.
     pub fn parse(argument: &str) -> Result<Location, StoreError> {
-        if let Some((scheme, _)) = argument.split_once("://") {
+        if let Some((scheme, _place)) = argument.split_once("://") {
+            #[cfg(feature = "s3")]
+            if let ("s3", Some(location)) = (scheme, Location::bucket(_place)) {
+                return Ok(location);
+            }
             return Err(StoreError::Location {
                 location: argument.to_owned(),
-                reason: format!(
-                    "unsupported scheme `{scheme}`: this build reads files and folders only"
-                ),
+                reason: unsupported(scheme),
             });
         }
         let path = PathBuf::from(argument);
@@ -149,6 +109,12 @@ impl Location {
     /// Opens the store, and names the objects in key order.
     pub fn objects(&self) -> Result<(Store, Vec<Object>), StoreError> {
         match self {
+            #[cfg(feature = "s3")]
+            Location::Bucket { bucket, prefix } => {
+                let store = Store::bucket_from_env(bucket)?;
+                let objects = store.list_or_look(prefix)?;
+                Ok((store, objects))
+            }
             Location::Folder(folder) => {
                 let store = Store::folder(folder)?;
                 let objects = store.list("")?;
@@ -168,12 +134,24 @@ impl Location {
     }
 }
 
+/// What is said of a location that this build cannot open.
+fn unsupported(scheme: &str) -> String {
+    match (scheme, cfg!(feature = "s3")) {
+        ("s3", true) => "write s3://bucket or s3://bucket/prefix".to_owned(),
+        (_, true) => format!("unsupported scheme `{scheme}`: files, folders and s3:// are read"),
+        _ => format!("unsupported scheme `{scheme}`: this build reads files and folders only"),
+    }
+}
+
 /// A bucket, or a folder that stands in for one. Cheap to clone; clones share the connection.
 #[derive(Debug, Clone)]
 pub struct Store {
     bucket: String,
     objects: Arc<dyn ObjectStore>,
     runtime: Arc<Runtime>,
+    deadline: Option<Instant>,
+    /// Counts the bytes that readers fetch.
+    fetched: Option<Arc<AtomicU64>>,
 }
 
 impl Store {
@@ -197,7 +175,20 @@ impl Store {
             place: bucket.clone(),
             source: Box::new(error),
         })?;
-        Ok(Store { bucket, objects, runtime: Arc::new(runtime) })
+        Ok(Store { bucket, objects, runtime: Arc::new(runtime), deadline: None, fetched: None })
+    }
+
+    /// The same store, whose requests, and what waits between their retries, end at a moment with
+    /// [`StoreError::Deadline`].
+    #[must_use]
+    pub fn until(&self, deadline: Instant) -> Store {
+        Store { deadline: Some(deadline), ..self.clone() }
+    }
+
+    /// The same store, whose readers add the bytes that they fetch: for whoever shows progress.
+    #[must_use]
+    pub fn counted(&self, fetched: Arc<AtomicU64>) -> Store {
+        Store { fetched: Some(fetched), ..self.clone() }
     }
 
     /// The bucket's name.
@@ -231,16 +222,15 @@ impl Store {
     /// What an object is now, without its bytes.
     pub fn look(&self, key: &str) -> Result<Object, StoreError> {
         let name = self.name(key)?;
-        let meta = self.runtime.block_on(self.objects.head(&name));
-        Ok(self.object(meta.map_err(|error| StoreError::new(self.place(key), error))?))
+        let meta = self.block_on(key, self.objects.head(&name))?;
+        Ok(self.object(meta))
     }
 
     /// The objects below a prefix that ends at a `/` (or is empty), in the order of their keys' bytes.
     pub fn list(&self, prefix: &str) -> Result<Vec<Object>, StoreError> {
         let name = self.name(prefix)?;
         let listing = self.objects.list(Some(&name)).try_collect::<Vec<_>>();
-        let metas = self.runtime.block_on(listing);
-        let metas = metas.map_err(|error| StoreError::new(self.place(prefix), error))?;
+        let metas = self.block_on(prefix, listing)?;
         let mut objects: Vec<_> = metas.into_iter().map(|meta| self.object(meta)).collect();
         objects.sort_unstable_by(|a, b| a.id.key.cmp(&b.id.key));
         Ok(objects)
@@ -257,12 +247,35 @@ impl Store {
             if_match: etag.map(str::to_owned),
             ..GetOptions::default()
         };
-        let answer = self.runtime.block_on(async {
+        self.block_on(name.as_ref(), async {
             let answer = self.objects.get_opts(name, options).await?;
             let meta = answer.meta.clone();
-            Ok((meta, answer.bytes().await?.into()))
-        });
-        answer.map_err(|error| StoreError::new(self.place(name.as_ref()), error))
+            let bytes: Vec<u8> = answer.bytes().await?.into();
+            if let Some(fetched) = &self.fetched {
+                fetched.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            }
+            Ok((meta, bytes))
+        })
+    }
+
+    /// Waits for a request, until the deadline if there is one.
+    fn block_on<T>(
+        &self,
+        key: &str,
+        request: impl Future<Output = object_store::Result<T>>,
+    ) -> Result<T, StoreError> {
+        let place = || self.place(key);
+        let answer = match self.deadline {
+            None => self.runtime.block_on(request),
+            Some(deadline) if deadline <= Instant::now() => {
+                return Err(StoreError::Deadline(place()));
+            }
+            Some(deadline) => self
+                .runtime
+                .block_on(async { tokio::time::timeout_at(deadline.into(), request).await })
+                .map_err(|_| StoreError::Deadline(place()))?,
+        };
+        answer.map_err(|error| StoreError::new(place(), error))
     }
 
     fn name(&self, key: &str) -> Result<Key, StoreError> {

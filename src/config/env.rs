@@ -23,8 +23,27 @@ const CONFIG: Variable = Variable {
     meaning: "The Lambdas' configuration file; the command line has --config instead",
 };
 
-/// Every environment variable that hiwake's own code reads, and no other.
-pub const ENVIRONMENT: &[Variable] = &[CONFIG];
+const ROOT: Variable = Variable {
+    name: "HIWAKE_ROOT",
+    default: "none: the land λ does not start without it",
+    meaning: "The folder of the daily files, e.g. /mnt/efs/hiwake; the command line has --root instead",
+};
+
+const PIPELINE: Variable = Variable {
+    name: "HIWAKE_PIPELINE",
+    default: "hiwake",
+    meaning: "The Lambdas' name for this pipeline: the only dimension of their metrics",
+};
+
+const LOG_LEVEL: Variable = Variable {
+    name: "AWS_LAMBDA_LOG_LEVEL",
+    default: "INFO",
+    meaning: "How much the Lambdas log: ERROR, WARN, INFO, DEBUG; Lambda sets it from its logging configuration",
+};
+
+/// Every environment variable that hiwake's own code reads, and no other. (Those of the Runtime API and
+/// of AWS credentials are read by the crates that talk to them.)
+pub const ENVIRONMENT: &[Variable] = &[CONFIG, ROOT, PIPELINE, LOG_LEVEL];
 
 impl Config {
     /// Where the Lambdas' configuration is: `HIWAKE_CONFIG`, or `hiwake.toml` beside the binary.
@@ -35,4 +54,30 @@ impl Config {
             _ => Ok(std::env::current_exe()?.with_file_name("hiwake.toml")),
         }
     }
+}
+
+/// Where the land λ's daily files are: `HIWAKE_ROOT`. An error says what to set.
+#[allow(clippy::disallowed_methods, reason = "the one reader of the environment")]
+pub fn root_from_env() -> Result<PathBuf, String> {
+    match std::env::var_os(ROOT.name) {
+        Some(path) if !path.is_empty() => Ok(path.into()),
+        _ => Err(format!("{} is not set: {}", ROOT.name, ROOT.meaning)),
+    }
+}
+
+/// The pipeline's name in metrics: `HIWAKE_PIPELINE`.
+pub fn pipeline_from_env() -> String {
+    text(&PIPELINE)
+}
+
+/// How much is logged: `AWS_LAMBDA_LOG_LEVEL`.
+pub fn log_level_from_env() -> String {
+    text(&LOG_LEVEL)
+}
+
+/// A variable's text, or its default.
+#[allow(clippy::disallowed_methods, reason = "the one reader of the environment")]
+fn text(variable: &Variable) -> String {
+    let text = std::env::var(variable.name).unwrap_or_default();
+    if text.is_empty() { variable.default.to_owned() } else { text }
 }

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -103,6 +104,14 @@ pub fn files(arguments: &[String]) -> Result<Vec<InputFile>, StoreError> {
                 };
                 files.extend(paths.into_iter().map(|path| InputFile { name: name(&path), path }));
             }
+            #[cfg(feature = "s3")]
+            Location::Bucket { .. } => {
+                return Err(StoreError::Location {
+                    location: argument.clone(),
+                    reason: "inputs are files and folders; objects of a bucket can be landed"
+                        .into(),
+                });
+            }
         }
     }
     let mut uses = BTreeMap::<String, usize>::new();
@@ -129,15 +138,18 @@ fn walk(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Reads one file. `now` is the arrival of records that do not say when they arrived.
+/// Reads one file. `now` is the arrival of records that do not say when they arrived; the bytes that
+/// are read are added to `done`, for whoever shows progress.
 pub fn read(
     file: &InputFile,
     log_file: Option<&LogFile>,
     now: i64,
+    done: &AtomicU64,
     target: &mut dyn Target,
 ) -> Result<(), InputError> {
     let mut reading = Reading { file, now, target };
     let input = File::open(&file.path).map_err(|e| reading.failed(e))?;
+    let input = Counted { input, done };
     let mut input = BufReader::with_capacity(1 << 18, input);
     let gzip = is_gzip(input.fill_buf().map_err(|e| reading.failed(e))?);
     match log_file {
@@ -147,6 +159,20 @@ pub fn read(
         Some(log_file) => reading.lines(log_file, input),
         None if gzip => reading.members(input),
         None => reading.values(input),
+    }
+}
+
+/// Adds the bytes that are read to a count.
+struct Counted<'c, R> {
+    input: R,
+    done: &'c AtomicU64,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.input.read(buffer)?;
+        self.done.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
     }
 }
 

@@ -3,7 +3,7 @@
 //! The steps are numbered as in docs/design.md. This file and `seal.rs` are the only ones that order
 //! writes, syncs, links and renames; `journal.rs` does so within the journal.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Lander;
 use super::batch::Batch;
@@ -14,6 +14,9 @@ use super::journal::{Journal, Segment};
 use super::{folders, seal, seen};
 use crate::disk::{Handle, Open};
 use crate::row::Identity;
+
+/// How long a landing waits after its lease was lost.
+const LEASE_PAUSE: Duration = Duration::from_millis(100);
 
 /// What a batch came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,10 +50,13 @@ pub fn commit(
     batch: &Batch,
     objects: &[String],
 ) -> Result<Outcome, LandError> {
+    let until = lander.lock_deadline();
     loop {
         match attempt(lander, day_file, batch, objects) {
-            // Nothing was changed yet: start again at step 1.
-            Err(LandError::LeaseLost { .. }) if Instant::now() < lander.lock_deadline() => {}
+            // Nothing was changed yet: start again at step 1. A disk that fails says the same, so not for ever.
+            Err(LandError::LeaseLost { .. }) if Instant::now() + LEASE_PAUSE < until => {
+                std::thread::sleep(LEASE_PAUSE);
+            }
             result => return result,
         }
     }

@@ -11,6 +11,12 @@ pub enum LandError {
         /// The file that is locked.
         path: String,
     },
+    /// The caller's time was up before this was begun. Nothing of it was changed.
+    #[error("{path}: no time was left for it; it will be tried again")]
+    Time {
+        /// The day file.
+        path: String,
+    },
     /// The lease that the locks depend on was lost before anything was changed.
     #[error("{path}: its lock was lost before anything was written; it will be tried again")]
     LeaseLost {
@@ -68,9 +74,10 @@ impl LandError {
     /// Whether another try can help.
     pub fn verdict(&self) -> Verdict {
         match self {
-            LandError::Busy { .. } | LandError::LeaseLost { .. } | LandError::Io { .. } => {
-                Verdict::Retry
-            }
+            LandError::Busy { .. }
+            | LandError::Time { .. }
+            | LandError::LeaseLost { .. }
+            | LandError::Io { .. } => Verdict::Retry,
             LandError::Damage { .. } | LandError::Foreign { .. } | LandError::Clock { .. } => {
                 Verdict::Stop
             }

@@ -79,6 +79,7 @@ pub fn names(lander: &Lander<'_>, folder: &str) -> Result<Vec<String>, LandError
 
 /// The paths of all files below a folder whose names do not begin with a dot, sorted; none if it is missing.
 pub fn walk(lander: &Lander<'_>, folder: &str) -> Result<Vec<String>, LandError> {
+    refresh(lander, folder)?;
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {

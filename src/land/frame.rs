@@ -326,6 +326,30 @@ pub fn any_frame(bytes: &[u8]) -> bool {
     memchr::memmem::find_iter(bytes, FRAME_MAGIC).any(|at| decode(&bytes[at..]) != Found::Nothing)
 }
 
+/// Whether `bytes`, which do not begin with a whole frame and have none in them, are a last frame that was changed
+/// after it was written. A crash leaves a frame's first bytes, or zeros in the place of some; it never leaves other ones.
+pub fn was_changed(bytes: &[u8]) -> bool {
+    let gap = bytes.starts_with(&[0]) || bytes.ends_with(&[0]);
+    if bytes.is_empty() || gap || memchr::memmem::find(bytes, &[0; 8]).is_some() {
+        return false;
+    }
+    let magic = bytes.len().min(FRAME_MAGIC.len());
+    if bytes[..magic] != FRAME_MAGIC[..magic] {
+        return true;
+    }
+    // Whole by its own length; or by the file's, if the length is what was changed.
+    head(bytes).is_some() || crc_of_all(bytes).is_some_and(|(own, wanted)| own == wanted)
+}
+
+/// The CRC that a frame names, and the one that it has if it reaches to the end of `bytes`.
+fn crc_of_all(bytes: &[u8]) -> Option<(u32, u32)> {
+    let (head, payload) = bytes.split_at_checked(FRAME_HEAD)?;
+    let (own, _) = take_u32(&head[FRAME_HEAD - 4..])?;
+    let length = (payload.len() as u32).to_le_bytes();
+    let parts = [&head[..8], &length, &head[12..FRAME_HEAD - 4], payload];
+    Some((own, parts.iter().fold(0, |crc, part| crc32c::crc32c_append(crc, part))))
+}
+
 struct Head {
     kind: u8,
     version: u8,

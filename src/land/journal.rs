@@ -118,6 +118,12 @@ impl State {
                     let end = self.end;
                     return Err(format!("the frame at {end} is unreadable, but valid ones follow"));
                 }
+                Found::Nothing if frame::was_changed(rest) => {
+                    let end = self.end;
+                    return Err(format!(
+                        "the last frame, at {end}, was changed since it was written: rows of it may have been acknowledged"
+                    ));
+                }
                 Found::Nothing => {
                     self.torn = true;
                     return Ok(());

@@ -1,26 +1,33 @@
 //! One landing: objects read as streams, their rows gathered by day file, committed when the buffer is full.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt;
 use std::io;
+use std::time::Instant;
 
 use serde::Serialize;
 
 use super::batch::Batch;
 use super::commit::{self, Outcome};
 use super::day_file::DayFile;
+use super::error::LandError;
 use super::quarantine::Quarantine;
 use super::{Lander, in_parallel, merge};
 use crate::file_name;
-use crate::object::{self, Bad, Options, Sink, Skipped};
+use crate::object::{self, Bad, Options, ReadError, Sink, Skipped};
 use crate::record::Records;
 use crate::row::{Kind, Row};
-use crate::store::{ObjectId, Store};
+use crate::store::{ObjectId, Store, StoreError};
 
+/// What a day file costs in memory beside its rows, about: its key, its place in the map, the smallest vectors.
+const DAY_FILE_BYTES: usize = 768;
 /// How many different reasons for quarantine an answer names.
 const REASONS_MAX: usize = 20;
+/// How often the reading of an object that is replaced meanwhile starts over: Firehose replaces one seldom.
+const RESTARTS_MAX: u32 = 5;
 
-/// What a landing came to. Where all objects were landed:
-/// rows + unreadable = lines + duplicates + quarantined.
+/// What a landing came to. Always rows + unreadable = lines + duplicates + quarantined + deferred, and
+/// nothing is deferred where all objects were landed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
     /// Objects that were landed whole.
@@ -39,6 +46,9 @@ pub struct Tally {
     pub duplicates: u64,
     /// Rows and unreadable things that were put into quarantine.
     pub quarantined: u64,
+    /// Rows and unreadable things that could neither be landed nor put into quarantine: they come again
+    /// with their objects.
+    pub deferred: u64,
     /// Commit frames written.
     pub commits: u64,
     /// How often a lock was busy.
@@ -56,8 +66,53 @@ impl Tally {
         self.late += other.late;
         self.duplicates += other.duplicates;
         self.quarantined += other.quarantined;
+        self.deferred += other.deferred;
         self.commits += other.commits;
         self.busy_retries += other.busy_retries;
+    }
+}
+
+/// Why an object was not landed and has to come again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotLanded {
+    /// What kept it from landing: the first thing, if several did.
+    pub cause: Cause,
+    /// In words; names the object or the day file.
+    pub reason: String,
+}
+
+/// What kept an object from landing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// It does not exist (any more).
+    Missing,
+    /// The store refuses to hand it out.
+    Denied,
+    /// Its key cannot be asked for.
+    Name,
+    /// The time was up.
+    Time,
+    /// The network, the file system, a lock that is busy, a damaged day file.
+    Other,
+}
+
+impl fmt::Display for NotLanded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+impl From<&StoreError> for Cause {
+    fn from(error: &StoreError) -> Cause {
+        match error {
+            StoreError::NotFound(_) => Cause::Missing,
+            StoreError::Denied { .. } => Cause::Denied,
+            StoreError::Name { .. } => Cause::Name,
+            StoreError::Deadline(_) => Cause::Time,
+            StoreError::Changed(_) | StoreError::Location { .. } | StoreError::Other { .. } => {
+                Cause::Other
+            }
+        }
     }
 }
 
@@ -66,7 +121,7 @@ impl Tally {
 #[must_use]
 pub struct Landed {
     /// For each object, in order: landed, or why it has to come again.
-    pub objects: Vec<Result<(), String>>,
+    pub objects: Vec<Result<(), NotLanded>>,
     /// The counts.
     pub tally: Tally,
     /// Why things were put into quarantine: the first different reasons, each with its object.
@@ -74,30 +129,42 @@ pub struct Landed {
 }
 
 /// Lands objects. The rows of all of them for one day file go under one lock hold, unless the buffer is full before.
+///
+/// Objects are read for three quarters of the time until the deadline; what was read by then is committed
+/// in the last quarter. An object that was not read to its end comes again, and finds its rows landed.
 pub fn land(lander: &Lander<'_>, store: &Store, objects: &[ObjectId]) -> Landed {
+    let now = Instant::now();
+    let read_until = now + lander.deadline.saturating_duration_since(now).mul_f64(0.75);
     let mut landing = Landing {
         lander,
         objects,
+        read_until,
         results: vec![Ok(()); objects.len()],
+        states: vec![None; objects.len()],
         batches: HashMap::new(),
         bytes: 0,
         quarantine: Quarantine::default(),
         quarantined_from: BTreeSet::new(),
         closed: HashSet::new(),
         closed_from: BTreeSet::new(),
+        closed_rows: 0,
         tally: Tally::default(),
         reasons: Vec::new(),
     };
     let mut records = Records::new(lander.config);
+    let reading = store.until(read_until);
     for number in 0..objects.len() {
-        landing.read(store, &mut records, number, Pass::Land);
+        landing.read(&reading, &mut records, number, Pass::Land);
     }
     landing.flush();
     // Only now it is known which days are closed: their rows are read again, for quarantine.
+    let reading = store.until(lander.deadline);
+    landing.read_until = lander.deadline;
     for number in std::mem::take(&mut landing.closed_from) {
-        landing.read(store, &mut records, number, Pass::Closed);
+        landing.read(&reading, &mut records, number, Pass::Closed);
     }
     landing.write_quarantine();
+    landing.tally.deferred += landing.closed_rows;
     landing.tally.objects = landing.results.iter().filter(|result| result.is_ok()).count() as u64;
     Landed { objects: landing.results, tally: landing.tally, reasons: landing.reasons }
 }
@@ -113,15 +180,21 @@ enum Pass {
 struct Landing<'l> {
     lander: &'l Lander<'l>,
     objects: &'l [ObjectId],
-    results: Vec<Result<(), String>>,
+    /// When reading ends, so that what was read can still be committed.
+    read_until: Instant,
+    results: Vec<Result<(), NotLanded>>,
+    /// The state of each object that was landed: its entity tag.
+    states: Vec<Option<String>>,
     batches: HashMap<DayFile, Batch>,
     bytes: usize,
     quarantine: Quarantine,
     /// The objects that have something in `quarantine`.
     quarantined_from: BTreeSet<usize>,
-    /// The days that are known to be closed, and the objects that have rows for them.
+    /// The days that are known to be closed, the objects that have rows for them, and how many
+    /// such rows are not in quarantine yet.
     closed: HashSet<DayFile>,
     closed_from: BTreeSet<usize>,
+    closed_rows: u64,
     tally: Tally,
     reasons: Vec<String>,
 }
@@ -130,24 +203,64 @@ impl Landing<'_> {
     /// Reads one object. When that fails, what was read of it may land; the object comes again.
     fn read(&mut self, store: &Store, records: &mut Records<'_>, number: usize, pass: Pass) {
         let id = &self.objects[number];
-        let result = store.open(&id.key).map_err(|error| error.to_string()).and_then(|input| {
-            let modified = input.object().modified;
-            let options = Options::new(&self.lander.config.limits);
-            let mut sink = Reading { landing: self, number, pass };
-            object::read(input, &id.place(), modified, records, &options, &mut sink)
-                .map_err(|error| format!("{id}: {error}"))
-        });
-        match result {
-            Ok(read) if pass == Pass::Land => self.tally.dropped += read.dropped,
-            Ok(_) => {}
-            Err(reason) => self.fail(number, &reason),
+        for _ in 0..=RESTARTS_MAX {
+            let error = match self.read_once(store, records, number, pass) {
+                Ok(read) => {
+                    self.tally.dropped += if pass == Pass::Land { read.dropped } else { 0 };
+                    return;
+                }
+                Err(error) => error,
+            };
+            // Replaced while it was read: what was read of the old state is in the new one too.
+            if matches!(StoreError::of(&error), Some(StoreError::Changed(_))) {
+                continue;
+            }
+            let (cause, reason) = match StoreError::of(&error) {
+                Some(error) => (Cause::from(error), error.to_string()),
+                None if error.kind() == io::ErrorKind::TimedOut => {
+                    (Cause::Time, format!("{id}: {error}"))
+                }
+                None => (Cause::Other, format!("{id}: {error}")),
+            };
+            return self.fail(number, cause, &reason);
         }
+        self.fail(
+            number,
+            Cause::Other,
+            &format!("{id}: was changed while it was read, again and again"),
+        );
     }
 
-    fn fail(&mut self, number: usize, reason: &str) {
+    fn read_once(
+        &mut self,
+        store: &Store,
+        records: &mut Records<'_>,
+        number: usize,
+        pass: Pass,
+    ) -> io::Result<object::Read> {
+        let id = &self.objects[number];
+        let input = store.open(&id.key).map_err(io::Error::other)?;
+        let state = input.object().id.etag.clone();
+        if pass == Pass::Closed && self.states[number] != state {
+            return Err(io::Error::other("was changed between two readings"));
+        }
+        self.states[number] = state;
+        let modified = input.object().modified;
+        let options = Options::new(&self.lander.config.limits);
+        let mut sink = Reading { landing: self, number, pass };
+        let read = object::read(input, &id.place(), modified, records, &options, &mut sink);
+        read.map_err(|(ReadError::Input(error) | ReadError::Sink(error))| error)
+    }
+
+    fn fail(&mut self, number: usize, cause: Cause, reason: &str) {
+        let place = self.objects[number].place();
+        let reason = match reason.starts_with(&place) {
+            true => reason.to_owned(),
+            false => format!("{place}: {reason}"),
+        };
         let result = &mut self.results[number];
         if result.is_ok() {
-            *result = Err(reason.to_owned());
+            *result = Err(NotLanded { cause, reason });
         }
     }
 
@@ -160,7 +273,9 @@ impl Landing<'_> {
         let results = in_parallel(lander.config.limits.parallel, batches, |(day_file, batch)| {
             let names: Vec<String> =
                 batch.objects().iter().map(|number| objects[*number].to_string()).collect();
-            let result = commit::commit(lander, &day_file, &batch, &names);
+            let result = lander
+                .check_time(&day_file)
+                .and_then(|()| commit::commit(lander, &day_file, &batch, &names));
             (day_file, batch, result)
         });
         for (day_file, batch, result) in results {
@@ -173,12 +288,16 @@ impl Landing<'_> {
                     self.tally.busy_retries += committed.busy_retries;
                 }
                 Ok(Outcome::Closed) => {
+                    self.closed_rows += batch.len() as u64;
                     self.closed.insert(day_file);
                     self.closed_from.extend(batch.objects());
                 }
                 Err(error) => {
+                    let time = matches!(error, LandError::Time { .. });
+                    let cause = if time { Cause::Time } else { Cause::Other };
+                    self.tally.deferred += batch.len() as u64;
                     for number in batch.objects() {
-                        self.fail(*number, &error.to_string());
+                        self.fail(*number, cause, &error.to_string());
                     }
                 }
             }
@@ -187,11 +306,13 @@ impl Landing<'_> {
     }
 
     fn write_quarantine(&mut self) {
+        let gathered = self.quarantine.count();
         match self.quarantine.write(self.lander) {
             Ok(count) => self.tally.quarantined += count,
             Err(error) => {
+                self.tally.deferred += gathered;
                 for number in std::mem::take(&mut self.quarantined_from) {
-                    self.fail(number, &error.to_string());
+                    self.fail(number, Cause::Other, &error.to_string());
                 }
             }
         }
@@ -206,10 +327,17 @@ impl Landing<'_> {
         }
     }
 
-    fn flush_when_full(&mut self) {
-        if self.bytes + self.quarantine.bytes() > self.lander.config.limits.buffer_bytes {
-            self.flush();
+    /// Keeps memory bounded. Committing takes time: perhaps there is none left to read on.
+    fn flush_when_full(&mut self) -> io::Result<()> {
+        if self.bytes + self.quarantine.bytes() <= self.lander.config.limits.buffer_bytes {
+            return Ok(());
         }
+        self.flush();
+        if Instant::now() < self.read_until {
+            return Ok(());
+        }
+        let reason = "no time was left to read all of it; it will be tried again";
+        Err(io::Error::new(io::ErrorKind::TimedOut, reason))
     }
 }
 
@@ -234,21 +362,26 @@ impl Sink for Reading<'_, '_> {
                 landing.quarantined(number, &reason);
             }
             (Pass::Land, Ok(())) if closed => {
+                landing.closed_rows += 1;
                 landing.closed_from.insert(number);
             }
             (Pass::Land, Ok(())) => {
                 landing.bytes += Batch::cost(row);
-                landing.batches.entry(day_file).or_default().push(row, number);
+                let batch = landing.batches.entry(day_file).or_insert_with_key(|day_file| {
+                    landing.bytes += DAY_FILE_BYTES + day_file.file.len();
+                    Batch::default()
+                });
+                batch.push(row, number);
             }
             (Pass::Closed, Ok(())) if closed => {
                 let reason = format!("{day_file} is closed: `[seal] journal_days` have passed");
+                landing.closed_rows = landing.closed_rows.saturating_sub(1);
                 landing.quarantine.row(row, &reason, &landing.objects[number].to_string());
                 landing.quarantined(number, &reason);
             }
             (Pass::Closed, _) => {}
         }
-        landing.flush_when_full();
-        Ok(())
+        landing.flush_when_full()
     }
 
     fn skipped(&mut self, _: Skipped, _: &[u8]) -> io::Result<()> {
@@ -264,8 +397,7 @@ impl Sink for Reading<'_, '_> {
         self.landing.tally.unreadable += 1;
         self.landing.quarantine.record(bad, &object);
         self.landing.quarantined(self.number, &format!("at {}: {}", bad.offset, bad.reason));
-        self.landing.flush_when_full();
-        Ok(())
+        self.landing.flush_when_full()
     }
 }
 

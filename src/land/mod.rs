@@ -10,6 +10,7 @@ pub mod day_file;
 pub mod error;
 pub mod folders;
 pub mod frame;
+pub mod invocation;
 pub mod journal;
 pub mod merge;
 pub mod notice;
@@ -32,7 +33,7 @@ use crate::config::Config;
 use crate::disk::{Disk, Handle, Open};
 use crate::store::{ObjectId, Store};
 use error::{LandError, Named, is_gone};
-pub use landing::{Landed, Tally};
+pub use landing::{Cause, Landed, NotLanded, Tally};
 
 /// Everything that landing and sealing need to know: where, how, when, and until when.
 pub struct Lander<'a> {
@@ -70,6 +71,14 @@ impl Lander<'_> {
     /// Files that are still written to: as the sealed ones, and writable by their owner only.
     fn open_mode(&self) -> u32 {
         self.config.files.mode & !0o222 | 0o600
+    }
+
+    /// Nothing is begun after the deadline.
+    fn check_time(&self, day_file: &day_file::DayFile) -> Result<(), LandError> {
+        match Instant::now() < self.deadline {
+            true => Ok(()),
+            false => Err(LandError::Time { path: day_file.to_string() }),
+        }
     }
 
     fn lock_deadline(&self) -> Instant {

@@ -32,6 +32,8 @@ pub struct Message {
     pub objects: Vec<Created>,
     /// Notices that call for nothing: test events, and events other than a creation.
     pub ignored: usize,
+    /// How often SQS has handed it out, this time included, if it says so.
+    pub receives: Option<u32>,
     /// What could not be understood. The message is to be reported as failed, after its objects are landed.
     pub error: Option<NoticeError>,
 }
@@ -118,6 +120,7 @@ impl Message {
     fn of_sqs(sqs: &SqsRecord<'_>) -> Message {
         let mut message =
             Message { message_id: Some(sqs.message_id.to_string()), ..Message::default() };
+        message.receives = sqs.attributes.and_then(receives);
         match keys(sqs.body.as_bytes(), "message body") {
             Err(error) => message.error = Some(error),
             Ok(keys) => match records(&keys) {
@@ -146,6 +149,13 @@ impl Message {
             Err(error) => self.error = self.error.take().or(Some(error)),
         }
     }
+}
+
+/// `ApproximateReceiveCount`; a number in a string.
+fn receives(attributes: &RawValue) -> Option<u32> {
+    let attributes: BTreeMap<Cow<'_, str>, Cow<'_, str>> =
+        serde_json::from_str(attributes.get()).ok()?;
+    attributes.get("ApproximateReceiveCount")?.parse().ok()
 }
 
 fn created(record: &RawValue) -> Result<Option<Created>, NoticeError> {
@@ -269,6 +279,8 @@ struct SqsRecord<'a> {
     message_id: Cow<'a, str>,
     #[serde(borrow)]
     body: Cow<'a, str>,
+    #[serde(borrow)]
+    attributes: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]

@@ -68,28 +68,40 @@ impl Quarantine {
         self.count += 1;
     }
 
+    /// An object that can never be read: its identity and the reason, there are no bytes.
+    pub fn object(&mut self, code: &str, reason: &str, object: &str) {
+        let bad = Bad { offset: 0, unit: 0, code, reason, length: 0, bytes: b"" };
+        self.record(&bad, object);
+    }
+
+    /// How much was gathered.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
     /// How much memory it takes.
     pub fn bytes(&self) -> usize {
         self.text.len()
     }
 
-    /// Writes what was gathered, durably, and forgets it. Answers how much it was.
+    /// Writes what was gathered, durably. Answers how much it was. It is forgotten in any case: what it
+    /// came from comes again where it could not be written.
     pub fn write(&mut self, lander: &Lander<'_>) -> Result<u64, LandError> {
-        if self.count == 0 {
+        let Quarantine { text, count } = std::mem::take(self);
+        if count == 0 {
             return Ok(0);
         }
-        let hash = xxhash_rust::xxh3::xxh3_128(&self.text);
+        let hash = xxhash_rust::xxh3::xxh3_128(&text);
         let path = format!("{QUARANTINE}/{hash:032x}.ndjson");
         let temporary = format!("{QUARANTINE}/.{hash:032x}.{}.tmp", super::unique());
         folders::make(lander, QUARANTINE)?;
         let mode = lander.open_mode();
         let file = lander.disk.open(&temporary, Open::CreateNew(mode)).named("make", &temporary)?;
-        file.write_at(&self.text, 0).named("write", &temporary)?;
+        file.write_at(&text, 0).named("write", &temporary)?;
         file.sync().named("sync", &temporary)?;
         drop(file);
         lander.disk.rename(&temporary, &path).named("rename", &temporary)?;
         folders::sync_up(lander, QUARANTINE)?;
-        self.text.clear();
-        Ok(std::mem::take(&mut self.count))
+        Ok(count)
     }
 }

@@ -6,6 +6,7 @@ use super::day_file::{DAYS, DayFile, folder_of, name_of};
 use super::error::LandError;
 use super::journal::{Journal, Segment, State};
 use super::{Lander, folders};
+use crate::disk::Open;
 use crate::row::Kind;
 
 /// How far a day file is.
@@ -62,7 +63,7 @@ pub fn status(lander: &Lander<'_>) -> Result<(Vec<DayStatus>, Vec<LandError>), L
             continue;
         };
         match Journal::peek(lander, &day_file) {
-            Ok(Some(state)) => days.push(day_status(&day_file, &state)),
+            Ok(Some(state)) => days.push(day_status(lander, &day_file, &state)),
             Ok(None) => {}
             Err(error) => failed.push(error),
         }
@@ -71,7 +72,7 @@ pub fn status(lander: &Lander<'_>) -> Result<(Vec<DayStatus>, Vec<LandError>), L
     Ok((days, failed))
 }
 
-fn day_status(day_file: &DayFile, state: &State) -> DayStatus {
+fn day_status(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> DayStatus {
     let (file, day) = (day_file.file.clone(), day_file.day.to_string());
     let mut status = DayStatus {
         file,
@@ -89,8 +90,10 @@ fn day_status(day_file: &DayFile, state: &State) -> DayStatus {
     if let Some(closed) = &state.closed {
         for (number, segment) in (1..).zip(&closed.segments) {
             status.add(number, segment.lines, segment.bytes);
-            if !segment.removed {
-                status.paths.push(day_file.target(number, segment.gzip));
+            let path = day_file.target(number, segment.gzip);
+            // Retention may remove a file after its day was closed, when nothing can be noted any more.
+            if !segment.removed && lander.disk.open(&path, Open::Read).is_ok() {
+                status.paths.push(path);
             }
         }
         return status;

@@ -95,7 +95,8 @@ pub fn sweep(lander: &Lander<'_>) -> Result<Swept, LandError> {
     let mut files: BTreeSet<String> = days.keys().map(|day_file| day_file.file.clone()).collect();
     let threads = lander.config.limits.parallel;
     let results = in_parallel(threads, days.into_iter().collect(), |(day_file, segments)| {
-        (seal::seal(lander, &day_file, &segments), day_file)
+        let time = lander.check_time(&day_file);
+        (time.and_then(|()| seal::seal(lander, &day_file, &segments)), day_file)
     });
     for (result, day_file) in results {
         match result {
@@ -107,7 +108,7 @@ pub fn sweep(lander: &Lander<'_>) -> Result<Swept, LandError> {
         hints(lander, SEALED_HINTS)?.into_iter().map(|(day_file, _)| day_file).collect();
     files.extend(sealed.iter().map(|day_file| day_file.file.clone()));
     for (day_file, result) in in_parallel(threads, sealed, |day_file| {
-        let result = close(lander, &day_file);
+        let result = lander.check_time(&day_file).and_then(|()| close(lander, &day_file));
         (day_file, result)
     }) {
         match result {
@@ -122,6 +123,22 @@ pub fn sweep(lander: &Lander<'_>) -> Result<Swept, LandError> {
     clear(lander, &files, &mut swept)?;
     retain(lander, &mut swept)?;
     Ok(swept)
+}
+
+/// For how long the oldest unsealed segment could have been sealed, in milliseconds: since its day's end,
+/// or since its first commit if that came later. 0 if no day that is over is unsealed.
+pub fn oldest_unsealed(lander: &Lander<'_>) -> Result<i64, LandError> {
+    let now = lander.clock.now();
+    let mut oldest = 0;
+    for (day_file, _) in hints(lander, OPEN_HINTS)? {
+        let Some(state) = Journal::peek(lander, &day_file)? else { continue };
+        let end = day::day_end(state.timezone(&day_file.journal())?, day_file.day);
+        for (_, segment) in state.numbered().filter(|(_, segment)| segment.sealed.is_none()) {
+            let first = segment.commits.first().map_or(end, |commit| commit.at.max(end));
+            oldest = oldest.max(now - first);
+        }
+    }
+    Ok(oldest)
 }
 
 /// The hints below a folder: the day file, and the segment where the hint is of one.
@@ -268,7 +285,7 @@ fn retain(lander: &Lander<'_>, swept: &mut Swept) -> Result<(), LandError> {
     Ok(())
 }
 
-/// The frame first, then the file: a crash between them leaves a file that the next round removes.
+/// The frame first, then the checksum, then the file: a crash between them leaves a file that the next round removes.
 fn remove_published(
     lander: &Lander<'_>,
     day_file: &DayFile,
@@ -280,12 +297,13 @@ fn remove_published(
         return Ok(false);
     }
     let mut journal = commit::lock(lander, day_file)?;
+    // The frames that this goes by may be of a process that was killed before its sync.
+    journal.prove()?;
     if let Some(closed) = &journal.state.closed {
         let segment = closed.segments.get((number as usize).wrapping_sub(1));
         if segment.is_none_or(|segment| day_file.target(number, segment.gzip) != path) {
             return Ok(false);
         }
-        journal.prove()?;
     } else {
         let Some(segment) = journal.state.segment(number) else { return Ok(false) };
         let sealed = segment.sealed.as_ref().is_some_and(|sealed| sealed.target == path);
@@ -295,12 +313,12 @@ fn remove_published(
         if segment.removed.is_none() {
             let mark = Mark { segment: number, at: lander.clock.now() };
             journal.append(Frame::Removed(mark))?;
-        } else {
-            journal.prove()?;
         }
     }
-    folders::remove(lander, path)?;
-    folders::remove(lander, &format!("{path}.sha256"))?;
-    lander.disk.sync_dir(day_file.folder()).named("sync", day_file.folder())?;
+    // The checksum first: the next round finds what is left by the file's own name.
+    for path in [&format!("{path}.sha256"), path] {
+        folders::remove(lander, path)?;
+        lander.disk.sync_dir(day_file.folder()).named("sync", day_file.folder())?;
+    }
     Ok(true)
 }

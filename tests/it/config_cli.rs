@@ -55,7 +55,9 @@ fn explain_shows_each_source_and_the_file() {
     let json = json(&[&args[..], &["--json"]].concat());
     assert_eq!(json["routing"]["winner"], 2);
     assert_eq!(json["routing"]["tried"][0]["outcome"], "other-log-group");
-    assert_eq!(json["event"], Value::Null);
+    assert_eq!(json["event"]["line"], Value::Null, "no message, no line; the day is that of now");
+    let day = json["event"]["day"].as_str().unwrap();
+    assert_eq!(json["event"]["path"], format!("lambda/%2Faws%2Flambda%2Fapi/{day}.csv"));
     let shown = stdout(&sample(), &["explain", "--log-group", "/other"]);
     assert!(shown.contains("-> [unmatched]: no source matches\nfile      unmatched/%2Fother\n"));
     let output = hiwake(&sample(), &["explain", "--log-group", "/a", "--timestamp", "yesterday"]);

@@ -20,7 +20,12 @@ fn firehose(event: &[u8]) -> Value {
     let config = sample();
     let mut records = hiwake::record::Records::new(&config);
     let (answer, _) = hiwake::firehose::transform(&mut records, event).unwrap();
-    let records = answered(&answer).into_iter().map(|entry| {
+    readable(&answer)
+}
+
+/// An answer to Firehose as the expected files write it.
+pub fn readable(answer: &[u8]) -> Value {
+    let records = answered(answer).into_iter().map(|entry| {
         let mut value = json!({"recordId": entry.id, "result": entry.result});
         if !entry.rows.is_empty() {
             value["rows"] = entry
@@ -36,6 +41,20 @@ fn firehose(event: &[u8]) -> Value {
         value
     });
     json!({"records": records.collect::<Vec<_>>()})
+}
+
+/// The events whose files' names begin so: name, event, expected answer.
+#[cfg(feature = "lambda")]
+pub fn events(prefix: &str) -> Vec<(String, Vec<u8>, Value)> {
+    let read = |name: &str| fs::read(folder().join("events").join(name)).unwrap();
+    let stems = names().into_iter().filter(|name| name.starts_with(prefix));
+    let stems = stems.filter_map(|name| Some(name.strip_suffix(".expected.json")?.to_owned()));
+    let event = |stem: String| {
+        let expected = serde_json::from_slice(&read(&format!("{stem}.expected.json"))).unwrap();
+        let event = read(&format!("{stem}.json"));
+        (stem, event, expected)
+    };
+    stems.map(event).collect()
 }
 
 /// With `HIWAKE_BLESS=1` the expected answers are written anew.

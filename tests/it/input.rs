@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -39,7 +40,7 @@ fn take(arguments: &[&Path], log_file: Option<&LogFile>) -> Result<Taken, InputE
     let arguments: Vec<_> = arguments.iter().map(|path| path.display().to_string()).collect();
     let mut taken = Taken::default();
     for file in input::files(&arguments)? {
-        input::read(&file, log_file, NOW, &mut taken)?;
+        input::read(&file, log_file, NOW, &AtomicU64::new(0), &mut taken)?;
     }
     Ok(taken)
 }

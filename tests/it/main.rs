@@ -14,10 +14,13 @@ mod input;
 mod label;
 mod land;
 mod local;
+mod metrics;
 mod notice;
 mod object;
 mod object_properties;
 mod processes;
+#[cfg(feature = "lambda")]
+mod runtime;
 mod sim;
 mod store;
 mod transform;

@@ -112,12 +112,34 @@ fn listing_a_prefix_keeps_to_it() {
 }
 
 #[test]
+#[cfg(not(feature = "s3"))]
 fn a_bucket_location_is_refused_plainly() {
     let error = Location::parse("s3://bucket/prefix").unwrap_err().to_string();
     assert_eq!(
         error,
         "s3://bucket/prefix: unsupported scheme `s3`: this build reads files and folders only"
     );
+}
+
+#[test]
+#[cfg(feature = "s3")]
+fn a_location_names_a_bucket_and_a_prefix_or_is_refused_plainly() {
+    for (place, expected) in [
+        ("s3://b", ("b", "")),
+        ("s3://b/", ("b", "")),
+        ("s3://b/landing/2022/", ("b", "landing/2022")),
+    ] {
+        let location = Location::parse(place).unwrap();
+        let (bucket, prefix) = (expected.0.to_owned(), expected.1.to_owned());
+        assert_eq!(location, Location::Bucket { bucket, prefix }, "{place}");
+    }
+    for (place, reason) in [
+        ("s3:///key", "write s3://bucket or s3://bucket/prefix"),
+        ("gs://b/k", "unsupported scheme `gs`: files, folders and s3:// are read"),
+    ] {
+        let error = Location::parse(place).unwrap_err().to_string();
+        assert_eq!(error, format!("{place}: {reason}"));
+    }
 }
 
 #[test]

@@ -117,15 +117,15 @@ fn environment() -> String {
 
 fn explained(config: &Config, args: &Explain) -> anyhow::Result<String> {
     let explanation = config::explain(config, &args.owner, &args.log_group, &args.log_stream);
-    let landed = args.message.as_ref().map(|message| line_of(config, args, message)).transpose()?;
+    let landed = landed(config, args)?;
     if args.json {
         return pretty(&json!({ "routing": explanation, "event": landed }));
     }
     let mut text = routing(&explanation, args)?;
-    if let Some(landed) = landed {
-        writeln!(text, "day       {} ({} in {})", landed.day, landed.timestamp, config.timezone)?;
-        writeln!(text, "path      {}", landed.path)?;
-        writeln!(text, "line      {}", landed.line)?;
+    writeln!(text, "day       {} ({} in {})", landed.day, landed.timestamp, config.timezone)?;
+    writeln!(text, "path      {}", landed.path)?;
+    if let Some(line) = landed.line {
+        writeln!(text, "line      {line}")?;
     }
     Ok(text)
 }
@@ -151,11 +151,13 @@ struct Landed {
     path: String,
     day: String,
     timestamp: i64,
-    line: String,
+    /// Only where a message was given.
+    line: Option<String>,
 }
 
 /// Sends one event through the code that the transform λ runs.
-fn line_of(config: &Config, args: &Explain, message: &str) -> anyhow::Result<Landed> {
+fn landed(config: &Config, args: &Explain) -> anyhow::Result<Landed> {
+    let message = args.message.as_deref().unwrap_or_default();
     let timestamp = args.timestamp.unwrap_or_else(|| Clock::System.now());
     let envelope = json!({
         "messageType": "DATA_MESSAGE",
@@ -169,7 +171,8 @@ fn line_of(config: &Config, args: &Explain, message: &str) -> anyhow::Result<Lan
     let mut landed = None;
     let mut emit = |row: &Row<'_>| {
         let path = format!("{}/{}.{}", row.file, row.day, row.kind.extension());
-        let (day, line) = (row.day.to_string(), row.line.to_string());
+        let day = row.day.to_string();
+        let line = args.message.is_some().then(|| row.line.to_string());
         landed = Some(Landed { path, day, timestamp, line });
     };
     let _outcome = Records::new(config)

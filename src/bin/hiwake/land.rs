@@ -15,7 +15,8 @@ pub const BATCH: usize = 10;
 
 /// Land objects of any shape into the day files, each event once
 ///
-/// Landing an object again, in any order, any number of times, at the same time, changes nothing.
+/// Landing an object again, in any order, any number of times, at the same time, changes nothing. Plain text has no
+/// identity that survives a backup: from `backup/` it lands once more than from `landing/`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake land out.s3/landing --root out
@@ -39,11 +40,11 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let disk = crate::disk(&args.root.root, true)?;
     let lander = crate::lander(&disk, config, &args.now);
     let bytes = places.iter().flat_map(|(_, objects)| objects).map(|object| object.size).sum();
-    let mut report = Report::new(Progress::new("landing", bytes));
+    let mut report = Report::new(bytes);
     for (store, objects) in &places {
         for batch in objects.chunks(BATCH) {
             let ids: Vec<ObjectId> = batch.iter().map(|object| object.id.clone()).collect();
-            report.land(&lander, store, &ids, batch.iter().map(|object| object.size).sum());
+            report.land(&lander, store, &ids);
         }
     }
     report.finish(args.json)
@@ -57,13 +58,18 @@ pub struct Report {
 }
 
 impl Report {
-    pub fn new(progress: Progress) -> Report {
-        Report { progress, tally: Tally::default(), failed: 0 }
+    /// Of objects of so many bytes.
+    pub fn new(bytes: u64) -> Report {
+        Report {
+            progress: Progress::of_bytes("landing", bytes),
+            tally: Tally::default(),
+            failed: 0,
+        }
     }
 
-    /// Lands a batch of so many bytes and names what could not be landed.
-    pub fn land(&mut self, lander: &Lander<'_>, store: &Store, batch: &[ObjectId], bytes: u64) {
-        let landed = lander.land(store, batch);
+    /// Lands a batch and names what could not be landed.
+    pub fn land(&mut self, lander: &Lander<'_>, store: &Store, batch: &[ObjectId]) {
+        let landed = lander.land(&store.counted(self.progress.done()), batch);
         self.tally.add(&landed.tally);
         self.progress.suspend(|| {
             for reason in &landed.reasons {
@@ -74,7 +80,6 @@ impl Report {
                 self.failed += 1;
             }
         });
-        self.progress.add(bytes);
     }
 
     /// Prints the counts; the exit code is 1 if anything was not landed.

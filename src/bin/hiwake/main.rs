@@ -56,7 +56,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // Usage errors end in clap; these are the other faults that a person mends before anything is tried.
             let usage = error.is::<ConfigErrors>() || error.is::<Usage>();
-            eprintln!("{error:#}");
+            eprintln!("{}", in_words(&error));
             ExitCode::from(if usage { 2 } else { 1 })
         }
     }
@@ -73,6 +73,18 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Status(args) => status::run(&load()?, args),
         Command::Config(args) => config::run(&cli.config, args),
     }
+}
+
+/// The error and its causes; a cause that an error names itself is not said twice.
+fn in_words(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |mut said, cause| {
+        let cause = cause.to_string();
+        if !said.contains(&cause) {
+            let between = if said.is_empty() { "" } else { ": " };
+            said = format!("{said}{between}{cause}");
+        }
+        said
+    })
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

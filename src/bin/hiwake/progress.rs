@@ -1,52 +1,75 @@
 //! A progress bar for work longer than a second, on a terminal; nothing otherwise.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Bytes done of a known total.
+/// From when on the bar is drawn.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often it is drawn.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Work of a known size, counted by whoever does it.
 pub struct Progress {
-    what: &'static str,
-    total: u64,
-    done: u64,
-    started: Instant,
-    /// Drawn once the work has taken a second; indicatif draws on terminals only.
-    bar: Option<ProgressBar>,
+    done: Arc<AtomicU64>,
+    bar: ProgressBar,
+    drawer: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
 }
 
 impl Progress {
-    pub fn new(what: &'static str, total: u64) -> Progress {
-        Progress { what, total, done: 0, started: Instant::now(), bar: None }
+    /// So many bytes of work. indicatif draws on terminals only.
+    pub fn of_bytes(what: &'static str, total: u64) -> Progress {
+        const STYLE: &str = "{msg} [{wide_bar}] {bytes}/{total_bytes} {bytes_per_sec}, {eta} left";
+        Progress::new(what, ProgressBar::new(total), STYLE)
     }
 
-    pub fn add(&mut self, bytes: u64) {
-        self.done += bytes;
-        if self.bar.is_none() && self.started.elapsed() > Duration::from_secs(1) {
-            const STYLE: &str =
-                "{msg} [{wide_bar}] {bytes}/{total_bytes} {bytes_per_sec}, {eta} left";
-            let style = ProgressStyle::with_template(STYLE);
-            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-            let bar = ProgressBar::new(self.total).with_style(style).with_message(self.what);
-            self.bar = Some(bar.with_elapsed(self.started.elapsed()));
-        }
-        if let Some(bar) = &self.bar {
-            bar.set_position(self.done);
-        }
+    /// Work of a size that is not known before.
+    pub fn unknown(what: &'static str) -> Progress {
+        Progress::new(what, ProgressBar::new_spinner(), "{spinner} {msg} {elapsed}")
+    }
+
+    fn new(what: &'static str, bar: ProgressBar, style: &str) -> Progress {
+        let style = ProgressStyle::with_template(style);
+        let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let done = Arc::new(AtomicU64::new(0));
+        let (stop, stopped) = mpsc::channel();
+        let (bar, done) = (bar.with_message(what), done);
+        let drawer = std::thread::spawn({
+            let (bar, done) = (bar.clone(), done.clone());
+            move || {
+                let mut wait = PATIENCE;
+                while stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+                    bar.set_position(done.load(Ordering::Relaxed));
+                    bar.tick();
+                    wait = TICK;
+                }
+            }
+        });
+        Progress { done, bar, drawer: Some((stop, drawer)) }
+    }
+
+    /// What the work is counted in.
+    pub fn done(&self) -> Arc<AtomicU64> {
+        self.done.clone()
     }
 
     /// Prints something without disturbing the bar.
     pub fn suspend(&self, print: impl FnOnce()) {
-        match &self.bar {
-            Some(bar) => bar.suspend(print),
-            None => print(),
-        }
+        self.bar.suspend(print);
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+        if let Some((stop, drawer)) = self.drawer.take() {
+            drop(stop);
+            // A drawer that panicked has nothing more to draw.
+            drawer.join().ok();
         }
+        self.bar.finish_and_clear();
     }
 }

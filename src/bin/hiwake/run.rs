@@ -1,5 +1,6 @@
 //! `hiwake run`: the whole pipeline on this machine.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -78,15 +79,15 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
         Err(error) => Err(error.to_string()),
     };
     let firehose = Firehose::new(&bucket, config.timezone, Buffers::default(), &mut transform);
-    let mut intake = Intake { firehose, problems: 0 };
+    let mut intake = Intake { firehose, problems: 0, reasons: BTreeMap::new() };
     let bytes = |file: &input::InputFile| file.path.metadata().map_or(0, |metadata| metadata.len());
-    let mut progress = Progress::new("reading", files.iter().map(bytes).sum());
+    let progress = Progress::of_bytes("reading", files.iter().map(bytes).sum());
     let now = args.now.clock().now();
     for file in &files {
-        input::read(file, log_file.as_ref(), now, &mut intake)?;
-        progress.add(bytes(file));
+        input::read(file, log_file.as_ref(), now, &progress.done(), &mut intake)?;
     }
     drop(progress);
+    intake.summarise();
     let problems = intake.problems;
     let (delivered, event) = intake.firehose.finish()?;
     let Delivered { records, ok, dropped, failed, .. } = delivered;
@@ -126,12 +127,12 @@ fn land(
     let disk = crate::disk(&args.root, true)?;
     let lander = crate::lander(&disk, config, &args.now);
     let size = |created: &Created| created.size.unwrap_or_default();
-    let mut report = Report::new(Progress::new("landing", created.iter().map(size).sum()));
+    let mut report = Report::new(created.iter().map(size).sum());
     if !created.is_empty() {
         let store = Store::folder(bucket)?;
         for batch in created.chunks(BATCH) {
             let ids: Vec<_> = batch.iter().map(|created| created.id.clone()).collect();
-            report.land(&lander, &store, &ids, batch.iter().map(size).sum());
+            report.land(&lander, &store, &ids);
         }
     }
     report.finish(args.json)
@@ -141,6 +142,20 @@ fn land(
 struct Intake<'t> {
     firehose: Firehose<'t>,
     problems: u64,
+    /// How often each reason was named.
+    reasons: BTreeMap<String, u64>,
+}
+
+/// A format that fits no line would name every line.
+const SAME_REASON_MAX: u64 = 10;
+
+impl Intake<'_> {
+    /// Says how many problems were not named one by one.
+    fn summarise(&self) {
+        for (reason, count) in self.reasons.iter().filter(|(_, count)| **count > SAME_REASON_MAX) {
+            eprintln!("and {} more: {reason}", count - SAME_REASON_MAX);
+        }
+    }
 }
 
 impl Target for Intake<'_> {
@@ -150,6 +165,10 @@ impl Target for Intake<'_> {
 
     fn problem(&mut self, problem: Problem) {
         self.problems += 1;
-        eprintln!("{}: {}", problem.place, problem.reason);
+        let count = self.reasons.entry(problem.reason.clone()).or_default();
+        *count += 1;
+        if *count <= SAME_REASON_MAX {
+            eprintln!("{}: {}", problem.place, problem.reason);
+        }
     }
 }

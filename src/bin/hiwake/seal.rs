@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use hiwake::config::Config;
 use hiwake::land::sweep::Announced;
 
+use crate::progress::Progress;
 use crate::{Now, Root};
 
 /// Seal the days that are over: in order, published under the final name, read-only, with a checksum
@@ -28,7 +29,9 @@ pub struct Args {
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let disk = crate::disk(&args.root.root, false)?;
     let mut out = std::io::stdout().lock();
+    let progress = Progress::unknown("sealing");
     let answer = crate::lander(&disk, config, &args.now).seal()?.answer();
+    drop(progress);
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&answer)?)?;
     } else {
@@ -41,7 +44,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
         for path in &answer.removed {
             writeln!(out, "removed {path}: older than `[retention] days`")?;
         }
-        if answer.sealed.is_empty() {
+        if answer.sealed.is_empty() && answer.closed.is_empty() && answer.removed.is_empty() {
             writeln!(out, "nothing is due")?;
         }
     }

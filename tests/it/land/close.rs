@@ -55,13 +55,16 @@ fn retention_removes_old_files_of_ours_and_no_others() {
     for journal_days in [1, 90] {
         let toml = format!("[retention]\ndays = 10\n[seal]\njournal_days = {journal_days}");
         let mut site = sealed(&toml);
+        // Not ours: a day that has no journal, and another form of one that has.
         std::fs::File::create(site.path("messages/2001-01-01.csv")).unwrap();
+        std::fs::File::create(site.path("messages/2022-04-18.csv.gz")).unwrap();
         site.now = MIDNIGHT + 11 * DAY - 1;
         assert!(site.seal().removed.is_empty());
         site.now += 1;
         assert_eq!(site.seal().removed, [SEALED]);
-        assert_eq!(site.names(), ["messages/2001-01-01.csv"]);
+        assert_eq!(site.names(), ["messages/2001-01-01.csv", "messages/2022-04-18.csv.gz"]);
         assert!(site.seal().removed.is_empty());
+        assert!(site.lander().status().unwrap().0[0].paths.is_empty());
         if journal_days == 90 {
             assert_eq!(site.commit(&[event("a", 1)]).duplicates, 1, "removed, not forgotten");
         }

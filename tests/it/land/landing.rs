@@ -27,9 +27,11 @@ impl Yard {
 
     fn land(&self, objects: &[ObjectId]) -> Landed {
         let landed = self.site.lander().land(&Store::folder(self.objects.path()).unwrap(), objects);
-        let Tally { rows, unreadable, lines, duplicates, quarantined, .. } = landed.tally;
+        let Tally { rows, unreadable, lines, duplicates, quarantined, deferred, .. } = landed.tally;
+        let came_to = lines + duplicates + quarantined + deferred;
+        assert_eq!(rows + unreadable, came_to, "{:?}", landed.tally);
         if landed.objects.iter().all(Result::is_ok) {
-            assert_eq!(rows + unreadable, lines + duplicates + quarantined, "{:?}", landed.tally);
+            assert_eq!(deferred, 0, "{:?}", landed.tally);
         }
         landed
     }
@@ -98,7 +100,7 @@ fn several_day_files_land_at_once_and_one_that_is_busy_fails_its_objects_only() 
     holder.lock().unwrap();
     let both = yard.put("both", (day("one", "d") + &day("two", "e")).as_bytes());
     let landed = yard.land(&[both.clone(), first]);
-    assert!(landed.objects[0].as_ref().unwrap_err().contains("busy"), "{landed:?}");
+    assert!(landed.objects[0].as_ref().unwrap_err().reason.contains("busy"), "{landed:?}");
     assert!(landed.objects[1].is_ok());
     drop(holder);
     yard.site.now += 1;
@@ -185,12 +187,36 @@ fn rows_of_a_closed_day_are_put_into_quarantine_and_the_others_of_the_object_lan
 }
 
 #[test]
+fn many_day_files_with_a_row_each_fill_the_buffer_too() {
+    let mut yard = Yard::new("");
+    yard.site.config.limits.buffer_bytes = 64 << 10;
+    let text = |n: i64| row(&format!("f/{n}"), "csv", "2022-04-18", n, "id", "line");
+    let object = yard.put("o", (0..300).map(text).collect::<String>().as_bytes());
+    // The rows alone would fit four times.
+    let landed = yard.land(&[object]);
+    assert_eq!((landed.tally.lines, landed.tally.commits), (300, 300));
+    let journals = yard.site.tree().into_keys().filter(|name| name.ends_with("/journal")).count();
+    assert_eq!(journals, 300);
+}
+
+#[test]
+fn what_keeps_an_object_from_landing_is_named_with_the_object() {
+    let yard = Yard::new("");
+    yard.land(&[yard.put("o", rows(0..3).as_bytes())]).objects[0].as_ref().unwrap();
+    let open = yard.site.path("messages/2022-04-18.csv.open");
+    fs::File::options().write(true).open(open).unwrap().set_len(3).unwrap();
+    let landed = yard.land(&[yard.put("p", rows(3..4).as_bytes())]);
+    let reason = landed.objects[0].as_ref().unwrap_err().to_string();
+    assert!(reason.contains("/p: messages/2022-04-18.csv.open: damaged"), "{reason}");
+}
+
+#[test]
 fn an_object_that_is_not_there_fails_and_the_others_land() {
     let yard = Yard::new("");
     let there = yard.put("there", rows(0..1).as_bytes());
     let gone = ObjectId { key: "gone".to_owned(), ..there.clone() };
     let landed = yard.land(&[gone, there]);
-    assert!(landed.objects[0].as_ref().unwrap_err().contains("gone"));
+    assert!(landed.objects[0].as_ref().unwrap_err().reason.contains("gone"));
     assert!(landed.objects[1].is_ok());
     assert_eq!(landed.tally.lines, 1);
 }

@@ -2,8 +2,9 @@
 
 use hiwake::config::{Compress, Order};
 
-use super::disk::{Server, SimDisk, State};
+use super::disk::{Server, SimDisk};
 use super::loss::{Loss, Random};
+use super::state::State;
 use super::*;
 
 /// One step of a workload.
@@ -194,7 +195,7 @@ fn i3_a_crash_at_any_point_loses_nothing_that_was_acknowledged() {
             for how in crashes(at as u64) {
                 tried += 1;
                 let what = format!("{} at {at} of {}, {how:?}", workload.name, points.len());
-                failures.look(what, || {
+                failures.look(&what, || {
                     let server = resumed(&point.state);
                     crash(&mut server.lock(), how);
                     finish(&server, &point.site, &point.acknowledged, &all);
@@ -234,7 +235,7 @@ fn i3_a_second_crash_in_the_middle_of_the_recovery_loses_nothing_either() {
                 tried += 1;
                 let what =
                     format!("{} at {at} {first:?}, then at {second_at} {how:?}", workload.name);
-                failures.look(what, || {
+                failures.look(&what, || {
                     let server = resumed(&states[second_at]);
                     crash(&mut server.lock(), how);
                     let done = second_at >= redelivered && delivered;
@@ -246,4 +247,48 @@ fn i3_a_second_crash_in_the_middle_of_the_recovery_loses_nothing_either() {
     }
     failures.none();
     print(&format!("pairs of crashes tried: {tried}"));
+}
+
+#[test]
+fn i3_a_crash_of_retention_leaves_nothing_half_removed() {
+    let (mut tried, mut failures) = (0, Failures::default());
+    for journal_days in [1, 90] {
+        let server = Server::new(2);
+        let mut site = Site::new();
+        site.config.seal.journal_days = journal_days;
+        let events: Vec<Event> = (0..9).collect();
+        site.deliver(&server.client(), &events).unwrap();
+        site.now += 26 * HOUR;
+        site.sealed(&server.client());
+        site.deliver(&server.client(), &[20]).unwrap();
+        site.now += 2 * HOUR;
+        site.sealed(&server.client());
+        site.config.retention.days = 3;
+        site.now += 4 * DAY;
+        server.start_record();
+        let disk = server.client();
+        assert_eq!(site.sealed(&disk).removed.len(), 2);
+        let states = server.take_record();
+        for (at, state) in states.iter().enumerate() {
+            for how in crashes(at as u64) {
+                tried += 1;
+                failures.look(&format!("journal_days {journal_days}, at {at} {how:?}"), || {
+                    let server = resumed(state);
+                    crash(&mut server.lock(), how);
+                    let disk = server.client();
+                    site.sealed(&disk);
+                    site.sealed(&disk);
+                    let left: Vec<String> = server.lock().tree().into_keys().collect();
+                    let left: Vec<&String> =
+                        left.iter().filter(|name| !name.starts_with(".hiwake/")).collect();
+                    assert!(left.is_empty(), "{left:?}");
+                    // Removed, not forgotten: the rows are duplicates, or the day is closed.
+                    site.deliver(&disk, &events).unwrap();
+                    assert!(lines(&server.lock().tree()).is_empty());
+                });
+            }
+        }
+    }
+    failures.none();
+    print(&format!("crash points of retention tried: {tried}"));
 }

@@ -2,7 +2,8 @@
 
 use hiwake::config::{Compress, Order};
 
-use super::disk::{EEXIST, EIO, ENOENT, ENOSPC, ESTALE, Fault, Server, SimDisk};
+use super::disk::{Server, SimDisk};
+use super::state::{EEXIST, EIO, ENOENT, ENOSPC, ESTALE, Fault};
 use super::*;
 
 fn work(site: &Site, disk: &SimDisk, acknowledged: &mut BTreeSet<Event>) {
@@ -49,7 +50,7 @@ fn i3_an_error_of_any_operation_loses_nothing_and_heals() {
                 let disk = server.client();
                 server.lock().plan(&disk, at, fault);
                 let mut reached = false;
-                failures.look(format!("{order:?} {compress:?} {fault:?} at {at}"), || {
+                failures.look(&format!("{order:?} {compress:?} {fault:?} at {at}"), || {
                     let mut acknowledged = BTreeSet::new();
                     work(&site, &disk, &mut acknowledged);
                     reached = server.lock().operations(&disk) >= at;

@@ -10,7 +10,9 @@ mod fault;
 mod history;
 mod loss;
 mod pause;
+mod promise;
 mod regressions;
+mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -28,7 +30,8 @@ use hiwake::land::sweep::Swept;
 use hiwake::row::{Kind, Row};
 use sha2::{Digest, Sha256};
 
-use disk::{Server, SimDisk, State};
+use disk::{Server, SimDisk};
+use state::State;
 
 /// 2022-04-18 00:00 in Tokyo.
 const MIDNIGHT: i64 = 1_650_207_600_000;
@@ -282,7 +285,7 @@ fn resumed(state: &State) -> Arc<Server> {
 struct Failures(Vec<String>);
 
 impl Failures {
-    fn look(&mut self, what: String, act: impl FnOnce()) {
+    fn look(&mut self, what: &str, act: impl FnOnce()) {
         if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(act)) {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));

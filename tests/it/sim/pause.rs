@@ -2,7 +2,8 @@
 
 use hiwake::config::{Compress, Order};
 
-use super::disk::{Fault, Server, SimDisk};
+use super::disk::{Server, SimDisk};
+use super::state::Fault;
 use super::*;
 
 type Work = fn(&Site, &SimDisk) -> Result<Vec<Event>, LandError>;
@@ -109,7 +110,7 @@ fn try_all(
         });
         let mut ended = false;
         failures.look(
-            format!("{what}, root {kind}, {order:?}, lease lost: {lost}, at {at}"),
+            &format!("{what}, root {kind}, {order:?}, lease lost: {lost}, at {at}"),
             || {
                 let result = paused(&site, &first);
                 if server.is_waiting() {
@@ -128,7 +129,7 @@ fn try_all(
                     }
                 }
                 let all = acknowledged.iter().copied().chain(0..26).collect();
-                let _ = (site.deliver(&first, &[]), site.deliver(&second, &[]));
+                drop((site.deliver(&first, &[]), site.deliver(&second, &[])));
                 finish(&server, &site, &acknowledged, &all);
                 check_unchanged(&before, &server.lock().tree());
             },

@@ -1,0 +1,99 @@
+//! The land λ and, with a longer timeout, the seal λ: notices → day files. Wiring only: the library does
+//! the work.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use anyhow::{Context, anyhow};
+use hiwake::clock::Clock;
+use hiwake::config::{Config, pipeline_from_env, root_from_env};
+use hiwake::disk::RealDisk;
+use hiwake::lambda;
+use hiwake::land::Lander;
+use hiwake::land::invocation::{Failure, Invocation, Remark, invoke};
+use hiwake::store::{Store, StoreError};
+
+fn main() -> ExitCode {
+    lambda::log();
+    let site = match site() {
+        Ok(site) => Arc::new(site),
+        Err(errors) => {
+            lambda::refuse(&errors);
+            return ExitCode::FAILURE;
+        }
+    };
+    match serve(&site) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("the Runtime API cannot be reached: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Where this process lands; its buckets are opened when they are first told of.
+struct Site {
+    config: &'static Config,
+    root: PathBuf,
+    pipeline: String,
+    stores: Mutex<HashMap<String, Store>>,
+}
+
+fn site() -> Result<Site, Vec<anyhow::Error>> {
+    let root = root_from_env().map_err(|error| anyhow!(error));
+    match (lambda::config(), root) {
+        (Ok(config), Ok(root)) => {
+            Ok(Site { config, root, pipeline: pipeline_from_env(), stores: Mutex::default() })
+        }
+        (config, root) => Err([config.err(), root.err()].into_iter().flatten().collect()),
+    }
+}
+
+fn serve(site: &Arc<Site>) -> Result<(), lambda_runtime::Error> {
+    lambda::serve(|event, context| {
+        let site = site.clone();
+        let deadline = lambda::deadline(&context);
+        async move {
+            // A store has a runtime of its own, and waiting for locks blocks: a plain thread.
+            let work = move || site.invoke(&event, deadline);
+            let done = tokio::task::spawn_blocking(work).await;
+            done.map_err(|error| failure(&anyhow!(error)))?
+        }
+    })
+}
+
+impl Site {
+    fn invoke(&self, event: &[u8], deadline: Instant) -> Result<String, Failure> {
+        let disk = RealDisk::create(&self.root)
+            .with_context(|| format!("cannot open the root {}", self.root.display()))
+            .map_err(|error| failure(&error))?;
+        let lander = Lander { disk: &disk, config: self.config, clock: Clock::System, deadline };
+        let Invocation { answer, metrics, remarks } =
+            invoke(&lander, &|bucket| self.store(bucket), event);
+        for remark in remarks {
+            match remark {
+                Remark::Retried(text) => tracing::warn!("comes again: {text}"),
+                Remark::GivenUp(text) => tracing::error!("{text}"),
+            }
+        }
+        lambda::send(&metrics, &self.pipeline);
+        answer.map(|answer| answer.to_string())
+    }
+
+    fn store(&self, bucket: &str) -> Result<Store, StoreError> {
+        let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(store) = stores.get(bucket) {
+            return Ok(store.clone());
+        }
+        let store = Store::bucket_from_env(bucket)?;
+        stores.insert(bucket.to_owned(), store.clone());
+        Ok(store)
+    }
+}
+
+fn failure(error: &anyhow::Error) -> Failure {
+    Failure { kind: "hiwake.Root", message: format!("{error:#}") }
+}

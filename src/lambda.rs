@@ -1,0 +1,164 @@
+//! How the Lambdas are called: start, one event's bytes in, one answer's bytes out, logs and metrics.
+//!
+//! `lambda_runtime` wants to deserialise every event and to serialise every answer. Both are JSON here
+//! already, and large: [`serve`] takes the event's bytes before they are looked at, and hands the answer
+//! on as a raw value. The copies that are left are listed in `docs/design.md`.
+
+use std::future::Future;
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context as Task, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use lambda_runtime::layers::TracingLayer;
+use lambda_runtime::tower::{Layer, Service};
+use lambda_runtime::{Context, Diagnostic, Error, LambdaEvent, LambdaInvocation, Runtime};
+use serde_json::value::RawValue;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::land::invocation::Failure;
+use crate::metrics::Metrics;
+
+/// Of the time that is left when an invocation begins, what is kept for its answer: a tenth, at most this.
+const MARGIN_MAX: Duration = Duration::from_secs(5);
+
+/// Logs as JSON lines on standard output, which Lambda sends to CloudWatch.
+///
+/// Other crates' chatter stays out whatever the level: below a warning, some would tell what they send.
+pub fn log() {
+    let level = config::log_level_from_env().to_ascii_lowercase();
+    let level = match level.as_str() {
+        "fatal" => LevelFilter::ERROR,
+        level => level.parse().unwrap_or(LevelFilter::INFO),
+    };
+    let targets = Targets::new()
+        .with_default(level.min(LevelFilter::WARN))
+        .with_target("hiwake", level)
+        .with_target(env!("CARGO_CRATE_NAME"), level);
+    let json = tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(true)
+        .with_span_list(false)
+        .with_target(false);
+    tracing_subscriber::registry().with(json.with_filter(targets)).init();
+}
+
+/// The configuration, read once and kept for the life of the process.
+pub fn config() -> anyhow::Result<&'static Config> {
+    let path = Config::path_from_env()?;
+    Ok(Box::leak(Box::new(Config::load(&path)?)))
+}
+
+/// Says, one line a fault, why the process does not start.
+pub fn refuse(errors: &[anyhow::Error]) {
+    for error in errors {
+        for fault in format!("{error:#}").lines() {
+            tracing::error!("{fault}");
+        }
+    }
+}
+
+/// Sends an invocation's metrics: one line on standard output.
+pub fn send(metrics: &Metrics, pipeline: &str) {
+    let line = metrics.line(pipeline, Clock::System.now());
+    if let Err(error) = writeln!(std::io::stdout().lock(), "{line}") {
+        tracing::error!("the metrics could not be written: {error}");
+    }
+}
+
+/// When an invocation's answer has to be ready: its deadline less a margin.
+pub fn deadline(context: &Context) -> Instant {
+    let left = i128::from(context.deadline) - i128::from(Clock::System.now());
+    let left = Duration::from_millis(left.try_into().unwrap_or_default());
+    Instant::now() + left - (left / 10).min(MARGIN_MAX)
+}
+
+impl From<Failure> for Diagnostic {
+    fn from(failure: Failure) -> Diagnostic {
+        Diagnostic { error_type: failure.kind.to_owned(), error_message: failure.message }
+    }
+}
+
+/// Answers events, one after the other, for as long as Lambda sends any. The handler gets an event's bytes
+/// and gives an answer's: one JSON value.
+pub fn serve<F, Answer>(mut handler: F) -> Result<(), Error>
+where
+    F: FnMut(Bytes, Context) -> Answer,
+    Answer: Future<Output = Result<String, Failure>>,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let slot = Slot::default();
+    let body = slot.clone();
+    let service = lambda_runtime::service_fn(move |event: LambdaEvent<()>| {
+        let answer = handler(body.take(), event.context);
+        async move { raw(answer.await?) }
+    });
+    runtime.block_on(async {
+        Runtime::new(service).layer(KeepBody(slot)).layer(TracingLayer::new()).run().await
+    })
+}
+
+/// A text that is JSON, as it is. It is checked once more, but not copied.
+fn raw(answer: String) -> Result<Box<RawValue>, Failure> {
+    RawValue::from_string(answer).map_err(|error| {
+        let message = format!("the answer is no JSON, which is a bug: {error}");
+        Failure { kind: "hiwake.Bug", message }
+    })
+}
+
+/// The body of the one event that is worked on.
+#[derive(Clone, Default)]
+struct Slot(Arc<Mutex<Bytes>>);
+
+impl Slot {
+    fn put(&self, body: Bytes) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = body;
+    }
+
+    fn take(&self) -> Bytes {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Takes an event's body aside before the runtime deserialises it; what is left is `null`.
+struct KeepBody(Slot);
+
+impl<S> Layer<S> for KeepBody {
+    type Service = BodyKept<S>;
+
+    fn layer(&self, inner: S) -> BodyKept<S> {
+        BodyKept { inner, slot: self.0.clone() }
+    }
+}
+
+struct BodyKept<S> {
+    inner: S,
+    slot: Slot,
+}
+
+impl<S> Service<LambdaInvocation> for BodyKept<S>
+where
+    S: Service<LambdaInvocation, Response = (), Error = Error>,
+{
+    type Response = ();
+    type Error = Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, task: &mut Task<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(task)
+    }
+
+    fn call(&mut self, mut invocation: LambdaInvocation) -> S::Future {
+        let null = Bytes::from_static(b"null");
+        self.slot.put(std::mem::replace(&mut invocation.body, null));
+        self.inner.call(invocation)
+    }
+}

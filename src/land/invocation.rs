@@ -1,0 +1,241 @@
+//! One invocation of the land λ: what it is told → what is landed or sealed → what it answers.
+//!
+//! Everything is done that can be done before anything is reported as failed: a message of SQS comes
+//! again by itself, anything else fails the invocation at the end, so that its destination tells a person.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::notice::{Message, Notice, batch_answer};
+use super::quarantine::Quarantine;
+use super::sweep::oldest_unsealed;
+use super::{Cause, Lander, NotLanded};
+use crate::metrics::{Metric, Metrics};
+use crate::store::{ObjectId, Store, StoreError};
+
+/// Deliveries after which an object that does not exist is given up. S3 answers consistently, so one would
+/// do; two more let a wrong endpoint or a deleted version be put right, and cost two requests.
+const MISSING_RECEIVES: u32 = 3;
+/// Deliveries after which an object that is denied is given up: half of the queue's maxReceiveCount of 20. A policy
+/// that is wrong denies all objects, and mostly for minutes: nothing is given up meanwhile.
+const DENIED_RECEIVES: u32 = 10;
+/// How many failures an answer spells out.
+const FAILURES_MAX: usize = 20;
+
+/// Where the objects of a bucket are had from.
+pub type Stores<'s> = dyn Fn(&str) -> Result<Store, StoreError> + 's;
+
+/// What an invocation came to.
+#[derive(Debug)]
+#[must_use]
+pub struct Invocation {
+    /// The answer, or the function error.
+    pub answer: Result<Value, Failure>,
+    /// What is counted. I7: `RowsIn` = `RowsLanded` + `RowsDuplicate` + `RowsQuarantined` + `RowsDeferred`.
+    pub metrics: Metrics,
+    /// What a person may want to know, for the log: names and reasons, never what was logged.
+    pub remarks: Vec<Remark>,
+}
+
+/// Why an invocation fails: Lambda's errorType and errorMessage.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// E.g. `hiwake.UnknownEvent`.
+    pub kind: &'static str,
+    /// What failed, in words; of `hiwake.SealIncomplete` the sealer's answer as JSON.
+    pub message: String,
+}
+
+/// A line for the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Remark {
+    /// It comes again by itself.
+    Retried(String),
+    /// It does not: somebody has to look.
+    GivenUp(String),
+}
+
+/// Does what an event says. `lander.deadline` is when the answer has to be ready.
+pub fn invoke(lander: &Lander<'_>, stores: &Stores<'_>, event: &[u8]) -> Invocation {
+    match Notice::read(event) {
+        Ok(Notice::Seal) => seal(lander),
+        Ok(Notice::Objects(messages)) => land(lander, stores, &messages),
+        Err(error) => {
+            let mut metrics = Metrics::default();
+            metrics.add(Metric::NoticesUnreadable, 1_u64);
+            let failure = Failure { kind: "hiwake.UnknownEvent", message: error.to_string() };
+            Invocation { answer: Err(failure), metrics, remarks: Vec::new() }
+        }
+    }
+}
+
+/// `{"hiwake":"seal"}`: the answer lists what was sealed. If a day failed, everything else is done all the
+/// same, and then the invocation fails with that list as its message.
+fn seal(lander: &Lander<'_>) -> Invocation {
+    let mut metrics = Metrics::default();
+    let mut remarks = Vec::new();
+    let answer = match lander.seal() {
+        Ok(swept) => {
+            metrics.add(Metric::Sealed, swept.sealed.len());
+            metrics.add(Metric::SealFailed, swept.failed.len());
+            remarks.extend(swept.failed.iter().map(|error| Remark::GivenUp(error.to_string())));
+            let answer = serde_json::to_value(swept.answer()).unwrap_or_default();
+            if swept.failed.is_empty() {
+                Ok(answer)
+            } else {
+                Err(Failure { kind: "hiwake.SealIncomplete", message: answer.to_string() })
+            }
+        }
+        Err(error) => {
+            metrics.add(Metric::SealFailed, 1_u64);
+            Err(Failure { kind: "hiwake.SealFailed", message: error.to_string() })
+        }
+    };
+    match oldest_unsealed(lander) {
+        Ok(age) => metrics.add(Metric::OldestUnsealedAge, age / 1000),
+        Err(error) => remarks.push(Remark::GivenUp(error.to_string())),
+    }
+    Invocation { answer, metrics, remarks }
+}
+
+/// The state of an object that was told of.
+struct Told {
+    id: ObjectId,
+    /// Its length as the notice has it.
+    size: u64,
+    /// The most deliveries of any message that names it.
+    receives: u32,
+    result: Result<(), NotLanded>,
+}
+
+/// Objects by bucket and key: one that is told of twice is read once, as it is now.
+type Objects = BTreeMap<String, BTreeMap<String, Told>>;
+
+/// Notices of objects: each message that is not done with is named in the answer.
+fn land(lander: &Lander<'_>, stores: &Stores<'_>, messages: &[Message]) -> Invocation {
+    let mut metrics = Metrics::default();
+    let mut remarks = Vec::new();
+    let mut objects = told(messages);
+    metrics.landed(&super::Tally::default());
+    for (bucket, told) in &mut objects {
+        land_bucket(lander, stores, bucket, told, &mut metrics, &mut remarks);
+    }
+    give_up(lander, &mut objects, &mut metrics, &mut remarks);
+    let (mut failed_ids, mut failures) = (Vec::new(), Vec::new());
+    for message in messages {
+        metrics.add(Metric::NoticesIgnored, message.ignored);
+        metrics.add(Metric::NoticesUnreadable, u64::from(message.error.is_some()));
+        let mut reasons: Vec<String> = message.error.iter().map(ToString::to_string).collect();
+        remarks.extend(reasons.iter().cloned().map(Remark::GivenUp));
+        let results = message.objects.iter().filter_map(|created| {
+            objects.get(&created.id.bucket)?.get(&created.id.key)?.result.as_ref().err()
+        });
+        reasons.extend(results.map(ToString::to_string));
+        match &message.message_id {
+            _ if reasons.is_empty() => {}
+            Some(id) => failed_ids.push(id.as_str()),
+            None => failures.append(&mut reasons),
+        }
+    }
+    let results = objects.values().flat_map(BTreeMap::values).map(|told| &told.result);
+    let failed: Vec<_> = results.filter_map(|result| result.as_ref().err()).collect();
+    metrics.add(Metric::ObjectsFailed, failed.len());
+    remarks.extend(failed.iter().map(|error| Remark::Retried(error.to_string())));
+    let answer = match failures.is_empty() {
+        true => Ok(batch_answer(failed_ids)),
+        false => {
+            failures.truncate(FAILURES_MAX);
+            Err(Failure { kind: "hiwake.NotLanded", message: failures.join("; ") })
+        }
+    };
+    Invocation { answer, metrics, remarks }
+}
+
+fn told(messages: &[Message]) -> Objects {
+    let mut objects = Objects::new();
+    for message in messages {
+        for created in &message.objects {
+            let keys = objects.entry(created.id.bucket.clone()).or_default();
+            let id = created.id.clone();
+            let size = created.size.unwrap_or_default();
+            let new = Told { id, size, receives: 0, result: Ok(()) };
+            let told = keys.entry(created.id.key.clone()).or_insert(new);
+            told.receives = told.receives.max(message.receives.unwrap_or_default());
+        }
+    }
+    objects
+}
+
+fn land_bucket(
+    lander: &Lander<'_>,
+    stores: &Stores<'_>,
+    bucket: &str,
+    told: &mut BTreeMap<String, Told>,
+    metrics: &mut Metrics,
+    remarks: &mut Vec<Remark>,
+) {
+    let store = match stores(bucket) {
+        Ok(store) => store,
+        Err(error) => {
+            let failed = NotLanded { cause: Cause::from(&error), reason: error.to_string() };
+            told.values_mut().for_each(|told| told.result = Err(failed.clone()));
+            return;
+        }
+    };
+    // Small ones first: one that takes all the time there is does not hold up the others.
+    let mut told: Vec<&mut Told> = told.values_mut().collect();
+    told.sort_by_key(|told| told.size);
+    let ids: Vec<ObjectId> = told.iter().map(|told| told.id.clone()).collect();
+    let landed = lander.land(&store, &ids);
+    for (told, result) in told.into_iter().zip(landed.objects) {
+        told.result = result;
+    }
+    metrics.landed(&landed.tally);
+    let quarantined = |reason| Remark::GivenUp(format!("put into quarantine: {reason}"));
+    remarks.extend(landed.reasons.into_iter().map(quarantined));
+}
+
+/// Objects that can never be read are put into quarantine by name, and do not come again.
+fn give_up(
+    lander: &Lander<'_>,
+    objects: &mut Objects,
+    metrics: &mut Metrics,
+    remarks: &mut Vec<Remark>,
+) {
+    let mut quarantine = Quarantine::default();
+    let mut given_up = Vec::new();
+    for told in objects.values_mut().flat_map(BTreeMap::values_mut) {
+        let Err(failed) = &told.result else { continue };
+        if let Some(code) = hopeless(failed.cause, told.receives) {
+            quarantine.object(code, &failed.reason, &told.id.to_string());
+            given_up.push(told);
+        }
+    }
+    if given_up.is_empty() {
+        return;
+    }
+    match quarantine.write(lander) {
+        Ok(count) => {
+            metrics.add(Metric::ObjectsQuarantined, count);
+            for told in given_up {
+                if let Err(failed) = std::mem::replace(&mut told.result, Ok(())) {
+                    remarks.push(Remark::GivenUp(format!("put into quarantine: {failed}")));
+                }
+            }
+        }
+        // They come again, and are tried again.
+        Err(error) => remarks.push(Remark::Retried(error.to_string())),
+    }
+}
+
+/// Whether an object is never going to be read, and the code to say so.
+fn hopeless(cause: Cause, receives: u32) -> Option<&'static str> {
+    match cause {
+        Cause::Name => Some("object-name"),
+        Cause::Missing if receives >= MISSING_RECEIVES => Some("object-missing"),
+        Cause::Denied if receives >= DENIED_RECEIVES => Some("object-denied"),
+        _ => None,
+    }
+}

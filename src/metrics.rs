@@ -1,0 +1,237 @@
+//! The metrics: their names, and the line on standard output from which CloudWatch makes them (its
+//! embedded metric format).
+//!
+//! One namespace, one dimension `Pipeline` and never a file, log group or stream: CloudWatch bills each
+//! value of a dimension as a metric of its own. What each means to a person is in `docs/runbook.md`.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::firehose::{Counts, OVERFLOW};
+use crate::land::Tally;
+
+/// The namespace of all metrics.
+pub const NAMESPACE: &str = "hiwake";
+/// Their only dimension.
+pub const DIMENSION: &str = "Pipeline";
+
+/// What a value counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// A number of things.
+    Count,
+    /// Bytes.
+    Bytes,
+    /// Seconds.
+    Seconds,
+}
+
+impl Unit {
+    /// As CloudWatch writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Unit::Count => "Count",
+            Unit::Bytes => "Bytes",
+            Unit::Seconds => "Seconds",
+        }
+    }
+}
+
+macro_rules! metrics {
+    ($($(#[doc = $meaning:literal])+ $metric:ident: $unit:ident,)+) => {
+        /// A metric.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Metric {
+            $($(#[doc = $meaning])+ $metric,)+
+        }
+
+        impl Metric {
+            /// All of them.
+            pub const ALL: &[Metric] = &[$(Metric::$metric,)+];
+
+            /// Its name in CloudWatch.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Metric::$metric => stringify!($metric),)+
+                }
+            }
+
+            /// What its values count.
+            pub fn unit(self) -> Unit {
+                match self {
+                    $(Metric::$metric => Unit::$unit,)+
+                }
+            }
+
+            /// What it means, in one line.
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $(Metric::$metric => concat!($($meaning),+).trim_ascii(),)+
+                }
+            }
+        }
+    };
+}
+
+metrics! {
+    /// Records of Firehose that transform was given.
+    Records: Count,
+    /// Log events (lines of plain text) in them, as far as they could be counted.
+    EventsIn: Count,
+    /// Rows that transform answered.
+    RowsOut: Count,
+    /// Events that rightly gave no row: those of control messages.
+    EventsDropped: Count,
+    /// Events of records that were answered ProcessingFailed: they come by way of `failed/`.
+    EventsFailed: Count,
+    /// Records of plain text.
+    RecordsPlain: Count,
+    /// Records answered Dropped: control messages, envelopes without events.
+    RecordsDropped: Count,
+    /// Records answered ProcessingFailed, for whatever reason.
+    RecordsFailed: Count,
+    /// Failed: the rows did not fit the answer. Harmless, they land from `failed/`.
+    AnswerOverflow: Count,
+    /// Failed: the record is no base64.
+    FailedBase64: Count,
+    /// Failed: the gzip ends too early.
+    FailedTornGzip: Count,
+    /// Failed: the gzip's content or checksum is wrong.
+    FailedCorruptGzip: Count,
+    /// Failed: other bytes follow the gzip.
+    FailedTrailingBytes: Count,
+    /// Failed: the gzip inflates to more than `limits.inflated_bytes`.
+    FailedBomb: Count,
+    /// Failed: neither gzip nor UTF-8 text.
+    FailedNotText: Count,
+    /// Failed: an envelope that cannot be read.
+    FailedMalformedEnvelope: Count,
+    /// Failed: an envelope of an unknown messageType.
+    FailedUnknownMessageType: Count,
+    /// Failed: an event's timestamp is no moment that a calendar has.
+    FailedImpossibleTimestamp: Count,
+    /// Bytes of transform's answer; Lambda takes 6,291,556.
+    AnswerBytes: Bytes,
+    /// Rows that land was given, and records of objects that no row could be made of.
+    RowsIn: Count,
+    /// Rows that became lines.
+    RowsLanded: Count,
+    /// Of these, lines in late segments.
+    RowsLate: Count,
+    /// Rows that had landed before.
+    RowsDuplicate: Count,
+    /// Rows and records that were put into quarantine.
+    RowsQuarantined: Count,
+    /// Rows that could not be landed this time: they come again with their objects.
+    RowsDeferred: Count,
+    /// Objects that were landed whole.
+    ObjectsLanded: Count,
+    /// Objects that come again.
+    ObjectsFailed: Count,
+    /// Objects that can never be read and were put into quarantine by name.
+    ObjectsQuarantined: Count,
+    /// Notices that call for nothing: S3's test event, removals.
+    NoticesIgnored: Count,
+    /// Messages that are no notices: they end in the dead-letter queue.
+    NoticesUnreadable: Count,
+    /// Commits to day files.
+    Commits: Count,
+    /// How often a day file's lock was busy.
+    BusyRetries: Count,
+    /// Segments that were published.
+    Sealed: Count,
+    /// Days that failed to be sealed, closed or removed.
+    SealFailed: Count,
+    /// Seconds since the end of the oldest day that is over and not sealed; 0 if there is none.
+    OldestUnsealedAge: Seconds,
+}
+
+impl Metric {
+    /// The metric of a record's failure code; each has one.
+    pub fn of_failure(code: &str) -> Option<Metric> {
+        Some(match code {
+            OVERFLOW => Metric::AnswerOverflow,
+            "base64" => Metric::FailedBase64,
+            "torn-gzip" => Metric::FailedTornGzip,
+            "corrupt-gzip" => Metric::FailedCorruptGzip,
+            "trailing-bytes" => Metric::FailedTrailingBytes,
+            "bomb" => Metric::FailedBomb,
+            "not-text" => Metric::FailedNotText,
+            "malformed-envelope" => Metric::FailedMalformedEnvelope,
+            "unknown-message-type" => Metric::FailedUnknownMessageType,
+            "impossible-timestamp" => Metric::FailedImpossibleTimestamp,
+            _ => return None,
+        })
+    }
+}
+
+/// The values of one invocation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Metrics {
+    values: BTreeMap<Metric, u64>,
+}
+
+impl Metrics {
+    /// Adds to a value; a metric that was never added to is not sent.
+    pub fn add(&mut self, metric: Metric, value: impl TryInto<u64>) {
+        *self.values.entry(metric).or_default() += value.try_into().unwrap_or(u64::MAX);
+    }
+
+    /// A value; 0 if it is not sent.
+    pub fn get(&self, metric: Metric) -> u64 {
+        self.values.get(&metric).copied().unwrap_or_default()
+    }
+
+    /// Of one answer to Firehose. Reasons are sent only where there were any: each costs a metric.
+    pub fn of_transform(counts: &Counts) -> Metrics {
+        let mut metrics = Metrics::default();
+        metrics.add(Metric::Records, counts.records);
+        metrics.add(Metric::EventsIn, counts.events);
+        metrics.add(Metric::RowsOut, counts.rows);
+        metrics.add(Metric::EventsDropped, counts.events_dropped);
+        metrics.add(Metric::EventsFailed, counts.events_failed);
+        metrics.add(Metric::RecordsPlain, counts.plain);
+        metrics.add(Metric::RecordsDropped, counts.records_dropped());
+        metrics.add(Metric::RecordsFailed, counts.records_failed());
+        metrics.add(Metric::AnswerOverflow, 0_u64);
+        for (code, count) in &counts.failed {
+            if let Some(metric) = Metric::of_failure(code) {
+                metrics.add(metric, *count);
+            }
+        }
+        metrics.add(Metric::AnswerBytes, counts.answer_bytes);
+        metrics
+    }
+
+    /// Adds what one landing came to.
+    pub fn landed(&mut self, tally: &Tally) {
+        self.add(Metric::RowsIn, tally.rows + tally.unreadable);
+        self.add(Metric::RowsLanded, tally.lines);
+        self.add(Metric::RowsLate, tally.late);
+        self.add(Metric::RowsDuplicate, tally.duplicates);
+        self.add(Metric::RowsQuarantined, tally.quarantined);
+        self.add(Metric::RowsDeferred, tally.deferred);
+        self.add(Metric::ObjectsLanded, tally.objects);
+        self.add(Metric::Commits, tally.commits);
+        self.add(Metric::BusyRetries, tally.busy_retries);
+    }
+
+    /// The line in CloudWatch's embedded metric format, without a line break. `now` is in milliseconds
+    /// since the epoch.
+    pub fn line(&self, pipeline: &str, now: i64) -> String {
+        let named = |metric: &Metric| json!({"Name": metric.name(), "Unit": metric.unit().name()});
+        let mut line = Map::new();
+        let directive = json!({
+            "Namespace": NAMESPACE,
+            "Dimensions": [[DIMENSION]],
+            "Metrics": self.values.keys().map(named).collect::<Vec<_>>(),
+        });
+        line.insert("_aws".to_owned(), json!({"Timestamp": now, "CloudWatchMetrics": [directive]}));
+        line.insert(DIMENSION.to_owned(), pipeline.into());
+        for (metric, value) in &self.values {
+            line.insert(metric.name().to_owned(), (*value).into());
+        }
+        Value::Object(line).to_string()
+    }
+}

@@ -1,0 +1,118 @@
+//! What can keep an object from being read. No error's text holds a credential.
+
+use std::io;
+
+/// Why an object cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No such object or folder. A lifecycle rule may have removed it; trying again does not help.
+    #[error("{0} does not exist")]
+    NotFound(String),
+    /// The object was replaced while it was read. Opening it afresh helps.
+    #[error("{0} was changed while it was read: try it again")]
+    Changed(String),
+    /// A key that cannot be asked for, e.g. with `//` or `..` in it.
+    #[error("{place}: {reason}")]
+    Name {
+        /// `bucket/key`.
+        place: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A location that this build cannot open.
+    #[error("{location}: {reason}")]
+    Location {
+        /// As the user wrote it.
+        location: String,
+        /// What to write instead.
+        reason: String,
+    },
+    /// The store refuses to hand it out. Permissions may be mended; S3 also says so of an object that
+    /// is not there to those who may not list the bucket.
+    #[error("{place}: access denied: {reason}")]
+    Denied {
+        /// `bucket/key`.
+        place: String,
+        /// What the store said.
+        reason: String,
+    },
+    /// The caller's time was up before the store had answered.
+    #[error("{0}: no time was left to read it; it will be tried again")]
+    Deadline(String),
+    /// The network, the disk, permissions: trying again may help.
+    #[error("{place}: {source}")]
+    Other {
+        /// `bucket/key`.
+        place: String,
+        /// What happened.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            StoreError::NotFound(_) | StoreError::Name { .. } | StoreError::Location { .. } => {
+                false
+            }
+            StoreError::Changed(_)
+            | StoreError::Denied { .. }
+            | StoreError::Deadline(_)
+            | StoreError::Other { .. } => true,
+        }
+    }
+
+    /// The store's error inside an error of an [`ObjectReader`](super::ObjectReader), if it is one.
+    pub fn of(error: &io::Error) -> Option<&StoreError> {
+        error.get_ref()?.downcast_ref()
+    }
+
+    pub(super) fn new(place: String, error: object_store::Error) -> StoreError {
+        use object_store::Error;
+        let reason = said(&error.to_string());
+        match error {
+            // The bucket itself: its name, region or endpoint is wrong, and that can be mended.
+            Error::NotFound { .. } if reason.contains("NoSuchBucket") => {
+                StoreError::Other { place, source: reason.into() }
+            }
+            Error::NotFound { .. } => StoreError::NotFound(place),
+            Error::Precondition { .. } => StoreError::Changed(place),
+            Error::InvalidPath { source } => StoreError::Name { place, reason: source.to_string() },
+            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
+                StoreError::Denied { place, reason }
+            }
+            _ => StoreError::Other { place, source: reason.into() },
+        }
+    }
+}
+
+/// An error's text, with nothing of an XML answer but its code and message: S3 repeats the session
+/// token in `ExpiredToken`, and the access key in `SignatureDoesNotMatch`.
+fn said(text: &str) -> String {
+    let Some((before, xml)) = text.split_once('<') else { return text.to_owned() };
+    let element = |name: &str| {
+        let (_, rest) = xml.split_once(&format!("{name}>"))?;
+        Some(rest.split_once('<')?.0.trim())
+    };
+    let told = [element("Code"), element("Message")].into_iter().flatten().collect::<Vec<_>>();
+    format!("{}{}", before.trim_start(), told.join(": "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_but_code_and_message_is_told_of_an_answer_of_s3() {
+        let text = "Server returned non-2xx status code: 400 Bad Request: <?xml version=\"1.0\"?>\n\
+            <Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message>\
+            <Token-0>SECRET</Token-0><RequestId>1</RequestId></Error>";
+        assert_eq!(
+            said(text),
+            "Server returned non-2xx status code: 400 Bad Request: ExpiredToken: The provided token has expired."
+        );
+        assert_eq!(said("a plain text"), "a plain text");
+        assert_eq!(said("odd: <html>SECRET</html>"), "odd: ");
+    }
+}

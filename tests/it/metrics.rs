@@ -1,0 +1,66 @@
+//! The metrics' names: the enum, the runbook and the line that CloudWatch reads say the same.
+
+use std::collections::BTreeSet;
+
+use hiwake::envelope::EnvelopeError;
+use hiwake::metrics::{Metric, Metrics};
+use serde_json::{Value, json};
+
+use crate::given::folder;
+
+#[test]
+fn the_runbook_has_every_metric_with_its_unit_and_meaning_and_no_other() {
+    let runbook = std::fs::read_to_string(folder().join("docs/runbook.md")).unwrap();
+    let rows: BTreeSet<&str> = runbook.lines().filter(|line| line.starts_with("| `")).collect();
+    let ours: BTreeSet<String> = Metric::ALL
+        .iter()
+        .map(|metric| {
+            format!("| `{}` | {} | {} |", metric.name(), metric.unit().name(), metric.meaning())
+        })
+        .collect();
+    let missing: Vec<_> = ours.iter().filter(|row| !rows.contains(row.as_str())).collect();
+    assert!(missing.is_empty(), "docs/runbook.md lacks\n{missing:#?}");
+    let foreign: Vec<_> = rows.iter().filter(|row| !ours.contains(**row)).collect();
+    assert!(foreign.is_empty(), "docs/runbook.md names what is not sent\n{foreign:#?}");
+}
+
+#[test]
+fn every_reason_to_fail_has_a_metric_of_its_own() {
+    let errors = [
+        EnvelopeError::TornGzip,
+        EnvelopeError::CorruptGzip,
+        EnvelopeError::TrailingBytes(1),
+        EnvelopeError::Bomb(1),
+        EnvelopeError::NotText(1),
+        EnvelopeError::Malformed { at: 0, what: "" },
+        EnvelopeError::UnknownMessageType(String::new()),
+    ];
+    let codes = errors.iter().map(EnvelopeError::code);
+    let codes = codes.chain(["base64", "impossible-timestamp", hiwake::firehose::OVERFLOW]);
+    let metrics: Vec<Metric> =
+        codes.map(|code| Metric::of_failure(code).unwrap_or_else(|| panic!("{code}"))).collect();
+    assert_eq!(metrics.iter().collect::<BTreeSet<_>>().len(), metrics.len());
+    assert_eq!(Metric::of_failure("no such code"), None);
+}
+
+#[test]
+fn the_line_is_cloudwatchs_embedded_format_and_names_what_was_added_only() {
+    let mut metrics = Metrics::default();
+    metrics.add(Metric::RowsIn, 3_u64);
+    metrics.add(Metric::RowsIn, 4_usize);
+    metrics.add(Metric::AnswerBytes, 0_u64);
+    let line = metrics.line("logs \"1\"", 1_650_214_747_000);
+    assert!(!line.contains('\n'));
+    assert_eq!(
+        serde_json::from_str::<Value>(&line).unwrap(),
+        json!({
+            "_aws": {"Timestamp": 1_650_214_747_000_i64, "CloudWatchMetrics": [{
+                "Namespace": "hiwake", "Dimensions": [["Pipeline"]],
+                "Metrics": [
+                    {"Name": "AnswerBytes", "Unit": "Bytes"}, {"Name": "RowsIn", "Unit": "Count"},
+                ],
+            }]},
+            "Pipeline": "logs \"1\"", "AnswerBytes": 0, "RowsIn": 7,
+        })
+    );
+}

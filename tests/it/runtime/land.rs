@@ -1,0 +1,209 @@
+//! The land λ: notices in, day files and partial failures out.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::bucket::{Fault, error};
+use super::*;
+
+const OPEN: &str = "messages/2022-04-18.csv.open";
+
+#[test]
+fn notices_become_lines_once_each() {
+    let mut yard = Yard::new("");
+    yard.bucket.put("landing/a b+c=日.gz", crate::given::gzip(rows(0..50).as_bytes()));
+    yard.bucket.put("landing/b", rows(25..80));
+    yard.bucket.put("landing/empty", "");
+    let keys: [&[&str]; 3] =
+        [&["landing/a+b%2Bc%3D%E6%97%A5.gz"], &["landing/b", "landing/empty"], &["landing/b"]];
+    let messages = [("1", keys[0]), ("2", keys[1]), ("3", keys[2])];
+    assert!(yard.land(1, &messages).is_empty());
+    assert_eq!(yard.text(OPEN), lines(0..80));
+    let metrics = yard.lambda.metrics();
+    check_i7(&metrics);
+    let values = ["RowsIn", "RowsLanded", "RowsDuplicate", "Commits", "ObjectsLanded"];
+    // One object is told of twice, and all rows go under one hold.
+    assert_eq!(values.map(|name| value(&metrics, name)), [105, 80, 25, 1, 3]);
+    assert!(yard.land(2, &messages).is_empty());
+    assert_eq!(yard.text(OPEN), lines(0..80));
+    let metrics = yard.lambda.metrics();
+    check_i7(&metrics);
+    assert_eq!(value(&metrics, "RowsDuplicate"), 105);
+}
+
+#[test]
+fn a_bare_s3_event_lands_and_fails_the_invocation_where_it_cannot() {
+    let mut yard = Yard::new("");
+    yard.bucket.put("good", rows(0..2));
+    assert_eq!(yard.lambda.json(&s3(&["good"])), json!({"batchItemFailures": []}));
+    check_i7(&yard.lambda.metrics());
+    yard.bucket.put("better", rows(0..4));
+    let error = yard.lambda.invoke(s3(&["gone", "better"]).to_string().as_bytes()).unwrap_err();
+    assert_eq!(error["errorType"], "hiwake.NotLanded");
+    assert!(
+        error["errorMessage"].as_str().unwrap().contains("logs/gone does not exist"),
+        "{error}"
+    );
+    assert_eq!(yard.text(OPEN), lines(0..4), "everything else was done first");
+    assert_eq!(value(&yard.lambda.metrics(), "ObjectsFailed"), 1);
+}
+
+#[test]
+fn test_events_are_ignored_and_counted_and_anything_else_is_named_by_its_keys() {
+    let mut yard = Yard::new("");
+    for (name, event, _) in
+        crate::golden::events("s3-test").into_iter().chain(crate::golden::events("sqs-test"))
+    {
+        let answer = yard.lambda.invoke(&event).unwrap();
+        assert_eq!(answer, br#"{"batchItemFailures":[]}"#, "{name}");
+        assert_eq!(value(&yard.lambda.metrics(), "NoticesIgnored"), 1);
+    }
+    let error = yard.lambda.invoke(br#"{"detail":"SECRET","source":"aws.s3"}"#).unwrap_err();
+    let message = error["errorMessage"].as_str().unwrap();
+    assert!(message.contains("`detail`, `source`") && !message.contains("SECRET"), "{message}");
+    assert_eq!(value(&yard.lambda.metrics(), "NoticesUnreadable"), 1);
+    yard.bucket.put("good", rows(0..1));
+    let mut event = sqs(1, &[("1", &["good"]), ("2", &["good"])]);
+    event["Records"][1]["body"] = "no notice: SECRET".into();
+    assert_eq!(yard.lambda.json(&event), json!({"batchItemFailures": [{"itemIdentifier": "2"}]}));
+    assert_eq!(yard.text(OPEN), lines(0..1));
+    assert!(!yard.lambda.end().contains("SECRET"));
+}
+
+#[test]
+fn an_object_that_is_replaced_while_it_is_read_is_read_afresh() {
+    let mut yard = Yard::new("");
+    // Larger than one ranged read, so that there is a second one to fail.
+    let (old, new) = (rows(0..40_000), rows(0..50_000));
+    assert!(old.len() > 4 << 20);
+    yard.bucket.put("o", old);
+    yard.bucket.fault("o", Fault::Replaced(new.into_bytes()));
+    assert!(yard.land(1, &[("1", &["o"])]).is_empty());
+    assert_eq!(yard.text(OPEN), lines(0..50_000));
+    check_i7(&yard.lambda.metrics());
+    let requests = yard.bucket.requests();
+    assert_eq!(requests[..2], ["GET o bytes=0-4194303", "GET o bytes=4194304-8388607"]);
+    assert_eq!(requests[2], "GET o bytes=0-4194303", "from its beginning");
+}
+
+#[test]
+fn what_s3_cannot_answer_for_a_moment_is_asked_again() {
+    let mut yard = Yard::new("");
+    yard.bucket.put("o", rows(0..1));
+    yard.bucket.fault("o", Fault::Unavailable(2));
+    assert!(yard.land(1, &[("1", &["o"])]).is_empty());
+    assert_eq!(yard.text(OPEN), lines(0..1));
+}
+
+#[test]
+fn what_cannot_finish_in_time_comes_again_and_nothing_of_it_is_half_done() {
+    let mut yard = Yard::new("");
+    yard.bucket.put("quick", rows(0..3));
+    yard.bucket.put("slow-object", rows(0..6));
+    yard.bucket.fault("slow-object", Fault::Slow(Duration::from_secs(20)));
+    let start = Instant::now();
+    let event = sqs(1, &[("1", &["slow-object"]), ("2", &["quick"])]).to_string();
+    let answer = yard.lambda.invoke_within(event.as_bytes(), Duration::from_secs(3)).unwrap();
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    assert_eq!(answer, br#"{"batchItemFailures":[{"itemIdentifier":"1"}]}"#);
+    assert_eq!(yard.text(OPEN), lines(0..3));
+    check_i7(&yard.lambda.metrics());
+    assert!(
+        yard.lambda.log.iter().any(|line| line.contains("no time was left")),
+        "{:?}",
+        yard.lambda.log
+    );
+    // The next invocation begins in an environment that is as good as new.
+    yard.bucket.fault("slow-object", Fault::Unavailable(0));
+    assert!(yard.land(2, &[("1", &["slow-object"])]).is_empty());
+    assert_eq!(yard.text(OPEN), lines(0..6));
+}
+
+#[test]
+fn a_busy_day_file_is_given_up_before_the_invocations_time_is_over() {
+    let mut yard = Yard::new("");
+    yard.bucket.put("o", rows(0..1));
+    assert!(yard.land(1, &[("1", &["o"])]).is_empty());
+    check_i7(&yard.lambda.metrics());
+    let journal = yard.root.path().join("efs/.hiwake/days/messages/2022-04-18.csv/journal");
+    let holder = std::fs::File::options().write(true).open(journal).unwrap();
+    holder.lock().unwrap();
+    yard.bucket.put("o", rows(0..5));
+    let event = sqs(1, &[("1", &["o"])]).to_string();
+    let start = Instant::now();
+    let answer = yard.lambda.invoke_within(event.as_bytes(), Duration::from_secs(2)).unwrap();
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert_eq!(answer, br#"{"batchItemFailures":[{"itemIdentifier":"1"}]}"#);
+    let metrics = yard.lambda.metrics();
+    check_i7(&metrics);
+    assert_eq!((value(&metrics, "RowsDeferred"), value(&metrics, "RowsLanded")), (5, 0));
+    drop(holder);
+    assert!(yard.land(2, &[("1", &["o"])]).is_empty());
+    assert_eq!(yard.text(OPEN), lines(0..5));
+}
+
+#[test]
+fn an_object_that_is_gone_is_given_up_at_its_third_delivery() {
+    let mut yard = Yard::new("");
+    yard.bucket.put("good", rows(0..1));
+    for receives in [1, 2] {
+        assert_eq!(yard.land(receives, &[("1", &["gone"]), ("2", &["good"])]), ["1"]);
+        check_i7(&yard.lambda.metrics());
+        assert_eq!(yard.quarantine(), "");
+    }
+    assert!(yard.land(3, &[("1", &["gone"])]).is_empty());
+    assert_eq!(value(&yard.lambda.metrics(), "ObjectsQuarantined"), 1);
+    let kept: Value = serde_json::from_str(&yard.quarantine()).unwrap();
+    assert_eq!((&kept["errorCode"], &kept["rawData"]), (&json!("object-missing"), &json!("")));
+    assert_eq!(kept["object"], "logs/gone@of the notice");
+}
+
+#[test]
+fn a_bucket_that_is_gone_is_a_fault_of_ours_and_nothing_is_given_up() {
+    let mut yard = Yard::new("");
+    yard.bucket.fault("o", Fault::Refused(404, error("NoSuchBucket")));
+    assert_eq!(yard.land(19, &[("1", &["o"])]), ["1"]);
+    assert_eq!(yard.quarantine(), "");
+}
+
+#[test]
+fn an_object_that_is_denied_is_given_up_at_its_tenth_delivery() {
+    let mut yard = Yard::new("");
+    yard.bucket.fault("o", Fault::Refused(403, error("AccessDenied")));
+    assert_eq!(yard.land(9, &[("1", &["o"])]), ["1"]);
+    assert_eq!(yard.quarantine(), "");
+    assert!(yard.land(10, &[("1", &["o"])]).is_empty());
+    assert!(yard.quarantine().contains("\"errorCode\":\"object-denied\""), "{}", yard.quarantine());
+    assert!(
+        yard.quarantine().contains("AccessDenied: Told by AccessDenied"),
+        "{}",
+        yard.quarantine()
+    );
+}
+
+#[test]
+fn a_key_that_cannot_be_asked_for_is_given_up_at_once() {
+    let mut yard = Yard::new("");
+    assert!(yard.land(1, &[("1", &["landing//x", "a/../b"])]).is_empty());
+    assert_eq!(value(&yard.lambda.metrics(), "ObjectsQuarantined"), 2);
+    assert_eq!(yard.quarantine().matches("\"errorCode\":\"object-name\"").count(), 2);
+    assert!(yard.bucket.requests().is_empty());
+}
+
+#[test]
+fn no_credential_is_ever_told() {
+    let mut yard = Yard::new("");
+    yard.bucket.fault("a", Fault::Refused(400, error("ExpiredToken")));
+    yard.bucket.fault("b", Fault::Refused(403, error("SignatureDoesNotMatch")));
+    assert_eq!(yard.land(1, &[("1", &["a"]), ("2", &["b"])]), ["1", "2"]);
+    assert!(yard.land(10, &[("2", &["b"])]).is_empty());
+    let (quarantine, answer) =
+        (yard.quarantine(), yard.lambda.invoke(s3(&["a"]).to_string().as_bytes()));
+    let log = yard.lambda.end();
+    assert!(log.contains("Told by ExpiredToken"), "{log}");
+    let all = format!("{log}{quarantine}{}", answer.unwrap_err());
+    for secret in ["SESSIONTOKEN", "SECRETACCESSKEY", "AKIDEXAMPLE"] {
+        assert!(!all.contains(secret), "{secret} in {all}");
+    }
+}

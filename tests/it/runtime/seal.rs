@@ -1,0 +1,55 @@
+//! The seal λ: the land λ's binary, called by a schedule.
+
+use serde_json::json;
+
+use super::*;
+
+const SEAL: &[u8] = br#"{"hiwake":"seal"}"#;
+
+fn yard() -> Yard {
+    let mut yard = Yard::new("[seal]\ngrace = \"0s\"");
+    yard.bucket.put("o", rows(0..3));
+    yard.bucket.put("p", rows(0..2).replace("messages", "other"));
+    assert!(yard.land(1, &[("1", &["o", "p"])]).is_empty());
+    check_i7(&yard.lambda.metrics());
+    yard
+}
+
+#[test]
+fn the_answer_lists_what_was_sealed() {
+    let mut yard = yard();
+    let answer = yard.lambda.json(&json!({"hiwake": "seal"}));
+    let sealed = answer["sealed"].as_array().unwrap();
+    let first = json!({
+        "file": "messages", "day": "2022-04-18", "segment": 1, "path": "messages/2022-04-18.csv",
+        "lines": 3, "bytes": 21, "sha256": sealed[0]["sha256"],
+    });
+    assert_eq!((&sealed[0], sealed.len()), (&first, 2));
+    assert_eq!(answer["failed"], json!([]));
+    let sum = yard.text("messages/2022-04-18.csv.sha256");
+    assert_eq!(sum, format!("{}  2022-04-18.csv\n", sealed[0]["sha256"].as_str().unwrap()));
+    assert_eq!(yard.text("messages/2022-04-18.csv"), lines(0..3));
+    let metrics = yard.lambda.metrics();
+    assert_eq!((value(&metrics, "Sealed"), value(&metrics, "SealFailed")), (2, 0));
+    assert_eq!(value(&metrics, "OldestUnsealedAge"), 0);
+    let answer = yard.lambda.json(&json!({"hiwake": "seal"}));
+    assert_eq!(answer, json!({"sealed": [], "closed": [], "removed": [], "failed": []}));
+}
+
+#[test]
+fn a_day_that_fails_fails_the_invocation_after_all_others_are_sealed() {
+    let mut yard = yard();
+    // What was committed is not what is there.
+    let open = "efs/messages/2022-04-18.csv.open";
+    crate::given::put(yard.root.path(), open, b"line 0\nline X\nline 2\n");
+    let error = yard.lambda.invoke(SEAL).unwrap_err();
+    assert_eq!(error["errorType"], "hiwake.SealIncomplete");
+    let answer: Value = serde_json::from_str(error["errorMessage"].as_str().unwrap()).unwrap();
+    assert_eq!(answer["sealed"][0]["path"], "other/2022-04-18.csv");
+    let failed = answer["failed"][0].as_str().unwrap();
+    assert!(failed.contains("messages/2022-04-18.csv.open: damaged"), "{failed}");
+    let metrics = yard.lambda.metrics();
+    assert_eq!((value(&metrics, "Sealed"), value(&metrics, "SealFailed")), (1, 1));
+    // It could have been sealed since its first commit, just now.
+    assert!(value(&metrics, "OldestUnsealedAge") < 60, "{metrics}");
+}
