@@ -9,7 +9,7 @@ use crate::{given, land};
 mod properties;
 
 /// Mutations of each fixture, and of two fixtures joined.
-const ROUNDS: u64 = 1200;
+const ROUNDS: u64 = 5000;
 
 struct Seeded(u64);
 
