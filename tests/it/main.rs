@@ -18,6 +18,7 @@ mod metrics;
 mod notice;
 mod object;
 mod object_properties;
+mod processes;
 #[cfg(feature = "lambda")]
 mod runtime;
 mod sim;

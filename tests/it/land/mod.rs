@@ -2,6 +2,7 @@
 
 mod close;
 mod commit;
+mod damage;
 mod landing;
 mod model;
 mod seal;
