@@ -454,3 +454,65 @@ fn read_all(handle: &dyn Handle, path: &str) -> Result<Vec<u8>, LandError> {
     bytes.truncate(count);
     Ok(bytes)
 }
+
+/// The bytes of a journal with these frames, and the mark of its last one.
+pub fn compose(identity: &Identity, frames: &[Frame]) -> (Vec<u8>, seen::Mark) {
+    let (mut bytes, mut crc) = identity.encode();
+    for frame in frames {
+        let (frame, own) = frame.encode(crc);
+        bytes.extend_from_slice(&frame);
+        crc = own;
+    }
+    (bytes, seen::Mark { frames: frames.len() as u32, crc })
+}
+
+/// A journal under its lock, whatever it says: for a rebuild.
+pub struct Ruin<'l> {
+    lander: &'l Lander<'l>,
+    path: String,
+    handle: Box<dyn Handle>,
+    bytes: Vec<u8>,
+    state: Option<State>,
+}
+
+impl<'l> Ruin<'l> {
+    /// Takes the lock and reads what there is.
+    pub fn lock(lander: &'l Lander<'l>, day_file: &DayFile) -> Result<Ruin<'l>, LandError> {
+        let path = day_file.journal();
+        let how = Open::Create(lander.open_mode());
+        let (handle, _) = lander.open_locked(&path, how, lander.lock_deadline())?;
+        let bytes = read_all(handle.as_ref(), &path)?;
+        let state = State::read(&path, &bytes).ok().flatten();
+        let state = state.filter(|state| state.identity.is_of(day_file));
+        Ok(Ruin { lander, path, handle, bytes, state })
+    }
+
+    /// The journal as it stands.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What it says, if it is readable and this day file's.
+    pub fn state(&self) -> Option<&State> {
+        self.state.as_ref()
+    }
+
+    /// Proves that the lock still stands.
+    pub fn prove(&self) -> Result<(), LandError> {
+        match self.bytes.len() as u64 > PROOF_AT {
+            true => prove(self.lander, self.handle.as_ref(), &self.path),
+            false => {
+                let length = self.bytes.len() as u64;
+                self.handle.truncate(length).map_err(|error| lease_lost(&self.path, error))
+            }
+        }
+    }
+
+    /// Puts a whole journal in the place of this one, in the same file. Emptied and synced first, so that a crash leaves
+    /// nothing, or a part of the new one: damage as long as `seen` is there.
+    pub fn replace(&self, bytes: &[u8]) -> Result<(), LandError> {
+        self.handle.truncate(0).and_then(|()| self.handle.sync()).named("cut", &self.path)?;
+        self.handle.write_at(bytes, 0).named("write", &self.path)?;
+        self.handle.sync().named("sync", &self.path)
+    }
+}

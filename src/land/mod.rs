@@ -16,6 +16,8 @@ pub mod merge;
 pub mod notice;
 pub mod output;
 pub mod quarantine;
+pub mod rebuild;
+pub mod salvage;
 pub mod seal;
 pub mod seen;
 pub mod status;

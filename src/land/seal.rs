@@ -131,7 +131,12 @@ fn draft(
     };
     match Journal::peek(lander, day_file)?.is_some_and(finished) {
         true => Ok(None),
-        false => Err(commit::lost(lander, error, segment.bytes())),
+        false => match &error {
+            LandError::Io { path, .. } if *path == day_file.open_segment(number) => {
+                Err(commit::lost(lander, error, segment.bytes()))
+            }
+            _ => Err(error),
+        },
     }
 }
 

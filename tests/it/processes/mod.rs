@@ -2,6 +2,7 @@
 
 mod injected;
 mod killed;
+mod verified;
 
 use std::collections::BTreeMap;
 use std::fs;
