@@ -58,7 +58,7 @@ pub fn refresh(lander: &Lander<'_>, folder: &str) -> Result<(), LandError> {
 pub fn remove(lander: &Lander<'_>, path: &str) -> Result<(), LandError> {
     let first = match lander.disk.unlink(path) {
         Err(error) if is_absent(&error) => return Ok(()),
-        Err(_) => refresh(lander, folder_of(path)).and_then(|()| Ok(lander.disk.unlink(path))),
+        Err(_) => refresh(lander, folder_of(path)).map(|()| lander.disk.unlink(path)),
         Ok(()) => return Ok(()),
     };
     match first? {

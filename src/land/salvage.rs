@@ -144,7 +144,7 @@ impl Rows {
             let read =
                 object::read(input, &id.place(), modified, &mut records, &options, &mut sink);
             // What is unreadable in an object was not landed either.
-            let _: object::Read = read.map_err(|error| failed(error.to_string()))?;
+            read.map_err(|error| failed(error.to_string())).map(drop)?;
         }
         Ok(rows)
     }
