@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hiwake::clock::Clock;
 use serde_json::Value;
@@ -26,6 +26,8 @@ pub struct Lambda {
     events: Sender<Event>,
     answers: Receiver<Answer>,
     lines: Receiver<String>,
+    spawned: Instant,
+    first: Receiver<Instant>,
     /// All lines of standard output that were looked at.
     pub log: Vec<String>,
 }
@@ -53,10 +55,13 @@ impl Lambda {
     pub fn start(mut command: Command) -> Lambda {
         let (events, to_do) = channel();
         let (done, answers) = channel();
+        let (asked, first) = channel();
         let (to_do, number) = (Mutex::<Receiver<Event>>::new(to_do), Mutex::new(0));
         let api = serve(move |request| match request.method.as_str() {
             "GET" => {
                 assert_eq!(request.path, "/2018-06-01/runtime/invocation/next");
+                // Of use once, and only to those who measure.
+                asked.send(Instant::now()).ok();
                 let (event, time) = to_do.lock().unwrap().recv().ok()?;
                 let mut number = number.lock().unwrap();
                 *number += 1;
@@ -72,13 +77,15 @@ impl Lambda {
                 Some(Response::new(202, ""))
             }
         });
-        let mut child = command.env("AWS_LAMBDA_RUNTIME_API", api).spawn().unwrap();
+        command.env("AWS_LAMBDA_RUNTIME_API", api);
+        let spawned = Instant::now();
+        let mut child = command.spawn().unwrap();
         let (line, lines) = channel();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || {
             stdout.lines().map_while(Result::ok).try_for_each(|text| line.send(text))
         });
-        Lambda { child, events, answers, lines, log: Vec::new() }
+        Lambda { child, events, answers, lines, spawned, first, log: Vec::new() }
     }
 
     /// One invocation with a minute's time.
@@ -108,6 +115,20 @@ impl Lambda {
                 return value;
             }
         }
+    }
+
+    /// How long it took to ask for its first event.
+    #[allow(dead_code, reason = "for benches/startup")]
+    pub fn startup(&self) -> Duration {
+        self.first.recv_timeout(PATIENCE).expect("the first event is asked for") - self.spawned
+    }
+
+    /// The most memory that it has had.
+    #[allow(dead_code, reason = "for benches/startup")]
+    pub fn peak_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     /// Ends the function; everything it wrote to standard output.
