@@ -17,8 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What a function answers: its bytes, or its error.
 pub type Answer = Result<Vec<u8>, Value>;
 
-/// An event's bytes, and the time for it.
-type Event = (Vec<u8>, Duration);
+/// An event's bytes, and its deadline in milliseconds since the epoch.
+type Event = (Vec<u8>, i64);
 
 /// A running function. Dropped, it is ended.
 pub struct Lambda {
@@ -28,6 +28,8 @@ pub struct Lambda {
     lines: Receiver<String>,
     spawned: Instant,
     first: Receiver<Instant>,
+    /// What the Runtime API says instead of when time is up.
+    pub deadline: Option<i64>,
     /// All lines of standard output that were looked at.
     pub log: Vec<String>,
 }
@@ -62,10 +64,9 @@ impl Lambda {
                 assert_eq!(request.path, "/2018-06-01/runtime/invocation/next");
                 // Of use once, and only to those who measure.
                 asked.send(Instant::now()).ok();
-                let (event, time) = to_do.lock().unwrap().recv().ok()?;
+                let (event, deadline) = to_do.lock().unwrap().recv().ok()?;
                 let mut number = number.lock().unwrap();
                 *number += 1;
-                let deadline = Clock::System.now() + time.as_millis() as i64;
                 let next = Response::new(200, event)
                     .with("lambda-runtime-aws-request-id", format!("request-{number}"))
                     .with("lambda-runtime-deadline-ms", deadline.to_string())
@@ -85,7 +86,7 @@ impl Lambda {
         std::thread::spawn(move || {
             stdout.lines().map_while(Result::ok).try_for_each(|text| line.send(text))
         });
-        Lambda { child, events, answers, lines, spawned, first, log: Vec::new() }
+        Lambda { child, events, answers, lines, spawned, first, deadline: None, log: Vec::new() }
     }
 
     /// One invocation with a minute's time.
@@ -95,7 +96,9 @@ impl Lambda {
 
     /// One invocation.
     pub fn invoke_within(&self, event: &[u8], time: Duration) -> Answer {
-        self.events.send((event.to_vec(), time)).unwrap();
+        let deadline = Clock::System.now() + time.as_millis() as i64;
+        let deadline = self.deadline.unwrap_or(deadline);
+        self.events.send((event.to_vec(), deadline)).unwrap();
         self.answers.recv_timeout(PATIENCE).expect("an answer")
     }
 
