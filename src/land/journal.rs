@@ -432,6 +432,9 @@ fn new_journal(
             }
         }
     }
+    if found.is_none() && !Identity::may_be_torn(bytes) {
+        return Err(LandError::Foreign { path: path.to_owned() });
+    }
     if found.is_none() && bytes.len() as u64 > FRAMES_AT {
         handle.truncate(0).named("cut", path)?;
     }

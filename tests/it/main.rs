@@ -8,6 +8,7 @@ mod config_cli;
 mod day;
 mod envelope;
 mod file_name;
+mod fuzz;
 mod given;
 mod globs;
 mod golden;

@@ -2,6 +2,7 @@
 
 mod injected;
 mod killed;
+mod refused;
 mod verified;
 
 use std::collections::BTreeMap;
@@ -86,8 +87,8 @@ impl Yard {
     }
 }
 
-pub fn quiet(command: &mut Command) {
-    command.current_dir(given::folder()).stdout(Stdio::piped()).stderr(Stdio::piped());
+pub fn quiet(command: &mut Command) -> &mut Command {
+    command.current_dir(given::folder()).stdout(Stdio::piped()).stderr(Stdio::piped())
 }
 
 fn collect(root: &Path, folder: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
