@@ -13,8 +13,11 @@ use hiwake::object::{self, Bad, Options, Sink, Skipped};
 use hiwake::record::{Origin, Records};
 use hiwake::row::Row;
 
+/// Whether the bytes were taken for what the property is about; it panics where the property does not hold.
+pub type Property = fn(&[u8]) -> bool;
+
 /// A property, its name, and whether an input gave something that could be decoded.
-pub const PROPERTIES: [(&str, fn(&[u8]) -> bool); 6] = [
+pub const PROPERTIES: [(&str, Property); 6] = [
     ("record", record),
     ("row", row),
     ("object", object),

@@ -144,9 +144,7 @@ impl Rows {
             let read =
                 object::read(input, &id.place(), modified, &mut records, &options, &mut sink);
             // What is unreadable in an object was not landed either.
-            if let Err(error) = read {
-                return Err(failed(error.to_string()));
-            }
+            read.map_err(|error| failed(error.to_string())).map(drop)?;
         }
         Ok(rows)
     }

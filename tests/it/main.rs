@@ -1,5 +1,6 @@
 //! One integration binary.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::print_stdout, reason = "a test that tries many things says how many")]
 
 mod cli;
 mod config;

@@ -1,8 +1,11 @@
 //! Every operation of every workload fails once, or says that it did: what was acknowledged stays, and the next try heals.
 
 use hiwake::config::{Compress, Order};
+use hiwake::land::quarantine::Quarantine;
+use hiwake::object::Bad;
 
 use super::disk::{Server, SimDisk};
+use super::loss::Loss;
 use super::state::{EEXIST, EIO, ENOENT, ENOSPC, ESTALE, Fault};
 use super::*;
 
@@ -67,4 +70,46 @@ fn i3_an_error_of_any_operation_loses_nothing_and_heals() {
     }
     failures.none();
     print(&format!("faults injected: {tried}"));
+}
+
+/// What is put into quarantine, and where readers find it.
+fn quarantine(site: &Site, disk: &SimDisk) -> Result<u64, LandError> {
+    let mut quarantine = Quarantine::default();
+    let (code, reason, bytes) = ("Broken", "cannot be read", b"bytes".as_slice());
+    let bad = Bad { offset: 0, unit: 0, code, reason, length: 5, bytes };
+    quarantine.record(&bad, "bucket/key");
+    quarantine.write(&site.lander(disk))
+}
+
+#[test]
+fn i3_what_is_quarantined_is_there_whole_once_or_comes_again() {
+    let kept = |server: &Server| -> Vec<Vec<u8>> {
+        let tree = server.lock().tree();
+        let files = tree.into_iter().filter(|(name, _)| name.ends_with(".ndjson"));
+        files.map(|(_, bytes)| bytes).collect()
+    };
+    let (whole, site) = (Server::new(0), Site::new());
+    assert_eq!(quarantine(&site, &whole.client()).unwrap(), 1);
+    let wanted = kept(&whole);
+    let mut tried = 0;
+    for fault in
+        [Fault::Fail(EIO), Fault::Fail(ENOSPC), Fault::Lie(EIO), Fault::Lie(ENOENT), Fault::Kill]
+    {
+        for at in 1..=whole.lock().operations {
+            for loss in [Loss::All, Loss::Content, Loss::Names, Loss::Mixed(at)] {
+                let server = Server::new(at);
+                let disk = server.client();
+                server.lock().plan(&disk, at, fault);
+                let done = quarantine(&site, &disk).is_ok();
+                server.lock().power_failure(loss);
+                if done {
+                    assert_eq!(kept(&server), wanted, "{fault:?} at {at} {loss:?}");
+                }
+                assert_eq!(quarantine(&site, &server.client()).unwrap(), 1);
+                assert_eq!(kept(&server), wanted, "{fault:?} at {at} {loss:?}");
+                tried += 1;
+            }
+        }
+    }
+    print(&format!("faults of quarantine: {tried}"));
 }
