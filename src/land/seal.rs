@@ -269,20 +269,33 @@ fn finish(
     draft: Sealed,
     published: &mut Vec<Sealed>,
 ) -> Result<(), LandError> {
-    let mut journal = commit::lock(lander, day_file)?;
-    published.append(&mut journal.published);
     let number = draft.segment;
+    let proven = commit::lock(lander, day_file).and_then(|mut journal| {
+        published.append(&mut journal.published);
+        journal.prove().map(|()| journal)
+    });
+    let mut journal = match proven {
+        Ok(journal) => journal,
+        // Nothing names it yet, and the next try makes one of its own.
+        Err(error) => match discard(lander, day_file, &draft) {
+            Ok(()) | Err(_) => return Err(error),
+        },
+    };
     if journal.state.segment(number).is_none_or(|segment| segment.sealed.is_some()) {
-        return match draft.temporary == day_file.open_segment(number) {
-            true => Ok(()),
-            false => folders::remove(lander, &draft.temporary),
-        };
+        return discard(lander, day_file, &draft);
     }
-    journal.prove()?;
     journal.append(Frame::Sealed(draft))?;
     publish(lander, day_file, &mut journal, number)?;
     published.append(&mut journal.published);
     Ok(())
+}
+
+/// Removes a draft that no Sealed frame names; the open file, if it is that, stays.
+fn discard(lander: &Lander<'_>, day_file: &DayFile, draft: &Sealed) -> Result<(), LandError> {
+    match draft.temporary == day_file.open_segment(draft.segment) {
+        true => Ok(()),
+        false => folders::remove(lander, &draft.temporary),
+    }
 }
 
 /// Step 4, under the journal's lock: whatever of it was done before, it is done after.

@@ -149,7 +149,9 @@ fn i2_a_process_that_stands_still_at_any_operation_changes_nothing_of_what_other
             for (one, paused) in PAUSED {
                 for (other, meanwhile) in MEANWHILE {
                     let what = format!("one {one}, meanwhile {other}");
-                    for lost in [true, false] {
+                    // Without a loss of the lease the other one finds the locks taken, and comes again.
+                    let ways: &[bool] = if kind == 1 { &[true, false] } else { &[true] };
+                    for &lost in ways {
                         tried +=
                             try_all(kind, order, lost, &what, paused, meanwhile, &mut failures);
                     }

@@ -3,10 +3,11 @@
 
 use hiwake::config::{Compress, Order};
 use hiwake::disk::{Disk, Open};
+use hiwake::land::journal::Journal;
 
 use super::disk::{Server, SimDisk};
 use super::loss::Loss;
-use super::state::{EIO, ESTALE, Fault, State};
+use super::state::{EIO, ENOSPC, ESTALE, Fault, State};
 use super::*;
 
 const JOURNAL: &str = ".hiwake/days/messages/2022-04-18.csv/journal";
@@ -171,12 +172,24 @@ fn estale_of_an_unlink_does_not_say_that_the_name_is_gone() {
     over(&mut site);
     for at in 1..90 {
         let server = Server::new(0);
+        site.deliver(&server.client(), &[8, 9]).unwrap();
         site.deliver(&server.client(), &[1]).unwrap();
         let mut site = site.clone();
         site.now += 2 * HOUR;
         let disk = server.client();
         server.lock().plan(&disk, at, Fault::Fail(ESTALE));
+        server.start_record();
         drop(site.seal(&disk));
+        // Once its Done frame is there, the open file and the temporaries are not, at no moment.
+        for state in server.take_record() {
+            let copy = resumed(&state);
+            let disk = copy.client();
+            copy.lock().forget_faults();
+            let journal = Journal::peek(&site.lander(&disk), &day_file()).unwrap().unwrap();
+            let mut names = state.tree().into_keys();
+            let unfinished = names.any(|name| name == OPEN || name.ends_with(".tmp"));
+            assert!(!journal.is_done(1) || !unfinished, "at {at}");
+        }
         server.lock().forget_faults();
         site.sealed(&disk);
         check_sealed(&server, None);
@@ -345,4 +358,39 @@ fn comparing_the_clocks_leaves_one_file_however_often_it_dies() {
     }
     let names: Vec<String> = server.lock().tree().into_keys().collect();
     assert_eq!(names, [".hiwake/clock"]);
+}
+
+/// A merge that ran out of space, or that could not have the lock at its end, left its temporary behind, and the next try
+/// another one, each as large as the day.
+#[test]
+fn a_seal_that_fails_again_and_again_leaves_nothing_behind() {
+    let server = Server::new(0);
+    let mut site = Site::new();
+    site.deliver(&server.client(), &[8, 9]).unwrap();
+    site.deliver(&server.client(), &[1]).unwrap();
+    over(&mut site);
+    let temporaries = || {
+        let tree = server.lock().tree();
+        tree.into_keys().filter(|name| name.ends_with(".tmp")).count()
+    };
+    let is_sealed = || {
+        let disk = server.client();
+        let journal = Journal::peek(&site.lander(&disk), &day_file()).unwrap().unwrap();
+        journal.segments[0].sealed.is_some()
+    };
+    let mut failed = 0;
+    for at in 1.. {
+        let disk = server.client();
+        server.lock().plan(&disk, at, Fault::Fail(ENOSPC));
+        drop(site.seal(&disk));
+        if is_sealed() {
+            break;
+        }
+        failed += 1;
+        // One may be left where its own removal failed, or where nobody knows whether the frame that names it is there.
+        assert!(temporaries() <= 1, "after {at} tries");
+    }
+    assert!(failed > 20, "{failed}");
+    site.sealed(&server.client());
+    check_sealed(&server, Some(Order::Time));
 }
