@@ -55,7 +55,7 @@ pub struct Inode {
 /// Obligations: `link`, `make_dir` and `CreateNew` have exactly one winner. An error of `link`,
 /// `rename`, `unlink` or `make_dir` may hide a success whose reply was lost: the caller looks again.
 pub trait Disk: Send + Sync {
-    /// Opens a regular file. The name is looked up afresh if its folder was refreshed before.
+    /// Opens a regular file; `ENXIO`, `EISDIR` or `ELOOP` if something else has the name. The name is looked up afresh if its folder was refreshed before.
     fn open(&self, path: &str, how: Open) -> io::Result<Box<dyn Handle>>;
     /// Makes a folder; its parent must exist. `AlreadyExists` if the name is taken by anything.
     fn make_dir(&self, path: &str, mode: u32) -> io::Result<()>;
@@ -165,7 +165,8 @@ impl Disk for RealDisk {
         let file = rustix::fs::openat(self.at(&folder), name, flags, Mode::from_raw_mode(mode))?;
         let file = File::from(file);
         if !file.metadata()?.is_file() {
-            return Err(io::Error::other("something that is no regular file is in the way"));
+            // A device, a FIFO, a folder: nothing that a file's name may stand for.
+            return Err(rustix::io::Errno::NXIO.into());
         }
         Ok(Box::new(file))
     }

@@ -28,6 +28,8 @@ use crate::metrics::Metrics;
 
 /// Of the time that is left when an invocation begins, what is kept for its answer: a tenth, at most this.
 const MARGIN_MAX: Duration = Duration::from_secs(5);
+/// The time of an invocation whose deadline says nothing.
+const UNTOLD: Duration = Duration::from_secs(60);
 
 /// Logs as JSON lines on standard output, which Lambda sends to CloudWatch.
 ///
@@ -75,9 +77,13 @@ pub fn send(metrics: &Metrics, pipeline: &str) {
 }
 
 /// When an invocation's answer has to be ready: its deadline less a margin.
+///
+/// A deadline that is over before the event is here comes from an emulator (`cargo lambda watch` writes
+/// one of 1970): such an invocation has a minute.
 pub fn deadline(context: &Context) -> Instant {
     let left = i128::from(context.deadline) - i128::from(Clock::System.now());
-    let left = Duration::from_millis(left.try_into().unwrap_or_default());
+    let left = u64::try_from(left).ok().filter(|left| *left > 0);
+    let left = left.map_or(UNTOLD, Duration::from_millis);
     Instant::now() + left - (left / 10).min(MARGIN_MAX)
 }
 

@@ -18,7 +18,7 @@ use futures_util::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
 pub use self::error::StoreError;
 
@@ -165,13 +165,17 @@ impl Store {
         }
         let objects = LocalFileSystem::new_with_prefix(folder)
             .map_err(|error| StoreError::new(bucket.clone(), error))?;
-        Store::new(bucket, Arc::new(objects))
+        // A folder needs no sockets: nothing of them is opened that could fail.
+        Store::new(bucket, Arc::new(objects), Builder::new_current_thread().enable_time())
     }
 
     /// Any store of the crate, under a bucket's name.
-    pub fn new(bucket: String, objects: Arc<dyn ObjectStore>) -> Result<Store, StoreError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| StoreError::Other {
+    fn new(
+        bucket: String,
+        objects: Arc<dyn ObjectStore>,
+        runtime: &mut Builder,
+    ) -> Result<Store, StoreError> {
+        let runtime = runtime.build().map_err(|error| StoreError::Other {
             place: bucket.clone(),
             source: Box::new(error),
         })?;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::Lander;
 use super::batch::Batch;
 use super::day_file::{DayFile, folder_of};
-use super::error::{LandError, Named};
+use super::error::{LandError, Named, is_absent};
 use super::frame::{Commit, Frame};
 use super::journal::{Journal, Segment};
 use super::{folders, seal, seen};
@@ -81,10 +81,8 @@ fn attempt(
         duplicates: (batch.len() - new.len()) as u64,
         ..Committed::default()
     };
-    if new.is_empty() {
-        // Acknowledged because of what others committed: their last frame may not be durable yet.
-        hold.journal.prove()?;
-    } else {
+    // Where none is new, all is acknowledged because of frames that `take` knows to be durable.
+    if !new.is_empty() {
         // Step 4: open the data file and prove the lock.
         let segment = hold.journal.state.next_segment();
         done.late = if segment > 1 { done.lines } else { 0 };
@@ -95,8 +93,9 @@ fn attempt(
             hold.append(segment, batch, piece, std::mem::take(&mut duplicates), objects)?;
             done.commits += 1;
         }
+        hold.mark()?;
     }
-    // Step 8: the handles are closed in reverse order, and with them the locks are gone.
+    // Step 9: the handles are closed in reverse order, and with them the locks are gone.
     drop(hold);
     done.busy_retries = journal.busy_retries;
     Ok(Outcome::Committed(done))
@@ -138,12 +137,24 @@ impl<'h, 'l> Hold<'h, 'l> {
     ) -> Result<Hold<'h, 'l>, LandError> {
         folders::refresh(lander, &day_file.journal_folder())?;
         folders::refresh(lander, day_file.folder())?;
-        let committed = journal.state.seen() * seen::ENTRY_BYTES;
+        let entries = journal.state.seen();
         let path = day_file.seen();
-        let how = if committed == 0 { Open::Create(lander.open_mode()) } else { Open::ReadWrite };
-        let (seen, busy_retries) = lander.open_locked(&path, how, lander.lock_deadline())?;
+        let how = if entries == 0 { Open::Create(lander.open_mode()) } else { Open::ReadWrite };
+        let committed = entries * seen::ENTRY_BYTES;
+        let (seen, busy_retries) = lander
+            .open_locked(&path, how, lander.lock_deadline())
+            .map_err(|error| journal.doubt(lost(lander, error, committed)))?;
         journal.busy_retries += busy_retries;
-        not_shorter(seen.as_ref(), &path, committed).map_err(|error| journal.doubt(error))?;
+        if entries > 0 {
+            let length = not_shorter(seen.as_ref(), &path, seen::place(entries));
+            length.map_err(|error| journal.doubt(error))?;
+        }
+        match journal.state.after(seen::Mark::read(seen.as_ref(), &path)?) {
+            None => return Err(journal.doubt(journal.misses_frames(&path))),
+            Some(0) => {}
+            // Nobody has marked the last frame: perhaps it is not durable.
+            Some(_) => journal.repeat()?,
+        }
         Ok(Hold { data: None, seen, lander, day_file, journal })
     }
 
@@ -173,12 +184,14 @@ impl<'h, 'l> Hold<'h, 'l> {
             self.journal.prove()?;
         }
         let how = if committed == 0 { Open::Create(lander.open_mode()) } else { Open::Write };
-        let (data, busy_retries) = lander.open_locked(&path, how, lander.lock_deadline())?;
+        let (data, busy_retries) = lander
+            .open_locked(&path, how, lander.lock_deadline())
+            .map_err(|error| self.journal.doubt(lost(lander, error, committed)))?;
         self.journal.busy_retries += busy_retries;
         self.journal.prove()?;
         not_shorter(data.as_ref(), &path, committed)?;
         cut(data.as_ref(), &path, committed)?;
-        let seen = self.journal.state.seen() * seen::ENTRY_BYTES;
+        let seen = seen::place(self.journal.state.seen());
         cut(self.seen.as_ref(), &self.day_file.seen(), seen)?;
         if committed == 0 {
             lander.make_hint(&self.day_file.open_hint(segment))?;
@@ -187,6 +200,12 @@ impl<'h, 'l> Hold<'h, 'l> {
         }
         self.data = Some(data);
         Ok(())
+    }
+
+    /// Step 8: `seen` says which frames are durable. Not synced: it is for whoever finds the journal without them.
+    pub fn mark(&self) -> Result<(), LandError> {
+        let mark = self.journal.state.mark().encode();
+        self.seen.write_at(&mark, 0).named("write", &self.day_file.seen())
     }
 
     /// Before a segment ends: what lies beyond its last commit is gone for good. Cut even where nothing seems to be
@@ -222,7 +241,7 @@ impl<'h, 'l> Hold<'h, 'l> {
         data.sync().named("sync", &data_path)?;
         // Step 6: the seen-run.
         let (run, blocks) = seen::encode(piece.iter().map(|row| batch.identity(*row)));
-        self.seen.write_at(&run, run_at * seen::ENTRY_BYTES).named("write", &seen_path)?;
+        self.seen.write_at(&run, seen::place(run_at)).named("write", &seen_path)?;
         self.seen.sync().named("sync", &seen_path)?;
         // Step 7: the commit point.
         self.journal.append(Frame::Commit(Commit {
@@ -254,6 +273,23 @@ fn pieces<'r>(batch: &Batch, rows: &'r [usize], bytes: usize) -> Vec<&'r [usize]
     }
     pieces.push(&rows[start..]);
     pieces
+}
+
+/// The error of opening a file that has so many committed bytes: damage if it is not there, looked for twice.
+pub fn lost(lander: &Lander<'_>, error: LandError, committed: u64) -> LandError {
+    match error {
+        LandError::Io { path, source, .. } if is_absent(&source) && committed > 0 => {
+            let refreshed = folders::refresh(lander, folder_of(&path));
+            let again = lander.disk.open(&path, Open::Read).map(drop);
+            match refreshed.is_err() || again.is_ok() {
+                true => LandError::Io { verb: "open", path, source },
+                false => {
+                    LandError::damage(path, format!("it is not there, and had {committed} bytes"))
+                }
+            }
+        }
+        error => error,
+    }
 }
 
 fn not_shorter(handle: &dyn Handle, path: &str, committed: u64) -> Result<(), LandError> {

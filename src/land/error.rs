@@ -24,7 +24,7 @@ pub enum LandError {
         path: String,
     },
     /// The file system refused.
-    #[error("{path}: cannot {verb}: {source}")]
+    #[error("{path}: cannot {verb}: {source}{}", remedy(source))]
     Io {
         /// What was tried, e.g. `write`.
         verb: &'static str,
@@ -34,7 +34,9 @@ pub enum LandError {
         source: io::Error,
     },
     /// What is there is not what was committed. The day file stops until a person has looked.
-    #[error("{path}: damaged: {what}. Nothing was changed; this day file waits, all others go on")]
+    #[error(
+        "{path}: damaged: {what}. Nothing was changed; this day file waits, all others go on: `hiwake verify` says what is whole, `hiwake verify --rebuild SOURCE` mends it"
+    )]
     Damage {
         /// The file that is damaged.
         path: String,
@@ -49,9 +51,9 @@ pub enum LandError {
         /// The file system's.
         theirs: i64,
     },
-    /// A file that hiwake did not make has a name that it needs.
+    /// Something that hiwake did not make has a name that it needs, or stands above it: a file, a link, a folder.
     #[error(
-        "{path}: a file that is not ours is in the way: move it elsewhere; nothing was changed"
+        "{path}: something that is not ours is in the way, here or above: a file, a link or a folder. Move it elsewhere; nothing was changed"
     )]
     Foreign {
         /// The name that is needed.
@@ -88,6 +90,32 @@ impl LandError {
     }
 }
 
+/// What a person can do about it, where that is plain.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            ": let the root and all below it belong to the user that hiwake runs as"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => ": mount it writable",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            ": make room; what was not landed comes again"
+        }
+        _ => "",
+    }
+}
+
+/// Whether the name, or one above it, is taken by something of another sort: ENOTDIR, EISDIR, ELOOP (a link is never
+/// followed), ENXIO (a socket, a FIFO).
+pub(crate) fn is_foreign(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory)
+        || matches!(error.raw_os_error(), Some(6 | 40))
+}
+
+/// ENOENT: the name is not there. (ESTALE says nothing about a name: it is an error like any other.)
+pub(crate) fn is_absent(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+}
+
 /// ENOENT, or ESTALE of a handle whose file somebody else removed.
 pub(crate) fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::StaleNetworkFileHandle)
@@ -100,6 +128,11 @@ pub(crate) trait Named<T> {
 
 impl<T> Named<T> for io::Result<T> {
     fn named(self, verb: &'static str, path: &str) -> Result<T, LandError> {
-        self.map_err(|source| LandError::Io { verb, path: path.to_owned(), source })
+        // The root's own path is empty.
+        let path = if path.is_empty() { "the root" } else { path };
+        self.map_err(|source| match is_foreign(&source) {
+            true => LandError::Foreign { path: path.to_owned() },
+            false => LandError::Io { verb, path: path.to_owned(), source },
+        })
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 
 use super::Lander;
 use super::day_file::folder_of;
-use super::error::{LandError, Named, is_gone};
+use super::error::{LandError, Named, is_absent};
 
 /// Makes a folder and its parents where they are missing.
 pub fn make(lander: &Lander<'_>, folder: &str) -> Result<(), LandError> {
@@ -20,6 +20,10 @@ pub fn make(lander: &Lander<'_>, folder: &str) -> Result<(), LandError> {
 /// "Already there" may be our own folder, made before its answer was lost, or somebody else's, made meanwhile.
 fn made(lander: &Lander<'_>, folder: &str, result: io::Result<()>) -> Result<(), LandError> {
     match result {
+        // What keeps it from being opened says more than that something is there.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            lander.disk.refresh_dir(folder).named("open", folder)
+        }
         Err(error) => lander.disk.refresh_dir(folder).map_err(|_| error).named("make", folder),
         Ok(()) => Ok(()),
     }
@@ -38,22 +42,35 @@ pub fn sync_up(lander: &Lander<'_>, folder: &str) -> Result<(), LandError> {
 /// remembered from before another machine made it: then the folder above it is refreshed first.
 pub fn refresh(lander: &Lander<'_>, folder: &str) -> Result<(), LandError> {
     let result = match lander.disk.refresh_dir(folder) {
-        Err(error) if is_gone(&error) && !folder.is_empty() => {
+        Err(error) if is_absent(&error) && !folder.is_empty() => {
             refresh(lander, folder_of(folder))?;
             lander.disk.refresh_dir(folder)
         }
         result => result,
     };
     match result {
-        Err(error) if is_gone(&error) => Ok(()),
+        Err(error) if is_absent(&error) => Ok(()),
         result => result.named("open", folder),
+    }
+}
+
+/// Removes a file's name; that it is gone is all that counts. After an error the second try tells whether it is.
+pub fn remove(lander: &Lander<'_>, path: &str) -> Result<(), LandError> {
+    let first = match lander.disk.unlink(path) {
+        Err(error) if is_absent(&error) => return Ok(()),
+        Err(_) => refresh(lander, folder_of(path)).map(|()| lander.disk.unlink(path)),
+        Ok(()) => return Ok(()),
+    };
+    match first? {
+        Err(error) if is_absent(&error) => Ok(()),
+        result => result.named("remove", path),
     }
 }
 
 /// The names of the files in a folder, hidden ones too; none if it is missing.
 pub fn names(lander: &Lander<'_>, folder: &str) -> Result<Vec<String>, LandError> {
     let entries = match lander.disk.list(folder) {
-        Err(error) if is_gone(&error) => Vec::new(),
+        Err(error) if is_absent(&error) => Vec::new(),
         entries => entries.named("list", folder)?,
     };
     let files = entries.into_iter().filter(|entry| !entry.is_dir);
@@ -67,7 +84,7 @@ pub fn walk(lander: &Lander<'_>, folder: &str) -> Result<Vec<String>, LandError>
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         let entries = match lander.disk.list(&folder) {
-            Err(error) if is_gone(&error) => continue,
+            Err(error) if is_absent(&error) => continue,
             entries => entries.named("list", &folder)?,
         };
         for entry in entries.into_iter().filter(|entry| !entry.name.starts_with('.')) {

@@ -77,6 +77,13 @@ impl Identity {
         (bytes, crc)
     }
 
+    /// Whether bytes that are no header may be what a crash left of one: its beginning, or zeros.
+    pub fn may_be_torn(bytes: &[u8]) -> bool {
+        let (found, wanted) = (bytes.iter().take(HEADER_MAGIC.len()), HEADER_MAGIC);
+        found.zip(wanted).all(|(byte, wanted)| byte == wanted)
+            || bytes.iter().take(HEADER_MAGIC.len()).all(|byte| *byte == 0)
+    }
+
     /// Reads a header; `None` if it is empty, partial or not a header.
     pub fn decode(bytes: &[u8]) -> Option<(Identity, u32)> {
         let header = bytes.get(..FRAMES_AT as usize)?;

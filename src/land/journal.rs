@@ -9,11 +9,11 @@ use chrono_tz::Tz;
 
 use super::Lander;
 use super::day_file::DayFile;
-use super::error::{LandError, Named, is_gone};
-use super::folders;
+use super::error::{LandError, Named, is_absent};
 use super::frame::{
     self, CLOSED_AT, Closed, Commit, FRAMES_AT, Found, Frame, Identity, PROOF_AT, Sealed,
 };
+use super::{folders, seen};
 use crate::disk::{Handle, Open};
 
 /// What the journal says of one segment.
@@ -56,34 +56,35 @@ pub struct State {
     end: u64,
     /// The CRC that it has to name.
     crc: u32,
+    /// The CRC of every frame.
+    crcs: Vec<u32>,
+    /// Where the last frame begins.
+    last: u64,
     /// Whether bytes of a torn frame lie beyond `end`.
     torn: bool,
 }
 
 impl State {
-    fn new(day_file: &DayFile, timezone: &str) -> State {
-        let identity = Identity::of(day_file, timezone);
-        let (_, crc) = identity.encode();
-        State { identity, segments: Vec::new(), closed: None, end: FRAMES_AT, crc, torn: false }
+    /// A journal without frames. `crc` is its identity's.
+    fn new(identity: Identity, crc: u32) -> State {
+        let (segments, closed, crcs, torn) = (Vec::new(), None, Vec::new(), false);
+        State { identity, segments, closed, end: FRAMES_AT, crc, crcs, last: FRAMES_AT, torn }
     }
 
     /// Reads a journal's bytes. `Ok(None)`: its header is empty or partial and no frame follows.
     pub fn read(path: &str, bytes: &[u8]) -> Result<Option<State>, LandError> {
         let damage = |what: String| LandError::damage(path, what);
         let Some((identity, crc)) = Identity::decode(bytes) else {
+            if bytes.starts_with(b"HIWAKE") && !bytes.starts_with(b"HIWAKE1\n") {
+                let what = "its header is of a release that this one does not know: was it written by a newer one?";
+                return Err(damage(what.to_owned()));
+            }
             if frame::any_frame(bytes) {
                 return Err(damage("its header is unreadable, but frames follow".to_owned()));
             }
             return Ok(None);
         };
-        let mut state = State {
-            identity,
-            segments: Vec::new(),
-            closed: None,
-            end: FRAMES_AT,
-            crc,
-            torn: false,
-        };
+        let mut state = State::new(identity, crc);
         let slot = Closed::decode(bytes);
         if let Ok(Some(closed)) = slot {
             return Ok(Some(State { closed: Some(closed), ..state }));
@@ -104,8 +105,7 @@ impl State {
                         return Err(format!("the frame at {} follows another one", self.end));
                     }
                     self.apply(frame).map_err(|what| format!("{what}, at {}", self.end))?;
-                    self.crc = crc;
-                    self.end += length as u64;
+                    self.follow(crc, length as u64);
                 }
                 Found::Unknown { kind, version } => {
                     let end = self.end;
@@ -130,6 +130,27 @@ impl State {
                 }
             }
         }
+    }
+
+    /// The next frame comes after this one.
+    fn follow(&mut self, crc: u32, length: u64) {
+        self.crc = crc;
+        self.crcs.push(crc);
+        self.last = self.end;
+        self.end += length;
+    }
+
+    /// What `seen` is to say of the journal as it is.
+    pub fn mark(&self) -> seen::Mark {
+        seen::Mark { frames: self.crcs.len() as u32, crc: self.crc }
+    }
+
+    /// How many frames there are after the one that `seen` knows of; `None` if the journal has not got that one.
+    pub fn after(&self, mark: Option<seen::Mark>) -> Option<usize> {
+        let frames = mark.map_or(0, |mark| mark.frames as usize);
+        let known = self.crcs.get(..frames)?.last();
+        (known.copied() == mark.map(|mark| mark.crc).filter(|_| frames > 0))
+            .then(|| self.crcs.len() - frames)
     }
 
     fn apply(&mut self, frame: Frame) -> Result<(), String> {
@@ -215,6 +236,11 @@ impl State {
         self.segments.iter().flat_map(|segment| &segment.commits)
     }
 
+    /// Whether bytes of a torn frame lie beyond the last one.
+    pub fn is_torn(&self) -> bool {
+        self.torn
+    }
+
     /// How many entries `seen` has.
     pub fn seen(&self) -> u64 {
         let last = self.segments.iter().rev().find_map(|segment| segment.commits.last());
@@ -235,6 +261,8 @@ pub struct Journal<'l> {
     lander: &'l Lander<'l>,
     path: String,
     handle: Box<dyn Handle>,
+    /// The bytes of its last frame.
+    last: Vec<u8>,
     /// What it says.
     pub state: State,
     /// How often the lock was busy before it was had.
@@ -270,7 +298,8 @@ impl<'l> Journal<'l> {
             handle.truncate(FRAMES_AT).named("cut", &path)?;
             handle.sync().named("sync", &path)?;
         }
-        Ok(Journal { lander, path, handle, state, busy_retries, published: Vec::new() })
+        let last = bytes.get(state.last as usize..state.end as usize).unwrap_or_default().to_vec();
+        Ok(Journal { lander, path, handle, last, state, busy_retries, published: Vec::new() })
     }
 
     /// Reads a journal without its lock: for the eye, and for hints. `None`: there is none, or it is new.
@@ -278,7 +307,7 @@ impl<'l> Journal<'l> {
         let path = day_file.journal();
         match lander.disk.open(&path, Open::Read) {
             Ok(handle) => State::read(&path, &read_all(handle.as_ref(), &path)?),
-            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(error).named("open", &path),
         }
     }
@@ -300,6 +329,22 @@ impl<'l> Journal<'l> {
         doubt(self.lander, self.handle.as_ref(), &self.path, error)
     }
 
+    /// Makes the last frame durable that a process left behind which was killed before its sync, or whose sync failed:
+    /// writes it once more, as it stands, and syncs. Only then may anything be acknowledged because of it.
+    pub fn repeat(&self) -> Result<(), LandError> {
+        let written = self.handle.write_at(&self.last, self.state.last);
+        written.and_then(|()| self.handle.sync()).map_err(|error| lease_lost(&self.path, error))
+    }
+
+    /// The error of a journal that has not got the frame that `seen` knows of.
+    pub fn misses_frames(&self, seen: &str) -> LandError {
+        let frames = self.state.crcs.len();
+        let what = format!(
+            "it has {frames} whole frames, and {seen} knows of another one: it was cut, changed or restored from an older copy"
+        );
+        LandError::damage(&self.path, what)
+    }
+
     /// Appends a frame and syncs it: when this returns, it happened.
     pub fn append(&mut self, frame: Frame) -> Result<(), LandError> {
         if self.state.torn {
@@ -310,11 +355,11 @@ impl<'l> Journal<'l> {
         }
         let (bytes, crc) = frame.encode(self.state.crc);
         let at = self.state.end;
+        self.last.clone_from(&bytes);
         // Checked just before writing, as it is right after reading. After an error of the write the
         // state is ahead of the file: the journal is abandoned and read again.
         self.state.apply(frame).map_err(|what| LandError::damage(&self.path, what))?;
-        self.state.crc = crc;
-        self.state.end += bytes.len() as u64;
+        self.state.follow(crc, bytes.len() as u64);
         self.handle.write_at(&bytes, at).named("write", &self.path)?;
         self.handle.sync().named("sync", &self.path)
     }
@@ -379,7 +424,7 @@ fn new_journal(
     }
     for name in names {
         match lander.disk.open(&name, Open::Read) {
-            Err(error) if is_gone(&error) => {}
+            Err(error) if is_absent(&error) => {}
             Err(error) => return Err(error).named("open", &name),
             Ok(_) => {
                 let what = format!("its beginning is missing or unreadable, but {name} is there");
@@ -387,10 +432,17 @@ fn new_journal(
             }
         }
     }
+    if found.is_none() && !Identity::may_be_torn(bytes) {
+        return Err(LandError::Foreign { path: path.to_owned() });
+    }
     if found.is_none() && bytes.len() as u64 > FRAMES_AT {
         handle.truncate(0).named("cut", path)?;
     }
-    let state = found.unwrap_or_else(|| State::new(day_file, lander.config.timezone.name()));
+    let state = found.unwrap_or_else(|| {
+        let identity = Identity::of(day_file, lander.config.timezone.name());
+        let (_, crc) = identity.encode();
+        State::new(identity, crc)
+    });
     let (header, _) = state.identity.encode();
     handle.write_at(&header, 0).named("write", path)?;
     handle.sync().named("sync", path)?;
@@ -404,4 +456,66 @@ fn read_all(handle: &dyn Handle, path: &str) -> Result<Vec<u8>, LandError> {
     let count = handle.read_at(&mut bytes, 0).named("read", path)?;
     bytes.truncate(count);
     Ok(bytes)
+}
+
+/// The bytes of a journal with these frames, and the mark of its last one.
+pub fn compose(identity: &Identity, frames: &[Frame]) -> (Vec<u8>, seen::Mark) {
+    let (mut bytes, mut crc) = identity.encode();
+    for frame in frames {
+        let (frame, own) = frame.encode(crc);
+        bytes.extend_from_slice(&frame);
+        crc = own;
+    }
+    (bytes, seen::Mark { frames: frames.len() as u32, crc })
+}
+
+/// A journal under its lock, whatever it says: for a rebuild.
+pub struct Ruin<'l> {
+    lander: &'l Lander<'l>,
+    path: String,
+    handle: Box<dyn Handle>,
+    bytes: Vec<u8>,
+    state: Option<State>,
+}
+
+impl<'l> Ruin<'l> {
+    /// Takes the lock and reads what there is.
+    pub fn lock(lander: &'l Lander<'l>, day_file: &DayFile) -> Result<Ruin<'l>, LandError> {
+        let path = day_file.journal();
+        let how = Open::Create(lander.open_mode());
+        let (handle, _) = lander.open_locked(&path, how, lander.lock_deadline())?;
+        let bytes = read_all(handle.as_ref(), &path)?;
+        let state = State::read(&path, &bytes).ok().flatten();
+        let state = state.filter(|state| state.identity.is_of(day_file));
+        Ok(Ruin { lander, path, handle, bytes, state })
+    }
+
+    /// The journal as it stands.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What it says, if it is readable and this day file's.
+    pub fn state(&self) -> Option<&State> {
+        self.state.as_ref()
+    }
+
+    /// Proves that the lock still stands.
+    pub fn prove(&self) -> Result<(), LandError> {
+        match self.bytes.len() as u64 > PROOF_AT {
+            true => prove(self.lander, self.handle.as_ref(), &self.path),
+            false => {
+                let length = self.bytes.len() as u64;
+                self.handle.truncate(length).map_err(|error| lease_lost(&self.path, error))
+            }
+        }
+    }
+
+    /// Puts a whole journal in the place of this one, in the same file. Emptied and synced first, so that a crash leaves
+    /// nothing, or a part of the new one: damage as long as `seen` is there.
+    pub fn replace(&self, bytes: &[u8]) -> Result<(), LandError> {
+        self.handle.truncate(0).and_then(|()| self.handle.sync()).named("cut", &self.path)?;
+        self.handle.write_at(bytes, 0).named("write", &self.path)?;
+        self.handle.sync().named("sync", &self.path)
+    }
 }

@@ -402,7 +402,7 @@ impl Sink for Reading<'_, '_> {
 }
 
 /// Rows come from outside: one that would leave the root or tear a line does not land.
-fn check(row: &Row<'_>) -> Result<(), String> {
+pub(super) fn check(row: &Row<'_>) -> Result<(), String> {
     file_name::check(&row.file).map_err(|error| error.to_string())?;
     let midnight = row.day.date().and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis();
     let hours = (i128::from(row.timestamp) - i128::from(midnight)) / 3_600_000;

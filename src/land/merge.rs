@@ -195,6 +195,11 @@ pub fn is_one_csv_line(text: &[u8]) -> bool {
 }
 
 /// The length of the first line, its line break included; `None` if it does not end in `text`.
+pub fn line_length(text: &[u8], kind: Kind) -> Option<usize> {
+    line_end(text, kind, &mut 0, &mut false)
+}
+
+/// The length of the first line, its line break included; `None` if it does not end in `text`.
 /// `searched` and `quoted` keep what was learned, for more text behind the same line.
 fn line_end(text: &[u8], kind: Kind, searched: &mut usize, quoted: &mut bool) -> Option<usize> {
     if kind != Kind::Csv {

@@ -16,10 +16,13 @@ pub mod merge;
 pub mod notice;
 pub mod output;
 pub mod quarantine;
+pub mod rebuild;
+pub mod salvage;
 pub mod seal;
 pub mod seen;
 pub mod status;
 pub mod sweep;
+pub mod verify;
 
 mod landing;
 
@@ -60,6 +63,11 @@ impl Lander<'_> {
     /// What there is.
     pub fn status(&self) -> Result<(Vec<status::DayStatus>, Vec<LandError>), LandError> {
         status::status(self)
+    }
+
+    /// Reads everything again and says what is wrong. Writes nothing.
+    pub fn verify(&self) -> Result<verify::Verified, LandError> {
+        verify::verify(self)
     }
 
     /// Files that are still written to: as the sealed ones, and writable by their owner only.

@@ -83,6 +83,14 @@ impl Write for Hashed<'_> {
     }
 }
 
+/// The same bytes as a compressed [`Output`] writes, in memory.
+pub fn gzip(text: &[u8]) -> io::Result<Vec<u8>> {
+    let level = flate2::Compression::new(GZIP_LEVEL);
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
+    encoder.write_all(text)?;
+    encoder.finish()
+}
+
 /// Hexadecimal, lower case.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -2,15 +2,15 @@
 //!
 //! The steps are numbered as in docs/design.md. Anybody may repeat them at any point; the journal says how far they got.
 
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 
 use chrono_tz::Tz;
 use sha2::{Digest, Sha256};
 
 use super::commit::{self, Hold};
 use super::day_file::{DayFile, folder_of, name_of};
-use super::error::{LandError, Named, is_gone};
-use super::frame::{Frame, Mark, Sealed};
+use super::error::{LandError, Named, is_absent, is_foreign, is_gone};
+use super::frame::{Commit, Frame, Mark, Sealed};
 use super::journal::{Journal, Segment, State};
 use super::merge::{self, Source};
 use super::output::{Output, hex};
@@ -96,6 +96,7 @@ fn freeze(
         hold.settle(number)?;
         let mark = Mark { segment: number, at: lander.clock.now() };
         hold.journal.append(Frame::Freeze(mark))?;
+        hold.mark()?;
     }
     Ok(frozen(&journal).map(|segment| (number, segment)))
 }
@@ -130,7 +131,12 @@ fn draft(
     };
     match Journal::peek(lander, day_file)?.is_some_and(finished) {
         true => Ok(None),
-        false => Err(error),
+        false => match &error {
+            LandError::Io { path, .. } if *path == day_file.open_segment(number) => {
+                Err(commit::lost(lander, error, segment.bytes()))
+            }
+            _ => Err(error),
+        },
     }
 }
 
@@ -147,7 +153,7 @@ fn check_in_place(
         return Ok(None);
     }
     let mut hash = Sha256::new();
-    copy_commits(file.as_ref(), &path, segment, &mut |bytes| {
+    copy_commits(file.as_ref(), &path, &segment.commits, &mut |bytes| {
         hash.update(bytes);
         Ok(())
     })?;
@@ -180,7 +186,7 @@ fn write_merged(
             Ok(Sealed { segment: number, temporary, target, bytes, lines, sha256, at })
         }
         // What cannot be removed now is removed by whoever publishes, or by the next round.
-        Err(error) => match remove(lander, &temporary) {
+        Err(error) => match folders::remove(lander, &temporary) {
             Ok(()) | Err(_) => Err(error),
         },
     }
@@ -208,7 +214,7 @@ fn write_temporary(
     let mut output = Output::new(file.as_ref(), gzip);
     let mut emit = |bytes: &[u8]| output.write_all(bytes).named("write", temporary);
     if ordered {
-        copy_commits(data, data_path, segment, &mut emit)?;
+        copy_commits(data, data_path, &segment.commits, &mut emit)?;
     } else {
         let seen_path = day_file.seen();
         let seen = lander.disk.open(&seen_path, Open::Read).named("open", &seen_path)?;
@@ -225,15 +231,15 @@ fn write_temporary(
     Ok(finished)
 }
 
-/// The segment's bytes as they stand, each commit's CRC checked.
-fn copy_commits(
+/// The commits' bytes as they stand, each commit's CRC checked.
+pub(super) fn copy_commits(
     data: &dyn Handle,
     path: &str,
-    segment: &Segment,
+    commits: &[Commit],
     emit: &mut dyn FnMut(&[u8]) -> Result<(), LandError>,
 ) -> Result<(), LandError> {
     let mut buffer = vec![0; CHUNK];
-    for commit in &segment.commits {
+    for commit in commits {
         let (mut crc, mut at) = (0, 0);
         while at < commit.bytes {
             let wanted = (commit.bytes - at).min(CHUNK as u64) as usize;
@@ -288,7 +294,7 @@ fn finish(
 fn discard(lander: &Lander<'_>, day_file: &DayFile, draft: &Sealed) -> Result<(), LandError> {
     match draft.temporary == day_file.open_segment(draft.segment) {
         true => Ok(()),
-        false => remove(lander, &draft.temporary),
+        false => folders::remove(lander, &draft.temporary),
     }
 }
 
@@ -308,31 +314,45 @@ pub fn publish(
     link(lander, &sealed)?;
     write_checksum(lander, day_file, &sealed)?;
     lander.disk.sync_dir(folder).named("sync", folder)?;
-    remove(lander, &day_file.open_segment(number))?;
+    folders::remove(lander, &day_file.open_segment(number))?;
     let prefix = day_file.temporary_prefix(number);
     for entry in lander.disk.list(folder).named("list", folder)? {
         if entry.name.starts_with(&prefix) && entry.name.ends_with(".tmp") {
-            remove(lander, &format!("{folder}/{}", entry.name))?;
+            folders::remove(lander, &format!("{folder}/{}", entry.name))?;
         }
     }
     // Or a crash after Done could bring them back, and every line of the open file twice.
     lander.disk.sync_dir(folder).named("sync", folder)?;
     lander.make_hint(&day_file.sealed_hint())?;
     journal.append(Frame::Done(Mark { segment: number, at: lander.clock.now() }))?;
-    remove(lander, &day_file.open_hint(number))?;
+    folders::remove(lander, &day_file.open_hint(number))?;
     journal.published.push(sealed);
     Ok(())
 }
 
 /// Gives the finished file its final name; never replaces. An error may be a success whose reply was lost.
 fn link(lander: &Lander<'_>, sealed: &Sealed) -> Result<(), LandError> {
-    let Err(error) = lander.disk.link(&sealed.temporary, &sealed.target) else { return Ok(()) };
-    let Ok(target) = lander.disk.open(&sealed.target, Open::Read) else {
-        return Err(error).named("publish", &sealed.target);
+    let ours = match lander.disk.open(&sealed.temporary, Open::Read) {
+        Ok(temporary) => Some(temporary),
+        Err(error) if is_absent(&error) => None,
+        Err(error) => return Err(error).named("open", &sealed.temporary),
     };
-    if let Ok(temporary) = lander.disk.open(&sealed.temporary, Open::Read) {
-        let ours = temporary.inode().named("look at", &sealed.temporary)?;
-        if target.inode().named("look at", &sealed.target)?.number == ours.number {
+    if let Some(ours) = &ours {
+        let (length, bytes) = (ours.length().named("look at", &sealed.temporary)?, sealed.bytes);
+        if length != bytes {
+            let what = format!("it has {length} bytes, of {bytes} that were sealed");
+            return Err(LandError::damage(&sealed.temporary, what));
+        }
+    }
+    let Err(error) = lander.disk.link(&sealed.temporary, &sealed.target) else { return Ok(()) };
+    let target = match lander.disk.open(&sealed.target, Open::Read) {
+        Ok(target) => target,
+        Err(error) if is_foreign(&error) => return Err(error).named("open", &sealed.target),
+        Err(_) => return Err(error).named("publish", &sealed.target),
+    };
+    if let Some(ours) = ours {
+        let number = ours.inode().named("look at", &sealed.temporary)?.number;
+        if target.inode().named("look at", &sealed.target)?.number == number {
             return Ok(());
         }
     }
@@ -366,6 +386,18 @@ fn write_checksum(
     let temporary = day_file.temporary(sealed.segment, &unique());
     let path = format!("{}.sha256", sealed.target);
     let text = format!("{}  {}\n", hex(&sealed.sha256), name_of(&sealed.target));
+    match lander.disk.open(&path, Open::Read) {
+        Ok(there) => {
+            let mut bytes = vec![0; text.len() + 1];
+            let filled = there.read_at(&mut bytes, 0).named("read", &path)?;
+            return match &bytes[..filled] == text.as_bytes() {
+                true => Ok(()),
+                false => Err(LandError::Foreign { path }),
+            };
+        }
+        Err(error) if is_absent(&error) => {}
+        Err(error) => return Err(error).named("open", &path),
+    }
     let how = Open::CreateNew(lander.open_mode());
     let file = lander.disk.open(&temporary, how).named("make", &temporary)?;
     file.write_at(text.as_bytes(), 0).named("write", &temporary)?;
@@ -379,14 +411,6 @@ fn write_checksum(
     }
 }
 
-/// Removes a name; that it is gone is all that counts. (ESTALE does not say that it is.)
-pub fn remove(lander: &Lander<'_>, path: &str) -> Result<(), LandError> {
-    match lander.disk.unlink(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        result => result.named("remove", path),
-    }
-}
-
 /// Removes the hints of segments that are published: a crash came between Done and the hint.
 fn forget_hints(
     lander: &Lander<'_>,
@@ -395,5 +419,5 @@ fn forget_hints(
     state: &State,
 ) -> Result<(), LandError> {
     let mut stale = hints.iter().filter(|number| state.is_done(**number));
-    stale.try_for_each(|number| remove(lander, &day_file.open_hint(*number)))
+    stale.try_for_each(|number| folders::remove(lander, &day_file.open_hint(*number)))
 }

@@ -1,5 +1,9 @@
 //! `seen`: the identities of the events in one day file, a run of blocks for each commit.
 //!
+//! It begins with a mark of 16 bytes, then come the entries. The **mark** says how many frames the journal had when a
+//! lander last knew them durable, and the CRC of the last one: a journal that does not have this frame has lost it, however
+//! torn it looks. It is written after the journal's sync and not synced itself: an older or torn one proves less, not wrong.
+//!
 //! An entry is 16 bytes, little-endian: timestamp i64, hash u64. A run's i-th entry is of the commit's
 //! i-th line, so a run is in timestamp order. Blocks are up to 4,096 entries; their time bounds and CRCs
 //! stand in the commit frame, so that a block is only read where an offered timestamp can be in it.
@@ -11,6 +15,48 @@ use crate::row::Identity;
 
 /// The bytes of one entry.
 pub const ENTRY_BYTES: u64 = 16;
+/// The bytes of the mark, in front of the entries.
+pub const MARK_BYTES: u64 = 16;
+const MARK_MAGIC: &[u8; 4] = b"HWKS";
+
+/// Where an entry begins.
+pub fn place(entry: u64) -> u64 {
+    MARK_BYTES + entry * ENTRY_BYTES
+}
+
+/// A frame of the journal that was known to be durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// How many frames the journal had, this one included.
+    pub frames: u32,
+    /// Its CRC.
+    pub crc: u32,
+}
+
+impl Mark {
+    /// `HWKS`, frames, CRC, CRC-32C of the 12 bytes before.
+    pub fn encode(self) -> Vec<u8> {
+        let mut bytes = MARK_MAGIC.to_vec();
+        bytes.extend_from_slice(&self.frames.to_le_bytes());
+        bytes.extend_from_slice(&self.crc.to_le_bytes());
+        bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+        bytes
+    }
+
+    /// `None` if there is none, or a torn one.
+    pub fn decode(bytes: &[u8]) -> Option<Mark> {
+        let words = bytes.strip_prefix(MARK_MAGIC)?.as_chunks::<4>().0;
+        let [frames, crc, own] = <[[u8; 4]; 3]>::try_from(words).ok()?.map(u32::from_le_bytes);
+        (crc32c::crc32c(&bytes[..12]) == own).then_some(Mark { frames, crc })
+    }
+
+    /// The mark of a `seen` that is open.
+    pub fn read(seen: &dyn Handle, path: &str) -> Result<Option<Mark>, LandError> {
+        let mut bytes = [0; MARK_BYTES as usize];
+        let filled = seen.read_at(&mut bytes, 0).named("read", path)?;
+        Ok(Mark::decode(&bytes[..filled]))
+    }
+}
 
 /// A run's bytes and its blocks.
 pub fn encode(run: impl ExactSizeIterator<Item = Identity>) -> (Vec<u8>, Vec<Block>) {
@@ -43,7 +89,7 @@ pub fn read_block(
 ) -> Result<(), LandError> {
     let first = (number * BLOCK_ENTRIES) as u64;
     let count = (commit.lines - first).min(BLOCK_ENTRIES as u64);
-    let offset = (commit.seen + first) * ENTRY_BYTES;
+    let offset = place(commit.seen + first);
     let mut bytes = vec![0; (count * ENTRY_BYTES) as usize];
     let filled = seen.read_at(&mut bytes, offset).named("read", path)?;
     let crc = commit.blocks.get(number).map(|block| block.crc);

@@ -222,7 +222,7 @@ fn close(lander: &Lander<'_>, day_file: &DayFile) -> Result<Close, LandError> {
     let (seen, _) = lander.open_locked(&path, Open::ReadWrite, deadline)?;
     seen.truncate(0).and_then(|()| seen.sync()).named("cut", &path)?;
     drop(seen);
-    seal::remove(lander, &day_file.sealed_hint())?;
+    folders::remove(lander, &day_file.sealed_hint())?;
     Ok(if was_open { Close::Now } else { Close::NotYet })
 }
 
@@ -244,7 +244,7 @@ fn clear(
             }
             let removed = Journal::peek(lander, &day_file).and_then(|state| {
                 let done = state.is_some_and(|state| state.is_done(segment));
-                if done { seal::remove(lander, &format!("{file}/{name}")) } else { Ok(()) }
+                if done { folders::remove(lander, &format!("{file}/{name}")) } else { Ok(()) }
             });
             swept.failed.extend(removed.err());
         }
@@ -317,7 +317,7 @@ fn remove_published(
     }
     // The checksum first: the next round finds what is left by the file's own name.
     for path in [&format!("{path}.sha256"), path] {
-        seal::remove(lander, path)?;
+        folders::remove(lander, path)?;
         lander.disk.sync_dir(day_file.folder()).named("sync", day_file.folder())?;
     }
     Ok(true)

@@ -92,9 +92,11 @@ pub(super) fn shape(value: &[u8]) -> Shape {
     }
 }
 
-/// Whether a text that is no whole JSON object was meant as one of ours.
-pub(super) fn meant_for_us(text: &[u8]) -> bool {
-    let head = &text[..text.len().min(4096)];
+/// How much of a text tells whether it was meant for us.
+pub(super) const HEAD_BYTES: usize = 4096;
+
+/// Whether a text (its first [`HEAD_BYTES`]) that is no whole JSON object was meant as one of ours.
+pub(super) fn meant_for_us(head: &[u8]) -> bool {
     let keys: [&[u8]; 3] = [b"messageType\"", b"rawData\"", b"file\""];
     memchr3_iter(b'm', b'r', b'f', head)
         .filter(|&at| at > 0 && head[at - 1] == b'"')

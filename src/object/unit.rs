@@ -9,7 +9,7 @@ use memchr::{memchr, memchr2};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::scan::{Braces, Scan, Shape, meant_for_us, shape};
+use super::scan::{Braces, HEAD_BYTES, Scan, Shape, meant_for_us, shape};
 use super::window::Window;
 use super::{MAGIC, ReadError, Reader, Skipped};
 use crate::record::{Origin, Outcome};
@@ -74,13 +74,17 @@ impl Reader<'_, '_> {
                 window.consume(window.bytes().len());
                 return Ok(());
             }
-            Scan::Open if memchr(b'\n', window.bytes()).is_none() => {
+            Scan::Open if memchr(b'\n', up_to(window.bytes(), indent + limit)).is_none() => {
                 return self.torn_json(window);
             }
-            Scan::Open | Scan::Not if meant_for_us(&window.bytes()[indent..]) => {
-                return self.torn_json(window);
+            Scan::Open | Scan::Not => {
+                // What is looked at must not depend on how much a read happened to bring.
+                window.fill(indent + HEAD_BYTES)?;
+                return match meant_for_us(up_to(&window.bytes()[indent..], HEAD_BYTES)) {
+                    true => self.torn_json(window),
+                    false => self.plain(window),
+                };
             }
-            Scan::Open | Scan::Not => return self.plain(window),
         };
         let value = &window.bytes()[indent..end];
         match shape(value) {
@@ -279,11 +283,16 @@ enum Stop {
     Long,
 }
 
-/// Where the line ends that begins at a place.
+fn up_to(bytes: &[u8], length: usize) -> &[u8] {
+    &bytes[..bytes.len().min(length)]
+}
+
+/// Where the line ends that begins at a place; at most `limit` bytes from there are looked at.
 fn line_end(window: &mut Window<'_>, from: usize, limit: usize) -> io::Result<(usize, Stop)> {
     let mut at = from;
     loop {
-        while let Some(found) = memchr2(b'\n', MAGIC[0], &window.bytes()[at..]) {
+        while let Some(found) = memchr2(b'\n', MAGIC[0], &up_to(window.bytes(), from + limit)[at..])
+        {
             at += found;
             if window.bytes()[at] == b'\n' {
                 return Ok((at, Stop::Break));
@@ -295,7 +304,7 @@ fn line_end(window: &mut Window<'_>, from: usize, limit: usize) -> io::Result<(u
             }
             at += 1;
         }
-        at = window.bytes().len();
+        at = up_to(window.bytes(), from + limit).len();
         if at - from >= limit {
             return Ok((at, Stop::Long));
         }
@@ -322,7 +331,7 @@ fn value_end(window: &mut Window<'_>, at: usize, limit: usize) -> io::Result<Sca
     let mut braces = Braces::default();
     loop {
         let value = &window.bytes()[at..];
-        let scan = braces.scan(value);
+        let scan = braces.scan(up_to(value, limit));
         if scan != Scan::Open || value.len() >= limit {
             return Ok(scan);
         }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use object_store::aws::AmazonS3Builder;
 
+use tokio::runtime::Builder;
+
 use super::{Location, Object, Store, StoreError};
 
 impl Location {
@@ -24,7 +26,7 @@ impl Store {
     pub fn bucket_from_env(bucket: &str) -> Result<Store, StoreError> {
         let objects = AmazonS3Builder::from_env().with_bucket_name(bucket).build();
         let objects = objects.map_err(|error| StoreError::new(bucket.to_owned(), error))?;
-        Store::new(bucket.to_owned(), Arc::new(objects))
+        Store::new(bucket.to_owned(), Arc::new(objects), Builder::new_current_thread().enable_all())
     }
 
     /// The objects below a prefix, or else the one object of that key.

@@ -1,5 +1,6 @@
 //! One integration binary.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::print_stdout, reason = "a test that tries many things says how many")]
 
 mod cli;
 mod config;
@@ -7,6 +8,7 @@ mod config_cli;
 mod day;
 mod envelope;
 mod file_name;
+mod fuzz;
 mod given;
 mod globs;
 mod golden;
@@ -18,6 +20,7 @@ mod metrics;
 mod notice;
 mod object;
 mod object_properties;
+mod processes;
 #[cfg(feature = "lambda")]
 mod runtime;
 mod sim;

@@ -10,6 +10,7 @@ mod run;
 mod seal;
 mod status;
 mod transform;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -44,6 +45,7 @@ enum Command {
     Land(land::Args),
     Seal(seal::Args),
     Status(status::Args),
+    Verify(verify::Args),
     Config(config::Args),
 }
 
@@ -71,6 +73,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Land(args) => land::run(&load()?, args),
         Command::Seal(args) => seal::run(&load()?, args),
         Command::Status(args) => status::run(&load()?, args),
+        Command::Verify(args) => verify::run(&load()?, args),
         Command::Config(args) => config::run(&cli.config, args),
     }
 }

@@ -2,6 +2,7 @@
 
 mod close;
 mod commit;
+mod damage;
 mod landing;
 mod model;
 mod seal;
@@ -110,4 +111,27 @@ pub fn batch(events: &[Event]) -> Batch {
         batch.push(&row, 0);
     }
     batch
+}
+
+/// Journals of every state, for the fuzz properties.
+pub fn journals() -> Vec<Vec<u8>> {
+    let mut site = Site::new("[seal]\njournal_days = 1");
+    let mut journals = Vec::new();
+    let mut keep = |site: &Site| {
+        journals.push(site.tree()[".hiwake/days/messages/2022-04-18.csv/journal"].clone());
+    };
+    site.commit(&[event("b", 2), event("c", 3)]);
+    site.commit(&[event("a", 1)]);
+    keep(&site);
+    site.now = MIDNIGHT + DAY + HOUR;
+    site.seal();
+    keep(&site);
+    site.commit(&[event("late", 9)]);
+    keep(&site);
+    site.now += DAY;
+    site.seal();
+    site.now += 2 * DAY;
+    site.seal();
+    keep(&site);
+    journals
 }

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hiwake::clock::Clock;
 use serde_json::Value;
@@ -17,8 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What a function answers: its bytes, or its error.
 pub type Answer = Result<Vec<u8>, Value>;
 
-/// An event's bytes, and the time for it.
-type Event = (Vec<u8>, Duration);
+/// An event's bytes, and its deadline in milliseconds since the epoch.
+type Event = (Vec<u8>, i64);
 
 /// A running function. Dropped, it is ended.
 pub struct Lambda {
@@ -26,6 +26,10 @@ pub struct Lambda {
     events: Sender<Event>,
     answers: Receiver<Answer>,
     lines: Receiver<String>,
+    spawned: Instant,
+    first: Receiver<Instant>,
+    /// What the Runtime API says instead of when time is up.
+    pub deadline: Option<i64>,
     /// All lines of standard output that were looked at.
     pub log: Vec<String>,
 }
@@ -53,14 +57,16 @@ impl Lambda {
     pub fn start(mut command: Command) -> Lambda {
         let (events, to_do) = channel();
         let (done, answers) = channel();
+        let (asked, first) = channel();
         let (to_do, number) = (Mutex::<Receiver<Event>>::new(to_do), Mutex::new(0));
         let api = serve(move |request| match request.method.as_str() {
             "GET" => {
                 assert_eq!(request.path, "/2018-06-01/runtime/invocation/next");
-                let (event, time) = to_do.lock().unwrap().recv().ok()?;
+                // Of use once, and only to those who measure.
+                asked.send(Instant::now()).ok();
+                let (event, deadline) = to_do.lock().unwrap().recv().ok()?;
                 let mut number = number.lock().unwrap();
                 *number += 1;
-                let deadline = Clock::System.now() + time.as_millis() as i64;
                 let next = Response::new(200, event)
                     .with("lambda-runtime-aws-request-id", format!("request-{number}"))
                     .with("lambda-runtime-deadline-ms", deadline.to_string())
@@ -72,13 +78,15 @@ impl Lambda {
                 Some(Response::new(202, ""))
             }
         });
-        let mut child = command.env("AWS_LAMBDA_RUNTIME_API", api).spawn().unwrap();
+        command.env("AWS_LAMBDA_RUNTIME_API", api);
+        let spawned = Instant::now();
+        let mut child = command.spawn().unwrap();
         let (line, lines) = channel();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || {
             stdout.lines().map_while(Result::ok).try_for_each(|text| line.send(text))
         });
-        Lambda { child, events, answers, lines, log: Vec::new() }
+        Lambda { child, events, answers, lines, spawned, first, deadline: None, log: Vec::new() }
     }
 
     /// One invocation with a minute's time.
@@ -88,7 +96,9 @@ impl Lambda {
 
     /// One invocation.
     pub fn invoke_within(&self, event: &[u8], time: Duration) -> Answer {
-        self.events.send((event.to_vec(), time)).unwrap();
+        let deadline = Clock::System.now() + time.as_millis() as i64;
+        let deadline = self.deadline.unwrap_or(deadline);
+        self.events.send((event.to_vec(), deadline)).unwrap();
         self.answers.recv_timeout(PATIENCE).expect("an answer")
     }
 
@@ -108,6 +118,20 @@ impl Lambda {
                 return value;
             }
         }
+    }
+
+    /// How long it took to ask for its first event.
+    #[allow(dead_code, reason = "for benches/startup")]
+    pub fn startup(&self) -> Duration {
+        self.first.recv_timeout(PATIENCE).expect("the first event is asked for") - self.spawned
+    }
+
+    /// The most memory that it has had.
+    #[allow(dead_code, reason = "for benches/startup")]
+    pub fn peak_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     /// Ends the function; everything it wrote to standard output.

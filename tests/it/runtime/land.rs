@@ -33,6 +33,51 @@ fn notices_become_lines_once_each() {
 }
 
 #[test]
+fn i7_rows_in_are_lines_duplicates_quarantined_and_deferred_in_the_metrics_alone() {
+    let mut yard = Yard::new("");
+    yard.bucket.put(
+        "a",
+        rows(0..10) + &rows(5..12) + "{\"rawData\":\"not base64\",\"errorCode\":\"x\"}\n",
+    );
+    yard.bucket.put("b", rows(10..15) + &rows(0..3).replace("\"messages\"", "\"../up\""));
+    yard.bucket.put("c", rows(0..4).replace("\"messages\"", "\"busy\""));
+    assert!(yard.land(1, &[("3", &["c"])]).is_empty());
+    check_i7(&yard.lambda.metrics());
+    let journal = yard.root.path().join("efs/.hiwake/days/busy/2022-04-18.csv/journal");
+    let holder = std::fs::File::options().write(true).open(journal).unwrap();
+    holder.lock().unwrap();
+    let event = sqs(1, &[("1", &["a"]), ("2", &["b"]), ("3", &["c"])]).to_string();
+    let answer = yard.lambda.invoke_within(event.as_bytes(), Duration::from_secs(3)).unwrap();
+    assert_eq!(answer, br#"{"batchItemFailures":[{"itemIdentifier":"3"}]}"#);
+    drop(holder);
+    let metrics = yard.lambda.metrics();
+    check_i7(&metrics);
+    let values = ["RowsIn", "RowsLanded", "RowsDuplicate", "RowsQuarantined", "RowsDeferred"];
+    assert_eq!(values.map(|name| value(&metrics, name)), [30, 15, 7, 4, 4]);
+}
+
+#[test]
+fn the_command_line_lands_from_a_bucket_too() {
+    let yard = Yard::new("");
+    for (key, numbers) in [("landing/1/a", 0..2), ("landing/2/b", 1..4), ("landing2/c", 4..9)] {
+        yard.bucket.put(key, rows(numbers));
+    }
+    let hiwake = |places: &[&str]| {
+        let mut command = command(env!("CARGO_BIN_EXE_hiwake"));
+        command.args(["land", "--root"]).arg(yard.root.path().join("out")).args(places);
+        command.arg("--config").arg(yard.root.path().join("hiwake.toml"));
+        let output = command.envs(yard.bucket.environment()).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let said = hiwake(&["s3://logs/landing", "s3://logs/landing2/c"]);
+    assert_eq!(
+        said,
+        "landed 3 objects: 10 rows, 9 new lines (0 late), 1 there before, 0 quarantined\n"
+    );
+}
+
+#[test]
 fn a_bare_s3_event_lands_and_fails_the_invocation_where_it_cannot() {
     let mut yard = Yard::new("");
     yard.bucket.put("good", rows(0..2));
@@ -118,6 +163,15 @@ fn what_cannot_finish_in_time_comes_again_and_nothing_of_it_is_half_done() {
     yard.bucket.fault("slow-object", Fault::Unavailable(0));
     assert!(yard.land(2, &[("1", &["slow-object"])]).is_empty());
     assert_eq!(yard.text(OPEN), lines(0..6));
+}
+
+#[test]
+fn an_emulators_deadline_of_1970_is_none() {
+    let mut yard = Yard::new("");
+    yard.bucket.put("o", rows(0..1));
+    yard.lambda.deadline = Some(600_000);
+    assert!(yard.land(1, &[("1", &["o"])]).is_empty());
+    assert_eq!(yard.text(OPEN), lines(0..1));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::state::{EIO, ENOSPC, ESTALE, Fault, State};
 use super::*;
 
 const JOURNAL: &str = ".hiwake/days/messages/2022-04-18.csv/journal";
+const SEEN: &str = ".hiwake/days/messages/2022-04-18.csv/seen";
 const OPEN: &str = "messages/2022-04-18.csv.open";
 const SEALED: &str = "messages/2022-04-18.csv";
 const LATE_HINT: &str = ".hiwake/open/messages/2022-04-18.csv.2";
@@ -286,11 +287,16 @@ fn a_last_frame_that_was_changed_is_damage_and_a_torn_one_is_not() {
     let site = Site::new();
     site.deliver(&server.client(), &[1]).unwrap();
     let before = server.lock().tree()[JOURNAL].len();
+    let mark = server.lock().tree()[SEEN][..16].to_vec();
     site.deliver(&server.client(), &[2, 3]).unwrap();
     let journal = server.lock().tree()[JOURNAL].clone();
+    // Torn frames are of a writer that came no further than the journal: the mark in `seen` is of the frame before.
     let changed = |bytes: &[u8]| {
         let copy = resumed(&server.lock());
         let disk = copy.client();
+        let seen = disk.open(SEEN, Open::ReadWrite).unwrap();
+        seen.write_at(&mark, 0).unwrap();
+        drop(seen);
         let handle = disk.open(JOURNAL, Open::ReadWrite).unwrap();
         handle.truncate(bytes.len() as u64).unwrap();
         handle.write_at(bytes, 0).unwrap();

@@ -1,0 +1,239 @@
+//! `hiwake verify` finds every change of every file that counts, and `--rebuild` makes the day anew or leaves it alone.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+const LATE: &str = "messages/2022-04-18.late.csv.open";
+
+/// A sealed day with a late segment that is still open, and the folder of its objects.
+fn sealed(order: &str) -> Yard {
+    let yard = Yard::new();
+    put(&yard.path("config.toml"), order.as_bytes());
+    for (key, rows) in [("b", 10..20), ("a", 0..12)] {
+        yard.put(key, rows);
+        ok(yard.hiwake(&["land", "--now", IN_THE_DAY]).arg(yard.path("in").join(key)));
+    }
+    ok(yard.hiwake(&["seal", "--now", OVER]).arg("--config").arg(yard.path("config.toml")));
+    yard.put("c", 18..25);
+    ok(yard.hiwake(&["land", "--now", OVER]).arg(yard.path("in/c")));
+    yard
+}
+
+const SOURCE: &str = "[[source]]\nlog_groups = [\"g\"]\n";
+
+fn open() -> Yard {
+    let yard = Yard::new();
+    for (key, rows) in [("b", 10..20), ("a", 0..12)] {
+        yard.put(key, rows);
+        ok(yard.hiwake(&["land", "--now", IN_THE_DAY]).arg(yard.path("in").join(key)));
+    }
+    yard
+}
+
+fn verify(yard: &Yard) -> Command {
+    yard.hiwake(&["verify", "--now", OVER])
+}
+
+fn rebuild(yard: &Yard) -> Command {
+    let mut command = verify(yard);
+    command.arg("--rebuild").arg(yard.path("in"));
+    command
+}
+
+fn overwrite(path: &Path, bytes: &[u8]) {
+    fs::remove_file(path).unwrap();
+    put(path, bytes);
+}
+
+fn all_lines(yard: &Yard) -> BTreeSet<String> {
+    let files = yard.published().into_iter().filter(|(name, _)| !name.ends_with(".sha256"));
+    let lines: Vec<String> = files
+        .flat_map(|(_, bytes)| {
+            String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
+        })
+        .collect();
+    let set: BTreeSet<String> = lines.iter().cloned().collect();
+    assert_eq!(set.len(), lines.len(), "a line is there twice");
+    set
+}
+
+fn wanted(count: i64) -> BTreeSet<String> {
+    (0..count).map(|n| format!("line {n}")).collect()
+}
+
+#[test]
+fn a_whole_root_is_whole_and_nothing_is_written() {
+    for yard in [open(), sealed(SOURCE)] {
+        let before = yard.tree();
+        let said = ok(&mut verify(&yard));
+        assert!(said.contains("1 day files") && said.ends_with("0 wrong\n"), "{said}");
+        let json: serde_json::Value =
+            serde_json::from_str(&ok(verify(&yard).arg("--json"))).unwrap();
+        assert_eq!(
+            (&json["day_files"], json["findings"].as_array().unwrap().len()),
+            (&1.into(), 0)
+        );
+        assert_eq!(yard.tree(), before);
+    }
+}
+
+#[test]
+fn every_flipped_byte_is_found_and_rebuilt_and_published_files_keep_their_bytes() {
+    let (mut found, mut rebuilt) = (0, 0);
+    for (yard, count) in [(open(), 20), (sealed(SOURCE), 25)] {
+        let tree = yard.tree();
+        let names: Vec<&String> = tree
+            .keys()
+            .filter(|name| !name.contains("/open/") && !name.contains("/sealed/"))
+            .collect();
+        for name in names {
+            let bytes = &tree[name];
+            let last = bytes.len();
+            // A place in each part of each file; of the journal, in every frame.
+            let mut places = vec![0, last / 2, last - 1];
+            if name == JOURNAL {
+                places = vec![0, 9, 40];
+                places.extend((8192..last).step_by(37));
+            } else if name == SEEN {
+                places = vec![16, 40, last - 1];
+            }
+            for at in places {
+                let mut changed = bytes.clone();
+                changed[at] ^= 0x20;
+                fs::remove_dir_all(yard.root()).unwrap();
+                for (name, bytes) in &tree {
+                    fs::create_dir_all(yard.at(name).parent().unwrap()).unwrap();
+                    put(&yard.at(name), bytes);
+                }
+                overwrite(&yard.at(name), &changed);
+                let output = verify(&yard).output().unwrap();
+                let said = String::from_utf8(output.stdout).unwrap();
+                assert_eq!(output.status.code(), Some(1), "{name} at {at}: {said}");
+                assert!(said.contains("WRONG"), "{name} at {at}: {said}");
+                found += 1;
+                let output = rebuild(&yard).output().unwrap();
+                let said = (
+                    String::from_utf8(output.stdout).unwrap(),
+                    String::from_utf8(output.stderr).unwrap(),
+                );
+                assert!(output.status.success(), "{name} at {at}: {said:?}");
+                assert!(said.1.contains("rebuilt messages"), "{name} at {at}: {said:?}");
+                assert_eq!(all_lines(&yard), wanted(count), "{name} at {at}");
+                if let Some(published) = tree.get(SEALED) {
+                    assert_eq!(&yard.tree()[SEALED], published, "{name} at {at}");
+                }
+                // Landing all again adds nothing.
+                ok(&mut yard.land());
+                assert_eq!(all_lines(&yard), wanted(count), "{name} at {at}: landed again");
+                rebuilt += 1;
+            }
+        }
+    }
+    println!("verify: {found} changes found, {rebuilt} days rebuilt");
+    assert!(found > 30);
+}
+
+#[test]
+fn files_that_are_gone_are_found_and_made_anew() {
+    for (yard, count) in [(open(), 20), (sealed(SOURCE), 25)] {
+        for name in [OPEN, LATE, SEALED, SEEN, JOURNAL, "messages/2022-04-18.csv.sha256"] {
+            if fs::remove_file(yard.at(name)).is_err() {
+                continue;
+            }
+            let said = verify(&yard).output().unwrap();
+            assert_eq!(said.status.code(), Some(1), "{name}");
+            ok(&mut rebuild(&yard));
+            assert_eq!(all_lines(&yard), wanted(count), "{name}");
+            assert!(fs::read_dir(yard.at(".hiwake/damaged/messages")).unwrap().count() > 0);
+        }
+    }
+}
+
+#[test]
+fn a_day_that_was_sealed_as_it_arrived_or_compressed_gets_the_same_bytes_again() {
+    for setting in ["order = \"arrival\"", "compress = \"gzip\""] {
+        let yard = sealed(&format!("{SOURCE}[seal]\n{setting}\n"));
+        let published = yard
+            .published()
+            .into_keys()
+            .find(|name| name.ends_with("18.csv") || name.ends_with(".gz"));
+        let name = published.unwrap();
+        let bytes = yard.tree()[&name].clone();
+        overwrite(&yard.at(&name), b"garbage\n");
+        ok(&mut rebuild(&yard));
+        assert_eq!(yard.tree()[&name], bytes, "{setting}");
+    }
+}
+
+#[test]
+fn what_the_objects_do_not_have_is_named_and_nothing_changes() {
+    let yard = open();
+    fs::remove_file(yard.path("in/a")).unwrap();
+    let mut seen = fs::read(yard.at(SEEN)).unwrap();
+    seen[20 * 16] ^= 1;
+    overwrite(&yard.at(SEEN), &seen);
+    let before = yard.published();
+    let output = rebuild(&yard).output().unwrap();
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("10 of its lines") && said.contains("in/a"), "{said}");
+    assert_eq!(yard.published(), before);
+    assert_eq!(fs::read(yard.at(SEEN)).unwrap(), seen);
+}
+
+#[test]
+fn a_damaged_sealed_file_that_cannot_be_made_again_is_refused() {
+    let yard = sealed(SOURCE);
+    overwrite(&yard.at(SEALED), b"garbage\n");
+    let mut seen = fs::read(yard.at(SEEN)).unwrap();
+    seen[16] ^= 1;
+    overwrite(&yard.at(SEEN), &seen);
+    let before = yard.published();
+    let output = rebuild(&yard).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains(SEALED) && stderr(&output).contains("nothing was changed"),
+        "{}",
+        stderr(&output)
+    );
+    assert_eq!(yard.published(), before);
+}
+
+#[test]
+fn what_a_crash_leaves_is_noted_and_is_not_wrong() {
+    let yard = open();
+    for (name, torn) in [(OPEN, &b"line to"[..]), (SEEN, &[7; 21]), (JOURNAL, b"HWKF\x01")] {
+        let mut bytes = fs::read(yard.at(name)).unwrap();
+        bytes.extend_from_slice(torn);
+        overwrite(&yard.at(name), &bytes);
+    }
+    put(&yard.at("messages/.2022-04-18.csv.0.tmp"), b"half");
+    put(&yard.at("messages/README"), b"somebody's");
+    let said = ok(&mut verify(&yard));
+    for name in [OPEN, SEEN, JOURNAL, "messages/.2022-04-18.csv.0.tmp", "messages/README"] {
+        assert!(said.contains(&format!("note {name}: ")), "{name}: {said}");
+    }
+    fs::remove_file(yard.at(".hiwake/open/messages/2022-04-18.csv.1")).unwrap();
+    let output = verify(&yard).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("never be sealed"));
+}
+
+#[test]
+fn a_closed_day_is_checked_against_its_slot() {
+    let yard = Yard::new();
+    yard.put("a", 0..20);
+    ok(&mut yard.land());
+    ok(&mut yard.seal());
+    ok(&mut yard.hiwake(&["seal", "--now", "2022-09-19T03:00:00+09:00"]));
+    assert_eq!(fs::read(yard.at(SEEN)).unwrap(), b"");
+    ok(&mut verify(&yard));
+    let mut bytes = fs::read(yard.at(SEALED)).unwrap();
+    bytes[3] ^= 1;
+    overwrite(&yard.at(SEALED), &bytes);
+    let output = rebuild(&yard).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("closed"), "{}", stderr(&output));
+    assert_eq!(fs::read(yard.at(SEALED)).unwrap(), bytes);
+}
