@@ -17,12 +17,12 @@ fn objects(yard: &Yard) {
     }
 }
 
-/// Starts `count` processes a few milliseconds apart, kills each with one chance in two after a random time,
-/// and waits for all. Answers how many were killed while they were at work.
+/// Starts `count` processes a few milliseconds apart, kills each with one chance in two after a random part of
+/// `life`, and waits for all. Answers how many were killed while they were at work.
 fn storm(
     random: &mut Seeded,
     count: u64,
-    life_ms: u64,
+    life: Duration,
     mut command: impl FnMut(u64) -> Command,
 ) -> usize {
     let started = Instant::now();
@@ -30,7 +30,7 @@ fn storm(
     for n in 0..count {
         let child = command(n).spawn().unwrap();
         let dies = random.below(2) == 0;
-        let death = Instant::now() + Duration::from_millis(random.below(life_ms));
+        let death = Instant::now() + life.mul_f64(random.below(1000) as f64 / 1000.0);
         children.push((child, dies.then_some(death)));
         reap(&mut children);
         std::thread::sleep(Duration::from_millis(random.below(8)));
@@ -73,14 +73,26 @@ fn sorted_lines(files: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
     lines
 }
 
+/// How long a process works whom nobody disturbs: machines differ, and a kill has to come while it is at work.
+fn took(command: &mut Command) -> Duration {
+    let started = Instant::now();
+    ok(command);
+    started.elapsed()
+}
+
 #[test]
 fn i2_landers_and_sealers_that_are_killed_leave_each_event_in_one_line() {
+    const ENOUGH: (usize, usize) = (6, 3);
+    const ROUNDS: u64 = 40;
     let mut killed = (0, 0);
-    for seed in [0x9e37_79b9, 0x7f4a_7c15, 0x1234_5678] {
+    for seed in 1..=ROUNDS {
+        let calm = Yard::new();
+        objects(&calm);
+        let life = (took(&mut calm.land()), took(&mut calm.seal()));
         let yard = Yard::new();
         objects(&yard);
-        let mut random = Seeded(seed);
-        killed.0 += storm(&mut random, 24, 120, |_| {
+        let mut random = Seeded(seed * 0x9e37_79b9);
+        killed.0 += storm(&mut random, 24, 2 * life.0, |_| {
             let mut command = yard.land();
             // Small pieces: many commits to be killed in.
             command.arg("--config").arg(small_pieces(&yard));
@@ -90,16 +102,19 @@ fn i2_landers_and_sealers_that_are_killed_leave_each_event_in_one_line() {
         let open = yard.published();
         assert_eq!(open.keys().collect::<Vec<_>>(), [OPEN]);
         assert_eq!(sorted_lines(&open).concat(), lines(ROWS).replace('\n', ""));
-        killed.1 += storm(&mut random, 20, 15, |_| yard.seal());
+        killed.1 += storm(&mut random, 20, life.1, |_| yard.seal());
         ok(&mut yard.seal());
         let sealed = yard.published();
         assert_eq!(sealed.keys().collect::<Vec<_>>(), [SEALED, &format!("{SEALED}.sha256")]);
         assert_eq!(yard.text(SEALED), lines(ROWS));
         ok(&mut yard.land());
         assert_eq!(yard.published(), sealed, "a published file changed");
+        if seed >= 3 && killed.0 >= ENOUGH.0 && killed.1 >= ENOUGH.1 {
+            println!("killed: {} landers, {} sealers in {seed} rounds", killed.0, killed.1);
+            return;
+        }
     }
-    println!("killed: {} landers, {} sealers", killed.0, killed.1);
-    assert!(killed.0 >= 6 && killed.1 >= 3, "too few were killed at work: {killed:?}");
+    panic!("too few were killed at work in {ROUNDS} rounds: {killed:?}");
 }
 
 #[test]
@@ -107,11 +122,11 @@ fn i4_landing_and_sealing_at_once_with_kills_never_changes_a_published_file() {
     let yard = Yard::new();
     objects(&yard);
     let first = yard.path("in/object-0");
-    ok(yard.hiwake(&["land", "--now", OVER]).arg(first));
+    let life = 2 * took(yard.hiwake(&["land", "--now", OVER]).arg(first));
     ok(&mut yard.hiwake(&["seal", "--now", "2022-04-25T00:00:00+09:00"]));
     let mut random = Seeded(0xdead_beef);
     let mut published: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    let killed = storm(&mut random, 40, 150, |n| {
+    let killed = storm(&mut random, 40, life, |n| {
         let now = yard.published();
         for (name, bytes) in &published {
             assert_eq!(now.get(name), Some(bytes), "{name} changed");
