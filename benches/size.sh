@@ -60,7 +60,7 @@ many() {
 day() {
   echo "== seal of a day of 2 GB, out of order, while landing goes on"
   mkdir -p "$at/day"
-  for part in 1 2 3 4; do rows 750000 600 1 "1$part" | gzip -1 > "$at/day/$part.gz"; done
+  for part in 1 2 3 4; do rows 800000 600 1 "1$part" | gzip -1 > "$at/day/$part.gz"; done
   for part in 2 1 4 3; do "$hiwake" land "$at/day/$part.gz" --root "$at/day.root" --now 2022-04-18T23:00:00+09:00; done
   cp -a "$at/day.root" "$at/day.again"
   mkdir -p "$at/late"
@@ -78,7 +78,7 @@ day() {
   echo "== a seal that is killed half-way starts again and ends the same"
   "$hiwake" seal --root "$at/day.again" --now 2022-04-19T05:00:00+09:00 &
   pid=$!
-  sleep 4
+  sleep 1.5
   kill -9 $pid
   wait $pid || true
   ls -A "$at/day.again/messages"
@@ -88,6 +88,13 @@ day() {
 
   echo "== verify"
   measured "$hiwake" verify --root "$at/day.root"
+
+  echo "== what a seal moves: a day in order, and one out of order"
+  for parts in "1" "1 2"; do
+    for part in $parts; do rows 100000 600 1 "1$part" > "$at/moved"; "$hiwake" land "$at/moved" --root "$at/moved.${parts// /}" --now 2022-04-18T23:00:00+09:00 > /dev/null; done
+    strace -f -qq -e trace=read,pread64,write,pwrite64 -o "$at/moved.strace" "$hiwake" seal --root "$at/moved.${parts// /}" --now 2022-04-19T05:00:00+09:00
+    awk '{ bytes[/p?read(64)?\(/ ? "read" : "written"] += $NF } END { print bytes["read"] " bytes read, " bytes["written"] " written" }' "$at/moved.strace"
+  done
 }
 
 for part in $parts; do $part; done
