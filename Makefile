@@ -1,5 +1,5 @@
 # The two commands are `make run` and `make check`; CI runs `make check`.
-.PHONY: run check fmt lint test doc nextest strace lambda fuzz
+.PHONY: run check fmt lint test doc nextest strace lambda fuzz peers
 
 run: ; @./demo.sh
 check: fmt lint test doc
@@ -10,5 +10,6 @@ doc: ; RUSTDOCFLAGS="-D warnings" cargo doc --locked --all-features --no-deps --
 nextest: ; @cargo nextest --version >/dev/null 2>&1 || cargo install cargo-nextest --locked --version 0.9.143
 strace: ; @command -v strace >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get install -y strace >/dev/null; } || { echo 'strace is needed: apt-get install strace' >&2; exit 1; }
 fuzz: ; @fuzz/run.sh
+peers: ; cargo bench --locked --no-default-features --bench peers
 lambda: .venv ; @./.ci/lambda
 .venv: .ci/requirements.txt ; python3 -m venv .venv && .venv/bin/pip install --quiet --requirement .ci/requirements.txt && touch .venv
