@@ -108,8 +108,8 @@ pub fn lock<'l>(lander: &'l Lander<'l>, day_file: &DayFile) -> Result<Journal<'l
         .map(|(number, _)| number)
         .collect();
     if !unfinished.is_empty() {
-        // The Sealed frame may be of a process that was killed before its sync.
-        journal.prove()?;
+        // The Sealed frame may be of a process that was killed before its sync, or whose sync failed.
+        journal.repeat()?;
     }
     for segment in unfinished {
         seal::publish(lander, day_file, &mut journal, segment)?;
@@ -180,7 +180,7 @@ impl<'h, 'l> Hold<'h, 'l> {
         let committed = self.journal.state.segment(segment).map_or(0, Segment::bytes);
         if committed == 0 && segment > 1 {
             // The Freeze frame before it may not be durable yet, and without it this file has no place.
-            self.journal.prove()?;
+            self.journal.repeat()?;
         }
         let how = if committed == 0 { Open::Create(lander.open_mode()) } else { Open::Write };
         let (data, busy_retries) = lander

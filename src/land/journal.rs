@@ -293,14 +293,16 @@ impl<'l> Journal<'l> {
             let Identity { file, day, .. } = &state.identity;
             return Err(LandError::damage(path, format!("it is the journal of {file} {day}")));
         }
-        if state.closed.is_some() && bytes.len() as u64 > FRAMES_AT {
-            // A close that was cut short after its slot was whole, and perhaps before it was durable.
-            prove(lander, handle.as_ref(), &path)?;
-            handle.truncate(FRAMES_AT).named("cut", &path)?;
-            handle.sync().named("sync", &path)?;
-        }
         let last = bytes.get(state.last as usize..state.end as usize).unwrap_or_default().to_vec();
-        Ok(Journal { lander, path, handle, last, state, busy_retries, published: Vec::new() })
+        let published = Vec::new();
+        let journal = Journal { lander, path, handle, last, state, busy_retries, published };
+        if journal.state.closed.is_some() && bytes.len() as u64 > FRAMES_AT {
+            // A close that was cut short after its slot was whole, and perhaps before it was durable.
+            journal.repeat()?;
+            journal.handle.truncate(FRAMES_AT).named("cut", &journal.path)?;
+            journal.handle.sync().named("sync", &journal.path)?;
+        }
+        Ok(journal)
     }
 
     /// Reads a journal without its lock: for the eye, and for hints. `None`: there is none, or it is new.
@@ -330,10 +332,14 @@ impl<'l> Journal<'l> {
         doubt(self.lander, self.handle.as_ref(), &self.path, error)
     }
 
-    /// Makes the last frame durable that a process left behind which was killed before its sync, or whose sync failed:
-    /// writes it once more, as it stands, and syncs. Only then may anything be acknowledged because of it.
+    /// Makes the last frame (of a closed day: the Closed slot) durable that a process left behind which was killed before
+    /// its sync, or whose sync failed: writes it once more, as it stands, and syncs. Only then may anything depend on it.
     pub fn repeat(&self) -> Result<(), LandError> {
-        let written = self.handle.write_at(&self.last, self.state.last);
+        let slot = self.state.closed.as_ref().and_then(Closed::encode);
+        let written = match &slot {
+            Some(slot) => self.handle.write_at(slot, CLOSED_AT),
+            None => self.handle.write_at(&self.last, self.state.last),
+        };
         written.and_then(|()| self.handle.sync()).map_err(|error| lease_lost(&self.path, error))
     }
 

@@ -120,6 +120,7 @@ pub fn rebuild(
     }
     // Every line that was acknowledged and is not published has to be among the rows.
     unmatched += rows.lacking(&known, day_file.kind);
+    unmatched += known.unknown(&missing);
     if unmatched > 0 {
         return Err(lost(unmatched));
     }

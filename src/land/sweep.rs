@@ -214,8 +214,8 @@ fn close(lander: &Lander<'_>, day_file: &DayFile) -> Result<Close, LandError> {
             return Ok(Close::NotYet);
         }
     } else {
-        // The slot may be of a process that was killed before its sync.
-        journal.prove()?;
+        // The slot may be of a process that was killed before its sync, or whose sync failed.
+        journal.repeat()?;
     }
     let path = day_file.seen();
     let deadline = lander.lock_deadline();
@@ -297,8 +297,8 @@ fn remove_published(
         return Ok(false);
     }
     let mut journal = commit::lock(lander, day_file)?;
-    // The frames that this goes by may be of a process that was killed before its sync.
-    journal.prove()?;
+    // The frames that this goes by may be of a process that was killed before its sync, or whose sync failed.
+    journal.repeat()?;
     if let Some(closed) = &journal.state.closed {
         let segment = closed.segments.get((number as usize).wrapping_sub(1));
         if segment.is_none_or(|segment| day_file.target(number, segment.gzip) != path) {
