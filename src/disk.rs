@@ -199,8 +199,12 @@ impl Disk for RealDisk {
             let kind = match entry.file_type() {
                 FileType::Unknown => {
                     let flags = AtFlags::SYMLINK_NOFOLLOW;
-                    let stat = rustix::fs::statat(&folder, entry.file_name(), flags)?;
-                    FileType::from_raw_mode(stat.st_mode)
+                    match rustix::fs::statat(&folder, entry.file_name(), flags) {
+                        Ok(stat) => FileType::from_raw_mode(stat.st_mode),
+                        // Removed meanwhile: the folder is there all the same.
+                        Err(rustix::io::Errno::NOENT) => continue,
+                        Err(error) => return Err(error.into()),
+                    }
                 }
                 known => known,
             };

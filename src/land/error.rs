@@ -45,6 +45,14 @@ pub enum LandError {
         /// What was found, and where.
         what: String,
     },
+    /// A newer release wrote it. Not damage: this one must not touch it.
+    #[error("{path}: {what}: it is of a newer release; use that one. Nothing was changed")]
+    Newer {
+        /// The journal.
+        path: String,
+        /// What was found.
+        what: String,
+    },
     /// The machine's clock and the file system's are too far apart to tell which days are over.
     #[error("this machine's clock is {} s away from the file system's: set it right (NTP); nothing was sealed", (ours - theirs) / 1000)]
     Clock {

@@ -17,6 +17,9 @@ use super::frame::{
 use super::{folders, seen};
 use crate::disk::{Handle, Open};
 
+/// No day's journal is as long; it is read into memory.
+const JOURNAL_BYTES_MAX: u64 = 1 << 30;
+
 /// What the journal says of one segment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Segment {
@@ -76,9 +79,12 @@ impl State {
     pub fn read(path: &str, bytes: &[u8]) -> Result<Option<State>, LandError> {
         let damage = |what: String| LandError::damage(path, what);
         let Some((identity, crc)) = Identity::decode(bytes) else {
+            if let [b'H', b'I', b'W', b'A', b'K', b'E', version @ b'2'..=b'9', b'\n', ..] = bytes {
+                let what = format!("its header has version {}", char::from(*version));
+                return Err(LandError::Newer { path: path.to_owned(), what });
+            }
             if bytes.starts_with(b"HIWAKE") && !bytes.starts_with(b"HIWAKE1\n") {
-                let what = "its header is of a release that this one does not know: was it written by a newer one?";
-                return Err(damage(what.to_owned()));
+                return Err(damage("its header is of no release".to_owned()));
             }
             if frame::any_frame(bytes) {
                 return Err(damage("its header is unreadable, but frames follow".to_owned()));
@@ -90,14 +96,18 @@ impl State {
         if let Ok(Some(closed)) = slot {
             return Ok(Some(State { closed: Some(closed), ..state }));
         }
-        state.read_frames(bytes).map_err(damage)?;
+        let unknown = state.read_frames(bytes).map_err(damage)?;
+        if let Some(what) = unknown {
+            return Err(LandError::Newer { path: path.to_owned(), what });
+        }
         if slot.is_err() && state.segments.is_empty() {
             return Err(damage("its Closed slot is unreadable and it has no frames".to_owned()));
         }
         Ok(Some(state))
     }
 
-    fn read_frames(&mut self, bytes: &[u8]) -> Result<(), String> {
+    /// `Some`: a whole frame that this release does not know, and what it is.
+    fn read_frames(&mut self, bytes: &[u8]) -> Result<Option<String>, String> {
         loop {
             let rest = &bytes[self.end as usize..];
             match frame::decode(rest) {
@@ -110,11 +120,11 @@ impl State {
                 }
                 Found::Unknown { kind, version } => {
                     let end = self.end;
-                    return Err(format!(
-                        "the frame at {end} has kind {kind} version {version}, which this release does not know: was it written by a newer one?"
-                    ));
+                    return Ok(Some(format!(
+                        "the frame at {end} has kind {kind} version {version}"
+                    )));
                 }
-                Found::Nothing if rest.is_empty() => return Ok(()),
+                Found::Nothing if rest.is_empty() => return Ok(None),
                 Found::Nothing if frame::any_frame(&rest[1..]) => {
                     let end = self.end;
                     return Err(format!("the frame at {end} is unreadable, but valid ones follow"));
@@ -127,7 +137,7 @@ impl State {
                 }
                 Found::Nothing => {
                     self.torn = true;
-                    return Ok(());
+                    return Ok(None);
                 }
             }
         }
@@ -280,7 +290,8 @@ impl<'l> Journal<'l> {
         let (handle, busy_retries) =
             lander.open_locked(&path, Open::Create(lander.open_mode()), lander.lock_deadline())?;
         // Step 2: read through that handle.
-        let bytes = read_all(handle.as_ref(), &path)?;
+        let bytes = read_all(handle.as_ref(), &path)
+            .map_err(|error| doubt(lander, handle.as_ref(), &path, error))?;
         let state = match State::read(&path, &bytes) {
             Ok(state) => state,
             Err(damage) => return Err(doubt(lander, handle.as_ref(), &path, damage)),
@@ -400,7 +411,7 @@ fn lease_lost(path: &str, error: io::Error) -> LandError {
 }
 
 fn doubt(lander: &Lander<'_>, handle: &dyn Handle, path: &str, error: LandError) -> LandError {
-    if !matches!(error, LandError::Damage { .. }) {
+    if !matches!(error, LandError::Damage { .. } | LandError::Newer { .. }) {
         return error;
     }
     let proof = match handle.length() {
@@ -459,6 +470,9 @@ fn new_journal(
 
 fn read_all(handle: &dyn Handle, path: &str) -> Result<Vec<u8>, LandError> {
     let length = handle.length().named("look at", path)?;
+    if length > JOURNAL_BYTES_MAX {
+        return Err(LandError::damage(path, format!("it has {length} bytes: it was stretched")));
+    }
     let mut bytes = vec![0; length as usize];
     let count = handle.read_at(&mut bytes, 0).named("read", path)?;
     bytes.truncate(count);
@@ -491,8 +505,15 @@ impl<'l> Ruin<'l> {
         let path = day_file.journal();
         let how = Open::Create(lander.open_mode());
         let (handle, _) = lander.open_locked(&path, how, lander.lock_deadline())?;
-        let bytes = read_all(handle.as_ref(), &path)?;
-        let state = State::read(&path, &bytes).ok().flatten();
+        let bytes = match handle.length().named("look at", &path)? > JOURNAL_BYTES_MAX {
+            // Stretched: its frames are not relied on.
+            true => Vec::new(),
+            false => read_all(handle.as_ref(), &path)?,
+        };
+        let state = match State::read(&path, &bytes) {
+            Err(newer @ LandError::Newer { .. }) => return Err(newer),
+            state => state.ok().flatten(),
+        };
         let state = state.filter(|state| state.identity.is_of(day_file));
         Ok(Ruin { lander, path, handle, bytes, state })
     }

@@ -25,6 +25,7 @@ pub mod sweep;
 pub mod verify;
 
 mod landing;
+mod replace;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};

@@ -9,20 +9,23 @@ use std::io::Read;
 
 use sha2::{Digest, Sha256};
 
-use super::day_file::{DayFile, folder_of, name_of};
+use super::day_file::{DayFile, name_of};
 use super::error::{LandError, Named, is_absent};
 use super::frame::{Commit, Frame, Identity as Header, Mark, Sealed};
 use super::journal::{self, Ruin, State};
 use super::output::{gzip, hex};
+use super::replace::{self, Next};
 use super::salvage::{Known, Rows};
 use super::verify::{self, Verified};
-use super::{Lander, folders, seen, unique};
+use super::{Lander, folders, seen};
 use crate::disk::{Handle, Open};
 use crate::row::Identity;
 use crate::store::{Object, ObjectId, Store};
 
 /// Where the damaged files of a rebuilt day are kept.
 pub const DAMAGED: &str = ".hiwake/damaged";
+/// A file of a day that is rebuilt is read into memory; a longer one was stretched, or is more than there is room for.
+const FILE_BYTES_MAX: u64 = 16 << 30;
 
 /// Why a day was not rebuilt. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -40,8 +43,9 @@ pub enum RebuildError {
     },
     /// Lines that were acknowledged are in no object.
     #[error(
-        "{day_file}: at least {lines} of its lines are in no object that was given, so it stays as it is; the journal names these objects, which were not found: {}",
-        if objects.is_empty() { "none".to_owned() } else { objects.join(", ") }
+        "{day_file}: at least {lines} of its lines are in no object that was given, so it stays as it is; the journal names these objects, which were not found: {}{}",
+        if objects.is_empty() { "none".to_owned() } else { objects.join(", ") },
+        if unfinished.is_empty() { String::new() } else { format!("; a rebuild that was cut short has left what there was, and what it made of it, in {}", unfinished.join(", ")) }
     )]
     Missing {
         /// The day file.
@@ -50,6 +54,8 @@ pub enum RebuildError {
         lines: u64,
         /// Objects that the journal names and that were not found.
         objects: Vec<String>,
+        /// Folders of rebuilds that were cut short.
+        unfinished: Vec<String>,
     },
     /// It cannot be made as it was.
     #[error("{path}: {reason}; nothing was changed")]
@@ -93,7 +99,14 @@ pub fn rebuild(
     day_file: &DayFile,
 ) -> Result<Rebuilt, RebuildError> {
     let ruin = Ruin::lock(lander, day_file)?;
+    if let Some((kept, next)) = Next::find(lander, day_file, &ruin)? {
+        // A rebuild that was cut short: what it was to put in place is whole, and nothing has happened since.
+        next.put(lander, day_file, &ruin, &kept)?;
+        let lines = whole(lander, day_file)?;
+        return Ok(Rebuilt { lines, objects: 0, missing: Vec::new(), kept });
+    }
     let known = Known::read(lander, day_file, ruin.state())?;
+    let unfinished = replace::unfinished(lander, day_file)?;
     let (chosen, missing) = choose(known.state, objects);
     let mut rows = Rows::read(lander, store, &chosen, day_file)?;
     rows.salvage(&known);
@@ -101,6 +114,7 @@ pub fn rebuild(
         day_file: day_file.clone(),
         lines,
         objects: missing.clone(),
+        unfinished: unfinished.clone(),
     };
     // Published files first: which of the rows are theirs?
     let mut published = match known.state {
@@ -141,12 +155,18 @@ pub fn rebuild(
         Plan { lander, day_file, ruin: &ruin, published, rest: &rest, rows: &rows, known: &known };
     let names: Vec<String> = chosen.iter().map(ToString::to_string).collect();
     let kept = plan.put_in_place(&names)?;
+    whole(lander, day_file)?;
+    Ok(Rebuilt { lines, objects: chosen.len(), missing, kept })
+}
+
+/// How many lines a day has that nothing is wrong with.
+fn whole(lander: &Lander<'_>, day_file: &DayFile) -> Result<u64, LandError> {
     let mut verified = Verified::default();
     let present = verify::names_of(lander, day_file)?;
     verify::verify_day(lander, day_file, present, &mut verified)?;
     match verified.findings.into_iter().find(|finding| finding.wrong) {
-        Some(wrong) => Err(LandError::damage(wrong.path, wrong.what).into()),
-        None => Ok(Rebuilt { lines, objects: chosen.len(), missing, kept }),
+        Some(wrong) => Err(LandError::damage(wrong.path, wrong.what)),
+        None => Ok(verified.lines),
     }
 }
 
@@ -156,14 +176,15 @@ fn choose(state: Option<&State>, objects: &[Object]) -> (Vec<ObjectId>, Vec<Stri
     let named: BTreeSet<&str> = { state.into_iter() }
         .flat_map(State::commits)
         .flat_map(|commit| &commit.objects)
-        .map(|name| name.split_once('@').map_or(name.as_str(), |(place, _)| place))
+        .map(|name| name.rsplit_once('@').map_or(name.as_str(), |(place, _)| place))
         .collect();
     // A folder holds a bucket's keys, or a part of them: a key is the end of the object's place.
     let find = |name: &&str| {
-        objects.iter().find(|object| {
+        let ends = objects.iter().filter(|object| {
             name.strip_suffix(object.id.key.as_str())
                 .is_some_and(|front| front.is_empty() || front.ends_with('/'))
-        })
+        });
+        ends.max_by_key(|object| object.id.key.len())
     };
     let missing: Vec<String> =
         named.iter().filter(|name| find(name).is_none()).map(|name| (*name).to_owned()).collect();
@@ -327,67 +348,30 @@ struct Plan<'p> {
 }
 
 impl Plan<'_> {
-    /// The order of the writes. Until the last one the journal is the old one, or empty, and `seen` is marked with a
-    /// frame that it has not got: a rebuild that is cut short leaves damage, never a day that looks whole.
+    /// All that comes, kept first; then it is put in place.
     fn put_in_place(&self, objects: &[String]) -> Result<String, LandError> {
         let Plan { lander, day_file, ruin, .. } = *self;
         let number = self.published.len() as u32 + 1;
         let text = self.rows.text(self.rest);
         let (journal, seen) = self.compose(number, &text, objects);
-        // Beside the damaged ones: written, synced, read again.
-        let journal_folder = day_file.journal_folder();
-        folders::make(lander, &journal_folder).or_else(|error| match error {
-            LandError::Io { ref source, .. }
-                if source.kind() == std::io::ErrorKind::AlreadyExists =>
-            {
-                Ok(())
-            }
-            error => Err(error),
-        })?;
-        let seen_made = format!("{journal_folder}/.seen.{}.tmp", unique());
-        write_file(lander, &seen_made, &seen, lander.open_mode())?;
-        let data_made = day_file.temporary(number, &unique());
-        if !self.rest.is_empty() {
-            write_file(lander, &data_made, &text, lander.open_mode())?;
-        }
-        let mut published_made = Vec::new();
+        let mut files = Vec::new();
         for one in &self.published {
             if let Some(bytes) = &one.bytes {
-                let made = day_file.temporary(one.sealed.segment, &unique());
-                write_file(lander, &made, bytes, lander.config.files.mode)?;
-                published_made.push((made, one.sealed.target.clone()));
+                files.push((one.sealed.target.clone(), bytes.clone()));
             }
             let sum = format!("{}  {}\n", hex(&one.sealed.sha256), name_of(&one.sealed.target));
             let path = format!("{}.sha256", one.sealed.target);
             if read_file(lander, &path)? != sum.as_bytes() {
-                let made = day_file.temporary(one.sealed.segment, &unique());
-                write_file(lander, &made, sum.as_bytes(), lander.config.files.mode)?;
-                published_made.push((made, path));
-            }
-        }
-        let kept = self.keep()?;
-        // From here on names change.
-        ruin.prove()?;
-        lander.disk.rename(&seen_made, &day_file.seen()).named("rename", &seen_made)?;
-        lander.disk.sync_dir(&journal_folder).named("sync", &journal_folder)?;
-        for (made, path) in published_made {
-            lander.disk.rename(&made, &path).named("rename", &made)?;
-        }
-        for path in verify::names_of(lander, day_file)? {
-            if path.ends_with(".open") {
-                folders::remove(lander, &path)?;
+                files.push((path, sum.into_bytes()));
             }
         }
         if !self.rest.is_empty() {
-            let open = day_file.open_segment(number);
-            lander.disk.rename(&data_made, &open).named("rename", &data_made)?;
-            lander.make_hint(&day_file.open_hint(number))?;
+            files.push((day_file.open_segment(number), text));
         }
-        folders::sync_up(lander, day_file.folder())?;
-        if !self.published.is_empty() {
-            lander.make_hint(&day_file.sealed_hint())?;
-        }
-        ruin.replace(&journal)?;
+        make_folder(lander, &day_file.journal_folder())?;
+        let next = Next { journal, seen, files };
+        let kept = next.keep(lander, day_file, ruin)?;
+        next.put(lander, day_file, ruin, &kept)?;
         Ok(kept)
     }
 
@@ -430,26 +414,6 @@ impl Plan<'_> {
         seen.extend_from_slice(&runs);
         (journal, seen)
     }
-
-    /// Second names for all that is there, and a copy of the journal: nothing of it is lost, whoever was wrong.
-    fn keep(&self) -> Result<String, LandError> {
-        let Plan { lander, day_file, ruin, .. } = *self;
-        let day = name_of(&day_file.journal_folder()).to_owned();
-        let folder = format!("{DAMAGED}/{}/{day}.{}", day_file.file, unique());
-        folders::make(lander, &folder)?;
-        write_file(lander, &format!("{folder}/journal"), ruin.bytes(), lander.open_mode())?;
-        let mut names = verify::names_of(lander, day_file)?;
-        names.insert(day_file.seen());
-        for name in names {
-            let to = format!("{folder}/{}", name_of(&name));
-            match lander.disk.link(&name, &to) {
-                Err(error) if is_absent(&error) => {}
-                result => result.named("keep", &name)?,
-            }
-        }
-        folders::sync_up(lander, &folder)?;
-        Ok(folder)
-    }
 }
 
 /// A whole file; empty if it is not there.
@@ -461,32 +425,25 @@ pub(super) fn read_file(lander: &Lander<'_>, path: &str) -> Result<Vec<u8>, Land
     }
 }
 
-fn read_handle(file: &dyn Handle, path: &str) -> Result<Vec<u8>, LandError> {
-    let mut bytes = vec![0; file.length().named("look at", path)? as usize];
+pub(super) fn read_handle(file: &dyn Handle, path: &str) -> Result<Vec<u8>, LandError> {
+    let length = file.length().named("look at", path)?;
+    if length > FILE_BYTES_MAX {
+        let what = format!("it has {length} bytes: more than a rebuild holds in memory");
+        return Err(LandError::damage(path, what));
+    }
+    let mut bytes = vec![0; length as usize];
     let filled = file.read_at(&mut bytes, 0).named("read", path)?;
     bytes.truncate(filled);
     Ok(bytes)
 }
 
-/// A new file, synced, its name too, and read again.
-fn write_file(lander: &Lander<'_>, path: &str, bytes: &[u8], mode: u32) -> Result<(), LandError> {
-    let how = Open::CreateNew(lander.open_mode());
-    let file = match lander.disk.open(path, how) {
-        Err(error) if is_absent(&error) => {
-            folders::make(lander, folder_of(path))?;
-            lander.disk.open(path, how)
+fn make_folder(lander: &Lander<'_>, folder: &str) -> Result<(), LandError> {
+    folders::make(lander, folder).or_else(|error| match error {
+        LandError::Io { ref source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists => {
+            Ok(())
         }
-        opened => opened,
-    };
-    let file = file.named("make", path)?;
-    file.write_at(bytes, 0).named("write", path)?;
-    file.set_mode(mode).named("set the mode", path)?;
-    file.sync().named("sync", path)?;
-    lander.disk.sync_dir(folder_of(path)).named("sync", folder_of(path))?;
-    match read_handle(file.as_ref(), path)? == bytes {
-        true => Ok(()),
-        false => Err(LandError::damage(path, "it does not hold what was just written")),
-    }
+        error => Err(error),
+    })
 }
 
 fn unhex(text: &[u8]) -> Option<[u8; 32]> {

@@ -79,7 +79,9 @@ impl<'s> Known<'s> {
         if state.is_none() {
             let bytes = read_file(lander, &path)?;
             let entries = bytes.get(seen::MARK_BYTES as usize..).unwrap_or_default();
-            loose.extend(seen::entries(entries));
+            // Zeros are what a crash leaves, and nobody's identity.
+            let zeros = Identity { timestamp: 0, hash: 0 };
+            loose.extend(seen::entries(entries).filter(|id| *id != zeros));
             for name in verify::names_of(lander, day_file)? {
                 if name.ends_with(".open") {
                     open.push(read_file(lander, &name)?);
@@ -118,7 +120,7 @@ impl<'s> Known<'s> {
     pub fn unknown(&self, missing: &[String]) -> u64 {
         let gone = |object: &String| {
             missing.iter().any(|name| {
-                object.split_once('@').map_or(object.as_str(), |(place, _)| place) == name
+                object.rsplit_once('@').map_or(object.as_str(), |(place, _)| place) == name
             })
         };
         let lost = self

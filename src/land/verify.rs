@@ -66,6 +66,12 @@ pub fn verify(lander: &Lander<'_>) -> Result<Verified, LandError> {
             Some(day_file) if matches!(name.as_str(), "journal" | "seen") => {
                 days.entry(day_file).or_default();
             }
+            Some(_) if name.starts_with(".seen.") && name.ends_with(".tmp") => {
+                verified.note(
+                    path,
+                    "a temporary of a rebuild that was cut short: the next one removes it",
+                );
+            }
             _ => verified.note(path, "nothing of hiwake's"),
         }
     }
@@ -373,8 +379,19 @@ impl Look<'_, '_> {
                 Ok(()) => {}
             }
         }
-        if data.length().named("look at", path)? > segment.bytes() {
-            self.verified.note(path.to_owned(), "more than was committed: the next commit cuts it");
+        let length = data.length().named("look at", path)?;
+        let mut last = [0];
+        if length > segment.bytes() {
+            data.read_at(&mut last, length - 1).named("read", path)?;
+            match last {
+                // A kill between steps 5 and 7 leaves such a tail too, and its rows come again. But if journal and `seen` are from
+                // an older copy, they were acknowledged.
+                [b'\n'] => self.wrong(path, format!(
+                    "{} bytes of whole lines more than was committed: the next commit cuts them. Of a landing that was cut short they come again by themselves; if journal and seen were restored from an older copy, land the day's objects again",
+                    length - segment.bytes()
+                )),
+                _ => self.verified.note(path.to_owned(), "more than was committed: the next commit cuts it"),
+            }
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 mod injected;
 mod killed;
+mod rebuilt;
 mod refused;
 mod verified;
 

@@ -169,9 +169,9 @@ fn i3_a_sync_that_fails_and_loses_its_pages_loses_no_line() {
             if server.lock().operations(&disk) < at {
                 break;
             }
-            // Every third point after the fault, another third for each fault: it is all the same code.
+            // Every sixth point after the fault, other ones for each fault.
             points.retain(|(state, _, _)| {
-                state.operations + 1 >= at && (state.operations + at) % 3 == 0
+                state.operations + 1 >= at && (state.operations + at).is_multiple_of(6)
             });
             for (state, acknowledged, site) in points {
                 tried += 1;

@@ -11,6 +11,7 @@ mod history;
 mod loss;
 mod pause;
 mod promise;
+mod rebuild;
 mod regressions;
 mod state;
 
