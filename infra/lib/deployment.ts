@@ -67,16 +67,16 @@ function deploymentOf(reader: Reader): Deployment {
     concurrency: reader.number('land', 'concurrency', 2, 2, 10),
     landingDays: reader.number('storage', 'landing_days', 30, 15, 3650),
     efsBackups: reader.flag('storage', 'efs_backups'),
-    vpcId: reader.text('network', 'vpc_id', /^vpc-[0-9a-f]+$/, 'vpc-…'),
-    subnetIds: reader.texts('network', 'subnet_ids', /^subnet-[0-9a-f]+$/, 'subnet-…'),
-    routeTableIds: reader.texts('network', 'route_table_ids', /^rtb-[0-9a-f]+$/, 'rtb-…'),
-    fileSystemId: reader.text('efs', 'file_system_id', /^fs-[0-9a-f]+$/, 'fs-…'),
-    securityGroupId: reader.text('efs', 'security_group_id', /^sg-[0-9a-f]+$/, 'sg-…'),
+    vpcId: reader.text('network', 'vpc_id', id('vpc'), 'vpc-…'),
+    subnetIds: reader.texts('network', 'subnet_ids', id('subnet'), 'subnet-…'),
+    routeTableIds: reader.texts('network', 'route_table_ids', id('rtb'), 'rtb-…'),
+    fileSystemId: reader.text('efs', 'file_system_id', id('fs'), 'fs-…'),
+    securityGroupId: reader.text('efs', 'security_group_id', id('sg'), 'sg-…'),
     path: reader.text('efs', 'path', /^(\/[A-Za-z0-9._-]+){1,4}$/, 'a path of at most four folders, e.g. /hiwake') ?? '/hiwake',
     uid: reader.number('efs', 'uid', 7400, 1, 4294967295),
     gid: reader.number('efs', 'gid', 7400, 1, 4294967295),
     readers: {
-      securityGroups: reader.texts('readers', 'security_groups', /^sg-[0-9a-f]+$/, 'sg-…'),
+      securityGroups: reader.texts('readers', 'security_groups', id('sg'), 'sg-…'),
       roles: reader.texts('readers', 'roles', /^arn:[a-z-]+:iam::\d{12}:role\/.+$/, 'arn:aws:iam::…:role/…'),
     },
     tell: {
@@ -84,6 +84,11 @@ function deploymentOf(reader: Reader): Deployment {
       sealed: reader.text('tell', 'sealed', TOPIC, 'arn:aws:sns:…'),
     },
   };
+}
+
+/** An id of EC2 or EFS: eight digits of old, seventeen since. */
+function id(kind: string): RegExp {
+  return new RegExp(`^${kind}-([0-9a-f]{8}|[0-9a-f]{17})$`);
 }
 
 const TOPIC = /^arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]+$/;

@@ -22,7 +22,7 @@ export class Network extends Construct {
     super(scope, id);
     if (deployment.vpcId) {
       const subnets = deployment.subnetIds.map((subnet) => ec2.Subnet.fromSubnetId(this, subnet, subnet));
-      this.vpc = ec2.Vpc.fromVpcAttributes(this, 'Vpc', { vpcId: deployment.vpcId, availabilityZones: [] });
+      this.vpc = ec2.Vpc.fromVpcAttributes(this, 'Vpc', { vpcId: deployment.vpcId, availabilityZones: ['those of the subnets'] });
       this.subnets = { subnets };
       this.endpointForOthers(deployment);
     } else {

@@ -133,13 +133,14 @@ export class Storage extends Construct {
       performanceMode: efs.PerformanceMode.GENERAL_PURPOSE,
       throughputMode: efs.ThroughputMode.ELASTIC,
       lifecyclePolicy: efs.LifecyclePolicy.AFTER_1_DAY,
-      enableAutomaticBackups: deployment.efsBackups,
       // "No anonymous access" in CDK adds write and root access for every client that may mount: readers could write.
       // A policy of one's own does away with anonymous access all the same.
       allowAnonymousAccess: true,
       fileSystemPolicy: new iam.PolicyDocument({ statements: this.policy() }),
       removalPolicy: this.removalPolicy,
     });
+    // Said either way: CDK says nothing for "off".
+    (fileSystem.node.defaultChild as efs.CfnFileSystem).backupPolicy = { status: deployment.efsBackups ? 'ENABLED' : 'DISABLED' };
     if (!deployment.efsBackups) {
       acknowledge(fileSystem, 'AwsSolutions-EFS1', 'The S3 backup rebuilds every day file; storage.efs_backups has EFS back them up too.');
     }
