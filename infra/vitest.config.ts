@@ -1,4 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-// The first test of a file loads the whole CDK library, which takes seconds on a small machine.
-export default defineConfig({ test: { testTimeout: 60_000, hookTimeout: 60_000 } });
+// One worker for all files, since what takes its time is to load the CDK library: once instead of once a file.
+export default defineConfig({
+  test: { testTimeout: 60_000, hookTimeout: 60_000, pool: 'threads', isolate: false, fileParallelism: false },
+});
