@@ -1,7 +1,12 @@
 """The tables of docs/cost.md: dollars a month, from what measure.py measured and the prices below.
 
-    python3 benches/cost/table.py
+    python3 benches/cost/table.py [--check]   with --check: whether docs/cost.md has these very lines
 """
+
+import contextlib
+import io
+import pathlib
+import sys
 
 DAYS = 30
 VOLUMES = (1, 10, 100, 1000)  # GB of log text a day
@@ -52,7 +57,8 @@ def native(gb, price):
     """Firehose's own decompression, to gzip objects of S3: a year there, cold after 90 days."""
     wire = gb * DAYS / GZIP
     objects = max(DAYS * 288, wire * 1000 / 64)
-    return wire * ROUNDING * price["firehose"] + gb / GZIP * (90 * price["s3"] + 275 * price["glacier"]) + objects / 1000 * (price["put"] + price["transition"])
+    decompression = gb * DAYS * 0.00325
+    return decompression + wire * ROUNDING * price["firehose"] + gb / GZIP * (90 * price["s3"] + 275 * price["glacier"]) + objects / 1000 * (price["put"] + price["transition"])
 
 
 def direct(gb, price):
@@ -87,5 +93,15 @@ def main():
         row("*CloudWatch Logs, paid before any of these*", [gb * DAYS * price["logs"] for gb in VOLUMES])
 
 
+def check():
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        main()
+    page = (pathlib.Path(__file__).resolve().parents[2] / "docs/cost.md").read_text().splitlines()
+    missing = [line for line in printed.getvalue().splitlines() if line and line not in page]
+    if missing:
+        raise SystemExit("docs/cost.md is not what benches/cost/table.py says:\n" + "\n".join(missing))
+
+
 if __name__ == "__main__":
-    main()
+    check() if "--check" in sys.argv else main()
