@@ -53,9 +53,9 @@ export function own(scope: Construct, metricName: string, props: cloudwatch.Metr
   return new cloudwatch.Metric({ namespace: 'hiwake', metricName, dimensionsMap, statistic: 'Sum', period: FIVE_MINUTES, ...props });
 }
 
-/** A sum of metrics of which any may be silent. */
+/** A sum of metrics of which any may be silent, or have never been sent: SUM takes what is there. */
 export function sum(metrics: Record<string, cloudwatch.IMetric>, period: Duration = FIVE_MINUTES): cloudwatch.MathExpression {
-  const expression = Object.keys(metrics).map((name) => `FILL(${name}, 0)`).join(' + ');
+  const expression = `SUM([${Object.keys(metrics).map((name) => `FILL(${name}, 0)`).join(', ')}])`;
   return new cloudwatch.MathExpression({ expression, usingMetrics: metrics, period });
 }
 

@@ -82,6 +82,11 @@ describe('alarms', () => {
     ]);
   });
 
+  test('a sum does not fall silent with one of its metrics: quarantined objects are counted only when there are any', () => {
+    const [alarm] = resources(template, 'AWS::CloudWatch::Alarm', 'quarantine');
+    expect(alarm?.Properties.Metrics[0].Expression).toBe('SUM([FILL(rows, 0), FILL(objects, 0)])');
+  });
+
   test('silence rings where silence is the fault, and nowhere else', () => {
     const silent = resources(template, 'AWS::CloudWatch::Alarm').filter((one) => one.Properties.TreatMissingData !== 'notBreaching');
     expect(silent.map((one) => one.Properties.AlarmName)).toEqual(['hiwake: seal not running']);
