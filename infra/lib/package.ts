@@ -1,7 +1,7 @@
 // The Lambda packages: the bootstraps that `make lambda` built, with the operator's hiwake.toml beside them. A new
 // label needs no Rust toolchain, only a synthesis.
 
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -19,8 +19,19 @@ const MACHINES = new Map([
 /** The same bytes give the same zip, and so the same asset: nothing is deployed that did not change. */
 const BUILT = new Date(1980, 1, 1);
 
+/** Removed when the process ends: CDK has copies of its own by then. */
+let scratchFolder: string | undefined;
+function scratch(): string {
+  if (!scratchFolder) {
+    const folder = mkdtempSync(join(tmpdir(), 'hiwake-packages-'));
+    process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+    scratchFolder = folder;
+  }
+  return scratchFolder;
+}
+
 export class Packages {
-  private readonly folder = mkdtempSync(join(tmpdir(), 'hiwake-packages-'));
+  private readonly folder = mkdtempSync(join(scratch(), 'packages-'));
 
   /** `built` is the folder that holds `{transform,land}/bootstrap.zip`. */
   constructor(
