@@ -1,7 +1,7 @@
 // Where the functions that write files live: isolated subnets, the file system's door, and S3 through a gateway
 // endpoint, which is free. No NAT, no way to the internet.
 
-import { Stack } from 'aws-cdk-lib';
+import { Annotations, Stack } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
@@ -22,6 +22,8 @@ export class Network extends Construct {
     super(scope, id);
     if (deployment.vpcId) {
       const subnets = deployment.subnetIds.map((subnet) => ec2.Subnet.fromSubnetId(this, subnet, subnet));
+      const id = '@aws-cdk/aws-ec2:noSubnetRouteTableId';
+      for (const subnet of subnets) Annotations.of(subnet).acknowledgeWarning(id, 'The route tables are named by themselves.');
       this.vpc = ec2.Vpc.fromVpcAttributes(this, 'Vpc', { vpcId: deployment.vpcId, availabilityZones: ['those of the subnets'] });
       this.subnets = { subnets };
       this.endpointForOthers(deployment);
