@@ -1,5 +1,5 @@
-# The two commands are `make run` and `make check`; CI runs `make check`.
-.PHONY: run check fmt lint test doc nextest strace lambda fuzz peers
+# The two commands are `make run` and `make check`; CI runs `make check`, `make lambda`, `make infra` and `make e2e`.
+.PHONY: run check fmt lint test doc nextest strace lambda infra e2e fuzz peers
 
 run: ; @./demo.sh
 check: fmt lint test doc
@@ -12,4 +12,6 @@ strace: ; @command -v strace >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get inst
 fuzz: ; @fuzz/run.sh
 peers: ; cargo bench --locked --no-default-features --bench peers
 lambda: .venv ; @./.ci/lambda
+infra: .venv ; @./.ci/infra
+e2e: .venv ; @.venv/bin/python tests/e2e/run.py && .venv/bin/python tests/e2e/infra.py
 .venv: .ci/requirements.txt ; python3 -m venv .venv && .venv/bin/pip install --quiet --requirement .ci/requirements.txt && touch .venv
