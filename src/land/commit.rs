@@ -109,7 +109,7 @@ pub fn lock<'l>(lander: &'l Lander<'l>, day_file: &DayFile) -> Result<Journal<'l
         .collect();
     if !unfinished.is_empty() {
         // The Sealed frame may be of a process that was killed before its sync.
-        journal.prove()?;
+        journal.repeat()?;
     }
     for segment in unfinished {
         seal::publish(lander, day_file, &mut journal, segment)?;

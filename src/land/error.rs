@@ -45,6 +45,16 @@ pub enum LandError {
         /// What was found, and where.
         what: String,
     },
+    /// A newer release wrote it, in a form that this one does not know.
+    #[error(
+        "{path}: {what}: a newer release of hiwake wrote it. Use that release; nothing was changed, and a rebuild by this one would lose what it says"
+    )]
+    Newer {
+        /// The journal.
+        path: String,
+        /// What is not known.
+        what: String,
+    },
     /// The machine's clock and the file system's are too far apart to tell which days are over.
     #[error("this machine's clock is {} s away from the file system's: set it right (NTP); nothing was sealed", (ours - theirs) / 1000)]
     Clock {

@@ -40,7 +40,7 @@ pub enum RebuildError {
     },
     /// Lines that were acknowledged are in no object.
     #[error(
-        "{day_file}: at least {lines} of its lines are in no object that was given, so it stays as it is; the journal names these objects, which were not found: {}",
+        "{day_file}: at least {lines} of its lines are in no object that was given, so it stays as it is; the journal names these objects, which were not found: {}. If a rebuild was cut short before, what was there is below .hiwake/damaged",
         if objects.is_empty() { "none".to_owned() } else { objects.join(", ") }
     )]
     Missing {
@@ -120,6 +120,7 @@ pub fn rebuild(
     }
     // Every line that was acknowledged and is not published has to be among the rows.
     unmatched += rows.lacking(&known, day_file.kind);
+    unmatched += known.unknown(&missing);
     if unmatched > 0 {
         return Err(lost(unmatched));
     }
@@ -155,14 +156,16 @@ fn choose(state: Option<&State>, objects: &[Object]) -> (Vec<ObjectId>, Vec<Stri
     let named: BTreeSet<&str> = { state.into_iter() }
         .flat_map(State::commits)
         .flat_map(|commit| &commit.objects)
-        .map(|name| name.split_once('@').map_or(name.as_str(), |(place, _)| place))
+        .map(|name| place(name))
         .collect();
     // A folder holds a bucket's keys, or a part of them: a key is the end of the object's place.
     let find = |name: &&str| {
-        objects.iter().find(|object| {
+        let ends = |object: &&Object| {
             name.strip_suffix(object.id.key.as_str())
                 .is_some_and(|front| front.is_empty() || front.ends_with('/'))
-        })
+        };
+        // `landing/a`, where the folder has an `a` too.
+        objects.iter().filter(ends).max_by_key(|object| object.id.key.len())
     };
     let missing: Vec<String> =
         named.iter().filter(|name| find(name).is_none()).map(|name| (*name).to_owned()).collect();
@@ -170,6 +173,11 @@ fn choose(state: Option<&State>, objects: &[Object]) -> (Vec<ObjectId>, Vec<Stri
         return (all(), missing);
     }
     (named.iter().filter_map(find).map(|object| object.id.clone()).collect(), missing)
+}
+
+/// The bucket and key of an object's name in a journal, without its version.
+pub(super) fn place(name: &str) -> &str {
+    name.rsplit_once('@').map_or(name, |(place, _)| place)
 }
 
 /// The published segments that a readable journal records.

@@ -8,7 +8,7 @@ use super::day_file::DayFile;
 use super::error::LandError;
 use super::frame::Commit;
 use super::journal::State;
-use super::rebuild::{RebuildError, read_file};
+use super::rebuild::{RebuildError, place, read_file};
 use super::{Lander, landing, seen, verify};
 use crate::disk::Open;
 use crate::object::{self, Bad, Options, Sink, Skipped};
@@ -35,6 +35,8 @@ pub struct Known<'s> {
     commits: Vec<Old<'s>>,
     /// The open files, where there is no journal that says how much of them counts.
     open: Vec<Vec<u8>>,
+    /// Every identity of `seen`, where there is no journal that says how many of them count.
+    loose: Vec<Identity>,
 }
 
 impl<'s> Known<'s> {
@@ -51,7 +53,7 @@ impl<'s> Known<'s> {
             None => None,
         };
         let state = state.filter(|state| state.closed.is_some() || state.after(mark).is_some());
-        let (mut commits, mut open) = (Vec::new(), Vec::new());
+        let (mut commits, mut open, mut loose) = (Vec::new(), Vec::new(), Vec::new());
         for (number, segment) in state.iter().flat_map(|state| state.numbered()) {
             let sealed = segment.sealed.is_some();
             let data = if sealed {
@@ -75,13 +77,16 @@ impl<'s> Known<'s> {
             }
         }
         if state.is_none() {
+            let bytes = read_file(lander, &path)?;
+            let entries = bytes.get(seen::MARK_BYTES as usize..).unwrap_or_default();
+            loose.extend(seen::entries(entries));
             for name in verify::names_of(lander, day_file)? {
                 if name.ends_with(".open") {
                     open.push(read_file(lander, &name)?);
                 }
             }
         }
-        Ok(Known { state, kind: day_file.kind, commits, open })
+        Ok(Known { state, kind: day_file.kind, commits, open, loose })
     }
 
     fn of(&self, segment: u32) -> impl Iterator<Item = &Old<'s>> {
@@ -107,6 +112,16 @@ impl<'s> Known<'s> {
     /// How many lines the journal answers for.
     pub fn lines(&self) -> u64 {
         self.commits.iter().map(|old| old.commit.lines).sum()
+    }
+
+    /// Lines of which neither the identities nor the bytes are known, and not all objects are there.
+    pub fn unknown(&self, missing: &[String]) -> u64 {
+        let gone = |object: &String| missing.iter().any(|name| place(object) == name);
+        let lost = self
+            .commits
+            .iter()
+            .filter(|old| !old.sealed && old.ids.is_none() && old.text.is_none());
+        lost.filter(|old| old.commit.objects.iter().any(gone)).map(|old| old.commit.lines).sum()
     }
 
     /// Whether it is certain that all rows that are left belong to published segments.
@@ -208,6 +223,7 @@ impl Rows {
         for text in &known.open {
             lacking += self.match_lines(text, kind, &mut Vec::new());
         }
+        lacking += known.loose.iter().filter(|id| !self.places.contains_key(id)).count() as u64;
         self.taken = taken;
         lacking
     }

@@ -41,7 +41,7 @@ pub fn seal(
     // Each round finishes one segment; a day has few.
     while let Some((number, segment)) = freeze(lander, day_file, &mut published)? {
         let Some(draft) = draft(lander, day_file, number, &segment)? else { continue };
-        finish(lander, day_file, draft, &mut published)?;
+        finish(lander, day_file, draft, &segment, &mut published)?;
     }
     Ok(published)
 }
@@ -89,7 +89,7 @@ fn freeze(
     };
     if frozen(&journal).is_some() {
         // The Freeze frame may be of a process that was killed before its sync.
-        journal.prove()?;
+        journal.repeat()?;
     } else {
         let mut hold = Hold::take(lander, day_file, &mut journal)?;
         hold.open_segment(number)?;
@@ -267,6 +267,7 @@ fn finish(
     lander: &Lander<'_>,
     day_file: &DayFile,
     draft: Sealed,
+    drafted: &Segment,
     published: &mut Vec<Sealed>,
 ) -> Result<(), LandError> {
     let number = draft.segment;
@@ -281,7 +282,7 @@ fn finish(
             Ok(()) | Err(_) => return Err(error),
         },
     };
-    if journal.state.segment(number).is_none_or(|segment| segment.sealed.is_some()) {
+    if journal.state.segment(number).is_none_or(|segment| segment != drafted) {
         return discard(lander, day_file, &draft);
     }
     journal.append(Frame::Sealed(draft))?;

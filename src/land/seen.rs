@@ -98,13 +98,18 @@ pub fn read_block(
         return Err(LandError::damage(path, what));
     }
     entries.clear();
-    entries.extend(bytes.as_chunks::<16>().0.iter().map(|entry| {
+    entries.extend(self::entries(&bytes));
+    Ok(())
+}
+
+/// The whole entries of some bytes.
+pub fn entries(bytes: &[u8]) -> impl Iterator<Item = Identity> {
+    bytes.as_chunks::<16>().0.iter().map(|entry| {
         let (timestamp, hash) = entry.split_at(8);
         let word =
             |half: &[u8]| half.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
         Identity { timestamp: word(timestamp) as i64, hash: word(hash) }
-    }));
-    Ok(())
+    })
 }
 
 /// Marks what was seen: `offered` is sorted by identity, the flag of each that a commit already has is set.

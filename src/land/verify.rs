@@ -296,6 +296,15 @@ impl Look<'_, '_> {
         self.verified.lines += segment.lines();
         self.verified.commits += segment.commits.len() as u64;
         let open = self.day_file.open_segment(number);
+        if let Some(sealed) =
+            segment.sealed.as_ref().filter(|sealed| sealed.lines != segment.lines())
+        {
+            let (lines, wanted) = (sealed.lines, segment.lines());
+            self.wrong(
+                &sealed.target,
+                format!("it was sealed with {lines} lines, and {wanted} were committed"),
+            );
+        }
         match &segment.sealed {
             Some(sealed) if segment.done.is_some() => {
                 let names = [sealed.target.clone(), format!("{}.sha256", sealed.target)];

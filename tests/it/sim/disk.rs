@@ -173,6 +173,7 @@ impl Server {
                 state.lose_lease(client);
                 act(&mut state)
             }
+            Some(Fault::SyncLost) => act(&mut state),
         };
         state.pass();
         self.turn.notify_all();
@@ -283,7 +284,13 @@ impl Handle for SimHandle {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.operation(|state| state.sync(self.id))
+        self.operation(|state| {
+            let number = state.clients[self.client].operations;
+            match state.fault(self.client, number) {
+                Some(Fault::SyncLost) => state.sync_lost(self.id),
+                _ => state.sync(self.id),
+            }
+        })
     }
 
     fn set_mode(&self, mode: u32) -> io::Result<()> {

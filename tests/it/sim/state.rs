@@ -28,6 +28,8 @@ pub enum Fault {
     Lie(i32),
     /// The process is gone before it; what it wrote is there, unsynced.
     Kill,
+    /// A sync fails, and the pages are not written by a later one (Linux after EIO).
+    SyncLost,
     /// Just before it the machine's lease is lost.
     LeaseLost,
     /// The lease is lost and the machine stands still while others do that many operations.
@@ -493,9 +495,32 @@ impl State {
         if let Body::File { durable, now, pending } = &mut self.file(id)?.body
             && pending.iter().any(|(who, _, _)| *who == client)
         {
-            pending.clear();
-            *durable = now.clone();
+            let mut kept = durable.as_ref().clone();
+            for (_, _, operation) in std::mem::take(pending) {
+                match operation {
+                    FileOp::Truncate(length) => kept.resize(length, 0),
+                    FileOp::Write(offset, bytes) => {
+                        let from = offset / 4096 * 4096;
+                        let to = (offset + bytes.len()).div_ceil(4096) * 4096;
+                        let to = to.min(now.len());
+                        if from < to {
+                            kept.resize(kept.len().max(to), 0);
+                            kept[from..to].copy_from_slice(&now[from..to]);
+                        }
+                    }
+                }
+            }
+            kept.truncate(now.len());
+            *durable = Arc::new(kept);
         }
         Ok(())
+    }
+
+    /// A sync that fails: what was to be written is not, and is not tried again.
+    pub fn sync_lost(&mut self, id: usize) -> io::Result<()> {
+        if let Body::File { pending, .. } = &mut self.file(id)?.body {
+            pending.clear();
+        }
+        Err(error(EIO))
     }
 }
