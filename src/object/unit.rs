@@ -115,10 +115,11 @@ impl Reader<'_, '_> {
     /// A record that transform did not answer, as Firehose writes it. Only two keys matter; their
     /// types differ between documentation and service, other keys between kinds of errors.
     ///
-    /// What it holds may be such a record again: one from the quarantine, or one that somebody put into a
-    /// stream. It is unwrapped, so that it is never taken for text, and quarantined as it was before.
+    /// What it holds may be such a record again, or another piece that was put into quarantine: it is unwrapped, so that
+    /// it is never taken for text, and quarantined as it was before.
     fn failed(&mut self, value: &[u8], whole: &[u8], depth: usize) -> Result<(), ReadError> {
-        let bad = |reader: &mut Self, code, reason| reader.bad_unit(code, reason, whole);
+        let bad =
+            |reader: &mut Self, code: &str, reason: &str| reader.bad_unit(code, reason, whole);
         let Ok(failed) = serde_json::from_slice::<Failed<'_>>(value) else {
             return bad(self, "failed-record", "a failed record without rawData as text");
         };
@@ -128,11 +129,23 @@ impl Reader<'_, '_> {
         if data.is_empty() {
             return bad(self, "empty-raw-data", "a failed record without data");
         }
-        if data.starts_with(b"{") && shape(&data) == Shape::Failed {
-            return match depth < NESTED_MAX {
-                true => self.failed(&data, &data, depth + 1),
-                false => bad(self, "nested-failed-record", "failed records in failed records"),
-            };
+        match if data.starts_with(b"{") { shape(&data) } else { Shape::Envelope } {
+            Shape::Failed if depth < NESTED_MAX => return self.failed(&data, &data, depth + 1),
+            Shape::Failed => {
+                return bad(self, "nested-failed-record", "failed records in failed records");
+            }
+            Shape::Row => match Row::decode(&data) {
+                Ok(row) => {
+                    (self.read.rows, self.read.failed_records) =
+                        (self.read.rows + 1, self.read.failed_records + 1);
+                    return self.sink.row(&row).map_err(ReadError::Sink);
+                }
+                Err(error) => return bad(self, "malformed-row", &error.to_string()),
+            },
+            Shape::Other if is_torn(&data) => {
+                return bad(self, "torn-json", "a JSON value breaks off");
+            }
+            Shape::Envelope | Shape::Other => {}
         }
         let arrival = failed.arrival_timestamp.map(|raw| raw.get().trim_matches('"').parse());
         let arrival = arrival.and_then(Result::ok).unwrap_or(self.modified);
@@ -277,6 +290,12 @@ struct Failed<'a> {
     raw_data: Cow<'a, str>,
     #[serde(borrow)]
     arrival_timestamp: Option<&'a RawValue>,
+}
+
+/// Whether a text was meant as one of ours, and breaks off.
+fn is_torn(text: &[u8]) -> bool {
+    let whole = serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok();
+    !whole && meant_for_us(up_to(text, HEAD_BYTES))
 }
 
 /// What ends a line.

@@ -12,6 +12,7 @@ mod fuzz;
 mod given;
 mod globs;
 mod golden;
+mod healing;
 mod input;
 mod label;
 mod land;
@@ -21,6 +22,7 @@ mod notice;
 mod object;
 mod object_properties;
 mod processes;
+mod replay;
 #[cfg(feature = "lambda")]
 mod runtime;
 mod sim;

@@ -72,7 +72,7 @@ pub struct Args {
     #[arg(long)]
     reroute: bool,
     /// With --queue: only keys that come after this one
-    #[arg(long, value_name = "KEY", requires = "queue")]
+    #[arg(long, value_name = "KEY", conflicts_with = "root")]
     after: Option<String>,
     #[command(flatten)]
     now: Now,
