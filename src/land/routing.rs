@@ -101,6 +101,7 @@ pub struct History {
     entries: Vec<Entry>,
     /// The bytes of whole lines; what lies beyond is of a write that was cut short.
     whole: u64,
+    torn: bool,
 }
 
 impl History {
@@ -125,7 +126,13 @@ impl History {
                 || Entry { routing: ANOTHER.to_owned(), since: String::new(), rules: None };
             serde_json::from_slice(line).unwrap_or_else(|_| unreadable())
         };
-        Ok(History { entries: lines.map(entry).collect(), whole: whole as u64 })
+        let (entries, torn) = (lines.map(entry).collect(), whole < bytes.len());
+        Ok(History { entries, whole: whole as u64, torn })
+    }
+
+    /// Whether there is a line that cannot be read, or that is not whole.
+    pub fn is_torn(&self) -> bool {
+        self.torn || self.entries.iter().any(|entry| entry.since.is_empty())
     }
 
     /// The entry that is in force, if it is of this routing.
