@@ -15,8 +15,9 @@ import subprocess
 import tempfile
 import time
 
-from run import BUCKET, LABELS, REGION, REPOSITORY, ROLE, TARGET, client, envelopes, serving, wait
+from run import BUCKET, REGION, ROLE, TARGET, client, envelopes, serving, wait
 
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 HIWAKE = TARGET / "debug" / "hiwake"
 
 
@@ -24,8 +25,8 @@ def main():
     subprocess.run(["cargo", "build", "--locked", "--bin", "hiwake"], cwd=REPOSITORY, check=True)
     with contextlib.ExitStack() as stack:
         work = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        aws = stack.enter_context(serving("ministack", ["ministack"], work))
-        moto = stack.enter_context(serving("moto", ["moto_server", "-H", "127.0.0.1"], work))
+        aws, _ = stack.enter_context(serving("ministack", ["ministack"], work))
+        moto, _ = stack.enter_context(serving("moto", ["moto_server", "-H", "127.0.0.1"], work))
         Replay(aws, moto, work).run()
     print("e2e replay: ok")
 
@@ -129,7 +130,7 @@ class Replay:
         rest = self.counts("replay", source, "--root", root)
         assert (rest["new"], rest["there_before"]) == (len(self.lines), len(texts)), rest
         self.hiwake("replay", source, "--root", root)
-        assert "connect" in self.hiwake("cat", f"s3://{BUCKET}/backup/2022/04/17/16/08", "--events") or True
+        self.hiwake("cat", f"s3://{BUCKET}/backup/2022/04/17/16/08", "--events")
         self.hiwake("land", f"s3://{BUCKET}/backup/2022", "--root", root)
         self.near = lines(root)
         assert sum(self.near.values()) == count and set(self.near.values()) == {1}

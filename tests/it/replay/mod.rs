@@ -16,8 +16,6 @@ use crate::healing::{deliver, real};
 
 /// The configuration of [`given::object::config`], as a file.
 pub const TOML: &str = "[[source]]\nlog_groups = [\"/var/log/messages\"]\nfile = \"messages\"\nlabels = [\"HOGE\", \"1\"]\n";
-/// When everything is landed: an hour after it was delivered.
-pub const NOW: &str = "2022-04-18T02:59:07+09:00";
 
 /// A desk with a bucket folder `s3` that holds `count` events in many objects, and a configuration `hiwake.toml`.
 pub fn delivered(count: usize) -> Desk {
