@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_sdk_sqs::error::DisplayErrorContext;
 use object_store::CredentialProvider;
 use object_store::aws::{AmazonS3Builder, AwsCredential};
 use tokio::runtime::{Builder, Runtime};
@@ -38,10 +37,17 @@ pub struct AwsError {
 }
 
 impl AwsError {
-    fn new<E: std::error::Error>(what: &str, error: &E) -> AwsError {
-        let reason = DisplayErrorContext(error).to_string();
-        // After the first line come the internals of the client.
-        let reason = reason.lines().next().unwrap_or_default().to_owned();
+    /// In the words of the error and its causes; one that was said already is not said again.
+    fn new(what: &str, error: &dyn std::error::Error) -> AwsError {
+        let mut reason = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let said = error.to_string();
+            if !reason.contains(&said) {
+                reason = format!("{reason}: {said}");
+            }
+            cause = error.source();
+        }
         AwsError { what: what.to_owned(), reason }
     }
 }

@@ -6,7 +6,6 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use comfy_table::{CellAlignment, Table};
-use hiwake::aws::Sent;
 use hiwake::config::{Config, Glob};
 use hiwake::disk::RealDisk;
 use hiwake::land::notice;
@@ -203,7 +202,7 @@ fn dry_run(
     Ok(ExitCode::from(u8::from(faults > 0)))
 }
 
-fn table(days: &[DayPlan]) -> Table {
+fn table(days: &[DayPlan]) -> String {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     table.set_header(["FILE", "DAY", "EVENTS", "THERE", "NEW", "GO TO"]);
@@ -223,7 +222,7 @@ fn table(days: &[DayPlan]) -> Table {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table
+    table.trim_fmt()
 }
 
 /// read = new + there before + skipped, by reason.
@@ -292,7 +291,12 @@ fn by_queue(args: &Args, url: &str, mut objects: Vec<Object>) -> anyhow::Result<
     for batch in objects.chunks(queue::BATCH) {
         let results = match queue::send(&queue, batch, replay, args.now.clock().now()) {
             Ok(results) => results,
-            Err(error) => vec![Sent::Err(error.to_string()); batch.len()],
+            Err(error) => {
+                let first = batch.first().map(|object| object.id.place()).unwrap_or_default();
+                progress.suspend(|| eprintln!("not sent: {first} and all after it: {error}"));
+                failed += 1;
+                break;
+            }
         };
         let bytes: u64 = batch.iter().map(|object| object.size).sum();
         progress.done().fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
@@ -306,9 +310,6 @@ fn by_queue(args: &Args, url: &str, mut objects: Vec<Object>) -> anyhow::Result<
                 }
             }
             done += usize::from(result.is_ok());
-        }
-        if results.iter().all(Result::is_err) {
-            break;
         }
     }
     drop(progress);
