@@ -121,11 +121,11 @@ class Replay:
         count = len(texts) + len(self.lines)
         planned = self.counts("replay", source, "--root", root, "--dry-run")
         assert not root.exists() and planned["tally"]["lines"] == count, planned
-        hour = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1)
-        none = self.counts("replay", source, "--root", root, "--until", hour.isoformat())
+        hour = moment(time.time() - 3600)
+        none = self.counts("replay", source, "--root", root, "--until", hour)
         assert none["read"] == 0, none
         # Keys of 2022 are not listed: what they hold was delivered when they say.
-        recent = self.counts("replay", source, "--root", root, "--since", hour.isoformat())
+        recent = self.counts("replay", source, "--root", root, "--since", hour)
         assert recent["new"] == len(texts) and recent["skipped_by_reason"]["plain_text"] == 1, recent
         rest = self.counts("replay", source, "--root", root)
         assert (rest["new"], rest["there_before"]) == (len(self.lines), len(texts)), rest
@@ -166,11 +166,12 @@ class Replay:
         now = time.time()
         span = [
             argument for name, seconds in (("--since", -7200), ("--until", 7200))
-            for argument in (name, datetime.datetime.fromtimestamp(now + seconds, datetime.timezone.utc).isoformat())
+            for argument in (name, moment(now + seconds))
         ]
         backfill = ("backfill", "--log-group", "/var/log/messages", *span)
         filled = self.counts(*backfill, "--root", live, profile="logs")
         assert (filled["new"], filled["there_before"]) == (0, len(texts)), filled
+        self.hiwake(*backfill, "--root", live, profile="logs")
         self.hiwake(*backfill, "--root", fresh, profile="logs")
         assert lines(fresh) == lines(live)
         self.hiwake("backfill", "--log-group", "/var/log", *span, "--root", fresh, profile="logs", code=1)
@@ -180,6 +181,10 @@ class Replay:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         answer = self.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
         return sum(int(answer[name]) for name in names)
+
+
+def moment(seconds):
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def lines(root):

@@ -88,6 +88,11 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
         return Err(Usage(reason.to_owned()).into());
     }
     let (store, objects) = replay::select(&source, &delivered, &crate::bucket)?;
+    if objects.is_empty() && delivered != Delivered::default() {
+        eprintln!(
+            "no object was delivered then. Folders of other days were not looked into: objects that were copied keep their keys, and are found without --since and --until"
+        );
+    }
     match (&args.root, &args.queue) {
         (Some(root), _) if args.dry_run => dry_run(config, args, root, &store, &objects),
         (Some(root), _) => here(config, args, root, &store, objects),
