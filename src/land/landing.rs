@@ -122,10 +122,7 @@ impl Landing<'_> {
     fn read(&mut self, store: &Store, records: &mut Records<'_>, number: usize, pass: Pass) {
         let id = &self.objects[number];
         for _ in 0..=RESTARTS_MAX {
-            let error = match self.read_once(store, records, number, pass) {
-                Ok(_) => return,
-                Err(error) => error,
-            };
+            let Err(error) = self.read_once(store, records, number, pass) else { return };
             // Replaced while it was read: what was read of the old state is in the new one too.
             if matches!(StoreError::of(&error), Some(StoreError::Changed(_))) {
                 continue;
@@ -135,7 +132,7 @@ impl Landing<'_> {
                 None if error.kind() == io::ErrorKind::TimedOut => {
                     (Cause::Time, format!("{id}: {error}"))
                 }
-                None if error.get_ref().is_some_and(|error| error.is::<Rerouted>()) => {
+                None if Rerouted::of(&error).is_some() => {
                     (Cause::Routing, format!("{id}: {error}"))
                 }
                 None => (Cause::Other, format!("{id}: {error}")),

@@ -249,6 +249,13 @@ pub struct Rerouted {
     pub until: i64,
 }
 
+impl Rerouted {
+    /// The refusal inside an error of a landing's sink, if it is one.
+    pub fn of(error: &std::io::Error) -> Option<&Rerouted> {
+        error.get_ref()?.downcast_ref()
+    }
+}
+
 /// Since when the present routing is in use for certain, in words.
 pub fn in_use(until: i64) -> String {
     match until {

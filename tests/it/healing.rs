@@ -14,7 +14,7 @@ use hiwake::disk::RealDisk;
 use hiwake::firehose;
 use hiwake::land::invocation::{Invocation, invoke};
 use hiwake::land::{Landed, Lander};
-use hiwake::local::{Buffers, Delivered, Firehose, SourceRecord};
+use hiwake::local::{Buffers, Delivered, Firehose, SourceRecord, Transform};
 use hiwake::metrics::Metric;
 use hiwake::record::Records;
 use hiwake::store::Store;
@@ -29,7 +29,7 @@ pub fn deliver(
     folder: &Path,
     records: &[Vec<u8>],
     buffers: Buffers,
-    transform: &mut dyn FnMut(&[u8]) -> Result<Vec<u8>, String>,
+    transform: &mut Transform<'_>,
 ) -> (Delivered, Value) {
     let mut transform = |event: &[u8]| transform(event);
     let mut firehose = Firehose::new(folder, Tz::Asia__Tokyo, buffers, &mut transform);

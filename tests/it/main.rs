@@ -14,6 +14,7 @@ mod given;
 mod globs;
 mod golden;
 mod healing;
+mod infra;
 mod input;
 mod label;
 mod land;

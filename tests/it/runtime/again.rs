@@ -73,7 +73,7 @@ fn event(bodies: &[String]) -> Value {
 
 #[test]
 fn each_key_is_sent_in_tens_and_again_until_the_queue_has_it_and_the_land_lambda_lands_it() {
-    let mut yard = Yard::new(TOML);
+    let yard = Yard::new(TOML);
     for n in 0..23 {
         let mut envelope = given::envelope(&["m"]);
         envelope["logEvents"][0]["id"] = json!(format!("id {n}"));
@@ -122,7 +122,7 @@ fn what_the_queue_never_takes_is_named_with_where_to_go_on() {
 
 #[test]
 fn after_a_change_of_routing_the_land_lambda_keeps_a_replay_out_unless_it_is_rerouted() {
-    let yard = Yard::new(TOML);
+    let mut yard = Yard::new(TOML);
     yard.bucket.put("backup/a", gzipped(&given::envelope(&["m"])));
     let queue = Queue::start(0, false);
     assert!(replay(&yard, &queue, &[]).status.success());
