@@ -1,6 +1,6 @@
 //! Replay: objects that were delivered before land once more; exactly-once by event identity makes it harmless.
 //!
-//! [`select`] finds the objects, [`replay`] lands them into a root, [`plan::plan`] says what it would come to, and
+//! [`select`] finds the objects, [`Replay`] lands them into a root, [`plan::plan`] says what it would come to, and
 //! [`queue::send`] has the land λ do it.
 
 pub mod plan;
