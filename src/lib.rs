@@ -39,6 +39,13 @@ pub mod store;
 pub mod lambda;
 pub mod metrics;
 
+// AWS as the command line reaches it, and what is landed from there once more, or for the first time.
+#[cfg(feature = "aws")]
+pub mod aws;
+#[cfg(feature = "aws")]
+pub mod backfill;
+pub mod replay;
+
 // The pipeline on one machine.
 pub mod input;
 pub mod local;

@@ -13,6 +13,7 @@ mod fuzz;
 mod given;
 mod globs;
 mod golden;
+mod healing;
 mod infra;
 mod input;
 mod label;
@@ -23,6 +24,7 @@ mod notice;
 mod object;
 mod object_properties;
 mod processes;
+mod replay;
 #[cfg(feature = "lambda")]
 mod runtime;
 mod sim;

@@ -1,5 +1,7 @@
 //! Both real binaries, as Lambda runs them: our own Runtime API and a bucket, on loopback.
 
+mod again;
+mod backfill;
 mod bucket;
 mod http;
 mod lambda;
