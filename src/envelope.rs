@@ -68,14 +68,40 @@ pub struct Envelope<'a> {
 /// One log event.
 #[derive(Debug, Deserialize)]
 pub struct Event<'a> {
-    /// 56 digits, from CloudWatch.
-    #[serde(borrow)]
+    /// 56 digits, from CloudWatch. (moto, which plays CloudWatch in tests, writes a small number.)
+    #[serde(borrow, deserialize_with = "id")]
     pub id: Cow<'a, str>,
     /// Milliseconds since the epoch.
     pub timestamp: i64,
     /// The text as it was logged.
     #[serde(borrow)]
     pub message: Cow<'a, str>,
+}
+
+fn id<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>, D::Error> {
+    struct Id;
+
+    impl<'de> serde::de::Visitor<'de> for Id {
+        type Value = Cow<'de, str>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an event's id")
+        }
+
+        fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Cow<'de, str>, E> {
+            Ok(Cow::Borrowed(text))
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<Cow<'de, str>, E> {
+            Ok(Cow::Owned(text.to_owned()))
+        }
+
+        fn visit_u64<E>(self, number: u64) -> Result<Cow<'de, str>, E> {
+            Ok(Cow::Owned(number.to_string()))
+        }
+    }
+
+    deserializer.deserialize_any(Id)
 }
 
 /// Why bytes are neither envelopes nor plain text. Positions are bytes of the inflated text.

@@ -72,7 +72,7 @@ fn a_broken_envelope_is_malformed_not_plain() {
         assert!(error.contains(&format!("`{member}`")), "{error}");
     }
     for (member, wrong) in
-        [("id", json!(5)), ("timestamp", json!("secret")), ("message", json!(null))]
+        [("id", json!(-5)), ("timestamp", json!("secret")), ("message", json!(null))]
     {
         let mut value = envelope(&["secret"]);
         value["logEvents"][0][member] = wrong;
