@@ -2,7 +2,7 @@
 //! implementation on a local folder or an NFS mount.
 //!
 //! The port orders nothing: which write, sync, link or rename comes when is decided in
-//! `land/{journal,commit,seal}.rs` alone, so that a simulated disk can prove the order right.
+//! `land/`, so that a simulated disk can prove the order right.
 //! Every open flag, lock, sync and rename of the project is in this file.
 //!
 //! Paths are relative to the root, components joined by `/`; the empty path is the root itself.

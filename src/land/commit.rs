@@ -1,7 +1,6 @@
 //! Commit: the rows of one batch are appended to one day file, all that are new, each once.
 //!
-//! The steps are numbered as in docs/design.md. This file and `seal.rs` are the only ones that order
-//! writes, syncs, links and renames; `journal.rs` does so within the journal.
+//! The steps are numbered as in docs/design.md.
 
 use std::time::{Duration, Instant};
 
@@ -236,7 +235,9 @@ impl<'h, 'l> Hold<'h, 'l> {
             return Err(LandError::damage(data_path, "it was not opened before it was written"));
         };
         // Step 5: the lines.
-        let text: Vec<u8> = piece.iter().flat_map(|row| batch.line(*row)).copied().collect();
+        let lines = piece.iter().map(|row| batch.line(*row));
+        let mut text = Vec::with_capacity(lines.clone().map(<[u8]>::len).sum());
+        lines.for_each(|line| text.extend_from_slice(line));
         data.write_at(&text, offset).named("write", &data_path)?;
         data.sync().named("sync", &data_path)?;
         // Step 6: the seen-run.
@@ -281,12 +282,10 @@ pub fn lost(lander: &Lander<'_>, error: LandError, committed: u64) -> LandError 
         LandError::Io { path, source, .. } if is_absent(&source) && committed > 0 => {
             let refreshed = folders::refresh(lander, folder_of(&path));
             let again = lander.disk.open(&path, Open::Read).map(drop);
-            match refreshed.is_err() || again.is_ok() {
-                true => LandError::Io { verb: "open", path, source },
-                false => {
-                    LandError::damage(path, format!("it is not there, and had {committed} bytes"))
-                }
+            if refreshed.is_err() || again.is_ok() {
+                return LandError::Io { verb: "open", path, source };
             }
+            LandError::damage(path, format!("it is not there, and had {committed} bytes"))
         }
         error => error,
     }

@@ -1,6 +1,8 @@
-//! What can keep rows from landing or a day from being sealed: each error names the file and its verdict.
+//! What can keep rows from landing or a day from being sealed: each error names the file and what can be done.
 
 use std::io;
+
+use rustix::io::Errno;
 
 /// Why a day file could not be landed into or sealed. Nothing that was acknowledged is lost by any of these.
 #[derive(Debug, thiserror::Error)]
@@ -61,29 +63,7 @@ pub enum LandError {
     },
 }
 
-/// What is to be done about a [`LandError`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Deliver again: it may well succeed.
-    Retry,
-    /// Deliver again, and tell a person: it will not succeed by itself.
-    Stop,
-}
-
 impl LandError {
-    /// Whether another try can help.
-    pub fn verdict(&self) -> Verdict {
-        match self {
-            LandError::Busy { .. }
-            | LandError::Time { .. }
-            | LandError::LeaseLost { .. }
-            | LandError::Io { .. } => Verdict::Retry,
-            LandError::Damage { .. } | LandError::Foreign { .. } | LandError::Clock { .. } => {
-                Verdict::Stop
-            }
-        }
-    }
-
     /// `damaged`, for a file and what was found in it.
     pub(crate) fn damage(path: impl Into<String>, what: impl Into<String>) -> LandError {
         LandError::Damage { path: path.into(), what: what.into() }
@@ -104,11 +84,11 @@ fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
-/// Whether the name, or one above it, is taken by something of another sort: ENOTDIR, EISDIR, ELOOP (a link is never
-/// followed), ENXIO (a socket, a FIFO).
+/// Whether the name, or one above it, is taken by something of another sort: a link (never followed), a socket, a FIFO,
+/// a folder or a file.
 pub(crate) fn is_foreign(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory)
-        || matches!(error.raw_os_error(), Some(6 | 40))
+        || matches!(Errno::from_io_error(error), Some(Errno::LOOP | Errno::NXIO))
 }
 
 /// ENOENT: the name is not there. (ESTALE says nothing about a name: it is an error like any other.)

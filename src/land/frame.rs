@@ -64,8 +64,7 @@ impl Identity {
 
     /// The header's bytes, up to where the frames begin, and the CRC that the first frame names.
     pub fn encode(&self) -> (Vec<u8>, u32) {
-        // A struct of strings always has a JSON text.
-        let json = serde_json::to_vec(self).unwrap_or_default();
+        let json = serde_json::to_vec(self).expect("a struct of strings has a JSON text");
         let crc = crc32c::crc32c(&json);
         let mut bytes = Vec::with_capacity(FRAMES_AT as usize);
         bytes.extend_from_slice(HEADER_MAGIC);
@@ -267,8 +266,7 @@ impl Frame {
                 postcard::to_stdvec(mark)
             }
         }
-        // Writing plain structs to a vector cannot fail.
-        .unwrap_or_default();
+        .expect("plain structs can be written to a vector");
         let mut bytes = Vec::with_capacity(FRAME_HEAD + payload.len());
         bytes.extend_from_slice(FRAME_MAGIC);
         bytes.extend_from_slice(&[self.kind(), VERSION, 0, 0]);

@@ -6,6 +6,7 @@
 use std::io;
 
 use chrono_tz::Tz;
+use rustix::io::Errno;
 
 use super::Lander;
 use super::day_file::DayFile;
@@ -385,9 +386,9 @@ fn prove(lander: &Lander<'_>, handle: &dyn Handle, path: &str) -> Result<(), Lan
 }
 
 fn lease_lost(path: &str, error: io::Error) -> LandError {
-    match error.raw_os_error() {
+    match Errno::from_io_error(&error) {
         // What Linux answers on a handle whose lock was lost.
-        Some(5 | 9) => LandError::LeaseLost { path: path.to_owned() },
+        Some(Errno::IO | Errno::BADF) => LandError::LeaseLost { path: path.to_owned() },
         _ => LandError::Io { verb: "write", path: path.to_owned(), source: error },
     }
 }

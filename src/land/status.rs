@@ -9,6 +9,10 @@ use super::{Lander, folders};
 use crate::disk::Open;
 use crate::row::Kind;
 
+/// So many bytes can be merged within one invocation of 15 minutes where the file system reads and writes 100 MB/s:
+/// a merge moves 2.03 times the day's bytes (`docs/design.md` has the measurement).
+pub const MERGE_BYTES_MAX: u64 = 40_000_000_000;
+
 /// How far a day file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -120,6 +124,11 @@ fn day_status(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> DayStat
 }
 
 impl DayStatus {
+    /// Whether it is larger than what the seal function can merge within its 15 minutes, and will not be sealed by it.
+    pub fn outgrows_an_invocation(&self) -> bool {
+        matches!(self.state, DayState::Open | DayState::Frozen) && self.bytes > MERGE_BYTES_MAX
+    }
+
     fn add(&mut self, number: u32, lines: u64, bytes: u64) {
         self.lines += lines;
         self.bytes += bytes;

@@ -50,19 +50,6 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the same call may succeed later.
-    pub fn is_transient(&self) -> bool {
-        match self {
-            StoreError::NotFound(_) | StoreError::Name { .. } | StoreError::Location { .. } => {
-                false
-            }
-            StoreError::Changed(_)
-            | StoreError::Denied { .. }
-            | StoreError::Deadline(_)
-            | StoreError::Other { .. } => true,
-        }
-    }
-
     /// The store's error inside an error of an [`ObjectReader`](super::ObjectReader), if it is one.
     pub fn of(error: &io::Error) -> Option<&StoreError> {
         error.get_ref()?.downcast_ref()

@@ -35,6 +35,12 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     } else {
         writeln!(out, "{}", table(config, &days))?;
     }
+    for day in days.iter().filter(|day| day.outgrows_an_invocation()) {
+        let DayStatus { file, day, bytes, .. } = day;
+        eprintln!(
+            "{file} of {day} has {bytes} bytes: where it has to be merged, more than the seal function's 15 minutes are enough for at 100 MB/s. Run `hiwake seal` on a machine that has the file system mounted, or set seal.order = \"arrival\""
+        );
+    }
     for error in &failed {
         eprintln!("{error}");
     }

@@ -2,6 +2,9 @@
 
 use sha2::{Digest, Sha256};
 
+use hiwake::land::status::{DayState, DayStatus, MERGE_BYTES_MAX};
+use hiwake::row::Kind;
+
 use super::*;
 
 const SEALED: &str = "messages/2022-04-18.csv";
@@ -181,4 +184,26 @@ fn a_clock_that_is_off_seals_nothing() {
     let (ours, theirs) = (DAY, 0);
     let error = LandError::Clock { ours, theirs }.to_string();
     assert!(error.contains("86400 s away"), "{error}");
+}
+
+#[test]
+fn a_day_that_one_invocation_cannot_merge_is_told_until_it_is_sealed() {
+    let given = DayStatus {
+        file: "messages".to_owned(),
+        day: "2022-04-18".to_owned(),
+        kind: Kind::Csv,
+        state: DayState::Frozen,
+        lines: 1,
+        bytes: MERGE_BYTES_MAX,
+        duplicates: 0,
+        late: 0,
+        commits: 1,
+        last_commit: None,
+        paths: Vec::new(),
+    };
+    let day = |state, bytes| DayStatus { state, bytes, ..given.clone() };
+    assert!(!day(DayState::Open, MERGE_BYTES_MAX).outgrows_an_invocation());
+    assert!(day(DayState::Open, MERGE_BYTES_MAX + 1).outgrows_an_invocation());
+    assert!(day(DayState::Frozen, MERGE_BYTES_MAX + 1).outgrows_an_invocation());
+    assert!(!day(DayState::Sealed, MERGE_BYTES_MAX + 1).outgrows_an_invocation());
 }

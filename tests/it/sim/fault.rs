@@ -72,6 +72,30 @@ fn i3_an_error_of_any_operation_loses_nothing_and_heals() {
     print(&format!("faults injected: {tried}"));
 }
 
+#[test]
+fn a_disk_that_fails_for_good_ends_with_an_error_and_when_it_is_well_all_lands() {
+    const LOCK_WAIT: Duration = Duration::from_millis(150);
+    let mut site = Site::new();
+    site.config.limits.lock_wait = LOCK_WAIT;
+    let events: Vec<Event> = (0..6).collect();
+    let (calm, mut tried) = (Server::new(0), 0);
+    site.deliver(&calm.client(), &events).unwrap();
+    for at in 1..=calm.lock().operations {
+        let server = Server::new(at);
+        let disk = server.client();
+        (at..at + 2000).for_each(|at| server.lock().plan(&disk, at, Fault::Fail(EIO)));
+        let started = std::time::Instant::now();
+        // A handle that cannot be closed is nobody's loss: all else is an error.
+        let landed = site.deliver(&disk, &events).is_ok_and(|landed| landed);
+        assert!(started.elapsed() < 40 * LOCK_WAIT, "it went on trying from operation {at}");
+        server.lock().forget_faults();
+        let acknowledged = if landed { (0..6).collect() } else { BTreeSet::new() };
+        finish(&server, &site, &acknowledged, &(0..6).collect());
+        tried += 1;
+    }
+    print(&format!("disks that fail for good: {tried}"));
+}
+
 /// What is put into quarantine, and where readers find it.
 fn quarantine(site: &Site, disk: &SimDisk) -> Result<u64, LandError> {
     let mut quarantine = Quarantine::default();
