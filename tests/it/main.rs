@@ -26,3 +26,4 @@ mod runtime;
 mod sim;
 mod store;
 mod transform;
+mod zone;
