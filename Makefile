@@ -1,5 +1,5 @@
-# The two commands are `make run` and `make check`; CI runs `make check`.
-.PHONY: run check fmt lint test doc nextest strace lambda fuzz
+# The two commands are `make run` and `make check`; CI runs `make check`, `make lambda` and `make e2e`.
+.PHONY: run check fmt lint test doc nextest strace lambda e2e fuzz
 
 run: ; @./demo.sh
 check: fmt lint test doc
@@ -11,4 +11,5 @@ nextest: ; @cargo nextest --version >/dev/null 2>&1 || cargo install cargo-nexte
 strace: ; @command -v strace >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get install -y strace >/dev/null; } || { echo 'strace is needed: apt-get install strace' >&2; exit 1; }
 fuzz: ; @fuzz/run.sh
 lambda: .venv ; @./.ci/lambda
-.venv: .ci/requirements.txt ; python3 -m venv .venv && .venv/bin/pip install --quiet --requirement .ci/requirements.txt && touch .venv
+e2e: .venv ; @.venv/bin/python tests/e2e/run.py
+.venv: .ci/requirements.txt ; python3 -m venv .venv && .venv/bin/pip install --quiet --requirement .ci/requirements.txt && touch .venv || { rm -rf .venv; exit 1; }
