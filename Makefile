@@ -1,5 +1,5 @@
 # The two commands are `make run` and `make check`; CI runs `make check`, `make lambda` and `make e2e`.
-.PHONY: run check fmt lint test doc nextest strace lambda e2e fuzz
+.PHONY: run check fmt lint test doc nextest strace lambda e2e fuzz peers
 
 run: ; @./demo.sh
 check: fmt lint test doc
@@ -10,6 +10,7 @@ doc: ; RUSTDOCFLAGS="-D warnings" cargo doc --locked --all-features --no-deps --
 nextest: ; @cargo nextest --version >/dev/null 2>&1 || cargo install cargo-nextest --locked --version 0.9.143
 strace: ; @command -v strace >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get install -y strace >/dev/null; } || { echo 'strace is needed: apt-get install strace' >&2; exit 1; }
 fuzz: ; @fuzz/run.sh
+peers: ; cargo bench --locked --no-default-features --bench peers
 lambda: .venv ; @./.ci/lambda
 e2e: .venv ; @.venv/bin/python tests/e2e/run.py
 .venv: .ci/requirements.txt ; python3 -m venv .venv && .venv/bin/pip install --quiet --requirement .ci/requirements.txt && touch .venv || { rm -rf .venv; exit 1; }

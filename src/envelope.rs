@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::io::Read;
 
 use flate2::bufread::GzDecoder;
+use flate2::{Crc, Decompress, FlushDecompress, Status};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -151,10 +152,17 @@ impl EnvelopeError {
 }
 
 /// Inflates; keeps its buffers from one record to the next.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Inflater {
     once: Vec<u8>,
     twice: Vec<u8>,
+    raw: Decompress,
+}
+
+impl Default for Inflater {
+    fn default() -> Inflater {
+        Inflater { once: Vec::new(), twice: Vec::new(), raw: Decompress::new(false) }
+    }
 }
 
 impl Inflater {
@@ -170,10 +178,10 @@ impl Inflater {
         let bytes = if !is_gzip(data) {
             data
         } else {
-            inflate(data, &mut self.once, bytes_max, bytes_max)?;
+            inflate(&mut self.raw, data, &mut self.once, bytes_max, bytes_max)?;
             if is_gzip(&self.once) {
                 let left = bytes_max - self.once.len();
-                inflate(&self.once, &mut self.twice, left, bytes_max)?;
+                inflate(&mut self.raw, &self.once, &mut self.twice, left, bytes_max)?;
                 &self.twice
             } else {
                 &self.once
@@ -190,6 +198,7 @@ pub(crate) fn is_gzip(bytes: &[u8]) -> bool {
 
 /// Inflates every member of `data` into `out`, which is cleared. At most `left` bytes.
 fn inflate(
+    raw: &mut Decompress,
     mut data: &[u8],
     out: &mut Vec<u8>,
     left: usize,
@@ -200,18 +209,77 @@ fn inflate(
         if !is_gzip(data) {
             return Err(EnvelopeError::TrailingBytes(data.len()));
         }
-        let mut member = GzDecoder::new(data);
-        let room = (left - out.len()) as u64 + 1;
-        member.by_ref().take(room).read_to_end(out).map_err(|error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => EnvelopeError::TornGzip,
-            _ => EnvelopeError::CorruptGzip,
-        })?;
+        data = match data.strip_prefix(PLAIN_HEADER) {
+            Some(deflated) if deflated.len() >= PLAIN_HEADER_REST => {
+                member(raw, &deflated[PLAIN_HEADER_REST..], out, left)?
+            }
+            _ => any_member(data, out, left)?,
+        };
         if out.len() > left {
             return Err(EnvelopeError::Bomb(bytes_max));
         }
-        data = member.into_inner();
     }
     Ok(())
+}
+
+/// Magic, deflate, no flags: what nearly every gzip member begins with.
+const PLAIN_HEADER: &[u8] = &[0x1f, 0x8b, 8, 0];
+/// Time, effort and system.
+const PLAIN_HEADER_REST: usize = 6;
+/// CRC-32 and length.
+const TRAILER: usize = 8;
+/// Deflate's text is no longer than so many times itself, and mostly far less.
+const LIKELY_RATIO: usize = 8;
+
+/// Inflates one member, whose header was read, up to one byte more than `left`; answers what follows it.
+/// A decompressor that is used again saves a third of the work on a small record.
+fn member<'a>(
+    raw: &mut Decompress,
+    data: &'a [u8],
+    out: &mut Vec<u8>,
+    left: usize,
+) -> Result<&'a [u8], EnvelopeError> {
+    raw.reset(false);
+    let start = out.len();
+    loop {
+        if out.len() > left {
+            return Ok(&[]);
+        }
+        let rest = &data[raw.total_in() as usize..];
+        if out.len() == out.capacity() {
+            out.reserve((rest.len() * LIKELY_RATIO).max(1 << 10).min(left + 1 - out.len()));
+        }
+        let before = (raw.total_in(), out.len());
+        let status = raw.decompress_vec(rest, out, FlushDecompress::None);
+        match status.map_err(|_| EnvelopeError::CorruptGzip)? {
+            Status::StreamEnd => break,
+            Status::Ok | Status::BufError if before == (raw.total_in(), out.len()) => {
+                return Err(EnvelopeError::TornGzip);
+            }
+            Status::Ok | Status::BufError => {}
+        }
+    }
+    let rest = &data[raw.total_in() as usize..];
+    let (trailer, rest) = rest.split_at_checked(TRAILER).ok_or(EnvelopeError::TornGzip)?;
+    let mut crc = Crc::new();
+    crc.update(&out[start..]);
+    let wanted = [crc.sum().to_le_bytes(), crc.amount().to_le_bytes()].concat();
+    if trailer == wanted { Ok(rest) } else { Err(EnvelopeError::CorruptGzip) }
+}
+
+/// The same for a member with any header, or a broken one.
+fn any_member<'a>(
+    data: &'a [u8],
+    out: &mut Vec<u8>,
+    left: usize,
+) -> Result<&'a [u8], EnvelopeError> {
+    let mut member = GzDecoder::new(data);
+    let room = (left - out.len()) as u64 + 1;
+    member.by_ref().take(room).read_to_end(out).map_err(|error| match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => EnvelopeError::TornGzip,
+        _ => EnvelopeError::CorruptGzip,
+    })?;
+    Ok(member.into_inner())
 }
 
 /// Envelopes or plain text.

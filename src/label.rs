@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::config::{Column, Config, Source};
 use crate::day::{Calendar, TimestampError};
 use crate::envelope::Envelope;
+use crate::event_id;
 use crate::line::{Line, Style, without_breaks};
 use crate::record::Origin;
 use crate::row::Row;
@@ -19,6 +20,8 @@ pub struct Labeler<'c> {
     plain: Layout<'c>,
     route: Option<Route>,
     line: Line,
+    /// An event's id in its short form.
+    id: String,
 }
 
 /// What the lines of one source are made of.
@@ -59,6 +62,7 @@ impl<'c> Labeler<'c> {
             plain: Layout::new(plain, &[], MESSAGE),
             route: None,
             line: Line::default(),
+            id: String::new(),
         }
     }
 
@@ -101,7 +105,7 @@ impl<'c> Labeler<'c> {
                 day: self.calendar.day(event.timestamp)?,
                 timestamp: event.timestamp,
                 stream: Cow::Borrowed(&route.stream),
-                id: Cow::Borrowed(&event.id),
+                id: Cow::Borrowed(event_id::short(&event.id, event.timestamp, &mut self.id)),
                 line: Cow::Borrowed(line.end()),
             });
         }

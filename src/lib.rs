@@ -19,6 +19,7 @@ pub mod file_name;
 // A record's bytes → rows: pure.
 pub mod day;
 pub mod envelope;
+pub mod event_id;
 pub mod label;
 pub mod line;
 pub mod record;

@@ -1,7 +1,7 @@
 //! The row: one labelled event on its way from transform to land, as one line of JSON.
 //!
 //! ```json
-//! {"file":"messages","kind":"csv","day":"2022-04-18","timestamp":1650214747000,"stream":"123456789012:/var/log/messages:i-0abc","id":"3679…","line":"HOGE,…"}
+//! {"file":"messages","kind":"csv","day":"2022-04-18","timestamp":1650214747000,"stream":"123456789012:/var/log/messages:i-0abc","id":"~AAFN…","line":"HOGE,…"}
 //! ```
 //!
 //! Transform writes it, S3 keeps it (zcat, Athena and Glue read it), land decodes it. Members may
@@ -15,6 +15,8 @@ use std::str::FromStr;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+
+use crate::event_id;
 
 /// How the lines of a day file are formatted, and with it the file's extension.
 #[derive(
@@ -121,7 +123,7 @@ pub struct Row<'a> {
     pub timestamp: i64,
     /// `owner:logGroup:logStream`.
     pub stream: Cow<'a, str>,
-    /// The event's id in CloudWatch Logs.
+    /// The event's id in CloudWatch Logs, in the form of [`event_id::short`](crate::event_id::short).
     pub id: Cow<'a, str>,
     /// The labelled line, without its final line break.
     pub line: Cow<'a, str>,
@@ -163,15 +165,7 @@ pub enum RowError {
 impl Row<'_> {
     /// Appends the row as one line of JSON with its line break. The same row gives the same bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        member(out, b"{\"file\":", &self.file);
-        out.extend_from_slice(b",\"kind\":\"");
-        out.extend_from_slice(self.kind.name().as_bytes());
-        out.push(b'"');
-        written(write!(out, ",\"day\":\"{}\",\"timestamp\":{}", self.day, self.timestamp));
-        member(out, b",\"stream\":", &self.stream);
-        member(out, b",\"id\":", &self.id);
-        member(out, b",\"line\":", &self.line);
-        out.extend_from_slice(b"}\n");
+        Encoder::default().row(self, out);
     }
 
     /// What makes its event that event: the same for the event wherever it comes by again.
@@ -180,14 +174,49 @@ impl Row<'_> {
     }
 }
 
-fn member(out: &mut Vec<u8>, name: &[u8], value: &str) {
-    out.extend_from_slice(name);
-    written(serde_json::to_writer(out, value));
+/// Writes rows; keeps the text of what is the same in the next row of a log stream.
+#[derive(Default)]
+pub struct Encoder {
+    file: String,
+    kind: Kind,
+    day: Option<Day>,
+    /// Up to the timestamp.
+    head: Vec<u8>,
+    stream: String,
+    /// From the timestamp to the id.
+    middle: Vec<u8>,
 }
 
-/// A `Vec` takes every write.
-fn written<E: fmt::Debug>(result: Result<(), E>) {
-    result.expect("writing to a Vec cannot fail");
+impl Encoder {
+    /// Appends a row as one line of JSON with its line break. The same row gives the same bytes.
+    pub fn row(&mut self, row: &Row<'_>, out: &mut Vec<u8>) {
+        if self.day != Some(row.day) || self.kind != row.kind || self.file != row.file {
+            (self.day, self.kind) = (Some(row.day), row.kind);
+            row.file.as_ref().clone_into(&mut self.file);
+            self.head.clear();
+            member(&mut self.head, b"{\"file\":", &row.file);
+            let (kind, day) = (row.kind.name(), row.day);
+            write!(self.head, ",\"kind\":\"{kind}\",\"day\":\"{day}\",\"timestamp\":")
+                .expect("writing to a Vec cannot fail");
+        }
+        if self.stream != row.stream || self.middle.is_empty() {
+            row.stream.as_ref().clone_into(&mut self.stream);
+            self.middle.clear();
+            member(&mut self.middle, b",\"stream\":", &row.stream);
+            self.middle.extend_from_slice(b",\"id\":");
+        }
+        out.extend_from_slice(&self.head);
+        out.extend_from_slice(itoa::Buffer::new().format(row.timestamp).as_bytes());
+        out.extend_from_slice(&self.middle);
+        json_escape_simd::escape_into(&*row.id, out);
+        member(out, b",\"line\":", &row.line);
+        out.extend_from_slice(b"}\n");
+    }
+}
+
+fn member(out: &mut Vec<u8>, name: &[u8], value: &str) {
+    out.extend_from_slice(name);
+    json_escape_simd::escape_into(value, out);
 }
 
 /// XXH3-64 of `stream`, NUL, `id`.
@@ -262,13 +291,22 @@ impl<'a> Row<'a> {
         })?;
         let kind = wire.kind.named("kind")?;
         let day = wire.day.named("day")?;
+        let timestamp = wire.timestamp.ok_or(RowError::Missing("timestamp"))?;
+        let mut id = wire.id.named("id")?;
+        if id.starts_with(|first: char| first.is_ascii_digit()) {
+            // As CloudWatch gave it, in a row that somebody else made: the same event all the same.
+            let mut short = String::new();
+            if event_id::short(&id, timestamp, &mut short) != id {
+                id = Cow::Owned(short);
+            }
+        }
         Ok(Row {
             file: wire.file.named("file")?,
             kind: Kind::from_name(&kind).ok_or_else(|| RowError::Kind(short(&kind)))?,
             day: day.parse().map_err(|DayError(text)| RowError::Day(DayError(short(&text))))?,
-            timestamp: wire.timestamp.ok_or(RowError::Missing("timestamp"))?,
+            timestamp,
             stream: wire.stream.named("stream")?,
-            id: wire.id.named("id")?,
+            id,
             line: wire.line.named("line")?,
         })
     }

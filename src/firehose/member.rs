@@ -2,11 +2,12 @@
 
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 
-use crate::row::Row;
+use crate::row::{Encoder, Row};
 
 /// A gzip member in the making. One compressor serves all records of an event: making one costs
 /// more than a small record's rows.
 pub struct Member {
+    encoder: Encoder,
     rows: Vec<u8>,
     gzip: Vec<u8>,
     compress: Compress,
@@ -19,7 +20,7 @@ impl Default for Member {
     fn default() -> Member {
         // Level 1: 444 MB/s at 6.2 : 1, which is what keeps answers under 6 MB.
         let compress = Compress::new(Compression::fast(), false);
-        Member { rows: Vec::new(), gzip: Vec::new(), compress }
+        Member { encoder: Encoder::default(), rows: Vec::new(), gzip: Vec::new(), compress }
     }
 }
 
@@ -31,7 +32,7 @@ impl Member {
 
     /// Appends a row.
     pub fn row(&mut self, row: &Row<'_>) {
-        row.encode(&mut self.rows);
+        self.encoder.row(row, &mut self.rows);
     }
 
     /// The member with all rows since `start`.

@@ -164,6 +164,21 @@ fn all_shapes_of_objects_land_as_the_same_lines() {
 }
 
 #[test]
+fn cat_finds_an_event_by_the_id_that_cloudwatch_gave_it() {
+    const ID: &str = "33341240891540858630849050807283117207149885780503101441";
+    let desk = Desk::new();
+    desk.ok("run events/firehose-cloudwatch-logs.json --root @root --bucket @s3 --now 2017-05-18T12:00:00+09:00");
+    let event = desk.ok(&format!("cat --events --id {ID} @s3/backup"));
+    assert!(event.lines().count() == 1 && event.contains(&format!("\t{ID}\t")), "{event}");
+    let row = desk.ok(&format!("cat --rows --id {ID} @s3/landing"));
+    let row: Value = serde_json::from_str(&row).unwrap();
+    assert!(row["id"].as_str().unwrap().starts_with('~'), "{row}");
+    let short =
+        desk.command("cat @s3/landing").args(["--id", row["id"].as_str().unwrap()]).output();
+    assert_eq!(short.unwrap().stdout.iter().filter(|byte| **byte == b'\n').count(), 1);
+}
+
+#[test]
 fn status_shows_every_day_file_as_json_and_as_a_table() {
     let desk = Desk::new();
     desk.ok(&format!(

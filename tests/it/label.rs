@@ -307,3 +307,16 @@ fn what_is_wrong_with_a_row_is_named_without_its_text() {
     assert!(error.to_string().contains("`2022-02-30`"), "{error}");
     assert!(Row::decode(format!("{WIRE}{WIRE}").as_bytes()).is_err());
 }
+
+#[test]
+fn a_row_with_cloudwatchs_digits_is_the_same_event_as_one_with_the_short_id() {
+    let digits = "31953106606966983378809025079804211143289615424298221568";
+    let row = |id: &str| {
+        let row = format!(
+            r#"{{"file":"f","kind":"csv","day":"2015-05-29","timestamp":1432826855000,"stream":"s","id":"{id}","line":"l"}}"#
+        );
+        Row::decode(row.as_bytes()).map(|row| row.identity()).unwrap()
+    };
+    assert_eq!(row(digits), row("~AU2bKof0ZlugT2rWIYEAAA"));
+    assert_ne!(row(digits), row("~AU2bKof0ZlugT2rWIYEAAQ"));
+}

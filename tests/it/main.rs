@@ -7,6 +7,7 @@ mod config;
 mod config_cli;
 mod day;
 mod envelope;
+mod event_id;
 mod file_name;
 mod fuzz;
 mod given;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use chrono::{SecondsFormat, TimeZone};
 use hiwake::config::Config;
+use hiwake::event_id;
 use hiwake::object::{self, Bad, Options, Sink, Skipped};
 use hiwake::record::Records;
 use hiwake::row::Row;
@@ -17,6 +18,7 @@ use hiwake::store::Location;
 #[command(after_help = "Examples:
   hiwake cat out.s3/landing
   hiwake cat --events out.s3/backup | grep sshd
+  hiwake cat --rows --id 36795… out.s3/landing
   hiwake cat --rows object.ndjson.gz | jq .day")]
 pub struct Args {
     /// Files or folders
@@ -28,6 +30,9 @@ pub struct Args {
     /// Each line with its local time, stream and id in front, tabs between
     #[arg(long)]
     events: bool,
+    /// Only the event of this id, in CloudWatch's digits or as it stands in a row
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
 }
 
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
@@ -70,6 +75,10 @@ struct Printer<'a, W: Write> {
 
 impl<W: Write> Sink for Printer<'_, W> {
     fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
+        let id = event_id::long(&row.id, row.timestamp);
+        if self.args.id.as_ref().is_some_and(|wanted| *wanted != id && *wanted != row.id) {
+            return Ok(());
+        }
         if self.args.rows {
             let mut json = Vec::new();
             row.encode(&mut json);
@@ -79,7 +88,7 @@ impl<W: Write> Sink for Printer<'_, W> {
             let time = self.config.timezone.timestamp_millis_opt(row.timestamp).single();
             let time = time.map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true));
             let time = time.unwrap_or_else(|| row.timestamp.to_string());
-            write!(self.out, "{time}\t{}\t{}\t", row.stream, row.id)?;
+            write!(self.out, "{time}\t{}\t{id}\t", row.stream)?;
         }
         self.out.write_all(row.line.as_bytes())?;
         self.out.write_all(b"\n")

@@ -1,0 +1,103 @@
+//! `make peers`: hiwake's transform beside the ways that others do it, on the same events, in one run.
+//!
+//! CPU time, the least of interleaved rounds; what each answers is decoded and compared line by line.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a measurement that fails is no figure"
+)]
+
+#[path = "../cpu.rs"]
+mod cpu;
+#[path = "../given/mod.rs"]
+mod given;
+mod naive;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use cpu::least;
+use given::Shape;
+use hiwake::config::Config;
+use hiwake::firehose;
+use hiwake::record::Records;
+use hiwake::row::Row;
+use serde_json::Value;
+
+const ROUNDS: usize = 30;
+
+/// The events, and how many times faster than naive Rust, Node and Python hiwake means to be.
+const CASES: [(&str, usize, Shape, [f64; 3]); 3] = [
+    ("1 MiB, mixed", 1 << 20, Shape::Mixed, [2.6, 5.5, 7.0]),
+    ("3 MiB, mixed", 3 << 20, Shape::Mixed, [2.6, 5.5, 7.0]),
+    ("1 MiB, small records", 1 << 20, Shape::Small, [2.8, 3.8, 4.0]),
+];
+
+fn main() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config::parse("bench.toml", given::CONFIG).unwrap();
+    println!("| event | way | CPU ms | hiwake is faster | target |\n|---|---|---|---|---|");
+    for (name, bytes, shape, targets) in CASES {
+        let event = given::firehose_event(bytes, shape);
+        let path = folder.path().join("event.json");
+        std::fs::write(&path, &event).unwrap();
+        let mut records = Records::new(&config);
+        let [ours, naive] = least(
+            ROUNDS,
+            [
+                &mut || {
+                    firehose::transform(&mut records, &event).unwrap();
+                },
+                &mut || drop(naive::transform(&event)),
+            ],
+        );
+        let wanted = lines_of_rows(&firehose::transform(&mut records, &event).unwrap().0);
+        assert_eq!(lines(&naive::transform(&event)), wanted, "naive");
+        println!("| {name} | hiwake | {ours:.1} | | |");
+        let row = |way: &str, ms: f64, target: Option<f64>| {
+            let target = target.map_or(String::new(), |target| format!("≥ {target} ×"));
+            println!("| {name} | {way} | {ms:.1} | {:.1} × | {target} |", ms / ours);
+        };
+        row("naive Rust", naive, Some(targets[0]));
+        for (way, command, script, target) in [
+            ("Node, the blueprint's flow", "node", "blueprint.mjs", Some(targets[1])),
+            ("Python, the blueprint's flow", "python3", "blueprint.py", Some(targets[2])),
+            ("Python, a line appended at a time", "python3", "append.py", None),
+        ] {
+            let Some(ms) = other(command, script, &path) else {
+                println!("| {name} | {way} | {command} is not on this machine | | |");
+                continue;
+            };
+            let lines = std::fs::read(path.with_extension("json.lines")).unwrap();
+            assert!(lines == wanted, "{way} answers other lines");
+            row(way, ms, target);
+        }
+    }
+}
+
+/// Runs a peer's script: the ms that it prints.
+fn other(command: &str, script: &str, event: &Path) -> Option<f64> {
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/peers").join(script);
+    let output = Command::new(command).arg(script).arg(event).arg("10").output().ok()?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).unwrap().trim().parse().unwrap())
+}
+
+/// What the records of an answer hold, one after the other.
+fn lines(answer: &[u8]) -> Vec<u8> {
+    let answer: Value = serde_json::from_slice(answer).unwrap();
+    let records = answer["records"].as_array().unwrap().iter();
+    records.flat_map(|record| given::inflate(record["data"].as_str().unwrap())).collect()
+}
+
+fn lines_of_rows(answer: &[u8]) -> Vec<u8> {
+    let rows = lines(answer);
+    let mut lines = Vec::new();
+    for row in rows.split_inclusive(|byte| *byte == b'\n') {
+        lines.extend_from_slice(Row::decode(row).unwrap().line.as_bytes());
+        lines.push(b'\n');
+    }
+    lines
+}
