@@ -13,6 +13,7 @@ mod fuzz;
 mod given;
 mod globs;
 mod golden;
+mod infra;
 mod input;
 mod label;
 mod land;
