@@ -15,4 +15,4 @@ peers: ; cargo bench --locked --no-default-features --bench peers
 lambda: .venv ; @./.ci/lambda
 infra: .venv ; @./.ci/infra
 e2e: .venv ; @.venv/bin/python tests/e2e/run.py && .venv/bin/python tests/e2e/infra.py && .venv/bin/python tests/e2e/replay.py
-.venv: .ci/requirements.txt ; python3 -m venv .venv && .venv/bin/pip install --quiet --requirement .ci/requirements.txt && touch .venv
+.venv: .ci/requirements.txt ; python3 -m venv .venv && .venv/bin/pip install --quiet --requirement .ci/requirements.txt && touch .venv || { rm -rf .venv; exit 1; }

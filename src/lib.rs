@@ -24,6 +24,7 @@ pub mod label;
 pub mod line;
 pub mod record;
 pub mod row;
+pub mod zone;
 
 // One Firehose event → its answer.
 pub mod firehose;

@@ -30,3 +30,4 @@ mod runtime;
 mod sim;
 mod store;
 mod transform;
+mod zone;
