@@ -1,15 +1,18 @@
-# The two commands are `make run` and `make check`; CI runs `make check`.
-.PHONY: run check fmt lint test doc nextest strace lambda fuzz peers
+# The two commands are `make run` and `make check`; CI runs `make check`, `make lambda`, `make infra` and `make e2e`.
+.PHONY: run check fmt lint test doc guard nextest strace valgrind lambda infra e2e fuzz peers
 
 run: ; @./demo.sh
-check: fmt lint test doc
+check: fmt lint test doc guard
 fmt: ; cargo fmt --check
 lint: ; cargo clippy --locked --all-targets --all-features -- -D warnings
 test: nextest strace ; cargo nextest run --locked --all-features
 doc: ; RUSTDOCFLAGS="-D warnings" cargo doc --locked --all-features --no-deps --document-private-items
+guard: valgrind ; cargo bench --locked --profile guard --no-default-features --bench instructions
 nextest: ; @cargo nextest --version >/dev/null 2>&1 || cargo install cargo-nextest --locked --version 0.9.143
-strace: ; @command -v strace >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get install -y strace >/dev/null; } || { echo 'strace is needed: apt-get install strace' >&2; exit 1; }
+strace valgrind: ; @command -v $@ >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get install -y $@ >/dev/null; } || { echo '$@ is needed: apt-get install $@' >&2; exit 1; }
 fuzz: ; @fuzz/run.sh
 peers: ; cargo bench --locked --no-default-features --bench peers
 lambda: .venv ; @./.ci/lambda
-.venv: .ci/requirements.txt ; python3 -m venv .venv && .venv/bin/pip install --quiet --requirement .ci/requirements.txt && touch .venv
+infra: .venv ; @./.ci/infra
+e2e: .venv ; @.venv/bin/python tests/e2e/run.py && .venv/bin/python tests/e2e/infra.py && .venv/bin/python tests/e2e/replay.py
+.venv: .ci/requirements.txt ; python3 -m venv .venv && .venv/bin/pip install --quiet --requirement .ci/requirements.txt && touch .venv || { rm -rf .venv; exit 1; }

@@ -4,6 +4,7 @@
 use std::io::{self, Read};
 
 use hiwake::config::Config;
+use hiwake::envelope;
 use hiwake::firehose;
 use hiwake::land::frame::{Closed, FRAMES_AT, Found, Identity, decode};
 use hiwake::land::journal::State;
@@ -58,6 +59,11 @@ fn stable(row: &Row<'_>) {
 pub fn record(data: &[u8]) -> bool {
     let config = settings();
     let origin = Origin { stream: "s", id: "r", arrival: 1_650_214_747_000 };
+    if let Ok(text) = std::str::from_utf8(data)
+        && let Some(read) = envelope::exact(text)
+    {
+        assert_eq!(Some(read), envelope::parsed(text));
+    }
     let mut records = Records::new(&config);
     records.rows(data, origin, &mut |row| stable(row)).is_ok()
 }

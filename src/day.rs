@@ -6,11 +6,12 @@
 
 use std::fmt::Write;
 
-use chrono::format::{Fixed, Item, Numeric, Pad, StrftimeItems};
-use chrono::{DateTime, Days, NaiveDate, Offset, TimeZone};
-use chrono_tz::{Tz, TzOffset};
+use chrono::format::{DelayedFormat, Fixed, Item, Numeric, Pad, StrftimeItems};
+use chrono::{DateTime, Days, NaiveDate};
+use chrono_tz::Tz;
 
 use crate::row::Day;
+use crate::zone::{Zone, ZoneOffset};
 
 const SECOND: i64 = 1_000;
 const MINUTE: i64 = 60 * SECOND;
@@ -27,7 +28,7 @@ pub struct TimestampError(pub i64);
 
 /// Days and local times in one zone and one format.
 pub struct Calendar {
-    tz: Tz,
+    zone: Zone,
     quarter: Option<Quarter>,
     /// The last day given out, by its number since the epoch.
     day: Option<(i64, Day)>,
@@ -38,20 +39,20 @@ pub struct Calendar {
 #[derive(Clone, Copy)]
 struct Quarter {
     number: i64,
-    offset: TzOffset,
+    offset: ZoneOffset,
 }
 
 impl Calendar {
     /// For one zone and one strftime pattern. The caller has checked the pattern; one that chrono
     /// cannot format by stands for itself.
     pub fn new(tz: Tz, time_format: &str) -> Calendar {
-        Calendar { tz, quarter: None, day: None, text: TimeText::new(time_format) }
+        Calendar { zone: Zone::new(tz), quarter: None, day: None, text: TimeText::new(time_format) }
     }
 
     /// The local calendar date of a timestamp in milliseconds since the epoch.
     pub fn day(&mut self, timestamp: i64) -> Result<Day, TimestampError> {
         let (offset, _) = self.offset(timestamp)?;
-        let number = (timestamp + milliseconds(&offset)).div_euclid(DAY);
+        let number = (timestamp + milliseconds(offset)).div_euclid(DAY);
         if let Some((known, day)) = self.day
             && known == number
         {
@@ -67,16 +68,13 @@ impl Calendar {
     pub fn time(&mut self, timestamp: i64) -> Result<&str, TimestampError> {
         self.day(timestamp)?;
         let (offset, quarter) = self.offset(timestamp)?;
-        let utc = DateTime::from_timestamp_millis(timestamp).ok_or(TimestampError(timestamp))?;
-        let local = timestamp + milliseconds(&offset);
+        let local = timestamp + milliseconds(offset);
         let key = quarter.map(|quarter| (quarter, local.div_euclid(HOUR)));
-        Ok(self.text.at(key, timestamp, local, || {
-            DateTime::<Tz>::from_naive_utc_and_offset(utc.naive_utc(), offset)
-        }))
+        Ok(self.text.at(key, timestamp, local, offset))
     }
 
     /// The offset at a timestamp, and the quarter hour that it holds for throughout, if it does.
-    fn offset(&mut self, timestamp: i64) -> Result<(TzOffset, Option<i64>), TimestampError> {
+    fn offset(&mut self, timestamp: i64) -> Result<(ZoneOffset, Option<i64>), TimestampError> {
         if !(0..=LAST).contains(&timestamp) {
             return Err(TimestampError(timestamp));
         }
@@ -86,23 +84,21 @@ impl Calendar {
         {
             return Ok((quarter.offset, Some(number)));
         }
-        let at = |ms| offset_at(self.tz, ms).ok_or(TimestampError(timestamp));
-        let start = at(number * QUARTER)?;
-        if start != at((number + 1) * QUARTER)? {
-            return Ok((at(timestamp)?, None));
+        let start = offset_at(self.zone, number * QUARTER);
+        if start != offset_at(self.zone, (number + 1) * QUARTER) {
+            return Ok((offset_at(self.zone, timestamp), None));
         }
         self.quarter = Some(Quarter { number, offset: start });
         Ok((start, Some(number)))
     }
 }
 
-fn offset_at(tz: Tz, timestamp: i64) -> Option<TzOffset> {
-    let utc = DateTime::from_timestamp_millis(timestamp)?.naive_utc();
-    Some(tz.offset_from_utc_datetime(&utc))
+fn offset_at(zone: Zone, timestamp: i64) -> ZoneOffset {
+    zone.at(timestamp.div_euclid(SECOND))
 }
 
-fn milliseconds(offset: &TzOffset) -> i64 {
-    i64::from(offset.fix().local_minus_utc()) * SECOND
+fn milliseconds(offset: ZoneOffset) -> i64 {
+    i64::from(offset.seconds()) * SECOND
 }
 
 /// The text of a time, made anew only when what it depends on has changed.
@@ -153,14 +149,14 @@ impl TimeText {
         key: Option<(i64, i64)>,
         timestamp: i64,
         local: i64,
-        time: impl FnOnce() -> DateTime<Tz>,
+        offset: ZoneOffset,
     ) -> &str {
         let key = match self.grain {
             Some(grain) => Some((timestamp.div_euclid(grain), 0)),
             None => key,
         };
         if key.is_none() || key != self.made_for {
-            self.make(&time());
+            self.make(local, offset);
             self.made_for = key;
         } else if self.grain.is_none() {
             self.patch(local);
@@ -168,7 +164,10 @@ impl TimeText {
         &self.text
     }
 
-    fn make(&mut self, time: &DateTime<Tz>) {
+    fn make(&mut self, local: i64, offset: ZoneOffset) {
+        // No leap seconds, and a moment of this calendar: the day is known already.
+        let time = DateTime::from_timestamp_millis(local).unwrap_or_default();
+        let (date, time) = (Some(time.date_naive()), Some(time.time()));
         self.text.clear();
         self.patches.clear();
         for (item, piece) in &self.pieces {
@@ -176,7 +175,8 @@ impl TimeText {
                 self.patches.push((self.text.len(), *piece));
             }
             // Cannot fail: a String takes everything, and the pattern was tried.
-            write!(self.text, "{}", time.format_with_items(std::iter::once(item)))
+            let items = std::iter::once(item);
+            write!(self.text, "{}", DelayedFormat::new_with_offset(date, time, &offset, items))
                 .expect("a checked pattern formats every time");
         }
     }
@@ -262,14 +262,15 @@ fn still_text(fixed: &Fixed) -> bool {
 /// Where clocks go back over midnight, the day ends when they reach it for the last time. A day
 /// that a zone skipped (Pacific/Apia has no 2011-12-30) ends where the day before it did.
 pub fn day_end(tz: Tz, day: Day) -> i64 {
+    let zone = Zone::new(tz);
     let midnight = day.date() + Days::new(1);
     let wall = i64::from(midnight.to_epoch_days()) * DAY;
     let from = wall - WINDOW;
     // Segments of one offset, the latest first: within one, local time only goes forward.
     let mut end = wall + WINDOW;
     while end > from {
-        let offset = offset_ms(tz, end - 1);
-        let start = segment_start(tz, from, end, offset);
+        let offset = offset_ms(zone, end - 1);
+        let start = segment_start(zone, from, end, offset);
         if start < wall - offset {
             return end.min(wall - offset);
         }
@@ -282,23 +283,23 @@ pub fn day_end(tz: Tz, day: Day) -> i64 {
 const WINDOW: i64 = 17 * HOUR;
 
 /// Where the segment that ends at `end` begins, or `from` if it begins before.
-fn segment_start(tz: Tz, from: i64, end: i64, offset: i64) -> i64 {
+fn segment_start(zone: Zone, from: i64, end: i64, offset: i64) -> i64 {
     let mut same = end - 1;
     while same > from {
         let mut other = (same - QUARTER).max(from);
-        if offset_ms(tz, other) == offset {
+        if offset_ms(zone, other) == offset {
             same = other;
             continue;
         }
         while same - other > 1 {
             let middle = other + (same - other) / 2;
-            if offset_ms(tz, middle) == offset { same = middle } else { other = middle }
+            if offset_ms(zone, middle) == offset { same = middle } else { other = middle }
         }
         return same;
     }
     from
 }
 
-fn offset_ms(tz: Tz, timestamp: i64) -> i64 {
-    offset_at(tz, timestamp).map_or(0, |offset| milliseconds(&offset))
+fn offset_ms(zone: Zone, timestamp: i64) -> i64 {
+    milliseconds(offset_at(zone, timestamp))
 }

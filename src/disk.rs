@@ -16,6 +16,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
 
 /// How a file is opened. The modes are those of the file if it is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,8 +202,8 @@ impl Disk for RealDisk {
                     let flags = AtFlags::SYMLINK_NOFOLLOW;
                     match rustix::fs::statat(&folder, entry.file_name(), flags) {
                         Ok(stat) => FileType::from_raw_mode(stat.st_mode),
-                        // Removed meanwhile: the folder is there all the same.
-                        Err(rustix::io::Errno::NOENT) => continue,
+                        // Removed meanwhile: not in the folder any more, but the folder is there.
+                        Err(Errno::NOENT) => continue,
                         Err(error) => return Err(error.into()),
                     }
                 }

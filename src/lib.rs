@@ -24,6 +24,7 @@ pub mod label;
 pub mod line;
 pub mod record;
 pub mod row;
+pub mod zone;
 
 // One Firehose event → its answer.
 pub mod firehose;
@@ -38,6 +39,13 @@ pub mod store;
 #[cfg(feature = "transform")]
 pub mod lambda;
 pub mod metrics;
+
+// AWS as the command line reaches it, and what is landed from there once more, or for the first time.
+#[cfg(feature = "aws")]
+pub mod aws;
+#[cfg(feature = "aws")]
+pub mod backfill;
+pub mod replay;
 
 // The pipeline on one machine.
 pub mod input;

@@ -123,7 +123,7 @@ pub struct Row<'a> {
     pub timestamp: i64,
     /// `owner:logGroup:logStream`.
     pub stream: Cow<'a, str>,
-    /// The event's id in CloudWatch Logs, in the form of [`event_id::short`](crate::event_id::short).
+    /// The event's id in CloudWatch Logs, in the form of [`event_id::short`].
     pub id: Cow<'a, str>,
     /// The labelled line, without its final line break.
     pub line: Cow<'a, str>,

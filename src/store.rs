@@ -5,10 +5,12 @@
 
 #[cfg(feature = "s3")]
 mod bucket;
+mod dated;
 mod error;
 
 use std::fmt;
 use std::io::{self, BufRead, Cursor, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +18,8 @@ use std::time::Instant;
 
 use futures_util::TryStreamExt;
 use object_store::local::LocalFileSystem;
+#[cfg(feature = "aws")]
+use object_store::memory::InMemory;
 use object_store::path::Path as Key;
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt};
 use tokio::runtime::{Builder, Runtime};
@@ -63,6 +67,9 @@ pub struct Object {
     pub modified: i64,
 }
 
+/// Opens a bucket by its name.
+pub type Buckets<'b> = dyn Fn(&str) -> Result<Store, StoreError> + 'b;
+
 /// Where objects are, as a command's argument names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
@@ -106,18 +113,28 @@ impl Location {
         }
     }
 
-    /// Opens the store, and names the objects in key order.
-    pub fn objects(&self) -> Result<(Store, Vec<Object>), StoreError> {
+    /// Opens the store, and names the objects in key order. `buckets` opens a bucket by its name.
+    pub fn objects(&self, buckets: &Buckets<'_>) -> Result<(Store, Vec<Object>), StoreError> {
+        self.objects_delivered(buckets, None)
+    }
+
+    /// The same for objects that may have been delivered in a time: keys that name another day are not even listed.
+    /// The others' [`Object::modified`] decides.
+    pub fn objects_delivered(
+        &self,
+        #[cfg_attr(not(feature = "s3"), allow(unused_variables))] buckets: &Buckets<'_>,
+        time: Option<Range<i64>>,
+    ) -> Result<(Store, Vec<Object>), StoreError> {
         match self {
             #[cfg(feature = "s3")]
             Location::Bucket { bucket, prefix } => {
-                let store = Store::bucket_from_env(bucket)?;
-                let objects = store.list_or_look(prefix)?;
+                let store = buckets(bucket)?;
+                let objects = store.list_or_look(prefix, time)?;
                 Ok((store, objects))
             }
             Location::Folder(folder) => {
                 let store = Store::folder(folder)?;
-                let objects = store.list("")?;
+                let objects = store.list_delivered("", time)?;
                 Ok((store, objects))
             }
             Location::File(file) => {
@@ -166,20 +183,20 @@ impl Store {
         let objects = LocalFileSystem::new_with_prefix(folder)
             .map_err(|error| StoreError::new(bucket.clone(), error))?;
         // A folder needs no sockets: nothing of them is opened that could fail.
-        Store::new(bucket, Arc::new(objects), Builder::new_current_thread().enable_time())
+        let runtime = runtime(&bucket, Builder::new_current_thread().enable_time())?;
+        Ok(Store::new(bucket, Arc::new(objects), runtime))
+    }
+
+    /// Objects in memory, under a bucket's name: for rows that are made on this machine.
+    #[cfg(feature = "aws")]
+    pub(crate) fn memory(bucket: &str) -> Result<Store, StoreError> {
+        let runtime = runtime(bucket, Builder::new_current_thread().enable_time())?;
+        Ok(Store::new(bucket.to_owned(), Arc::new(InMemory::new()), runtime))
     }
 
     /// Any store of the crate, under a bucket's name.
-    fn new(
-        bucket: String,
-        objects: Arc<dyn ObjectStore>,
-        runtime: &mut Builder,
-    ) -> Result<Store, StoreError> {
-        let runtime = runtime.build().map_err(|error| StoreError::Other {
-            place: bucket.clone(),
-            source: Box::new(error),
-        })?;
-        Ok(Store { bucket, objects, runtime: Arc::new(runtime), deadline: None, fetched: None })
+    fn new(bucket: String, objects: Arc<dyn ObjectStore>, runtime: Arc<Runtime>) -> Store {
+        Store { bucket, objects, runtime, deadline: None, fetched: None }
     }
 
     /// The same store, whose requests, and what waits between their retries, end at a moment with
@@ -238,6 +255,15 @@ impl Store {
         let mut objects: Vec<_> = metas.into_iter().map(|meta| self.object(meta)).collect();
         objects.sort_unstable_by(|a, b| a.id.key.cmp(&b.id.key));
         Ok(objects)
+    }
+
+    /// Makes an object of a store in memory.
+    #[cfg(feature = "aws")]
+    pub(crate) fn put(&self, key: &str, bytes: Vec<u8>) -> Result<ObjectId, StoreError> {
+        let name = self.name(key)?;
+        self.block_on(key, self.objects.put(&name, bytes.into()))?;
+        let bucket = self.bucket.clone();
+        Ok(ObjectId { bucket, key: key.to_owned(), etag: None, version: None })
     }
 
     fn get(
@@ -303,6 +329,12 @@ impl Store {
             modified: meta.last_modified.timestamp_millis(),
         }
     }
+}
+
+/// A runtime of a store's own.
+fn runtime(bucket: &str, builder: &mut Builder) -> Result<Arc<Runtime>, StoreError> {
+    let other = |error| StoreError::Other { place: bucket.to_owned(), source: Box::new(error) };
+    builder.build().map(Arc::new).map_err(other)
 }
 
 /// The bytes of one object, a range at a time. Its errors hold a [`StoreError`]: see [`StoreError::of`].

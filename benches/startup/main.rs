@@ -1,8 +1,8 @@
 //! What a package costs: its size, exec → first `next`, the time of an invocation, peak memory.
 //!
 //! `cargo bench --features lambda --bench startup` measures the binaries that it builds;
-//! `… --bench startup -- FOLDER` those of a folder, e.g. of another profile or of `cargo lambda build`.
-//! Start-ups are interleaved: what disturbs the machine disturbs all of them.
+//! `… --bench startup -- FOLDER…` those of folders, e.g. of `make lambda` or of other profiles.
+//! All are started and asked by turns: what disturbs the machine disturbs all of them.
 
 #![allow(
     clippy::unwrap_used,
@@ -32,17 +32,25 @@ use lambda::{Lambda, command};
 use serde_json::{Value, json};
 
 const ROUNDS: usize = 30;
+const MIB: usize = 1 << 20;
+
+/// What is measured of one binary.
+struct Measured {
+    name: String,
+    binary: PathBuf,
+    starts: Vec<Duration>,
+    answers: Vec<Duration>,
+    /// At the start, and after the event of the last column, in KiB.
+    peaks: (u64, u64),
+}
 
 fn main() {
-    let folder = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let binary = |built: &str, name: &str| match &folder {
-        Some(folder) => Path::new(folder).join(name),
-        None => PathBuf::from(built),
-    };
+    let folders = std::env::args().skip(1).filter(|argument| !argument.starts_with('-'));
+    let mut folders: Vec<PathBuf> = folders.map(PathBuf::from).collect();
+    if folders.is_empty() {
+        folders.push(Path::new(env!("CARGO_BIN_EXE_transform")).parent().unwrap().to_owned());
+    }
     let work = tempfile::tempdir().unwrap();
-    let transform = binary(env!("CARGO_BIN_EXE_transform"), "transform");
-    let land = binary(env!("CARGO_BIN_EXE_land"), "land");
-    let floor = floor(work.path());
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("hiwake.toml");
     let bucket = bucket::Bucket::start();
     let start = |binary: &Path| {
@@ -50,45 +58,83 @@ fn main() {
         command.env("HIWAKE_CONFIG", &config).env("HIWAKE_ROOT", work.path().join("efs"));
         Lambda::start(command_in(command, &bucket))
     };
-    let binaries = [&floor, &transform, &land];
-    let mut times = [const { Vec::new() }; 3];
+    let mut all = vec![Measured::new("std only", floor(work.path()))];
+    for folder in &folders {
+        all.push(Measured::new("transform", binary(folder, "transform")));
+        all.push(Measured::new("land", binary(folder, "land")));
+    }
     for _ in 0..ROUNDS {
-        for (binary, times) in binaries.iter().zip(&mut times) {
-            times.push(start(binary).startup());
+        for one in &mut all {
+            let lambda = start(&one.binary);
+            one.starts.push(lambda.startup());
+            one.peaks.0 = one.peaks.0.max(lambda.peak_kib());
         }
     }
+    let event_1 = event(MIB);
+    let (_, answer) = timed(&start(&all[1].binary), &event_1);
+    bucket.put("rows", rows(&answer));
+    let notice = notice().to_string().into_bytes();
+    let lambdas: Vec<Lambda> = all[1..].iter().map(|one| start(&one.binary)).collect();
+    for _ in 0..ROUNDS {
+        for (lambda, one) in lambdas.iter().zip(&mut all[1..]) {
+            let event = if one.name == "land" { &notice } else { &event_1 };
+            one.answers.push(timed(lambda, event).0);
+            one.peaks.1 = lambda.peak_kib();
+        }
+    }
+    let event_3 = event(3 * MIB);
+    for one in all[1..].iter_mut().filter(|one| one.name == "transform") {
+        let lambda = start(&one.binary);
+        timed(&lambda, &event_3);
+        one.peaks.1 = lambda.peak_kib();
+    }
     println!(
-        "| binary | bytes | start min | start median | first answer | answer min | peak memory at start | peak after |"
+        "Events of 1 MiB (land: their rows, which are there already from the second on); memory of transform after one of 3 MiB."
     );
-    println!("|---|---|---|---|---|---|---|---|");
-    let event = event(1 << 20);
-    for ((binary, times), name) in binaries.iter().zip(&mut times).zip([
-        "std only",
-        "transform, 1 MiB event",
-        "land, the same rows",
-    ]) {
-        times.sort();
-        let bytes = std::fs::metadata(binary).unwrap().len();
-        let (min, median) = (ms(times[0]), ms(times[ROUNDS / 2]));
-        let lambda = start(binary);
-        lambda.startup();
-        let at_start = lambda.peak_kib();
-        let answers: Vec<Duration> = match name.split(',').next().unwrap() {
-            "transform" => (0..ROUNDS).map(|_| timed(&lambda, &event).0).collect(),
-            "land" => {
-                let (_, answer) = timed(&start(&transform), &event);
-                bucket.put("rows", rows(&answer));
-                (0..ROUNDS).map(|_| timed(&lambda, notice().to_string().as_bytes()).0).collect()
-            }
-            _ => Vec::new(),
-        };
-        let first = answers.first().map_or_else(String::new, |time| ms(*time));
-        let best = answers.iter().min().map_or_else(String::new, |time| ms(*time));
-        let after = lambda.peak_kib();
+    println!();
+    println!(
+        "| binary | bytes | start min | start median | ratios | first answer | answer min | KiB at start | KiB after |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|");
+    let (floor_min, floor_median) = (all[0].start(0), all[0].start(ROUNDS / 2));
+    for one in &all {
+        let (min, median) = (one.start(0), one.start(ROUNDS / 2));
+        let ratios = (min.div_duration_f64(floor_min), median.div_duration_f64(floor_median));
         println!(
-            "| {name} | {bytes} | {min} | {median} | {first} | {best} | {at_start} KiB | {after} KiB |"
+            "| {} {} | {} | {} | {} | {:.2}, {:.2} | {} | {} | {} | {} |",
+            one.name,
+            one.binary.parent().and_then(Path::file_name).unwrap_or_default().display(),
+            std::fs::metadata(&one.binary).unwrap().len(),
+            ms(Some(&min)),
+            ms(Some(&median)),
+            ratios.0,
+            ratios.1,
+            ms(one.answers.first()),
+            ms(one.answers.iter().min()),
+            one.peaks.0,
+            one.peaks.1,
         );
     }
+}
+
+impl Measured {
+    fn new(name: &str, binary: PathBuf) -> Measured {
+        let (starts, answers) = (Vec::new(), Vec::new());
+        Measured { name: name.to_owned(), binary, starts, answers, peaks: (0, 0) }
+    }
+
+    /// The n-th shortest.
+    fn start(&self, n: usize) -> Duration {
+        let mut starts = self.starts.clone();
+        starts.sort();
+        starts[n]
+    }
+}
+
+/// As `make lambda` lays them out, or as cargo does.
+fn binary(folder: &Path, name: &str) -> PathBuf {
+    let bootstrap = folder.join(name).join("bootstrap");
+    if bootstrap.exists() { bootstrap } else { folder.join(name) }
 }
 
 fn command_in(mut command: Command, bucket: &bucket::Bucket) -> Command {
@@ -166,6 +212,6 @@ fn event(bytes: usize) -> Vec<u8> {
         .into_bytes()
 }
 
-fn ms(time: Duration) -> String {
-    format!("{:.2} ms", time.as_secs_f64() * 1000.0)
+fn ms(time: Option<&Duration>) -> String {
+    time.map_or_else(String::new, |time| format!("{:.2} ms", time.as_secs_f64() * 1000.0))
 }

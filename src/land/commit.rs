@@ -49,9 +49,20 @@ pub fn commit(
     batch: &Batch,
     objects: &[String],
 ) -> Result<Outcome, LandError> {
+    commit_after(lander, day_file, batch, objects, &|| Ok(()))
+}
+
+/// The same; `before` has to succeed before the first line is written, and is not called if there is none to write.
+pub fn commit_after(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    batch: &Batch,
+    objects: &[String],
+    before: &dyn Fn() -> Result<(), LandError>,
+) -> Result<Outcome, LandError> {
     let until = lander.lock_deadline();
     loop {
-        match attempt(lander, day_file, batch, objects) {
+        match attempt(lander, day_file, batch, objects, before) {
             // Nothing was changed yet: start again at step 1. A disk that fails says the same, so not for ever.
             Err(LandError::LeaseLost { .. }) if Instant::now() + LEASE_PAUSE < until => {
                 std::thread::sleep(LEASE_PAUSE);
@@ -66,6 +77,7 @@ fn attempt(
     day_file: &DayFile,
     batch: &Batch,
     objects: &[String],
+    before: &dyn Fn() -> Result<(), LandError>,
 ) -> Result<Outcome, LandError> {
     // Steps 1 and 2: lock and read the journal; finish a seal that was cut short.
     let mut journal = lock(lander, day_file)?;
@@ -82,6 +94,7 @@ fn attempt(
     };
     // Where none is new, all is acknowledged because of frames that `take` knows to be durable.
     if !new.is_empty() {
+        before()?;
         // Step 4: open the data file and prove the lock.
         let segment = hold.journal.state.next_segment();
         done.late = if segment > 1 { done.lines } else { 0 };

@@ -45,12 +45,14 @@ pub enum LandError {
         /// What was found, and where.
         what: String,
     },
-    /// A newer release wrote it. Not damage: this one must not touch it.
-    #[error("{path}: {what}: it is of a newer release; use that one. Nothing was changed")]
+    /// A newer release wrote it, in a form that this one does not know.
+    #[error(
+        "{path}: {what}: a newer release of hiwake wrote it. Use that release; nothing was changed, and a rebuild by this one would lose what it says"
+    )]
     Newer {
         /// The journal.
         path: String,
-        /// What was found.
+        /// What is not known.
         what: String,
     },
     /// The machine's clock and the file system's are too far apart to tell which days are over.

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::notice::{Message, Notice, batch_answer};
+use super::notice::{Message, Notice, Replay, batch_answer};
 use super::quarantine::Quarantine;
 use super::sweep::oldest_unsealed;
-use super::{Cause, Lander, NotLanded};
+use super::{Cause, Choice, Lander, NotLanded};
 use crate::metrics::{Metric, Metrics};
 use crate::store::{ObjectId, Store, StoreError};
 
@@ -110,8 +110,8 @@ struct Told {
     result: Result<(), NotLanded>,
 }
 
-/// Objects by bucket and key: one that is told of twice is read once, as it is now.
-type Objects = BTreeMap<String, BTreeMap<String, Told>>;
+/// Objects by bucket, by how they are landed, and by key: one that is told of twice is read once, as it is now.
+type Objects = BTreeMap<(String, Option<Replay>), BTreeMap<String, Told>>;
 
 /// Notices of objects: each message that is not done with is named in the answer.
 fn land(lander: &Lander<'_>, stores: &Stores<'_>, messages: &[Message]) -> Invocation {
@@ -119,8 +119,9 @@ fn land(lander: &Lander<'_>, stores: &Stores<'_>, messages: &[Message]) -> Invoc
     let mut remarks = Vec::new();
     let mut objects = told(messages);
     metrics.landed(&super::Tally::default());
-    for (bucket, told) in &mut objects {
-        land_bucket(lander, stores, bucket, told, &mut metrics, &mut remarks);
+    for ((bucket, replay), told) in &mut objects {
+        let choice = replay.map_or_else(Choice::all, Replay::choice);
+        land_bucket(lander, stores, (bucket, &choice), told, &mut metrics, &mut remarks);
     }
     give_up(lander, &mut objects, &mut metrics, &mut remarks);
     let (mut failed_ids, mut failures) = (Vec::new(), Vec::new());
@@ -130,7 +131,8 @@ fn land(lander: &Lander<'_>, stores: &Stores<'_>, messages: &[Message]) -> Invoc
         let mut reasons: Vec<String> = message.error.iter().map(ToString::to_string).collect();
         remarks.extend(reasons.iter().cloned().map(Remark::GivenUp));
         let results = message.objects.iter().filter_map(|created| {
-            objects.get(&created.id.bucket)?.get(&created.id.key)?.result.as_ref().err()
+            let told = objects.get(&(created.id.bucket.clone(), created.replay))?;
+            told.get(&created.id.key)?.result.as_ref().err()
         });
         reasons.extend(results.map(ToString::to_string));
         match &message.message_id {
@@ -157,7 +159,8 @@ fn told(messages: &[Message]) -> Objects {
     let mut objects = Objects::new();
     for message in messages {
         for created in &message.objects {
-            let keys = objects.entry(created.id.bucket.clone()).or_default();
+            let bucket = (created.id.bucket.clone(), created.replay);
+            let keys = objects.entry(bucket).or_default();
             let id = created.id.clone();
             let size = created.size.unwrap_or_default();
             let new = Told { id, size, receives: 0, result: Ok(()) };
@@ -171,7 +174,7 @@ fn told(messages: &[Message]) -> Objects {
 fn land_bucket(
     lander: &Lander<'_>,
     stores: &Stores<'_>,
-    bucket: &str,
+    (bucket, choice): (&str, &Choice),
     told: &mut BTreeMap<String, Told>,
     metrics: &mut Metrics,
     remarks: &mut Vec<Remark>,
@@ -188,7 +191,7 @@ fn land_bucket(
     let mut told: Vec<&mut Told> = told.values_mut().collect();
     told.sort_by_key(|told| told.size);
     let ids: Vec<ObjectId> = told.iter().map(|told| told.id.clone()).collect();
-    let landed = lander.land(&store, &ids);
+    let landed = lander.land_chosen(&store, &ids, choice);
     for (told, result) in told.into_iter().zip(landed.objects) {
         told.result = result;
     }
@@ -234,6 +237,8 @@ fn give_up(
 fn hopeless(cause: Cause, receives: u32) -> Option<&'static str> {
     match cause {
         Cause::Name => Some("object-name"),
+        // Another delivery finds the same: somebody has to say `--reroute`.
+        Cause::Routing => Some("object-routing"),
         Cause::Missing if receives >= MISSING_RECEIVES => Some("object-missing"),
         Cause::Denied if receives >= DENIED_RECEIVES => Some("object-denied"),
         _ => None,

@@ -17,9 +17,6 @@ use super::frame::{
 use super::{folders, seen};
 use crate::disk::{Handle, Open};
 
-/// No day's journal is as long; it is read into memory.
-const JOURNAL_BYTES_MAX: u64 = 1 << 30;
-
 /// What the journal says of one segment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Segment {
@@ -79,12 +76,9 @@ impl State {
     pub fn read(path: &str, bytes: &[u8]) -> Result<Option<State>, LandError> {
         let damage = |what: String| LandError::damage(path, what);
         let Some((identity, crc)) = Identity::decode(bytes) else {
-            if let [b'H', b'I', b'W', b'A', b'K', b'E', version @ b'2'..=b'9', b'\n', ..] = bytes {
-                let what = format!("its header has version {}", char::from(*version));
+            if matches!(bytes, [b'H', b'I', b'W', b'A', b'K', b'E', b'2'..=b'9', b'\n', ..]) {
+                let what = "its header is not one that this release knows".to_owned();
                 return Err(LandError::Newer { path: path.to_owned(), what });
-            }
-            if bytes.starts_with(b"HIWAKE") && !bytes.starts_with(b"HIWAKE1\n") {
-                return Err(damage("its header is of no release".to_owned()));
             }
             if frame::any_frame(bytes) {
                 return Err(damage("its header is unreadable, but frames follow".to_owned()));
@@ -96,48 +90,50 @@ impl State {
         if let Ok(Some(closed)) = slot {
             return Ok(Some(State { closed: Some(closed), ..state }));
         }
-        let unknown = state.read_frames(bytes).map_err(damage)?;
-        if let Some(what) = unknown {
-            return Err(LandError::Newer { path: path.to_owned(), what });
-        }
+        state.read_frames(path, bytes)?;
         if slot.is_err() && state.segments.is_empty() {
             return Err(damage("its Closed slot is unreadable and it has no frames".to_owned()));
         }
         Ok(Some(state))
     }
 
-    /// `Some`: a whole frame that this release does not know, and what it is.
-    fn read_frames(&mut self, bytes: &[u8]) -> Result<Option<String>, String> {
+    fn read_frames(&mut self, path: &str, bytes: &[u8]) -> Result<(), LandError> {
+        let damage = |what: String| Err(LandError::damage(path, what));
         loop {
             let rest = &bytes[self.end as usize..];
             match frame::decode(rest) {
                 Found::Frame { frame, previous, crc, length } => {
                     if previous != self.crc {
-                        return Err(format!("the frame at {} follows another one", self.end));
+                        return damage(format!("the frame at {} follows another one", self.end));
                     }
-                    self.apply(frame).map_err(|what| format!("{what}, at {}", self.end))?;
+                    if let Err(what) = self.apply(frame) {
+                        return damage(format!("{what}, at {}", self.end));
+                    }
                     self.follow(crc, length as u64);
                 }
                 Found::Unknown { kind, version } => {
                     let end = self.end;
-                    return Ok(Some(format!(
-                        "the frame at {end} has kind {kind} version {version}"
-                    )));
+                    let what = format!(
+                        "the frame at {end} has kind {kind} version {version}, which this release does not know"
+                    );
+                    return Err(LandError::Newer { path: path.to_owned(), what });
                 }
-                Found::Nothing if rest.is_empty() => return Ok(None),
+                Found::Nothing if rest.is_empty() => return Ok(()),
                 Found::Nothing if frame::any_frame(&rest[1..]) => {
                     let end = self.end;
-                    return Err(format!("the frame at {end} is unreadable, but valid ones follow"));
+                    return damage(format!(
+                        "the frame at {end} is unreadable, but valid ones follow"
+                    ));
                 }
                 Found::Nothing if frame::was_changed(rest) => {
                     let end = self.end;
-                    return Err(format!(
+                    return damage(format!(
                         "the last frame, at {end}, was changed since it was written: rows of it may have been acknowledged"
                     ));
                 }
                 Found::Nothing => {
                     self.torn = true;
-                    return Ok(None);
+                    return Ok(());
                 }
             }
         }
@@ -290,8 +286,7 @@ impl<'l> Journal<'l> {
         let (handle, busy_retries) =
             lander.open_locked(&path, Open::Create(lander.open_mode()), lander.lock_deadline())?;
         // Step 2: read through that handle.
-        let bytes = read_all(handle.as_ref(), &path)
-            .map_err(|error| doubt(lander, handle.as_ref(), &path, error))?;
+        let bytes = read_all(handle.as_ref(), &path)?;
         let state = match State::read(&path, &bytes) {
             Ok(state) => state,
             Err(damage) => return Err(doubt(lander, handle.as_ref(), &path, damage)),
@@ -411,7 +406,7 @@ fn lease_lost(path: &str, error: io::Error) -> LandError {
 }
 
 fn doubt(lander: &Lander<'_>, handle: &dyn Handle, path: &str, error: LandError) -> LandError {
-    if !matches!(error, LandError::Damage { .. } | LandError::Newer { .. }) {
+    if !matches!(error, LandError::Damage { .. }) {
         return error;
     }
     let proof = match handle.length() {
@@ -468,10 +463,16 @@ fn new_journal(
     Ok(state)
 }
 
+/// No journal gets so long: a commit takes some hundred bytes. What pretends to be is not read into memory.
+const BYTES_MAX: u64 = 1 << 30;
+
 fn read_all(handle: &dyn Handle, path: &str) -> Result<Vec<u8>, LandError> {
     let length = handle.length().named("look at", path)?;
-    if length > JOURNAL_BYTES_MAX {
-        return Err(LandError::damage(path, format!("it has {length} bytes: it was stretched")));
+    if length > BYTES_MAX {
+        return Err(LandError::damage(
+            path,
+            format!("it has {length} bytes, which no journal has"),
+        ));
     }
     let mut bytes = vec![0; length as usize];
     let count = handle.read_at(&mut bytes, 0).named("read", path)?;
@@ -505,14 +506,10 @@ impl<'l> Ruin<'l> {
         let path = day_file.journal();
         let how = Open::Create(lander.open_mode());
         let (handle, _) = lander.open_locked(&path, how, lander.lock_deadline())?;
-        let bytes = match handle.length().named("look at", &path)? > JOURNAL_BYTES_MAX {
-            // Stretched: its frames are not relied on.
-            true => Vec::new(),
-            false => read_all(handle.as_ref(), &path)?,
-        };
+        let bytes = read_all(handle.as_ref(), &path)?;
         let state = match State::read(&path, &bytes) {
             Err(newer @ LandError::Newer { .. }) => return Err(newer),
-            state => state.ok().flatten(),
+            read => read.ok().flatten(),
         };
         let state = state.filter(|state| state.identity.is_of(day_file));
         Ok(Ruin { lander, path, handle, bytes, state })

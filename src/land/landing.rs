@@ -1,19 +1,20 @@
 //! One landing: objects read as streams, their rows gathered by day file, committed when the buffer is full.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fmt;
 use std::io;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
-
-use serde::Serialize;
 
 use super::batch::Batch;
 use super::commit::{self, Outcome};
 use super::day_file::DayFile;
 use super::error::LandError;
 use super::quarantine::Quarantine;
-use super::{Lander, in_parallel, merge};
+use super::routing::{self, History, Rerouted, Route};
+use super::tally::{Cause, Landed, NotLanded, Tally};
+use super::{Choice, Lander, Left, in_parallel, merge};
 use crate::file_name;
+use crate::label::plain_lines;
 use crate::object::{self, Bad, Options, ReadError, Sink, Skipped};
 use crate::record::Records;
 use crate::row::{Kind, Row};
@@ -26,118 +27,21 @@ const REASONS_MAX: usize = 20;
 /// How often the reading of an object that is replaced meanwhile starts over: Firehose replaces one seldom.
 const RESTARTS_MAX: u32 = 5;
 
-/// What a landing came to. Always rows + unreadable = lines + duplicates + quarantined + deferred, and
-/// nothing is deferred where all objects were landed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Tally {
-    /// Objects that were landed whole.
-    pub objects: u64,
-    /// Rows that were read or made of what was read.
-    pub rows: u64,
-    /// Records and pieces of objects that no row could be made of.
-    pub unreadable: u64,
-    /// Records that rightly gave no rows.
-    pub dropped: u64,
-    /// Rows that are new lines.
-    pub lines: u64,
-    /// Of these, lines in late segments.
-    pub late: u64,
-    /// Rows that had landed before.
-    pub duplicates: u64,
-    /// Rows and unreadable things that were put into quarantine.
-    pub quarantined: u64,
-    /// Rows and unreadable things that could neither be landed nor put into quarantine: they come again
-    /// with their objects.
-    pub deferred: u64,
-    /// Commit frames written.
-    pub commits: u64,
-    /// How often a lock was busy.
-    pub busy_retries: u64,
-}
-
-impl Tally {
-    /// Adds the counts of another landing.
-    pub fn add(&mut self, other: &Tally) {
-        self.objects += other.objects;
-        self.rows += other.rows;
-        self.unreadable += other.unreadable;
-        self.dropped += other.dropped;
-        self.lines += other.lines;
-        self.late += other.late;
-        self.duplicates += other.duplicates;
-        self.quarantined += other.quarantined;
-        self.deferred += other.deferred;
-        self.commits += other.commits;
-        self.busy_retries += other.busy_retries;
-    }
-}
-
-/// Why an object was not landed and has to come again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotLanded {
-    /// What kept it from landing: the first thing, if several did.
-    pub cause: Cause,
-    /// In words; names the object or the day file.
-    pub reason: String,
-}
-
-/// What kept an object from landing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
-    /// It does not exist (any more).
-    Missing,
-    /// The store refuses to hand it out.
-    Denied,
-    /// Its key cannot be asked for.
-    Name,
-    /// The time was up.
-    Time,
-    /// The network, the file system, a lock that is busy, a damaged day file.
-    Other,
-}
-
-impl fmt::Display for NotLanded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason)
-    }
-}
-
-impl From<&StoreError> for Cause {
-    fn from(error: &StoreError) -> Cause {
-        match error {
-            StoreError::NotFound(_) => Cause::Missing,
-            StoreError::Denied { .. } => Cause::Denied,
-            StoreError::Name { .. } => Cause::Name,
-            StoreError::Deadline(_) => Cause::Time,
-            StoreError::Changed(_) | StoreError::Location { .. } | StoreError::Other { .. } => {
-                Cause::Other
-            }
-        }
-    }
-}
-
-/// What a landing answers.
-#[derive(Debug)]
-#[must_use]
-pub struct Landed {
-    /// For each object, in order: landed, or why it has to come again.
-    pub objects: Vec<Result<(), NotLanded>>,
-    /// The counts.
-    pub tally: Tally,
-    /// Why things were put into quarantine: the first different reasons, each with its object.
-    pub reasons: Vec<String>,
-}
-
 /// Lands objects. The rows of all of them for one day file go under one lock hold, unless the buffer is full before.
 ///
 /// Objects are read for three quarters of the time until the deadline; what was read by then is committed
 /// in the last quarter. An object that was not read to its end comes again, and finds its rows landed.
-pub fn land(lander: &Lander<'_>, store: &Store, objects: &[ObjectId]) -> Landed {
+pub fn land(lander: &Lander<'_>, store: &Store, objects: &[ObjectId], choice: &Choice) -> Landed {
     let now = Instant::now();
     let read_until = now + lander.deadline.saturating_duration_since(now).mul_f64(0.75);
     let mut landing = Landing {
         lander,
         objects,
+        choice,
+        refused_until: None,
+        route: Route::new(lander.config),
+        foreign: None,
+        noted: Mutex::default(),
         read_until,
         results: vec![Ok(()); objects.len()],
         states: vec![None; objects.len()],
@@ -151,6 +55,12 @@ pub fn land(lander: &Lander<'_>, store: &Store, objects: &[ObjectId]) -> Landed 
         tally: Tally::default(),
         reasons: Vec::new(),
     };
+    if choice.guarded {
+        match History::read(lander) {
+            Ok(history) => landing.refused_until = history.others_until(&landing.fingerprint()),
+            Err(error) => return landing.nothing(&error),
+        }
+    }
     let mut records = Records::new(lander.config);
     let reading = store.until(read_until);
     for number in 0..objects.len() {
@@ -180,6 +90,14 @@ enum Pass {
 struct Landing<'l> {
     lander: &'l Lander<'l>,
     objects: &'l [ObjectId],
+    choice: &'l Choice,
+    /// Records that were delivered before this moment are refused.
+    refused_until: Option<i64>,
+    /// Tells rows of another routing; when the newest object with such rows was delivered.
+    route: Route<'l>,
+    foreign: Option<i64>,
+    /// What `.hiwake/routing` is known to say.
+    noted: Mutex<Option<Option<i64>>>,
     /// When reading ends, so that what was read can still be committed.
     read_until: Instant,
     results: Vec<Result<(), NotLanded>>,
@@ -204,13 +122,7 @@ impl Landing<'_> {
     fn read(&mut self, store: &Store, records: &mut Records<'_>, number: usize, pass: Pass) {
         let id = &self.objects[number];
         for _ in 0..=RESTARTS_MAX {
-            let error = match self.read_once(store, records, number, pass) {
-                Ok(read) => {
-                    self.tally.dropped += if pass == Pass::Land { read.dropped } else { 0 };
-                    return;
-                }
-                Err(error) => error,
-            };
+            let Err(error) = self.read_once(store, records, number, pass) else { return };
             // Replaced while it was read: what was read of the old state is in the new one too.
             if matches!(StoreError::of(&error), Some(StoreError::Changed(_))) {
                 continue;
@@ -219,6 +131,9 @@ impl Landing<'_> {
                 Some(error) => (Cause::from(error), error.to_string()),
                 None if error.kind() == io::ErrorKind::TimedOut => {
                     (Cause::Time, format!("{id}: {error}"))
+                }
+                None if Rerouted::of(&error).is_some() => {
+                    (Cause::Routing, format!("{id}: {error}"))
                 }
                 None => (Cause::Other, format!("{id}: {error}")),
             };
@@ -246,8 +161,10 @@ impl Landing<'_> {
         }
         self.states[number] = state;
         let modified = input.object().modified;
-        let options = Options::new(&self.lander.config.limits);
-        let mut sink = Reading { landing: self, number, pass };
+        let mut options = Options::new(&self.lander.config.limits);
+        options.plain = self.choice.plain;
+        let refused = self.refused_until.filter(|until| modified < *until);
+        let mut sink = Reading { landing: self, number, pass, modified, refused };
         let read = object::read(input, &id.place(), modified, records, &options, &mut sink);
         read.map_err(|(ReadError::Input(error) | ReadError::Sink(error))| error)
     }
@@ -264,18 +181,41 @@ impl Landing<'_> {
         }
     }
 
+    fn fingerprint(&self) -> String {
+        routing::Rules::of(self.lander.config).fingerprint()
+    }
+
+    /// Nothing can be landed.
+    fn nothing(mut self, error: &LandError) -> Landed {
+        for number in 0..self.objects.len() {
+            self.fail(number, Cause::Other, &error.to_string());
+        }
+        Landed { objects: self.results, tally: self.tally, reasons: self.reasons }
+    }
+
+    /// Before the first new line: `.hiwake/routing` says which routing is in use.
+    fn note(&self) -> Result<(), LandError> {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        if *noted != Some(self.foreign) {
+            routing::note(self.lander, self.foreign)?;
+            *noted = Some(self.foreign);
+        }
+        Ok(())
+    }
+
     /// Commits all batches, several day files at once.
     fn flush(&mut self) {
         let mut batches: Vec<_> = std::mem::take(&mut self.batches).into_iter().collect();
         batches.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         self.bytes = 0;
         let (lander, objects) = (self.lander, self.objects);
+        let before = || self.note();
         let results = in_parallel(lander.config.limits.parallel, batches, |(day_file, batch)| {
             let names: Vec<String> =
                 batch.objects().iter().map(|number| objects[*number].to_string()).collect();
             let result = lander
                 .check_time(&day_file)
-                .and_then(|()| commit::commit(lander, &day_file, &batch, &names));
+                .and_then(|()| commit::commit_after(lander, &day_file, &batch, &names, &before));
             (day_file, batch, result)
         });
         for (day_file, batch, result) in results {
@@ -346,11 +286,24 @@ struct Reading<'r, 'l> {
     landing: &'r mut Landing<'l>,
     number: usize,
     pass: Pass,
+    /// When the object was delivered.
+    modified: i64,
+    /// Set if records of this object may have landed elsewhere: until when that was.
+    refused: Option<i64>,
 }
 
-impl Sink for Reading<'_, '_> {
-    fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
+impl Reading<'_, '_> {
+    fn land(&mut self, row: &Row<'_>) -> io::Result<()> {
         let (landing, number) = (&mut *self.landing, self.number);
+        if let Some(left) = landing.choice.leaves(row) {
+            if self.pass == Pass::Land {
+                match left {
+                    Left::OtherDay => landing.tally.other_day += 1,
+                    Left::OtherLogGroup => landing.tally.other_log_group += 1,
+                }
+            }
+            return Ok(());
+        }
         if self.pass == Pass::Land {
             landing.tally.rows += 1;
         }
@@ -383,9 +336,33 @@ impl Sink for Reading<'_, '_> {
         }
         landing.flush_when_full()
     }
+}
 
-    fn skipped(&mut self, _: Skipped, _: &[u8]) -> io::Result<()> {
-        // Counted by the reader.
+impl Sink for Reading<'_, '_> {
+    fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
+        if self.landing.route.is_foreign(row) {
+            self.landing.foreign = self.landing.foreign.max(Some(self.modified));
+        }
+        self.land(row)
+    }
+
+    fn made(&mut self, row: &Row<'_>) -> io::Result<()> {
+        match self.refused {
+            Some(until) => Err(io::Error::other(Rerouted { until })),
+            None => self.land(row),
+        }
+    }
+
+    fn skipped(&mut self, skipped: Skipped, bytes: &[u8]) -> io::Result<()> {
+        let tally = &mut self.landing.tally;
+        match skipped {
+            _ if self.pass == Pass::Closed => {}
+            Skipped::PlainLeftOut => {
+                let text = String::from_utf8_lossy(bytes);
+                tally.plain_left_out += plain_lines(&text).count() as u64;
+            }
+            Skipped::Empty | Skipped::PlainDropped => tally.dropped += 1,
+        }
         Ok(())
     }
 
@@ -402,7 +379,7 @@ impl Sink for Reading<'_, '_> {
 }
 
 /// Rows come from outside: one that would leave the root or tear a line does not land.
-pub(super) fn check(row: &Row<'_>) -> Result<(), String> {
+pub(crate) fn check(row: &Row<'_>) -> Result<(), String> {
     file_name::check(&row.file).map_err(|error| error.to_string())?;
     let midnight = row.day.date().and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis();
     let hours = (i128::from(row.timestamp) - i128::from(midnight)) / 3_600_000;

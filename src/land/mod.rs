@@ -5,6 +5,7 @@
 //! An object is acknowledged when all its rows are durable lines, were lines before, or are in quarantine.
 
 pub mod batch;
+pub mod choice;
 pub mod commit;
 pub mod day_file;
 pub mod error;
@@ -13,10 +14,12 @@ pub mod frame;
 pub mod invocation;
 pub mod journal;
 pub mod merge;
+pub mod notes;
 pub mod notice;
 pub mod output;
 pub mod quarantine;
 pub mod rebuild;
+pub mod routing;
 pub mod salvage;
 pub mod seal;
 pub mod seen;
@@ -26,6 +29,7 @@ pub mod verify;
 
 mod landing;
 mod replace;
+mod tally;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
@@ -35,8 +39,10 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::disk::{Disk, Handle, Open};
 use crate::store::{ObjectId, Store};
+pub use choice::{Choice, Left};
 use error::{LandError, Named, is_gone};
-pub use landing::{Cause, Landed, NotLanded, Tally};
+pub(crate) use landing::check;
+pub use tally::{Cause, Landed, NotLanded, Tally};
 
 /// Everything that landing and sealing need to know: where, how, when, and until when.
 pub struct Lander<'a> {
@@ -53,7 +59,12 @@ pub struct Lander<'a> {
 impl Lander<'_> {
     /// Lands objects. One that fails does not hold up the others; landed again, it changes nothing.
     pub fn land(&self, store: &Store, objects: &[ObjectId]) -> Landed {
-        landing::land(self, store, objects)
+        self.land_chosen(store, objects, &Choice::all())
+    }
+
+    /// Lands what is chosen of objects.
+    pub fn land_chosen(&self, store: &Store, objects: &[ObjectId], choice: &Choice) -> Landed {
+        landing::land(self, store, objects, choice)
     }
 
     /// Seals what is due, closes old journals, removes what retention says.

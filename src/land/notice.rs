@@ -8,10 +8,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::Choice;
 use crate::store::ObjectId;
 
 /// What one invocation is to do.
@@ -47,6 +48,25 @@ pub struct Created {
     pub size: Option<u64>,
     /// Orders the events of one key: hexadecimal, compared from the left after padding with zeros.
     pub sequencer: Option<String>,
+    /// Set in a notice of `hiwake replay`: the object was delivered before, and comes again.
+    pub replay: Option<Replay>,
+}
+
+/// How an object is landed that comes again: the member `hiwake` of a record of a notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Replay {
+    /// With plain text.
+    pub plain: bool,
+    /// Also what may have landed under another routing.
+    pub reroute: bool,
+}
+
+impl Replay {
+    /// What of the object is landed.
+    pub fn choice(self) -> Choice {
+        Choice { plain: self.plain, guarded: !self.reroute, ..Choice::default() }
+    }
 }
 
 /// Why an event or a message says nothing. Names top-level keys only, never values.
@@ -179,6 +199,7 @@ fn created(record: &RawValue) -> Result<Option<Created>, NoticeError> {
         },
         size: object.size,
         sequencer: object.sequencer,
+        replay: record.hiwake,
     }))
 }
 
@@ -212,7 +233,7 @@ pub fn s3_event(objects: &[Created], time: i64) -> Value {
                 object[name] = value;
             }
         }
-        json!({
+        let mut record = json!({
             "eventVersion": "2.1",
             "eventSource": "aws:s3",
             "awsRegion": "",
@@ -231,7 +252,11 @@ pub fn s3_event(objects: &[Created], time: i64) -> Value {
                 },
                 "object": object,
             },
-        })
+        });
+        if let Some(replay) = created.replay {
+            record["hiwake"] = json!(replay);
+        }
+        record
     };
     json!({ "Records": objects.iter().map(record).collect::<Vec<_>>() })
 }
@@ -293,6 +318,7 @@ struct Name<'a> {
 struct S3Record<'a> {
     #[serde(borrow)]
     s3: S3<'a>,
+    hiwake: Option<Replay>,
 }
 
 #[derive(Deserialize)]

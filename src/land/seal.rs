@@ -88,7 +88,7 @@ fn freeze(
         journal.state.segment(number).filter(|segment| segment.frozen.is_some()).cloned()
     };
     if frozen(&journal).is_some() {
-        // The Freeze frame may be of a process that was killed before its sync, or whose sync failed.
+        // The Freeze frame may be of a process that was killed before its sync.
         journal.repeat()?;
     } else {
         let mut hold = Hold::take(lander, day_file, &mut journal)?;

@@ -14,6 +14,7 @@ use super::error::{LandError, Named, is_absent};
 use super::frame::{Closed, Commit, Sealed};
 use super::journal::{Journal, Segment, State};
 use super::output::hex;
+use super::routing::{History, ROUTING};
 use super::{Lander, merge, seal, seen};
 use crate::disk::{Handle, Open};
 use crate::row::Kind;
@@ -61,6 +62,12 @@ impl Verified {
 pub fn verify(lander: &Lander<'_>) -> Result<Verified, LandError> {
     let mut verified = Verified::default();
     let mut days: BTreeMap<DayFile, BTreeSet<String>> = BTreeMap::new();
+    if History::read(lander)?.is_torn() {
+        verified.note(
+            ROUTING.to_owned(),
+            "has lines that are unreadable: they count as another routing",
+        );
+    }
     for (file, name, path) in files_below(lander, DAYS)? {
         match journal_of(&file) {
             Some(day_file) if matches!(name.as_str(), "journal" | "seen") => {

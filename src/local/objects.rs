@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 use chrono::DateTime;
 use chrono_tz::Tz;
@@ -30,19 +31,22 @@ pub(super) struct Pending {
     timezone: Tz,
     bytes: Vec<u8>,
     oldest: i64,
+    newest: i64,
 }
 
 impl Pending {
     pub(super) fn new(area: Area, folder: &Path, timezone: Tz) -> Pending {
         // The backup's keys know no time zone.
         let timezone = if area == Area::Backup { Tz::UTC } else { timezone };
-        Pending { area, folder: folder.to_owned(), timezone, bytes: Vec::new(), oldest: i64::MAX }
+        let (folder, bytes) = (folder.to_owned(), Vec::new());
+        Pending { area, folder, timezone, bytes, oldest: i64::MAX, newest: 0 }
     }
 
     /// Appends without a delimiter, as Firehose does.
     pub(super) fn push(&mut self, bytes: &[u8], arrival: i64) {
         self.bytes.extend_from_slice(bytes);
         self.oldest = self.oldest.min(arrival);
+        self.newest = self.newest.max(arrival);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -70,9 +74,9 @@ impl Pending {
         let etag = Some(format!("{:016x}", xxh3_64(&self.bytes)));
         let size = Some(self.bytes.len() as u64);
         self.bytes.clear();
-        self.oldest = i64::MAX;
+        (self.oldest, self.newest) = (i64::MAX, 0);
         let id = ObjectId { bucket: bucket.to_owned(), key, etag, version: None };
-        Ok(Created { id, size, sequencer: None })
+        Ok(Created { id, size, sequencer: None, replay: None })
     }
 
     /// `landing/2022/04/18/01/hiwake-1-2022-04-18-01-59-07-<uuid>.ndjson.gz`: the oldest arrival's local time.
@@ -95,6 +99,8 @@ impl Pending {
             std::fs::create_dir_all(folder)?;
         }
         let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
-        file.write_all(&self.bytes)
+        file.write_all(&self.bytes)?;
+        // Delivered as soon as its last record arrived: the stand-in's only clock is the records'.
+        file.set_modified(UNIX_EPOCH + Duration::from_millis(self.newest.unsigned_abs()))
     }
 }

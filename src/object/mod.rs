@@ -116,8 +116,12 @@ impl Read {
 
 /// Takes what a reader finds, in the object's order. An error ends the reading.
 pub trait Sink {
-    /// One row.
+    /// One row that was a row already.
     fn row(&mut self, row: &Row<'_>) -> io::Result<()>;
+    /// One row that was made just now of an event or a line of text, by the configuration in force.
+    fn made(&mut self, row: &Row<'_>) -> io::Result<()> {
+        self.row(row)
+    }
     /// A unit that rightly gives no rows.
     fn skipped(&mut self, skipped: Skipped, bytes: &[u8]) -> io::Result<()>;
     /// Something that should have given rows.

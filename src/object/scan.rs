@@ -68,14 +68,24 @@ pub(super) enum Shape {
     Other,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 struct Keys {
-    file: Option<IgnoredAny>,
-    day: Option<IgnoredAny>,
-    line: Option<IgnoredAny>,
-    raw_data: Option<IgnoredAny>,
-    message_type: Option<IgnoredAny>,
+    file: Present,
+    day: Present,
+    line: Present,
+    raw_data: Present,
+    message_type: Present,
+}
+
+/// Whether a key is there, `null` too.
+#[derive(Default)]
+struct Present(bool);
+
+impl<'de> Deserialize<'de> for Present {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Present, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| Present(true))
+    }
 }
 
 /// By its top-level keys, in any order.
@@ -85,9 +95,9 @@ pub(super) fn shape(value: &[u8]) -> Shape {
         return Shape::Envelope;
     }
     match serde_json::from_slice::<Keys>(value) {
-        Ok(Keys { message_type: Some(_), .. }) => Shape::Envelope,
-        Ok(Keys { raw_data: Some(_), .. }) => Shape::Failed,
-        Ok(Keys { file: Some(_), day: Some(_), line: Some(_), .. }) => Shape::Row,
+        Ok(Keys { message_type: Present(true), .. }) => Shape::Envelope,
+        Ok(Keys { raw_data: Present(true), .. }) => Shape::Failed,
+        Ok(Keys { file: Present(true), day: Present(true), line: Present(true), .. }) => Shape::Row,
         _ => Shape::Other,
     }
 }

@@ -22,6 +22,9 @@ const ROW: &[u8] = b"{\"file\":";
 /// object is read: the unit's number is in the rows' ids.
 const PLAIN_BYTES: usize = 256 << 10;
 
+/// How often a failed record may hold another one.
+const NESTED_MAX: usize = 8;
+
 /// Blanks that may stand in front of a JSON value.
 const INDENT_MAX: usize = 64;
 
@@ -95,7 +98,7 @@ impl Reader<'_, '_> {
                 }
                 Err(error) => self.bad_unit("malformed-row", &error.to_string(), value)?,
             },
-            Shape::Failed => self.failed(value)?,
+            Shape::Failed => self.failed(value, value, 0)?,
             Shape::Envelope => {
                 self.record(value, self.modified, value)?;
             }
@@ -111,23 +114,42 @@ impl Reader<'_, '_> {
 
     /// A record that transform did not answer, as Firehose writes it. Only two keys matter; their
     /// types differ between documentation and service, other keys between kinds of errors.
-    fn failed(&mut self, value: &[u8]) -> Result<(), ReadError> {
+    ///
+    /// What it holds may be such a record again, or another piece that was put into quarantine: it is unwrapped, so that
+    /// it is never taken for text, and quarantined as it was before.
+    fn failed(&mut self, value: &[u8], whole: &[u8], depth: usize) -> Result<(), ReadError> {
+        let bad =
+            |reader: &mut Self, code: &str, reason: &str| reader.bad_unit(code, reason, whole);
         let Ok(failed) = serde_json::from_slice::<Failed<'_>>(value) else {
-            return self.bad_unit(
-                "failed-record",
-                "a failed record without rawData as text",
-                value,
-            );
+            return bad(self, "failed-record", "a failed record without rawData as text");
         };
         let Ok(data) = STANDARD.decode(failed.raw_data.as_bytes()) else {
-            return self.bad_unit("base64", "a failed record whose rawData is no base64", value);
+            return bad(self, "base64", "a failed record whose rawData is no base64");
         };
         if data.is_empty() {
-            return self.bad_unit("empty-raw-data", "a failed record without data", value);
+            return bad(self, "empty-raw-data", "a failed record without data");
+        }
+        match if data.starts_with(b"{") { shape(&data) } else { Shape::Envelope } {
+            Shape::Failed if depth < NESTED_MAX => return self.failed(&data, &data, depth + 1),
+            Shape::Failed => {
+                return bad(self, "nested-failed-record", "failed records in failed records");
+            }
+            Shape::Row => match Row::decode(&data) {
+                Ok(row) => {
+                    (self.read.rows, self.read.failed_records) =
+                        (self.read.rows + 1, self.read.failed_records + 1);
+                    return self.sink.row(&row).map_err(ReadError::Sink);
+                }
+                Err(error) => return bad(self, "malformed-row", &error.to_string()),
+            },
+            Shape::Other if is_torn(&data) => {
+                return bad(self, "torn-json", "a JSON value breaks off");
+            }
+            Shape::Envelope | Shape::Other => {}
         }
         let arrival = failed.arrival_timestamp.map(|raw| raw.get().trim_matches('"').parse());
         let arrival = arrival.and_then(Result::ok).unwrap_or(self.modified);
-        if self.record(&data, arrival, value)? {
+        if self.record(&data, arrival, whole)? {
             self.read.failed_records += 1;
         }
         Ok(())
@@ -198,7 +220,7 @@ impl Reader<'_, '_> {
             }
         }
         for row in self.staged.rows() {
-            self.sink.row(&row).map_err(ReadError::Sink)?;
+            self.sink.made(&row).map_err(ReadError::Sink)?;
         }
         Ok(true)
     }
@@ -268,6 +290,12 @@ struct Failed<'a> {
     raw_data: Cow<'a, str>,
     #[serde(borrow)]
     arrival_timestamp: Option<&'a RawValue>,
+}
+
+/// Whether a text was meant as one of ours, and breaks off.
+fn is_torn(text: &[u8]) -> bool {
+    let whole = serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok();
+    !whole && meant_for_us(up_to(text, HEAD_BYTES))
 }
 
 /// What ends a line.

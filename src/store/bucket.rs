@@ -1,10 +1,11 @@
 //! Buckets of S3, by the `object_store` crate's own client: signed, retried, from the region's own endpoint.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use object_store::aws::AmazonS3Builder;
 
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 
 use super::{Location, Object, Store, StoreError};
 
@@ -24,17 +25,31 @@ impl Store {
     /// The crate reads these variables itself; those that tests and emulators need are
     /// `AWS_ENDPOINT_URL` and `AWS_ALLOW_HTTP`.
     pub fn bucket_from_env(bucket: &str) -> Result<Store, StoreError> {
-        let objects = AmazonS3Builder::from_env().with_bucket_name(bucket).build();
-        let objects = objects.map_err(|error| StoreError::new(bucket.to_owned(), error))?;
-        Store::new(bucket.to_owned(), Arc::new(objects), Builder::new_current_thread().enable_all())
+        let runtime = super::runtime(bucket, Builder::new_current_thread().enable_all())?;
+        Store::of_bucket(bucket, AmazonS3Builder::from_env().with_bucket_name(bucket), runtime)
+    }
+
+    /// A bucket by a builder that names it, on a runtime with time and network.
+    pub(crate) fn of_bucket(
+        bucket: &str,
+        builder: AmazonS3Builder,
+        runtime: Arc<Runtime>,
+    ) -> Result<Store, StoreError> {
+        let objects = builder.build().map_err(|error| StoreError::new(bucket.to_owned(), error))?;
+        Ok(Store::new(bucket.to_owned(), Arc::new(objects), runtime))
     }
 
     /// The objects below a prefix, or else the one object of that key.
-    pub(super) fn list_or_look(&self, prefix: &str) -> Result<Vec<Object>, StoreError> {
-        let objects = self.list(prefix)?;
-        if objects.is_empty() && !prefix.is_empty() {
-            return Ok(vec![self.look(prefix)?]);
+    pub(super) fn list_or_look(
+        &self,
+        prefix: &str,
+        time: Option<Range<i64>>,
+    ) -> Result<Vec<Object>, StoreError> {
+        let narrowed = time.is_some();
+        let objects = self.list_delivered(prefix, time)?;
+        if !objects.is_empty() || prefix.is_empty() || narrowed && self.has_folders(prefix)? {
+            return Ok(objects);
         }
-        Ok(objects)
+        Ok(vec![self.look(prefix)?])
     }
 }

@@ -10,29 +10,29 @@ use serde_json::Value;
 use crate::given;
 
 /// A folder to work in; commands run at the top of the repository, with its `hiwake.toml`.
-struct Desk {
+pub struct Desk {
     folder: tempfile::TempDir,
 }
 
 impl Desk {
-    fn new() -> Desk {
+    pub fn new() -> Desk {
         Desk { folder: tempfile::tempdir().unwrap() }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn write(&self, name: &str, bytes: &[u8]) -> String {
+    pub fn write(&self, name: &str, bytes: &[u8]) -> String {
         given::put(self.folder.path(), name, bytes).to_str().unwrap().to_owned()
     }
 
     /// Runs `hiwake` with `@name` in its arguments standing for a path in the folder.
-    fn hiwake(&self, arguments: &str) -> Output {
+    pub fn hiwake(&self, arguments: &str) -> Output {
         self.command(arguments).output().unwrap()
     }
 
-    fn command(&self, arguments: &str) -> Command {
+    pub fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hiwake"));
         command.current_dir(given::folder()).stdout(Stdio::piped()).stderr(Stdio::piped());
         for argument in arguments.split_whitespace() {
@@ -44,30 +44,31 @@ impl Desk {
         command
     }
 
-    fn ok(&self, arguments: &str) -> String {
+    pub fn ok(&self, arguments: &str) -> String {
         let output = self.hiwake(arguments);
         assert!(output.status.success(), "{arguments}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn fails(&self, code: i32, arguments: &str) -> String {
+    pub fn fails(&self, code: i32, arguments: &str) -> String {
         let output = self.hiwake(arguments);
         assert_eq!(output.status.code(), Some(code), "{arguments}: {output:?}");
         String::from_utf8(output.stderr).unwrap()
     }
 
-    fn text(&self, name: &str) -> String {
+    pub fn text(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
     /// What readers see below a folder.
-    fn published(&self, name: &str) -> BTreeMap<String, Vec<u8>> {
+    pub fn published(&self, name: &str) -> BTreeMap<String, Vec<u8>> {
         let files = given::tree(&self.path(name)).into_iter();
         files.filter(|(name, _)| !name.starts_with(".hiwake/")).collect()
     }
 }
 
-const SYSLOG: &str = "--log-group /var/log/messages --timestamp-format %b~%d~%H:%M:%S --year 2005";
+pub const SYSLOG: &str =
+    "--log-group /var/log/messages --timestamp-format %b~%d~%H:%M:%S --year 2005";
 
 #[test]
 fn the_line_of_the_readme_lands_in_its_day() {

@@ -1,5 +1,7 @@
 //! What a record's bytes are taken for: envelopes in all their forms, gzip in all its states, plain text.
 
+use hiwake::envelope::{exact, parsed};
+use proptest::prelude::*;
 use serde_json::json;
 
 use crate::given::{
@@ -72,7 +74,7 @@ fn a_broken_envelope_is_malformed_not_plain() {
         assert!(error.contains(&format!("`{member}`")), "{error}");
     }
     for (member, wrong) in
-        [("id", json!(5)), ("timestamp", json!("secret")), ("message", json!(null))]
+        [("id", json!(-5)), ("timestamp", json!("secret")), ("message", json!(null))]
     {
         let mut value = envelope(&["secret"]);
         value["logEvents"][0][member] = wrong;
@@ -290,4 +292,55 @@ fn records_keep_nothing_from_one_to_the_next() {
         let alone = answer(&config(""), &event(&json!([record(n, data)]))).0;
         assert_eq!(&alone[0], together);
     }
+}
+
+/// A message as CloudWatch Logs writes it, whose strings are JSON already.
+fn to_the_letter(strings: &[String], timestamp: &str, events: usize) -> String {
+    let string = |n: usize| format!("\"{}\"", strings[n % strings.len()]);
+    let event = |n| {
+        let (id, message) = (string(4 + n), string(7 + n));
+        format!(r#"{{"id":{id},"timestamp":{timestamp},"message":{message}}}"#)
+    };
+    let events: Vec<String> = (0..events).map(event).collect();
+    let (owner, group, stream) = (string(0), string(1), string(2));
+    format!(
+        r#"{{"messageType":"DATA_MESSAGE","owner":{owner},"logGroup":{group},"logStream":{stream},"subscriptionFilters":[{}],"logEvents":[{}]}}"#,
+        string(3),
+        events.join(",")
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    /// Text that is to the letter what CloudWatch sends, and text that nearly is.
+    #[test]
+    fn exact_is_never_another_answer(
+        strings in proptest::collection::vec(r#"([a-z \u{1}注]|\\[nt"\\u/x]|\\u00e[0-9a-f]|\\ud83d\\ude00|\\udc00){0,6}"#, 1..8),
+        timestamp in "0|[1-9][0-9]{0,19}|0[0-9]|-[0-9]|[0-9]e[0-9]|[0-9]\\.5",
+        events in 0_usize..4,
+        edit in proptest::option::weighted(0.6, (any::<prop::sample::Index>(), 0_usize..3, "[ ,:\"\\\\{}0a]")),
+    ) {
+        let mut text = to_the_letter(&strings, &timestamp, events);
+        if let Some((at, cut, with)) = edit {
+            let at = at.index(text.len());
+            let end = (at + cut).min(text.len());
+            if text.is_char_boundary(at) && text.is_char_boundary(end) {
+                text.replace_range(at..end, &with);
+            }
+        }
+        if let Some(read) = exact(&text) {
+            prop_assert_eq!(Some(read), parsed(&text));
+        }
+    }
+}
+
+#[test]
+fn exact_reads_what_cloudwatch_sends() {
+    let strings = ["plain".to_owned(), r#"two\nlines \"quoted\""#.to_owned(), "注文".to_owned()];
+    let text = to_the_letter(&strings, "1650214747000", 3);
+    let (envelope, length) = exact(&text).unwrap();
+    assert_eq!((envelope.log_events.len(), length), (3, text.len()));
+    assert!(envelope.log_events.iter().any(|event| event.message == "two\nlines \"quoted\""));
+    assert_eq!(exact(&text), parsed(&text));
 }

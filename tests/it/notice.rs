@@ -99,7 +99,7 @@ fn created(key: &str) -> Created {
         etag: Some("e".into()),
         version: Some("v".into()),
     };
-    Created { id, size: Some(3), sequencer: Some("0A".into()) }
+    Created { id, size: Some(3), sequencer: Some("0A".into()), replay: None }
 }
 
 #[test]

@@ -373,3 +373,25 @@ fn a_member_that_swallows_others_is_corrupt_and_they_are_read() {
     assert_eq!(seen.ids, ["1"]);
     assert_eq!(seen.bad, [("corrupt-gzip".to_owned(), swallower)]);
 }
+
+#[test]
+fn a_failed_record_in_a_failed_record_is_unwrapped_and_never_plain_text() {
+    let healthy = failed_line(&gzip(&envelope(&[("1", "a")])));
+    let mut twice = failed_line(&failed_line(&healthy));
+    twice.push(b'\n');
+    let (read, seen) = read(&twice[..]);
+    assert_eq!(seen.lines, ["HOGE,1,a"]);
+    assert_eq!((read.failed_records, read.plain), (1, 0));
+    let mut deep = healthy;
+    for _ in 0..10 {
+        deep = failed_line(&deep);
+    }
+    let (read, seen) = super::object::read(&deep[..]);
+    assert_eq!((read.rows_out(), seen.bad_codes()), (0, vec!["nested-failed-record"]));
+}
+
+#[test]
+fn a_failed_record_whose_raw_data_is_null_is_no_plain_text() {
+    let (read, seen) = read(&br#"{"errorCode":"Lambda.Unheard","rawData":null}"#[..]);
+    assert_eq!((read.plain, seen.bad_codes()), (0, vec!["failed-record"]));
+}

@@ -29,7 +29,10 @@ fn names_with_spaces_unicode_and_percent_signs_are_listed_and_read() {
         store.open(key).unwrap().read_to_string(&mut text).unwrap();
         assert_eq!(text, key);
         let file = inner.join(key).display().to_string();
-        let (store, objects) = Location::parse(&file).unwrap().objects().unwrap();
+        let (store, objects) = Location::parse(&file)
+            .unwrap()
+            .objects(&hiwake::store::Store::bucket_from_env)
+            .unwrap();
         assert_eq!(objects.len(), 1, "{file}");
         assert_eq!(store.open(&objects[0].id.key).unwrap().object().size, key.len() as u64);
     }

@@ -21,7 +21,7 @@ use hiwake::store::Location;
   hiwake cat --rows --id 36795… out.s3/landing
   hiwake cat --rows object.ndjson.gz | jq .day")]
 pub struct Args {
-    /// Files or folders
+    /// Files, folders, or s3://bucket/prefix
     #[arg(value_name = "OBJECT", required = true)]
     objects: Vec<String>,
     /// Each row as JSON, as transform answers it
@@ -45,7 +45,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
         bad: 0,
     };
     for argument in &args.objects {
-        let (store, objects) = Location::parse(argument)?.objects()?;
+        let (store, objects) = Location::parse(argument)?.objects(&crate::bucket)?;
         for object in objects {
             printer.place = object.id.place();
             let input = store.open(&object.id.key)?;

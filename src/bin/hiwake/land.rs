@@ -2,16 +2,16 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use hiwake::config::Config;
-use hiwake::land::{Lander, Tally};
+use hiwake::land::{Choice, Landed, Lander, Tally};
+use hiwake::replay::BATCH;
 use hiwake::store::{Location, Object, ObjectId, Store};
 
 use crate::progress::Progress;
 use crate::{Now, Root};
-
-/// How many objects go under one hold of the locks: as many as SQS hands to the land λ at once.
-pub const BATCH: usize = 10;
 
 /// Land objects of any shape into the day files, each event once
 ///
@@ -22,11 +22,14 @@ pub const BATCH: usize = 10;
   hiwake land out.s3/landing --root out
   hiwake land out.s3/landing/2022/04/18/01/object.ndjson.gz --root /mnt/efs")]
 pub struct Args {
-    /// Files or folders
+    /// Files, folders, or s3://bucket/prefix
     #[arg(value_name = "OBJECT", required = true)]
     objects: Vec<String>,
     #[command(flatten)]
     root: Root,
+    /// Land also what may have landed under another routing
+    #[arg(long)]
+    reroute: bool,
     #[command(flatten)]
     now: Now,
     /// The counts as JSON
@@ -35,16 +38,19 @@ pub struct Args {
 }
 
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
-    let places = args.objects.iter().map(|argument| Location::parse(argument)?.objects());
+    let places =
+        args.objects.iter().map(|argument| Location::parse(argument)?.objects(&crate::bucket));
     let places: Vec<(Store, Vec<Object>)> = places.collect::<Result<_, _>>()?;
     let disk = crate::disk(&args.root.root, true)?;
     let lander = crate::lander(&disk, config, &args.now);
     let bytes = places.iter().flat_map(|(_, objects)| objects).map(|object| object.size).sum();
-    let mut report = Report::new(bytes);
+    let choice = Choice { plain: true, guarded: !args.reroute, ..Choice::default() };
+    let mut report = Report::new("landing", bytes);
     for (store, objects) in &places {
         for batch in objects.chunks(BATCH) {
             let ids: Vec<ObjectId> = batch.iter().map(|object| object.id.clone()).collect();
-            report.land(&lander, store, &ids);
+            let store = store.counted(report.done());
+            report.add(&lander.land_chosen(&store, &ids, &choice));
         }
     }
     report.finish(args.json)
@@ -59,17 +65,24 @@ pub struct Report {
 
 impl Report {
     /// Of objects of so many bytes.
-    pub fn new(bytes: u64) -> Report {
-        Report {
-            progress: Progress::of_bytes("landing", bytes),
-            tally: Tally::default(),
-            failed: 0,
-        }
+    pub fn new(what: &'static str, bytes: u64) -> Report {
+        let progress = Progress::of_bytes(what, bytes);
+        Report { progress, tally: Tally::default(), failed: 0 }
     }
 
-    /// Lands a batch and names what could not be landed.
+    /// What the bytes are counted in that a store fetches.
+    pub fn done(&self) -> Arc<AtomicU64> {
+        self.progress.done()
+    }
+
+    /// Lands a batch for the first time.
     pub fn land(&mut self, lander: &Lander<'_>, store: &Store, batch: &[ObjectId]) {
-        let landed = lander.land(&store.counted(self.progress.done()), batch);
+        let landed = lander.land(&store.counted(self.done()), batch);
+        self.add(&landed);
+    }
+
+    /// Adds what a batch came to, and names what could not be landed.
+    pub fn add(&mut self, landed: &Landed) {
         self.tally.add(&landed.tally);
         self.progress.suspend(|| {
             for reason in &landed.reasons {
@@ -80,6 +93,12 @@ impl Report {
                 self.failed += 1;
             }
         });
+    }
+
+    /// The end of the bar.
+    pub fn counts(self) -> (Tally, u64) {
+        drop(self.progress);
+        (self.tally, self.failed)
     }
 
     /// Prints the counts; the exit code is 1 if anything was not landed.

@@ -2,10 +2,12 @@
 
 #![allow(clippy::print_stderr, reason = "a command line says what is wrong there")]
 
+mod backfill;
 mod cat;
 mod config;
 mod land;
 mod progress;
+mod replay;
 mod run;
 mod seal;
 mod status;
@@ -14,14 +16,17 @@ mod verify;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use hiwake::aws::{Aws, AwsError};
 use hiwake::clock::Clock;
 use hiwake::config::{Config, ConfigErrors};
 use hiwake::disk::RealDisk;
 use hiwake::land::Lander;
+use hiwake::store::{Store, StoreError};
 
 /// CloudWatch Logs as labelled daily files, every event in exactly one line.
 ///
@@ -43,6 +48,8 @@ enum Command {
     Transform(transform::Args),
     Cat(cat::Args),
     Land(land::Args),
+    Replay(replay::Args),
+    Backfill(backfill::Args),
     Seal(seal::Args),
     Status(status::Args),
     Verify(verify::Args),
@@ -71,6 +78,8 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Transform(args) => transform::run(&load()?, args),
         Command::Cat(args) => cat::run(&load()?, args),
         Command::Land(args) => land::run(&load()?, args),
+        Command::Replay(args) => replay::run(&load()?, args),
+        Command::Backfill(args) => backfill::run(&load()?, args),
         Command::Seal(args) => seal::run(&load()?, args),
         Command::Status(args) => status::run(&load()?, args),
         Command::Verify(args) => verify::run(&load()?, args),
@@ -127,6 +136,21 @@ impl Now {
     fn clock(&self) -> Clock {
         self.now.map_or(Clock::System, Clock::At)
     }
+}
+
+/// AWS, once it is needed.
+fn aws() -> Result<&'static Aws, AwsError> {
+    static AWS: OnceLock<Aws> = OnceLock::new();
+    match AWS.get() {
+        Some(aws) => Ok(aws),
+        None => Aws::connect().map(|aws| AWS.get_or_init(|| aws)),
+    }
+}
+
+/// A bucket, with the credentials that the AWS CLI would use.
+fn bucket(name: &str) -> Result<Store, StoreError> {
+    let other = |error| StoreError::Other { place: name.to_owned(), source: Box::new(error) };
+    aws().map_err(other)?.bucket(name)
 }
 
 fn rfc_3339(text: &str) -> Result<i64, String> {

@@ -12,9 +12,10 @@ use hiwake::input::{self, LogFile, Problem, Target, TimestampFormat};
 use hiwake::land::notice::{Created, Notice};
 use hiwake::local::{Buffers, Delivered, Firehose, LocalError, SourceRecord};
 use hiwake::record::Records;
+use hiwake::replay::BATCH;
 use hiwake::store::Store;
 
-use crate::land::{BATCH, Report};
+use crate::land::Report;
 use crate::progress::Progress;
 use crate::{Now, Usage};
 
@@ -127,7 +128,7 @@ fn land(
     let disk = crate::disk(&args.root, true)?;
     let lander = crate::lander(&disk, config, &args.now);
     let size = |created: &Created| created.size.unwrap_or_default();
-    let mut report = Report::new(created.iter().map(size).sum());
+    let mut report = Report::new("landing", created.iter().map(size).sum());
     if !created.is_empty() {
         let store = Store::folder(bucket)?;
         for batch in created.chunks(BATCH) {

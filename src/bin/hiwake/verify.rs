@@ -24,7 +24,7 @@ use crate::{Now, Root};
 pub struct Args {
     #[command(flatten)]
     root: Root,
-    /// Make damaged days anew from the objects in this folder
+    /// Make damaged days anew from the objects in this folder or s3://bucket/prefix
     #[arg(long, value_name = "SOURCE")]
     rebuild: Option<String>,
     #[command(flatten)]
@@ -41,7 +41,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let mut verified = lander.verify()?;
     let mut failed = 0;
     if let (Some(source), false) = (&args.rebuild, verified.damaged.is_empty()) {
-        let (store, objects) = Location::parse(source)?.objects()?;
+        let (store, objects) = Location::parse(source)?.objects(&crate::bucket)?;
         for day_file in &verified.damaged {
             match rebuild::rebuild(&lander, &store, &objects, day_file) {
                 Ok(Rebuilt { lines, objects, missing, kept }) => {

@@ -5,6 +5,7 @@ mod commit;
 mod damage;
 mod landing;
 mod model;
+mod routing;
 mod seal;
 
 use std::collections::BTreeMap;

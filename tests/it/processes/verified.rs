@@ -47,7 +47,9 @@ fn overwrite(path: &Path, bytes: &[u8]) {
 }
 
 fn all_lines(yard: &Yard) -> BTreeSet<String> {
-    let files = yard.published().into_iter().filter(|(name, _)| !name.ends_with(".sha256"));
+    // A temporary is nobody's file.
+    let hidden = |name: &str| name.ends_with(".sha256") || name.contains("/.");
+    let files = yard.published().into_iter().filter(|(name, _)| !hidden(name));
     let lines: Vec<String> = files
         .flat_map(|(_, bytes)| {
             String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
@@ -86,6 +88,7 @@ fn every_flipped_byte_is_found_and_rebuilt_and_published_files_keep_their_bytes(
         let names: Vec<&String> = tree
             .keys()
             .filter(|name| !name.contains("/open/") && !name.contains("/sealed/"))
+            .filter(|name| *name != hiwake::land::routing::ROUTING)
             .collect();
         for name in names {
             let bytes = &tree[name];
@@ -236,4 +239,123 @@ fn a_closed_day_is_checked_against_its_slot() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("closed"), "{}", stderr(&output));
     assert_eq!(fs::read(yard.at(SEALED)).unwrap(), bytes);
+}
+
+/// Rows 0 to 11 of `a`, 12 to 19 of `b`, each a commit.
+fn two_objects() -> Yard {
+    let yard = Yard::new();
+    for (key, rows) in [("a", 0..12), ("b", 12..20)] {
+        yard.put(key, rows);
+        ok(yard.hiwake(&["land", "--now", IN_THE_DAY]).arg(yard.path("in").join(key)));
+    }
+    yard
+}
+
+fn changed(yard: &Yard, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = fs::read(yard.at(name)).unwrap();
+    change(&mut bytes);
+    overwrite(&yard.at(name), &bytes);
+}
+
+/// It says how many lines would be lost, and no line is.
+fn refuses(yard: &Yard) {
+    let before = yard.tree();
+    let said = fails(&mut rebuild(yard));
+    assert!(said.contains("of its lines are in no object"), "{said}");
+    let journal = |tree: &BTreeMap<String, Vec<u8>>| {
+        let kept = |name: &String| name.starts_with(".hiwake/days") && !name.ends_with("journal");
+        tree.iter()
+            .filter(|(name, _)| kept(name) || name.starts_with("messages/"))
+            .map(|(name, bytes)| (name.clone(), bytes.clone()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(journal(&yard.tree()), journal(&before));
+}
+
+/// The first rebuild had put the new `seen` in place and was killed. For the second one no journal counted, and it
+/// made a day of what the objects had: 8 lines of 20.
+#[test]
+fn a_rebuild_that_was_killed_is_not_followed_by_one_that_forgets_lines() {
+    for nth in 1..=4 {
+        let yard = two_objects();
+        changed(&yard, OPEN, |bytes| *bytes.last_mut().unwrap() = b'?');
+        fs::remove_file(yard.path("in/a")).unwrap();
+        let mut killed = Command::new("strace");
+        killed.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=renameat"]);
+        killed.arg("-e").arg(format!("inject=renameat:signal=KILL:when={nth}"));
+        killed.arg(env!("CARGO_BIN_EXE_hiwake")).args(["verify", "--now", OVER, "--root"]);
+        killed.arg(yard.root()).arg("--rebuild").arg(yard.path("in"));
+        let done = quiet(&mut killed).output().unwrap().status.success();
+        let again = rebuild(&yard).output().unwrap();
+        if done || again.status.success() {
+            assert_eq!(all_lines(&yard), wanted(20), "killed at the rename {nth}");
+        } else {
+            assert!(stderr(&again).contains(".hiwake/damaged"), "{}", stderr(&again));
+            // Nothing is lost: what was there is kept, and the object makes it whole.
+            yard.put("a", 0..12);
+            ok(&mut rebuild(&yard));
+            assert_eq!(all_lines(&yard), wanted(20), "killed at the rename {nth}");
+        }
+    }
+}
+
+#[test]
+fn without_a_journal_every_identity_of_seen_has_to_be_there() {
+    let emptied = two_objects();
+    changed(&emptied, JOURNAL, Vec::clear);
+    changed(&emptied, OPEN, Vec::clear);
+    fs::remove_file(emptied.path("in/b")).unwrap();
+    refuses(&emptied);
+    let cut = two_objects();
+    changed(&cut, JOURNAL, Vec::clear);
+    changed(&cut, OPEN, |bytes| bytes.truncate("line 0\n".len() * 5));
+    fs::remove_file(cut.path("in/b")).unwrap();
+    refuses(&cut);
+}
+
+/// The sum of the lines was right, but they were not those that had been acknowledged.
+#[test]
+fn rows_that_never_landed_do_not_stand_in_for_lines_that_are_lost() {
+    let yard = two_objects();
+    changed(&yard, SEEN, |bytes| bytes[20] ^= 1);
+    changed(&yard, OPEN, |bytes| bytes[2] ^= 1);
+    fs::remove_file(yard.path("in/a")).unwrap();
+    yard.put("c", 100..112);
+    refuses(&yard);
+}
+
+#[test]
+fn a_journal_of_a_newer_release_is_not_rebuilt() {
+    let yard = two_objects();
+    changed(&yard, JOURNAL, |bytes| bytes[6] = b'2');
+    let before = yard.tree();
+    let said = fails(&mut rebuild(&yard));
+    assert!(said.contains("newer release") && said.contains(JOURNAL), "{said}");
+    assert_eq!(yard.tree(), before);
+}
+
+#[test]
+fn of_two_objects_whose_names_end_alike_the_one_that_the_journal_names_is_read() {
+    let yard = Yard::new();
+    fs::create_dir(yard.path("in/landing")).unwrap();
+    let named = yard.put("landing/a@b", 0..20);
+    ok(yard.hiwake(&["land", "--now", IN_THE_DAY]).arg(&named));
+    yard.put("a@b", 30..35);
+    changed(&yard, OPEN, Vec::clear);
+    changed(&yard, SEEN, |bytes| bytes[20] ^= 1);
+    ok(&mut rebuild(&yard));
+    assert_eq!(all_lines(&yard), wanted(20));
+}
+
+/// A sparse journal of 60 GB: its size was taken for the memory to read it into, and the process died without a word.
+#[test]
+fn a_journal_that_was_stretched_is_damage_and_not_the_end_of_the_process() {
+    let yard = two_objects();
+    let journal = fs::OpenOptions::new().write(true).open(yard.at(JOURNAL)).unwrap();
+    journal.set_len(60 << 30).unwrap();
+    let said = fails(&mut yard.land());
+    assert!(said.contains(JOURNAL) && said.contains("which no journal has"), "{said}");
+    // A process that dies gives no such line.
+    let said = String::from_utf8(verify(&yard).output().unwrap().stdout).unwrap();
+    assert!(said.contains("WRONG") && said.contains(JOURNAL), "{said}");
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::bucket::{Fault, error};
 use super::*;
+use crate::given::{envelope, gzipped};
 
 const OPEN: &str = "messages/2022-04-18.csv.open";
 
@@ -243,6 +244,31 @@ fn a_key_that_cannot_be_asked_for_is_given_up_at_once() {
     assert_eq!(value(&yard.lambda.metrics(), "ObjectsQuarantined"), 2);
     assert_eq!(yard.quarantine().matches("\"errorCode\":\"object-name\"").count(), 2);
     assert!(yard.bucket.requests().is_empty());
+}
+
+#[test]
+fn nothing_of_what_was_logged_is_in_a_log() {
+    let mut yard = Yard::new("");
+    let secret = rows(0..3).replace("line ", "SECRET ");
+    let mut late = envelope(&["SECRET"]);
+    late["logEvents"][0]["timestamp"] = json!(-1);
+    yard.bucket.put("broken", format!("{secret}{{\"file\":\"messages\",\"line\":\"SECRET\n"));
+    yard.bucket.put("rows", secret);
+    yard.bucket.put("raw", "{\"rawData\":\"SECRET\",\"errorCode\":\"SECRET\"}\n");
+    yard.bucket.put("late", gzipped(&late));
+    yard.bucket.put("torn", &gzipped(&envelope(&["SECRET"]))[..60]);
+    yard.bucket
+        .put("up", rows(3..4).replace("\"messages\"", "\"../up\"").replace("line ", "SECRET "));
+    let keys: &[&str] = &["rows", "broken", "raw", "late", "torn", "up"];
+    assert!(yard.land(1, &[("1", keys)]).is_empty());
+    assert!(yard.text(OPEN).contains("SECRET"));
+    assert!(yard.quarantine().contains("SECRET"));
+    check_i7(&yard.lambda.metrics());
+    let body = json!({"Records": [{"messageId": "2", "body": "SECRET", "eventSource": "aws:sqs"}]});
+    yard.lambda.json(&body);
+    let log = yard.lambda.end();
+    assert!(log.contains("put into quarantine"), "{log}");
+    assert!(!log.contains("SECRET"), "{log}");
 }
 
 #[test]

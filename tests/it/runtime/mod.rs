@@ -1,5 +1,7 @@
 //! Both real binaries, as Lambda runs them: our own Runtime API and a bucket, on loopback.
 
+mod again;
+mod backfill;
 mod bucket;
 mod http;
 mod lambda;
@@ -34,7 +36,7 @@ impl Yard {
         command
             .env("HIWAKE_CONFIG", &config)
             .env("HIWAKE_ROOT", root.path().join("efs"))
-            .env("AWS_LAMBDA_LOG_LEVEL", "DEBUG")
+            .env("AWS_LAMBDA_LOG_LEVEL", "TRACE")
             .envs(bucket.environment());
         let lambda = Lambda::start(command);
         Yard { root, bucket, lambda }

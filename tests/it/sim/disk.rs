@@ -287,7 +287,7 @@ impl Handle for SimHandle {
         self.operation(|state| {
             let number = state.clients[self.client].operations;
             match state.fault(self.client, number) {
-                Some(super::state::Fault::SyncLost) => state.sync_lost(self.id),
+                Some(Fault::SyncLost) => state.sync_lost(self.id),
                 _ => state.sync(self.id),
             }
         })

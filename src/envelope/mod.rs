@@ -3,6 +3,8 @@
 //! Decided by what the bytes are: gzip magic → inflate; text with `messageType` → envelopes;
 //! other UTF-8 → plain; anything else → error. Errors never hold what was logged.
 
+mod exact;
+
 use std::borrow::Cow;
 use std::io::Read;
 
@@ -10,6 +12,8 @@ use flate2::bufread::GzDecoder;
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+
+pub use self::exact::exact;
 
 /// What a record's text holds.
 #[derive(Debug)]
@@ -43,7 +47,7 @@ impl Message<'_> {
 }
 
 /// One CloudWatch Logs subscription message. Unknown keys are ignored.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Envelope<'a> {
     /// `DATA_MESSAGE`: what comes out as [`Message::Data`] is no other.
@@ -67,16 +71,42 @@ pub struct Envelope<'a> {
 }
 
 /// One log event.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 pub struct Event<'a> {
-    /// 56 digits, from CloudWatch.
-    #[serde(borrow)]
+    /// 56 digits, from CloudWatch. (moto, which plays CloudWatch in tests, writes a small number.)
+    #[serde(borrow, deserialize_with = "id")]
     pub id: Cow<'a, str>,
     /// Milliseconds since the epoch.
     pub timestamp: i64,
     /// The text as it was logged.
     #[serde(borrow)]
     pub message: Cow<'a, str>,
+}
+
+fn id<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>, D::Error> {
+    struct Id;
+
+    impl<'de> serde::de::Visitor<'de> for Id {
+        type Value = Cow<'de, str>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an event's id")
+        }
+
+        fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Cow<'de, str>, E> {
+            Ok(Cow::Borrowed(text))
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<Cow<'de, str>, E> {
+            Ok(Cow::Owned(text.to_owned()))
+        }
+
+        fn visit_u64<E>(self, number: u64) -> Result<Cow<'de, str>, E> {
+            Ok(Cow::Owned(number.to_string()))
+        }
+    }
+
+    deserializer.deserialize_any(Id)
 }
 
 /// Why bytes are neither envelopes nor plain text. Positions are bytes of the inflated text.
@@ -287,8 +317,7 @@ pub fn content(text: &str) -> Result<Content<'_>, EnvelopeError> {
 
 /// The message that `text` begins with, and its length; `None` for a value without `messageType`.
 fn message(text: &str, at: usize) -> Result<(Option<Message<'_>>, usize), EnvelopeError> {
-    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Envelope<'_>>();
-    let Some(Ok(envelope)) = values.next() else {
+    let Some((envelope, length)) = exact(text).or_else(|| parsed(text)) else {
         return incomplete(text, at);
     };
     let message = match &*envelope.message_type {
@@ -296,7 +325,14 @@ fn message(text: &str, at: usize) -> Result<(Option<Message<'_>>, usize), Envelo
         CONTROL => Message::Control { events: envelope.log_events.len() },
         unknown => return Err(unknown_type(unknown)),
     };
-    Ok((Some(message), values.byte_offset()))
+    Ok((Some(message), length))
+}
+
+/// The message that `text` begins with as a JSON parser reads it, and its length.
+pub fn parsed(text: &str) -> Option<(Envelope<'_>, usize)> {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter();
+    let envelope = values.next()?.ok()?;
+    Some((envelope, values.byte_offset()))
 }
 
 const DATA: &str = "DATA_MESSAGE";

@@ -1,0 +1,29 @@
+// `npx cdk deploy`: reads deployment.toml and the project's hiwake.toml, and needs the packages of `make lambda`.
+// -c deployment=…, -c config=… and -c packages=… say where else they are.
+
+import { fileURLToPath } from 'node:url';
+
+import { App, Validations } from 'aws-cdk-lib';
+import { AwsSolutionsChecks } from 'cdk-nag';
+
+import { loadConfig } from '../lib/config.ts';
+import { loadDeployment } from '../lib/deployment.ts';
+import { FLAGS } from '../lib/flags.ts';
+import { Packages } from '../lib/package.ts';
+import { PipelineStack } from '../lib/pipeline.ts';
+
+const app = new App({ context: FLAGS });
+const path = (key: string, byDefault: string): string =>
+  app.node.tryGetContext(key) ?? fileURLToPath(new URL(byDefault, import.meta.url));
+
+try {
+  const deployment = loadDeployment(path('deployment', '../deployment.toml'));
+  const config = loadConfig(path('config', '../../hiwake.toml'));
+  const packages = new Packages(path('packages', '../../target/lambda'), config.toml);
+  new PipelineStack(app, deployment.name, { config, deployment, packages });
+} catch (error) {
+  // What the operator wrote is wrong: its own words, without a trace of ours.
+  console.error(error instanceof Error ? error.message : error);
+  process.exit(1);
+}
+Validations.of(app).addPlugins(new AwsSolutionsChecks(app, { verbose: true }));

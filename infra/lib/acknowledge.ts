@@ -1,0 +1,8 @@
+// A finding of cdk-nag that is meant to be so, with its reason.
+
+import { Validations } from 'aws-cdk-lib';
+import type { IConstruct } from 'constructs';
+
+export function acknowledge(construct: IConstruct, id: string, reason: string): void {
+  Validations.of(construct).acknowledge({ id, reason });
+}

@@ -1,0 +1,62 @@
+// An alarm, and the heading of the runbook that says what to do.
+
+import { Duration } from 'aws-cdk-lib';
+import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import type { Construct } from 'constructs';
+
+import { pipelineOf } from './names.ts';
+
+export interface AlarmProps {
+  /** What it says when it rings, in a sentence. */
+  readonly means: string;
+  readonly metric: cloudwatch.IMetric;
+  /** Rings above this; default 0. */
+  readonly above?: number;
+  /** Or below this. */
+  readonly below?: number;
+  /** … in so many periods in a row; default 1. */
+  readonly periods?: number;
+  /** Whether silence is bad news; default no: most counts are sent only where there is something to count. */
+  readonly silenceRings?: boolean;
+}
+
+export class Alarm extends cloudwatch.Alarm {
+  /** Its heading in docs/runbook.md, and the end of its name. */
+  readonly heading: string;
+
+  constructor(scope: Construct, heading: string, props: AlarmProps) {
+    const { name, runbook } = pipelineOf(scope);
+    super(scope, `Alarm ${heading}`, {
+      alarmName: `${name}: ${heading}`,
+      alarmDescription: `${props.means} What to do: ${runbook}#${slug(heading)}`,
+      metric: props.metric,
+      threshold: props.below ?? props.above ?? 0,
+      comparisonOperator:
+        props.below === undefined
+          ? cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
+          : cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
+      evaluationPeriods: props.periods ?? 1,
+      treatMissingData: props.silenceRings ? cloudwatch.TreatMissingData.BREACHING : cloudwatch.TreatMissingData.NOT_BREACHING,
+    });
+    this.heading = heading;
+  }
+}
+
+/** A heading's anchor, as Markdown renderers make it. */
+export function slug(heading: string): string {
+  return heading.toLowerCase().replaceAll(/[^\p{L}\p{N} _-]/gu, '').replaceAll(' ', '-');
+}
+
+/** One of the metrics that the binaries send: see docs/runbook.md and src/metrics.rs. */
+export function own(scope: Construct, metricName: string, props: cloudwatch.MetricOptions = {}): cloudwatch.Metric {
+  const dimensionsMap = { Pipeline: pipelineOf(scope).name };
+  return new cloudwatch.Metric({ namespace: 'hiwake', metricName, dimensionsMap, statistic: 'Sum', period: FIVE_MINUTES, ...props });
+}
+
+/** A sum of metrics of which any may be silent, or have never been sent: SUM takes what is there. */
+export function sum(metrics: Record<string, cloudwatch.IMetric>, period: Duration = FIVE_MINUTES): cloudwatch.MathExpression {
+  const expression = `SUM([${Object.keys(metrics).map((name) => `FILL(${name}, 0)`).join(', ')}])`;
+  return new cloudwatch.MathExpression({ expression, usingMetrics: metrics, period });
+}
+
+export const FIVE_MINUTES = Duration.minutes(5);

@@ -1,0 +1,100 @@
+// The operator's hiwake.toml, as far as the deployment depends on it.
+//
+// Its form is checked against the schema that `hiwake config schema` prints (contract/, kept equal by a test of
+// the Rust side), so a misspelt key stops the synthesis and not the Lambdas. What only the binary knows
+// (rules that never match, names that collide) is told by `hiwake config check`.
+
+import { readFileSync } from 'node:fs';
+
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { parse } from 'smol-toml';
+
+export interface Source {
+  /** In the order of the file, from 1, as `hiwake config` counts them. */
+  readonly index: number;
+  /** Log groups without a glob. */
+  readonly names: string[];
+  readonly globs: string[];
+  readonly filterPattern: string;
+  readonly subscribe: 'filter' | 'account' | 'manual';
+}
+
+export interface Config {
+  /** The file itself: it is put beside the binaries. */
+  readonly toml: string;
+  readonly timezone: string;
+  readonly sources: Source[];
+  readonly graceSeconds: number;
+  readonly journalDays: number;
+}
+
+interface File {
+  timezone?: string;
+  source?: { log_groups: string[]; filter_pattern?: string; subscribe?: Source['subscribe'] }[];
+  seal?: { grace?: string; journal_days?: number };
+}
+
+const SCHEMA = new URL('../contract/hiwake.schema.json', import.meta.url);
+
+export function loadConfig(path: string): Config {
+  return readConfig(readFileSync(path, 'utf8'), path);
+}
+
+export function readConfig(toml: string, name = 'hiwake.toml'): Config {
+  const file = parse(toml) as File;
+  check(file, name);
+  return {
+    toml,
+    timezone: file.timezone ?? 'Asia/Tokyo',
+    sources: (file.source ?? []).map((source, at) => ({
+      index: at + 1,
+      names: source.log_groups.filter((group) => !isGlob(group)),
+      globs: source.log_groups.filter(isGlob),
+      filterPattern: source.filter_pattern ?? '',
+      subscribe: source.subscribe ?? 'filter',
+    })),
+    graceSeconds: seconds(file.seal?.grace ?? '1h', name),
+    journalDays: file.seal?.journal_days ?? 90,
+  };
+}
+
+function check(file: unknown, name: string): void {
+  // The formats uint and uint32 are schemars' own; `minimum` says the same.
+  const ajv = new Ajv2020({ allErrors: true, validateFormats: false, strict: false });
+  const validate = ajv.compile(JSON.parse(readFileSync(SCHEMA, 'utf8')));
+  if (!validate(file)) {
+    const faults = (validate.errors ?? []).map((error) => {
+      const extra = error.params['additionalProperty'];
+      const where = [...error.instancePath.split('/').slice(1), ...(extra ? [extra] : [])].join('.');
+      return `${name}: ${where}: ${extra ? 'unknown key' : error.message}`;
+    });
+    throw new Error([...new Set(faults), 'hiwake config check says more'].join('\n'));
+  }
+}
+
+function isGlob(group: string): boolean {
+  return /[*?]/.test(group);
+}
+
+const UNITS: [RegExp, number][] = [
+  [/^(seconds?|secs?|s)$/, 1],
+  [/^(minutes?|mins?|m)$/, 60],
+  [/^(hours?|hrs?|h)$/, 3600],
+  [/^(days?|d)$/, 86400],
+  [/^(weeks?|wks?|wk|w)$/, 604800],
+];
+
+/** A duration as `hiwake.toml` writes it, e.g. `1h 30m`. */
+export function seconds(text: string, name: string): number {
+  const parts = [...text.matchAll(/(\d+)\s*([a-z]+)/g)];
+  const rest = text.replaceAll(/(\d+)\s*([a-z]+)/g, '').trim();
+  const values = parts.map(([, count, unit]) => {
+    const found = UNITS.find(([pattern]) => pattern.test(unit ?? ''));
+    return found && Number(count) * found[1];
+  });
+  const whole = values.reduce((sum: number | undefined, value) => (sum === undefined || value === undefined ? undefined : sum + value), 0);
+  if (rest !== '' || parts.length === 0 || whole === undefined) {
+    throw new Error(`${name}: seal.grace: ${text} is no duration; write e.g. "1h" or "90m"`);
+  }
+  return whole;
+}

@@ -1,0 +1,94 @@
+// What the pipeline shows, and whom its alarms tell.
+
+import { Duration, Stack } from 'aws-cdk-lib';
+import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import * as actions from 'aws-cdk-lib/aws-cloudwatch-actions';
+import * as sns from 'aws-cdk-lib/aws-sns';
+import { Construct } from 'constructs';
+
+import { Alarm, own } from './alarm.ts';
+import type { Deployment } from './deployment.ts';
+import type { Land } from './land.ts';
+import { pipelineOf } from './names.ts';
+import type { Seal } from './seal.ts';
+import type { Stream } from './stream.ts';
+import type { Transform } from './transform.ts';
+
+export interface MonitoringProps {
+  readonly deployment: Deployment;
+  readonly stream: Stream;
+  readonly transform: Transform;
+  readonly land: Land;
+  readonly seal: Seal;
+}
+
+const HOUR = Duration.hours(1);
+
+export class Monitoring extends Construct {
+  /** Made last: it takes the alarms that are there. */
+  constructor(scope: Construct, id: string, private readonly props: MonitoringProps) {
+    super(scope, id);
+    const alarms = Stack.of(this).node.findAll().filter((construct) => construct instanceof Alarm);
+    const { alarms: topic } = props.deployment.tell;
+    if (topic) {
+      const action = new actions.SnsAction(sns.Topic.fromTopicArn(this, 'Topic', topic));
+      for (const alarm of alarms) {
+        alarm.addAlarmAction(action);
+        alarm.addOkAction(action);
+      }
+    }
+    const { name } = pipelineOf(this);
+    const dashboard = new cloudwatch.Dashboard(this, 'Dashboard', { dashboardName: name, defaultInterval: Duration.days(1) });
+    dashboard.addWidgets(new cloudwatch.AlarmStatusWidget({ title: `${name}: alarms`, alarms, width: 24, height: 4 }));
+    dashboard.addWidgets(this.events(), this.lag(), this.lines());
+    dashboard.addWidgets(this.failures(), this.days(), this.cost());
+  }
+
+  private events(): cloudwatch.IWidget {
+    return this.graph('Events in and out', ['EventsIn', 'RowsOut', 'EventsDropped', 'EventsFailed']);
+  }
+
+  private lines(): cloudwatch.IWidget {
+    return this.graph('Rows in, lines, duplicates, late', ['RowsIn', 'RowsLanded', 'RowsDuplicate', 'RowsLate', 'RowsDeferred']);
+  }
+
+  private failures(): cloudwatch.IWidget {
+    return this.graph('Failures', ['RecordsFailed', 'AnswerOverflow', 'RowsQuarantined', 'ObjectsFailed', 'ObjectsQuarantined', 'NoticesUnreadable', 'SealFailed']);
+  }
+
+  private lag(): cloudwatch.IWidget {
+    const { stream, land } = this.props;
+    return new cloudwatch.GraphWidget({
+      title: 'Lag in seconds',
+      width: 8,
+      left: [
+        stream.metric('DeliveryToS3.DataFreshness', { statistic: 'Maximum', label: 'in Firehose' }),
+        land.notices.metricApproximateAgeOfOldestMessage({ statistic: 'Maximum', label: 'in the queue' }),
+      ],
+    });
+  }
+
+  private days(): cloudwatch.IWidget {
+    return new cloudwatch.GraphWidget({
+      title: 'Sealed days, and seconds since the oldest unsealed one was over',
+      width: 8,
+      left: [own(this, 'Sealed', { period: HOUR })],
+      right: [own(this, 'OldestUnsealedAge', { statistic: 'Maximum', period: HOUR })],
+    });
+  }
+
+  private cost(): cloudwatch.IWidget {
+    const { stream, transform, land, seal } = this.props;
+    const functions = [transform.function, land.function, seal.function];
+    return new cloudwatch.GraphWidget({
+      title: 'What it is paid for: bytes of Firehose, commits to EFS; milliseconds of functions',
+      width: 8,
+      left: [stream.metric('IncomingBytes', { period: HOUR }), own(this, 'AnswerBytes', { period: HOUR }), own(this, 'Commits', { period: HOUR })],
+      right: functions.map((one) => one.metricDuration({ statistic: 'Sum', period: HOUR })),
+    });
+  }
+
+  private graph(title: string, metrics: string[]): cloudwatch.IWidget {
+    return new cloudwatch.GraphWidget({ title, width: 8, left: metrics.map((metric) => own(this, metric)) });
+  }
+}

@@ -1,0 +1,49 @@
+// The whole pipeline, in the order of the data.
+
+import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
+import type { Construct } from 'constructs';
+
+import type { Config } from './config.ts';
+import type { Deployment } from './deployment.ts';
+import { Land } from './land.ts';
+import { Monitoring } from './monitoring.ts';
+import { setPipeline } from './names.ts';
+import { Network } from './network.ts';
+import type { Packages } from './package.ts';
+import { Readers } from './readers.ts';
+import { Seal } from './seal.ts';
+import { Storage } from './storage.ts';
+import { Stream } from './stream.ts';
+import { Subscriptions } from './subscriptions.ts';
+import { Transform } from './transform.ts';
+
+export interface PipelineProps extends StackProps {
+  readonly config: Config;
+  readonly deployment: Deployment;
+  readonly packages: Packages;
+}
+
+export class PipelineStack extends Stack {
+  constructor(scope: Construct, id: string, props: PipelineProps) {
+    super(scope, id, { description: 'hiwake: CloudWatch Logs to labelled daily files on EFS', ...props });
+    setPipeline(this, { name: props.deployment.name, runbook: props.deployment.runbook });
+    const network = new Network(this, 'Network', props.deployment);
+    const storage = new Storage(this, 'Storage', { ...props, network });
+    const transform = new Transform(this, 'Transform', props);
+    const stream = new Stream(this, 'Stream', { ...props, storage, transform: transform.function });
+    new Subscriptions(this, 'Subscriptions', { ...props, stream: stream.stream });
+    const land = new Land(this, 'Land', { ...props, network, storage });
+    const seal = new Seal(this, 'Seal', { ...props, network, storage });
+    new Readers(this, 'Readers', { ...props, storage });
+    new Monitoring(this, 'Monitoring', { ...props, stream, transform, land, seal });
+
+    const outputs: Record<string, [string, string]> = {
+      DeliveryBucket: [storage.delivery.bucketName, 'landing/ and failed/'],
+      BackupBucket: [storage.backup.bucketName, 'backup/: every record as it came, for hiwake replay'],
+      NoticesQueue: [land.notices.queueUrl, 'for hiwake replay --queue'],
+      DeadLetters: [land.dead.queueUrl, 'notices that were given up'],
+      FileSystem: [storage.fileSystem.fileSystemId, `the day files are in ${props.deployment.path}`],
+    };
+    for (const [id, [value, description]] of Object.entries(outputs)) new CfnOutput(this, id, { value, description });
+  }
+}

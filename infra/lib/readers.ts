@@ -1,0 +1,41 @@
+// Who may read the day files: a door in the firewall, an access point of their own, and the command that mounts it.
+
+import { Annotations, CfnOutput, Stack } from 'aws-cdk-lib';
+import * as ec2 from 'aws-cdk-lib/aws-ec2';
+import { Construct } from 'constructs';
+
+import type { Deployment } from './deployment.ts';
+import type { Storage } from './storage.ts';
+
+export interface ReadersProps {
+  readonly deployment: Deployment;
+  readonly storage: Storage;
+}
+
+export class Readers extends Construct {
+  constructor(scope: Construct, id: string, { deployment, storage }: ReadersProps) {
+    super(scope, id);
+    const { securityGroups, roles } = deployment.readers;
+    if (securityGroups.length === 0 && roles.length === 0) return;
+    if (securityGroups.length === 0 || roles.length === 0) {
+      throw new Error('deployment.toml: readers: security_groups and roles go together: a reader needs the way and the right');
+    }
+    for (const id of securityGroups) {
+      const machines = ec2.SecurityGroup.fromSecurityGroupId(this, id, id, { mutable: false });
+      storage.fileSystem.connections.allowFrom(machines, ec2.Port.tcp(2049), 'hiwake: readers of the day files');
+    }
+    if (deployment.fileSystemId) {
+      Annotations.of(this).addWarningV2(
+        'hiwake:readers',
+        `the policy of ${deployment.fileSystemId} is yours: let the readers' roles have elasticfilesystem:ClientMount and not ClientWrite`,
+      );
+    }
+    // Another user of the writers' group: what group members may read, and no more. What keeps them from writing is
+    // that they have no ClientWrite.
+    const accessPoint = storage.accessPoint('Reader', deployment.uid + 1);
+    new CfnOutput(Stack.of(this), 'MountCommand', {
+      description: 'Mounts the day files, read-only, on a machine of the readers (needs amazon-efs-utils)',
+      value: `sudo mkdir -p /mnt/hiwake && sudo mount -t efs -o ro,tls,iam,accesspoint=${accessPoint.accessPointId} ${storage.fileSystem.fileSystemId}:/ /mnt/hiwake`,
+    });
+  }
+}

@@ -1,0 +1,117 @@
+// seal λ: the package of land, called by a schedule, finishes the days that are over.
+
+import { Duration, Stack, TimeZone } from 'aws-cdk-lib';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as destinations from 'aws-cdk-lib/aws-lambda-destinations';
+import * as scheduler from 'aws-cdk-lib/aws-scheduler';
+import * as targets from 'aws-cdk-lib/aws-scheduler-targets';
+import * as sns from 'aws-cdk-lib/aws-sns';
+import * as sqs from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+
+import { acknowledge } from './acknowledge.ts';
+import { Alarm, FIVE_MINUTES, own, sum } from './alarm.ts';
+import type { Config } from './config.ts';
+import type { Deployment } from './deployment.ts';
+import { HiwakeFunction } from './function.ts';
+import type { Network } from './network.ts';
+import type { Packages } from './package.ts';
+import type { Storage } from './storage.ts';
+
+export interface SealProps {
+  readonly packages: Packages;
+  readonly config: Config;
+  readonly deployment: Deployment;
+  readonly network: Network;
+  readonly storage: Storage;
+}
+
+const HOUR = Duration.hours(1);
+
+export class Seal extends Construct {
+  readonly function: lambda.Function;
+  /** Runs that failed or could not be started. Not land's dead letters: those can be sent back into their queue. */
+  readonly failed: sqs.Queue;
+
+  constructor(scope: Construct, id: string, private readonly props: SealProps) {
+    super(scope, id);
+    this.failed = new sqs.Queue(this, 'Failed', {
+      encryption: sqs.QueueEncryption.SQS_MANAGED,
+      enforceSSL: true,
+      retentionPeriod: Duration.days(14),
+    });
+    acknowledge(this.failed, 'AwsSolutions-SQS3', 'It is where failures end.');
+    this.function = new HiwakeFunction(this, 'Seal', {
+      packages: props.packages,
+      package: 'land',
+      what: 'seal',
+      description: 'hiwake: seals the days that are over',
+      // A whole CPU: what it does is to read, merge and hash whole days (docs/cost.md). limits.merge_bytes × parallel fit.
+      memoryMiB: 1769,
+      timeout: Duration.minutes(15),
+      logDays: props.deployment.logDays,
+      files: props,
+    }).function;
+    const sealed = props.deployment.tell.sealed;
+    this.function.configureAsyncInvoke({
+      // A second try has nothing to announce: what was sealed is sealed. The next round does what is left.
+      retryAttempts: 0,
+      maxEventAge: HOUR,
+      onFailure: new destinations.SqsDestination(this.failed),
+      ...(sealed && { onSuccess: new destinations.SnsDestination(sns.Topic.fromTopicArn(this, 'Sealed', sealed)) }),
+    });
+    this.schedule();
+    this.alarms();
+  }
+
+  /** Every hour, ten minutes after the grace: first when yesterday can be due, then for what was busy or came late. */
+  private schedule(): void {
+    const minute = (Math.ceil(this.props.config.graceSeconds / 60) + 10) % 60;
+    new scheduler.Schedule(this, 'Schedule', {
+      description: 'hiwake: seals the days that are over',
+      schedule: scheduler.ScheduleExpression.cron({ minute: `${minute}`, timeZone: TimeZone.of(this.props.config.timezone) }),
+      target: new targets.LambdaInvoke(this.function, {
+        input: scheduler.ScheduleTargetInput.fromObject({ hiwake: 'seal' }),
+        retryAttempts: 3,
+        maxEventAge: HOUR,
+        role: this.caller(),
+        // Of calls that Lambda would not take. A run that failed goes there by the function's own destination.
+        deadLetterQueue: this.failed,
+      }),
+    });
+  }
+
+  private caller(): iam.Role {
+    const conditions = { StringEquals: { 'aws:SourceAccount': Stack.of(this).account } };
+    const role = new iam.Role(this, 'Caller', { assumedBy: new iam.ServicePrincipal('scheduler.amazonaws.com', { conditions }) });
+    const id = Stack.of(this).getLogicalId(this.function.node.defaultChild as lambda.CfnFunction);
+    acknowledge(role, `AwsSolutions-IAM5[Resource::<${id}.Arn>:*]`, 'Its versions: CDK grants a function with them.');
+    return role;
+  }
+
+  private alarms(): void {
+    const { graceSeconds } = this.props.config;
+    new Alarm(this, 'seal failing', {
+      means: 'Days could not be sealed, for two rounds. Nothing is lost; they stay open.',
+      metric: sum({ days: own(this, 'SealFailed', { period: HOUR }), errors: this.function.metricErrors({ period: HOUR }) }, HOUR),
+      periods: 2,
+    });
+    new Alarm(this, 'seal not running', {
+      means: 'The sealer has not been called for three hours.',
+      metric: this.function.metricInvocations({ period: HOUR }).with({ statistic: 'Sum' }),
+      below: 1,
+      periods: 3,
+      silenceRings: true,
+    });
+    new Alarm(this, 'days too old', {
+      means: 'A day that is over has been waiting to be sealed for six hours longer than its grace.',
+      metric: own(this, 'OldestUnsealedAge', { statistic: 'Maximum', period: HOUR }),
+      above: graceSeconds + 6 * 3600,
+    });
+    new Alarm(this, 'seal runs lost', {
+      means: 'A run of the sealer failed or could not be started; the queue has what it said.',
+      metric: this.failed.metricApproximateNumberOfMessagesVisible({ statistic: 'Maximum', period: FIVE_MINUTES }),
+    });
+  }
+}

@@ -1,0 +1,191 @@
+// Where things stay: objects that were delivered, records as they came, day files.
+
+import { Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import * as ec2 from 'aws-cdk-lib/aws-ec2';
+import * as efs from 'aws-cdk-lib/aws-efs';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import * as s3 from 'aws-cdk-lib/aws-s3';
+import { Construct } from 'constructs';
+
+import { acknowledge } from './acknowledge.ts';
+import type { Config } from './config.ts';
+import type { Deployment } from './deployment.ts';
+import type { Network } from './network.ts';
+
+export interface StorageProps {
+  readonly config: Config;
+  readonly deployment: Deployment;
+  readonly network: Network;
+}
+
+/** Days that Glacier Instant Retrieval charges for at least. */
+const GLACIER_DAYS = 90;
+
+export class Storage extends Construct {
+  /** What Firehose delivers: landing/ and failed/. */
+  readonly delivery: s3.Bucket;
+  /** What Firehose was given: backup/. */
+  readonly backup: s3.Bucket;
+  readonly fileSystem: efs.IFileSystem;
+  /** The day files, for who writes them. */
+  readonly writer: efs.AccessPoint;
+
+  constructor(scope: Construct, id: string, private readonly props: StorageProps) {
+    super(scope, id);
+    this.delivery = this.deliveryBucket();
+    this.backup = this.backupBucket();
+    this.fileSystem = props.deployment.fileSystemId ? this.existing() : this.ownFileSystem();
+    this.writer = this.accessPoint('Writer', props.deployment.uid);
+    props.network.allowOnly([this.delivery, this.backup]);
+  }
+
+  /**
+   * An access point to the day files. CreationInfo makes their folder at the first mount, by whoever comes first: without
+   * it that mount fails. It says nothing once the folder is there.
+   */
+  accessPoint(id: string, uid: number): efs.AccessPoint {
+    const { path, uid: owner, gid } = this.props.deployment;
+    return new efs.AccessPoint(this, id, {
+      fileSystem: this.fileSystem,
+      path,
+      createAcl: { ownerUid: `${owner}`, ownerGid: `${gid}`, permissions: '0750' },
+      posixUser: { uid: `${uid}`, gid: `${gid}` },
+    });
+  }
+
+  private get kept(): boolean {
+    return this.props.deployment.removal === 'retain';
+  }
+
+  private get removalPolicy(): RemovalPolicy {
+    return this.kept ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
+  }
+
+  private deliveryBucket(): s3.Bucket {
+    const expiration = Duration.days(this.props.deployment.landingDays);
+    return this.bucket('Delivery', {
+      lifecycleRules: [
+        // Not before its notice is done with, which may be 14 days old.
+        { id: 'landed', prefix: 'landing/', expiration },
+        { id: 'failed', prefix: 'failed/', expiration },
+        ABORT,
+      ],
+    });
+  }
+
+  private backupBucket(): s3.Bucket {
+    const days = backupDays(this.props.config);
+    const backup = this.bucket('Backup', {
+      // What is written over is kept for a week: Firehose may write any name, also one that is there.
+      versioned: this.kept,
+      lifecycleRules: [
+        {
+          id: 'replayable',
+          expiration: Duration.days(days),
+          ...(this.kept && { noncurrentVersionExpiration: Duration.days(7) }),
+          // No colder class: a replay reads without asking for a restore first.
+          ...(days > GLACIER_DAYS && {
+            transitions: [
+              { storageClass: s3.StorageClass.GLACIER_INSTANT_RETRIEVAL, transitionAfter: Duration.days(Math.min(7, days - GLACIER_DAYS)) },
+            ],
+          }),
+        },
+        ABORT,
+      ],
+    });
+    // Only the lifecycle removes anything.
+    if (this.kept) {
+      backup.addToResourcePolicy(
+        new iam.PolicyStatement({
+          sid: 'NobodyDeletes',
+          effect: iam.Effect.DENY,
+          principals: [new iam.AnyPrincipal()],
+          actions: ['s3:DeleteObject', 's3:DeleteObjectVersion'],
+          resources: [backup.arnForObjects('*')],
+        }),
+      );
+    }
+    return backup;
+  }
+
+  private bucket(id: string, props: s3.BucketProps): s3.Bucket {
+    const bucket = new s3.Bucket(this, id, {
+      encryption: s3.BucketEncryption.S3_MANAGED,
+      enforceSSL: true,
+      minimumTLSVersion: 1.2,
+      blockPublicAccess: s3.BlockPublicAccess.BLOCK_ALL,
+      objectOwnership: s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+      removalPolicy: this.removalPolicy,
+      ...props,
+    });
+    acknowledge(bucket, 'AwsSolutions-S1', 'Access logs would be a second pile of logs; CloudTrail data events tell who reads, where that matters.');
+    return bucket;
+  }
+
+  private ownFileSystem(): efs.FileSystem {
+    const { network, deployment } = this.props;
+    const door = new ec2.SecurityGroup(this, 'Door', { vpc: network.vpc, description: 'hiwake: the file system', allowAllOutbound: false });
+    const fileSystem = new efs.FileSystem(this, 'Files', {
+      vpc: network.vpc,
+      vpcSubnets: network.subnets,
+      securityGroup: door,
+      encrypted: true,
+      performanceMode: efs.PerformanceMode.GENERAL_PURPOSE,
+      throughputMode: efs.ThroughputMode.ELASTIC,
+      lifecyclePolicy: efs.LifecyclePolicy.AFTER_1_DAY,
+      // "No anonymous access" in CDK adds write and root access for every client that may mount: readers could write.
+      // A policy of one's own does away with anonymous access all the same.
+      allowAnonymousAccess: true,
+      fileSystemPolicy: new iam.PolicyDocument({ statements: this.policy() }),
+      removalPolicy: this.removalPolicy,
+    });
+    // Said either way: CDK says nothing for "off".
+    (fileSystem.node.defaultChild as efs.CfnFileSystem).backupPolicy = { status: deployment.efsBackups ? 'ENABLED' : 'DISABLED' };
+    if (!deployment.efsBackups) {
+      acknowledge(fileSystem, 'AwsSolutions-EFS1', 'The S3 backup rebuilds every day file; storage.efs_backups has EFS back them up too.');
+    }
+    return fileSystem;
+  }
+
+  /** Nothing but TLS. Writers are allowed by their roles; readers mount through an access point, and have no ClientWrite. */
+  private policy(): iam.PolicyStatement[] {
+    const accessPoints = Stack.of(this).formatArn({ service: 'elasticfilesystem', resource: 'access-point', resourceName: '*' });
+    const { roles } = this.props.deployment.readers;
+    const encrypted = new iam.PolicyStatement({
+      sid: 'OnlyEncrypted',
+      effect: iam.Effect.DENY,
+      principals: [new iam.AnyPrincipal()],
+      actions: ['*'],
+      conditions: { Bool: { 'aws:SecureTransport': 'false' } },
+    });
+    const readers = new iam.PolicyStatement({
+      sid: 'ReadersMount',
+      principals: roles.map((role) => new iam.ArnPrincipal(role)),
+      actions: ['elasticfilesystem:ClientMount'],
+      conditions: {
+        ArnLike: { 'elasticfilesystem:AccessPointArn': accessPoints },
+        Bool: { 'elasticfilesystem:AccessedViaMountTarget': 'true' },
+      },
+    });
+    return roles.length > 0 ? [encrypted, readers] : [encrypted];
+  }
+
+  private existing(): efs.IFileSystem {
+    const { fileSystemId, securityGroupId } = this.props.deployment;
+    return efs.FileSystem.fromFileSystemAttributes(this, 'Files', {
+      fileSystemId: fileSystemId ?? '',
+      securityGroup: ec2.SecurityGroup.fromSecurityGroupId(this, 'Door', securityGroupId ?? ''),
+    });
+  }
+}
+
+const ABORT: s3.LifecycleRule = { id: 'unfinished', abortIncompleteMultipartUploadAfter: Duration.days(3) };
+
+/**
+ * How long source records are kept: as long as any day that they belong to can be replayed into. A day's first records
+ * come with it; it is sealed `grace` after it is over, or 48 h after its first commit, and its journal is closed
+ * `journal_days` later. So: the day itself, the longer of both, and a day for what Firehose could not deliver at once.
+ */
+export function backupDays(config: Config): number {
+  return config.journalDays + 1 + Math.max(2, Math.ceil(config.graceSeconds / 86_400)) + 1;
+}

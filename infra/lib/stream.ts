@@ -1,0 +1,167 @@
+// The Firehose stream: what CloudWatch Logs puts in, transformed into objects of landing/; as it came, into backup/.
+
+import { Duration, RemovalPolicy, Size, Stack, TimeZone } from 'aws-cdk-lib';
+import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import * as firehose from 'aws-cdk-lib/aws-kinesisfirehose';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as logs from 'aws-cdk-lib/aws-logs';
+import type * as s3 from 'aws-cdk-lib/aws-s3';
+import { Construct } from 'constructs';
+
+import { acknowledge } from './acknowledge.ts';
+import { Alarm, FIVE_MINUTES } from './alarm.ts';
+import type { Config } from './config.ts';
+import type { Deployment } from './deployment.ts';
+import { logGroupName, pipelineOf } from './names.ts';
+import type { Storage } from './storage.ts';
+
+export interface StreamProps {
+  readonly config: Config;
+  readonly deployment: Deployment;
+  readonly storage: Storage;
+  readonly transform: lambda.IFunction;
+}
+
+export class Stream extends Construct {
+  readonly stream: firehose.DeliveryStream;
+
+  constructor(scope: Construct, id: string, private readonly props: StreamProps) {
+    super(scope, id);
+    const { config, deployment, storage, transform } = props;
+    const logGroup = new logs.LogGroup(this, 'Logs', {
+      logGroupName: logGroupName(pipelineOf(this).name, 'stream'),
+      retention: deployment.logDays,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+    const role = new iam.Role(this, 'Role', { assumedBy: new iam.ServicePrincipal('firehose.amazonaws.com') });
+    const grants = this.grant(role, logGroup);
+    const loggingConfig = new firehose.EnableLogging(logGroup);
+    this.stream = new firehose.DeliveryStream(this, 'Stream', {
+      deliveryStreamName: pipelineOf(this).name,
+      encryption: firehose.StreamEncryption.awsOwnedKey(),
+      destination: new firehose.S3Bucket(storage.delivery, {
+        // CDK would grant it to delete too.
+        role: role.withoutPolicyUpdates(),
+        processors: [
+          new firehose.LambdaFunctionProcessor(transform, {
+            // 1 MiB answers with less than 1 MiB; the size is not written unless it is set, and 0 retries would be ignored.
+            bufferSize: Size.mebibytes(1),
+            bufferInterval: Duration.minutes(1),
+            retries: 3,
+          }),
+        ],
+        // By the day of arrival, for who looks for an object. The day of an event is its row's business.
+        dataOutputPrefix: 'landing/!{timestamp:yyyy/MM/dd}/',
+        errorOutputPrefix: 'failed/!{firehose:error-output-type}/!{timestamp:yyyy/MM/dd}/',
+        timeZone: TimeZone.of(config.timezone),
+        fileExtension: '.ndjson.gz',
+        // Each record's rows are a gzip member already.
+        compression: firehose.Compression.UNCOMPRESSED,
+        bufferingInterval: Duration.seconds(deployment.bufferSeconds),
+        bufferingSize: Size.mebibytes(64),
+        loggingConfig,
+        // AWS: once on, this can never be switched off again for a stream.
+        s3Backup: {
+          bucket: storage.backup,
+          mode: firehose.BackupMode.ALL,
+          // Its time is always UTC, and it has no extension. Records are gzip already: never compress them again.
+          dataOutputPrefix: 'backup/!{timestamp:yyyy/MM/dd}/',
+          errorOutputPrefix: 'backup-failed/!{firehose:error-output-type}/!{timestamp:yyyy/MM/dd}/',
+          compression: firehose.Compression.UNCOMPRESSED,
+          // Nobody waits for it: few large objects.
+          bufferingInterval: Duration.minutes(15),
+          bufferingSize: Size.mebibytes(128),
+          loggingConfig,
+        },
+      }),
+    });
+    this.stream.node.addDependency(grants);
+    // Firehose's addresses in every region, for destinations in a VPC. Ours is none.
+    Stack.of(this).node.tryRemoveChild('@aws-cdk--aws-kinesisfirehose.CidrBlocks');
+    this.alarms();
+  }
+
+  metric(metricName: string, props: cloudwatch.MetricOptions = {}): cloudwatch.Metric {
+    return this.stream.metric(metricName, { statistic: 'Sum', period: FIVE_MINUTES, ...props });
+  }
+
+  /** What the Firehose developer guide lists for S3, a processor and a log group; no deletion. */
+  private grant(role: iam.Role, logGroup: logs.LogGroup): iam.Policy {
+    const { storage, transform } = this.props;
+    const buckets: s3.IBucket[] = [storage.delivery, storage.backup];
+    const policy = new iam.Policy(this, 'Grants', { roles: [role] });
+    policy.addStatements(
+      new iam.PolicyStatement({
+        actions: ['s3:GetBucketLocation', 's3:ListBucket', 's3:ListBucketMultipartUploads'],
+        resources: buckets.map((bucket) => bucket.bucketArn),
+      }),
+      new iam.PolicyStatement({
+        actions: ['s3:AbortMultipartUpload', 's3:GetObject', 's3:PutObject'],
+        resources: [
+          ...['landing/*', 'failed/*'].map((prefix) => storage.delivery.arnForObjects(prefix)),
+          ...['backup/*', 'backup-failed/*'].map((prefix) => storage.backup.arnForObjects(prefix)),
+        ],
+      }),
+      new iam.PolicyStatement({
+        actions: ['lambda:InvokeFunction', 'lambda:GetFunctionConfiguration'],
+        resources: transform.resourceArnsForGrantInvoke,
+      }),
+      new iam.PolicyStatement({ actions: ['logs:PutLogEvents'], resources: [logGroup.logGroupArn] }),
+    );
+    const stack = Stack.of(this);
+    const idOf = (construct: Construct): string => stack.getLogicalId(construct.node.defaultChild as never);
+    const prefixes: [s3.IBucket, string][] = [
+      [storage.delivery, 'landing'], [storage.delivery, 'failed'], [storage.backup, 'backup'], [storage.backup, 'backup-failed'],
+    ];
+    for (const [bucket, prefix] of prefixes) {
+      acknowledge(policy, `AwsSolutions-IAM5[Resource::<${idOf(bucket)}.Arn>/${prefix}/*]`, "Firehose names its objects itself, under the stream's own prefixes.");
+    }
+    acknowledge(policy, `AwsSolutions-IAM5[Resource::<${idOf(transform)}.Arn>:*]`, 'Firehose calls the function by $LATEST.');
+    acknowledge(policy, `AwsSolutions-IAM5[Resource::<${idOf(logGroup)}.Arn>]`, "The streams of the stream's own log group.");
+    return policy;
+  }
+
+  private alarms(): void {
+    const average = { statistic: 'Average' };
+    new Alarm(this, 'delivery failing', {
+      means: 'Firehose cannot write objects to S3. What it holds it loses after 24 hours.',
+      metric: this.failed('DeliveryToS3.Success', average),
+      periods: 3,
+    });
+    new Alarm(this, 'backup failing', {
+      means: 'Firehose cannot write the source backup to S3: what it holds could not be replayed.',
+      metric: this.failed('BackupToS3.Success', average),
+      periods: 3,
+    });
+    new Alarm(this, 'delivery too old', {
+      means: 'Records have waited in Firehose for far longer than its buffers. What it holds it loses after 24 hours.',
+      metric: this.metric('DeliveryToS3.DataFreshness', { statistic: 'Maximum' }),
+      above: 1800 + this.props.deployment.bufferSeconds,
+      periods: 3,
+    });
+    new Alarm(this, 'stream throttled', {
+      means: "More comes in than the stream's quota takes. CloudWatch Logs tries again for 24 hours.",
+      metric: this.metric('ThrottledRecords'),
+      periods: 3,
+    });
+    new Alarm(this, 'transform not running', {
+      means: 'Records come in, and transform is not called.',
+      metric: new cloudwatch.MathExpression({
+        expression: 'IF(FILL(records, 0) > 0 AND FILL(calls, 0) == 0, 1, 0)',
+        usingMetrics: { records: this.metric('IncomingRecords'), calls: this.props.transform.metricInvocations() },
+        period: FIVE_MINUTES,
+      }),
+      periods: 3,
+    });
+  }
+
+  /** The share that failed, from the share that succeeded; nothing where nothing was tried. */
+  private failed(metricName: string, options: cloudwatch.MetricOptions): cloudwatch.MathExpression {
+    return new cloudwatch.MathExpression({
+      expression: '1 - success',
+      usingMetrics: { success: this.metric(metricName, options) },
+      period: FIVE_MINUTES,
+    });
+  }
+}

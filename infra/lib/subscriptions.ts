@@ -1,0 +1,152 @@
+// Which log groups put their events into the stream: as hiwake.toml's sources say.
+
+import { Annotations, Stack } from 'aws-cdk-lib';
+import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import type * as firehose from 'aws-cdk-lib/aws-kinesisfirehose';
+import * as logs from 'aws-cdk-lib/aws-logs';
+import { Construct } from 'constructs';
+
+import { Alarm, FIVE_MINUTES } from './alarm.ts';
+import type { Config, Source } from './config.ts';
+import { logGroupName, OWN_LOG_GROUPS, pipelineOf } from './names.ts';
+
+export interface SubscriptionsProps {
+  readonly config: Config;
+  readonly stream: firehose.IDeliveryStream;
+}
+
+export class Subscriptions extends Construct {
+  private readonly pipeline = pipelineOf(this).name;
+
+  constructor(scope: Construct, id: string, props: SubscriptionsProps) {
+    super(scope, id);
+    const plan = planned(props.config.sources, this.pipeline);
+    for (const warning of plan.warnings) Annotations.of(this).addWarningV2('hiwake:subscriptions', warning);
+    if (plan.filters.size === 0 && !plan.account) return;
+
+    // Only on behalf of this account's log groups: another's cannot make the service write into this stream.
+    const source = Stack.of(this).formatArn({ service: 'logs', resource: '*' });
+    const role = new iam.Role(this, 'Role', {
+      assumedBy: new iam.ServicePrincipal('logs.amazonaws.com', { conditions: { StringLike: { 'aws:SourceArn': source } } }),
+    });
+    const policy = new iam.Policy(this, 'Grants', { roles: [role] });
+    policy.addStatements(
+      new iam.PolicyStatement({ actions: ['firehose:PutRecord', 'firehose:PutRecordBatch'], resources: [props.stream.deliveryStreamArn] }),
+    );
+    for (const [logGroup, filterPattern] of plan.filters) {
+      const filter = new logs.CfnSubscriptionFilter(this, `Filter ${logGroup}`, {
+        logGroupName: logGroup,
+        filterName: this.pipeline,
+        filterPattern,
+        destinationArn: props.stream.deliveryStreamArn,
+        roleArn: role.roleArn,
+      });
+      // CloudWatch Logs tries the destination out when it is told of it.
+      filter.node.addDependency(policy);
+    }
+    if (plan.account) {
+      const account = new logs.CfnAccountPolicy(this, 'Account', {
+        policyName: this.pipeline,
+        policyType: 'SUBSCRIPTION_FILTER_POLICY',
+        scope: 'ALL',
+        policyDocument: Stack.of(this).toJsonString({
+          DestinationArn: props.stream.deliveryStreamArn,
+          RoleArn: role.roleArn,
+          FilterPattern: plan.account.filterPattern,
+          Distribution: 'Random',
+        }),
+        selectionCriteria: `LogGroupName NOT IN ${JSON.stringify(plan.account.except)}`,
+      });
+      account.node.addDependency(policy);
+    }
+    this.alarms(plan.account !== undefined);
+  }
+
+  private alarms(account: boolean): void {
+    // A query, so that a hundred log groups take one alarm. An account policy's deliveries have no filter's name:
+    // then all subscriptions of the account are watched, other people's too.
+    const where = account ? '' : ` WHERE FilterName = '${this.pipeline}'`;
+    const query = (metricName: string): cloudwatch.MathExpression =>
+      new cloudwatch.MathExpression({ expression: `SELECT SUM(${metricName}) FROM "AWS/Logs"${where}`, usingMetrics: {}, period: FIVE_MINUTES });
+    new Alarm(this, 'logs not delivered', {
+      means: 'CloudWatch Logs cannot put events into the stream. What it may not try again it has dropped.',
+      metric: query('DeliveryErrors'),
+    });
+    new Alarm(this, 'logs throttled', {
+      means: 'The stream takes less than CloudWatch Logs has to put in. It tries again for 24 hours, then drops.',
+      metric: query('DeliveryThrottling'),
+      periods: 3,
+    });
+  }
+}
+
+export interface Plan {
+  /** Log group → filter pattern. */
+  readonly filters: Map<string, string>;
+  readonly account?: { readonly filterPattern: string; readonly except: string[] };
+  readonly warnings: string[];
+}
+
+/** What the sources ask for, or an error that says what to write instead. */
+export function planned(sources: Source[], pipeline: string): Plan {
+  const own = OWN_LOG_GROUPS.map((part) => logGroupName(pipeline, part));
+  const filters = new Map<string, string>();
+  const warnings: string[] = [];
+  for (const source of sources) {
+    const ours = source.names.find((name) => own.includes(name));
+    if (ours) throw new Error(`${at(source)}: ${ours} is the pipeline's own log group: carrying it would never end. Take it out`);
+    if (source.subscribe !== 'filter') continue;
+    if (source.names.length === 0) {
+      throw new Error(
+        `${at(source)}: subscribe = "filter" makes a subscription filter for each named log group, and ${source.globs.join(', ')} ` +
+          'names none. Name the log groups, or write subscribe = "account" (one policy for the account) or "manual" (you subscribe them yourself)',
+      );
+    }
+    if (source.globs.length > 0) {
+      warnings.push(`${at(source)}: no subscription is made for ${source.globs.join(', ')}: a filter needs a name. The named ones have theirs.`);
+    }
+    for (const name of source.names) subscribe(filters, name, source);
+  }
+  return { filters, account: accountPolicy(sources, [...own, ...named(sources)]), warnings: [...warnings, ...accountWarnings(sources)] };
+}
+
+/** Several sources may tell a log group's streams apart; it has one filter. */
+function subscribe(filters: Map<string, string>, name: string, source: Source): void {
+  const before = filters.get(name);
+  if (before !== undefined && before !== source.filterPattern) {
+    throw new Error(`${at(source)}: ${name} has another filter_pattern in a source before: a log group has one filter. Write the same one`);
+  }
+  filters.set(name, source.filterPattern);
+}
+
+/** Names that have a filter of their own, or that somebody subscribes by hand: the account policy leaves them out. */
+function named(sources: Source[]): string[] {
+  const names = sources.filter((source) => source.subscribe !== 'account').flatMap((source) => source.names);
+  return [...new Set(names)];
+}
+
+function accountPolicy(sources: Source[], except: string[]): Plan['account'] {
+  const asking = sources.filter((source) => source.subscribe === 'account');
+  const [first, ...others] = asking;
+  if (!first) return undefined;
+  const other = others.find((source) => source.filterPattern !== first.filterPattern);
+  if (other) {
+    throw new Error(`${at(other)}: an account has one policy, so all sources with subscribe = "account" have one filter_pattern. Write that of ${at(first)}`);
+  }
+  const twice = asking.find((source) => source.names.some((name) => except.includes(name)));
+  if (twice) throw new Error(`${at(twice)}: one of its log groups is subscribed by another source too. Name it once`);
+  return { filterPattern: first.filterPattern, except };
+}
+
+function accountWarnings(sources: Source[]): string[] {
+  if (!sources.some((source) => source.subscribe === 'account')) return [];
+  return [
+    'subscribe = "account" puts every log group of this account and region into the stream but those that are named elsewhere in hiwake.toml: ' +
+      'what no source matches is carried, paid for, and lands in the [unmatched] file.',
+  ];
+}
+
+function at(source: Source): string {
+  return `hiwake.toml: source[${source.index}]`;
+}

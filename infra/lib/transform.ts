@@ -1,0 +1,53 @@
+// transform λ: Firehose calls it with what it was given, and delivers what it answers.
+
+import { Duration } from 'aws-cdk-lib';
+import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
+import { Construct } from 'constructs';
+
+import { Alarm, own, sum } from './alarm.ts';
+import type { Deployment } from './deployment.ts';
+import { HiwakeFunction } from './function.ts';
+import type { Packages } from './package.ts';
+
+export interface TransformProps {
+  readonly packages: Packages;
+  readonly deployment: Deployment;
+}
+
+export class Transform extends Construct {
+  readonly function: lambda.Function;
+
+  constructor(scope: Construct, id: string, props: TransformProps) {
+    super(scope, id);
+    this.function = new HiwakeFunction(this, 'Transform', {
+      packages: props.packages,
+      package: 'transform',
+      what: 'transform',
+      description: 'hiwake: records of Firehose to labelled rows',
+      // Measured (docs/cost.md): some 20 ms of CPU and 20 MB for a batch of 1 MiB, so a quarter of a CPU answers at once.
+      memoryMiB: 512,
+      // Firehose waits for 5 minutes at most; a batch that takes one is broken, and retried.
+      timeout: Duration.minutes(1),
+      logDays: props.deployment.logDays,
+    }).function;
+    this.alarms();
+  }
+
+  private alarms(): void {
+    const errors = this.function.metricErrors();
+    const throttles = this.function.metricThrottles();
+    new Alarm(this, 'transform failing', {
+      means: 'Firehose cannot have its records transformed; it tries again, then delivers the batch to failed/, from where it lands.',
+      metric: sum({ errors, throttles }),
+    });
+    new Alarm(this, 'records failing', {
+      means: 'Records cannot be read. They lie in failed/ and in the quarantine, as they came.',
+      metric: new cloudwatch.MathExpression({
+        // What did not fit an answer lands from failed/ by itself.
+        expression: 'FILL(failed, 0) - FILL(overflow, 0)',
+        usingMetrics: { failed: own(this, 'RecordsFailed'), overflow: own(this, 'AnswerOverflow') },
+      }),
+    });
+  }
+}

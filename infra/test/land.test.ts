@@ -1,0 +1,102 @@
+import { describe, expect, test } from 'vitest';
+
+import { only, PLAIN, resources, statements, templateOf, text } from './pipeline.ts';
+
+const template = templateOf();
+
+function functionOf(what: string): Record<string, unknown> {
+  const [one] = resources(template, 'AWS::Lambda::Function').filter((each) => each.Properties.FunctionName === `hiwake-${what}`);
+  return one?.Properties;
+}
+
+describe('notices', () => {
+  const { Properties } = only(template, 'AWS::SQS::Queue', 'Notices');
+
+  test('a queue that S3 may put into: SSE-SQS, not the key that AWS manages', () => {
+    for (const queue of resources(template, 'AWS::SQS::Queue')) {
+      expect(queue.Properties).toMatchObject({ SqsManagedSseEnabled: true, MessageRetentionPeriod: 14 * 86_400 });
+      expect(queue.Properties.KmsMasterKeyId).toBeUndefined();
+    }
+    const [, allowed] = only(template, 'AWS::SQS::QueuePolicy', 'Notices').Properties.PolicyDocument.Statement;
+    expect(allowed).toMatchObject({
+      Effect: 'Allow', Principal: { Service: 's3.amazonaws.com' }, Action: 'sqs:SendMessage',
+      Condition: { StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } } },
+    });
+    expect(text(allowed.Condition.ArnLike['aws:SourceArn'])).toBe('arn:<AWS::Partition>:s3:::hiwake-*');
+  });
+
+  test('come again soon, twenty times, then to the dead letters', () => {
+    expect(Properties.VisibilityTimeout).toBe((functionOf('land')['Timeout'] as number) + 30);
+    expect(Properties.RedrivePolicy.maxReceiveCount).toBe(20);
+    expect(text(Properties.RedrivePolicy.deadLetterTargetArn)).toMatch(/^<LandDead/);
+  });
+
+  test('of every way to create an object, under landing/ and failed/ only, by the bucket’s own property', () => {
+    const bucket = only(template, 'AWS::S3::Bucket', 'Delivery');
+    const { QueueConfigurations } = bucket.Properties.NotificationConfiguration;
+    expect(QueueConfigurations.map((one: { Event: string }) => one.Event)).toEqual(['s3:ObjectCreated:*', 's3:ObjectCreated:*']);
+    expect(QueueConfigurations.map((one: { Filter: { S3Key: { Rules: unknown } } }) => one.Filter.S3Key.Rules)).toEqual([
+      [{ Name: 'prefix', Value: 'landing/' }], [{ Name: 'prefix', Value: 'failed/' }],
+    ]);
+    expect(bucket.DependsOn?.join()).toContain('LandNoticesPolicy');
+    expect(only(template, 'AWS::S3::Bucket', 'Backup').Properties.NotificationConfiguration).toBeUndefined();
+  });
+});
+
+describe('land', () => {
+  test('answers for each message, and is at most so many at once', () => {
+    const { Properties } = only(template, 'AWS::Lambda::EventSourceMapping');
+    expect(Properties).toMatchObject({
+      BatchSize: 10, FunctionResponseTypes: ['ReportBatchItemFailures'], ScalingConfig: { MaximumConcurrency: 2 },
+    });
+    const ten = templateOf({ deployment: '[land]\nconcurrency = 10' });
+    expect(only(ten, 'AWS::Lambda::EventSourceMapping').Properties.ScalingConfig).toEqual({ MaximumConcurrency: 10 });
+    for (const wrong of [1, 11]) expect(() => templateOf({ deployment: `[land]\nconcurrency = ${wrong}` })).toThrow('land.concurrency: write 2 to 10');
+  });
+
+  test('reads the objects of its prefixes, and hears of a missing one that it is missing', () => {
+    const all = statements(template, 'LandRole');
+    const reading = all.filter((one) => one.Action === 's3:GetObject').flatMap((one) => one.Resource);
+    expect(reading.map(text).map((arn) => arn.replace(/<.*>/, '')).sort()).toEqual(['/backup/*', '/failed/*', '/landing/*']);
+    const listing = all.filter((one) => one.Action === 's3:ListBucket');
+    expect(listing.flatMap((one) => one.Resource)).toHaveLength(2);
+    // A GetObject has no prefix: with a condition on one, S3 would say "denied" of what is missing.
+    for (const one of listing) expect(one.Condition).toBeUndefined();
+    expect(all.flatMap((one) => one.Action).filter((action) => /^s3:(Put|Delete)/.test(action))).toEqual([]);
+  });
+
+  test('seal reads no objects', () => {
+    const actions = statements(template, 'SealRole').flatMap((one) => one.Action);
+    expect(actions.length).toBeGreaterThan(0);
+    expect(actions.filter((action) => action.startsWith('s3:'))).toEqual([]);
+  });
+});
+
+describe('seal', () => {
+  test('every hour after the grace, in the configured zone, with retries and a queue for what was not taken', () => {
+    const { Properties } = only(template, 'AWS::Scheduler::Schedule');
+    expect(Properties).toMatchObject({
+      ScheduleExpression: 'cron(10 * * * ? *)', ScheduleExpressionTimezone: 'Asia/Tokyo', State: 'ENABLED',
+      Target: { Input: '{"hiwake":"seal"}', RetryPolicy: { MaximumRetryAttempts: 3, MaximumEventAgeInSeconds: 3600 } },
+    });
+    expect(text(Properties.Target.DeadLetterConfig.Arn)).toMatch(/^<SealFailed/);
+    const half = templateOf({ hiwake: `${PLAIN.replace('Asia/Tokyo', 'Asia/Kolkata')}\n[seal]\ngrace = "1h 30m"` });
+    expect(only(half, 'AWS::Scheduler::Schedule').Properties).toMatchObject({
+      ScheduleExpression: 'cron(40 * * * ? *)', ScheduleExpressionTimezone: 'Asia/Kolkata',
+    });
+  });
+
+  test('a run that failed is told of, and not repeated by Lambda', () => {
+    const { Properties } = only(template, 'AWS::Lambda::EventInvokeConfig');
+    expect(Properties.MaximumRetryAttempts).toBe(0);
+    expect(text(Properties.DestinationConfig.OnFailure.Destination)).toMatch(/^<SealFailed/);
+    expect(Properties.DestinationConfig.OnSuccess).toBeUndefined();
+  });
+
+  test('days that are complete are announced where somebody wants to know', () => {
+    const topic = 'arn:aws:sns:ap-northeast-1:123456789012:sealed';
+    const told = templateOf({ deployment: `[tell]\nsealed = "${topic}"` });
+    expect(only(told, 'AWS::Lambda::EventInvokeConfig').Properties.DestinationConfig.OnSuccess).toEqual({ Destination: topic });
+    expect(statements(told, 'SealRole').filter((one) => one.Action === 'sns:Publish').map((one) => one.Resource)).toEqual([topic]);
+  });
+});

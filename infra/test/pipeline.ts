@@ -1,0 +1,103 @@
+// A synthesised pipeline for the tests: packages of a few bytes, no credentials, no network.
+
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { App } from 'aws-cdk-lib';
+import { Template } from 'aws-cdk-lib/assertions';
+import { zipSync } from 'fflate';
+
+import { readConfig } from '../lib/config.ts';
+import { readDeployment } from '../lib/deployment.ts';
+import { FLAGS } from '../lib/flags.ts';
+import { Packages } from '../lib/package.ts';
+import { PipelineStack } from '../lib/pipeline.ts';
+
+export const PROJECT = new URL('../../', import.meta.url);
+
+export function projectFile(path: string): string {
+  return readFileSync(new URL(path, PROJECT), 'utf8');
+}
+
+/** A configuration that makes one filter, and nothing else that is special. */
+export const PLAIN = `
+timezone = "Asia/Tokyo"
+[[source]]
+log_groups = ["/var/log/messages"]
+`;
+
+export const READERS = `
+[readers]
+security_groups = ["sg-0aaaaaaa"]
+roles = ["arn:aws:iam::123456789012:role/reader"]
+`;
+
+export interface Given {
+  readonly hiwake?: string;
+  readonly deployment?: string;
+}
+
+/** The packages as `make lambda` leaves them, with a header of ELF for the machine in the place of a binary. */
+export function builtPackages(machine = 0x3e): string {
+  const folder = mkdtempSync(join(tmpdir(), 'hiwake-test-'));
+  const header = new Uint8Array(64);
+  header.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
+  header.set([2, 0, machine & 0xff, machine >> 8], 16);
+  for (const name of ['transform', 'land']) {
+    mkdirSync(join(folder, name));
+    writeFileSync(join(folder, name, 'bootstrap.zip'), zipSync({ bootstrap: header, 'hiwake.toml': new Uint8Array() }));
+  }
+  return folder;
+}
+
+export function stackOf({ hiwake = PLAIN, deployment = '' }: Given = {}): { app: App; stack: PipelineStack } {
+  const app = new App({ context: FLAGS });
+  const config = readConfig(hiwake);
+  const said = readDeployment(deployment);
+  const packages = new Packages(builtPackages(), config.toml);
+  return { app, stack: new PipelineStack(app, said.name, { config, deployment: said, packages }) };
+}
+
+export function templateOf(given: Given = {}): Template {
+  return Template.fromStack(stackOf(given).stack);
+}
+
+
+export type Resource = { Type: string; Properties: any; DeletionPolicy?: string; DependsOn?: string[] };
+
+/** The resources of a type whose logical ids hold a text. */
+export function resources(template: Template, type: string, holding = ''): Resource[] {
+  const found = Object.entries(template.findResources(type)).filter(([id]) => id.includes(holding));
+  return found.map(([, resource]) => resource as Resource);
+}
+
+export function only(template: Template, type: string, holding = ''): Resource {
+  const [one, ...others] = resources(template, type, holding);
+  if (!one || others.length > 0) throw new Error(`${type} ${holding}: ${others.length + (one ? 1 : 0)} of them`);
+  return one;
+}
+
+/** CloudFormation's text without what is known at deployment only: Fn::Join is joined, the rest is its name in <>. */
+export function text(value: unknown): string {
+  if (typeof value === 'string') return value;
+  const [[key, argument] = ['', '']] = Object.entries(value as Record<string, unknown>);
+  if (key === 'Fn::Join') {
+    const [separator, parts] = argument as [string, unknown[]];
+    return parts.map(text).join(separator);
+  }
+  return `<${[argument].flat().join('.')}>`;
+}
+
+export interface Statement {
+  Effect: string;
+  Action: string | string[];
+  Resource: unknown;
+  Principal?: unknown;
+  Condition?: Record<string, Record<string, unknown>>;
+}
+
+/** All statements of the policies of roles whose ids hold a text. */
+export function statements(template: Template, holding: string): Statement[] {
+  return resources(template, 'AWS::IAM::Policy', holding).flatMap((policy) => policy.Properties.PolicyDocument.Statement as Statement[]);
+}

@@ -1,0 +1,34 @@
+// README.md and README.ja.md say the same: the same commands and outputs in the same order, the same names, the same links.
+
+import { expect, test } from 'vitest';
+
+import { projectFile } from './pipeline.ts';
+
+const languages = ['README.md', 'README.ja.md'].map((path) => projectFile(path));
+
+function both(of: (text: string) => string[]): [string[], string[]] {
+  const [english, japanese] = languages.map(of);
+  return [english ?? [], japanese ?? []];
+}
+
+function withoutBlocks(text: string): string {
+  return text.replaceAll(/^```[^]*?^```$/gm, '');
+}
+
+test('the same commands, with what they print', () => {
+  const [english, japanese] = both((text) => text.match(/^```[^]*?^```$/gm) ?? []);
+  expect(english.length).toBeGreaterThan(10);
+  expect(japanese).toEqual(english);
+});
+
+test('the same commands, names and settings in the text, section by section', () => {
+  const sections = (text: string): string[] =>
+    withoutBlocks(text).split(/^#+ .*$/m).map((section) => [...new Set(section.match(/`[^`\n]+`/g))].sort().join(' '));
+  const [english, japanese] = both(sections);
+  expect(japanese).toEqual(english);
+});
+
+test('the same links, but to each other', () => {
+  const [english, japanese] = both((text) => [...text.matchAll(/\]\(([^)]+)\)/g)].map(([, link]) => link ?? '').filter((link) => !link.startsWith('README')));
+  expect(japanese).toEqual(english);
+});

@@ -1,0 +1,173 @@
+import { describe, expect, test } from 'vitest';
+
+import { readConfig } from '../lib/config.ts';
+import { backupDays } from '../lib/storage.ts';
+import { only, PLAIN, READERS, resources, templateOf, text } from './pipeline.ts';
+
+const template = templateOf();
+const kept = { hiwake: `${PLAIN}\n[seal]\njournal_days = 30\ngrace = "3days"` };
+
+describe('buckets', () => {
+  test.each(['Delivery', 'Backup'])('%s: encrypted, closed to the public, by TLS only, kept', (id) => {
+    const bucket = only(template, 'AWS::S3::Bucket', id);
+    expect(bucket.DeletionPolicy).toBe('Retain');
+    expect(bucket.Properties.BucketEncryption.ServerSideEncryptionConfiguration).toEqual([
+      { ServerSideEncryptionByDefault: { SSEAlgorithm: 'AES256' } },
+    ]);
+    expect(bucket.Properties.PublicAccessBlockConfiguration).toEqual({
+      BlockPublicAcls: true, BlockPublicPolicy: true, IgnorePublicAcls: true, RestrictPublicBuckets: true,
+    });
+    expect(bucket.Properties.BucketName).toBeUndefined();
+    const policy = only(template, 'AWS::S3::BucketPolicy', id).Properties.PolicyDocument.Statement;
+    expect(policy).toContainEqual(
+      expect.objectContaining({ Effect: 'Deny', Action: 's3:*', Principal: { AWS: '*' }, Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
+    );
+    expect(policy.filter((one: { Effect: string }) => one.Effect === 'Allow')).toEqual([]);
+  });
+
+  test('an object outlives its notice, which may wait for 14 days', () => {
+    const { Rules } = only(template, 'AWS::S3::Bucket', 'Delivery').Properties.LifecycleConfiguration;
+    const [notices] = resources(template, 'AWS::SQS::Queue', 'Notices');
+    for (const prefix of ['landing/', 'failed/']) {
+      const rule = Rules.find((one: { Prefix?: string }) => one.Prefix === prefix);
+      expect(rule.ExpirationInDays * 86_400).toBeGreaterThan(notices?.Properties.MessageRetentionPeriod);
+    }
+    expect(() => templateOf({ deployment: '[storage]\nlanding_days = 14' })).toThrow('storage.landing_days: write 15 to 3650');
+  });
+
+  test('only the lifecycle deletes from the backup, and what is written over is kept', () => {
+    const [deny] = only(template, 'AWS::S3::BucketPolicy', 'Backup').Properties.PolicyDocument.Statement.filter(
+      (one: { Sid?: string }) => one.Sid === 'NobodyDeletes',
+    );
+    expect(deny).toMatchObject({ Effect: 'Deny', Principal: { AWS: '*' }, Action: ['s3:DeleteObject', 's3:DeleteObjectVersion'] });
+    expect(only(template, 'AWS::S3::Bucket', 'Backup').Properties.VersioningConfiguration).toEqual({ Status: 'Enabled' });
+  });
+
+  test('the backup is kept for as long as a day can be replayed into', () => {
+    // The day, 48 h (or the grace) to its seal, journal_days to its close, 24 h of Firehose's retries.
+    expect(backupDays(readConfig(PLAIN))).toBe(90 + 1 + 2 + 1);
+    expect(backupDays(readConfig(kept.hiwake))).toBe(30 + 1 + 3 + 1);
+    const { Rules } = only(template, 'AWS::S3::Bucket', 'Backup').Properties.LifecycleConfiguration;
+    expect(Rules[0]).toMatchObject({ ExpirationInDays: 94, Transitions: [{ StorageClass: 'GLACIER_IR', TransitionInDays: 4 }] });
+  });
+
+  test('a class that is paid for 90 days is not entered for less', () => {
+    const { Rules } = only(templateOf(kept), 'AWS::S3::Bucket', 'Backup').Properties.LifecycleConfiguration;
+    expect(Rules[0]).toMatchObject({ ExpirationInDays: 35 });
+    expect(Rules[0].Transitions).toBeUndefined();
+  });
+
+  test('removal = "destroy" keeps nothing', () => {
+    const destroyed = templateOf({ deployment: 'removal = "destroy"' });
+    for (const type of ['AWS::S3::Bucket', 'AWS::EFS::FileSystem']) {
+      for (const resource of resources(destroyed, type)) expect(resource.DeletionPolicy).toBe('Delete');
+    }
+    expect(JSON.stringify(destroyed.toJSON())).not.toContain('NobodyDeletes');
+  });
+});
+
+describe('file system', () => {
+  const { Properties } = only(template, 'AWS::EFS::FileSystem');
+
+  test('encrypted, elastic, cold after a day, not backed up twice, kept', () => {
+    expect(Properties).toMatchObject({
+      Encrypted: true, ThroughputMode: 'elastic', LifecyclePolicies: [{ TransitionToIA: 'AFTER_1_DAY' }], BackupPolicy: { Status: 'DISABLED' },
+    });
+    expect(only(template, 'AWS::EFS::FileSystem').DeletionPolicy).toBe('Retain');
+    const backed = templateOf({ deployment: '[storage]\nefs_backups = true' });
+    expect(only(backed, 'AWS::EFS::FileSystem').Properties.BackupPolicy).toEqual({ Status: 'ENABLED' });
+  });
+
+  test('nothing but TLS, nobody anonymous, nobody root', () => {
+    const { Statement } = Properties.FileSystemPolicy;
+    expect(Statement).toEqual([
+      expect.objectContaining({ Effect: 'Deny', Principal: { AWS: '*' }, Action: '*', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
+    ]);
+    expect(JSON.stringify(template.toJSON())).not.toContain('ClientRootAccess');
+  });
+
+  test('the first mount makes the folder: without CreationInfo it would fail', () => {
+    for (const one of resources(templateOf({ deployment: READERS }), 'AWS::EFS::AccessPoint')) {
+      expect(one.Properties.RootDirectory).toEqual({
+        Path: '/hiwake', CreationInfo: { OwnerUid: '7400', OwnerGid: '7400', Permissions: '0750' },
+      });
+    }
+    expect(only(template, 'AWS::EFS::AccessPoint', 'Writer').Properties.PosixUser).toEqual({ Uid: '7400', Gid: '7400' });
+  });
+
+  test('an existing one gets access points, and no policy of ours', () => {
+    const existing = templateOf({
+      deployment: `
+[network]
+vpc_id = "vpc-0aaaaaaa"
+subnet_ids = ["subnet-0aaaaaaa", "subnet-0bbbbbbb"]
+[efs]
+file_system_id = "fs-0aaaaaaa"
+security_group_id = "sg-0eeeeeee"
+path = "/logs/days"`,
+    });
+    existing.resourceCountIs('AWS::EFS::FileSystem', 0);
+    existing.resourceCountIs('AWS::EC2::VPC', 0);
+    expect(only(existing, 'AWS::EFS::AccessPoint').Properties).toMatchObject({ FileSystemId: 'fs-0aaaaaaa', RootDirectory: { Path: '/logs/days' } });
+    expect(only(existing, 'AWS::EC2::SecurityGroupIngress').Properties).toMatchObject({ GroupId: 'sg-0eeeeeee', FromPort: 2049 });
+  });
+});
+
+describe('readers', () => {
+  test('by default there are none', () => {
+    expect(resources(template, 'AWS::EFS::AccessPoint')).toHaveLength(1);
+    expect(template.toJSON().Outputs.MountCommand).toBeUndefined();
+  });
+
+  const read = templateOf({ deployment: READERS });
+
+  test('their machines reach port 2049, their roles may mount and not write', () => {
+    const doors = resources(read, 'AWS::EC2::SecurityGroupIngress').map((one) => one.Properties);
+    expect(doors).toContainEqual(expect.objectContaining({ SourceSecurityGroupId: 'sg-0aaaaaaa', FromPort: 2049, ToPort: 2049 }));
+    const { Statement } = only(read, 'AWS::EFS::FileSystem').Properties.FileSystemPolicy;
+    expect(Statement).toHaveLength(2);
+    expect(Statement[1]).toMatchObject({
+      Effect: 'Allow', Principal: { AWS: 'arn:aws:iam::123456789012:role/reader' }, Action: 'elasticfilesystem:ClientMount',
+    });
+    expect(text(Statement[1].Condition.ArnLike['elasticfilesystem:AccessPointArn'])).toMatch(/:access-point\/\*$/);
+  });
+
+  test('another user of the same group, and the command that mounts', () => {
+    expect(only(read, 'AWS::EFS::AccessPoint', 'Reader').Properties.PosixUser).toEqual({ Uid: '7401', Gid: '7400' });
+    expect(text(read.toJSON().Outputs.MountCommand.Value)).toMatch(/mount -t efs -o ro,tls,iam,accesspoint=<\S+> <\S+>:\/ \/mnt\/hiwake$/);
+  });
+
+  test('the way without the right is refused', () => {
+    expect(() => templateOf({ deployment: '[readers]\nsecurity_groups = ["sg-0aaaaaaa"]' })).toThrow('go together');
+  });
+});
+
+describe('network', () => {
+  test('isolated: no NAT, no internet gateway, no public subnet, S3 by a gateway endpoint for our buckets only', () => {
+    for (const type of ['AWS::EC2::NatGateway', 'AWS::EC2::InternetGateway', 'AWS::EC2::Route', 'AWS::EC2::EIP']) {
+      template.resourceCountIs(type, 0);
+    }
+    for (const subnet of resources(template, 'AWS::EC2::Subnet')) expect(subnet.Properties.MapPublicIpOnLaunch).toBe(false);
+    const endpoint = only(template, 'AWS::EC2::VPCEndpoint').Properties;
+    expect(endpoint.VpcEndpointType).toBe('Gateway');
+    expect(endpoint.RouteTableIds).toHaveLength(2);
+    expect(endpoint.PolicyDocument.Statement).toEqual([
+      expect.objectContaining({ Effect: 'Allow', Action: ['s3:GetObject', 's3:ListBucket'], Resource: expect.not.arrayContaining(['*']) }),
+    ]);
+  });
+
+  test('nothing comes in but NFS from the writers', () => {
+    const doors = resources(template, 'AWS::EC2::SecurityGroupIngress').map((one) => one.Properties);
+    expect(doors).toEqual([expect.objectContaining({ FromPort: 2049, ToPort: 2049, SourceSecurityGroupId: expect.anything() })]);
+  });
+
+  test('an existing VPC: its subnets, and an endpoint if it says where', () => {
+    const given = '[network]\nvpc_id = "vpc-0aaaaaaa"\nsubnet_ids = ["subnet-0aaaaaaa", "subnet-0bbbbbbb"]\n';
+    const without = templateOf({ deployment: given });
+    without.resourceCountIs('AWS::EC2::VPCEndpoint', 0);
+    expect(resources(without, 'AWS::EFS::MountTarget').map((one) => one.Properties.SubnetId)).toEqual(['subnet-0aaaaaaa', 'subnet-0bbbbbbb']);
+    const withEndpoint = templateOf({ deployment: `${given}route_table_ids = ["rtb-0aaaaaaa"]` });
+    expect(only(withEndpoint, 'AWS::EC2::VPCEndpoint').Properties).toMatchObject({ RouteTableIds: ['rtb-0aaaaaaa'], VpcEndpointType: 'Gateway' });
+    expect(only(withEndpoint, 'AWS::EC2::VPCEndpoint').Properties.PolicyDocument).toBeUndefined();
+  });
+});

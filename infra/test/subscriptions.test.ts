@@ -1,0 +1,87 @@
+import { describe, expect, test } from 'vitest';
+
+import { only, PLAIN, projectFile, resources, statements, templateOf, text } from './pipeline.ts';
+
+function source(logGroups: string[], rest = ''): string {
+  return `[[source]]\nlog_groups = ${JSON.stringify(logGroups)}\n${rest}\n`;
+}
+
+function filters(hiwake: string): string[][] {
+  const found = resources(templateOf({ hiwake }), 'AWS::Logs::SubscriptionFilter').map((one) => one.Properties);
+  return found.map((one) => [one.LogGroupName, one.FilterPattern]);
+}
+
+describe('subscribe = "filter"', () => {
+  test('a filter for each named log group, with its pattern', () => {
+    const hiwake = source(['/a', '/b']) + source(['/c'], `filter_pattern = '{ $.level = "ERROR" }'`);
+    expect(filters(hiwake)).toEqual([['/a', ''], ['/b', ''], ['/c', '{ $.level = "ERROR" }']]);
+  });
+
+  test('the role is for this account’s logs only, and there before the filter', () => {
+    const template = templateOf();
+    const { Statement } = only(template, 'AWS::IAM::Role', 'Subscriptions').Properties.AssumeRolePolicyDocument;
+    expect(Statement[0].Principal).toEqual({ Service: 'logs.amazonaws.com' });
+    expect(text(Statement[0].Condition.StringLike['aws:SourceArn'])).toBe('arn:<AWS::Partition>:logs:<AWS::Region>:<AWS::AccountId>:*');
+    expect(statements(template, 'Subscriptions').map((one) => one.Action)).toEqual([['firehose:PutRecord', 'firehose:PutRecordBatch']]);
+    expect(only(template, 'AWS::Logs::SubscriptionFilter').DependsOn?.join()).toContain('SubscriptionsGrants');
+  });
+
+  test('a log group in two sources has one filter, or it is refused', () => {
+    expect(filters(source(['/a'], 'log_streams = ["x"]') + source(['/a'], 'log_streams = ["y"]'))).toEqual([['/a', '']]);
+    expect(() => filters(source(['/a'], 'filter_pattern = "x"') + source(['/a'], 'filter_pattern = "y"'))).toThrow(
+      'source[2]: /a has another filter_pattern',
+    );
+  });
+
+  test('only globs: refused, with what to write', () => {
+    expect(() => filters(source(['/aws/lambda/*']))).toThrow(/source\[1\].*\/aws\/lambda\/\* names none.*subscribe = "account"/);
+  });
+});
+
+describe('subscribe = "account"', () => {
+  const hiwake = source(['/named']) + source(['/manual'], 'subscribe = "manual"') + source(['/aws/lambda/*'], 'subscribe = "account"\nfilter_pattern = "\\"x\\""');
+
+  test('one policy, which leaves out our own log groups and those that are subscribed otherwise', () => {
+    const { Properties } = only(templateOf({ hiwake }), 'AWS::Logs::AccountPolicy');
+    expect(Properties).toMatchObject({ PolicyType: 'SUBSCRIPTION_FILTER_POLICY', Scope: 'ALL' });
+    const [operator, names] = Properties.SelectionCriteria.split(' IN ');
+    expect(operator).toBe('LogGroupName NOT');
+    expect(JSON.parse(names)).toEqual([
+      ...['transform', 'land', 'seal', 'stream'].map((part) => `/hiwake/hiwake/${part}`), '/named', '/manual',
+    ]);
+    expect(JSON.parse(text(Properties.PolicyDocument))).toMatchObject({
+      DestinationArn: expect.stringMatching(/^<Stream/), RoleArn: expect.stringMatching(/^<Subscriptions/), FilterPattern: '"x"',
+    });
+  });
+
+  test('every log group of the pipeline is left out', () => {
+    const template = templateOf({ hiwake });
+    const own = resources(template, 'AWS::Logs::LogGroup').map((one) => one.Properties.LogGroupName);
+    expect(own).toHaveLength(4);
+    for (const name of own) expect(only(template, 'AWS::Logs::AccountPolicy').Properties.SelectionCriteria).toContain(`"${name}"`);
+  });
+
+  test('two patterns, or a log group twice: refused', () => {
+    const other = source(['/x/*'], 'subscribe = "account"\nfilter_pattern = "y"');
+    expect(() => templateOf({ hiwake: hiwake + other })).toThrow('source[4]: an account has one policy');
+    const twice = source(['/a']) + source(['/a'], 'subscribe = "account"');
+    expect(() => templateOf({ hiwake: twice })).toThrow('subscribed by another source too');
+  });
+});
+
+test('our own log groups are refused', () => {
+  for (const subscribe of ['filter', 'account', 'manual']) {
+    expect(() => templateOf({ hiwake: source(['/hiwake/hiwake/land'], `subscribe = "${subscribe}"`) })).toThrow("pipeline's own log group");
+  }
+});
+
+test('subscribe = "manual" makes nothing', () => {
+  const template = templateOf({ hiwake: source(['/a/*'], 'subscribe = "manual"') });
+  template.resourceCountIs('AWS::Logs::SubscriptionFilter', 0);
+  template.resourceCountIs('AWS::Logs::AccountPolicy', 0);
+});
+
+test("the sample configuration's log groups, and no other", () => {
+  expect(filters(projectFile('hiwake.toml'))).toEqual([['/var/log/messages', '']]);
+  expect(filters(PLAIN)).toEqual([['/var/log/messages', '']]);
+});

@@ -1,0 +1,166 @@
+//! AWS as the command line reaches it: credentials, region and endpoint as the AWS CLI finds them (environment, profiles,
+//! SSO, roles), for buckets, queues and CloudWatch Logs. No part of the Lambdas.
+//!
+//! The interface is synchronous, like [`Store`]'s: call it from a plain thread, never from inside another runtime.
+
+mod logs;
+mod queue;
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use object_store::CredentialProvider;
+use object_store::aws::{AmazonS3Builder, AwsCredential};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::clock::{Clock, milliseconds};
+use crate::store::{Store, StoreError};
+
+pub use logs::{LogEvent, LogGroup, Logs, Page};
+pub use queue::{BATCH as MESSAGES, Queue, Sent};
+
+/// Temporary credentials are asked for again so long before they expire.
+const EXPIRY: Duration = Duration::from_secs(5 * 60);
+
+/// Why AWS could not be reached, or refused. Names what was asked of which thing.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {reason}")]
+pub struct AwsError {
+    /// E.g. the queue's URL.
+    pub what: String,
+    /// What was said.
+    pub reason: String,
+}
+
+impl AwsError {
+    /// In the words of the error and its causes; one that was said already is not said again.
+    fn new(what: &str, error: &dyn std::error::Error) -> AwsError {
+        let mut reason = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let said = error.to_string();
+            if !reason.contains(&said) {
+                reason = format!("{reason}: {said}");
+            }
+            cause = error.source();
+        }
+        AwsError { what: what.to_owned(), reason }
+    }
+}
+
+/// A session with AWS. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Aws {
+    runtime: Arc<Runtime>,
+    config: SdkConfig,
+}
+
+impl Aws {
+    /// Finds region and credentials. Nothing is sent unless finding them needs it.
+    pub fn connect() -> Result<Aws, AwsError> {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| AwsError::new("the network", &error))?;
+        let config = runtime.block_on(aws_config::load_defaults(BehaviorVersion::latest()));
+        Ok(Aws { runtime: Arc::new(runtime), config })
+    }
+
+    /// A bucket.
+    pub fn bucket(&self, bucket: &str) -> Result<Store, StoreError> {
+        let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
+        if let Some(region) = self.config.region() {
+            builder = builder.with_region(region.as_ref());
+        }
+        if let Some(endpoint) = self.config.endpoint_url() {
+            builder =
+                builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
+        }
+        if let Some(provider) = self.config.credentials_provider() {
+            let held = Mutex::default();
+            builder = builder.with_credentials(Arc::new(Credentials { provider, held }));
+        }
+        Store::of_bucket(bucket, builder, self.runtime.clone())
+    }
+
+    /// A queue of SQS, by its URL. Its region is that of the URL where none is configured.
+    pub fn queue(&self, url: &str) -> Queue {
+        let mut config = aws_sdk_sqs::config::Builder::from(&self.config);
+        if let (None, Some(region)) = (self.config.region(), region_of(url)) {
+            config = config.region(Region::new(region.to_owned()));
+        }
+        let client = aws_sdk_sqs::Client::from_conf(config.build());
+        Queue::new(self.runtime.clone(), client, url)
+    }
+
+    /// CloudWatch Logs.
+    pub fn logs(&self) -> Logs {
+        let retry = aws_config::retry::RetryConfig::standard().with_max_attempts(logs::ATTEMPTS);
+        let config = aws_sdk_cloudwatchlogs::config::Builder::from(&self.config);
+        let config = config.retry_config(retry).build();
+        Logs::new(self.runtime.clone(), aws_sdk_cloudwatchlogs::Client::from_conf(config))
+    }
+}
+
+/// `https://sqs.ap-northeast-1.amazonaws.com/123456789012/name`
+fn region_of(url: &str) -> Option<&str> {
+    url.split_once("://sqs.")?.1.split_once(".amazonaws.com").map(|(region, _)| region)
+}
+
+/// The SDK's credentials for the buckets' client, kept until they expire.
+struct Credentials {
+    provider: SharedCredentialsProvider,
+    /// With the last moment to use them, milliseconds since the epoch.
+    held: Mutex<Option<(Arc<AwsCredential>, i64)>>,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials")
+    }
+}
+
+impl Credentials {
+    fn held(&self) -> Option<Arc<AwsCredential>> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = held.as_ref().filter(|(_, until)| Clock::System.now() < *until);
+        fresh.map(|(credential, _)| credential.clone())
+    }
+
+    async fn ask(&self) -> object_store::Result<Arc<AwsCredential>> {
+        let found = self.provider.provide_credentials().await.map_err(|error| {
+            let reason = AwsError::new("credentials", &error).to_string();
+            object_store::Error::Unauthenticated { path: String::new(), source: reason.into() }
+        })?;
+        let credential = Arc::new(AwsCredential {
+            key_id: found.access_key_id().to_owned(),
+            secret_key: found.secret_access_key().to_owned(),
+            token: found.session_token().map(str::to_owned),
+        });
+        let until = found.expiry().map_or(i64::MAX, |expiry| milliseconds(expiry - EXPIRY));
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = Some((credential.clone(), until));
+        Ok(credential)
+    }
+}
+
+impl CredentialProvider for Credentials {
+    type Credential = AwsCredential;
+
+    fn get_credential<'s, 'f>(
+        &'s self,
+    ) -> Pin<Box<dyn Future<Output = object_store::Result<Arc<AwsCredential>>> + Send + 'f>>
+    where
+        's: 'f,
+        Self: 'f,
+    {
+        Box::pin(async move {
+            match self.held() {
+                Some(credential) => Ok(credential),
+                None => self.ask().await,
+            }
+        })
+    }
+}

@@ -1,0 +1,152 @@
+//! Backfill: what is still in CloudWatch Logs, through the same labels and the same landing.
+//!
+//! The events of a page become envelopes, as the subscription would have sent them. Where the event ids are those of
+//! the subscription's envelopes, nothing that has landed lands again.
+//!
+//! The time is read in windows, each to its end before the next: how far it came is noted below the root. A window that
+//! takes a single request is doubled, one that takes many is halved.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use crate::aws::{AwsError, LogEvent, LogGroup, Logs};
+use crate::land::error::LandError;
+use crate::land::notes::Notes;
+use crate::land::{Choice, Landed, Lander, Tally};
+use crate::store::{Store, StoreError};
+
+/// The first window, the shortest and the longest.
+const WINDOW_MS: i64 = 3_600_000;
+const WINDOW_MS_MIN: i64 = 60_000;
+const WINDOW_MS_MAX: i64 = 24 * 3_600_000;
+/// A window of more pages is too long to be read again after a crash.
+const PAGES_MAX: usize = 50;
+/// So many bytes of messages are landed at once.
+const LAND_BYTES: usize = 16 << 20;
+
+/// What there is to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backfill {
+    /// The log group.
+    pub group: LogGroup,
+    /// Events at this moment or later, milliseconds since the epoch.
+    pub since: i64,
+    /// Events before this moment.
+    pub until: i64,
+}
+
+/// Why it stopped. What was landed until then is noted: the same command goes on from there.
+#[derive(Debug, thiserror::Error)]
+pub enum BackfillError {
+    /// CloudWatch Logs refused, or could not be reached.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    /// The root.
+    #[error(transparent)]
+    Land(#[from] LandError),
+    /// Events could not be handed on.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Events could not be landed.
+    #[error("{0}")]
+    NotLanded(String),
+}
+
+/// What a backfill came to.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Filled {
+    /// The counts of its landings.
+    pub tally: Tally,
+    /// Requests for events.
+    pub pages: u64,
+    /// Set if an earlier run of the same command was cut off: this one went on from there.
+    pub from: Option<i64>,
+}
+
+impl Backfill {
+    /// Lands all events; `landed` is told of each landing, and how far in time it came.
+    pub fn run(
+        &self,
+        lander: &Lander<'_>,
+        logs: &mut Logs,
+        landed: &mut dyn FnMut(&Landed, i64),
+    ) -> Result<Filled, BackfillError> {
+        let (mut notes, noted) = Notes::open(lander, "backfills", &format!("{self:?}"))?;
+        let mut filled =
+            Filled { from: noted.last().and_then(|line| line.parse().ok()), ..Filled::default() };
+        let mut from = filled.from.unwrap_or(self.since);
+        let mut window = WINDOW_MS;
+        while from < self.until {
+            let to = from.saturating_add(window).min(self.until);
+            let pages = self.window(lander, logs, from..to, &mut filled, landed)?;
+            filled.pages += pages as u64;
+            notes.add(&[to.to_string()])?;
+            from = to;
+            window = match pages {
+                0 | 1 => (window * 2).min(WINDOW_MS_MAX),
+                PAGES_MAX.. => (window / 2).max(WINDOW_MS_MIN),
+                _ => window,
+            };
+        }
+        notes.finish()?;
+        Ok(filled)
+    }
+
+    /// Lands the events of one window; how many pages it had.
+    fn window(
+        &self,
+        lander: &Lander<'_>,
+        logs: &mut Logs,
+        time: std::ops::Range<i64>,
+        filled: &mut Filled,
+        landed: &mut dyn FnMut(&Landed, i64),
+    ) -> Result<usize, BackfillError> {
+        let (mut pages, mut next, mut text) = (0, None, Vec::new());
+        loop {
+            let page = logs.events(&self.group, time.start, time.end, next)?;
+            pages += 1;
+            self.envelopes(&page.events, &mut text);
+            next = page.next;
+            if text.len() > LAND_BYTES || next.is_none() && !text.is_empty() {
+                let key = format!("{}-{}-{pages}", time.start, time.end);
+                let one = self.land(lander, &key, std::mem::take(&mut text))?;
+                filled.tally.add(&one.tally);
+                landed(&one, time.end);
+                if let Some(error) = one.objects.iter().find_map(|result| result.as_ref().err()) {
+                    return Err(BackfillError::NotLanded(error.to_string()));
+                }
+            }
+            if next.is_none() {
+                return Ok(pages);
+            }
+        }
+    }
+
+    /// The events as the subscription would have sent them: an envelope for each log stream, a line each.
+    fn envelopes(&self, events: &[LogEvent], text: &mut Vec<u8>) {
+        let mut streams: BTreeMap<&str, Vec<serde_json::Value>> = BTreeMap::new();
+        for LogEvent { id, log_stream, timestamp, message } in events {
+            let event = json!({ "id": id, "timestamp": timestamp, "message": message });
+            streams.entry(log_stream).or_default().push(event);
+        }
+        for (log_stream, events) in streams {
+            let envelope = json!({
+                "messageType": "DATA_MESSAGE",
+                "owner": self.group.owner,
+                "logGroup": self.group.name,
+                "logStream": log_stream,
+                "subscriptionFilters": [],
+                "logEvents": events,
+            });
+            text.extend_from_slice(envelope.to_string().as_bytes());
+            text.push(b'\n');
+        }
+    }
+
+    fn land(&self, lander: &Lander<'_>, key: &str, text: Vec<u8>) -> Result<Landed, StoreError> {
+        let store = Store::memory(&format!("cloudwatch-logs:{}", self.group.name))?;
+        let object = store.put(key, text)?;
+        Ok(lander.land_chosen(&store, &[object], &Choice::all()))
+    }
+}

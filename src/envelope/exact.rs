@@ -1,0 +1,126 @@
+//! Subscription messages exactly as CloudWatch Logs writes them, read several times faster than any JSON.
+//!
+//! Whatever is not to the letter so is left to the parser: another order of members, a space, a control character, an
+//! unknown member. What is read here is what the parser reads (`exact_is_never_another_answer` and a fuzz target).
+
+use std::borrow::Cow;
+
+use memchr::{memchr, memchr2};
+
+use super::{Envelope, Event};
+
+/// The message that `text` begins with, and its length.
+pub fn exact(text: &str) -> Option<(Envelope<'_>, usize)> {
+    let mut text = Text { rest: text, whole: text.len() };
+    text.literal("{\"messageType\":")?;
+    let message_type = text.string()?;
+    text.literal(",\"owner\":")?;
+    let owner = text.string()?;
+    text.literal(",\"logGroup\":")?;
+    let log_group = text.string()?;
+    text.literal(",\"logStream\":")?;
+    let log_stream = text.string()?;
+    text.literal(",\"subscriptionFilters\":[")?;
+    let mut subscription_filters = Vec::new();
+    text.list(|text| {
+        subscription_filters.push(text.string()?.into_owned());
+        Some(())
+    })?;
+    text.literal(",\"logEvents\":[")?;
+    let mut log_events = Vec::new();
+    text.list(|text| {
+        text.literal("{\"id\":")?;
+        let id = text.string()?;
+        text.literal(",\"timestamp\":")?;
+        let timestamp = text.number()?;
+        text.literal(",\"message\":")?;
+        let message = text.string()?;
+        text.literal("}")?;
+        log_events.push(Event { id, timestamp, message });
+        Some(())
+    })?;
+    text.literal("}")?;
+    let length = text.whole - text.rest.len();
+    let envelope =
+        Envelope { message_type, owner, log_group, log_stream, subscription_filters, log_events };
+    Some((envelope, length))
+}
+
+struct Text<'a> {
+    rest: &'a str,
+    whole: usize,
+}
+
+impl<'a> Text<'a> {
+    fn literal(&mut self, literal: &str) -> Option<()> {
+        self.rest = self.rest.strip_prefix(literal)?;
+        Some(())
+    }
+
+    /// A list after its bracket.
+    fn list(&mut self, mut item: impl FnMut(&mut Text<'a>) -> Option<()>) -> Option<()> {
+        if self.literal("]").is_some() {
+            return Some(());
+        }
+        loop {
+            item(self)?;
+            if self.literal(",").is_none() {
+                return self.literal("]");
+            }
+        }
+    }
+
+    fn string(&mut self) -> Option<Cow<'a, str>> {
+        let body = self.rest.strip_prefix('"')?;
+        let mut end = memchr2(b'"', b'\\', body.as_bytes())?;
+        let escaped = body.as_bytes()[end] == b'\\';
+        while body.as_bytes()[end] == b'\\' {
+            let next = end + 2;
+            end = next + memchr2(b'"', b'\\', body.as_bytes().get(next..)?)?;
+        }
+        let string = body.get(..end)?;
+        if has_control(string.as_bytes()) {
+            return None;
+        }
+        let string = if escaped { Cow::Owned(unescaped(string)?) } else { Cow::Borrowed(string) };
+        self.rest = body.get(end + 1..)?;
+        Some(string)
+    }
+
+    /// Digits without a sign, a fraction or a leading zero.
+    fn number(&mut self) -> Option<i64> {
+        let length = self.rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (digits, rest) = self.rest.split_at(length);
+        let plain = (1..=18).contains(&length) && (length == 1 || !digits.starts_with('0'));
+        // What follows is compared next: a fraction or an exponent does not fit there.
+        self.rest = rest;
+        plain.then(|| digits.bytes().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')))
+    }
+}
+
+/// A JSON string without its escapes. Those of four hexadecimal digits are the parser's.
+fn unescaped(mut string: &str) -> Option<String> {
+    let mut plain = String::with_capacity(string.len());
+    while let Some(at) = memchr(b'\\', string.as_bytes()) {
+        plain.push_str(&string[..at]);
+        plain.push(match string.as_bytes().get(at + 1)? {
+            b'n' => '\n',
+            b't' => '\t',
+            b'"' => '"',
+            b'\\' => '\\',
+            b'r' => '\r',
+            b'/' => '/',
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            _ => return None,
+        });
+        string = &string[at + 2..];
+    }
+    plain.push_str(string);
+    Some(plain)
+}
+
+/// In one pass without a branch, which the compiler makes of whole registers.
+fn has_control(bytes: &[u8]) -> bool {
+    bytes.iter().fold(false, |control, byte| control | (*byte < 0x20))
+}

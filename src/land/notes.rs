@@ -1,0 +1,53 @@
+//! What a long command has done already, noted below the root, so that it goes on there when it was cut off.
+//!
+//! The notes are lines of a file of their own, `.hiwake/<what>/<hash of the command>`. They are written after what they
+//! say is durable, are not synced themselves, and are removed at the end: one that is lost repeats work, nothing else.
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::day_file::folder_of;
+use super::error::{LandError, Named};
+use super::{Lander, folders};
+use crate::disk::{Handle, Open};
+
+/// The notes of one command. Their lock is held, so that nobody else writes them.
+pub struct Notes<'l> {
+    lander: &'l Lander<'l>,
+    path: String,
+    handle: Box<dyn Handle>,
+    end: u64,
+}
+
+impl<'l> Notes<'l> {
+    /// Opens the notes of a command, and tells what they say. `command` names all that decides what is done.
+    pub fn open(
+        lander: &'l Lander<'l>,
+        what: &str,
+        command: &str,
+    ) -> Result<(Notes<'l>, Vec<String>), LandError> {
+        let path = format!(".hiwake/{what}/{:032x}", xxh3_128(command.as_bytes()));
+        let how = Open::Create(lander.open_mode());
+        let (handle, _) = lander.open_locked(&path, how, lander.lock_deadline())?;
+        let length = handle.length().named("look at", &path)?;
+        let mut bytes = vec![0; length as usize];
+        let filled = handle.read_at(&mut bytes, 0).named("read", &path)?;
+        let whole = memchr::memrchr(b'\n', &bytes[..filled]).map_or(0, |last| last + 1);
+        let text = String::from_utf8_lossy(&bytes[..whole]);
+        let lines = text.lines().map(str::to_owned).collect();
+        Ok((Notes { lander, path, handle, end: whole as u64 }, lines))
+    }
+
+    /// Adds lines.
+    pub fn add(&mut self, lines: &[String]) -> Result<(), LandError> {
+        let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+        self.handle.write_at(text.as_bytes(), self.end).named("write", &self.path)?;
+        self.end += text.len() as u64;
+        Ok(())
+    }
+
+    /// All is done: the command's next run begins afresh.
+    pub fn finish(self) -> Result<(), LandError> {
+        folders::remove(self.lander, &self.path)?;
+        folders::sync_up(self.lander, folder_of(&self.path))
+    }
+}

@@ -1,0 +1,225 @@
+//! What a replay would come to: read as landing reads, compared with what is there, nothing written.
+//!
+//! Each event takes 16 bytes of memory.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use serde::Serialize;
+
+use crate::config::Config;
+use crate::disk::Open;
+use crate::label::plain_lines;
+use crate::land::day_file::DayFile;
+use crate::land::error::{LandError, Named};
+use crate::land::journal::Journal;
+use crate::land::{Choice, Lander, Left, Tally, check, seen};
+use crate::object::{self, Bad, Options, ReadError, Sink, Skipped};
+use crate::record::Records;
+use crate::row::{Identity, Kind, Row};
+use crate::store::{Object, Store};
+
+/// What would become of one day file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DayPlan {
+    /// The file's name without its day.
+    pub file: String,
+    /// The local date.
+    pub day: String,
+    /// The format.
+    pub kind: Kind,
+    /// Events that would land in it, those that come twice too.
+    pub events: u64,
+    /// Of these, those that are there, or come twice.
+    pub there: u64,
+    /// Of these, new lines.
+    pub new: u64,
+    /// The day is sealed: new lines go to its late file.
+    pub late: bool,
+    /// The day is closed: its events would be put into quarantine.
+    pub closed: bool,
+}
+
+/// What would become of all objects.
+#[derive(Debug, Default, Serialize)]
+pub struct Plan {
+    /// The day files that would take rows.
+    pub days: Vec<DayPlan>,
+    /// What would land in addition with `--reroute`: these events may have landed elsewhere.
+    pub refused: Vec<DayPlan>,
+    /// The objects that hold them.
+    pub refused_objects: Vec<String>,
+    /// The counts, as a landing's.
+    pub tally: Tally,
+    /// What could not be looked at, with the reason.
+    pub failed: Vec<String>,
+}
+
+/// Plans the landing of objects. Without a lander nothing is there yet. `refused_until`: records from before this
+/// moment would be refused.
+pub fn plan(
+    lander: Option<&Lander<'_>>,
+    config: &Config,
+    store: &Store,
+    objects: &[Object],
+    choice: &Choice,
+    refused_until: Option<i64>,
+) -> Plan {
+    let mut reading = Reading { choice, refuse: false, ..Reading::new() };
+    let mut plan = Plan::default();
+    let mut records = Records::new(config);
+    let options = Options { plain: choice.plain, ..Options::new(&config.limits) };
+    for object in objects {
+        let place = object.id.place();
+        reading.refuse = refused_until.is_some_and(|until| object.modified < until);
+        reading.refused = false;
+        let input = match store.open(&object.id.key) {
+            Ok(input) => input,
+            Err(error) => {
+                plan.failed.push(error.to_string());
+                continue;
+            }
+        };
+        let modified = input.object().modified;
+        match object::read(input, &place, modified, &mut records, &options, &mut reading) {
+            Ok(_) => reading.tally.objects += 1,
+            Err(ReadError::Input(error) | ReadError::Sink(error)) => {
+                plan.failed.push(format!("{place}: {error}"));
+            }
+        }
+        if reading.refused {
+            plan.refused_objects.push(place);
+        }
+    }
+    plan.tally = reading.tally;
+    let mut compared = |days: BTreeMap<DayFile, Vec<Identity>>| {
+        let mut planned = Vec::new();
+        for (day_file, identities) in days {
+            match compare(lander, &day_file, identities) {
+                Ok(day) => planned.push(day),
+                Err(error) => plan.failed.push(error.to_string()),
+            }
+        }
+        planned
+    };
+    let days = compared(reading.days);
+    let refused = compared(reading.elsewhere);
+    for day in &days {
+        let tally = &mut plan.tally;
+        match day.closed {
+            true => tally.quarantined += day.events,
+            false => {
+                tally.lines += day.new;
+                tally.late += if day.late { day.new } else { 0 };
+                tally.duplicates += day.there;
+            }
+        }
+    }
+    plan.tally.deferred = refused.iter().map(|day| day.events).sum();
+    (plan.days, plan.refused) = (days, refused);
+    plan
+}
+
+/// Which of these events a day file has. Reads without locks.
+fn compare(
+    lander: Option<&Lander<'_>>,
+    day_file: &DayFile,
+    mut identities: Vec<Identity>,
+) -> Result<DayPlan, LandError> {
+    let events = identities.len() as u64;
+    identities.sort_unstable();
+    identities.dedup();
+    let mut offered: Vec<(Identity, bool)> = identities.into_iter().map(|id| (id, false)).collect();
+    let (mut late, mut closed) = (false, false);
+    if let Some(lander) = lander
+        && let Some(state) = Journal::peek(lander, day_file)?
+    {
+        closed = state.closed.is_some();
+        late = state.next_segment() > 1;
+        if state.commits().next().is_some() {
+            let path = day_file.seen();
+            let seen = lander.disk.open(&path, Open::Read).named("open", &path)?;
+            seen::mark(seen.as_ref(), &path, state.commits(), &mut offered)?;
+        }
+    }
+    let new = offered.iter().filter(|(_, there)| !there).count() as u64;
+    let new = if closed { 0 } else { new };
+    Ok(DayPlan {
+        file: day_file.file.clone(),
+        day: day_file.day.to_string(),
+        kind: day_file.kind,
+        events,
+        there: events - new,
+        new,
+        late,
+        closed,
+    })
+}
+
+/// Gathers identities instead of lines.
+struct Reading<'p> {
+    choice: &'p Choice,
+    refuse: bool,
+    refused: bool,
+    days: BTreeMap<DayFile, Vec<Identity>>,
+    elsewhere: BTreeMap<DayFile, Vec<Identity>>,
+    tally: Tally,
+}
+
+/// Stands for none until one is given.
+const NO_CHOICE: &Choice = &Choice { plain: false, day: None, log_group: None, guarded: false };
+
+impl Reading<'_> {
+    fn new() -> Reading<'static> {
+        let (days, elsewhere) = (BTreeMap::new(), BTreeMap::new());
+        let (refuse, refused, tally) = (false, false, Tally::default());
+        Reading { choice: NO_CHOICE, refuse, refused, days, elsewhere, tally }
+    }
+
+    fn add(&mut self, row: &Row<'_>, refused: bool) {
+        match self.choice.leaves(row) {
+            Some(Left::OtherDay) => self.tally.other_day += 1,
+            Some(Left::OtherLogGroup) => self.tally.other_log_group += 1,
+            None => {
+                self.tally.rows += 1;
+                if check(row).is_err() {
+                    self.tally.quarantined += 1;
+                    return;
+                }
+                let day_file = DayFile { file: row.file.to_string(), day: row.day, kind: row.kind };
+                let days = if refused { &mut self.elsewhere } else { &mut self.days };
+                days.entry(day_file).or_default().push(row.identity());
+                self.refused |= refused;
+            }
+        }
+    }
+}
+
+impl Sink for Reading<'_> {
+    fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
+        self.add(row, false);
+        Ok(())
+    }
+
+    fn made(&mut self, row: &Row<'_>) -> io::Result<()> {
+        self.add(row, self.refuse);
+        Ok(())
+    }
+
+    fn skipped(&mut self, skipped: Skipped, bytes: &[u8]) -> io::Result<()> {
+        match skipped {
+            Skipped::PlainLeftOut => {
+                let text = String::from_utf8_lossy(bytes);
+                self.tally.plain_left_out += plain_lines(&text).count() as u64;
+            }
+            Skipped::Empty | Skipped::PlainDropped => self.tally.dropped += 1,
+        }
+        Ok(())
+    }
+
+    fn bad(&mut self, _: &Bad<'_>) -> io::Result<()> {
+        self.tally.unreadable += 1;
+        self.tally.quarantined += 1;
+        Ok(())
+    }
+}

@@ -1,0 +1,128 @@
+//! Listings that leave out days by their keys: `…/2022/04/17/16/…`, as Firehose writes them, in UTC.
+//!
+//! A key says when the oldest record arrived; when the object was delivered is its [`Object::modified`], up to a
+//! buffer of 15 minutes and 24 hours of retries later. Prefixes may be in local time, up to 14 hours off. So a key only
+//! narrows the listing, by whole days, with a margin on both sides.
+
+use std::ops::Range;
+
+use chrono::{DateTime, Datelike, NaiveDate};
+use object_store::path::Path as Key;
+
+use super::{Object, Store, StoreError};
+
+const HOUR_MS: i64 = 3_600_000;
+/// How long before its delivery a key's day may have ended.
+const BEFORE_MS: i64 = (24 + 1 + 14) * HOUR_MS;
+/// How long after it a key's day may begin, by the local time of its prefix.
+const AFTER_MS: i64 = 24 * HOUR_MS;
+/// How many folders deep the years are looked for.
+const DEPTH_MAX: usize = 4;
+
+/// The days that keys may name.
+#[derive(Debug, Clone, Copy)]
+struct Days {
+    first: NaiveDate,
+    last: NaiveDate,
+}
+
+impl Days {
+    fn of(time: &Range<i64>) -> Days {
+        let day = |at: i64, otherwise| {
+            DateTime::from_timestamp_millis(at).map_or(otherwise, |time| time.date_naive())
+        };
+        let first = day(time.start.saturating_sub(BEFORE_MS), NaiveDate::MIN);
+        Days { first, last: day(time.end.saturating_add(AFTER_MS), NaiveDate::MAX) }
+    }
+
+    /// Whether any day of the year, month or day that these numbers name is among them.
+    fn meet(self, named: &[u32]) -> bool {
+        let date = |day: NaiveDate| [day.year().max(0) as u32, day.month(), day.day()];
+        let (first, last) = (date(self.first), date(self.last));
+        named <= &last[..named.len()] && named >= &first[..named.len()]
+    }
+}
+
+impl Store {
+    /// The objects below a prefix, in the order of their keys' bytes, without those whose keys name a day on which
+    /// nothing can have arrived that was delivered in this time.
+    pub(super) fn list_delivered(
+        &self,
+        prefix: &str,
+        time: Option<Range<i64>>,
+    ) -> Result<Vec<Object>, StoreError> {
+        let Some(time) = time else { return self.list(prefix) };
+        let mut objects = Vec::new();
+        self.descend(prefix, Days::of(&time), &[], 0, &mut objects)?;
+        objects.sort_unstable_by(|a, b| a.id.key.cmp(&b.id.key));
+        Ok(objects)
+    }
+
+    /// `named`: the year, month and day that the prefix ends in, as far as it does.
+    fn descend(
+        &self,
+        prefix: &str,
+        days: Days,
+        named: &[u32],
+        depth: usize,
+        objects: &mut Vec<Object>,
+    ) -> Result<(), StoreError> {
+        if named.len() == 3 || named.is_empty() && depth > DEPTH_MAX {
+            objects.extend(self.list(prefix)?);
+            return Ok(());
+        }
+        let (here, folders) = self.list_folder(prefix)?;
+        let numbers: Option<Vec<u32>> =
+            folders.iter().map(|folder| number(folder, named.len())).collect();
+        // A folder counts as a year only if all in it are months, and so on: any other is looked into.
+        let dated = numbers.filter(|_| here.is_empty() || named.is_empty());
+        objects.extend(here);
+        for (at, folder) in folders.iter().enumerate() {
+            let path =
+                if prefix.is_empty() { folder.clone() } else { format!("{prefix}/{folder}") };
+            match &dated {
+                Some(numbers) => {
+                    let named = [named, &[numbers[at]]].concat();
+                    if days.meet(&named) || named.len() == 1 && !self.holds_months(&path)? {
+                        self.descend(&path, days, &named, depth + 1, objects)?;
+                    }
+                }
+                None if named.is_empty() => {
+                    self.descend(&path, days, &[], depth + 1, objects)?;
+                }
+                None => objects.extend(self.list(&path)?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a folder that is called like a year is one.
+    fn holds_months(&self, path: &str) -> Result<bool, StoreError> {
+        let (here, folders) = self.list_folder(path)?;
+        Ok(here.is_empty() && folders.iter().all(|folder| number(folder, 1).is_some()))
+    }
+
+    /// Whether there is anything below a prefix, of whatever time.
+    #[cfg(feature = "s3")]
+    pub(super) fn has_folders(&self, prefix: &str) -> Result<bool, StoreError> {
+        let (here, folders) = self.list_folder(prefix)?;
+        Ok(!here.is_empty() || !folders.is_empty())
+    }
+
+    /// The objects and the names of the folders right below a prefix.
+    fn list_folder(&self, prefix: &str) -> Result<(Vec<Object>, Vec<String>), StoreError> {
+        let name = self.name(prefix)?;
+        let request = self.objects.list_with_delimiter(Some(&name));
+        let found = self.block_on(prefix, request)?;
+        let last = |key: &Key| key.filename().map(str::to_owned);
+        let folders = found.common_prefixes.iter().filter_map(last).collect();
+        Ok((found.objects.into_iter().map(|meta| self.object(meta)).collect(), folders))
+    }
+}
+
+/// The number of a folder that is called like a year (after none), a month (after one) or a day (after two).
+fn number(folder: &str, after: usize) -> Option<u32> {
+    let (digits, range) = [(4, 1970..=9999), (2, 1..=12), (2, 1..=31)].get(after)?.clone();
+    let shaped = folder.len() == digits && folder.bytes().all(|byte| byte.is_ascii_digit());
+    folder.parse().ok().filter(|number| shaped && range.contains(number))
+}

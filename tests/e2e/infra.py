@@ -1,0 +1,171 @@
+"""`make e2e`, second part: the template that CDK synthesises, created by CloudFormation on an emulator, and used.
+
+ministack plays CloudFormation and everything that the template names. What it cannot take is left out by `adapted`,
+which is the whole list. An envelope put into the stream that the template made comes out as a line of a day file, and
+the event of the template's own schedule seals it.
+"""
+
+import contextlib
+import gzip
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import time
+
+import run
+
+INFRA = run.REPOSITORY / "infra"
+NAME = "hiwake"
+DAY_MS = 24 * 3600 * 1000
+
+# Resources that the emulator refuses or does not know, and what that leaves untried.
+LEFT_OUT = {
+    "AWS::EC2::SecurityGroupEgress": "refused; nothing here has a network",
+    "AWS::EC2::SecurityGroupIngress": "refused; nothing here has a network",
+    "AWS::Logs::AccountPolicy": "refused; Logs puts nothing into Firehose here anyway",
+    "AWS::Logs::SubscriptionFilter": "the log group is the operator's, and is not there",
+}
+# Parts of the template that are about deploying with CDK, and refused.
+PARTS_LEFT_OUT = ("Parameters", "Rules")
+
+
+def main():
+    with contextlib.ExitStack() as stack:
+        work = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        assembly = synthesised(work)
+        aws, _ = stack.enter_context(run.serving("ministack", ["ministack"], work))
+        deployment = Deployment(aws, work)
+        deployment.create(assembly)
+        deployment.an_envelope_becomes_a_line()
+        deployment.the_schedules_event_seals_it()
+    print("e2e: infra: ok")
+
+
+def synthesised(work):
+    """As the operator does it, without credentials. No grace, so that yesterday is due at once."""
+    if not (INFRA / "node_modules").exists():
+        subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel", "error"], cwd=INFRA, timeout=300, check=True)
+    config = work / "hiwake.toml"
+    config.write_text((run.REPOSITORY / "hiwake.toml").read_text().replace('# grace        = "1h"', 'grace = "0s"'))
+    assembly = work / "cdk.out"
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+    environment |= {"CDK_DISABLE_CLI_TELEMETRY": "true", "AWS_EC2_METADATA_DISABLED": "true"}
+    command = [
+        "npx", "--no-install", "cdk", "synth", "--quiet", "--no-notices", "--output", str(assembly),
+        "-c", f"config={config}", "-c", f"packages={run.TARGET.resolve() / 'lambda'}",
+    ]
+    done = subprocess.run(command, cwd=INFRA, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"e2e: cdk synth failed\n{done.stdout}\n{done.stderr}")
+    return assembly
+
+
+def adapted(template, url, root):
+    """The template for the emulator. Everything that is changed is changed here."""
+    left_out = {name for name, one in template["Resources"].items() if one["Type"] in LEFT_OUT or is_math(one)}
+    for part in PARTS_LEFT_OUT:
+        template.pop(part, None)
+    for name in left_out:
+        del template["Resources"][name]
+    for resource in template["Resources"].values():
+        depends = resource.pop("DependsOn", [])
+        depends = [one for one in ([depends] if isinstance(depends, str) else depends) if one not in left_out]
+        if depends:
+            resource["DependsOn"] = depends
+        if resource["Type"] == "AWS::Lambda::Function":
+            functions_of_a_folder(resource["Properties"], url, root)
+    return template
+
+
+def is_math(resource):
+    """Alarms on metric math are refused, and the dashboard names them."""
+    return resource["Type"] == "AWS::CloudWatch::Dashboard" or "Metrics" in resource.get("Properties", {})
+
+
+def functions_of_a_folder(properties, url, root):
+    """Nothing mounts EFS: a folder stands in for it. And S3 is on loopback, without TLS."""
+    variables = properties["Environment"]["Variables"]
+    if "HIWAKE_ROOT" in variables:
+        assert [one["LocalMountPath"] for one in properties["FileSystemConfigs"]] == [variables["HIWAKE_ROOT"]]
+        del properties["FileSystemConfigs"], properties["VpcConfig"]
+        variables |= {"HIWAKE_ROOT": str(root), "AWS_ENDPOINT_URL": url, "AWS_ALLOW_HTTP": "true"}
+
+
+class Deployment:
+    def __init__(self, url, work):
+        names = ("cloudformation", "s3", "sqs", "lambda", "firehose", "scheduler")
+        self.url, self.root = url, work / "efs"
+        self.formation, self.s3, self.sqs, self.functions, self.firehose, self.scheduler = (
+            run.client(name, url) for name in names
+        )
+        self.line = None
+
+    def create(self, assembly):
+        template = json.loads((assembly / f"{NAME}.template.json").read_text())
+        self.publish(json.loads((assembly / f"{NAME}.assets.json").read_text()), assembly)
+        count = len(template["Resources"])
+        template = adapted(template, self.url, self.root)
+        # Larger than what goes inline.
+        self.s3.create_bucket(
+            Bucket="templates", CreateBucketConfiguration={"LocationConstraint": run.REGION})
+        self.s3.put_object(Bucket="templates", Key="template.json", Body=json.dumps(template).encode())
+        self.formation.create_stack(
+            StackName=NAME, TemplateURL=f"{self.url}/templates/template.json",
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
+        )
+        run.wait("the stack is made", self.is_made, 120)
+        print(f"e2e: infra: {len(template['Resources'])} of {count} resources made by CloudFormation")
+
+    def publish(self, assets, assembly):
+        """What `cdk deploy` does with the packages."""
+        for asset in assets["files"].values():
+            for there in asset["destinations"].values():
+                bucket = there["bucketName"].replace("${AWS::AccountId}", "000000000000").replace("${AWS::Region}", run.REGION)
+                with contextlib.suppress(self.s3.exceptions.BucketAlreadyOwnedByYou):
+                    self.s3.create_bucket(
+                        Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": run.REGION})
+                body = (assembly / asset["source"]["path"]).read_bytes()
+                self.s3.put_object(Bucket=bucket, Key=there["objectKey"], Body=body)
+
+    def is_made(self):
+        state = self.formation.describe_stacks(StackName=NAME)["Stacks"][0]
+        if state["StackStatus"].endswith(("FAILED", "ROLLBACK_COMPLETE")):
+            events = self.formation.describe_stack_events(StackName=NAME)["StackEvents"]
+            reasons = [f"{one['LogicalResourceId']}: {one['ResourceStatusReason']}" for one in events
+                       if one.get("ResourceStatusReason")]
+            raise SystemExit(f"e2e: {state['StackStatus']}\n" + "\n".join(reasons))
+        return state["StackStatus"] == "CREATE_COMPLETE"
+
+    def an_envelope_becomes_a_line(self):
+        yesterday = int(time.time() * 1000) - DAY_MS
+        envelope = {
+            "messageType": "DATA_MESSAGE", "owner": "123456789012", "logGroup": "/var/log/messages",
+            "logStream": "i-0abc", "subscriptionFilters": [NAME],
+            "logEvents": [{"id": "1", "timestamp": yesterday, "message": "from the template's own stream"}],
+        }
+        self.firehose.put_record(
+            DeliveryStreamName=NAME, Record={"Data": gzip.compress(json.dumps(envelope).encode())})
+        self.line = f"{run.LABELS},from the template's own stream\n"
+        run.wait("the line is on EFS", lambda: self.day_files() == [self.line], 60)
+        print("e2e: infra: an envelope became a line")
+
+    def day_files(self):
+        return [path.read_text() for path in self.root.glob("messages/*.csv*") if path.suffix != ".sha256"]
+
+    def the_schedules_event_seals_it(self):
+        listed = self.scheduler.list_schedules()["Schedules"]
+        schedule = self.scheduler.get_schedule(Name=listed[0]["Name"], GroupName=listed[0]["GroupName"])
+        target = schedule["Target"]
+        answer = self.functions.invoke(FunctionName=target["Arn"], Payload=target["Input"].encode())
+        text = answer["Payload"].read()
+        assert "FunctionError" not in answer, text
+        [sealed] = json.loads(text)["sealed"]
+        assert (self.root / sealed["path"]).read_text() == self.line, sealed
+        assert self.day_files() == [self.line]
+        print(f"e2e: infra: {sealed['path']} is sealed")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+//! Replay by a queue: what SQS is told, and what the land λ makes of it.
+
+use std::collections::BTreeSet;
+use std::process::Output;
+use std::sync::{Arc, Mutex};
+
+use super::http::{Request, Response, serve};
+use super::*;
+use crate::given::{self, gzipped};
+
+const TOML: &str = "[[source]]\nlog_groups = [\"/var/log/messages\"]\nfile = \"messages\"\n";
+
+/// Just enough of a queue: it takes messages, and refuses some of them for a while.
+#[derive(Clone)]
+struct Queue {
+    address: String,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    bodies: Vec<String>,
+    /// How often each request may still be refused in part, and whether that is the sender's fault.
+    refusals: usize,
+    sender_fault: bool,
+    sizes: Vec<usize>,
+}
+
+impl Queue {
+    fn start(refusals: usize, sender_fault: bool) -> Queue {
+        let state = State { refusals, sender_fault, ..State::default() };
+        let state = Arc::new(Mutex::new(state));
+        let inner = state.clone();
+        let address = serve(move |request| Some(answer(&mut inner.lock().unwrap(), &request)));
+        Queue { address, state }
+    }
+}
+
+fn answer(state: &mut State, request: &Request) -> Response {
+    assert_eq!(request.headers["x-amz-target"], "AmazonSQS.SendMessageBatch");
+    let body: Value = serde_json::from_slice(&request.body).unwrap();
+    let entries = body["Entries"].as_array().unwrap();
+    state.sizes.push(entries.len());
+    let (mut taken, mut refused) = (Vec::new(), Vec::new());
+    for (n, entry) in entries.iter().enumerate() {
+        if state.refusals > 0 && n % 3 == 1 {
+            state.refusals -= 1;
+            refused.push(json!({
+                "Id": entry["Id"], "SenderFault": state.sender_fault, "Code": "InternalError", "Message": "told",
+            }));
+        } else {
+            state.bodies.push(entry["MessageBody"].as_str().unwrap().to_owned());
+            taken.push(json!({"Id": entry["Id"], "MessageId": "m", "MD5OfMessageBody": "0"}));
+        }
+    }
+    let answer = json!({"Successful": taken, "Failed": refused}).to_string();
+    Response::new(200, answer).with("content-type", "application/x-amz-json-1.0")
+}
+
+fn replay(yard: &Yard, queue: &Queue, more: &[&str]) -> Output {
+    let mut command = command(env!("CARGO_BIN_EXE_hiwake"));
+    command.args(["replay", "s3://logs/backup", "--queue"]);
+    command.arg(format!("http://{}/123456789012/land", queue.address));
+    command.arg("--config").arg(yard.root.path().join("hiwake.toml")).args(more);
+    command.env("AWS_ENDPOINT_URL_SQS", format!("http://{}", queue.address));
+    command.envs(yard.bucket.environment()).output().unwrap()
+}
+
+fn event(bodies: &[String]) -> Value {
+    let record = |(n, body): (usize, &String)| json!({"messageId": n.to_string(), "body": body, "eventSource": "aws:sqs"});
+    json!({"Records": bodies.iter().enumerate().map(record).collect::<Vec<_>>()})
+}
+
+#[test]
+fn each_key_is_sent_in_tens_and_again_until_the_queue_has_it_and_the_land_lambda_lands_it() {
+    let yard = Yard::new(TOML);
+    for n in 0..23 {
+        let mut envelope = given::envelope(&["m"]);
+        envelope["logEvents"][0]["id"] = json!(format!("id {n}"));
+        let object = [gzipped(&envelope), b"plain\n".to_vec()].concat();
+        yard.bucket.put(&format!("backup/2022/04/17/16/a b+{n}"), object);
+    }
+    let queue = Queue::start(7, false);
+    let output = replay(&yard, &queue, &[]);
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.starts_with("sent 23 notices of "), "{said}");
+    let state = queue.state.lock().unwrap();
+    assert!(
+        state.sizes.iter().all(|size| *size <= 10) && state.sizes.len() > 3,
+        "{:?}",
+        state.sizes
+    );
+    let bodies: BTreeSet<_> = state.bodies.iter().cloned().collect();
+    assert_eq!((bodies.len(), state.bodies.len()), (23, 23), "each once");
+    let answer = yard.lambda.json(&event(&state.bodies));
+    assert_eq!(answer, json!({"batchItemFailures": []}));
+    assert_eq!(yard.text("messages/2022-04-18.csv.open").lines().count(), 23);
+    assert!(!yard.root.path().join("efs/plain").exists(), "plain text would be there twice");
+}
+
+#[test]
+fn what_the_queue_never_takes_is_named_with_where_to_go_on() {
+    let yard = Yard::new(TOML);
+    for n in 0..4 {
+        yard.bucket.put(&format!("backup/{n}"), gzipped(&given::envelope(&["m"])));
+    }
+    let queue = Queue::start(usize::MAX, true);
+    let output = replay(&yard, &queue, &[]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("not sent: logs/backup/1: ") && said.contains("InternalError: told"),
+        "{said}"
+    );
+    assert!(said.contains("--after 'backup/0'"), "{said}");
+    queue.state.lock().unwrap().refusals = 0;
+    let output = replay(&yard, &queue, &["--after", "backup/0", "--json"]);
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&answer["notices"], &answer["not_sent"]), (&3.into(), &0.into()));
+}
+
+#[test]
+fn after_a_change_of_routing_the_land_lambda_keeps_a_replay_out_unless_it_is_rerouted() {
+    let mut yard = Yard::new(TOML);
+    yard.bucket.put("backup/a", gzipped(&given::envelope(&["m"])));
+    let queue = Queue::start(0, false);
+    assert!(replay(&yard, &queue, &[]).status.success());
+    let bodies = queue.state.lock().unwrap().bodies.clone();
+    assert_eq!(yard.lambda.json(&event(&bodies)), json!({"batchItemFailures": []}));
+    // The land λ is replaced by one of another routing, over the same files; a new object comes.
+    let changed = TOML.replace("file = \"messages\"", "file = \"syslog\"");
+    given::put(yard.root.path(), "hiwake.toml", changed.as_bytes());
+    let mut land = command(LAND);
+    land.env("HIWAKE_CONFIG", yard.root.path().join("hiwake.toml"))
+        .env("HIWAKE_ROOT", yard.root.path().join("efs"))
+        .envs(yard.bucket.environment());
+    yard.lambda = Lambda::start(land);
+    let mut other = given::envelope(&["new"]);
+    other["logEvents"][0]["id"] = json!("another");
+    yard.bucket.put("raw/b", gzipped(&other));
+    assert!(
+        yard.land(1, &[("first", &["raw/b"])]).is_empty(),
+        "what comes for the first time lands"
+    );
+    // The replay of before is done with, named, and nowhere doubled.
+    assert_eq!(yard.lambda.json(&event(&bodies)), json!({"batchItemFailures": []}));
+    let kept = yard.quarantine();
+    assert!(
+        kept.contains("object-routing")
+            && kept.contains("logs/backup/a")
+            && kept.contains("--reroute"),
+        "{kept}"
+    );
+    assert_eq!(yard.text("syslog/2022-04-18.csv.open").lines().count(), 1);
+    assert!(replay(&yard, &queue, &["--reroute"]).status.success());
+    let bodies = queue.state.lock().unwrap().bodies.split_off(1);
+    assert_eq!(yard.lambda.json(&event(&bodies)), json!({"batchItemFailures": []}));
+    assert_eq!(yard.text("syslog/2022-04-18.csv.open").lines().count(), 2);
+}
