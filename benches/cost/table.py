@@ -44,7 +44,7 @@ def pipeline(gb, price, gzip=False, landing_days=30):
         "land λ": (cpu("land") + waiting * 1.024) * price["gb_s"] + objects / 1e6 * price["requests"],
         "seal λ": (cpu("seal, gzip" if gzip else "seal") + waiting * (1 + sealed) * 1.769) * price["gb_s"],
         "S3 landing/": gb / GZIP * ROWS * landing_days * price["s3"] + objects / 1000 * (price["put"] + 4 * price["get"]),
-        "S3 backup/, 94 days": gb / GZIP * (4 * price["s3"] + 90 * price["glacier"]) + backups / 1000 * (price["put"] + price["transition"]),
+        "S3 backup/, 108 days": gb / GZIP * (7 * price["s3"] + 101 * price["glacier"]) + backups / 1000 * (price["put"] + price["transition"]),
         "EFS, written and read": month * ((1 + JOURNALS + sealed) * price["write"] + price["read"]),
         "EFS, 2 days standard": gb * 2 * (1 + JOURNALS) * price["efs"],
         "EFS, a year in IA": kept * price["ia"] + month * sealed * price["tiering"],

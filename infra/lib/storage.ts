@@ -183,9 +183,14 @@ const ABORT: s3.LifecycleRule = { id: 'unfinished', abortIncompleteMultipartUplo
 
 /**
  * How long source records are kept: as long as any day that they belong to can be replayed into. A day's first records
- * come with it; it is sealed `grace` after it is over, or 48 h after its first commit, and its journal is closed
- * `journal_days` later. So: the day itself, the longer of both, and a day for what Firehose could not deliver at once.
+ * come with it; its last may come 14 days after it, since CloudWatch Logs takes events that old. They make a late
+ * segment, which is sealed after `grace`, or 48 h after its first commit, and only `journal_days` later is the day's
+ * journal closed. So: the day itself, its late events, the longer of both, and a day for what Firehose could not
+ * deliver at once.
  */
 export function backupDays(config: Config): number {
-  return config.journalDays + 1 + Math.max(2, Math.ceil(config.graceSeconds / 86_400)) + 1;
+  return config.journalDays + 1 + LATEST_EVENT_DAYS + Math.max(2, Math.ceil(config.graceSeconds / 86_400)) + 1;
 }
+
+/** PutLogEvents refuses events that are older. */
+const LATEST_EVENT_DAYS = 14;

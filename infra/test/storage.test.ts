@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 
 import { readConfig } from '../lib/config.ts';
 import { backupDays } from '../lib/storage.ts';
-import { only, PLAIN, READERS, resources, templateOf, text } from './pipeline.ts';
+import { only, PLAIN, projectFile, READERS, resources, templateOf, text } from './pipeline.ts';
 
 const template = templateOf();
 const kept = { hiwake: `${PLAIN}\n[seal]\njournal_days = 30\ngrace = "3days"` };
@@ -44,17 +44,27 @@ describe('buckets', () => {
   });
 
   test('the backup is kept for as long as a day can be replayed into', () => {
-    // The day, 48 h (or the grace) to its seal, journal_days to its close, 24 h of Firehose's retries.
-    expect(backupDays(readConfig(PLAIN))).toBe(90 + 1 + 2 + 1);
-    expect(backupDays(readConfig(kept.hiwake))).toBe(30 + 1 + 3 + 1);
+    // The day, 14 days of late events, 48 h (or the grace) to the seal, journal_days to the close, 24 h of Firehose's retries.
+    expect(backupDays(readConfig(PLAIN))).toBe(90 + 1 + 14 + 2 + 1);
+    expect(backupDays(readConfig(kept.hiwake))).toBe(30 + 1 + 14 + 3 + 1);
     const { Rules } = only(template, 'AWS::S3::Bucket', 'Backup').Properties.LifecycleConfiguration;
-    expect(Rules[0]).toMatchObject({ ExpirationInDays: 94, Transitions: [{ StorageClass: 'GLACIER_IR', TransitionInDays: 4 }] });
+    expect(Rules[0]).toMatchObject({ ExpirationInDays: 108, Transitions: [{ StorageClass: 'GLACIER_IR', TransitionInDays: 7 }] });
   });
 
   test('a class that is paid for 90 days is not entered for less', () => {
     const { Rules } = only(templateOf(kept), 'AWS::S3::Bucket', 'Backup').Properties.LifecycleConfiguration;
-    expect(Rules[0]).toMatchObject({ ExpirationInDays: 35 });
+    expect(Rules[0]).toMatchObject({ ExpirationInDays: 49 });
     expect(Rules[0].Transitions).toBeUndefined();
+    const short = templateOf({ hiwake: `${PLAIN}\n[seal]\njournal_days = 75` });
+    const [rule] = only(short, 'AWS::S3::Bucket', 'Backup').Properties.LifecycleConfiguration.Rules;
+    expect(rule).toMatchObject({ ExpirationInDays: 93, Transitions: [{ TransitionInDays: 3 }] });
+  });
+
+  test('docs/cost.md reckons with the days and classes that the bucket has', () => {
+    const { Rules: [rule] } = only(template, 'AWS::S3::Bucket', 'Backup').Properties.LifecycleConfiguration;
+    const warm = rule.Transitions[0].TransitionInDays;
+    const line = `"S3 backup/, ${rule.ExpirationInDays} days": gb / GZIP * (${warm} * price["s3"] + ${rule.ExpirationInDays - warm} * price["glacier"])`;
+    expect(projectFile('benches/cost/table.py')).toContain(line);
   });
 
   test('removal = "destroy" keeps nothing', () => {
