@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 
 import { readConfig } from '../lib/config.ts';
 import { backupDays } from '../lib/storage.ts';
-import { only, PLAIN, projectFile, READERS, resources, templateOf, text } from './pipeline.ts';
+import { only, PLAIN, projectFile, READERS, resources, templateOf, text, VPC } from './pipeline.ts';
 
 const template = templateOf();
 const kept = { hiwake: `${PLAIN}\n[seal]\njournal_days = 30\ngrace = "3days"` };
@@ -148,7 +148,12 @@ describe('readers', () => {
   });
 
   test('the way without the right is refused', () => {
-    expect(() => templateOf({ deployment: '[readers]\nsecurity_groups = ["sg-0aaaaaaa"]' })).toThrow('go together');
+    expect(() => templateOf({ deployment: `${VPC}[readers]\nsecurity_groups = ["sg-0aaaaaaa"]` })).toThrow('go together');
+  });
+
+  test('the right without a way is refused: nobody else is in the VPC that is made by default, and mount targets cannot move', () => {
+    expect(() => templateOf({ deployment: READERS.replace(VPC, '') })).toThrow(/deployment.toml: readers: [^]*Write network.vpc_id/);
+    for (const path of ['README.md', 'README.ja.md']) expect(projectFile(path)).toMatch(/VPC[^\n]*(before the first deployment|最初のデプロイの前)/);
   });
 });
 
