@@ -147,7 +147,10 @@ export class Storage extends Construct {
     return fileSystem;
   }
 
-  /** Nothing but TLS. Writers are allowed by their roles; readers mount through an access point, and have no ClientWrite. */
+  /**
+   * Nothing but TLS, root for nobody. Writers are allowed by their roles. Readers mount through an access point, and are
+   * denied to write whatever their own policies say: a role's "elasticfilesystem:*" would do otherwise.
+   */
   private policy(): iam.PolicyStatement[] {
     const accessPoints = Stack.of(this).formatArn({ service: 'elasticfilesystem', resource: 'access-point', resourceName: '*' });
     const { roles } = this.props.deployment.readers;
@@ -167,7 +170,19 @@ export class Storage extends Construct {
         Bool: { 'elasticfilesystem:AccessedViaMountTarget': 'true' },
       },
     });
-    return roles.length > 0 ? [encrypted, readers] : [encrypted];
+    const rootless = new iam.PolicyStatement({
+      sid: 'NobodyIsRoot',
+      effect: iam.Effect.DENY,
+      principals: [new iam.AnyPrincipal()],
+      actions: ['elasticfilesystem:ClientRootAccess'],
+    });
+    const readOnly = new iam.PolicyStatement({
+      sid: 'ReadersOnlyRead',
+      effect: iam.Effect.DENY,
+      principals: roles.map((role) => new iam.ArnPrincipal(role)),
+      actions: ['elasticfilesystem:ClientWrite', 'elasticfilesystem:ClientRootAccess'],
+    });
+    return [encrypted, rootless, ...(roles.length > 0 ? [readers, readOnly] : [])];
   }
 
   private existing(): efs.IFileSystem {

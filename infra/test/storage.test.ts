@@ -1,8 +1,9 @@
+import { Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
 
 import { readConfig } from '../lib/config.ts';
 import { backupDays } from '../lib/storage.ts';
-import { only, PLAIN, projectFile, READERS, resources, templateOf, text, VPC } from './pipeline.ts';
+import { only, PLAIN, projectFile, READERS, resources, statements, stackOf, templateOf, text, VPC } from './pipeline.ts';
 
 const template = templateOf();
 const kept = { hiwake: `${PLAIN}\n[seal]\njournal_days = 30\ngrace = "3days"` };
@@ -92,8 +93,9 @@ describe('file system', () => {
     const { Statement } = Properties.FileSystemPolicy;
     expect(Statement).toEqual([
       expect.objectContaining({ Effect: 'Deny', Principal: { AWS: '*' }, Action: '*', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
+      { Sid: 'NobodyIsRoot', Effect: 'Deny', Principal: { AWS: '*' }, Action: 'elasticfilesystem:ClientRootAccess' },
     ]);
-    expect(JSON.stringify(template.toJSON())).not.toContain('ClientRootAccess');
+    expect(statements(template, '').flatMap((one) => one.Action).filter((action) => action.includes('Root'))).toEqual([]);
   });
 
   test('the first mount makes the folder: without CreationInfo it would fail', () => {
@@ -135,11 +137,22 @@ describe('readers', () => {
     const doors = resources(read, 'AWS::EC2::SecurityGroupIngress').map((one) => one.Properties);
     expect(doors).toContainEqual(expect.objectContaining({ SourceSecurityGroupId: 'sg-0aaaaaaa', FromPort: 2049, ToPort: 2049 }));
     const { Statement } = only(read, 'AWS::EFS::FileSystem').Properties.FileSystemPolicy;
-    expect(Statement).toHaveLength(2);
-    expect(Statement[1]).toMatchObject({
-      Effect: 'Allow', Principal: { AWS: 'arn:aws:iam::123456789012:role/reader' }, Action: 'elasticfilesystem:ClientMount',
+    expect(Statement).toHaveLength(4);
+    const role = { AWS: 'arn:aws:iam::123456789012:role/reader' };
+    expect(Statement[2]).toMatchObject({ Effect: 'Allow', Principal: role, Action: 'elasticfilesystem:ClientMount' });
+    // Whatever their own policies allow, and by whichever access point or none: no condition.
+    expect(Statement[3]).toEqual({
+      Sid: 'ReadersOnlyRead', Effect: 'Deny', Principal: role, Action: ['elasticfilesystem:ClientRootAccess', 'elasticfilesystem:ClientWrite'],
     });
-    expect(text(Statement[1].Condition.ArnLike['elasticfilesystem:AccessPointArn'])).toMatch(/:access-point\/\*$/);
+    expect(text(Statement[2].Condition.ArnLike['elasticfilesystem:AccessPointArn'])).toMatch(/:access-point\/\*$/);
+  });
+
+  test('of an existing file system the policy is the operator’s: said at synthesis, with what it has to deny', () => {
+    const existing = READERS.replace('[readers]', '[efs]\nfile_system_id = "fs-0aaaaaaa"\nsecurity_group_id = "sg-0eeeeeee"\n[readers]');
+    const { stack } = stackOf({ deployment: existing });
+    const said = stack.node.findAll().flatMap((one) => one.node.metadata).map((one) => String(one.data)).join();
+    expect(said).toMatch(/fs-0aaaaaaa is yours[^]*deny them ClientWrite and ClientRootAccess/);
+    Template.fromStack(stack).resourceCountIs('AWS::EFS::FileSystem', 0);
   });
 
   test('another user of the same group, and the command that mounts', () => {
