@@ -89,6 +89,14 @@ describe('functions', () => {
     }
   });
 
+  test('those that mount wait for every mount target: Lambda tries the mount when it makes them', () => {
+    const targets = Object.keys(template.findResources('AWS::EFS::MountTarget'));
+    expect(targets).toHaveLength(2);
+    for (const what of ['LandFunction', 'SealFunction']) {
+      expect(only(template, 'AWS::Lambda::Function', what).DependsOn).toEqual(expect.arrayContaining(targets));
+    }
+  });
+
   test('their logs are kept for as long as it is said', () => {
     const groups = resources(templateOf({ deployment: 'log_days = 90' }), 'AWS::Logs::LogGroup').map((one) => one.Properties);
     expect(groups.map((one) => one.LogGroupName).sort()).toEqual(['land', 'seal', 'stream', 'transform'].map((part) => `/hiwake/hiwake/${part}`));
