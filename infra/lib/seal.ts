@@ -59,6 +59,7 @@ export class Seal extends Construct {
       retryAttempts: 0,
       maxEventAge: HOUR,
       onFailure: new destinations.SqsDestination(this.failed),
+      // Of a round in which all went well: one day that fails sends all that the round did to onFailure (docs/runbook.md).
       ...(sealed && { onSuccess: new destinations.SnsDestination(sns.Topic.fromTopicArn(this, 'Sealed', sealed)) }),
     });
     this.schedule();

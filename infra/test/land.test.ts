@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
-import { only, PLAIN, resources, statements, templateOf, text } from './pipeline.ts';
+import { only, PLAIN, projectFile, resources, statements, templateOf, text } from './pipeline.ts';
 
 const template = templateOf();
 
@@ -97,6 +97,10 @@ describe('seal', () => {
     const topic = 'arn:aws:sns:ap-northeast-1:123456789012:sealed';
     const told = templateOf({ deployment: `[tell]\nsealed = "${topic}"` });
     expect(only(told, 'AWS::Lambda::EventInvokeConfig').Properties.DestinationConfig.OnSuccess).toEqual({ Destination: topic });
+    // One bad day silences it: said wherever somebody would rely on it.
+    for (const path of ['infra/deployment.toml', 'README.md', 'README.ja.md', 'docs/design.md', 'docs/runbook.md']) {
+      expect(projectFile(path), path).toMatch(/errorMessage[^]*\.sha256/);
+    }
     expect(statements(told, 'SealRole').filter((one) => one.Action === 'sns:Publish').map((one) => one.Resource)).toEqual([topic]);
   });
 });
