@@ -66,9 +66,13 @@ export class Seal extends Construct {
     this.alarms();
   }
 
-  /** Every hour, ten minutes after the grace: first when yesterday can be due, then for what was busy or came late. */
+  /**
+   * Every hour: first when yesterday can be due, then for what was busy or came late. It is due a grace after its last
+   * commit, which is a buffer after midnight, and the processor's, the queue's and land's few minutes.
+   */
   private schedule(): void {
-    const minute = (Math.ceil(this.props.config.graceSeconds / 60) + 10) % 60;
+    const { config, deployment } = this.props;
+    const minute = (Math.ceil(config.graceSeconds / 60) + Math.ceil(deployment.bufferSeconds / 60) + 5) % 60;
     new scheduler.Schedule(this, 'Schedule', {
       description: 'hiwake: seals the days that are over',
       schedule: scheduler.ScheduleExpression.cron({ minute: `${minute}`, timeZone: TimeZone.of(this.props.config.timezone) }),

@@ -36,7 +36,9 @@ export class Stream extends Construct {
       retention: deployment.logDays,
       removalPolicy: RemovalPolicy.DESTROY,
     });
-    const role = new iam.Role(this, 'Role', { assumedBy: new iam.ServicePrincipal('firehose.amazonaws.com') });
+    // Only for streams of this account: another's cannot have Firehose use this role.
+    const conditions = { StringEquals: { 'aws:SourceAccount': Stack.of(this).account } };
+    const role = new iam.Role(this, 'Role', { assumedBy: new iam.ServicePrincipal('firehose.amazonaws.com', { conditions }) });
     const grants = this.grant(role, logGroup);
     const loggingConfig = new firehose.EnableLogging(logGroup);
     this.stream = new firehose.DeliveryStream(this, 'Stream', {

@@ -80,6 +80,9 @@ describe('seal', () => {
       Target: { Input: '{"hiwake":"seal"}', RetryPolicy: { MaximumRetryAttempts: 3, MaximumEventAgeInSeconds: 3600 } },
     });
     expect(text(Properties.Target.DeadLetterConfig.Arn)).toMatch(/^<SealFailed/);
+    // Or the last objects of yesterday would be committed after 00:10, and it would wait until 02:10.
+    const slow = templateOf({ deployment: '[stream]\nbuffer_seconds = 900' });
+    expect(only(slow, 'AWS::Scheduler::Schedule').Properties.ScheduleExpression).toBe('cron(20 * * * ? *)');
     const half = templateOf({ hiwake: `${PLAIN.replace('Asia/Tokyo', 'Asia/Kolkata')}\n[seal]\ngrace = "1h 30m"` });
     expect(only(half, 'AWS::Scheduler::Schedule').Properties).toMatchObject({
       ScheduleExpression: 'cron(40 * * * ? *)', ScheduleExpressionTimezone: 'Asia/Kolkata',
