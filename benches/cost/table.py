@@ -44,7 +44,7 @@ def pipeline(gb, price, gzip=False, landing_days=30):
         "land λ": (cpu("land") + waiting * 1.024) * price["gb_s"] + objects / 1e6 * price["requests"],
         "seal λ": (cpu("seal, gzip" if gzip else "seal") + waiting * (1 + sealed) * 1.769) * price["gb_s"],
         "S3 landing/": gb / GZIP * ROWS * landing_days * price["s3"] + objects / 1000 * (price["put"] + 4 * price["get"]),
-        "S3 backup/, 94 days": gb / GZIP * (4 * price["s3"] + 90 * price["glacier"]) + backups / 1000 * (price["put"] + price["transition"]),
+        "S3 backup/, 108 days": gb / GZIP * (7 * price["s3"] + 101 * price["glacier"]) + backups / 1000 * (price["put"] + price["transition"]),
         "EFS, written and read": month * ((1 + JOURNALS + sealed) * price["write"] + price["read"]),
         "EFS, 2 days standard": gb * 2 * (1 + JOURNALS) * price["efs"],
         "EFS, a year in IA": kept * price["ia"] + month * sealed * price["tiering"],
@@ -99,6 +99,12 @@ def check():
         main()
     page = (pathlib.Path(__file__).resolve().parents[2] / "docs/cost.md").read_text().splitlines()
     missing = [line for line in printed.getvalue().splitlines() if line and line not in page]
+    # In the text: what two of land's 1,024 MB write, and from where on the direct way costs more than lean.
+    seconds = CPU["land"] * 1.769 / 1.024 + 1000 / EFS_MB_S
+    price = PRICES["us-east-1"]
+    crossing = next(gb for gb in range(1, 1000) if direct(gb, price) > sum(pipeline(gb, price, gzip=True, landing_days=15).values()))
+    text = "\n".join(page)
+    missing += [said for said in (f"2 at once write some {2 * 1000 / seconds:.0f} MB a second", f"from some {crossing} GB a day on") if said not in text]
     if missing:
         raise SystemExit("docs/cost.md is not what benches/cost/table.py says:\n" + "\n".join(missing))
 

@@ -50,6 +50,13 @@ export function readDeployment(toml: string, name = 'deployment.toml'): Deployme
   if (deployment.routeTableIds.length > 0 && !deployment.vpcId) {
     reader.faults.push('network.route_table_ids: are those of an existing VPC; write network.vpc_id');
   }
+  const { securityGroups, roles } = deployment.readers;
+  if (securityGroups.length + roles.length > 0 && !deployment.vpcId) {
+    reader.faults.push(
+      'readers: the VPC that is made by default is nobody else\'s: the readers\' machines and security groups are in another one, and have no ' +
+        'way to the mount targets. Write network.vpc_id: their VPC, or one that theirs is peered with',
+    );
+  }
   if (reader.faults.length > 0) {
     throw new Error(reader.faults.map((fault) => `${name}: ${fault}`).join('\n'));
   }

@@ -47,7 +47,6 @@ export class Land extends Construct {
       visibilityTimeout: VISIBILITY,
       deadLetterQueue: { queue: this.dead, maxReceiveCount: RECEIVES },
     });
-    acknowledge(this.dead, 'AwsSolutions-SQS3', 'It is the dead-letter queue.');
     this.notify(storage.delivery);
     this.function = new HiwakeFunction(this, 'Land', {
       packages: props.packages,

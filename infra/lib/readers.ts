@@ -27,11 +27,12 @@ export class Readers extends Construct {
     if (deployment.fileSystemId) {
       Annotations.of(this).addWarningV2(
         'hiwake:readers',
-        `the policy of ${deployment.fileSystemId} is yours: let the readers' roles have elasticfilesystem:ClientMount and not ClientWrite`,
+        `the policy of ${deployment.fileSystemId} is yours, and nothing of ours keeps readers from writing: allow their roles ` +
+          'elasticfilesystem:ClientMount, and deny them ClientWrite and ClientRootAccess (docs/security.md)',
       );
     }
     // Another user of the writers' group: what group members may read, and no more. What keeps them from writing is
-    // that they have no ClientWrite.
+    // that the file system's policy denies them ClientWrite.
     const accessPoint = storage.accessPoint('Reader', deployment.uid + 1);
     new CfnOutput(Stack.of(this), 'MountCommand', {
       description: 'Mounts the day files, read-only, on a machine of the readers (needs amazon-efs-utils)',

@@ -59,15 +59,20 @@ export class Seal extends Construct {
       retryAttempts: 0,
       maxEventAge: HOUR,
       onFailure: new destinations.SqsDestination(this.failed),
+      // Of a round in which all went well: one day that fails sends all that the round did to onFailure (docs/runbook.md).
       ...(sealed && { onSuccess: new destinations.SnsDestination(sns.Topic.fromTopicArn(this, 'Sealed', sealed)) }),
     });
     this.schedule();
     this.alarms();
   }
 
-  /** Every hour, ten minutes after the grace: first when yesterday can be due, then for what was busy or came late. */
+  /**
+   * Every hour: first when yesterday can be due, then for what was busy or came late. It is due a grace after its last
+   * commit, which is a buffer after midnight, and the processor's, the queue's and land's few minutes.
+   */
   private schedule(): void {
-    const minute = (Math.ceil(this.props.config.graceSeconds / 60) + 10) % 60;
+    const { config, deployment } = this.props;
+    const minute = (Math.ceil(config.graceSeconds / 60) + Math.ceil(deployment.bufferSeconds / 60) + 5) % 60;
     new scheduler.Schedule(this, 'Schedule', {
       description: 'hiwake: seals the days that are over',
       schedule: scheduler.ScheduleExpression.cron({ minute: `${minute}`, timeZone: TimeZone.of(this.props.config.timezone) }),

@@ -147,7 +147,10 @@ export class Storage extends Construct {
     return fileSystem;
   }
 
-  /** Nothing but TLS. Writers are allowed by their roles; readers mount through an access point, and have no ClientWrite. */
+  /**
+   * Nothing but TLS, root for nobody. Writers are allowed by their roles. Readers mount through an access point, and are
+   * denied to write whatever their own policies say: a role's "elasticfilesystem:*" would do otherwise.
+   */
   private policy(): iam.PolicyStatement[] {
     const accessPoints = Stack.of(this).formatArn({ service: 'elasticfilesystem', resource: 'access-point', resourceName: '*' });
     const { roles } = this.props.deployment.readers;
@@ -167,7 +170,19 @@ export class Storage extends Construct {
         Bool: { 'elasticfilesystem:AccessedViaMountTarget': 'true' },
       },
     });
-    return roles.length > 0 ? [encrypted, readers] : [encrypted];
+    const rootless = new iam.PolicyStatement({
+      sid: 'NobodyIsRoot',
+      effect: iam.Effect.DENY,
+      principals: [new iam.AnyPrincipal()],
+      actions: ['elasticfilesystem:ClientRootAccess'],
+    });
+    const readOnly = new iam.PolicyStatement({
+      sid: 'ReadersOnlyRead',
+      effect: iam.Effect.DENY,
+      principals: roles.map((role) => new iam.ArnPrincipal(role)),
+      actions: ['elasticfilesystem:ClientWrite', 'elasticfilesystem:ClientRootAccess'],
+    });
+    return [encrypted, rootless, ...(roles.length > 0 ? [readers, readOnly] : [])];
   }
 
   private existing(): efs.IFileSystem {
@@ -183,9 +198,14 @@ const ABORT: s3.LifecycleRule = { id: 'unfinished', abortIncompleteMultipartUplo
 
 /**
  * How long source records are kept: as long as any day that they belong to can be replayed into. A day's first records
- * come with it; it is sealed `grace` after it is over, or 48 h after its first commit, and its journal is closed
- * `journal_days` later. So: the day itself, the longer of both, and a day for what Firehose could not deliver at once.
+ * come with it; its last may come 14 days after it, since CloudWatch Logs takes events that old. They make a late
+ * segment, which is sealed after `grace`, or 48 h after its first commit, and only `journal_days` later is the day's
+ * journal closed. So: the day itself, its late events, the longer of both, and a day for what Firehose could not
+ * deliver at once.
  */
 export function backupDays(config: Config): number {
-  return config.journalDays + 1 + Math.max(2, Math.ceil(config.graceSeconds / 86_400)) + 1;
+  return config.journalDays + 1 + LATEST_EVENT_DAYS + Math.max(2, Math.ceil(config.graceSeconds / 86_400)) + 1;
 }
+
+/** PutLogEvents refuses events that are older. */
+const LATEST_EVENT_DAYS = 14;

@@ -23,6 +23,8 @@ export interface StreamProps {
   readonly transform: lambda.IFunction;
 }
 
+const BACKUP_BUFFER = Duration.minutes(15);
+
 export class Stream extends Construct {
   readonly stream: firehose.DeliveryStream;
 
@@ -34,7 +36,9 @@ export class Stream extends Construct {
       retention: deployment.logDays,
       removalPolicy: RemovalPolicy.DESTROY,
     });
-    const role = new iam.Role(this, 'Role', { assumedBy: new iam.ServicePrincipal('firehose.amazonaws.com') });
+    // Only for streams of this account: another's cannot have Firehose use this role.
+    const conditions = { StringEquals: { 'aws:SourceAccount': Stack.of(this).account } };
+    const role = new iam.Role(this, 'Role', { assumedBy: new iam.ServicePrincipal('firehose.amazonaws.com', { conditions }) });
     const grants = this.grant(role, logGroup);
     const loggingConfig = new firehose.EnableLogging(logGroup);
     this.stream = new firehose.DeliveryStream(this, 'Stream', {
@@ -70,7 +74,7 @@ export class Stream extends Construct {
           errorOutputPrefix: 'backup-failed/!{firehose:error-output-type}/!{timestamp:yyyy/MM/dd}/',
           compression: firehose.Compression.UNCOMPRESSED,
           // Nobody waits for it: few large objects.
-          bufferingInterval: Duration.minutes(15),
+          bufferingInterval: BACKUP_BUFFER,
           bufferingSize: Size.mebibytes(128),
           loggingConfig,
         },
@@ -123,15 +127,21 @@ export class Stream extends Construct {
   }
 
   private alarms(): void {
-    const average = { statistic: 'Average' };
     new Alarm(this, 'delivery failing', {
       means: 'Firehose cannot write objects to S3. What it holds it loses after 24 hours.',
-      metric: this.failed('DeliveryToS3.Success', average),
+      metric: this.failed('DeliveryToS3.Success', FIVE_MINUTES),
       periods: 3,
     });
     new Alarm(this, 'backup failing', {
       means: 'Firehose cannot write the source backup to S3: what it holds could not be replayed.',
-      metric: this.failed('BackupToS3.Success', average),
+      // It writes every 15 minutes: of three periods of five, two have nothing to say, and it would never ring.
+      metric: this.failed('BackupToS3.Success', BACKUP_BUFFER),
+      periods: 2,
+    });
+    new Alarm(this, 'backup too old', {
+      means: 'Records have waited for the source backup for far longer than its buffer. What it holds it loses after 24 hours.',
+      metric: this.metric('BackupToS3.DataFreshness', { statistic: 'Maximum' }),
+      above: 1800 + BACKUP_BUFFER.toSeconds(),
       periods: 3,
     });
     new Alarm(this, 'delivery too old', {
@@ -157,11 +167,11 @@ export class Stream extends Construct {
   }
 
   /** The share that failed, from the share that succeeded; nothing where nothing was tried. */
-  private failed(metricName: string, options: cloudwatch.MetricOptions): cloudwatch.MathExpression {
+  private failed(metricName: string, period: Duration): cloudwatch.MathExpression {
     return new cloudwatch.MathExpression({
       expression: '1 - success',
-      usingMetrics: { success: this.metric(metricName, options) },
-      period: FIVE_MINUTES,
+      usingMetrics: { success: this.metric(metricName, { statistic: 'Average', period }) },
+      period,
     });
   }
 }

@@ -76,10 +76,18 @@ describe('alarms', () => {
 
   test('one for each way to stop: failing, not running, too old', () => {
     expect(alarms.map((alarm) => alarm.heading).sort()).toEqual([
-      'backup failing', 'days too old', 'dead letters', 'delivery failing', 'delivery too old', 'land failing', 'land not running',
+      'backup failing', 'backup too old', 'days too old', 'dead letters', 'delivery failing', 'delivery too old', 'land failing', 'land not running',
       'logs not delivered', 'logs throttled', 'notices too old', 'quarantine growing', 'records failing', 'seal failing', 'seal not running',
       'seal runs lost', 'stream throttled', 'transform failing', 'transform not running',
     ]);
+  });
+
+  test('each watches what it says: which metric of whom, how it is taken, and when it rings', () => {
+    const watched = resources(template, 'AWS::CloudWatch::Alarm').map(({ Properties }) => [heading(Properties), watches(Properties)]);
+    expect(Object.fromEntries(watched)).toEqual(WATCHED);
+    // An alarm is billed for each of its metrics: what docs/cost.md reckons with.
+    const billed = Object.values(WATCHED).flat().filter((line) => /\}|SELECT/.test(line));
+    expect(projectFile('benches/cost/table.py')).toContain(`+ ${billed.length} * price["alarm"]`);
   });
 
   test('a sum does not fall silent with one of its metrics: quarantined objects are counted only when there are any', () => {
@@ -112,3 +120,82 @@ describe('alarms', () => {
     for (const one of resources(template, 'AWS::CloudWatch::Alarm')) expect(one.Properties.AlarmActions).toBeUndefined();
   });
 });
+
+function heading(alarm: { AlarmName: string }): string {
+  return alarm.AlarmName.replace('hiwake: ', '');
+}
+
+/** An alarm in a line or a few: metrics with dimension, statistic and seconds; the expression, the threshold, the periods. */
+function watches(alarm: any): string[] {
+  const metric = ({ Namespace, MetricName, Dimensions }: any, stat: string, period: number): string => {
+    const dimensions = (Dimensions ?? []).map((one: any) => `${one.Name}=${text(one.Value).replace(/[0-9A-F]{8}(?=[.>])/, '')}`);
+    return `${Namespace} ${MetricName} {${dimensions.join(', ')}} ${stat} ${period}`;
+  };
+  const rings = `${COMPARISON[alarm.ComparisonOperator]} ${alarm.Threshold}, ${alarm.EvaluationPeriods}`;
+  if (!alarm.Metrics) return [metric(alarm, alarm.Statistic, alarm.Period), rings];
+  const parts = alarm.Metrics.map((one: any) =>
+    one.Expression === undefined
+      ? `${one.Id}: ${metric(one.MetricStat.Metric, one.MetricStat.Stat, one.MetricStat.Period)}`
+      : `${one.Expression}${one.Period ? ` ${one.Period}` : ''}`,
+  );
+  return [...parts, rings];
+}
+
+const COMPARISON: Record<string, string> = { GreaterThanThreshold: '>', LessThanThreshold: '<' };
+
+const WATCHED: Record<string, string[]> = {
+  'backup failing': ['1 - success', 'success: AWS/Firehose BackupToS3.Success {DeliveryStreamName=<Stream>} Average 900', '> 0, 2'],
+  'backup too old': ['AWS/Firehose BackupToS3.DataFreshness {DeliveryStreamName=<Stream>} Maximum 300', '> 2700, 3'],
+  'days too old': ['hiwake OldestUnsealedAge {Pipeline=hiwake} Maximum 3600', '> 25200, 1'],
+  'dead letters': ['AWS/SQS ApproximateNumberOfMessagesVisible {QueueName=<LandDead.QueueName>} Maximum 300', '> 0, 1'],
+  'delivery failing': ['1 - success', 'success: AWS/Firehose DeliveryToS3.Success {DeliveryStreamName=<Stream>} Average 300', '> 0, 3'],
+  'delivery too old': ['AWS/Firehose DeliveryToS3.DataFreshness {DeliveryStreamName=<Stream>} Maximum 300', '> 2100, 3'],
+  'land failing': [
+    'SUM([FILL(errors, 0), FILL(throttles, 0)])',
+    'errors: AWS/Lambda Errors {FunctionName=<LandFunction>} Sum 300',
+    'throttles: AWS/Lambda Throttles {FunctionName=<LandFunction>} Sum 300',
+    '> 0, 3',
+  ],
+  'land not running': [
+    'IF(FILL(waiting, 0) > 0 AND FILL(calls, 0) == 0, 1, 0)',
+    'waiting: AWS/SQS ApproximateNumberOfMessagesVisible {QueueName=<LandNotices.QueueName>} Minimum 300',
+    'calls: AWS/Lambda Invocations {FunctionName=<LandFunction>} Sum 300',
+    '> 0, 3',
+  ],
+  'logs not delivered': [`SELECT SUM(DeliveryErrors) FROM "AWS/Logs" WHERE FilterName = 'hiwake' 300`, '> 0, 1'],
+  'logs throttled': [`SELECT SUM(DeliveryThrottling) FROM "AWS/Logs" WHERE FilterName = 'hiwake' 300`, '> 0, 3'],
+  'notices too old': ['AWS/SQS ApproximateAgeOfOldestMessage {QueueName=<LandNotices.QueueName>} Maximum 300', '> 1800, 3'],
+  'quarantine growing': [
+    'SUM([FILL(rows, 0), FILL(objects, 0)])',
+    'rows: hiwake RowsQuarantined {Pipeline=hiwake} Sum 300',
+    'objects: hiwake ObjectsQuarantined {Pipeline=hiwake} Sum 300',
+    '> 0, 1',
+  ],
+  'records failing': [
+    'FILL(failed, 0) - FILL(overflow, 0)',
+    'failed: hiwake RecordsFailed {Pipeline=hiwake} Sum 300',
+    'overflow: hiwake AnswerOverflow {Pipeline=hiwake} Sum 300',
+    '> 0, 1',
+  ],
+  'seal failing': [
+    'SUM([FILL(days, 0), FILL(errors, 0)])',
+    'days: hiwake SealFailed {Pipeline=hiwake} Sum 3600',
+    'errors: AWS/Lambda Errors {FunctionName=<SealFunction>} Sum 3600',
+    '> 0, 2',
+  ],
+  'seal not running': ['AWS/Lambda Invocations {FunctionName=<SealFunction>} Sum 3600', '< 1, 3'],
+  'seal runs lost': ['AWS/SQS ApproximateNumberOfMessagesVisible {QueueName=<SealFailed.QueueName>} Maximum 300', '> 0, 1'],
+  'stream throttled': ['AWS/Firehose ThrottledRecords {DeliveryStreamName=<Stream>} Sum 300', '> 0, 3'],
+  'transform failing': [
+    'SUM([FILL(errors, 0), FILL(throttles, 0)])',
+    'errors: AWS/Lambda Errors {FunctionName=<TransformFunction>} Sum 300',
+    'throttles: AWS/Lambda Throttles {FunctionName=<TransformFunction>} Sum 300',
+    '> 0, 1',
+  ],
+  'transform not running': [
+    'IF(FILL(records, 0) > 0 AND FILL(calls, 0) == 0, 1, 0)',
+    'records: AWS/Firehose IncomingRecords {DeliveryStreamName=<Stream>} Sum 300',
+    'calls: AWS/Lambda Invocations {FunctionName=<TransformFunction>} Sum 300',
+    '> 0, 3',
+  ],
+};

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
-import { only, PLAIN, resources, statements, templateOf, text } from './pipeline.ts';
+import { only, PLAIN, projectFile, resources, statements, templateOf, text } from './pipeline.ts';
 
 const template = templateOf();
 
@@ -80,6 +80,9 @@ describe('seal', () => {
       Target: { Input: '{"hiwake":"seal"}', RetryPolicy: { MaximumRetryAttempts: 3, MaximumEventAgeInSeconds: 3600 } },
     });
     expect(text(Properties.Target.DeadLetterConfig.Arn)).toMatch(/^<SealFailed/);
+    // Or the last objects of yesterday would be committed after 00:10, and it would wait until 02:10.
+    const slow = templateOf({ deployment: '[stream]\nbuffer_seconds = 900' });
+    expect(only(slow, 'AWS::Scheduler::Schedule').Properties.ScheduleExpression).toBe('cron(20 * * * ? *)');
     const half = templateOf({ hiwake: `${PLAIN.replace('Asia/Tokyo', 'Asia/Kolkata')}\n[seal]\ngrace = "1h 30m"` });
     expect(only(half, 'AWS::Scheduler::Schedule').Properties).toMatchObject({
       ScheduleExpression: 'cron(40 * * * ? *)', ScheduleExpressionTimezone: 'Asia/Kolkata',
@@ -97,6 +100,10 @@ describe('seal', () => {
     const topic = 'arn:aws:sns:ap-northeast-1:123456789012:sealed';
     const told = templateOf({ deployment: `[tell]\nsealed = "${topic}"` });
     expect(only(told, 'AWS::Lambda::EventInvokeConfig').Properties.DestinationConfig.OnSuccess).toEqual({ Destination: topic });
+    // One bad day silences it: said wherever somebody would rely on it.
+    for (const path of ['infra/deployment.toml', 'README.md', 'README.ja.md', 'docs/design.md', 'docs/runbook.md']) {
+      expect(projectFile(path), path).toMatch(/errorMessage[^]*\.sha256/);
+    }
     expect(statements(told, 'SealRole').filter((one) => one.Action === 'sns:Publish').map((one) => one.Resource)).toEqual([topic]);
   });
 });

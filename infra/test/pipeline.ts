@@ -27,7 +27,14 @@ timezone = "Asia/Tokyo"
 log_groups = ["/var/log/messages"]
 `;
 
-export const READERS = `
+/** A VPC that the readers' machines can be in: the one that is made by default has nobody else in it. */
+export const VPC = `
+[network]
+vpc_id = "vpc-0aaaaaaa"
+subnet_ids = ["subnet-0aaaaaaa", "subnet-0bbbbbbb"]
+`;
+
+export const READERS = `${VPC}
 [readers]
 security_groups = ["sg-0aaaaaaa"]
 roles = ["arn:aws:iam::123456789012:role/reader"]

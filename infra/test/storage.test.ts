@@ -1,8 +1,9 @@
+import { Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
 
 import { readConfig } from '../lib/config.ts';
 import { backupDays } from '../lib/storage.ts';
-import { only, PLAIN, READERS, resources, templateOf, text } from './pipeline.ts';
+import { only, PLAIN, projectFile, READERS, resources, statements, stackOf, templateOf, text, VPC } from './pipeline.ts';
 
 const template = templateOf();
 const kept = { hiwake: `${PLAIN}\n[seal]\njournal_days = 30\ngrace = "3days"` };
@@ -44,17 +45,27 @@ describe('buckets', () => {
   });
 
   test('the backup is kept for as long as a day can be replayed into', () => {
-    // The day, 48 h (or the grace) to its seal, journal_days to its close, 24 h of Firehose's retries.
-    expect(backupDays(readConfig(PLAIN))).toBe(90 + 1 + 2 + 1);
-    expect(backupDays(readConfig(kept.hiwake))).toBe(30 + 1 + 3 + 1);
+    // The day, 14 days of late events, 48 h (or the grace) to the seal, journal_days to the close, 24 h of Firehose's retries.
+    expect(backupDays(readConfig(PLAIN))).toBe(90 + 1 + 14 + 2 + 1);
+    expect(backupDays(readConfig(kept.hiwake))).toBe(30 + 1 + 14 + 3 + 1);
     const { Rules } = only(template, 'AWS::S3::Bucket', 'Backup').Properties.LifecycleConfiguration;
-    expect(Rules[0]).toMatchObject({ ExpirationInDays: 94, Transitions: [{ StorageClass: 'GLACIER_IR', TransitionInDays: 4 }] });
+    expect(Rules[0]).toMatchObject({ ExpirationInDays: 108, Transitions: [{ StorageClass: 'GLACIER_IR', TransitionInDays: 7 }] });
   });
 
   test('a class that is paid for 90 days is not entered for less', () => {
     const { Rules } = only(templateOf(kept), 'AWS::S3::Bucket', 'Backup').Properties.LifecycleConfiguration;
-    expect(Rules[0]).toMatchObject({ ExpirationInDays: 35 });
+    expect(Rules[0]).toMatchObject({ ExpirationInDays: 49 });
     expect(Rules[0].Transitions).toBeUndefined();
+    const short = templateOf({ hiwake: `${PLAIN}\n[seal]\njournal_days = 75` });
+    const [rule] = only(short, 'AWS::S3::Bucket', 'Backup').Properties.LifecycleConfiguration.Rules;
+    expect(rule).toMatchObject({ ExpirationInDays: 93, Transitions: [{ TransitionInDays: 3 }] });
+  });
+
+  test('docs/cost.md reckons with the days and classes that the bucket has', () => {
+    const { Rules: [rule] } = only(template, 'AWS::S3::Bucket', 'Backup').Properties.LifecycleConfiguration;
+    const warm = rule.Transitions[0].TransitionInDays;
+    const line = `"S3 backup/, ${rule.ExpirationInDays} days": gb / GZIP * (${warm} * price["s3"] + ${rule.ExpirationInDays - warm} * price["glacier"])`;
+    expect(projectFile('benches/cost/table.py')).toContain(line);
   });
 
   test('removal = "destroy" keeps nothing', () => {
@@ -82,8 +93,9 @@ describe('file system', () => {
     const { Statement } = Properties.FileSystemPolicy;
     expect(Statement).toEqual([
       expect.objectContaining({ Effect: 'Deny', Principal: { AWS: '*' }, Action: '*', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
+      { Sid: 'NobodyIsRoot', Effect: 'Deny', Principal: { AWS: '*' }, Action: 'elasticfilesystem:ClientRootAccess' },
     ]);
-    expect(JSON.stringify(template.toJSON())).not.toContain('ClientRootAccess');
+    expect(statements(template, '').flatMap((one) => one.Action).filter((action) => action.includes('Root'))).toEqual([]);
   });
 
   test('the first mount makes the folder: without CreationInfo it would fail', () => {
@@ -125,11 +137,22 @@ describe('readers', () => {
     const doors = resources(read, 'AWS::EC2::SecurityGroupIngress').map((one) => one.Properties);
     expect(doors).toContainEqual(expect.objectContaining({ SourceSecurityGroupId: 'sg-0aaaaaaa', FromPort: 2049, ToPort: 2049 }));
     const { Statement } = only(read, 'AWS::EFS::FileSystem').Properties.FileSystemPolicy;
-    expect(Statement).toHaveLength(2);
-    expect(Statement[1]).toMatchObject({
-      Effect: 'Allow', Principal: { AWS: 'arn:aws:iam::123456789012:role/reader' }, Action: 'elasticfilesystem:ClientMount',
+    expect(Statement).toHaveLength(4);
+    const role = { AWS: 'arn:aws:iam::123456789012:role/reader' };
+    expect(Statement[2]).toMatchObject({ Effect: 'Allow', Principal: role, Action: 'elasticfilesystem:ClientMount' });
+    // Whatever their own policies allow, and by whichever access point or none: no condition.
+    expect(Statement[3]).toEqual({
+      Sid: 'ReadersOnlyRead', Effect: 'Deny', Principal: role, Action: ['elasticfilesystem:ClientRootAccess', 'elasticfilesystem:ClientWrite'],
     });
-    expect(text(Statement[1].Condition.ArnLike['elasticfilesystem:AccessPointArn'])).toMatch(/:access-point\/\*$/);
+    expect(text(Statement[2].Condition.ArnLike['elasticfilesystem:AccessPointArn'])).toMatch(/:access-point\/\*$/);
+  });
+
+  test('of an existing file system the policy is the operator’s: said at synthesis, with what it has to deny', () => {
+    const existing = READERS.replace('[readers]', '[efs]\nfile_system_id = "fs-0aaaaaaa"\nsecurity_group_id = "sg-0eeeeeee"\n[readers]');
+    const { stack } = stackOf({ deployment: existing });
+    const said = stack.node.findAll().flatMap((one) => one.node.metadata).map((one) => String(one.data)).join();
+    expect(said).toMatch(/fs-0aaaaaaa is yours[^]*deny them ClientWrite and ClientRootAccess/);
+    Template.fromStack(stack).resourceCountIs('AWS::EFS::FileSystem', 0);
   });
 
   test('another user of the same group, and the command that mounts', () => {
@@ -138,7 +161,12 @@ describe('readers', () => {
   });
 
   test('the way without the right is refused', () => {
-    expect(() => templateOf({ deployment: '[readers]\nsecurity_groups = ["sg-0aaaaaaa"]' })).toThrow('go together');
+    expect(() => templateOf({ deployment: `${VPC}[readers]\nsecurity_groups = ["sg-0aaaaaaa"]` })).toThrow('go together');
+  });
+
+  test('the right without a way is refused: nobody else is in the VPC that is made by default, and mount targets cannot move', () => {
+    expect(() => templateOf({ deployment: READERS.replace(VPC, '') })).toThrow(/deployment.toml: readers: [^]*Write network.vpc_id/);
+    for (const path of ['README.md', 'README.ja.md']) expect(projectFile(path)).toMatch(/VPC[^\n]*(before the first deployment|最初のデプロイの前)/);
   });
 });
 

@@ -57,6 +57,13 @@ describe('stream', () => {
     expect(only(template, 'AWS::KinesisFirehose::DeliveryStream').DependsOn?.join()).toContain('StreamGrants');
   });
 
+  test('services that act on behalf of somebody do so on behalf of this account only', () => {
+    const trusts = resources(template, 'AWS::IAM::Role').flatMap((one) => one.Properties.AssumeRolePolicyDocument.Statement);
+    const others = trusts.filter((one) => one.Principal.Service !== 'lambda.amazonaws.com');
+    expect(others.map((one) => one.Principal.Service).sort()).toEqual(['firehose.amazonaws.com', 'logs.amazonaws.com', 'scheduler.amazonaws.com']);
+    for (const one of others) expect(JSON.stringify(one.Condition)).toMatch(/aws:Source(Account|Arn)/);
+  });
+
   test('its errors go into a log group of its own', () => {
     for (const options of [s3.CloudWatchLoggingOptions, s3.S3BackupConfiguration.CloudWatchLoggingOptions]) {
       expect(options).toMatchObject({ Enabled: true });
@@ -86,6 +93,14 @@ describe('functions', () => {
     for (const mount of mounts) {
       expect(mount.Action).toEqual(['elasticfilesystem:ClientMount', 'elasticfilesystem:ClientWrite']);
       expect(mount.Condition?.['StringEquals']?.['elasticfilesystem:AccessPointArn']).toBeDefined();
+    }
+  });
+
+  test('those that mount wait for every mount target: Lambda tries the mount when it makes them', () => {
+    const targets = Object.keys(template.findResources('AWS::EFS::MountTarget'));
+    expect(targets).toHaveLength(2);
+    for (const what of ['LandFunction', 'SealFunction']) {
+      expect(only(template, 'AWS::Lambda::Function', what).DependsOn).toEqual(expect.arrayContaining(targets));
     }
   });
 
