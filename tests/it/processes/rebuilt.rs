@@ -67,4 +67,3 @@ fn whole_lines_behind_the_last_commit_are_wrong() {
     ok(&mut yard.land());
     assert_eq!(yard.text(OPEN), lines(20));
 }
-
