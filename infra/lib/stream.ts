@@ -36,8 +36,8 @@ export class Stream extends Construct {
       retention: deployment.logDays,
       removalPolicy: RemovalPolicy.DESTROY,
     });
-    // Only for streams of this account: another's cannot have Firehose use this role.
-    const conditions = { StringEquals: { 'aws:SourceAccount': Stack.of(this).account } };
+    // Only for streams of this account: another's cannot have Firehose use this role. (The condition that AWS documents.)
+    const conditions = { StringEquals: { 'sts:ExternalId': Stack.of(this).account } };
     const role = new iam.Role(this, 'Role', { assumedBy: new iam.ServicePrincipal('firehose.amazonaws.com', { conditions }) });
     const grants = this.grant(role, logGroup);
     const loggingConfig = new firehose.EnableLogging(logGroup);

@@ -61,7 +61,7 @@ describe('stream', () => {
     const trusts = resources(template, 'AWS::IAM::Role').flatMap((one) => one.Properties.AssumeRolePolicyDocument.Statement);
     const others = trusts.filter((one) => one.Principal.Service !== 'lambda.amazonaws.com');
     expect(others.map((one) => one.Principal.Service).sort()).toEqual(['firehose.amazonaws.com', 'logs.amazonaws.com', 'scheduler.amazonaws.com']);
-    for (const one of others) expect(JSON.stringify(one.Condition)).toMatch(/aws:Source(Account|Arn)/);
+    for (const one of others) expect(JSON.stringify(one.Condition)).toMatch(/aws:Source(Account|Arn)|sts:ExternalId/);
   });
 
   test('its errors go into a log group of its own', () => {

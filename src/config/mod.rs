@@ -194,8 +194,8 @@ pub struct Seal {
     pub order: Order,
     /// Compression of sealed files.
     pub compress: Compress,
-    /// How many days a sealed day can still be replayed into without doubling: at least as long as
-    /// the backup is kept.
+    /// How many days a sealed day can still be replayed into without doubling. The CDK app keeps the
+    /// backup longer than that.
     pub journal_days: u32,
 }
 
