@@ -41,6 +41,7 @@ ROLE = "arn:aws:iam::000000000000:role/hiwake"
 def main():
     signal.signal(signal.SIGALRM, too_long)
     signal.alarm(LIMIT_S)
+    packages_are_of_these_sources()
     with contextlib.ExitStack() as stack:
         work = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         aws, pid = stack.enter_context(serving("ministack", ["ministack"], work))
@@ -53,6 +54,15 @@ def main():
         pipeline.a_poisoned_message_and_a_missing_object_hold_nobody_up()
         pipeline.the_schedule_seals_what_is_over()
     print("e2e: ok")
+
+
+def packages_are_of_these_sources():
+    sources = [*REPOSITORY.glob("src/**/*"), REPOSITORY / "Cargo.lock", REPOSITORY / "hiwake.toml"]
+    newest = max(path.stat().st_mtime for path in sources if path.is_file())
+    for package in ("transform", "land"):
+        zip_file = TARGET / "lambda" / package / "bootstrap.zip"
+        if not zip_file.exists() or zip_file.stat().st_mtime < newest:
+            raise SystemExit(f"e2e: {zip_file} is missing or older than the sources: make lambda")
 
 
 def too_long(*_):
