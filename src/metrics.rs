@@ -143,7 +143,7 @@ metrics! {
     Sealed: Count,
     /// Days that failed to be sealed, closed or removed.
     SealFailed: Count,
-    /// Seconds since the end of the oldest day that is over and not sealed; 0 if there is none.
+    /// Seconds for which the oldest unsealed segment could have been sealed: since its day's end, or its first commit if later; 0 if none.
     OldestUnsealedAge: Seconds,
 }
 

@@ -154,12 +154,12 @@ pub enum RowError {
     /// A member that every row has.
     #[error("no row: `{0}` is missing")]
     Missing(&'static str),
-    /// A kind that this release does not know, cut to 64 characters.
-    #[error("unknown kind `{0}`: expected csv, tsv, json or raw")]
-    Kind(String),
-    /// A day that is none, cut to 64 characters.
-    #[error("in `day`: {0}")]
-    Day(DayError),
+    /// A kind that this release does not know.
+    #[error("unknown `kind`: expected csv, tsv, json or raw")]
+    Kind,
+    /// A day that is none.
+    #[error("`day` is no day: expected YYYY-MM-DD")]
+    Day,
 }
 
 impl Row<'_> {
@@ -302,16 +302,12 @@ impl<'a> Row<'a> {
         }
         Ok(Row {
             file: wire.file.named("file")?,
-            kind: Kind::from_name(&kind).ok_or_else(|| RowError::Kind(short(&kind)))?,
-            day: day.parse().map_err(|DayError(text)| RowError::Day(DayError(short(&text))))?,
+            kind: Kind::from_name(&kind).ok_or(RowError::Kind)?,
+            day: day.parse().map_err(|_: DayError| RowError::Day)?,
             timestamp,
             stream: wire.stream.named("stream")?,
             id,
             line: wire.line.named("line")?,
         })
     }
-}
-
-fn short(text: &str) -> String {
-    text.chars().take(64).collect()
 }

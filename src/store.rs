@@ -247,12 +247,13 @@ impl Store {
         Ok(self.object(meta))
     }
 
-    /// The objects below a prefix that ends at a `/` (or is empty), in the order of their keys' bytes.
+    /// The objects below a prefix that ends at a `/` (or is empty), in the order of their keys' bytes. Empty ones are
+    /// left out: they hold nothing, and the S3 console's folders are such.
     pub fn list(&self, prefix: &str) -> Result<Vec<Object>, StoreError> {
-        let name = self.name(prefix)?;
+        let name = self.prefix(prefix)?;
         let listing = self.objects.list(Some(&name)).try_collect::<Vec<_>>();
         let metas = self.block_on(prefix, listing)?;
-        let mut objects: Vec<_> = metas.into_iter().map(|meta| self.object(meta)).collect();
+        let mut objects = self.filled(metas);
         objects.sort_unstable_by(|a, b| a.id.key.cmp(&b.id.key));
         Ok(objects)
     }
@@ -308,13 +309,30 @@ impl Store {
         answer.map_err(|error| StoreError::new(place(), error))
     }
 
+    /// The object's name in the crate, which would strip a `/` from either end and mean another object.
     fn name(&self, key: &str) -> Result<Key, StoreError> {
-        Key::parse(key)
-            .map_err(|error| StoreError::Name { place: self.place(key), reason: error.to_string() })
+        let name = self.prefix(key)?;
+        if name.as_ref() != key {
+            let reason = "a key with a `/` at either end cannot be asked for".to_owned();
+            return Err(StoreError::Name { place: self.place(key), reason });
+        }
+        Ok(name)
+    }
+
+    /// A prefix, with or without a `/` at its end.
+    fn prefix(&self, prefix: &str) -> Result<Key, StoreError> {
+        Key::parse(prefix).map_err(|error| StoreError::Name {
+            place: self.place(prefix),
+            reason: error.to_string(),
+        })
     }
 
     fn place(&self, key: &str) -> String {
         format!("{}/{key}", self.bucket.trim_end_matches('/'))
+    }
+
+    fn filled(&self, metas: Vec<ObjectMeta>) -> Vec<Object> {
+        metas.into_iter().filter(|meta| meta.size > 0).map(|meta| self.object(meta)).collect()
     }
 
     fn object(&self, meta: ObjectMeta) -> Object {

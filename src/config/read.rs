@@ -26,7 +26,9 @@ impl Config {
         let bytes = match bytes(path) {
             Ok(bytes) => bytes,
             Err(error) => {
-                let message = format!("cannot be read: {error}; name another with --config FILE");
+                let message = format!(
+                    "cannot be read: {error}; name another with --config FILE (a Lambda: HIWAKE_CONFIG)"
+                );
                 return refuse(None, message);
             }
         };

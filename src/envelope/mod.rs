@@ -109,7 +109,7 @@ fn id<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>
     deserializer.deserialize_any(Id)
 }
 
-/// Why bytes are neither envelopes nor plain text. Positions are bytes of the inflated text.
+/// Why bytes are neither envelopes nor plain text. Never holds what was logged. Positions are bytes of the inflated text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EnvelopeError {
     /// A gzip member ends before its end.
@@ -135,9 +135,9 @@ pub enum EnvelopeError {
         /// What is wrong with it.
         what: &'static str,
     },
-    /// A `messageType` that CloudWatch Logs is not known to send, cut to 64 characters.
-    #[error("unknown messageType `{0}`: expected DATA_MESSAGE or CONTROL_MESSAGE")]
-    UnknownMessageType(String),
+    /// A `messageType` that CloudWatch Logs is not known to send.
+    #[error("unknown messageType: expected DATA_MESSAGE or CONTROL_MESSAGE")]
+    UnknownMessageType,
 }
 
 impl EnvelopeError {
@@ -150,7 +150,7 @@ impl EnvelopeError {
             EnvelopeError::Bomb(_) => "bomb",
             EnvelopeError::NotText(_) => "not-text",
             EnvelopeError::Malformed { .. } => "malformed-envelope",
-            EnvelopeError::UnknownMessageType(_) => "unknown-message-type",
+            EnvelopeError::UnknownMessageType => "unknown-message-type",
         }
     }
 }
@@ -323,7 +323,7 @@ fn message(text: &str, at: usize) -> Result<(Option<Message<'_>>, usize), Envelo
     let message = match &*envelope.message_type {
         DATA => Message::Data(envelope),
         CONTROL => Message::Control { events: envelope.log_events.len() },
-        unknown => return Err(unknown_type(unknown)),
+        _ => return Err(EnvelopeError::UnknownMessageType),
     };
     Ok((Some(message), length))
 }
@@ -337,10 +337,6 @@ pub fn parsed(text: &str) -> Option<(Envelope<'_>, usize)> {
 
 const DATA: &str = "DATA_MESSAGE";
 const CONTROL: &str = "CONTROL_MESSAGE";
-
-fn unknown_type(name: &str) -> EnvelopeError {
-    EnvelopeError::UnknownMessageType(name.chars().take(64).collect())
-}
 
 /// Which members a value has, whatever they hold.
 #[derive(Deserialize)]
@@ -372,7 +368,7 @@ fn incomplete(text: &str, at: usize) -> Result<(Option<Message<'_>>, usize), Env
         Some(DATA) if members.log_stream.is_none() => malformed("`logStream` is missing"),
         Some(DATA) if members.log_events.is_none() => malformed("`logEvents` is missing"),
         Some(DATA) => malformed("a member is missing or of the wrong type"),
-        Some(unknown) => Err(unknown_type(unknown)),
+        Some(_) => Err(EnvelopeError::UnknownMessageType),
         None => malformed("`messageType` is no string"),
     }
 }

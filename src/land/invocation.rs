@@ -4,6 +4,7 @@
 //! again by itself, anything else fails the invocation at the end, so that its destination tells a person.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde_json::Value;
 
@@ -39,13 +40,20 @@ pub struct Invocation {
 }
 
 /// Why an invocation fails: Lambda's errorType and errorMessage.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
     /// E.g. `hiwake.UnknownEvent`.
     pub kind: &'static str,
     /// What failed, in words; of `hiwake.SealIncomplete` the sealer's answer as JSON.
     pub message: String,
+}
+
+/// As `lambda_runtime` logs it.
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind, self.message)
+    }
 }
 
 /// A line for the log.

@@ -378,9 +378,10 @@ impl Sink for Reading<'_, '_> {
     }
 }
 
-/// Rows come from outside: one that would leave the root or tear a line does not land.
+/// Rows come from outside: one that would leave the root or tear a line does not land. The reason is logged:
+/// it quotes no text of the row.
 pub(crate) fn check(row: &Row<'_>) -> Result<(), String> {
-    file_name::check(&row.file).map_err(|error| error.to_string())?;
+    file_name::check(&row.file).map_err(|_| "its `file` may be no day file's name".to_owned())?;
     let midnight = row.day.date().and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis();
     let hours = (i128::from(row.timestamp) - i128::from(midnight)) / 3_600_000;
     // Local time is at most 14 hours ahead of UTC and 12 behind; history knew a little more.

@@ -15,6 +15,10 @@ use serde_json::{Value, json};
 use super::Choice;
 use crate::store::ObjectId;
 
+/// How many keys of an unknown event are named, and how much of each.
+const KEYS_MAX: usize = 20;
+const KEY_CHARS_MAX: usize = 64;
+
 /// What one invocation is to do.
 #[derive(Debug)]
 pub enum Notice {
@@ -85,7 +89,7 @@ pub enum NoticeError {
     Unknown {
         /// `event`, `message body` or `record`.
         what: &'static str,
-        /// The top-level keys that came, joined by commas.
+        /// The top-level keys that came, joined by commas: the first 20, each cut to 64 characters.
         keys: String,
     },
     /// A notice of S3 without what it must have.
@@ -190,10 +194,15 @@ fn created(record: &RawValue) -> Result<Option<Created>, NoticeError> {
     }
     let record: S3Record<'_> = serde_json::from_str(record.get()).map_err(malformed)?;
     let object = record.s3.object;
+    let key = decode_key(&object.key)?;
+    if key.ends_with('/') && object.size == Some(0) {
+        // A folder that somebody made in the S3 console.
+        return Ok(None);
+    }
     Ok(Some(Created {
         id: ObjectId {
             bucket: record.s3.bucket.name.into_owned(),
-            key: decode_key(&object.key)?,
+            key,
             etag: object.e_tag,
             version: object.version_id,
         },
@@ -287,8 +296,15 @@ fn records<'a>(keys: &Keys<'a>) -> Option<Vec<&'a RawValue>> {
 }
 
 fn unknown(keys: &Keys<'_>, what: &'static str) -> NoticeError {
-    let keys = keys.keys().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
-    NoticeError::Unknown { what, keys: if keys.is_empty() { "none".to_owned() } else { keys } }
+    let clipped = |key: &Cow<'_, str>| key.chars().take(KEY_CHARS_MAX).collect::<String>();
+    let mut named: Vec<_> =
+        keys.keys().take(KEYS_MAX).map(|key| format!("`{}`", clipped(key))).collect();
+    match keys.len() {
+        0 => named.push("none".to_owned()),
+        count if count > KEYS_MAX => named.push(format!("and {} more", count - KEYS_MAX)),
+        _ => {}
+    }
+    NoticeError::Unknown { what, keys: named.join(", ") }
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "it is what map_err calls")]

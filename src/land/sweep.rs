@@ -127,18 +127,25 @@ pub fn sweep(lander: &Lander<'_>) -> Result<Swept, LandError> {
 
 /// For how long the oldest unsealed segment could have been sealed, in milliseconds: since its day's end,
 /// or since its first commit if that came later. 0 if no day that is over is unsealed.
+///
+/// A day whose journal cannot be read counts since its end: [`sweep`] says what is wrong with it.
 pub fn oldest_unsealed(lander: &Lander<'_>) -> Result<i64, LandError> {
     let now = lander.clock.now();
-    let mut oldest = 0;
-    for (day_file, _) in hints(lander, OPEN_HINTS)? {
-        let Some(state) = Journal::peek(lander, &day_file)? else { continue };
-        let end = day::day_end(state.timezone(&day_file.journal())?, day_file.day);
-        for (_, segment) in state.numbered().filter(|(_, segment)| segment.sealed.is_none()) {
-            let first = segment.commits.first().map_or(end, |commit| commit.at.max(end));
-            oldest = oldest.max(now - first);
-        }
-    }
-    Ok(oldest)
+    let ages = hints(lander, OPEN_HINTS)?.into_iter().map(|(day_file, _)| {
+        let since = unsealed_since(lander, &day_file);
+        since.unwrap_or_else(|_| Some(day::day_end(lander.config.timezone, day_file.day)))
+    });
+    Ok(ages.flatten().map(|since| now - since).max().unwrap_or_default().max(0))
+}
+
+/// Since when the oldest unsealed segment of a day could have been sealed.
+fn unsealed_since(lander: &Lander<'_>, day_file: &DayFile) -> Result<Option<i64>, LandError> {
+    let Some(state) = Journal::peek(lander, day_file)? else { return Ok(None) };
+    let end = day::day_end(state.timezone(&day_file.journal())?, day_file.day);
+    let unsealed = state.numbered().filter(|(_, segment)| segment.sealed.is_none());
+    Ok(unsealed
+        .map(|(_, segment)| segment.commits.first().map_or(end, |commit| commit.at.max(end)))
+        .min())
 }
 
 /// The hints below a folder: the day file, and the segment where the hint is of one.

@@ -111,12 +111,12 @@ impl Store {
 
     /// The objects and the names of the folders right below a prefix.
     fn list_folder(&self, prefix: &str) -> Result<(Vec<Object>, Vec<String>), StoreError> {
-        let name = self.name(prefix)?;
+        let name = self.prefix(prefix)?;
         let request = self.objects.list_with_delimiter(Some(&name));
         let found = self.block_on(prefix, request)?;
         let last = |key: &Key| key.filename().map(str::to_owned);
         let folders = found.common_prefixes.iter().filter_map(last).collect();
-        Ok((found.objects.into_iter().map(|meta| self.object(meta)).collect(), folders))
+        Ok((self.filled(found.objects), folders))
     }
 }
 

@@ -49,6 +49,10 @@ pub enum StoreError {
     },
 }
 
+/// S3's codes of a 403 that is about the object (its error reference), and the system's of a file.
+const DENIED: [&str; 4] =
+    ["AccessDenied", "AllAccessDisabled", "InvalidObjectState", "Permission denied"];
+
 impl StoreError {
     /// The store's error inside an error of an [`ObjectReader`](super::ObjectReader), if it is one.
     pub fn of(error: &io::Error) -> Option<&StoreError> {
@@ -66,7 +70,8 @@ impl StoreError {
             Error::NotFound { .. } => StoreError::NotFound(place),
             Error::Precondition { .. } => StoreError::Changed(place),
             Error::InvalidPath { source } => StoreError::Name { place, reason: source.to_string() },
-            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
+            // Any other refusal is of the request, not of the object: a clock, a key or a token is wrong.
+            Error::PermissionDenied { .. } if DENIED.iter().any(|code| reason.contains(code)) => {
                 StoreError::Denied { place, reason }
             }
             _ => StoreError::Other { place, source: reason.into() },

@@ -302,9 +302,9 @@ fn what_is_wrong_with_a_row_is_named_without_its_text() {
         assert!(!error.to_string().contains("secret"));
     }
     let error = Row::decode(WIRE.replace("\"csv\"", "\"xml\"").as_bytes()).unwrap_err();
-    assert_eq!(error, RowError::Kind("xml".into()));
+    assert_eq!(error, RowError::Kind);
     let error = Row::decode(WIRE.replace("04-18", "02-30").as_bytes()).unwrap_err();
-    assert!(error.to_string().contains("`2022-02-30`"), "{error}");
+    assert_eq!(error, RowError::Day);
     assert!(Row::decode(format!("{WIRE}{WIRE}").as_bytes()).is_err());
 }
 

@@ -33,7 +33,7 @@ fn every_reason_to_fail_has_a_metric_of_its_own() {
         EnvelopeError::Bomb(1),
         EnvelopeError::NotText(1),
         EnvelopeError::Malformed { at: 0, what: "" },
-        EnvelopeError::UnknownMessageType(String::new()),
+        EnvelopeError::UnknownMessageType,
     ];
     let codes = errors.iter().map(EnvelopeError::code);
     let codes = codes.chain(["base64", "impossible-timestamp", hiwake::firehose::OVERFLOW]);

@@ -58,6 +58,31 @@ fn what_is_unknown_is_named_by_its_keys_and_never_its_values() {
 }
 
 #[test]
+fn an_unknown_events_keys_are_named_up_to_a_bound() {
+    let keys: String = (0..1000).map(|n| format!(",\"k{n:03}{}\":1", "x".repeat(100))).collect();
+    let error = Notice::read(format!("{{{}}}", &keys[1..]).as_bytes()).unwrap_err().to_string();
+    assert!(error.contains(&format!("`k000{}`, `k001", "x".repeat(60))), "{error}");
+    assert!(error.ends_with("and 980 more") && error.len() < 2000, "{error}");
+}
+
+#[test]
+fn a_folder_of_the_consoles_is_ignored() {
+    let notice = |key: &str, size: u64| {
+        let object = json!({"key": key, "size": size});
+        let s3 = json!({"bucket": {"name": "b"}, "object": object});
+        told(
+            json!({"Records": [{"eventName": "ObjectCreated:Put", "s3": s3}]})
+                .to_string()
+                .as_bytes(),
+        )
+    };
+    let counts =
+        |told: Value| (told[0]["objects"].as_array().unwrap().len(), told[0]["ignored"].clone());
+    assert_eq!(counts(notice("landing/", 0)), (0, json!(1)));
+    assert_eq!(counts(notice("landing/", 1)), (1, json!(0)));
+}
+
+#[test]
 fn values_of_a_malformed_notice_are_not_told() {
     let event = br#"{"Records":[{"eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":"k","size":"secret"}}}]}"#;
     let told = told(event);

@@ -238,11 +238,23 @@ fn an_object_that_is_denied_is_given_up_at_its_tenth_delivery() {
 }
 
 #[test]
+fn a_request_that_is_refused_for_its_clock_or_key_gives_up_no_object() {
+    let mut yard = Yard::new("");
+    for code in ["RequestTimeTooSkewed", "SignatureDoesNotMatch", "InvalidAccessKeyId"] {
+        yard.bucket.fault("o", Fault::Refused(403, error(code)));
+        assert_eq!(yard.land(19, &[("1", &["o"])]), ["1"], "{code}");
+    }
+    assert_eq!(yard.quarantine(), "");
+}
+
+#[test]
 fn a_key_that_cannot_be_asked_for_is_given_up_at_once() {
     let mut yard = Yard::new("");
-    assert!(yard.land(1, &[("1", &["landing//x", "a/../b"])]).is_empty());
-    assert_eq!(value(&yard.lambda.metrics(), "ObjectsQuarantined"), 2);
-    assert_eq!(yard.quarantine().matches("\"errorCode\":\"object-name\"").count(), 2);
+    // Another object, which must not be taken for those with a `/` more.
+    yard.bucket.put("x", rows(0..1));
+    assert!(yard.land(1, &[("1", &["landing//x", "a/../b", "/x", "x/"])]).is_empty());
+    assert_eq!(value(&yard.lambda.metrics(), "ObjectsQuarantined"), 4);
+    assert_eq!(yard.quarantine().matches("\"errorCode\":\"object-name\"").count(), 4);
     assert!(yard.bucket.requests().is_empty());
 }
 
@@ -259,7 +271,16 @@ fn nothing_of_what_was_logged_is_in_a_log() {
     yard.bucket.put("torn", &gzipped(&envelope(&["SECRET"]))[..60]);
     yard.bucket
         .put("up", rows(3..4).replace("\"messages\"", "\"../up\"").replace("line ", "SECRET "));
-    let keys: &[&str] = &["rows", "broken", "raw", "late", "torn", "up"];
+    let quoted =
+        |name: &str, value: &str| rows(3..4).replace(value, &format!("\"{name}\":\"SECRET\""));
+    yard.bucket.put("kind", quoted("kind", "\"kind\":\"csv\""));
+    yard.bucket.put("day", quoted("day", "\"day\":\"2022-04-18\""));
+    yard.bucket.put("file", rows(3..4).replace("\"messages\"", "\"SECRET/../up\""));
+    let mut unknown = envelope(&["SECRET"]);
+    unknown["messageType"] = json!("SECRET");
+    yard.bucket.put("message-type", gzipped(&unknown));
+    let keys: &[&str] =
+        &["rows", "broken", "raw", "late", "torn", "up", "kind", "day", "file", "message-type"];
     assert!(yard.land(1, &[("1", keys)]).is_empty());
     assert!(yard.text(OPEN).contains("SECRET"));
     assert!(yard.quarantine().contains("SECRET"));
@@ -267,7 +288,11 @@ fn nothing_of_what_was_logged_is_in_a_log() {
     let body = json!({"Records": [{"messageId": "2", "body": "SECRET", "eventSource": "aws:sqs"}]});
     yard.lambda.json(&body);
     let log = yard.lambda.end();
-    assert!(log.contains("put into quarantine"), "{log}");
+    let reasons =
+        ["unknown `kind`", "`day` is no day", "no day file's name", "unknown messageType"];
+    for reason in reasons {
+        assert!(log.contains(reason), "{reason} not in {log}");
+    }
     assert!(!log.contains("SECRET"), "{log}");
 }
 
@@ -277,7 +302,7 @@ fn no_credential_is_ever_told() {
     yard.bucket.fault("a", Fault::Refused(400, error("ExpiredToken")));
     yard.bucket.fault("b", Fault::Refused(403, error("SignatureDoesNotMatch")));
     assert_eq!(yard.land(1, &[("1", &["a"]), ("2", &["b"])]), ["1", "2"]);
-    assert!(yard.land(10, &[("2", &["b"])]).is_empty());
+    assert_eq!(yard.land(10, &[("2", &["b"])]), ["2"]);
     let (quarantine, answer) =
         (yard.quarantine(), yard.lambda.invoke(s3(&["a"]).to_string().as_bytes()));
     let log = yard.lambda.end();

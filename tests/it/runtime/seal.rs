@@ -53,3 +53,23 @@ fn a_day_that_fails_fails_the_invocation_after_all_others_are_sealed() {
     // It could have been sealed since its first commit, just now.
     assert!(value(&metrics, "OldestUnsealedAge") < 60, "{metrics}");
 }
+
+#[test]
+fn a_damaged_journal_hides_no_other_days_age() {
+    let mut yard = yard();
+    let journal = yard.root.path().join("efs/.hiwake/days/messages/2022-04-18.csv/journal");
+    let mut bytes = std::fs::read(&journal).unwrap();
+    bytes[20] ^= 1;
+    crate::given::put(journal.parent().unwrap(), "journal", &bytes);
+    let error = yard.lambda.invoke(SEAL).unwrap_err();
+    assert_eq!(error["errorType"], "hiwake.SealIncomplete");
+    // Since that day's end: nothing says when its first commit was.
+    let age = value(&yard.lambda.metrics(), "OldestUnsealedAge");
+    assert!(age > 4 * 365 * 24 * 3600, "{age}");
+    let log = yard.lambda.end();
+    assert_eq!(
+        log.matches("\"message\":\".hiwake/days/messages/2022-04-18.csv/journal").count(),
+        1,
+        "{log}"
+    );
+}
