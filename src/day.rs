@@ -184,6 +184,7 @@ impl TimeText {
     /// All patches have the width of what they replace.
     fn patch(&mut self, local: i64) {
         let in_hour = local.rem_euclid(HOUR);
+        let mut text = std::mem::take(&mut self.text).into_bytes();
         for (at, piece) in &self.patches {
             let (at, value, width, fill) = match *piece {
                 Piece::Minute(pad) => (*at, in_hour / MINUTE, 2, fill(pad)),
@@ -195,10 +196,9 @@ impl TimeText {
             if width == 2 && patch[1] == b'0' {
                 patch[1] = fill;
             }
-            if let Ok(patch) = std::str::from_utf8(&patch[3 - width..]) {
-                self.text.replace_range(at..at + width, patch);
-            }
+            text[at..at + width].copy_from_slice(&patch[3 - width..]);
         }
+        self.text = String::from_utf8(text).expect("a digit or a space for a digit or a space");
     }
 }
 

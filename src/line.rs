@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use memchr::{memchr2, memchr3};
+use memchr::{memchr, memchr2, memchr3};
 
 use crate::config::Newline;
 use crate::row::Kind;
@@ -25,8 +25,6 @@ pub struct Style {
 pub struct Line {
     style: Style,
     text: String,
-    /// A field without its line breaks.
-    field: String,
     /// Whether the next field is the line's first.
     first: bool,
 }
@@ -34,7 +32,7 @@ pub struct Line {
 impl Default for Line {
     fn default() -> Line {
         let style = Style { kind: Kind::Csv, newline: Newline::Escape };
-        Line { style, text: String::new(), field: String::new(), first: true }
+        Line { style, text: String::new(), first: true }
     }
 }
 
@@ -65,17 +63,21 @@ impl Style {
         line.text
     }
 
-    /// Where the first line break of a field is, or what else its kind cannot hold.
-    fn breaks(self, field: &str) -> Option<usize> {
-        match self.kind {
-            Kind::Tsv => memchr3(b'\n', b'\r', b'\t', field.as_bytes()),
-            _ => memchr2(b'\n', b'\r', field.as_bytes()),
+    /// Where the first byte of a field is that its kind cannot hold as it is.
+    fn special(self, field: &[u8], quoted: bool) -> Option<usize> {
+        match (self.kind, quoted) {
+            (Kind::Csv, true) if self.newline == Newline::Keep => memchr(b'"', field),
+            (Kind::Csv, true) => memchr3(b'"', b'\n', b'\r', field),
+            (Kind::Tsv, _) => memchr3(b'\n', b'\r', b'\t', field),
+            _ => memchr2(b'\n', b'\r', field),
         }
     }
 
-    /// Whether a field of this style may hold line breaks as they are.
-    fn keeps(self) -> bool {
-        self.kind == Kind::Json || (self.kind == Kind::Csv && self.newline == Newline::Keep)
+    /// Whether RFC 4180 wants a field quoted; but for `newline = "keep"`, no line break is left in it.
+    fn quotes(self, field: &[u8]) -> bool {
+        self.kind == Kind::Csv
+            && (memchr2(b',', b'"', field).is_some()
+                || self.newline == Newline::Keep && memchr2(b'\n', b'\r', field).is_some())
     }
 }
 
@@ -87,20 +89,31 @@ impl Line {
         self.first = true;
     }
 
-    /// Appends a field; `name` is its key in json.
+    /// Appends a field; `name` is its key in json. CRLF, LF and CR (and in tsv tabs) each become one escape or
+    /// space, unless they may stay; quotes are doubled where the field is quoted.
     pub fn field(&mut self, name: &str, value: &str) {
         self.separate(name);
-        if self.style.keeps() {
-            return self.quoted(value);
+        let style = self.style;
+        if style.kind == Kind::Json {
+            return json(&mut self.text, value);
         }
-        let Some(cut) = self.style.breaks(value) else {
-            return self.quoted(value);
-        };
-        let mut field = std::mem::take(&mut self.field);
-        field.clear();
-        replace_breaks(&mut field, value, cut, self.style);
-        self.quoted(&field);
-        self.field = field;
+        let quoted = style.quotes(value.as_bytes());
+        let space = style.newline == Newline::Space;
+        self.text.push_str(if quoted { "\"" } else { "" });
+        let mut rest = value;
+        while let Some(at) = style.special(rest.as_bytes(), quoted) {
+            let (length, escape) = match rest.as_bytes()[at..] {
+                [b'"', ..] => (1, "\"\""),
+                [b'\r', b'\n', ..] => (2, if space { " " } else { "\\n" }),
+                [b'\t', ..] => (1, if space { " " } else { "\\t" }),
+                _ => (1, if space { " " } else { "\\n" }),
+            };
+            self.text.push_str(&rest[..at]);
+            self.text.push_str(escape);
+            rest = &rest[at + length..];
+        }
+        self.text.push_str(rest);
+        self.text.push_str(if quoted { "\"" } else { "" });
     }
 
     /// Appends a number.
@@ -143,56 +156,9 @@ impl Line {
         }
         self.first = false;
     }
-
-    /// Appends a field whose line breaks are dealt with.
-    fn quoted(&mut self, value: &str) {
-        match self.style.kind {
-            Kind::Csv => csv(&mut self.text, value),
-            Kind::Json => json(&mut self.text, value),
-            Kind::Tsv | Kind::Raw => self.text.push_str(value),
-        }
-    }
-}
-
-/// RFC 4180: quoted where it must be, quotes doubled. The same as the `csv` crate writes.
-fn csv(out: &mut String, value: &str) {
-    let bytes = value.as_bytes();
-    if memchr3(b',', b'"', b'\n', bytes).is_none() && memchr::memchr(b'\r', bytes).is_none() {
-        return out.push_str(value);
-    }
-    out.push('"');
-    let mut rest = value;
-    while let Some(at) = memchr::memchr(b'"', rest.as_bytes()) {
-        out.push_str(&rest[..=at]);
-        out.push('"');
-        rest = &rest[at + 1..];
-    }
-    out.push_str(rest);
-    out.push('"');
 }
 
 /// A JSON string, escaped as serde_json does.
 fn json(out: &mut String, value: &str) {
     out.push_str(&serde_json::to_string(value).expect("a string is always JSON"));
-}
-
-/// Appends `value`, whose first line break (or tab) is at `cut`, with CRLF, LF and CR (and in tsv
-/// tabs) each replaced by one escape or space.
-fn replace_breaks(out: &mut String, value: &str, mut cut: usize, style: Style) {
-    let space = style.newline == Newline::Space;
-    let mut rest = value;
-    loop {
-        out.push_str(&rest[..cut]);
-        let (length, escape) = match rest.as_bytes()[cut..] {
-            [b'\t', ..] => (1, "\\t"),
-            [b'\r', b'\n', ..] => (2, "\\n"),
-            _ => (1, "\\n"),
-        };
-        out.push_str(if space { " " } else { escape });
-        rest = &rest[cut + length..];
-        match style.breaks(rest) {
-            Some(next) => cut = next,
-            None => return out.push_str(rest),
-        }
-    }
 }

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr2};
+use memchr::memchr2;
 
 use super::{Envelope, Event};
 
@@ -72,18 +72,18 @@ impl<'a> Text<'a> {
 
     fn string(&mut self) -> Option<Cow<'a, str>> {
         let body = self.rest.strip_prefix('"')?;
-        let mut end = memchr2(b'"', b'\\', body.as_bytes())?;
-        let escaped = body.as_bytes()[end] == b'\\';
-        while body.as_bytes()[end] == b'\\' {
-            let next = end + 2;
-            end = next + memchr2(b'"', b'\\', body.as_bytes().get(next..)?)?;
-        }
-        let string = body.get(..end)?;
-        if has_control(string.as_bytes()) {
+        let end = memchr2(b'"', b'\\', body.as_bytes())?;
+        let (string, end) = match body.as_bytes()[end] {
+            b'"' => (Cow::Borrowed(&body[..end]), end),
+            _ => {
+                let (plain, end) = unescaped(body, end)?;
+                (Cow::Owned(plain), end)
+            }
+        };
+        if has_control(&body.as_bytes()[..end]) {
             return None;
         }
-        let string = if escaped { Cow::Owned(unescaped(string)?) } else { Cow::Borrowed(string) };
-        self.rest = body.get(end + 1..)?;
+        self.rest = &body[end + 1..];
         Some(string)
     }
 
@@ -98,12 +98,15 @@ impl<'a> Text<'a> {
     }
 }
 
-/// A JSON string without its escapes. Those of four hexadecimal digits are the parser's.
-fn unescaped(mut string: &str) -> Option<String> {
-    let mut plain = String::with_capacity(string.len());
-    while let Some(at) = memchr(b'\\', string.as_bytes()) {
-        plain.push_str(&string[..at]);
-        plain.push(match string.as_bytes().get(at + 1)? {
+/// A string without its escapes, up to its quote, and where that is; the first escape is at `at`. Escapes of four
+/// hexadecimal digits are the parser's.
+fn unescaped(body: &str, mut at: usize) -> Option<(String, usize)> {
+    let bytes = body.as_bytes();
+    let mut plain = String::with_capacity(2 * at + 128);
+    let mut from = 0;
+    while bytes[at] == b'\\' {
+        plain.push_str(&body[from..at]);
+        plain.push(match bytes.get(at + 1)? {
             b'n' => '\n',
             b't' => '\t',
             b'"' => '"',
@@ -114,13 +117,18 @@ fn unescaped(mut string: &str) -> Option<String> {
             b'f' => '\u{c}',
             _ => return None,
         });
-        string = &string[at + 2..];
+        from = at + 2;
+        at = match bytes.get(from)? {
+            // Another one, as in `\n\t`: no need to look far.
+            b'\\' => from,
+            _ => from + memchr2(b'"', b'\\', &bytes[from..])?,
+        };
     }
-    plain.push_str(string);
-    Some(plain)
+    plain.push_str(&body[from..at]);
+    Some((plain, at))
 }
 
 /// In one pass without a branch, which the compiler makes of whole registers.
 fn has_control(bytes: &[u8]) -> bool {
-    bytes.iter().fold(false, |control, byte| control | (*byte < 0x20))
+    bytes.iter().fold(u8::MAX, |least, byte| least.min(*byte)) < 0x20
 }

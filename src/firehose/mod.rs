@@ -9,8 +9,7 @@ mod wire;
 
 use std::collections::BTreeMap;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::STANDARD;
 
 use self::budget::Budget;
 use self::member::Member;
@@ -92,7 +91,7 @@ pub const OVERFLOW: &str = "answer-overflow";
 fn decode(record: &Record<'_>, data: &mut Vec<u8>) -> Result<(), Failure> {
     data.clear();
     let text = record.data.as_deref().ok_or(Failure::Base64)?;
-    STANDARD.decode_vec(text, data).map_err(|_| Failure::Base64)
+    STANDARD.decode_append(text, data).map_err(|_| Failure::Base64)
 }
 
 /// One record's rows, into a gzip member. A plain record without a readable arrival has no day:

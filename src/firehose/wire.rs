@@ -3,8 +3,7 @@
 
 use std::borrow::Cow;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::STANDARD;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -160,7 +159,7 @@ impl Answer {
     /// `Ok` with data, which must not be empty: Firehose fails such a record.
     pub fn ok(&mut self, id_json: &str, data: &[u8]) {
         self.entry(id_json, OK);
-        STANDARD.encode_string(data, &mut self.text);
+        STANDARD.encode_append(data, &mut self.text);
         self.text.push_str("\"}");
     }
 

@@ -40,15 +40,13 @@ fn unknown_keys_are_tolerated_everywhere() {
 }
 
 #[test]
-fn an_unknown_message_type_fails_by_its_name_cut_short() {
+fn an_unknown_message_type_fails_and_is_not_told() {
     let mut value = envelope(&["a"]);
-    value["messageType"] = json!("X".repeat(500));
+    value["messageType"] = json!("ORDER");
     assert_eq!(failed(&gzipped(&value)), "unknown-message-type");
     assert_eq!(failed(b"{\"messageType\":\"ORDER\"}"), "unknown-message-type");
     let error = hiwake::envelope::content("{\"messageType\":\"ORDER\"}").unwrap_err();
-    assert!(error.to_string().contains("`ORDER`"));
-    let long = format!("{{\"messageType\":\"{}\"}}", "X".repeat(500));
-    assert!(hiwake::envelope::content(&long).unwrap_err().to_string().len() < 200);
+    assert_eq!(error, hiwake::envelope::EnvelopeError::UnknownMessageType);
 }
 
 #[test]

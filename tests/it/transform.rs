@@ -1,6 +1,8 @@
 //! Firehose's contract, and every trap in it that someone has stepped into before.
 
 use aws_lambda_events::event::firehose::{KinesisFirehoseEvent, KinesisFirehoseResponse};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hiwake::config::Config;
 use hiwake::firehose::{EventError, OVERFLOW, transform};
 use hiwake::record::Records;
@@ -256,6 +258,16 @@ proptest! {
         let (answered, _) = answer(&limited(limit), &request(&datas));
         let ids: Vec<_> = answered.iter().map(|one| one.id.clone()).collect();
         prop_assert_eq!(ids, (0..datas.len()).map(|n| format!("r{n}")).collect::<Vec<_>>());
+    }
+
+    /// Two crates read base64 here: what transform refuses is what the others refuse, and land reads the others.
+    #[test]
+    fn data_is_base64_here_if_it_is_elsewhere(
+        text in prop_oneof!["[A-Za-z0-9+/=]{0,12}", "[A-Za-z0-9+/]{0,40}={0,3}", "[ -~]{0,9}"],
+    ) {
+        let records = json!([{"recordId": "r", "approximateArrivalTimestamp": T, "data": text}]);
+        let (_, counts) = answer(&config(""), &event(&records));
+        prop_assert_eq!(counts.failed.contains_key("base64"), STANDARD.decode(&text).is_err());
     }
 
     #[test]
