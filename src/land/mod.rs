@@ -27,6 +27,7 @@ pub mod status;
 pub mod sweep;
 pub mod verify;
 
+mod contents;
 mod landing;
 mod replace;
 mod tally;

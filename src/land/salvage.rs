@@ -9,7 +9,7 @@ use super::error::LandError;
 use super::frame::Commit;
 use super::journal::State;
 use super::rebuild::{RebuildError, read_file};
-use super::{Lander, landing, seen, verify};
+use super::{Lander, contents, landing, seen, verify};
 use crate::disk::Open;
 use crate::object::{self, Bad, Options, Sink, Skipped};
 use crate::record::Records;
@@ -185,7 +185,7 @@ impl Rows {
     pub fn salvage(&mut self, known: &Known<'_>) {
         for old in &known.commits {
             let (Some(ids), Some(text)) = (&old.ids, &old.text) else { continue };
-            for (id, line) in ids.iter().zip(verify::split(text, known.kind)) {
+            for (id, line) in ids.iter().zip(contents::split(text, known.kind)) {
                 self.add(*id, line);
             }
         }
@@ -198,7 +198,7 @@ impl Rows {
             by_text.entry(self.line(row)).or_default().push_back(row);
         }
         let (mut found, mut without) = (Vec::new(), 0);
-        for line in verify::split(text, kind).filter(|line| line.ends_with(b"\n")) {
+        for line in contents::split(text, kind).filter(|line| line.ends_with(b"\n")) {
             match by_text.get_mut(line).and_then(VecDeque::pop_front) {
                 Some(row) => found.push(row),
                 None => without += 1,
