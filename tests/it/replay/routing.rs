@@ -1,0 +1,52 @@
+//! After a change of routing: what is refused, what it is told by, and what lands all the same.
+
+use super::*;
+
+/// A desk whose root was landed under `hiwake.toml`, with `changed.toml` of another routing.
+fn moved(count: usize) -> Desk {
+    let desk = delivered(count);
+    desk.ok(LAND);
+    let changed = TOML.replace("file = \"messages\"", "file = \"syslog\"");
+    desk.write("changed.toml", changed.as_bytes());
+    desk
+}
+
+fn changed() -> String {
+    REPLAY.replace("@hiwake.toml", "@changed.toml")
+}
+
+#[test]
+fn after_a_change_of_routing_it_is_refused_and_rerouted_into_a_fresh_root_it_is_the_new_tree() {
+    let desk = moved(30);
+    let before = given::tree(&desk.path("root"));
+    let command = changed();
+    let said = desk.fails(1, &command);
+    assert!(said.contains("nothing was landed") && said.contains("--reroute"), "{said}");
+    let row = said.lines().find(|line| line.contains("syslog")).unwrap();
+    assert_eq!(
+        row.split_whitespace().collect::<Vec<_>>(),
+        ["syslog", "2022-04-18", "30", "0", "30", "syslog/2022-04-18.csv"]
+    );
+    assert_eq!(given::tree(&desk.path("root")), before, "nothing was written");
+    // By hand it is refused as well, and so are failed records; rows carry their routing.
+    let land = LAND.replace("@hiwake.toml", "@changed.toml");
+    let said = desk.fails(1, &land.replace("landing", "backup"));
+    assert!(said.contains("under another routing") && said.contains("--reroute"), "{said}");
+    desk.ok(&land);
+    assert_eq!(desk.published("root").len(), 1);
+
+    desk.ok(&format!("{} --reroute", command.replace("@root", "@fresh")));
+    let fresh = desk.published("fresh");
+    assert_eq!(fresh.keys().collect::<Vec<_>>(), ["syslog/2022-04-18.csv.open"]);
+    assert_eq!(sorted(&desk.text("fresh/syslog/2022-04-18.csv.open")), sorted(&desk.text(OPEN)));
+    // Other labels are no other routing.
+    desk.write("labels.toml", TOML.replace("HOGE", "FUGA").as_bytes());
+    desk.ok(&REPLAY.replace("@hiwake.toml", "@labels.toml"));
+    // Rerouted into the same root, each event is in a line of both files: that is what is asked for.
+    desk.ok(&format!("{command} --reroute"));
+    assert_eq!(desk.published("root").len(), 2);
+    // Now the new routing is in use, and what was delivered long after its first use lands.
+    desk.fails(1, &command);
+    files(&desk, "s3/backup").iter().for_each(|path| modified(path, given::T + 3 * 3_600_000));
+    desk.ok(&command);
+}
