@@ -2,6 +2,8 @@
 
 use super::*;
 
+const HOUR: i64 = 3_600_000;
+
 /// A desk whose root was landed under `hiwake.toml`, with `changed.toml` of another routing.
 fn moved(count: usize) -> Desk {
     let desk = delivered(count);
@@ -13,6 +15,15 @@ fn moved(count: usize) -> Desk {
 
 fn changed() -> String {
     REPLAY.replace("@hiwake.toml", "@changed.toml")
+}
+
+/// read = new + there before + skipped, and skipped is the sum of its reasons.
+fn balanced(answer: &Value) {
+    let number = |name: &str| answer[name].as_u64().unwrap();
+    assert_eq!(number("read"), number("new") + number("there_before") + number("skipped"));
+    let reasons = answer["skipped_by_reason"].as_object().unwrap().values();
+    let sum: u64 = reasons.map(|count| count.as_u64().unwrap()).sum();
+    assert_eq!(number("skipped"), sum, "{answer}");
 }
 
 #[test]
@@ -49,4 +60,26 @@ fn after_a_change_of_routing_it_is_refused_and_rerouted_into_a_fresh_root_it_is_
     desk.fails(1, &command);
     files(&desk, "s3/backup").iter().for_each(|path| modified(path, given::T + 3 * 3_600_000));
     desk.ok(&command);
+}
+
+#[test]
+fn what_a_filter_leaves_out_is_not_refused_so_a_dry_run_and_the_replay_agree() {
+    let desk = moved(5);
+    for filter in ["--log-group /aws/*", "--day 2022-04-17"] {
+        let dry = desk.ok(&format!("{} --dry-run {filter}", changed()));
+        assert!(dry.contains("skipped 5: of another"), "{dry}");
+        let answer = desk.ok(&format!("{} --json {filter}", changed()));
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        balanced(&answer);
+        assert_eq!((&answer["read"], &answer["skipped"]), (&5.into(), &5.into()), "{answer}");
+    }
+    // The new routing is in use, and an object that was delivered long after holds events of both kinds.
+    put_event(&desk, "s3/raw/first", "/aws/lambda/first");
+    desk.ok("land @s3/raw --root @root --reroute --config @changed.toml --now 2022-04-18T02:59:07+09:00");
+    put_event(&desk, "s3/backup/zz", "/aws/lambda/api");
+    modified(&desk.path("s3/backup/zz"), given::T + 4 * HOUR);
+    let command = format!("{} --json --log-group /aws/*", changed());
+    let answer: Value = serde_json::from_str(&desk.ok(&command)).unwrap();
+    assert_eq!((&answer["new"], &answer["skipped"]), (&1.into(), &5.into()), "{answer}");
+    desk.fails(1, &changed());
 }
