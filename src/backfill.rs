@@ -72,7 +72,7 @@ impl Backfill {
         logs: &mut Logs,
         landed: &mut dyn FnMut(&Landed, i64),
     ) -> Result<Filled, BackfillError> {
-        let (mut notes, noted) = Notes::open(lander, "backfills", &format!("{self:?}"))?;
+        let (mut notes, noted) = Notes::open(lander, "backfills", &format!("{self:?}"), false)?;
         let mut filled =
             Filled { from: noted.last().and_then(|line| line.parse().ok()), ..Filled::default() };
         let mut from = filled.from.unwrap_or(self.since);

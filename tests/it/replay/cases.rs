@@ -147,5 +147,19 @@ fn mistakes_of_a_replay_are_named() {
     desk.fails(2, "replay @s3/backup");
     desk.fails(2, "replay @s3/backup --root @root --day tomorrow");
     desk.fails(2, "replay @s3/backup --root @root --after key");
+    // Backwards, or no time at all: nothing would be read.
+    for until in ["2022-04-18T00:00:00Z", "2022-04-17T23:59:59Z"] {
+        let times = format!("--since 2022-04-18T00:00:00Z --until {until}");
+        let backwards = [
+            format!("replay @s3/backup --root @root {times}"),
+            format!("replay @s3/backup --root @root --dry-run {times}"),
+            format!("replay s3://b --queue https://q/1/land {times}"),
+            format!("backfill --log-group g --root @root {times}"),
+        ];
+        for command in backwards {
+            let said = desk.fails(2, &command);
+            assert!(said.contains("--until is not after --since"), "{command}: {said}");
+        }
+    }
     assert!(desk.fails(1, "replay @nothing --root @root").contains("does not exist"));
 }

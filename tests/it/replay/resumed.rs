@@ -75,3 +75,22 @@ fn what_was_landed_before_it_was_cut_off_is_not_read_again() {
     assert_eq!(answer["objects_landed_before"], count, "{answer}");
     assert_eq!((&answer["objects"], &answer["new"]), (&1.into(), &1.into()), "{answer}");
 }
+
+#[test]
+fn that_it_goes_on_is_said_and_from_the_start_it_fills_a_gap_that_was_made_since() {
+    let (desk, count) = with_a_last_one(40);
+    fs::create_dir_all(desk.path(JOURNAL)).unwrap();
+    let said = desk.fails(1, REPLAY);
+    assert!(!said.contains("--from-start"), "{said}");
+    // Somebody removes what was landed.
+    fs::remove_dir_all(desk.path("root/messages")).unwrap();
+    fs::remove_dir_all(desk.path("root/.hiwake/days/messages")).unwrap();
+    let said = desk.fails(1, REPLAY);
+    assert!(said.contains(&format!("goes on after {count} objects")), "{said}");
+    assert!(said.contains("--from-start"), "{said}");
+    assert!(!desk.path(OPEN).exists());
+    fs::remove_dir(desk.path(JOURNAL)).unwrap();
+    let answer = replay(&desk, "--from-start");
+    assert_eq!(answer["objects_landed_before"], 0, "{answer}");
+    assert_eq!((&answer["new"], &answer["there_before"]), (&41.into(), &0.into()), "{answer}");
+}

@@ -63,6 +63,45 @@ fn after_a_change_of_routing_it_is_refused_and_rerouted_into_a_fresh_root_it_is_
 }
 
 #[test]
+fn what_is_refused_is_counted_here_as_in_the_dry_run() {
+    let desk = moved(30);
+    desk.write("s3/backup/plain", b"demo data\n");
+    modified(&desk.path("s3/backup/plain"), given::T);
+    let output = desk.hiwake(&format!("{} --json", changed()));
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    balanced(&answer);
+    assert_eq!((&answer["read"], &answer["new"]), (&31.into(), &0.into()), "{answer}");
+    let reasons = &answer["skipped_by_reason"];
+    assert_eq!((&reasons["refused"], &reasons["plain_text"]), (&30.into(), &1.into()), "{answer}");
+    let dry = desk.hiwake(&format!("{} --dry-run", changed()));
+    let said = String::from_utf8(dry.stdout).unwrap();
+    assert!(said.contains("skipped 30: of another routing"), "{said}");
+}
+
+#[test]
+fn refused_events_are_looked_for_beyond_the_first_hundred_objects() {
+    let desk = moved(3);
+    for n in 0..130 {
+        let key = format!("s3/old/{n:03}");
+        desk.write(&key, b"demo data\n");
+        modified(&desk.path(&key), given::T);
+    }
+    put_event(&desk, "s3/old/zz", "/var/log/messages");
+    let before = given::tree(&desk.path("root"));
+    let command = changed().replace("s3/backup", "s3/old");
+    let output = desk.hiwake(&format!("{command} --json"));
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("nothing was landed: 1 of the 131 objects"), "{said}");
+    assert!(said.contains("hold 1 event"), "{said}");
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    balanced(&answer);
+    assert_eq!((&answer["objects"], &answer["read"]), (&131.into(), &131.into()), "{answer}");
+    assert_eq!(given::tree(&desk.path("root")), before, "nothing was written");
+}
+
+#[test]
 fn what_a_filter_leaves_out_is_not_refused_so_a_dry_run_and_the_replay_agree() {
     let desk = moved(5);
     for filter in ["--log-group /aws/*", "--day 2022-04-17"] {
