@@ -99,7 +99,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
         if let Some(unsettled_from) = unsettled_from.map(in_words) {
             writeln!(
                 out,
-                "events after {unsettled_from} may still come: run it again when that is over"
+                "events after {unsettled_from} may not have been there yet: run it again for them"
             )?;
         }
     }

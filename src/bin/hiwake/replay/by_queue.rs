@@ -36,7 +36,7 @@ pub fn run(
     };
     if !args.reroute {
         eprintln!(
-            "what was delivered before the present routing's first use, the land λ does not land: it puts the object into its quarantine as object-routing. That cannot be told from here: `hiwake replay {} --root DIR --dry-run`, DIR its file system, tells; with --reroute it lands once more",
+            "the land λ does not land what was delivered before its routing's first use: such objects go into its quarantine, as object-routing. This cannot be told from here: where its files are, `hiwake replay {} --root DIR --dry-run` tells it; --reroute lands them",
             args.source
         );
     }
