@@ -175,10 +175,11 @@ fn is_refused(
     if looked.plan.refused.is_empty() {
         return Ok(false);
     }
+    told::not_read(&looked.plan);
     told::refused(&looked, before.len(), until);
     let mut tally = looked.plan.tally;
-    tally.deferred += tally.lines + tally.duplicates;
-    (tally.lines, tally.late, tally.duplicates) = (0, 0, 0);
+    tally.deferred += tally.lines + tally.duplicates + tally.quarantined;
+    (tally.lines, tally.late, tally.duplicates, tally.quarantined) = (0, 0, 0, 0);
     Summary::planned(&looked.plan, tally).print("looked at", args.json)?;
     Ok(true)
 }
@@ -212,9 +213,7 @@ fn dry_run(
         }
         Summary::planned(&plan, plan.tally).print("would read", false)?;
     }
-    for error in &plan.failed {
-        eprintln!("not read: {error}");
-    }
+    told::not_read(&plan);
     let looked = Looked { plan, objects: objects.len() };
     if let Some(until) = until.filter(|_| !looked.plan.refused.is_empty()) {
         told::refused(&looked, objects.len(), until);

@@ -17,6 +17,13 @@ pub fn goes_on(before: usize, done: &str) {
     }
 }
 
+/// Names what could not be looked at.
+pub fn not_read(plan: &Plan) {
+    for error in &plan.failed {
+        eprintln!("not read: {error}");
+    }
+}
+
 /// Says what would land where, and that nothing was. `count`: how many objects there are to look into.
 pub fn refused(looked: &Looked, count: usize, until: i64) {
     let Looked { plan, objects } = looked;
