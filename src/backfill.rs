@@ -4,7 +4,8 @@
 //! the subscription's envelopes, nothing that has landed lands again.
 //!
 //! The time is read in windows, each to its end before the next: how far it came is noted below the root. A window that
-//! takes a single request is doubled, one that takes many is halved.
+//! takes a single request is doubled, one that takes many is halved. What may not have reached CloudWatch Logs yet is
+//! read, and not noted: a run that goes on reads it again.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use serde_json::json;
 use crate::aws::{AwsError, LogEvent, LogGroup, Logs};
 use crate::land::error::LandError;
 use crate::land::notes::Notes;
+use crate::land::routing::{History, Rules};
 use crate::land::{Choice, Landed, Lander, Tally};
 use crate::store::{Store, StoreError};
 
@@ -22,6 +24,10 @@ const WINDOW_MS_MIN: i64 = 60_000;
 const WINDOW_MS_MAX: i64 = 24 * 3_600_000;
 /// A window of more pages is too long to be read again after a crash.
 const PAGES_MAX: usize = 50;
+/// An event may be stamped so much ahead of its arrival: PutLogEvents takes no more.
+const AHEAD_MS: i64 = 2 * 3_600_000;
+/// Events that are so old can be read, if they come in time at all. AWS promises nothing; mostly it takes seconds.
+const SETTLED_MS: i64 = 15 * 60_000;
 /// So many bytes of messages are landed at once.
 const LAND_BYTES: usize = 16 << 20;
 
@@ -60,28 +66,80 @@ pub struct Filled {
     pub tally: Tally,
     /// Requests for events.
     pub pages: u64,
-    /// Set if an earlier run of the same command was cut off: this one went on from there.
-    pub from: Option<i64>,
 }
 
-impl Backfill {
+/// A backfill that has begun: its notes are locked.
+pub struct Begun<'l> {
+    backfill: &'l Backfill,
+    lander: &'l Lander<'l>,
+    notes: Notes<'l>,
+    /// Set if an earlier run of the same command was cut off: this one goes on from there.
+    pub from: Option<i64>,
+    /// Set if events of this moment and later may still come: what is asked for is not all over.
+    pub unsettled_from: Option<i64>,
+}
+
+/// Events of this moment and later have landed under the present routing only, whatever stamp they have; `None`: there
+/// was no other routing.
+pub fn certain_from(lander: &Lander<'_>) -> Result<Option<i64>, LandError> {
+    let until = History::read(lander)?.others_until(&Rules::of(lander.config).fingerprint());
+    Ok(until.map(|until| until.saturating_add(AHEAD_MS)))
+}
+
+impl Begun<'_> {
     /// Lands all events; `landed` is told of each landing, and how far in time it came.
     pub fn run(
-        &self,
-        lander: &Lander<'_>,
+        mut self,
         logs: &mut Logs,
         landed: &mut dyn FnMut(&Landed, i64),
     ) -> Result<Filled, BackfillError> {
-        let (mut notes, noted) = Notes::open(lander, "backfills", &format!("{self:?}"))?;
-        let mut filled =
-            Filled { from: noted.last().and_then(|line| line.parse().ok()), ..Filled::default() };
-        let mut from = filled.from.unwrap_or(self.since);
+        let backfill = self.backfill;
+        let filled = backfill.run(&mut self, logs, landed)?;
+        self.notes.finish()?;
+        Ok(filled)
+    }
+}
+
+impl Backfill {
+    /// Begins, or goes on where an earlier run of the same command was cut off; `from_start`: begins anew.
+    pub fn begin<'l>(
+        &'l self,
+        lander: &'l Lander<'l>,
+        from_start: bool,
+    ) -> Result<Begun<'l>, LandError> {
+        let Backfill { group, since, until } = self;
+        let routing = Rules::of(lander.config).fingerprint();
+        let command = format!("{}\n{since}\n{until}\n{routing}", group.arn);
+        let (notes, noted) = Notes::open(lander, "backfills", &command, from_start)?;
+        let settled = lander.clock.now().saturating_sub(SETTLED_MS).max(*since);
+        Ok(Begun {
+            backfill: self,
+            lander,
+            notes,
+            from: noted.last().and_then(|line| line.parse().ok()),
+            unsettled_from: (settled < *until).then_some(settled),
+        })
+    }
+
+    /// Lands all events from a moment on; `landed` is told of each landing, and how far in time it came.
+    fn run(
+        &self,
+        begun: &mut Begun<'_>,
+        logs: &mut Logs,
+        landed: &mut dyn FnMut(&Landed, i64),
+    ) -> Result<Filled, BackfillError> {
+        let mut filled = Filled::default();
+        let settled = begun.unsettled_from.unwrap_or(self.until);
+        let mut from = begun.from.unwrap_or(self.since);
         let mut window = WINDOW_MS;
         while from < self.until {
-            let to = from.saturating_add(window).min(self.until);
-            let pages = self.window(lander, logs, from..to, &mut filled, landed)?;
+            let end = if from < settled { settled } else { self.until };
+            let to = from.saturating_add(window).min(end);
+            let pages = self.window(begun.lander, logs, from..to, &mut filled, landed)?;
             filled.pages += pages as u64;
-            notes.add(&[to.to_string()])?;
+            if to <= settled {
+                begun.notes.add(&[to.to_string()])?;
+            }
             from = to;
             window = match pages {
                 0 | 1 => (window * 2).min(WINDOW_MS_MAX),
@@ -89,7 +147,6 @@ impl Backfill {
                 _ => window,
             };
         }
-        notes.finish()?;
         Ok(filled)
     }
 

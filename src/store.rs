@@ -7,6 +7,7 @@
 mod bucket;
 mod dated;
 mod error;
+mod folder;
 
 use std::fmt;
 use std::io::{self, BufRead, Cursor, Read};
@@ -165,6 +166,8 @@ fn unsupported(scheme: &str) -> String {
 pub struct Store {
     bucket: String,
     objects: Arc<dyn ObjectStore>,
+    /// Where the objects are, if that is a folder.
+    folder: Option<PathBuf>,
     runtime: Arc<Runtime>,
     deadline: Option<Instant>,
     /// Counts the bytes that readers fetch.
@@ -174,7 +177,8 @@ pub struct Store {
 impl Store {
     /// A folder as a bucket: its path is the bucket's name, keys are relative to it.
     ///
-    /// Not promised: names that end in `#` and digits, which the crate keeps for its own uploads.
+    /// Not read: names that end in `#` and digits, which the crate keeps for its own uploads, links to nothing, and what
+    /// is neither file nor folder. A listing that meets one is an error.
     pub fn folder(folder: &Path) -> Result<Store, StoreError> {
         let bucket = folder.display().to_string();
         if !folder.is_dir() {
@@ -184,7 +188,8 @@ impl Store {
             .map_err(|error| StoreError::new(bucket.clone(), error))?;
         // A folder needs no sockets: nothing of them is opened that could fail.
         let runtime = runtime(&bucket, Builder::new_current_thread().enable_time())?;
-        Ok(Store::new(bucket, Arc::new(objects), runtime))
+        let store = Store::new(bucket, Arc::new(objects), runtime);
+        Ok(Store { folder: Some(folder.to_owned()), ..store })
     }
 
     /// Objects in memory, under a bucket's name: for rows that are made on this machine.
@@ -196,7 +201,7 @@ impl Store {
 
     /// Any store of the crate, under a bucket's name.
     fn new(bucket: String, objects: Arc<dyn ObjectStore>, runtime: Arc<Runtime>) -> Store {
-        Store { bucket, objects, runtime, deadline: None, fetched: None }
+        Store { bucket, objects, folder: None, runtime, deadline: None, fetched: None }
     }
 
     /// The same store, whose requests, and what waits between their retries, end at a moment with
@@ -253,9 +258,16 @@ impl Store {
         let name = self.prefix(prefix)?;
         let listing = self.objects.list(Some(&name)).try_collect::<Vec<_>>();
         let metas = self.block_on(prefix, listing)?;
+        self.check_folder(prefix, true)?;
         let mut objects = self.filled(metas);
         objects.sort_unstable_by(|a, b| a.id.key.cmp(&b.id.key));
         Ok(objects)
+    }
+
+    /// Nothing in a folder may be left out in silence.
+    fn check_folder(&self, prefix: &str, deep: bool) -> Result<(), StoreError> {
+        let folder = self.folder.as_ref().map(|folder| folder.join(prefix));
+        folder.map_or(Ok(()), |folder| folder::check(&folder, deep))
     }
 
     /// Makes an object of a store in memory.

@@ -27,6 +27,8 @@ pub struct LogGroup {
     pub name: String,
     /// The account that owns it: what envelopes call `owner`.
     pub owner: String,
+    /// Its ARN: region and account too.
+    pub arn: String,
 }
 
 /// An event as FilterLogEvents has it.
@@ -74,11 +76,11 @@ impl Logs {
             })
         })?;
         // arn:aws:logs:<region>:<account>:log-group:<name>:*
-        let owner =
-            found.as_deref().and_then(|arn| arn.split(':').nth(4)).filter(|o| !o.is_empty());
-        let reason = || AwsError { what, reason: "its ARN names no account".to_owned() };
-        let owner = owner.ok_or_else(reason)?.to_owned();
-        Ok(LogGroup { name: name.to_owned(), owner })
+        let arn = found.unwrap_or_default();
+        match arn.split(':').nth(4).filter(|owner| !owner.is_empty()) {
+            Some(owner) => Ok(LogGroup { name: name.to_owned(), owner: owner.to_owned(), arn }),
+            None => Err(AwsError { what, reason: "its ARN names no account".to_owned() }),
+        }
     }
 
     /// The events with `since <= timestamp < until` in milliseconds, in the order of the service.

@@ -41,9 +41,15 @@ const LOG_LEVEL: Variable = Variable {
     meaning: "How much the Lambdas log: ERROR, WARN, INFO, DEBUG; Lambda sets it from its logging configuration",
 };
 
+const HOME: Variable = Variable {
+    name: "HOME",
+    default: "the user's home in the system's list of users",
+    meaning: "In its `.local/state/hiwake` the command line notes what `replay --queue` has sent",
+};
+
 /// Every environment variable that hiwake's own code reads, and no other. (Those of the Runtime API and
 /// of AWS credentials are read by the crates that talk to them.)
-pub const ENVIRONMENT: &[Variable] = &[CONFIG, ROOT, PIPELINE, LOG_LEVEL];
+pub const ENVIRONMENT: &[Variable] = &[CONFIG, ROOT, PIPELINE, LOG_LEVEL, HOME];
 
 impl Config {
     /// Where the Lambdas' configuration is: `HIWAKE_CONFIG`, or `hiwake.toml` beside the binary.
@@ -63,6 +69,13 @@ pub fn root_from_env() -> Result<PathBuf, String> {
         Some(path) if !path.is_empty() => Ok(path.into()),
         _ => Err(format!("{} is not set: {}", ROOT.name, ROOT.meaning)),
     }
+}
+
+/// Where the command line notes what belongs to no root: `.local/state/hiwake` in `HOME`. An error says what to set.
+pub fn state_folder_from_env() -> Result<PathBuf, String> {
+    let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
+    let home = home.ok_or_else(|| format!("{} is not set. {}", HOME.name, HOME.meaning))?;
+    Ok(home.join(".local/state/hiwake"))
 }
 
 /// The pipeline's name in metrics: `HIWAKE_PIPELINE`.

@@ -348,8 +348,11 @@ impl Sink for Reading<'_, '_> {
 
     fn made(&mut self, row: &Row<'_>) -> io::Result<()> {
         match self.refused {
-            Some(until) => Err(io::Error::other(Rerouted { until })),
-            None => self.land(row),
+            // Only what would become a line: not what is left out, nor what is put into quarantine.
+            Some(until) if self.landing.choice.leaves(row).is_none() && check(row).is_ok() => {
+                Err(io::Error::other(Rerouted { until }))
+            }
+            _ => self.land(row),
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! The notes are lines of a file of their own, `.hiwake/<what>/<hash of the command>`. They are written after what they
 //! say is durable, are not synced themselves, and are removed at the end: one that is lost repeats work, nothing else.
+//! They are believed: lines that are removed while a command is cut off are a gap that its next run goes by.
 
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -20,14 +21,19 @@ pub struct Notes<'l> {
 
 impl<'l> Notes<'l> {
     /// Opens the notes of a command, and tells what they say. `command` names all that decides what is done.
+    /// `from_start`: what they said is forgotten.
     pub fn open(
         lander: &'l Lander<'l>,
         what: &str,
         command: &str,
+        from_start: bool,
     ) -> Result<(Notes<'l>, Vec<String>), LandError> {
         let path = format!(".hiwake/{what}/{:032x}", xxh3_128(command.as_bytes()));
         let how = Open::Create(lander.open_mode());
         let (handle, _) = lander.open_locked(&path, how, lander.lock_deadline())?;
+        if from_start {
+            handle.truncate(0).named("cut", &path)?;
+        }
         let length = handle.length().named("look at", &path)?;
         let mut bytes = vec![0; length as usize];
         let filled = handle.read_at(&mut bytes, 0).named("read", &path)?;

@@ -1,22 +1,21 @@
 //! Replay: objects that were delivered before land once more; exactly-once by event identity makes it harmless.
 //!
 //! [`select`] finds the objects, [`Replay`] lands them into a root, [`plan::plan`] says what it would come to, and
-//! [`queue::send`] has the land λ do it.
+//! [`queue::Sending`] has the land λ do it.
 
 pub mod plan;
 #[cfg(feature = "aws")]
 pub mod queue;
+mod resumed;
 
-use std::collections::HashSet;
 use std::ops::Range;
 
-use xxhash_rust::xxh3::xxh3_128;
-
 use crate::land::error::LandError;
-use crate::land::notes::Notes;
 use crate::land::routing::Rules;
 use crate::land::{Choice, Landed, Lander};
 use crate::store::{Buckets, Location, Object, ObjectId, Store, StoreError};
+
+pub use resumed::Resumed;
 
 /// How many objects go under one hold of the locks: as many as SQS hands to the land λ at once.
 pub const BATCH: usize = 10;
@@ -56,48 +55,38 @@ pub fn select(
 pub struct Replay<'l> {
     lander: &'l Lander<'l>,
     choice: &'l Choice,
-    notes: Notes<'l>,
-    done: HashSet<String>,
-    failed: bool,
+    resumed: Resumed<'l>,
 }
 
 impl<'l> Replay<'l> {
-    /// `source` is what the objects are selected by, as the operator wrote it.
+    /// `source` is what the objects are selected by, as the operator wrote it. `from_start`: what was noted is forgotten.
     pub fn begin(
         lander: &'l Lander<'l>,
         source: &str,
         choice: &'l Choice,
+        from_start: bool,
     ) -> Result<Replay<'l>, LandError> {
         let routing = Rules::of(lander.config).fingerprint();
         let command = format!("{source}\n{choice:?}\n{routing}");
-        let (notes, done) = Notes::open(lander, "replays", &command)?;
-        Ok(Replay { lander, choice, notes, done: done.into_iter().collect(), failed: false })
+        let resumed = Resumed::begin(lander, "replays", &command, from_start)?;
+        Ok(Replay { lander, choice, resumed })
     }
 
     /// The objects that are left to land: all but those that the same replay landed before it was cut off.
     pub fn left(&self, objects: Vec<Object>) -> Vec<Object> {
-        objects.into_iter().filter(|object| !self.done.contains(&state(object))).collect()
+        self.resumed.left(objects)
     }
 
     /// Lands a batch of objects.
     pub fn land(&mut self, store: &Store, batch: &[Object]) -> Result<Landed, LandError> {
         let ids: Vec<ObjectId> = batch.iter().map(|object| object.id.clone()).collect();
         let landed = self.lander.land_chosen(store, &ids, self.choice);
-        let done = batch.iter().zip(&landed.objects).filter(|(_, result)| result.is_ok());
-        let done: Vec<String> = done.map(|(object, _)| state(object)).collect();
-        self.failed |= done.len() < batch.len();
-        self.notes.add(&done)?;
+        self.resumed.add(batch, &landed.objects)?;
         Ok(landed)
     }
 
     /// All was landed: the same command begins afresh. Otherwise it goes on with what was not.
     pub fn finish(self) -> Result<(), LandError> {
-        if self.failed { Ok(()) } else { self.notes.finish() }
+        self.resumed.finish()
     }
-}
-
-/// Names one state of an object: one that was replaced since is landed again.
-fn state(object: &Object) -> String {
-    let Object { id, size, modified } = object;
-    format!("{:032x}", xxh3_128(format!("{id}\n{size}\n{modified}").as_bytes()))
 }

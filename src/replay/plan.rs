@@ -19,6 +19,9 @@ use crate::record::Records;
 use crate::row::{Identity, Kind, Row};
 use crate::store::{Object, Store};
 
+/// How many objects are looked into at once to find some that would be refused, and where they would land.
+const LOOKED_INTO: usize = 100;
+
 /// What would become of one day file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DayPlan {
@@ -53,6 +56,44 @@ pub struct Plan {
     pub tally: Tally,
     /// What could not be looked at, with the reason.
     pub failed: Vec<String>,
+}
+
+impl Plan {
+    /// The events that would be refused.
+    pub fn refused_events(&self) -> u64 {
+        self.refused.iter().map(|day| day.events).sum()
+    }
+}
+
+/// What was looked into for records of another routing.
+#[derive(Debug, Default)]
+pub struct Looked {
+    /// What it would come to.
+    pub plan: Plan,
+    /// So many of the objects were looked into.
+    pub objects: usize,
+}
+
+/// Looks into objects until some are found that hold what would be refused, so many at a time.
+pub fn look(
+    lander: &Lander<'_>,
+    store: &Store,
+    objects: &[Object],
+    choice: &Choice,
+    refused_until: i64,
+) -> Looked {
+    let mut looked = Looked::default();
+    for part in objects.chunks(LOOKED_INTO) {
+        let before = std::mem::take(&mut looked.plan);
+        looked.plan = plan(Some(lander), lander.config, store, part, choice, Some(refused_until));
+        looked.plan.tally.add(&before.tally);
+        looked.plan.failed.splice(..0, before.failed);
+        looked.objects += part.len();
+        if !looked.plan.refused.is_empty() {
+            break;
+        }
+    }
+    looked
 }
 
 /// Plans the landing of objects. Without a lander nothing is there yet. `refused_until`: records from before this
@@ -92,19 +133,20 @@ pub fn plan(
         }
     }
     plan.tally = reading.tally;
+    let failed = &mut plan.failed;
     let mut compared = |days: BTreeMap<DayFile, Vec<Identity>>| {
         let mut planned = Vec::new();
         for (day_file, identities) in days {
             match compare(lander, &day_file, identities) {
                 Ok(day) => planned.push(day),
-                Err(error) => plan.failed.push(error.to_string()),
+                Err(error) => failed.push(error.to_string()),
             }
         }
         planned
     };
-    let days = compared(reading.days);
-    let refused = compared(reading.elsewhere);
-    for day in &days {
+    plan.days = compared(reading.days);
+    plan.refused = compared(reading.elsewhere);
+    for day in &plan.days {
         let tally = &mut plan.tally;
         match day.closed {
             true => tally.quarantined += day.events,
@@ -115,8 +157,7 @@ pub fn plan(
             }
         }
     }
-    plan.tally.deferred = refused.iter().map(|day| day.events).sum();
-    (plan.days, plan.refused) = (days, refused);
+    plan.tally.deferred = plan.refused_events();
     plan
 }
 

@@ -114,6 +114,7 @@ impl Store {
         let name = self.prefix(prefix)?;
         let request = self.objects.list_with_delimiter(Some(&name));
         let found = self.block_on(prefix, request)?;
+        self.check_folder(prefix, false)?;
         let last = |key: &Key| key.filename().map(str::to_owned);
         let folders = found.common_prefixes.iter().filter_map(last).collect();
         Ok((self.filled(found.objects), folders))

@@ -1,4 +1,4 @@
-"""`make e2e`, second part: replay from a bucket, by a queue and the land λ, and backfill, on loopback only.
+"""`make e2e`, third part: replay from a bucket, by a queue and the land λ, and backfill, on loopback only.
 
 ministack plays S3, SQS and Lambda, moto CloudWatch Logs. The command line finds region, endpoint and credentials in a
 profile, as the AWS CLI does. Two folders stand in for EFS: what is landed here, and what the land λ lands.
@@ -7,22 +7,29 @@ profile, as the AWS CLI does. Two folders stand in for EFS: what is landed here,
 import collections
 import contextlib
 import datetime
+import fcntl
 import gzip
 import json
 import os
 import pathlib
+import random
+import signal
 import subprocess
 import tempfile
 import time
 
-from run import BUCKET, REGION, ROLE, TARGET, client, envelopes, serving, wait
+from run import BUCKET, LIMIT_S, REGION, ROLE, TARGET, client, envelopes, serving, too_long, wait
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 HIWAKE = TARGET / "debug" / "hiwake"
+T = 1650214747000
+SEALED = ("--now", "2022-04-20T01:00:00+09:00")
 
 
 def main():
     subprocess.run(["cargo", "build", "--locked", "--bin", "hiwake"], cwd=REPOSITORY, check=True)
+    signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(LIMIT_S)
     with contextlib.ExitStack() as stack:
         work = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         aws, _ = stack.enter_context(serving("ministack", ["ministack"], work))
@@ -94,6 +101,10 @@ class Replay:
         self.put("backup", records[:2] + [plain] + records[2:])
         self.stand_in()
         self.a_replay_from_the_bucket_lands_everything_once(texts)
+        self.what_is_missing_is_filled_exactly()
+        self.into_a_sealed_day_it_goes_to_the_late_file()
+        self.killed_half_way_it_goes_on_and_ends_the_same()
+        self.after_a_change_of_routing_it_is_refused_and_rerouted()
         self.by_the_queue_the_land_lambda_lands_the_same()
         self.backfill_doubles_nothing(records, texts)
 
@@ -107,14 +118,17 @@ class Replay:
         """The backup of the stand-in, uploaded in small objects."""
         lines = (REPOSITORY / "events" / "messages.log").read_text().splitlines()
         for n, line in enumerate(lines):
-            envelope = {
-                "messageType": "DATA_MESSAGE", "owner": "123456789012",
-                "logGroup": "/var/log/messages", "logStream": "web1", "subscriptionFilters": ["all"],
-                "logEvents": [{"id": f"{n:056}", "timestamp": 1650214747000 + n, "message": line}],
-            }
-            body = gzip.compress(json.dumps(envelope).encode())
-            self.s3.put_object(Bucket=BUCKET, Key=f"backup/2022/04/17/16/{n:02}", Body=body)
+            self.put_event(f"backup/2022/04/17/16/{n:02}", n, line)
         self.lines = lines
+
+    def put_event(self, key, n, message, log_group="/var/log/messages"):
+        envelope = {
+            "messageType": "DATA_MESSAGE", "owner": "123456789012", "logGroup": log_group,
+            "logStream": "web1", "subscriptionFilters": ["all"],
+            "logEvents": [{"id": f"{n:056}", "timestamp": T + n, "message": message}],
+        }
+        body = gzip.compress(json.dumps(envelope).encode())
+        self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
 
     def a_replay_from_the_bucket_lands_everything_once(self, texts):
         root, source = self.work / "root", f"s3://{BUCKET}/backup"
@@ -135,6 +149,93 @@ class Replay:
         self.near = lines(root)
         assert sum(self.near.values()) == count and set(self.near.values()) == {1}
         print(f"e2e replay: {count} events from the bucket, each once")
+
+    def a_part_landed(self, root, seed, *now):
+        """Some of the objects are never landed: how many are, and how many are not."""
+        keys = [entry["Key"] for entry in
+                self.s3.list_objects_v2(Bucket=BUCKET, Prefix="backup/2022/")["Contents"]]
+        assert len(keys) == len(self.lines)
+        part = sorted(random.Random(seed).sample(keys, len(keys) - 5))
+        landed = self.counts("land", *(f"s3://{BUCKET}/{key}" for key in part), "--root", root, *now)
+        assert landed["lines"] == len(part), landed
+        return len(part), len(keys) - len(part)
+
+    def what_is_missing_is_filled_exactly(self):
+        source = f"s3://{BUCKET}/backup/2022"
+        self.hiwake("replay", source, "--root", self.work / "whole")
+        whole = lines(self.work / "whole")
+        assert sum(whole.values()) == len(self.lines)
+        for seed in range(3):
+            root = self.work / f"gap-{seed}"
+            there, missing = self.a_part_landed(root, seed)
+            filled = self.counts("replay", source, "--root", root)
+            assert (filled["new"], filled["there_before"]) == (missing, there), filled
+            assert lines(root) == whole
+        print(f"e2e replay: {missing} objects that were never landed, exactly they are filled in, 3 times")
+
+    def into_a_sealed_day_it_goes_to_the_late_file(self):
+        root = self.work / "sealed"
+        there, missing = self.a_part_landed(root, 3, "--now", "2022-04-18T03:00:00+09:00")
+        self.hiwake("seal", "--root", root, *SEALED)
+        sealed = root / "messages/2022-04-18.csv"
+        before = sealed.read_bytes()
+        source = ("replay", f"s3://{BUCKET}/backup/2022", "--root", root, *SEALED)
+        planned = self.hiwake(*source, "--dry-run")
+        assert "the late file" in planned, planned
+        filled = self.counts(*source)
+        assert filled["new"] == filled["late"] == missing, filled
+        assert sealed.read_bytes() == before and before.count(b"\n") == there
+        late = root / "messages/2022-04-18.late.csv.open"
+        assert late.read_bytes().count(b"\n") == missing
+        assert lines(root) == lines(self.work / "whole")
+        print(f"e2e replay: {missing} events of a sealed day, in its late file")
+
+    def killed_half_way_it_goes_on_and_ends_the_same(self):
+        for n in range(45):
+            self.put_event(f"killed/{n:02}", n, f"event {n}")
+        self.put_event("killed/zz", 0, "the last one", "last")
+        root = self.work / "killed"
+        # While somebody has the last day file's lock, it cannot come to its end.
+        journal = root / ".hiwake/days/unmatched/last/2022-04-18.csv/journal"
+        journal.parent.mkdir(parents=True)
+        command = ("replay", f"s3://{BUCKET}/killed", "--root", root)
+        with open(journal, "wb") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            environment = {**self.environment, "AWS_PROFILE": "buckets"}
+            arguments = [HIWAKE, *map(str, command)]
+            process = subprocess.Popen(arguments, cwd=REPOSITORY, env=environment)
+            try:
+                wait("two batches are noted", lambda: noted(root) >= 20, 25)
+            finally:
+                process.kill()
+            assert process.wait() == -signal.SIGKILL
+        done = self.counts(*command)
+        assert 20 <= done["objects_landed_before"] <= 45, done
+        assert done["objects_landed_before"] + done["objects"] == 46, done
+        found = lines(root)
+        assert len(found) == 46 and set(found.values()) == {1}, found
+        assert noted(root) == 0
+        again = self.counts(*command)
+        assert (again["new"], again["there_before"]) == (0, 46), again
+        print(f"e2e replay: killed, it went on after {done['objects_landed_before']} of 46 objects")
+
+    def after_a_change_of_routing_it_is_refused_and_rerouted(self):
+        text = (REPOSITORY / "hiwake.toml").read_text()
+        moved = self.work / "moved.toml"
+        moved.write_text(text.replace('file        = "messages"', 'file        = "syslog"'))
+        assert moved.read_text() != text
+        root, fresh = self.work / "root", self.work / "rerouted"
+        before = tree(root)
+        command = ("replay", f"s3://{BUCKET}/backup", "--config", moved)
+        count = sum(self.near.values())
+        refused = self.counts(*command, "--root", root, code=1)
+        assert refused["skipped_by_reason"]["refused"] == count and refused["new"] == 0, refused
+        self.hiwake(*command, "--root", root, code=1)
+        assert tree(root) == before
+        rerouted = self.counts(*command, "--root", fresh, "--reroute")
+        assert rerouted["new"] == count and lines(fresh) == self.near, rerouted
+        assert {path.parts[0] for path in tree(fresh) if path.parts[0] != ".hiwake"} == {"syslog"}
+        print(f"e2e replay: {count} events refused after a change of routing, rerouted into a fresh root")
 
     def by_the_queue_the_land_lambda_lands_the_same(self):
         source = f"s3://{BUCKET}/backup"
@@ -185,6 +286,15 @@ class Replay:
 
 def moment(seconds):
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def noted(root):
+    """How many objects a replay has noted that is not done."""
+    return sum(len(path.read_text().splitlines()) for path in root.glob(".hiwake/replays/*"))
+
+
+def tree(root):
+    return {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def lines(root):

@@ -270,7 +270,10 @@ fn what_is_allowed_but_perhaps_not_meant_is_a_warning() {
 #[test]
 fn the_environment_lists_what_is_read() {
     let names: Vec<_> = hiwake::config::ENVIRONMENT.iter().map(|variable| variable.name).collect();
-    assert_eq!(names, ["HIWAKE_CONFIG", "HIWAKE_ROOT", "HIWAKE_PIPELINE", "AWS_LAMBDA_LOG_LEVEL"]);
+    assert_eq!(
+        names,
+        ["HIWAKE_CONFIG", "HIWAKE_ROOT", "HIWAKE_PIPELINE", "AWS_LAMBDA_LOG_LEVEL", "HOME"]
+    );
     let path = Config::path_from_env().unwrap();
     assert_eq!(path.file_name().unwrap(), "hiwake.toml");
     assert_eq!(parse("[format]\nnewline = \"space\"\n").format.newline, Newline::Space);

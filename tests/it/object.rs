@@ -209,6 +209,18 @@ fn a_corrupt_member_in_the_middle_is_named_and_the_next_is_found() {
 }
 
 #[test]
+fn text_right_after_a_corrupt_member_is_kept_with_it() {
+    let mut corrupt = gzip(&envelope(&[("1", "a"), ("x", "yyyyyyyyyyyyyyyy")]));
+    let middle = corrupt.len() / 2;
+    corrupt[middle] ^= 0x55;
+    corrupt.extend_from_slice(b"\na line of text\n");
+    let object = [&corrupt[..], &gzip(&envelope(&[("2", "b")]))].concat();
+    let (_, seen) = read(&object[..]);
+    assert_eq!(seen.ids, ["2"]);
+    assert_eq!(seen.bad, [("corrupt-gzip".to_owned(), corrupt)]);
+}
+
+#[test]
 fn a_header_that_does_not_inflate_is_passed_over() {
     let mut object = b"\x1f\x8b\x08 no gzip at all \x1f\x8b\x08\x00 neither".to_vec();
     let garbage = object.len();

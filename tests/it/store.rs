@@ -155,3 +155,29 @@ fn an_object_is_named_by_place_and_state() {
     id.etag = None;
     assert_eq!(id.to_string(), "logs/landing/a b");
 }
+
+#[test]
+fn what_a_folder_has_and_a_listing_cannot_give_is_named() {
+    for name in ["2022/04/17/x#1", "2022/04/17/#5", "2022/04/17/link", "2022/04/17/socket"] {
+        let folder = tempfile::tempdir().unwrap();
+        put(folder.path(), "2022/04/17/good", b"x");
+        put(folder.path(), "2022/04/17/good#a", b"x");
+        let location = Location::Folder(folder.path().to_owned());
+        let times = [None, Some(1_650_000_000_000..i64::MAX)];
+        let list = |time| location.objects_delivered(&Store::bucket_from_env, time);
+        for time in times.clone() {
+            assert_eq!(list(time).unwrap().1.len(), 2);
+        }
+        let path = folder.path().join(name);
+        match name.rsplit('/').next() {
+            Some("link") => std::os::unix::fs::symlink("nowhere", path).unwrap(),
+            Some("socket") => drop(std::os::unix::net::UnixListener::bind(path).unwrap()),
+            _ => drop(std::fs::File::create(path).unwrap()),
+        }
+        for time in times {
+            let error = list(time).unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+            assert!(matches!(error, StoreError::Name { .. }), "{error:?}");
+        }
+    }
+}

@@ -4,20 +4,20 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use chrono::{DateTime, SecondsFormat};
-use hiwake::backfill::Backfill;
+use hiwake::backfill::{Backfill, certain_from};
 use hiwake::config::Config;
-use hiwake::land::routing::{self, History, Rules};
 use hiwake::land::{Landed, Tally};
 use serde_json::json;
 
 use crate::progress::Progress;
-use crate::{Now, Root, Usage};
+use crate::{Now, Root};
 
 /// Land what is still in CloudWatch Logs: history from before the subscription, or a gap that Firehose never saw
 ///
 /// Reads a log group's events by FilterLogEvents, at most 5 pages a second, and lands them with the labels and files of
 /// the configuration. Events that came by Firehose have the same ids and are not doubled. Cut off, the same command goes
-/// on where it was. Lines with the column `{filter}` have it empty: these events came by no subscription filter.
+/// on where it was, and says so: lines that somebody removed meanwhile come back with `--from-start`. Events of the last
+/// 15 minutes may not have reached CloudWatch Logs: run it again for them. Lines with the column `{filter}` have it empty: these events came by no subscription filter.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   hiwake backfill --log-group /var/log/messages --root /mnt/efs \\
@@ -37,6 +37,9 @@ pub struct Args {
     /// Land also what may have landed under another routing
     #[arg(long)]
     reroute: bool,
+    /// Begin anew: forget how far the same command came before it was cut off
+    #[arg(long)]
+    from_start: bool,
     #[command(flatten)]
     now: Now,
     /// The counts as JSON
@@ -45,22 +48,25 @@ pub struct Args {
 }
 
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
-    if args.until <= args.since {
-        return Err(Usage("--until is not after --since: nothing would be read".to_owned()).into());
-    }
+    crate::is_span(args.since, args.until)?;
     let mut logs = crate::aws()?.logs();
     let group = logs.log_group(&args.log_group)?;
     let disk = crate::disk(&args.root.root, true)?;
     let lander = crate::lander(&disk, config, &args.now);
-    let fingerprint = Rules::of(config).fingerprint();
-    let until = History::read(&lander)?.others_until(&fingerprint);
-    if let Some(until) = until.filter(|until| args.since < *until && !args.reroute) {
-        eprintln!(
-            "nothing was landed: events may have landed in other files, under another routing ({}). `hiwake config explain --log-group {}` says where they go now; with --reroute they land there once more",
-            routing::in_use(until),
-            args.log_group
-        );
+    if let Some(certain) = certain_from(&lander)?.filter(|_| !args.reroute)
+        && args.since < certain
+    {
+        refused(&args.log_group, certain);
         return Ok(ExitCode::from(1));
+    }
+    let backfill = Backfill { group, since: args.since, until: args.until };
+    let begun = backfill.begin(&lander, args.from_start)?;
+    let (from, unsettled_from) = (begun.from, begun.unsettled_from);
+    if let Some(from) = from {
+        eprintln!(
+            "goes on from {}, where the same command was cut off; what was removed since does not come back: --from-start begins anew",
+            in_words(from)
+        );
     }
     let progress = Progress::unknown("reading CloudWatch Logs");
     let mut told = |landed: &Landed, _| {
@@ -70,8 +76,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
             }
         });
     };
-    let backfill = Backfill { group, since: args.since, until: args.until };
-    let filled = backfill.run(&lander, &mut logs, &mut told);
+    let filled = begun.run(&mut logs, &mut told);
     drop(progress);
     let filled = filled.map_err(|error| {
         anyhow::Error::new(error).context("cut off: the same command goes on from there")
@@ -81,19 +86,38 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     if args.json {
         let answer = json!({
             "events": rows, "new": lines, "late": late, "there_before": duplicates,
-            "quarantined": filled.tally.quarantined, "requests": filled.pages, "from": filled.from,
+            "quarantined": filled.tally.quarantined, "requests": filled.pages, "from": from,
+            "unsettled_from": unsettled_from,
         });
         writeln!(out, "{answer}")?;
     } else {
-        if let Some(from) = filled.from.and_then(DateTime::from_timestamp_millis) {
-            let from = from.to_rfc3339_opts(SecondsFormat::Secs, true);
-            writeln!(out, "went on from {from}, where the same command was cut off")?;
-        }
         writeln!(
             out,
             "read {rows} events of {} in {} requests: {lines} new lines ({late} late), {duplicates} there before, {quarantined} quarantined",
             args.log_group, filled.pages
         )?;
+        if let Some(unsettled_from) = unsettled_from.map(in_words) {
+            writeln!(
+                out,
+                "events after {unsettled_from} may not have been there yet: run it again for them"
+            )?;
+        }
     }
     Ok(ExitCode::from(u8::from(quarantined > 0)))
+}
+
+/// Says that nothing was landed, and why.
+fn refused(log_group: &str, certain: i64) {
+    let since = match certain {
+        i64::MAX => "the present one was not used yet".to_owned(),
+        certain => format!("certain is only what is of {} or later", in_words(certain)),
+    };
+    eprintln!(
+        "nothing was landed: events may have landed in other files, under another routing ({since}). `hiwake config explain --log-group {log_group}` says where they go now; with --reroute they land there once more"
+    );
+}
+
+fn in_words(time: i64) -> String {
+    let time = DateTime::from_timestamp_millis(time).unwrap_or_default();
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

@@ -116,6 +116,14 @@ impl std::fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
+/// Times from one moment to another: the other is later.
+fn is_span(since: i64, until: i64) -> Result<(), Usage> {
+    match since < until {
+        true => Ok(()),
+        false => Err(Usage("--until is not after --since: nothing would be read".to_owned())),
+    }
+}
+
 /// Where the daily files are.
 #[derive(Debug, clap::Args)]
 struct Root {

@@ -7,22 +7,6 @@ use serde_json::Value;
 use super::*;
 use crate::processes::Seeded;
 
-const REPLAY: &str =
-    "replay @s3/backup --root @root --config @hiwake.toml --now 2022-04-18T02:59:07+09:00";
-const LAND: &str =
-    "land @s3/landing --root @root --config @hiwake.toml --now 2022-04-18T02:59:07+09:00";
-const OPEN: &str = "root/messages/2022-04-18.csv.open";
-
-fn replay(desk: &Desk, more: &str) -> Value {
-    serde_json::from_str(&desk.ok(&format!("{REPLAY} --json {more}"))).unwrap()
-}
-
-fn sorted(text: &str) -> Vec<&str> {
-    let mut lines: Vec<_> = text.lines().collect();
-    lines.sort_unstable();
-    lines
-}
-
 #[test]
 fn all_of_backup_over_a_tree_that_has_everything_changes_no_byte() {
     let desk = delivered(120);
@@ -105,96 +89,6 @@ fn into_a_sealed_day_what_is_missing_goes_to_the_late_file() {
 }
 
 #[test]
-fn killed_at_any_moment_and_started_again_it_ends_the_same() {
-    let desk = delivered(300);
-    let once = desk.command(&REPLAY.replace("@root", "@whole")).output().unwrap();
-    assert!(once.status.success(), "{once:?}");
-    let took = std::time::Instant::now();
-    desk.ok(&REPLAY.replace("@root", "@timed"));
-    let took = took.elapsed();
-    let mut went_on = 0;
-    for part in 1..=6 {
-        fs::remove_dir_all(desk.path("root")).ok();
-        let mut child = desk.command(REPLAY).spawn().unwrap();
-        std::thread::sleep(took.mul_f64(f64::from(part) / 7.0));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let answer = replay(&desk, "");
-        went_on += u32::from(answer["objects_landed_before"].as_u64() > Some(0));
-        let (whole, root) = (desk.published("whole"), desk.published("root"));
-        let lines = |files: &std::collections::BTreeMap<String, Vec<u8>>| {
-            let text = String::from_utf8(files["messages/2022-04-18.csv.open"].clone()).unwrap();
-            sorted(&text).into_iter().map(str::to_owned).collect::<Vec<_>>()
-        };
-        assert_eq!(lines(&root), lines(&whole), "part {part}");
-        let notes = fs::read_dir(desk.path("root/.hiwake/replays")).unwrap().count();
-        assert_eq!(notes, 0, "done: nothing is left to go on with");
-    }
-    println!("{went_on} of 6 went on where they were killed");
-}
-
-#[test]
-fn what_was_landed_before_it_was_cut_off_is_not_read_again() {
-    let desk = delivered(100);
-    let backup = files(&desk, "s3/backup");
-    // An object that cannot be read keeps the replay from its end.
-    let last = backup.last().unwrap();
-    let bytes = fs::read(last).unwrap();
-    fs::remove_file(last).unwrap();
-    fs::create_dir_all(desk.path("root")).unwrap();
-    std::os::unix::fs::symlink(desk.path("nowhere"), last).unwrap();
-    let first = desk.hiwake(&format!("{REPLAY} --json"));
-    fs::remove_file(last).unwrap();
-    if first.status.success() {
-        // This store does not list what it cannot open.
-        return;
-    }
-    given::put(last.parent().unwrap(), last.file_name().unwrap().to_str().unwrap(), &bytes);
-    modified(last, given::T);
-    let answer = replay(&desk, "");
-    assert_eq!(answer["objects_landed_before"], backup.len() - 1, "{answer}");
-}
-
-#[test]
-fn after_a_change_of_routing_it_is_refused_and_rerouted_into_a_fresh_root_it_is_the_new_tree() {
-    let desk = delivered(30);
-    desk.ok(LAND);
-    let before = given::tree(&desk.path("root"));
-    let changed = TOML.replace("file = \"messages\"", "file = \"syslog\"");
-    desk.write("changed.toml", changed.as_bytes());
-    let command = REPLAY.replace("@hiwake.toml", "@changed.toml");
-    let said = desk.fails(1, &command);
-    assert!(said.contains("nothing was landed") && said.contains("--reroute"), "{said}");
-    let row = said.lines().find(|line| line.contains("syslog")).unwrap();
-    assert_eq!(
-        row.split_whitespace().collect::<Vec<_>>(),
-        ["syslog", "2022-04-18", "30", "0", "30", "syslog/2022-04-18.csv"]
-    );
-    assert_eq!(given::tree(&desk.path("root")), before, "nothing was written");
-    // By hand it is refused as well, and so are failed records; rows carry their routing.
-    let land = LAND.replace("@hiwake.toml", "@changed.toml");
-    let said = desk.fails(1, &land.replace("landing", "backup"));
-    assert!(said.contains("under another routing") && said.contains("--reroute"), "{said}");
-    desk.ok(&land);
-    assert_eq!(desk.published("root").len(), 1);
-
-    desk.ok(&format!("{} --reroute", command.replace("@root", "@fresh")));
-    let fresh = desk.published("fresh");
-    assert_eq!(fresh.keys().collect::<Vec<_>>(), ["syslog/2022-04-18.csv.open"]);
-    assert_eq!(sorted(&desk.text("fresh/syslog/2022-04-18.csv.open")), sorted(&desk.text(OPEN)));
-    // Other labels are no other routing.
-    desk.write("labels.toml", TOML.replace("HOGE", "FUGA").as_bytes());
-    desk.ok(&REPLAY.replace("@hiwake.toml", "@labels.toml"));
-    // Rerouted into the same root, each event is in a line of both files: that is what is asked for.
-    desk.ok(&format!("{command} --reroute"));
-    assert_eq!(desk.published("root").len(), 2);
-    // Now the new routing is in use, and what was delivered long after its first use lands.
-    desk.fails(1, &command);
-    files(&desk, "s3/backup").iter().for_each(|path| modified(path, given::T + 3 * 3_600_000));
-    desk.ok(&command);
-}
-
-#[test]
 fn a_dry_run_writes_nothing_and_tells_what_a_replay_then_does() {
     let desk = delivered(50);
     desk.write("s3/backup/torn", &gzip(&envelope(&[("1", "a")]))[..40]);
@@ -252,11 +146,19 @@ fn mistakes_of_a_replay_are_named() {
     desk.fails(2, "replay s3://b --queue https://q/1/land --day 2022-04-18");
     desk.fails(2, "replay @s3/backup");
     desk.fails(2, "replay @s3/backup --root @root --day tomorrow");
-    desk.fails(2, "replay @s3/backup --root @root --after key");
+    // Backwards, or no time at all: nothing would be read.
+    for until in ["2022-04-18T00:00:00Z", "2022-04-17T23:59:59Z"] {
+        let times = format!("--since 2022-04-18T00:00:00Z --until {until}");
+        let backwards = [
+            format!("replay @s3/backup --root @root {times}"),
+            format!("replay @s3/backup --root @root --dry-run {times}"),
+            format!("replay s3://b --queue https://q/1/land {times}"),
+            format!("backfill --log-group g --root @root {times}"),
+        ];
+        for command in backwards {
+            let said = desk.fails(2, &command);
+            assert!(said.contains("--until is not after --since"), "{command}: {said}");
+        }
+    }
     assert!(desk.fails(1, "replay @nothing --root @root").contains("does not exist"));
-    let said = desk.fails(
-        2,
-        "backfill --log-group g --root @root --since 2022-04-18T00:00:00Z --until 2022-04-18T00:00:00Z",
-    );
-    assert!(said.contains("nothing would be read"), "{said}");
 }

@@ -1,7 +1,7 @@
 //! Replay by a queue: what SQS is told, and what the land λ makes of it.
 
 use std::collections::BTreeSet;
-use std::process::Output;
+use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 
 use super::http::{Request, Response, serve};
@@ -24,6 +24,8 @@ struct State {
     refusals: usize,
     sender_fault: bool,
     sizes: Vec<usize>,
+    /// From this request on nothing is answered.
+    silent_from: Option<usize>,
 }
 
 impl Queue {
@@ -31,7 +33,17 @@ impl Queue {
         let state = State { refusals, sender_fault, ..State::default() };
         let state = Arc::new(Mutex::new(state));
         let inner = state.clone();
-        let address = serve(move |request| Some(answer(&mut inner.lock().unwrap(), &request)));
+        let address = serve(move |request| {
+            let mut state = inner.lock().unwrap();
+            if state.silent_from.is_some_and(|from| state.sizes.len() >= from) {
+                state.sizes.push(0);
+                drop(state);
+                loop {
+                    std::thread::park();
+                }
+            }
+            Some(answer(&mut state, &request))
+        });
         Queue { address, state }
     }
 }
@@ -58,12 +70,30 @@ fn answer(state: &mut State, request: &Request) -> Response {
 }
 
 fn replay(yard: &Yard, queue: &Queue, more: &[&str]) -> Output {
+    replaying(yard, queue, more).output().unwrap()
+}
+
+fn replaying(yard: &Yard, queue: &Queue, more: &[&str]) -> Command {
     let mut command = command(env!("CARGO_BIN_EXE_hiwake"));
     command.args(["replay", "s3://logs/backup", "--queue"]);
     command.arg(format!("http://{}/123456789012/land", queue.address));
     command.arg("--config").arg(yard.root.path().join("hiwake.toml")).args(more);
     command.env("AWS_ENDPOINT_URL_SQS", format!("http://{}", queue.address));
-    command.envs(yard.bucket.environment()).output().unwrap()
+    command.envs(yard.bucket.environment()).env("HOME", yard.root.path().join("home"));
+    command
+}
+
+/// Puts so many objects into the backup; how long they are together.
+fn put(yard: &Yard, count: usize) -> usize {
+    let mut bytes = 0;
+    for n in 0..count {
+        let mut envelope = given::envelope(&["m"]);
+        envelope["logEvents"][0]["id"] = json!(format!("id {n}"));
+        let object = [gzipped(&envelope), b"plain\n".to_vec()].concat();
+        bytes += object.len();
+        yard.bucket.put(&format!("backup/2022/04/17/16/a b+{n:02}"), object);
+    }
+    bytes
 }
 
 fn event(bodies: &[String]) -> Value {
@@ -74,12 +104,7 @@ fn event(bodies: &[String]) -> Value {
 #[test]
 fn each_key_is_sent_in_tens_and_again_until_the_queue_has_it_and_the_land_lambda_lands_it() {
     let yard = Yard::new(TOML);
-    for n in 0..23 {
-        let mut envelope = given::envelope(&["m"]);
-        envelope["logEvents"][0]["id"] = json!(format!("id {n}"));
-        let object = [gzipped(&envelope), b"plain\n".to_vec()].concat();
-        yard.bucket.put(&format!("backup/2022/04/17/16/a b+{n}"), object);
-    }
+    put(&yard, 23);
     let queue = Queue::start(7, false);
     let output = replay(&yard, &queue, &[]);
     assert!(output.status.success(), "{output:?}");
@@ -100,24 +125,68 @@ fn each_key_is_sent_in_tens_and_again_until_the_queue_has_it_and_the_land_lambda
 }
 
 #[test]
-fn what_the_queue_never_takes_is_named_with_where_to_go_on() {
+fn what_the_queue_never_takes_is_named_and_only_that_is_sent_again() {
     let yard = Yard::new(TOML);
-    for n in 0..4 {
-        yard.bucket.put(&format!("backup/{n}"), gzipped(&given::envelope(&["m"])));
-    }
+    let bytes = put(&yard, 4);
     let queue = Queue::start(usize::MAX, true);
-    let output = replay(&yard, &queue, &[]);
+    let output = replay(&yard, &queue, &["--json"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        said.contains("not sent: logs/backup/1: ") && said.contains("InternalError: told"),
-        "{said}"
-    );
-    assert!(said.contains("--after 'backup/0'"), "{said}");
+    let place = "not sent: logs/backup/2022/04/17/16/a b+01: ";
+    assert!(said.contains(place) && said.contains("InternalError: told"), "{said}");
+    assert!(said.contains("the same command goes on"), "{said}");
+    let first: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&first["notices"], &first["not_sent"]), (&3.into(), &1.into()));
     queue.state.lock().unwrap().refusals = 0;
-    let output = replay(&yard, &queue, &["--after", "backup/0", "--json"]);
+    let output = replay(&yard, &queue, &["--json"]);
+    let second: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&second["notices"], &second["not_sent"]), (&1.into(), &0.into()), "{second}");
+    let sent = |answer: &Value| answer["bytes"].as_u64().unwrap() as usize;
+    assert!(sent(&first) > sent(&second) && sent(&second) > 0);
+    assert_eq!(sent(&first) + sent(&second), bytes, "only what was sent is counted");
+}
+
+#[test]
+fn a_queue_replay_that_was_killed_goes_on_after_what_it_has_sent() {
+    let yard = Yard::new(TOML);
+    let bytes = put(&yard, 23);
+    let queue = Queue::start(0, false);
+    queue.state.lock().unwrap().silent_from = Some(1);
+    let mut child = replaying(&yard, &queue, &[]).spawn().unwrap();
+    let start = std::time::Instant::now();
+    while queue.state.lock().unwrap().sizes.len() < 2 {
+        assert!(start.elapsed().as_secs() < 25, "no second batch");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    assert_eq!(child.wait().unwrap().code(), None, "it was killed");
+    queue.state.lock().unwrap().silent_from = None;
+    let output = replay(&yard, &queue, &["--json"]);
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&answer["notices"], &answer["not_sent"]), (&3.into(), &0.into()));
+    assert_eq!((&answer["notices"], &answer["sent_before"]), (&13.into(), &10.into()), "{answer}");
+    assert!(answer["bytes"].as_u64().unwrap() < bytes as u64, "{answer}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("goes on after 10 objects") && said.contains("--from-start"), "{said}");
+    let bodies = queue.state.lock().unwrap().bodies.clone();
+    assert_eq!((bodies.iter().collect::<BTreeSet<_>>().len(), bodies.len()), (23, 23));
+    // It is done: the same command begins afresh.
+    let answer = replay(&yard, &queue, &["--json"]);
+    let answer: Value = serde_json::from_slice(&answer.stdout).unwrap();
+    assert_eq!((&answer["notices"], &answer["sent_before"]), (&23.into(), &0.into()), "{answer}");
+    assert_eq!(answer["bytes"], bytes, "{answer}");
+}
+
+#[test]
+fn that_the_land_lambda_may_refuse_for_its_routing_is_said_unless_it_is_rerouted() {
+    let yard = Yard::new(TOML);
+    put(&yard, 1);
+    let queue = Queue::start(0, false);
+    for (more, told) in [(&["--dry-run"][..], true), (&[], true), (&["--reroute"], false)] {
+        let output = replay(&yard, &queue, more);
+        assert!(output.status.success(), "{output:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said.contains("object-routing") && said.contains("--root"), told, "{said}");
+    }
 }
 
 #[test]

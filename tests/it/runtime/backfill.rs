@@ -18,6 +18,7 @@ struct State {
     /// From this request on it is denied.
     denied_from: Option<usize>,
     requests: usize,
+    region: &'static str,
     windows: Vec<(i64, i64)>,
 }
 
@@ -37,7 +38,8 @@ fn logs(state: State) -> (String, Arc<Mutex<State>>) {
 fn answer(state: &mut State, request: &Request) -> (u16, Value) {
     let body: Value = serde_json::from_slice(&request.body).unwrap();
     if request.headers["x-amz-target"] == "Logs_20140328.DescribeLogGroups" {
-        let group = |name: &str| json!({"logGroupName": name, "arn": format!("arn:aws:logs:ap-northeast-1:123456789012:log-group:{name}:*")});
+        let region = if state.region.is_empty() { "ap-northeast-1" } else { state.region };
+        let group = |name: &str| json!({"logGroupName": name, "arn": format!("arn:aws:logs:{region}:123456789012:log-group:{name}:*")});
         return (200, json!({"logGroups": [group("/var/log/messages-old"), group(GROUP)]}));
     }
     if state.throttled > 0 {
@@ -63,24 +65,24 @@ fn answer(state: &mut State, request: &Request) -> (u16, Value) {
     (200, answer)
 }
 
-fn backfill(folder: &Path, address: &str, more: &[&str]) -> Output {
-    let config = put(
-        folder,
-        "hiwake.toml",
-        b"[[source]]\nlog_groups = [\"/var/*\"]\nfile = \"messages\"\nlabels = [\"L\"]\n",
-    );
+const TOML: &str = "[[source]]\nlog_groups = [\"/var/*\"]\nfile = \"messages\"\nlabels = [\"L\"]\n";
+/// From midnight in Tokyo to midnight, long after.
+const DAY: &str = "--log-group /var/log/messages --since 2022-04-17T15:00:00Z --until 2022-04-18T15:00:00Z --now 2022-04-19T00:00:00Z";
+
+fn backfill(folder: &Path, address: &str, arguments: &str) -> Output {
+    hiwake(folder, TOML, &format!("backfill --json {arguments}"))
+        .env("AWS_ENDPOINT_URL", format!("http://{address}"))
+        .output()
+        .unwrap()
+}
+
+/// A command over the root in this folder.
+fn hiwake(folder: &Path, toml: &str, arguments: &str) -> std::process::Command {
+    let config = put(folder, "hiwake.toml", toml.as_bytes());
     let mut command = command(env!("CARGO_BIN_EXE_hiwake"));
-    command.args([
-        "backfill",
-        "--since",
-        "2022-04-17T15:00:00Z",
-        "--until",
-        "2022-04-18T15:00:00Z",
-        "--json",
-    ]);
-    command.args(["--now", "2022-04-19T00:00:00Z", "--config"]).arg(config);
-    command.arg("--root").arg(folder.join("root")).args(more);
-    command.env("AWS_ENDPOINT_URL", format!("http://{address}")).output().unwrap()
+    command.args(arguments.split(' ')).arg("--config").arg(config);
+    command.arg("--root").arg(folder.join("root"));
+    command
 }
 
 fn counts(output: &Output) -> Value {
@@ -97,8 +99,7 @@ fn events_land_once_whatever_is_paged_throttled_or_broken_off() {
     events.extend([T + 5 * hour, T + 9 * hour, T - 3 * hour, 1_650_294_000_000]);
     let (address, state) =
         logs(State { events, throttled: 3, denied_from: Some(7), ..State::default() });
-    let group = ["--log-group", GROUP];
-    let output = backfill(folder.path(), &address, &group);
+    let output = backfill(folder.path(), &address, DAY);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(
@@ -107,7 +108,7 @@ fn events_land_once_whatever_is_paged_throttled_or_broken_off() {
     );
     state.lock().unwrap().denied_from = None;
     let first: Vec<_> = std::mem::take(&mut state.lock().unwrap().windows);
-    let answer = counts(&backfill(folder.path(), &address, &group));
+    let answer = counts(&backfill(folder.path(), &address, DAY));
     let went_on = answer["from"].as_i64().unwrap();
     assert_eq!(went_on, state.lock().unwrap().windows[0].0);
     assert!(went_on > first[0].0, "{answer}");
@@ -123,7 +124,7 @@ fn events_land_once_whatever_is_paged_throttled_or_broken_off() {
     windows.dedup();
     assert!(windows.windows(2).all(|pair| pair[1].0 == pair[0].1 + 1), "{windows:?}");
     // Done: the same command begins afresh, and changes nothing.
-    let answer = counts(&backfill(folder.path(), &address, &group));
+    let answer = counts(&backfill(folder.path(), &address, DAY));
     assert_eq!((&answer["new"], &answer["there_before"]), (&0.into(), &11.into()));
     assert_eq!(answer["from"], Value::Null);
 }
@@ -137,22 +138,91 @@ fn events_that_firehose_brought_are_not_doubled() {
         "subscriptionFilters": ["all"], "logEvents": [{"id": "1", "timestamp": T + 1, "message": "event 1"}],
     });
     let object = put(folder.path(), "object", &crate::given::gzipped(&envelope));
-    let config = put(
-        folder.path(),
-        "hiwake.toml",
-        b"[[source]]\nlog_groups = [\"/var/*\"]\nfile = \"messages\"\nlabels = [\"L\"]\n",
-    );
-    let mut land = command(env!("CARGO_BIN_EXE_hiwake"));
-    land.arg("land")
-        .arg(object)
-        .arg("--root")
-        .arg(folder.path().join("root"))
-        .arg("--config")
-        .arg(config);
+    let mut land = hiwake(folder.path(), TOML, "land");
+    land.arg(object);
     assert!(land.output().unwrap().status.success());
-    let answer = counts(&backfill(folder.path(), &address, &["--log-group", GROUP]));
+    let answer = counts(&backfill(folder.path(), &address, DAY));
     assert_eq!((&answer["new"], &answer["there_before"]), (&1.into(), &1.into()), "{answer}");
-    let output = backfill(folder.path(), &address, &["--log-group", "/var/log"]);
+    let output = backfill(folder.path(), &address, &DAY.replace(GROUP, "/var/log"));
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("log group /var/log: does not exist"), "{said}");
+}
+
+/// A backfill that was cut off after some windows.
+fn cut_off(folder: &Path, arguments: &str) -> (String, Arc<Mutex<State>>) {
+    let (address, state) = logs(State { denied_from: Some(4), ..State::default() });
+    let output = backfill(folder, &address, arguments);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let mut inner = state.lock().unwrap();
+    assert!(inner.windows.len() == 3 && inner.windows[1] != inner.windows[0]);
+    (inner.denied_from, inner.windows) = (None, Vec::new());
+    drop(inner);
+    (address, state)
+}
+
+#[test]
+fn a_backfill_goes_on_only_in_the_same_region_and_under_the_same_routing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (address, state) = cut_off(folder.path(), DAY);
+    state.lock().unwrap().region = "us-west-2";
+    assert_eq!(counts(&backfill(folder.path(), &address, DAY))["from"], Value::Null);
+    state.lock().unwrap().region = "";
+    let moved = TOML.replace("messages", "syslog");
+    let mut other = hiwake(folder.path(), &moved, &format!("backfill --json --reroute {DAY}"));
+    let output = other.env("AWS_ENDPOINT_URL", format!("http://{address}")).output().unwrap();
+    assert_eq!(counts(&output)["from"], Value::Null);
+    // The one that was cut off goes on all the same, and begins anew when it is told to.
+    let (address, _) = cut_off(folder.path(), &format!("{DAY} --from-start"));
+    let output = backfill(folder.path(), &address, DAY);
+    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(said.contains("goes on from 20") && said.contains("--from-start"), "{said}");
+    assert!(counts(&output)["from"].is_i64());
+    let (address, _) = cut_off(folder.path(), DAY);
+    let answer = counts(&backfill(folder.path(), &address, &format!("{DAY} --from-start")));
+    assert_eq!(answer["from"], Value::Null);
+}
+
+#[test]
+fn what_may_still_be_logged_is_read_again_by_the_run_that_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    // 15 minutes before this `--now` is in the third window; the fourth request is denied.
+    let day = DAY.replace("2022-04-19T00:00:00Z", "2022-04-17T16:30:00Z");
+    let settled = 1_650_211_200_000_i64 + 15 * 60_000;
+    let (address, state) = cut_off(folder.path(), &day);
+    state.lock().unwrap().events = vec![T];
+    let answer = counts(&backfill(folder.path(), &address, &day));
+    assert_eq!(answer["from"], settled, "{answer}");
+    assert_eq!((&answer["new"], &answer["unsettled_from"]), (&1.into(), &settled.into()));
+    let mut text = hiwake(folder.path(), TOML, &format!("backfill {day}"));
+    let output = text.env("AWS_ENDPOINT_URL", format!("http://{address}")).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("after 2022-04-17T16:15:00Z") && said.contains("again"), "{said}");
+}
+
+#[test]
+fn after_a_change_of_routing_events_that_were_stamped_ahead_are_refused_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (address, _) = logs(State::default());
+    let object =
+        put(folder.path(), "object", &crate::given::gzipped(&crate::given::envelope(&["m"])));
+    for (toml, now) in [("a", "2022-04-17T17:00:00Z"), ("b", "2022-04-17T18:00:00Z")] {
+        let toml = TOML.replace("messages", toml);
+        let land = hiwake(folder.path(), &toml, &format!("land --reroute --now {now}"))
+            .arg(&object)
+            .output();
+        assert!(land.unwrap().status.success());
+    }
+    let present = TOML.replace("messages", "b");
+    let since = |since: &str| {
+        let day = DAY.replace("2022-04-17T15:00:00Z", since);
+        let mut command = hiwake(folder.path(), &present, &format!("backfill {day}"));
+        command.env("AWS_ENDPOINT_URL", format!("http://{address}")).output().unwrap()
+    };
+    // In use since 18:00; Firehose buffers for 15 minutes; an event may be stamped 2 hours ahead.
+    let refused = since("2022-04-17T20:14:59Z");
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("--reroute") && said.contains("2022-04-17T20:15:00"), "{said}");
+    let taken = since("2022-04-17T20:15:00Z");
+    assert!(taken.status.success(), "{taken:?}");
 }

@@ -1,0 +1,115 @@
+//! `hiwake replay --queue`: a notice of each object, for the land λ.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+
+use anyhow::{Context, anyhow};
+use hiwake::config::{Config, state_folder_from_env};
+use hiwake::land::notice;
+use hiwake::replay::queue::{BATCH, NotSent, Sending};
+use hiwake::store::Object;
+use serde_json::json;
+
+use super::{Args, told};
+use crate::progress::Progress;
+
+/// What became of the notices.
+#[derive(Default)]
+struct Sent {
+    notices: usize,
+    bytes: u64,
+    failed: usize,
+    /// Objects that an earlier run of the same command has sent.
+    before: usize,
+}
+
+pub fn run(
+    config: &Config,
+    args: &Args,
+    url: &str,
+    objects: Vec<Object>,
+) -> anyhow::Result<ExitCode> {
+    let sent = match args.dry_run {
+        true => would_send(args, &objects)?,
+        false => send(config, args, url, objects)?,
+    };
+    if !args.reroute {
+        eprintln!(
+            "the land λ does not land what was delivered before its routing's first use: such objects go into its quarantine, as object-routing. This cannot be told from here: where its files are, `hiwake replay {} --root DIR --dry-run` tells it; --reroute lands them",
+            args.source
+        );
+    }
+    let verb = if args.dry_run { "would send" } else { "sent" };
+    let Sent { notices, bytes, failed, before } = sent;
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        let answer = json!({
+            "notices": notices, "not_sent": failed, "bytes": bytes, "sent_before": before, "queue": url,
+        });
+        writeln!(out, "{answer}")?;
+    } else {
+        writeln!(
+            out,
+            "{verb} {notices} notices of {bytes} bytes of objects to {url}, {failed} not sent"
+        )?;
+        if before > 0 {
+            writeln!(out, "{before} were sent by the same replay before it was cut off")?;
+        }
+    }
+    Ok(ExitCode::from(u8::from(failed > 0)))
+}
+
+fn would_send(args: &Args, objects: &[Object]) -> anyhow::Result<Sent> {
+    let mut out = std::io::stdout().lock();
+    for object in objects.iter().filter(|_| !args.json) {
+        writeln!(out, "{}", object.id.place())?;
+    }
+    let bytes = objects.iter().map(|object| object.size).sum();
+    Ok(Sent { notices: objects.len(), bytes, ..Sent::default() })
+}
+
+fn send(config: &Config, args: &Args, url: &str, objects: Vec<Object>) -> anyhow::Result<Sent> {
+    let queue = crate::aws()?.queue(url);
+    let folder = state_folder_from_env().map_err(|error| anyhow!(error))?;
+    let disk = crate::disk(&folder, true).context("what is sent cannot be noted")?;
+    let notes = crate::lander(&disk, config, &args.now);
+    let replay = notice::Replay { plain: args.include_plain, reroute: args.reroute };
+    let mut sending = Sending::begin(&notes, &queue, &args.selection(), replay, args.from_start)?;
+    let found = objects.len();
+    let left = sending.left(objects);
+    let mut sent = Sent { before: found - left.len(), ..Sent::default() };
+    told::goes_on(sent.before, "sent");
+    let progress = Progress::of_bytes("queueing", left.iter().map(|object| object.size).sum());
+    for batch in left.chunks(BATCH) {
+        let results = match sending.send(batch, args.now.clock().now()) {
+            Ok(results) => results,
+            Err(NotSent::Aws(error)) => {
+                let first = batch.first().map(|object| object.id.place()).unwrap_or_default();
+                progress.suspend(|| eprintln!("not sent: {first} and all after it: {error}"));
+                break;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        for (object, result) in batch.iter().zip(&results) {
+            match result {
+                Ok(()) => {
+                    sent.notices += 1;
+                    sent.bytes += object.size;
+                    progress.done().fetch_add(object.size, Ordering::Relaxed);
+                }
+                Err(error) => {
+                    progress.suspend(|| eprintln!("not sent: {}: {error}", object.id.place()));
+                }
+            }
+        }
+    }
+    drop(progress);
+    sent.failed = left.len() - sent.notices;
+    if sent.failed == 0 {
+        sending.finish()?;
+    } else {
+        eprintln!("the same command goes on with what was not sent");
+    }
+    Ok(sent)
+}

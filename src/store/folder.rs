@@ -1,0 +1,56 @@
+//! What the crate's listings of a folder pass over in silence: links to nothing, what is neither file nor folder, and
+//! names that it keeps for its own uploads. A source must not be read without them and look complete.
+
+use std::fs::{metadata, symlink_metadata};
+use std::io;
+use std::path::Path;
+
+use super::StoreError;
+
+/// An error names the first thing in a folder that a listing left out; `deep`: or in any folder below it.
+pub(super) fn check(folder: &Path, deep: bool) -> Result<(), StoreError> {
+    let other = |error: io::Error| StoreError::Other {
+        place: folder.display().to_string(),
+        source: Box::new(error),
+    };
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if is_absent(&error) => return Ok(()),
+        entries => entries.map_err(other)?,
+    };
+    let mut entries = entries.collect::<io::Result<Vec<_>>>().map_err(other)?;
+    entries.sort_unstable_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        let reason = match metadata(&path) {
+            Ok(found) if found.is_dir() => {
+                if deep {
+                    check(&path, deep)?;
+                }
+                continue;
+            }
+            Ok(found) if found.is_file() && !is_kept(&entry.file_name().to_string_lossy()) => {
+                continue;
+            }
+            Ok(found) if found.is_file() => {
+                "a name that ends in # and digits cannot be read as an object: rename it"
+            }
+            Ok(_) => "is neither a file nor a folder: remove it",
+            Err(error) if is_absent(&error) && symlink_metadata(&path).is_err() => continue,
+            Err(error) if is_absent(&error) => "is a link to nothing: mend or remove it",
+            Err(error) => return Err(other(error)),
+        };
+        let place = path.display().to_string();
+        return Err(StoreError::Name { place, reason: reason.to_owned() });
+    }
+    Ok(())
+}
+
+/// As in `LocalFileSystem`: after the first `#` there are digits and nothing else.
+fn is_kept(name: &str) -> bool {
+    let digits = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
+    name.split_once('#').is_some_and(|(_, rest)| digits(rest))
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+}

@@ -1,0 +1,96 @@
+//! Cut off and started again: it goes on where it was, says so, and begins anew when it is told to.
+
+use std::fs::{self, File};
+use std::time::{Duration, Instant};
+
+use super::*;
+
+/// The journal of the events of log group `api`.
+const JOURNAL: &str = "root/.hiwake/days/unmatched/api/2022-04-18.csv/journal";
+
+/// Objects of `count` events, and after them one whose day file is [`JOURNAL`]'s; how many objects there are before it.
+fn with_a_last_one(count: usize) -> (Desk, usize) {
+    let desk = delivered(count);
+    let before = files(&desk, "s3/backup").len();
+    put_event(&desk, "s3/backup/zz", "api");
+    (desk, before)
+}
+
+/// How many objects are noted.
+fn noted(desk: &Desk) -> usize {
+    let Ok(notes) = fs::read_dir(desk.path("root/.hiwake/replays")) else { return 0 };
+    let text = |path: PathBuf| fs::read_to_string(path).unwrap_or_default();
+    notes.map(|note| text(note.unwrap().path()).lines().count()).sum()
+}
+
+#[test]
+fn killed_at_any_moment_and_started_again_it_goes_on_and_ends_the_same() {
+    let (desk, count) = with_a_last_one(300);
+    assert!(count > 60, "{count}");
+    desk.ok(&REPLAY.replace("@root", "@whole"));
+    let lines = |tree: &str| {
+        let files = desk.published(tree).into_iter();
+        files
+            .map(|(name, bytes)| {
+                let text = String::from_utf8(bytes).unwrap();
+                (name, sorted(&text).into_iter().map(str::to_owned).collect::<Vec<_>>())
+            })
+            .collect::<Vec<_>>()
+    };
+    for part in 1..=6 {
+        fs::remove_dir_all(desk.path("root")).ok();
+        // Somebody has the last day file's lock: it cannot end before it is killed.
+        let journal = given::put(desk.path("root").parent().unwrap(), JOURNAL, b"");
+        let journal = File::options().write(true).open(journal).unwrap();
+        journal.lock().unwrap();
+        let mut child = desk.command(REPLAY).spawn().unwrap();
+        let start = Instant::now();
+        while noted(&desk) < part * 10 {
+            assert!(start.elapsed() < Duration::from_secs(25), "part {part}: too slow");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        child.kill().unwrap();
+        assert_eq!(child.wait().unwrap().code(), None, "part {part}: it was killed");
+        drop(journal);
+        let answer = replay(&desk, "");
+        let before = answer["objects_landed_before"].as_u64().unwrap() as usize;
+        assert!((part * 10..=count).contains(&before), "part {part}: {answer}");
+        assert_eq!(before + answer["objects"].as_u64().unwrap() as usize, count + 1);
+        assert_eq!(lines("root"), lines("whole"), "part {part}");
+        let notes = fs::read_dir(desk.path("root/.hiwake/replays")).unwrap().count();
+        assert_eq!(notes, 0, "done: nothing is left to go on with");
+    }
+}
+
+#[test]
+fn what_was_landed_before_it_was_cut_off_is_not_read_again() {
+    let (desk, count) = with_a_last_one(100);
+    // What is in the way of one day file keeps the replay from its end.
+    fs::create_dir_all(desk.path(JOURNAL)).unwrap();
+    let said = desk.fails(1, REPLAY);
+    assert!(said.contains("unmatched/api"), "{said}");
+    assert_eq!(noted(&desk), count);
+    fs::remove_dir(desk.path(JOURNAL)).unwrap();
+    let answer = replay(&desk, "");
+    assert_eq!(answer["objects_landed_before"], count, "{answer}");
+    assert_eq!((&answer["objects"], &answer["new"]), (&1.into(), &1.into()), "{answer}");
+}
+
+#[test]
+fn that_it_goes_on_is_said_and_from_the_start_it_fills_a_gap_that_was_made_since() {
+    let (desk, count) = with_a_last_one(40);
+    fs::create_dir_all(desk.path(JOURNAL)).unwrap();
+    let said = desk.fails(1, REPLAY);
+    assert!(!said.contains("--from-start"), "{said}");
+    // Somebody removes what was landed.
+    fs::remove_dir_all(desk.path("root/messages")).unwrap();
+    fs::remove_dir_all(desk.path("root/.hiwake/days/messages")).unwrap();
+    let said = desk.fails(1, REPLAY);
+    assert!(said.contains(&format!("goes on after {count} objects")), "{said}");
+    assert!(said.contains("--from-start"), "{said}");
+    assert!(!desk.path(OPEN).exists());
+    fs::remove_dir(desk.path(JOURNAL)).unwrap();
+    let answer = replay(&desk, "--from-start");
+    assert_eq!(answer["objects_landed_before"], 0, "{answer}");
+    assert_eq!((&answer["new"], &answer["there_before"]), (&41.into(), &0.into()), "{answer}");
+}
