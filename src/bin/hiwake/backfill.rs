@@ -10,14 +10,15 @@ use hiwake::land::{Landed, Tally};
 use serde_json::json;
 
 use crate::progress::Progress;
-use crate::{Now, Root};
+use crate::{Before, Now, Root};
 
 /// Land what is still in CloudWatch Logs: history from before the subscription, or a gap that Firehose never saw
 ///
 /// Reads a log group's events by FilterLogEvents, at most 5 pages a second, and lands them with the labels and files of
 /// the configuration. Events that came by Firehose have the same ids and are not doubled. Cut off, the same command goes
 /// on where it was, and says so: lines that somebody removed meanwhile come back with `--from-start`. Events of the last
-/// 15 minutes may not have reached CloudWatch Logs: run it again for them. Lines with the column `{filter}` have it empty: these events came by no subscription filter.
+/// 15 minutes may not have reached CloudWatch Logs: run it again for them. Lines with the column `{filter}` have it
+/// empty: these events came by no subscription filter.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   hiwake backfill --log-group /var/log/messages --root /mnt/efs \\
@@ -34,12 +35,8 @@ pub struct Args {
     until: i64,
     #[command(flatten)]
     root: Root,
-    /// Land also what may have landed under another routing
-    #[arg(long)]
-    reroute: bool,
-    /// Begin anew: forget how far the same command came before it was cut off
-    #[arg(long)]
-    from_start: bool,
+    #[command(flatten)]
+    before: Before,
     #[command(flatten)]
     now: Now,
     /// The counts as JSON
@@ -53,14 +50,14 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let group = logs.log_group(&args.log_group)?;
     let disk = crate::disk(&args.root.root, true)?;
     let lander = crate::lander(&disk, config, &args.now);
-    if let Some(certain) = certain_from(&lander)?.filter(|_| !args.reroute)
+    if let Some(certain) = certain_from(&lander)?.filter(|_| !args.before.reroute)
         && args.since < certain
     {
         refused(&args.log_group, certain);
         return Ok(ExitCode::from(1));
     }
     let backfill = Backfill { group, since: args.since, until: args.until };
-    let begun = backfill.begin(&lander, args.from_start)?;
+    let begun = backfill.begin(&lander, args.before.from_start)?;
     let (from, unsettled_from) = (begun.from, begun.unsettled_from);
     if let Some(from) = from {
         eprintln!(

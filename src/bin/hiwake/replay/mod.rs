@@ -19,7 +19,7 @@ use hiwake::store::{Location, Object, Store};
 
 use crate::land::Report;
 use crate::progress::Progress;
-use crate::{Now, Usage};
+use crate::{Before, Now, Usage};
 use told::Summary;
 
 /// Land backup or failed objects once more, here or by the land λ; what has landed is not doubled
@@ -66,12 +66,8 @@ pub struct Args {
     /// Land plain text too, once more
     #[arg(long)]
     include_plain: bool,
-    /// Land also what may have landed under another routing
-    #[arg(long)]
-    reroute: bool,
-    /// Begin anew: forget what the same command did before it was cut off
-    #[arg(long)]
-    from_start: bool,
+    #[command(flatten)]
+    before: Before,
     #[command(flatten)]
     now: Now,
     /// The counts as JSON
@@ -115,7 +111,7 @@ fn choice(args: &Args) -> Choice {
         plain: args.include_plain,
         day: args.day,
         log_group: args.log_group.clone(),
-        guarded: !args.reroute,
+        guarded: !args.before.reroute,
     }
 }
 
@@ -141,7 +137,7 @@ fn here(
     {
         return Ok(ExitCode::from(1));
     }
-    let mut replay = Replay::begin(&lander, &args.selection(), &choice, args.from_start)?;
+    let mut replay = Replay::begin(&lander, &args.selection(), &choice, args.before.from_start)?;
     let found = objects.len();
     let left = replay.left(objects);
     let before = found - left.len();
