@@ -38,8 +38,13 @@ pub fn transform(records: &mut Records<'_>, event: &[u8]) -> Result<(Vec<u8>, Co
         let events = if matches!(read, Err(Failure::Base64)) { 0 } else { records.events() };
         match read {
             Ok(Outcome::Events(rows) | Outcome::Plain(rows)) => {
-                let gzip = member.finish();
-                if budget.take(id, gzip.len()) {
+                let mut gzip = member.finish();
+                let mut fits = budget.take(id, gzip.len());
+                if !fits {
+                    gzip = member.finish_small();
+                    fits = budget.take(id, gzip.len());
+                }
+                if fits {
                     answer.ok(id, gzip);
                     counts.ok(events, rows, matches!(read, Ok(Outcome::Plain(_))));
                 } else {

@@ -192,10 +192,23 @@ fn the_answer_never_exceeds_its_budget_and_every_record_is_answered() {
     for limit in [bare.max(1_950), 2_500, 5_000, 20_000, full - 1, full, full + 1] {
         let (answered, counts) = answer(&limited(limit), &request(&noise));
         assert_eq!(answered.len(), 40);
-        assert_eq!(counts.overflow() > 0, limit < full, "{limit}");
+        assert!(counts.overflow() == 0 || limit < full, "{limit}");
+        assert!(counts.overflow() > 0 || limit > full / 2, "{limit}");
         assert_eq!(counts.overflow(), counts.failed.get(OVERFLOW).copied().unwrap_or(0));
         assert_eq!(counts.events, 40, "what overflows is counted");
     }
+}
+
+#[test]
+fn what_does_not_fit_is_compressed_harder_before_it_is_given_up() {
+    let lines: Vec<String> =
+        (0..2_000).map(|n| format!("order {} of customer {n}", n * 37)).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let request = request(&vec![gzipped(&envelope(&lines)); 3]);
+    let (wanted, counts) = answer(&config(""), &request);
+    let (answered, less) = answer(&limited(counts.answer_bytes - 1), &request);
+    assert!(less.overflow() == 0 && less.answer_bytes < counts.answer_bytes, "{less:?}");
+    assert_eq!(answered[2].rows, wanted[2].rows);
 }
 
 #[test]
