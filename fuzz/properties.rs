@@ -77,7 +77,8 @@ pub fn row(data: &[u8]) -> bool {
 pub fn object(data: &[u8]) -> bool {
     let config = settings();
     let read = |piece: usize| {
-        let options = Options { unit_bytes: 1 << 16, inflated_bytes: 1 << 20, plain: true };
+        let options =
+            Options { unit_bytes: 1 << 16, inflated_bytes: 1 << 20, plain: true, until: None };
         let mut seen = Seen::default();
         let input = Pieces { bytes: data, piece };
         let read =

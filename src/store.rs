@@ -261,7 +261,14 @@ impl Store {
         self.check_folder(prefix, true)?;
         let mut objects = self.filled(metas);
         objects.sort_unstable_by(|a, b| a.id.key.cmp(&b.id.key));
-        Ok(objects)
+        // The crate strips a `/` at an end: what is listed twice are two objects, of which it can read one.
+        match objects.windows(2).find(|pair| pair[0].id.key == pair[1].id.key) {
+            None => Ok(objects),
+            Some(pair) => Err(StoreError::Name {
+                place: pair[0].id.place(),
+                reason: "another key differs from it by a `/` at an end only, and cannot be asked for: copy it to another key".to_owned(),
+            }),
+        }
     }
 
     /// Nothing in a folder may be left out in silence.

@@ -195,9 +195,10 @@ fn land_bucket(
             return;
         }
     };
-    // Small ones first: one that takes all the time there is does not hold up the others.
+    // One that takes all the time there is does not hold up the others: small ones first, and before them those that
+    // have failed less often.
     let mut told: Vec<&mut Told> = told.values_mut().collect();
-    told.sort_by_key(|told| told.size);
+    told.sort_by_key(|told| (told.receives, told.size));
     let ids: Vec<ObjectId> = told.iter().map(|told| told.id.clone()).collect();
     let landed = lander.land_chosen(&store, &ids, choice);
     for (told, result) in told.into_iter().zip(landed.objects) {

@@ -321,6 +321,22 @@ impl<'l> Journal<'l> {
         }
     }
 
+    /// The same where something of the day is there, or a hint of it: that there is no journal is damage then, unless a
+    /// landing was cut short before it had written anything else.
+    pub fn look(lander: &Lander<'_>, day_file: &DayFile) -> Result<Option<State>, LandError> {
+        if let Some(state) = Journal::peek(lander, day_file)? {
+            return Ok(Some(state));
+        }
+        match orphan(lander, day_file, true)? {
+            None => Ok(None),
+            // Somebody may have begun meanwhile.
+            Some(name) => match Journal::peek(lander, day_file)? {
+                None => Err(headless(&day_file.journal(), &name)),
+                state => Ok(state),
+            },
+        }
+    }
+
     /// Its path, for errors.
     pub fn path(&self) -> &str {
         &self.path
@@ -428,22 +444,8 @@ fn new_journal(
     bytes: &[u8],
     found: Option<State>,
 ) -> Result<State, LandError> {
-    for folder in [day_file.journal_folder(), day_file.folder().to_owned()] {
-        folders::refresh(lander, &folder)?;
-    }
-    let mut names = vec![day_file.target(1, false), day_file.target(1, true)];
-    if found.is_none() {
-        names.extend([day_file.seen(), day_file.open_segment(1)]);
-    }
-    for name in names {
-        match lander.disk.open(&name, Open::Read) {
-            Err(error) if is_absent(&error) => {}
-            Err(error) => return Err(error).named("open", &name),
-            Ok(_) => {
-                let what = format!("its beginning is missing or unreadable, but {name} is there");
-                return Err(doubt(lander, handle, path, LandError::damage(path, what)));
-            }
-        }
+    if let Some(name) = orphan(lander, day_file, found.is_none())? {
+        return Err(doubt(lander, handle, path, headless(path, &name)));
     }
     if found.is_none() && !Identity::may_be_torn(bytes) {
         return Err(LandError::Foreign { path: path.to_owned() });
@@ -461,6 +463,33 @@ fn new_journal(
     handle.sync().named("sync", path)?;
     folders::sync_up(lander, &day_file.journal_folder())?;
     Ok(state)
+}
+
+/// Something of a day that cannot be there before its journal is; `header`: before its journal's header is.
+fn orphan(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    header: bool,
+) -> Result<Option<String>, LandError> {
+    for folder in [day_file.journal_folder(), day_file.folder().to_owned()] {
+        folders::refresh(lander, &folder)?;
+    }
+    let mut names = vec![day_file.target(1, false), day_file.target(1, true)];
+    if header {
+        names.extend([day_file.seen(), day_file.open_segment(1)]);
+    }
+    for name in names {
+        match lander.disk.open(&name, Open::Read) {
+            Err(error) if is_absent(&error) => {}
+            Err(error) => return Err(error).named("open", &name),
+            Ok(_) => return Ok(Some(name)),
+        }
+    }
+    Ok(None)
+}
+
+fn headless(path: &str, name: &str) -> LandError {
+    LandError::damage(path, format!("its beginning is missing or unreadable, but {name} is there"))
 }
 
 /// No journal gets so long: a commit takes some hundred bytes. What pretends to be is not read into memory.

@@ -62,16 +62,14 @@ pub fn land(lander: &Lander<'_>, store: &Store, objects: &[ObjectId], choice: &C
         }
     }
     let mut records = Records::new(lander.config);
-    let reading = store.until(read_until);
     for number in 0..objects.len() {
-        landing.read(&reading, &mut records, number, Pass::Land);
+        landing.read(store, &mut records, number, Pass::Land);
     }
     landing.flush();
     // Only now it is known which days are closed: their rows are read again, for quarantine.
-    let reading = store.until(lander.deadline);
     landing.read_until = lander.deadline;
     for number in std::mem::take(&mut landing.closed_from) {
-        landing.read(&reading, &mut records, number, Pass::Closed);
+        landing.read(store, &mut records, number, Pass::Closed);
     }
     landing.write_quarantine();
     landing.tally.deferred += landing.closed_rows;
@@ -154,7 +152,8 @@ impl Landing<'_> {
         pass: Pass,
     ) -> io::Result<object::Read> {
         let id = &self.objects[number];
-        let input = store.open(&id.key).map_err(io::Error::other)?;
+        let until = self.share(number);
+        let input = store.until(until).open(&id.key).map_err(io::Error::other)?;
         let state = input.object().id.etag.clone();
         if pass == Pass::Closed && self.states[number] != state {
             return Err(io::Error::other("was changed between two readings"));
@@ -163,10 +162,19 @@ impl Landing<'_> {
         let modified = input.object().modified;
         let mut options = Options::new(&self.lander.config.limits);
         options.plain = self.choice.plain;
+        options.until = Some(until);
         let refused = self.refused_until.filter(|until| modified < *until);
         let mut sink = Reading { landing: self, number, pass, modified, refused };
         let read = object::read(input, &id.place(), modified, records, &options, &mut sink);
         read.map_err(|(ReadError::Input(error) | ReadError::Sink(error))| error)
+    }
+
+    /// Until when an object may be read: half of what is left, so that one that never ends leaves time for those after
+    /// it. The last has all.
+    fn share(&self, number: usize) -> Instant {
+        let now = Instant::now();
+        let left = self.read_until.saturating_duration_since(now);
+        now + if number + 1 == self.objects.len() { left } else { left / 2 }
     }
 
     fn fail(&mut self, number: usize, cause: Cause, reason: &str) {
@@ -276,8 +284,7 @@ impl Landing<'_> {
         if Instant::now() < self.read_until {
             return Ok(());
         }
-        let reason = "no time was left to read all of it; it will be tried again";
-        Err(io::Error::new(io::ErrorKind::TimedOut, reason))
+        Err(object::out_of_time())
     }
 }
 

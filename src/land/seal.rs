@@ -32,7 +32,7 @@ pub fn seal(
     hints: &[u32],
 ) -> Result<Vec<Sealed>, LandError> {
     let mut published = Vec::new();
-    let Some(state) = Journal::peek(lander, day_file)? else { return Ok(published) };
+    let Some(state) = Journal::look(lander, day_file)? else { return Ok(published) };
     let path = day_file.journal();
     let due = due(lander, &path, day_file, &state)?;
     if due.is_none() && state.numbered().all(|(_, segment)| !unpublished(segment)) {

@@ -140,7 +140,7 @@ pub fn oldest_unsealed(lander: &Lander<'_>) -> Result<i64, LandError> {
 
 /// Since when the oldest unsealed segment of a day could have been sealed.
 fn unsealed_since(lander: &Lander<'_>, day_file: &DayFile) -> Result<Option<i64>, LandError> {
-    let Some(state) = Journal::peek(lander, day_file)? else { return Ok(None) };
+    let Some(state) = Journal::look(lander, day_file)? else { return Ok(None) };
     let end = day::day_end(state.timezone(&day_file.journal())?, day_file.day);
     let unsealed = state.numbered().filter(|(_, segment)| segment.sealed.is_none());
     Ok(unsealed
@@ -192,7 +192,7 @@ enum Close {
 
 /// Closes a day's journal `journal_days` after its last segment was sealed.
 fn close(lander: &Lander<'_>, day_file: &DayFile) -> Result<Close, LandError> {
-    let Some(state) = Journal::peek(lander, day_file)? else { return Ok(Close::NotYet) };
+    let Some(state) = Journal::look(lander, day_file)? else { return Ok(Close::NotYet) };
     if state.segments.iter().any(|segment| segment.done.is_none()) {
         return seal::seal(lander, day_file, &[]).map(Close::Unsealed);
     }

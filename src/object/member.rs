@@ -7,6 +7,10 @@ use memchr::memmem;
 use super::window::{Compressed, Got, Input, Member, Torn, Window};
 use super::{MAGIC, ReadError, Reader};
 
+/// How many times [`Options::inflated_bytes`](super::Options) is inflated in vain to find where to go on: of headers
+/// that begin nothing, most end at once; thousands that share a tail are somebody's trap.
+const TRIES: usize = 4;
+
 /// Members in members: a record is gzipped once, a backup once more.
 const DEPTH_MAX: usize = 2;
 
@@ -26,7 +30,7 @@ impl Reader<'_, '_> {
         depth: usize,
     ) -> Result<(), ReadError> {
         let keep = self.options.unit_bytes;
-        let mut member = Member::new(Compressed::new(window, 0, keep));
+        let mut member = Member::new(Compressed::new(window, 0, keep), self.options.until);
         let mut inner = Window::new(&mut member, self.buffers.pop().unwrap_or_default(), 0);
         // A record's member is seen whole, its checksum too, before any of it counts.
         let large = inner.fill(keep)?;
@@ -90,10 +94,11 @@ impl Reader<'_, '_> {
     fn resynchronise(&self, window: &mut Window<'_>, from: usize) -> io::Result<Passed> {
         let mut passed = Passed { bytes: Vec::new(), length: 0, found: false };
         let mut at = from.min(window.bytes().len());
+        let mut in_vain = 0;
         loop {
             if let Some(next) = memmem::find(&window.bytes()[at..], MAGIC) {
                 at += next;
-                if self.inflates(window, at)? {
+                if self.inflates(window, at, &mut in_vain)? {
                     passed.found = true;
                     break;
                 }
@@ -122,16 +127,28 @@ impl Reader<'_, '_> {
         window.consume(length);
     }
 
-    /// Whether a member begins at this place: it inflates to its end, or to more than any record may.
-    fn inflates(&self, window: &mut Window<'_>, at: usize) -> io::Result<bool> {
-        let mut member = Member::new(Compressed::new(window, at, usize::MAX));
+    /// Whether a member begins at this place: it inflates to its end, or to more than any record may. What was inflated
+    /// `in_vain` is added up; of more than enough, nothing else is tried.
+    fn inflates(
+        &self,
+        window: &mut Window<'_>,
+        at: usize,
+        in_vain: &mut usize,
+    ) -> io::Result<bool> {
+        if *in_vain > TRIES * self.options.inflated_bytes {
+            return Ok(false);
+        }
+        let mut member = Member::new(Compressed::new(window, at, usize::MAX), self.options.until);
         let mut scratch = [0; 16 << 10];
         let mut inflated = 0;
         while inflated <= self.options.inflated_bytes {
             match member.read(&mut scratch)? {
                 Got::Bytes(length) => inflated += length,
                 Got::End => return Ok(true),
-                Got::Broken(_) => return Ok(false),
+                Got::Broken(_) => {
+                    *in_vain += inflated;
+                    return Ok(false);
+                }
             }
         }
         Ok(true)

@@ -22,6 +22,7 @@ mod unit;
 mod window;
 
 use std::io;
+use std::time::Instant;
 
 use crate::config::Limits;
 use crate::record::Records;
@@ -76,6 +77,14 @@ pub struct Options {
     /// Whether plain text becomes rows. Read from a backup it has another identity than what
     /// transform gave it, so replay leaves it out.
     pub plain: bool,
+    /// When reading ends with [`out_of_time`]: a small object can inflate for hours and hold no row.
+    pub until: Option<Instant>,
+}
+
+/// An object could not be read to its end by [`Options::until`].
+pub fn out_of_time() -> io::Error {
+    let reason = "no time was left to read all of it; it will be tried again";
+    io::Error::new(io::ErrorKind::TimedOut, reason)
 }
 
 impl Options {
@@ -85,6 +94,7 @@ impl Options {
             unit_bytes: limits.unit_bytes,
             inflated_bytes: limits.inflated_bytes,
             plain: true,
+            until: None,
         }
     }
 }

@@ -1,8 +1,11 @@
 //! A window on a stream: looks ahead as far as a unit needs, and forgets what is consumed.
 
 use std::io::{self, BufRead, Read};
+use std::time::Instant;
 
 use flate2::bufread::GzDecoder;
+
+use super::out_of_time;
 
 /// Bytes by which a window grows at first; then it doubles.
 const STEP: usize = 64 << 10;
@@ -162,27 +165,33 @@ impl BufRead for Compressed<'_, '_> {
     }
 }
 
-/// The content of one gzip member, its checksum proven when it ends.
-pub(super) struct Member<'w, 's>(GzDecoder<Compressed<'w, 's>>);
+/// The content of one gzip member, its checksum proven when it ends; until a moment, if there is one.
+pub(super) struct Member<'w, 's> {
+    inflate: GzDecoder<Compressed<'w, 's>>,
+    until: Option<Instant>,
+}
 
 impl<'w, 's> Member<'w, 's> {
-    pub(super) fn new(compressed: Compressed<'w, 's>) -> Member<'w, 's> {
-        Member(GzDecoder::new(compressed))
+    pub(super) fn new(compressed: Compressed<'w, 's>, until: Option<Instant>) -> Member<'w, 's> {
+        Member { inflate: GzDecoder::new(compressed), until }
     }
 
     /// How far it has read: the place in the window, and the bytes forgotten before it.
     pub(super) fn place(&self) -> (usize, u64) {
-        let compressed = self.0.get_ref();
+        let compressed = self.inflate.get_ref();
         (compressed.at, compressed.forgotten)
     }
 }
 
 impl Input for Member<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<Got> {
-        match self.0.read(buffer) {
+        if self.until.is_some_and(|until| until <= Instant::now()) {
+            return Err(out_of_time());
+        }
+        match self.inflate.read(buffer) {
             Ok(0) => Ok(Got::End),
             Ok(length) => Ok(Got::Bytes(length)),
-            Err(error) => match self.0.get_mut().failed.take() {
+            Err(error) => match self.inflate.get_mut().failed.take() {
                 Some(outside) => Err(outside),
                 None => Ok(Got::Broken(error)),
             },

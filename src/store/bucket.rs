@@ -14,7 +14,8 @@ impl Location {
     pub(super) fn bucket(place: &str) -> Option<Location> {
         let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
         let prefix = prefix.trim_end_matches('/').to_owned();
-        (!bucket.is_empty()).then(|| Location::Bucket { bucket: bucket.to_owned(), prefix })
+        (!bucket.is_empty() && !prefix.starts_with('/'))
+            .then(|| Location::Bucket { bucket: bucket.to_owned(), prefix })
     }
 }
 
@@ -35,6 +36,12 @@ impl Store {
         builder: AmazonS3Builder,
         runtime: Arc<Runtime>,
     ) -> Result<Store, StoreError> {
+        // The crate makes a URL of it, and would end the process if that is none.
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        if bucket.is_empty() || !bucket.bytes().all(plain) {
+            let reason = "no bucket's name: expected letters, digits, `-`, `.`, `_`".to_owned();
+            return Err(StoreError::Name { place: bucket.to_owned(), reason });
+        }
         let objects = builder.build().map_err(|error| StoreError::new(bucket.to_owned(), error))?;
         Ok(Store::new(bucket.to_owned(), Arc::new(objects), runtime))
     }

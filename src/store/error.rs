@@ -49,9 +49,8 @@ pub enum StoreError {
     },
 }
 
-/// S3's codes of a 403 that is about the object (its error reference), and the system's of a file.
-const DENIED: [&str; 4] =
-    ["AccessDenied", "AllAccessDisabled", "InvalidObjectState", "Permission denied"];
+/// S3's codes of a 403 that is about the object, by its error reference.
+const DENIED: [&str; 3] = ["AccessDenied", "AllAccessDisabled", "InvalidObjectState"];
 
 impl StoreError {
     /// The store's error inside an error of an [`ObjectReader`](super::ObjectReader), if it is one.
@@ -61,17 +60,19 @@ impl StoreError {
 
     pub(super) fn new(place: String, error: object_store::Error) -> StoreError {
         use object_store::Error;
-        let reason = said(&error.to_string());
+        let text = error.to_string();
+        let reason = said(&text);
+        let code = element(&text, "Code").unwrap_or_default();
         match error {
             // The bucket itself: its name, region or endpoint is wrong, and that can be mended.
-            Error::NotFound { .. } if reason.contains("NoSuchBucket") => {
+            Error::NotFound { .. } if code == "NoSuchBucket" => {
                 StoreError::Other { place, source: reason.into() }
             }
             Error::NotFound { .. } => StoreError::NotFound(place),
             Error::Precondition { .. } => StoreError::Changed(place),
             Error::InvalidPath { source } => StoreError::Name { place, reason: source.to_string() },
             // Any other refusal is of the request, not of the object: a clock, a key or a token is wrong.
-            Error::PermissionDenied { .. } if DENIED.iter().any(|code| reason.contains(code)) => {
+            Error::PermissionDenied { .. } if DENIED.contains(&code) => {
                 StoreError::Denied { place, reason }
             }
             _ => StoreError::Other { place, source: reason.into() },
@@ -82,13 +83,15 @@ impl StoreError {
 /// An error's text, with nothing of an XML answer but its code and message: S3 repeats the session
 /// token in `ExpiredToken`, and the access key in `SignatureDoesNotMatch`.
 fn said(text: &str) -> String {
-    let Some((before, xml)) = text.split_once('<') else { return text.to_owned() };
-    let element = |name: &str| {
-        let (_, rest) = xml.split_once(&format!("{name}>"))?;
-        Some(rest.split_once('<')?.0.trim())
-    };
-    let told = [element("Code"), element("Message")].into_iter().flatten().collect::<Vec<_>>();
-    format!("{}{}", before.trim_start(), told.join(": "))
+    let Some((before, _)) = text.split_once('<') else { return text.to_owned() };
+    let told = ["Code", "Message"].into_iter().filter_map(|name| element(text, name));
+    format!("{}{}", before.trim_start(), told.collect::<Vec<_>>().join(": "))
+}
+
+/// What an element of an XML answer holds.
+fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(&format!("<{name}>"))?;
+    Some(rest.split_once('<')?.0.trim())
 }
 
 #[cfg(test)]

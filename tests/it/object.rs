@@ -172,7 +172,8 @@ fn application_json_is_plain_text() {
 #[test]
 fn plain_text_is_left_out_on_request_and_dropped_by_configuration() {
     let mut config = config();
-    let mut options = Options { unit_bytes: 1 << 20, inflated_bytes: 1 << 20, plain: false };
+    let mut options =
+        Options { unit_bytes: 1 << 20, inflated_bytes: 1 << 20, plain: false, until: None };
     let mut object = b"one\ntwo\n".to_vec();
     object.extend(gzip(&envelope(&[("1", "a")])));
     let (read, seen) = read_with(&object[..], &options, &config);
@@ -262,10 +263,42 @@ fn a_stack_of_members_behind_text_does_not_overflow() {
     assert_eq!(seen.bad_codes(), ["nested-gzip"]);
 }
 
+/// Headers by the thousand, each the beginning of a stored block that ends where all the others end: in one tail, which
+/// inflates to megabytes and breaks.
+fn many_headers_with_one_tail() -> Vec<u8> {
+    let mut tail = Vec::with_capacity(1 << 20);
+    let text = b"a\n".repeat(39 << 16);
+    flate2::Compress::new(flate2::Compression::best(), false)
+        .compress_vec(&text, &mut tail, flate2::FlushCompress::Full)
+        .unwrap();
+    let header = b"\x1f\x8b\x08\0\0\0\0\0\0\x03";
+    let mut object = [&header[..], b"\x07"].concat();
+    for n in (1..=4000_u16).rev() {
+        let stored = n * 16 - 15;
+        object.extend(
+            [&header[..], b"\0", &stored.to_le_bytes(), &(!stored).to_le_bytes(), b"x"].concat(),
+        );
+    }
+    [&object[..], &tail, b"\x07"].concat()
+}
+
+#[test]
+fn headers_that_share_a_tail_are_not_all_inflated() {
+    let config = config();
+    let mut options = Options::new(&config.limits);
+    (options.unit_bytes, options.inflated_bytes) = (1 << 20, 8 << 20);
+    // All of them inflate to 20 GB, which takes longer.
+    options.until = Some(std::time::Instant::now() + std::time::Duration::from_secs(4));
+    let object = many_headers_with_one_tail();
+    let (read, seen) = read_with(&object[..], &options, &config);
+    assert_eq!((read.bad, seen.bad_codes()), (1, vec!["corrupt-gzip"]));
+    assert_eq!(seen.bad[0].1, object);
+}
+
 #[test]
 fn a_unit_that_is_too_long_is_bad_and_the_next_is_read() {
     let config = config();
-    let options = Options { unit_bytes: 4096, inflated_bytes: 4096, plain: true };
+    let options = Options { unit_bytes: 4096, inflated_bytes: 4096, plain: true, until: None };
     let object = [&vec![b'x'; 300_000][..], b"\nshort\n", &gzip(&envelope(&[("1", "a")]))].concat();
     let (_, seen) = read_with(&object[..], &options, &config);
     assert_eq!(seen.lines, ["short", "HOGE,1,a"]);
@@ -297,7 +330,8 @@ impl Read for Repeated<'_> {
 #[test]
 fn a_member_larger_than_a_unit_is_streamed() {
     let config = config();
-    let options = Options { unit_bytes: 64 << 10, inflated_bytes: 64 << 10, plain: true };
+    let options =
+        Options { unit_bytes: 64 << 10, inflated_bytes: 64 << 10, plain: true, until: None };
     let text = rows_text(&config, &envelope(&[("1", "a"), ("2", "b")]));
     let member = gzip(&text.repeat(20_000));
     let (read, seen) = read_with(&member[..member.len() - 4], &options, &config);

@@ -102,7 +102,7 @@ pub fn read(input: impl Read) -> (object::Read, Seen) {
     let config = config();
     read_with(
         input,
-        &Options { unit_bytes: 1 << 20, inflated_bytes: 8 << 20, plain: true },
+        &Options { unit_bytes: 1 << 20, inflated_bytes: 8 << 20, plain: true, until: None },
         &config,
     )
 }

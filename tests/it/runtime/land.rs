@@ -167,6 +167,55 @@ fn what_cannot_finish_in_time_comes_again_and_nothing_of_it_is_half_done() {
 }
 
 #[test]
+fn an_object_that_inflates_for_ever_is_given_up_in_time_and_holds_up_no_other() {
+    let mut yard = Yard::new("");
+    let record = crate::given::gzip(&crate::given::object::control().repeat(5_000));
+    let bomb = crate::given::gzip(&record.repeat(20_000));
+    yard.bucket.put("bomb", bomb);
+    yard.bucket.put("good", rows(0..3));
+    let event = sqs(1, &[("1", &["bomb"]), ("2", &["good"])]).to_string();
+    let start = Instant::now();
+    let answer = yard.lambda.invoke_within(event.as_bytes(), Duration::from_secs(3)).unwrap();
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    assert_eq!(answer, br#"{"batchItemFailures":[{"itemIdentifier":"1"}]}"#);
+    assert_eq!(yard.text(OPEN), lines(0..3));
+    check_i7(&yard.lambda.metrics());
+}
+
+#[test]
+fn a_bucket_whose_name_is_none_is_given_up_and_holds_up_no_other() {
+    let yard = Yard::new("");
+    yard.bucket.put("good", rows(0..3));
+    let mut event = sqs(1, &[("1", &["x"]), ("2", &["good"])]);
+    let body = event["Records"][0]["body"].as_str().unwrap().replace("\"logs\"", "\"lo gs\"");
+    event["Records"][0]["body"] = body.into();
+    assert_eq!(yard.lambda.json(&event), json!({"batchItemFailures": []}));
+    assert_eq!(yard.text(OPEN), lines(0..3));
+    assert!(yard.quarantine().contains("\"errorCode\":\"object-name\""), "{}", yard.quarantine());
+}
+
+#[test]
+fn keys_that_a_listing_cannot_tell_apart_are_an_error() {
+    let yard = Yard::new("");
+    for key in ["landing/a", "landing/a/"] {
+        yard.bucket.put(key, rows(0..3));
+    }
+    let land = |place: &str| {
+        let mut command = command(env!("CARGO_BIN_EXE_hiwake"));
+        command.args(["land", "--root"]).arg(yard.root.path().join("out")).arg(place);
+        command.arg("--config").arg(yard.root.path().join("hiwake.toml"));
+        let output = command.envs(yard.bucket.environment()).output().unwrap();
+        assert!(!output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(land("s3://logs/landing").contains("logs/landing/a: another key differs"));
+    for place in ["s3://logs//landing", "s3://lo gs/landing"] {
+        let said = land(place);
+        assert!(said.contains("s3://bucket") || said.contains("no bucket's name"), "{said}");
+    }
+}
+
+#[test]
 fn an_emulators_deadline_of_1970_is_none() {
     let mut yard = Yard::new("");
     yard.bucket.put("o", rows(0..1));
@@ -241,8 +290,9 @@ fn an_object_that_is_denied_is_given_up_at_its_tenth_delivery() {
 fn a_request_that_is_refused_for_its_clock_or_key_gives_up_no_object() {
     let mut yard = Yard::new("");
     for code in ["RequestTimeTooSkewed", "SignatureDoesNotMatch", "InvalidAccessKeyId"] {
-        yard.bucket.fault("o", Fault::Refused(403, error(code)));
-        assert_eq!(yard.land(19, &[("1", &["o"])]), ["1"], "{code}");
+        // What the key is called does not count.
+        yard.bucket.fault("AccessDenied", Fault::Refused(403, error(code)));
+        assert_eq!(yard.land(19, &[("1", &["AccessDenied"])]), ["1"], "{code}");
     }
     assert_eq!(yard.quarantine(), "");
 }

@@ -73,3 +73,23 @@ fn a_damaged_journal_hides_no_other_days_age() {
         "{log}"
     );
 }
+
+#[test]
+fn a_day_whose_journal_is_gone_fails_to_seal_and_its_age_is_told() {
+    let journal = "efs/.hiwake/days/messages/2022-04-18.csv/journal";
+    for left in [None, Some(0), Some(100)] {
+        let mut yard = yard();
+        let path = yard.root.path().join(journal);
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        if let Some(left) = left {
+            crate::given::put(yard.root.path(), journal, &bytes[..left]);
+        }
+        let error = yard.lambda.invoke(SEAL).unwrap_err();
+        let message = error["errorMessage"].as_str().unwrap();
+        assert!(message.contains("its beginning is missing or unreadable"), "{left:?}: {message}");
+        let metrics = yard.lambda.metrics();
+        assert_eq!((value(&metrics, "Sealed"), value(&metrics, "SealFailed")), (1, 1), "{left:?}");
+        assert!(value(&metrics, "OldestUnsealedAge") > 4 * 365 * 24 * 3600, "{left:?}");
+    }
+}
