@@ -23,6 +23,7 @@ pub mod routing;
 pub mod salvage;
 pub mod seal;
 pub mod seen;
+pub mod state;
 pub mod status;
 pub mod sweep;
 pub mod verify;

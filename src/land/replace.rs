@@ -7,8 +7,9 @@
 
 use super::day_file::{DayFile, folder_of, name_of};
 use super::error::{LandError, Named, is_absent};
-use super::journal::{Ruin, State};
+use super::journal::Ruin;
 use super::rebuild::{DAMAGED, read_file, read_handle};
+use super::state::State;
 use super::{Lander, folders, seen, unique, verify};
 use crate::disk::Open;
 

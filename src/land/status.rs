@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::day_file::{DAYS, DayFile, folder_of, name_of};
 use super::error::LandError;
-use super::journal::{Journal, Segment, State};
+use super::journal::Journal;
+use super::state::{Segment, State};
 use super::{Lander, folders};
 use crate::disk::Open;
 use crate::row::Kind;

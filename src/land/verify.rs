@@ -11,9 +11,10 @@ use super::contents::{Contents, Lines};
 use super::day_file::{DAYS, DayFile, OPEN_HINTS, folder_of, name_of};
 use super::error::{LandError, Named, is_absent};
 use super::frame::{Closed, Commit, Sealed};
-use super::journal::{Journal, Segment, State};
+use super::journal::Journal;
 use super::output::hex;
 use super::routing::{History, ROUTING};
+use super::state::{Segment, State};
 use super::{Lander, seal, seen};
 use crate::disk::Open;
 

@@ -1,0 +1,256 @@
+//! What a journal says, frame by frame: the state of one day file. Pure.
+//!
+//! A frame that is incomplete or has a bad CRC, with nothing valid after it, is torn: it does not exist. Anything else
+//! that does not fit is damage.
+
+use chrono_tz::Tz;
+
+use super::error::LandError;
+use super::frame::{self, Closed, Commit, FRAMES_AT, Found, Frame, Identity, Sealed};
+use super::seen;
+
+/// What the journal says of one segment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Segment {
+    /// Its commits, in order; at least one.
+    pub commits: Vec<Commit>,
+    /// When it stopped taking commits.
+    pub frozen: Option<i64>,
+    /// What it was sealed as.
+    pub sealed: Option<Sealed>,
+    /// When it was published and cleaned up after.
+    pub done: Option<i64>,
+    /// When retention removed it.
+    pub removed: Option<i64>,
+}
+
+impl Segment {
+    /// The committed length of its open file.
+    pub fn bytes(&self) -> u64 {
+        self.commits.last().map_or(0, |commit| commit.offset + commit.bytes)
+    }
+
+    /// How many lines it has.
+    pub fn lines(&self) -> u64 {
+        self.commits.iter().map(|commit| commit.lines).sum()
+    }
+}
+
+/// All that the journal's bytes say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// What it is of.
+    pub identity: Identity,
+    /// The segments; the first is number 1.
+    pub segments: Vec<Segment>,
+    /// Set when the day takes no more rows at all.
+    pub closed: Option<Closed>,
+    /// Where the next frame goes.
+    pub(super) end: u64,
+    /// The CRC that it has to name.
+    pub(super) crc: u32,
+    /// The CRC of every frame.
+    pub(super) crcs: Vec<u32>,
+    /// Where the last frame begins.
+    pub(super) last: u64,
+    /// Whether bytes of a torn frame lie beyond `end`.
+    pub(super) torn: bool,
+}
+
+impl State {
+    /// A journal without frames. `crc` is its identity's.
+    pub(super) fn new(identity: Identity, crc: u32) -> State {
+        let (segments, closed, crcs, torn) = (Vec::new(), None, Vec::new(), false);
+        State { identity, segments, closed, end: FRAMES_AT, crc, crcs, last: FRAMES_AT, torn }
+    }
+
+    /// Reads a journal's bytes. `Ok(None)`: its header is empty or partial and no frame follows.
+    pub fn read(path: &str, bytes: &[u8]) -> Result<Option<State>, LandError> {
+        let damage = |what: String| LandError::damage(path, what);
+        let Some((identity, crc)) = Identity::decode(bytes) else {
+            if matches!(bytes, [b'H', b'I', b'W', b'A', b'K', b'E', b'2'..=b'9', b'\n', ..]) {
+                let what = "its header is not one that this release knows".to_owned();
+                return Err(LandError::Newer { path: path.to_owned(), what });
+            }
+            if frame::any_frame(bytes) {
+                return Err(damage("its header is unreadable, but frames follow".to_owned()));
+            }
+            return Ok(None);
+        };
+        let mut state = State::new(identity, crc);
+        let slot = Closed::decode(bytes);
+        if let Ok(Some(closed)) = slot {
+            return Ok(Some(State { closed: Some(closed), ..state }));
+        }
+        state.read_frames(path, bytes)?;
+        if slot.is_err() && state.segments.is_empty() {
+            return Err(damage("its Closed slot is unreadable and it has no frames".to_owned()));
+        }
+        Ok(Some(state))
+    }
+
+    fn read_frames(&mut self, path: &str, bytes: &[u8]) -> Result<(), LandError> {
+        let damage = |what: String| Err(LandError::damage(path, what));
+        loop {
+            let rest = &bytes[self.end as usize..];
+            match frame::decode(rest) {
+                Found::Frame { frame, previous, crc, length } => {
+                    if previous != self.crc {
+                        return damage(format!("the frame at {} follows another one", self.end));
+                    }
+                    if let Err(what) = self.apply(frame) {
+                        return damage(format!("{what}, at {}", self.end));
+                    }
+                    self.follow(crc, length as u64);
+                }
+                Found::Unknown { kind, version } => {
+                    let end = self.end;
+                    let what = format!(
+                        "the frame at {end} has kind {kind} version {version}, which this release does not know"
+                    );
+                    return Err(LandError::Newer { path: path.to_owned(), what });
+                }
+                Found::Nothing if rest.is_empty() => return Ok(()),
+                Found::Nothing if frame::any_frame(&rest[1..]) => {
+                    let end = self.end;
+                    return damage(format!(
+                        "the frame at {end} is unreadable, but valid ones follow"
+                    ));
+                }
+                Found::Nothing if frame::was_changed(rest) => {
+                    let end = self.end;
+                    return damage(format!(
+                        "the last frame, at {end}, was changed since it was written: rows of it may have been acknowledged"
+                    ));
+                }
+                Found::Nothing => {
+                    self.torn = true;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// The next frame comes after this one.
+    pub(super) fn follow(&mut self, crc: u32, length: u64) {
+        self.crc = crc;
+        self.crcs.push(crc);
+        self.last = self.end;
+        self.end += length;
+    }
+
+    /// What `seen` is to say of the journal as it is.
+    pub fn mark(&self) -> seen::Mark {
+        seen::Mark { frames: self.crcs.len() as u32, crc: self.crc }
+    }
+
+    /// How many frames there are after the one that `seen` knows of; `None` if the journal has not got that one.
+    pub fn after(&self, mark: Option<seen::Mark>) -> Option<usize> {
+        let frames = mark.map_or(0, |mark| mark.frames as usize);
+        let known = self.crcs.get(..frames)?.last();
+        (known.copied() == mark.map(|mark| mark.crc).filter(|_| frames > 0))
+            .then(|| self.crcs.len() - frames)
+    }
+
+    pub(super) fn apply(&mut self, frame: Frame) -> Result<(), String> {
+        match frame {
+            Frame::Commit(commit) => {
+                if commit.segment != self.next_segment() {
+                    return Err(format!("a commit to segment {}", commit.segment));
+                }
+                if commit.segment as usize > self.segments.len() {
+                    self.segments.push(Segment::default());
+                }
+                let seen = self.seen();
+                let segment = self.last_mut(commit.segment)?;
+                if commit.offset != segment.bytes() || commit.seen != seen {
+                    return Err("a commit that does not follow the one before".to_owned());
+                }
+                segment.commits.push(commit);
+            }
+            Frame::Freeze(mark) => self.last_mut(mark.segment)?.frozen = Some(mark.at),
+            Frame::Sealed(sealed) => {
+                let segment = self.any_mut(sealed.segment)?;
+                if segment.frozen.is_none() || segment.sealed.is_some() {
+                    return Err(
+                        "a seal of a segment that is not frozen, or sealed already".to_owned()
+                    );
+                }
+                segment.sealed = Some(sealed);
+            }
+            Frame::Done(mark) => {
+                let segment = self.any_mut(mark.segment)?;
+                if segment.sealed.is_none() {
+                    return Err("Done of a segment that is not sealed".to_owned());
+                }
+                segment.done = Some(mark.at);
+            }
+            Frame::Removed(mark) => self.any_mut(mark.segment)?.removed = Some(mark.at),
+        }
+        Ok(())
+    }
+
+    fn any_mut(&mut self, segment: u32) -> Result<&mut Segment, String> {
+        (segment as usize)
+            .checked_sub(1)
+            .and_then(|index| self.segments.get_mut(index))
+            .ok_or_else(|| format!("a frame of segment {segment}, which has no commits"))
+    }
+
+    fn last_mut(&mut self, segment: u32) -> Result<&mut Segment, String> {
+        let last = self.segments.len() as u32;
+        self.any_mut(segment).and_then(|found| {
+            (segment == last && found.frozen.is_none())
+                .then_some(found)
+                .ok_or_else(|| format!("a frame of segment {segment}, which is frozen"))
+        })
+    }
+
+    /// The segment that the next commit goes to.
+    pub fn next_segment(&self) -> u32 {
+        let count = self.segments.len() as u32;
+        match self.segments.last() {
+            Some(last) if last.frozen.is_none() => count,
+            _ => count + 1,
+        }
+    }
+
+    /// One segment, from 1.
+    pub fn segment(&self, number: u32) -> Option<&Segment> {
+        self.segments.get((number as usize).checked_sub(1)?)
+    }
+
+    /// Whether a segment is published and cleaned up after; once it is, it is for ever.
+    pub fn is_done(&self, number: u32) -> bool {
+        self.closed.is_some() || self.segment(number).is_some_and(|segment| segment.done.is_some())
+    }
+
+    /// The segments with their numbers.
+    pub fn numbered(&self) -> impl Iterator<Item = (u32, &Segment)> {
+        (1..).zip(&self.segments)
+    }
+
+    /// Every commit, first to last.
+    pub fn commits(&self) -> impl Iterator<Item = &Commit> {
+        self.segments.iter().flat_map(|segment| &segment.commits)
+    }
+
+    /// Whether bytes of a torn frame lie beyond the last one.
+    pub fn is_torn(&self) -> bool {
+        self.torn
+    }
+
+    /// How many entries `seen` has.
+    pub fn seen(&self) -> u64 {
+        let last = self.segments.iter().rev().find_map(|segment| segment.commits.last());
+        last.map_or(0, |commit| commit.seen + commit.lines)
+    }
+
+    /// The time zone that the day is a day of.
+    pub fn timezone(&self, path: &str) -> Result<Tz, LandError> {
+        let name = &self.identity.timezone;
+        name.parse().map_err(|_| {
+            LandError::damage(path, format!("its time zone `{name}` is unknown to this release"))
+        })
+    }
+}
