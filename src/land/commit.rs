@@ -12,7 +12,6 @@ use super::frame::{Commit, Frame};
 use super::journal::{Journal, Segment};
 use super::{folders, seal, seen};
 use crate::disk::{Handle, Open};
-use crate::row::Identity;
 
 /// How long a landing waits after its lease was lost.
 const LEASE_PAUSE: Duration = Duration::from_millis(100);
@@ -172,17 +171,8 @@ impl<'h, 'l> Hold<'h, 'l> {
 
     /// Step 3, second half: the batch's rows that no commit has, each once, in (timestamp, position) order.
     fn new_rows(&self, batch: &Batch) -> Result<Vec<usize>, LandError> {
-        let mut offered = batch.offered();
         let commits = self.journal.state.commits();
-        seen::mark(self.seen.as_ref(), &self.day_file.seen(), commits, &mut offered)?;
-        let mut new = batch.in_time_order();
-        new.retain(|row| {
-            let identity: Identity = batch.identity(*row);
-            let found = offered.binary_search_by_key(&identity, |(offer, _)| *offer);
-            // Every row of the batch is offered; the first of equal ones takes it.
-            found.is_ok_and(|at| !std::mem::replace(&mut offered[at].1, true))
-        });
-        Ok(new)
+        seen::new_rows(self.seen.as_ref(), &self.day_file.seen(), commits, batch)
     }
 
     /// Step 4: the segment's data file, afresh and locked; proof that the journal's lock still stands; then

@@ -8,6 +8,7 @@
 //! i-th line, so a run is in timestamp order. Blocks are up to 4,096 entries; their time bounds and CRCs
 //! stand in the commit frame, so that a block is only read where an offered timestamp can be in it.
 
+use super::batch::Batch;
 use super::error::{LandError, Named};
 use super::frame::{BLOCK_ENTRIES, Block, Commit};
 use crate::disk::Handle;
@@ -132,6 +133,25 @@ pub fn mark<'c>(
         }
     }
     Ok(())
+}
+
+/// The batch's rows that no commit has, each once, in (timestamp, position) order.
+pub fn new_rows<'c>(
+    seen: &dyn Handle,
+    path: &str,
+    commits: impl Iterator<Item = &'c Commit>,
+    batch: &Batch,
+) -> Result<Vec<usize>, LandError> {
+    let mut offered = batch.offered();
+    mark(seen, path, commits, &mut offered)?;
+    let mut new = batch.in_time_order();
+    new.retain(|row| {
+        let identity = batch.identity(*row);
+        let found = offered.binary_search_by_key(&identity, |(offer, _)| *offer);
+        // Every row of the batch is offered; the first of equal ones takes it.
+        found.is_ok_and(|at| !std::mem::replace(&mut offered[at].1, true))
+    });
+    Ok(new)
 }
 
 /// Both sides are in timestamp order; within one timestamp only the offered side is sorted.
