@@ -49,7 +49,7 @@ pub fn child() {
                 }
             }
         }
-        let order = known.in_time_order();
+        let order = known.by_identity();
         let run = order.iter().map(|row| known.identity(*row));
         let (bytes, blocks) = seen::encode(run);
         let handle = lander.disk.open("seen", Open::Create(0o600)).unwrap();

@@ -170,7 +170,7 @@ impl<'h, 'l> Hold<'h, 'l> {
     }
 
     /// Step 3, second half: the batch's rows that no commit has, each once, in (timestamp, position) order.
-    fn new_rows(&self, batch: &Batch) -> Result<Vec<usize>, LandError> {
+    fn new_rows(&self, batch: &Batch) -> Result<Vec<u32>, LandError> {
         let commits = self.journal.state.commits();
         seen::new_rows(self.seen.as_ref(), &self.day_file.seen(), commits, batch)
     }
@@ -226,7 +226,7 @@ impl<'h, 'l> Hold<'h, 'l> {
         &mut self,
         segment: u32,
         batch: &Batch,
-        piece: &[usize],
+        piece: &[u32],
         duplicates: u64,
         objects: &[String],
     ) -> Result<(), LandError> {
@@ -264,7 +264,7 @@ impl<'h, 'l> Hold<'h, 'l> {
 }
 
 /// Rows in pieces of up to `bytes` of text each; a longer line is a piece of its own.
-fn pieces<'r>(batch: &Batch, rows: &'r [usize], bytes: usize) -> Vec<&'r [usize]> {
+fn pieces<'r>(batch: &Batch, rows: &'r [u32], bytes: usize) -> Vec<&'r [u32]> {
     let mut pieces = Vec::new();
     let (mut start, mut size) = (0, 0);
     for (at, row) in rows.iter().enumerate() {

@@ -106,10 +106,8 @@ pub fn read_block(
 /// The whole entries of some bytes.
 pub fn entries(bytes: &[u8]) -> impl Iterator<Item = Identity> {
     bytes.as_chunks::<16>().0.iter().map(|entry| {
-        let (timestamp, hash) = entry.split_at(8);
-        let word =
-            |half: &[u8]| half.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
-        Identity { timestamp: word(timestamp) as i64, hash: word(hash) }
+        let entry = u128::from_le_bytes(*entry);
+        Identity { timestamp: entry as i64, hash: (entry >> 64) as u64 }
     })
 }
 
@@ -120,19 +118,8 @@ pub fn mark<'c>(
     commits: impl Iterator<Item = &'c Commit>,
     offered: &mut [(Identity, bool)],
 ) -> Result<(), LandError> {
-    let mut entries = Vec::new();
-    for commit in commits {
-        for (number, block) in commit.blocks.iter().enumerate() {
-            let from = offered.partition_point(|(offer, _)| offer.timestamp < block.min);
-            let to = offered.partition_point(|(offer, _)| offer.timestamp <= block.max);
-            if from == to {
-                continue;
-            }
-            read_block(seen, path, commit, number, &mut entries)?;
-            mark_block(&entries, &mut offered[from..to]);
-        }
-    }
-    Ok(())
+    let known = Known { seen, path };
+    known.mark(commits, offered, &|(identity, _)| *identity, &|(_, there)| *there = true)
 }
 
 /// The batch's rows that no commit has, each once, in (timestamp, position) order.
@@ -141,32 +128,71 @@ pub fn new_rows<'c>(
     path: &str,
     commits: impl Iterator<Item = &'c Commit>,
     batch: &Batch,
-) -> Result<Vec<usize>, LandError> {
-    let mut offered = batch.offered();
-    mark(seen, path, commits, &mut offered)?;
-    let mut new = batch.in_time_order();
-    new.retain(|row| {
-        let identity = batch.identity(*row);
-        let found = offered.binary_search_by_key(&identity, |(offer, _)| *offer);
-        // Every row of the batch is offered; the first of equal ones takes it.
-        found.is_ok_and(|at| !std::mem::replace(&mut offered[at].1, true))
-    });
-    Ok(new)
+) -> Result<Vec<u32>, LandError> {
+    /// A row that was seen; no batch has so many rows.
+    const THERE: u32 = 1 << 31;
+    let mut rows = batch.by_identity();
+    // The first of equal ones stays.
+    rows.dedup_by_key(|row| batch.identity(*row));
+    let known = Known { seen, path };
+    let identity = |row: &u32| batch.identity(*row & !THERE);
+    known.mark(commits, &mut rows, &identity, &|row| *row |= THERE)?;
+    rows.retain(|row| row & THERE == 0);
+    let at_once = |one: &u32, next: &u32| identity(one).timestamp == identity(next).timestamp;
+    rows.chunk_by_mut(at_once).for_each(<[u32]>::sort_unstable);
+    Ok(rows)
+}
+
+/// The identities that commits have, read where an offered one can be among them.
+struct Known<'k> {
+    seen: &'k dyn Handle,
+    path: &'k str,
+}
+
+impl Known<'_> {
+    fn mark<'c, T>(
+        &self,
+        commits: impl Iterator<Item = &'c Commit>,
+        offered: &mut [T],
+        identity: &impl Fn(&T) -> Identity,
+        set: &impl Fn(&mut T),
+    ) -> Result<(), LandError> {
+        let mut entries = Vec::new();
+        for commit in commits {
+            for (number, block) in commit.blocks.iter().enumerate() {
+                let from = offered.partition_point(|offer| identity(offer).timestamp < block.min);
+                let rest = &mut offered[from..];
+                let to = rest.partition_point(|offer| identity(offer).timestamp <= block.max);
+                if to > 0 {
+                    read_block(self.seen, self.path, commit, number, &mut entries)?;
+                    mark_block(&entries, &mut rest[..to], identity, set);
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Both sides are in timestamp order; within one timestamp only the offered side is sorted.
-fn mark_block(entries: &[Identity], offered: &mut [(Identity, bool)]) {
-    let mut rest = offered;
+fn mark_block<T>(
+    entries: &[Identity],
+    mut offered: &mut [T],
+    identity: &impl Fn(&T) -> Identity,
+    set: &impl Fn(&mut T),
+) {
     for entries in entries.chunk_by(|one, next| one.timestamp == next.timestamp) {
         let timestamp = entries[0].timestamp;
-        let before = rest.partition_point(|(offer, _)| offer.timestamp < timestamp);
-        let group = rest[before..].partition_point(|(offer, _)| offer.timestamp == timestamp);
-        let (group, after) = rest[before..].split_at_mut(group);
+        let until = |offered: &[T], end: &dyn Fn(i64) -> bool| {
+            offered.iter().take_while(|offer| !end(identity(offer).timestamp)).count()
+        };
+        let before = until(offered, &|offer| offer >= timestamp);
+        let count = until(&offered[before..], &|offer| offer > timestamp);
+        let (group, after) = offered[before..].split_at_mut(count);
         for entry in entries {
-            if let Ok(found) = group.binary_search_by_key(&entry.hash, |(offer, _)| offer.hash) {
-                group[found].1 = true;
+            if let Ok(found) = group.binary_search_by_key(&entry.hash, |offer| identity(offer).hash) {
+                set(&mut group[found]);
             }
         }
-        rest = after;
+        offered = after;
     }
 }
