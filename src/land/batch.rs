@@ -84,10 +84,13 @@ impl Batch {
             order[*end as usize] = row;
             *end += 1;
         }
-        let mut start = 0;
+        let (mut start, mut sorted) = (0, Vec::new());
         for end in ends {
             let part = &mut order[start..end as usize];
-            part.sort_unstable_by_key(|row| (self.identity(*row), *row));
+            sorted.clear();
+            sorted.extend(part.iter().map(|row| (self.identity(*row), *row)));
+            sorted.sort_unstable();
+            part.iter_mut().zip(&sorted).for_each(|(row, (_, sorted))| *row = *sorted);
             start = end as usize;
         }
         order

@@ -10,6 +10,7 @@ use super::day_file::{DayFile, folder_of};
 use super::error::{LandError, Named, is_absent};
 use super::frame::{Commit, Frame};
 use super::journal::{Journal, Segment};
+use super::output::CHUNK;
 use super::{folders, seal, seen};
 use crate::disk::{Handle, Open};
 
@@ -238,10 +239,24 @@ impl<'h, 'l> Hold<'h, 'l> {
             return Err(LandError::damage(data_path, "it was not opened before it was written"));
         };
         // Step 5: the lines.
-        let lines = piece.iter().map(|row| batch.line(*row));
-        let mut text = Vec::with_capacity(lines.clone().map(<[u8]>::len).sum());
-        lines.for_each(|line| text.extend_from_slice(line));
-        data.write_at(&text, offset).named("write", &data_path)?;
+        let (mut bytes, mut crc) = (0, 0);
+        let mut write = |text: &mut Vec<u8>| {
+            crc = crc32c::crc32c_append(crc, text);
+            data.write_at(text, offset + bytes).named("write", &data_path)?;
+            bytes += text.len() as u64;
+            text.clear();
+            Ok(())
+        };
+        let mut text = Vec::with_capacity(2 * CHUNK);
+        for row in piece {
+            text.extend_from_slice(batch.line(*row));
+            if text.len() >= CHUNK {
+                write(&mut text)?;
+            }
+        }
+        if !text.is_empty() {
+            write(&mut text)?;
+        }
         data.sync().named("sync", &data_path)?;
         // Step 6: the seen-run.
         let (run, blocks) = seen::encode(piece.iter().map(|row| batch.identity(*row)));
@@ -252,8 +267,8 @@ impl<'h, 'l> Hold<'h, 'l> {
             segment,
             lines: piece.len() as u64,
             offset,
-            bytes: text.len() as u64,
-            crc: crc32c::crc32c(&text),
+            bytes,
+            crc,
             seen: run_at,
             blocks,
             at: self.lander.clock.now(),

@@ -157,9 +157,15 @@ impl Known<'_> {
         identity: &impl Fn(&T) -> Identity,
         set: &impl Fn(&mut T),
     ) -> Result<(), LandError> {
+        let (Some(first), Some(last)) = (offered.first(), offered.last()) else { return Ok(()) };
+        let times = identity(first).timestamp..=identity(last).timestamp;
         let mut entries = Vec::new();
         for commit in commits {
             for (number, block) in commit.blocks.iter().enumerate() {
+                // A day has tens of thousands of blocks: most end before what is offered.
+                if block.max < *times.start() || block.min > *times.end() {
+                    continue;
+                }
                 let from = offered.partition_point(|offer| identity(offer).timestamp < block.min);
                 let rest = &mut offered[from..];
                 let to = rest.partition_point(|offer| identity(offer).timestamp <= block.max);
