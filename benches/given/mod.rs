@@ -68,31 +68,52 @@ pub enum Shape {
 
 /// A Firehose event whose request is of about so many bytes.
 pub fn firehose_event(bytes: usize, shape: Shape) -> Vec<u8> {
-    let mut random = Random::new(bytes as u64);
-    let mut event = format!(
-        "{{\"invocationId\":\"i\",\"deliveryStreamArn\":\"{ARN}\",\"region\":\"ap-northeast-1\",\"records\":["
-    );
-    let mut at = DAY_STARTS + 3_600_000;
-    for record in 0.. {
-        if record > 0 {
-            event.push(',');
-        }
-        let events = match shape {
-            Shape::Mixed => 150 + random.below(212),
-            Shape::Small => 1 + random.below(5),
-        };
-        let data = STANDARD.encode(gzip(envelope(&mut random, &mut at, events).as_bytes(), 6));
-        write!(
-            event,
-            "{{\"recordId\":\"49578734086442259037497492980620233840400173390482112514{record:06}\",\"approximateArrivalTimestamp\":{at},\"data\":\"{data}\"}}"
-        )
-        .unwrap();
-        if event.len() >= bytes {
-            break;
-        }
+    Load::new(bytes as u64).event(bytes, shape)
+}
+
+/// A log group's life: each event goes on where the one before ended.
+pub struct Load {
+    random: Random,
+    at: i64,
+}
+
+impl Load {
+    pub fn new(seed: u64) -> Load {
+        Load { random: Random::new(seed), at: DAY_STARTS + 3_600_000 }
     }
-    event.push_str("]}");
-    event.into_bytes()
+
+    /// The records of one subscription message each, gzipped as CloudWatch Logs does.
+    pub fn record(&mut self, shape: Shape) -> Vec<u8> {
+        let events = match shape {
+            Shape::Mixed => 150 + self.random.below(212),
+            Shape::Small => 1 + self.random.below(5),
+        };
+        gzip(envelope(&mut self.random, &mut self.at, events).as_bytes(), 6)
+    }
+
+    /// The next Firehose event, its request of about so many bytes.
+    pub fn event(&mut self, bytes: usize, shape: Shape) -> Vec<u8> {
+        let mut event = format!(
+            "{{\"invocationId\":\"i\",\"deliveryStreamArn\":\"{ARN}\",\"region\":\"ap-northeast-1\",\"records\":["
+        );
+        for record in 0.. {
+            if record > 0 {
+                event.push(',');
+            }
+            let data = STANDARD.encode(self.record(shape));
+            let at = self.at;
+            write!(
+                event,
+                "{{\"recordId\":\"49578734086442259037497492980620233840400173390482112514{record:06}\",\"approximateArrivalTimestamp\":{at},\"data\":\"{data}\"}}"
+            )
+            .unwrap();
+            if event.len() >= bytes {
+                break;
+            }
+        }
+        event.push_str("]}");
+        event.into_bytes()
+    }
 }
 
 /// One subscription message with so many events; `at` goes on.
@@ -228,15 +249,19 @@ pub fn gzip(bytes: &[u8], level: u32) -> Vec<u8> {
 
 /// The bytes of the envelopes in a Firehose event, inflated.
 pub fn text_bytes(event: &[u8]) -> usize {
-    let event: serde_json::Value = serde_json::from_slice(event).unwrap();
-    let records = event["records"].as_array().unwrap().iter();
-    records.map(|record| inflate(record["data"].as_str().unwrap()).len()).sum()
+    data(event).iter().map(|data| inflate(data).len()).sum()
 }
 
-/// What the base64 of one record or of one answer holds.
-pub fn inflate(data: &str) -> Vec<u8> {
+/// The data of all records of a Firehose event or answer.
+pub fn data(event: &[u8]) -> Vec<Vec<u8>> {
+    let event: serde_json::Value = serde_json::from_slice(event).unwrap();
+    let records = event["records"].as_array().unwrap().iter();
+    records.map(|record| STANDARD.decode(record["data"].as_str().unwrap()).unwrap()).collect()
+}
+
+/// What gzip members hold, one after the other.
+pub fn inflate(gzip: &[u8]) -> Vec<u8> {
     let mut text = Vec::new();
-    let data = STANDARD.decode(data).unwrap();
-    flate2::bufread::MultiGzDecoder::new(&data[..]).read_to_end(&mut text).unwrap();
+    flate2::bufread::MultiGzDecoder::new(gzip).read_to_end(&mut text).unwrap();
     text
 }

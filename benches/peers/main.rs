@@ -14,6 +14,8 @@ mod cpu;
 #[path = "../given/mod.rs"]
 mod given;
 mod naive;
+#[path = "../target.rs"]
+mod target;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,7 +26,7 @@ use hiwake::config::Config;
 use hiwake::firehose;
 use hiwake::record::Records;
 use hiwake::row::Row;
-use serde_json::Value;
+use target::{Target, line};
 
 const ROUNDS: usize = 30;
 
@@ -38,36 +40,37 @@ const CASES: [(&str, usize, Shape, [f64; 3]); 3] = [
 fn main() {
     let folder = tempfile::tempdir().unwrap();
     let config = Config::parse("bench.toml", given::CONFIG).unwrap();
-    println!("| event | way | CPU ms | hiwake is faster | target |\n|---|---|---|---|---|");
+    println!("CPU ms of hiwake, and how many times faster it is than others:");
     for (name, bytes, shape, targets) in CASES {
         let event = given::firehose_event(bytes, shape);
         let path = folder.path().join("event.json");
         std::fs::write(&path, &event).unwrap();
         let mut records = Records::new(&config);
-        let [ours, naive] = least(
+        let mut answers: [Vec<u8>; 2] = Default::default();
+        let [naive, miniz] = &mut answers;
+        let [ours, naive, miniz] = least(
             ROUNDS,
             [
-                &mut || {
-                    firehose::transform(&mut records, &event).unwrap();
-                },
-                &mut || drop(naive::transform(&event)),
+                &mut || drop(firehose::transform(&mut records, &event).unwrap()),
+                &mut || *naive = naive::transform(&event, naive::ZLIB_RS),
+                &mut || *miniz = naive::transform(&event, naive::MINIZ),
             ],
         );
         let wanted = lines_of_rows(&firehose::transform(&mut records, &event).unwrap().0);
-        assert_eq!(lines(&naive::transform(&event)), wanted, "naive");
-        println!("| {name} | hiwake | {ours:.1} | | |");
-        let row = |way: &str, ms: f64, target: Option<f64>| {
-            let target = target.map_or(String::new(), |target| format!("≥ {target} ×"));
-            println!("| {name} | {way} | {ms:.1} | {:.1} × | {target} |", ms / ours);
+        assert!(answers.iter().all(|answer| lines(answer) == wanted), "naive: other lines");
+        line(&format!("{name}: transform"), ours, " ms", Target::None);
+        let row = |way: &str, ms: f64, target: Target| {
+            line(&format!("{name}: against {way}, {ms:.1} ms"), ms / ours, " ×", target);
         };
-        row("naive Rust", naive, Some(targets[0]));
+        row("naive Rust (miniz_oxide)", miniz, Target::AtLeast(targets[0]));
+        row("naive Rust (zlib-rs, as hiwake)", naive, Target::None);
         for (way, command, script, target) in [
-            ("Node, the blueprint's flow", "node", "blueprint.mjs", Some(targets[1])),
-            ("Python, the blueprint's flow", "python3", "blueprint.py", Some(targets[2])),
-            ("Python, a line appended at a time", "python3", "append.py", None),
+            ("Node (the blueprint's flow)", "node", "blueprint.mjs", Target::AtLeast(targets[1])),
+            ("Python (the blueprint's flow)", "python3", "blueprint.py", Target::AtLeast(targets[2])),
+            ("Python (a line appended at a time)", "python3", "append.py", Target::None),
         ] {
             let Some(ms) = other(command, script, &path) else {
-                println!("| {name} | {way} | {command} is not on this machine | | |");
+                println!("| {name}: against {way} | {command} is not on this machine | | MISSED |");
                 continue;
             };
             let lines = std::fs::read(path.with_extension("json.lines")).unwrap();
@@ -87,9 +90,7 @@ fn other(command: &str, script: &str, event: &Path) -> Option<f64> {
 
 /// What the records of an answer hold, one after the other.
 fn lines(answer: &[u8]) -> Vec<u8> {
-    let answer: Value = serde_json::from_slice(answer).unwrap();
-    let records = answer["records"].as_array().unwrap().iter();
-    records.flat_map(|record| given::inflate(record["data"].as_str().unwrap())).collect()
+    given::data(answer).iter().flat_map(|data| given::inflate(data)).collect()
 }
 
 fn lines_of_rows(answer: &[u8]) -> Vec<u8> {

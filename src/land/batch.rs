@@ -12,6 +12,9 @@ pub struct Batch {
     objects: BTreeSet<usize>,
 }
 
+/// In how many parts of time rows are sorted, as a power of two.
+const PARTS_LOG2: u32 = 12;
+
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     identity: Identity,
@@ -50,27 +53,46 @@ impl Batch {
     }
 
     /// The identity of a row.
-    pub fn identity(&self, row: usize) -> Identity {
-        self.rows[row].identity
+    pub fn identity(&self, row: u32) -> Identity {
+        self.rows[row as usize].identity
     }
 
     /// The line of a row, with its line break.
-    pub fn line(&self, row: usize) -> &[u8] {
-        &self.text[self.rows[row].start..self.rows[row].end]
+    pub fn line(&self, row: u32) -> &[u8] {
+        let Entry { start, end, .. } = self.rows[row as usize];
+        &self.text[start..end]
     }
 
-    /// The rows in (timestamp, position) order.
-    pub fn in_time_order(&self) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.rows.len()).collect();
-        order.sort_by_key(|row| self.identity(*row).timestamp);
+    /// The rows in (timestamp, hash, position) order.
+    pub fn by_identity(&self) -> Vec<u32> {
+        let timestamps = || self.rows.iter().map(|row| row.identity.timestamp);
+        let (Some(min), Some(max)) = (timestamps().min(), timestamps().max()) else {
+            return Vec::new();
+        };
+        // By time roughly first, so that what is sorted is small and stays in the processor's cache.
+        let bits = u64::BITS - max.abs_diff(min).leading_zeros();
+        let part = |timestamp: i64| (timestamp.abs_diff(min) >> bits.saturating_sub(PARTS_LOG2)) as usize;
+        let mut ends = vec![0_u32; 1 << PARTS_LOG2];
+        timestamps().for_each(|timestamp| ends[part(timestamp)] += 1);
+        let mut sum = 0;
+        for end in &mut ends {
+            (*end, sum) = (sum, sum + *end);
+        }
+        let mut order = vec![0; self.rows.len()];
+        for (row, timestamp) in (0..).zip(timestamps()) {
+            let end = &mut ends[part(timestamp)];
+            order[*end as usize] = row;
+            *end += 1;
+        }
+        let (mut start, mut sorted) = (0, Vec::new());
+        for end in ends {
+            let part = &mut order[start..end as usize];
+            sorted.clear();
+            sorted.extend(part.iter().map(|row| (self.identity(*row), *row)));
+            sorted.sort_unstable();
+            part.iter_mut().zip(&sorted).for_each(|(row, (_, sorted))| *row = *sorted);
+            start = end as usize;
+        }
         order
-    }
-
-    /// The identities, sorted, each once, none marked yet.
-    pub fn offered(&self) -> Vec<(Identity, bool)> {
-        let mut offered: Vec<_> = self.rows.iter().map(|row| (row.identity, false)).collect();
-        offered.sort_unstable();
-        offered.dedup();
-        offered
     }
 }

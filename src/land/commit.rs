@@ -10,10 +10,10 @@ use super::day_file::{DayFile, folder_of};
 use super::error::{LandError, Named, is_absent};
 use super::frame::{Commit, Frame};
 use super::journal::Journal;
+use super::output::CHUNK;
 use super::state::Segment;
 use super::{folders, seal, seen};
 use crate::disk::{Handle, Open};
-use crate::row::Identity;
 
 /// How long a landing waits after its lease was lost.
 const LEASE_PAUSE: Duration = Duration::from_millis(100);
@@ -172,18 +172,9 @@ impl<'h, 'l> Hold<'h, 'l> {
     }
 
     /// Step 3, second half: the batch's rows that no commit has, each once, in (timestamp, position) order.
-    fn new_rows(&self, batch: &Batch) -> Result<Vec<usize>, LandError> {
-        let mut offered = batch.offered();
+    fn new_rows(&self, batch: &Batch) -> Result<Vec<u32>, LandError> {
         let commits = self.journal.state.commits();
-        seen::mark(self.seen.as_ref(), &self.day_file.seen(), commits, &mut offered)?;
-        let mut new = batch.in_time_order();
-        new.retain(|row| {
-            let identity: Identity = batch.identity(*row);
-            let found = offered.binary_search_by_key(&identity, |(offer, _)| *offer);
-            // Every row of the batch is offered; the first of equal ones takes it.
-            found.is_ok_and(|at| !std::mem::replace(&mut offered[at].1, true))
-        });
-        Ok(new)
+        seen::new_rows(self.seen.as_ref(), &self.day_file.seen(), commits, batch)
     }
 
     /// Step 4: the segment's data file, afresh and locked; proof that the journal's lock still stands; then
@@ -237,7 +228,7 @@ impl<'h, 'l> Hold<'h, 'l> {
         &mut self,
         segment: u32,
         batch: &Batch,
-        piece: &[usize],
+        piece: &[u32],
         duplicates: u64,
         objects: &[String],
     ) -> Result<(), LandError> {
@@ -249,10 +240,24 @@ impl<'h, 'l> Hold<'h, 'l> {
             return Err(LandError::damage(data_path, "it was not opened before it was written"));
         };
         // Step 5: the lines.
-        let lines = piece.iter().map(|row| batch.line(*row));
-        let mut text = Vec::with_capacity(lines.clone().map(<[u8]>::len).sum());
-        lines.for_each(|line| text.extend_from_slice(line));
-        data.write_at(&text, offset).named("write", &data_path)?;
+        let (mut bytes, mut crc) = (0, 0);
+        let mut write = |text: &mut Vec<u8>| {
+            crc = crc32c::crc32c_append(crc, text);
+            data.write_at(text, offset + bytes).named("write", &data_path)?;
+            bytes += text.len() as u64;
+            text.clear();
+            Ok(())
+        };
+        let mut text = Vec::with_capacity(2 * CHUNK);
+        for row in piece {
+            text.extend_from_slice(batch.line(*row));
+            if text.len() >= CHUNK {
+                write(&mut text)?;
+            }
+        }
+        if !text.is_empty() {
+            write(&mut text)?;
+        }
         data.sync().named("sync", &data_path)?;
         // Step 6: the seen-run.
         let (run, blocks) = seen::encode(piece.iter().map(|row| batch.identity(*row)));
@@ -263,8 +268,8 @@ impl<'h, 'l> Hold<'h, 'l> {
             segment,
             lines: piece.len() as u64,
             offset,
-            bytes: text.len() as u64,
-            crc: crc32c::crc32c(&text),
+            bytes,
+            crc,
             seen: run_at,
             blocks,
             at: self.lander.clock.now(),
@@ -275,7 +280,7 @@ impl<'h, 'l> Hold<'h, 'l> {
 }
 
 /// Rows in pieces of up to `bytes` of text each; a longer line is a piece of its own.
-fn pieces<'r>(batch: &Batch, rows: &'r [usize], bytes: usize) -> Vec<&'r [usize]> {
+fn pieces<'r>(batch: &Batch, rows: &'r [u32], bytes: usize) -> Vec<&'r [u32]> {
     let mut pieces = Vec::new();
     let (mut start, mut size) = (0, 0);
     for (at, row) in rows.iter().enumerate() {

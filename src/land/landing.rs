@@ -46,6 +46,7 @@ pub fn land(lander: &Lander<'_>, store: &Store, objects: &[ObjectId], choice: &C
         results: vec![Ok(()); objects.len()],
         states: vec![None; objects.len()],
         batches: HashMap::new(),
+        present: None,
         bytes: 0,
         quarantine: Quarantine::default(),
         quarantined_from: BTreeSet::new(),
@@ -102,6 +103,8 @@ struct Landing<'l> {
     /// The state of each object that was landed: its entity tag.
     states: Vec<Option<String>>,
     batches: HashMap<DayFile, Batch>,
+    /// The last row's, which is most likely the next one's: not in `batches`, and its day takes rows.
+    present: Option<(DayFile, Batch)>,
     bytes: usize,
     quarantine: Quarantine,
     /// The objects that have something in `quarantine`.
@@ -214,6 +217,7 @@ impl Landing<'_> {
     /// Commits all batches, several day files at once.
     fn flush(&mut self) {
         let mut batches: Vec<_> = std::mem::take(&mut self.batches).into_iter().collect();
+        batches.extend(self.present.take());
         batches.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         self.bytes = 0;
         let (lander, objects) = (self.lander, self.objects);
@@ -314,6 +318,15 @@ impl Reading<'_, '_> {
         if self.pass == Pass::Land {
             landing.tally.rows += 1;
         }
+        if self.pass == Pass::Land
+            && let Some((day_file, batch)) = &mut landing.present
+            && (day_file.file == row.file && day_file.day == row.day && day_file.kind == row.kind)
+            && check_line(row).is_ok()
+        {
+            landing.bytes += Batch::cost(row);
+            batch.push(row, number);
+            return landing.flush_when_full();
+        }
         let day_file = DayFile { file: row.file.to_string(), day: row.day, kind: row.kind };
         let closed = landing.closed.contains(&day_file);
         match (self.pass, check(row)) {
@@ -326,12 +339,14 @@ impl Reading<'_, '_> {
                 landing.closed_from.insert(number);
             }
             (Pass::Land, Ok(())) => {
+                landing.batches.extend(landing.present.take());
                 landing.bytes += Batch::cost(row);
-                let batch = landing.batches.entry(day_file).or_insert_with_key(|day_file| {
+                let mut batch = landing.batches.remove(&day_file).unwrap_or_else(|| {
                     landing.bytes += DAY_FILE_BYTES + day_file.file.len();
                     Batch::default()
                 });
                 batch.push(row, number);
+                landing.present = Some((day_file, batch));
             }
             (Pass::Closed, Ok(())) if closed => {
                 let reason = format!("{day_file} is closed: `[seal] journal_days` have passed");
@@ -392,6 +407,11 @@ impl Sink for Reading<'_, '_> {
 /// it quotes no text of the row.
 pub(crate) fn check(row: &Row<'_>) -> Result<(), String> {
     file_name::check(&row.file).map_err(|_| "its `file` may be no day file's name".to_owned())?;
+    check_line(row)
+}
+
+/// Its time and its line.
+fn check_line(row: &Row<'_>) -> Result<(), String> {
     let midnight = row.day.date().and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis();
     let hours = (i128::from(row.timestamp) - i128::from(midnight)) / 3_600_000;
     // Local time is at most 14 hours ahead of UTC and 12 behind; history knew a little more.

@@ -5,6 +5,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 
 use super::error::{LandError, Named};
 use super::frame::{BLOCK_ENTRIES, Commit};
@@ -45,31 +46,30 @@ pub fn merge(
     let mut waiting: Vec<(i64, usize)> =
         commits.iter().enumerate().map(|(number, commit)| (commit.min(), number)).collect();
     waiting.sort_unstable_by_key(|key| Reverse(*key));
-    let mut runs: BinaryHeap<Reverse<Run<'_>>> = BinaryHeap::new();
+    // The runs that are read, and their present lines' keys: only those move in the heap.
+    let mut runs: Vec<Option<Run<'_>>> = commits.iter().map(|_| None).collect();
+    let mut first: BinaryHeap<Reverse<(i64, usize)>> = BinaryHeap::new();
     loop {
         while let Some((min, number)) = waiting.last().copied() {
-            if runs.peek().is_some_and(|Reverse(first)| first.timestamp < min) {
+            if first.peek().is_some_and(|Reverse((timestamp, _))| *timestamp < min) {
                 break;
             }
             waiting.pop();
-            let mut run = Run::new(source, &commits[number], number, chunk);
+            let mut run = Run::new(source, &commits[number], chunk);
             if run.advance()? {
-                runs.push(Reverse(run));
+                first.push(Reverse((run.timestamp, number)));
+                runs[number] = Some(run);
             }
         }
-        let Some(Reverse(mut run)) = runs.pop() else { return Ok(()) };
-        let before = runs.peek().map(|Reverse(next)| (next.timestamp, next.number));
-        let wait = waiting.last().copied();
-        loop {
-            emit(run.line())?;
-            if !run.advance()? {
-                break;
-            }
-            let key = (run.timestamp, run.number);
-            if before.is_some_and(|next| next < key) || wait.is_some_and(|next| next < key) {
-                runs.push(Reverse(run));
-                break;
-            }
+        let Some(mut top) = first.peek_mut() else { return Ok(()) };
+        let Reverse((_, number)) = *top;
+        let Some(run) = &mut runs[number] else { return Ok(()) };
+        emit(run.line())?;
+        if run.advance()? {
+            *top = Reverse((run.timestamp, number));
+        } else {
+            PeekMut::pop(top);
+            runs[number] = None;
         }
     }
 }
@@ -96,10 +96,10 @@ fn overlap(commits: &[Commit]) -> usize {
 struct Run<'a> {
     source: &'a Source<'a>,
     commit: &'a Commit,
-    number: usize,
     chunk: usize,
-    /// Bytes read and not yet passed on; the present line is `text[at..end]`.
+    /// What was read is `text[..filled]`, of which `at` bytes are passed on; the present line is `text[at..end]`.
     text: Vec<u8>,
+    filled: usize,
     at: usize,
     end: usize,
     /// How many of the commit's bytes were read, and their CRC.
@@ -112,10 +112,10 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(source: &'a Source<'a>, commit: &'a Commit, number: usize, chunk: usize) -> Run<'a> {
+    fn new(source: &'a Source<'a>, commit: &'a Commit, chunk: usize) -> Run<'a> {
         let (text, block) = (Vec::new(), Vec::new());
-        let (at, end, read, crc, lines, timestamp) = (0, 0, 0, 0, 0, commit.min());
-        Run { source, commit, number, chunk, text, at, end, read, crc, block, lines, timestamp }
+        let (filled, at, end, read, crc, lines, timestamp) = (0, 0, 0, 0, 0, 0, commit.min());
+        Run { source, commit, chunk, text, filled, at, end, read, crc, block, lines, timestamp }
     }
 
     fn line(&self) -> &[u8] {
@@ -128,7 +128,7 @@ impl<'a> Run<'a> {
         let mut searched = 0;
         let mut quoted = false;
         let length = loop {
-            let rest = &self.text[self.at..];
+            let rest = &self.text[self.at..self.filled];
             if let Some(length) = line_end(rest, self.source.kind, &mut searched, &mut quoted) {
                 break length;
             }
@@ -153,19 +153,20 @@ impl<'a> Run<'a> {
     }
 
     fn fill(&mut self) -> Result<(), LandError> {
-        self.text.drain(..self.at);
-        (self.end, self.at) = (self.end - self.at, 0);
+        self.text.copy_within(self.at..self.filled, 0);
+        (self.filled, self.end, self.at) = (self.filled - self.at, self.end - self.at, 0);
         let wanted = (self.commit.bytes - self.read).min(self.chunk as u64) as usize;
-        let start = self.text.len();
-        self.text.resize(start + wanted, 0);
+        if self.text.len() < self.filled + wanted {
+            self.text.resize(self.filled + wanted, 0);
+        }
+        let text = &mut self.text[self.filled..self.filled + wanted];
         let offset = self.commit.offset + self.read;
         let path = self.source.data_path;
-        let filled =
-            self.source.data.read_at(&mut self.text[start..], offset).named("read", path)?;
-        if filled < wanted {
+        if self.source.data.read_at(text, offset).named("read", path)? < wanted {
             return Err(self.wrong("fewer bytes than were committed"));
         }
-        self.crc = crc32c::crc32c_append(self.crc, &self.text[start..]);
+        self.crc = crc32c::crc32c_append(self.crc, text);
+        self.filled += wanted;
         self.read += wanted as u64;
         Ok(())
     }
@@ -207,33 +208,18 @@ fn line_end(text: &[u8], kind: Kind, searched: &mut usize, quoted: &mut bool) ->
         *searched = text.len();
         return found;
     }
-    for at in memchr::memchr2_iter(b'\n', b'"', &text[*searched..]) {
-        match text[*searched + at] {
-            b'"' => *quoted = !*quoted,
-            _ if !*quoted => return Some(*searched + at + 1),
-            _ => {}
+    let mut from = *searched;
+    loop {
+        let found = memchr::memchr(b'\n', &text[from..]).map(|at| from + at);
+        let quotes = memchr::memchr_iter(b'"', &text[from..found.unwrap_or(text.len())]).count();
+        *quoted ^= quotes % 2 == 1;
+        match found {
+            Some(end) if !*quoted => return Some(end + 1),
+            Some(end) => from = end + 1,
+            None => {
+                *searched = text.len();
+                return None;
+            }
         }
-    }
-    *searched = text.len();
-    None
-}
-
-impl PartialEq for Run<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Run<'_> {}
-
-impl PartialOrd for Run<'_> {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Run<'_> {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.timestamp, self.number).cmp(&(other.timestamp, other.number))
     }
 }

@@ -6,8 +6,8 @@ use sha2::{Digest, Sha256};
 
 use crate::disk::Handle;
 
-/// How much is written at once.
-const CHUNK: usize = 1 << 20;
+/// How much is written at once: what an NFS client sends at once.
+pub const CHUNK: usize = 1 << 20;
 /// Sealed files are compressed once and read often.
 const GZIP_LEVEL: u32 = 6;
 

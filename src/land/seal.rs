@@ -13,7 +13,7 @@ use super::error::{LandError, Named, is_absent, is_foreign, is_gone};
 use super::frame::{Commit, Frame, Mark, Sealed};
 use super::journal::Journal;
 use super::merge::{self, Source};
-use super::output::{Output, hex};
+use super::output::{CHUNK, Output, hex};
 use super::state::{Segment, State};
 use super::{Lander, folders, unique};
 use crate::config::{Compress, Order};
@@ -22,8 +22,6 @@ use crate::disk::{Handle, Open};
 
 /// A segment that never takes a commit waits no longer than this after its first one.
 const OPEN_MS_MAX: i64 = 48 * 3600 * 1000;
-/// How much is read at once.
-const CHUNK: usize = 1 << 20;
 
 /// Seals the segments of one day file that are due. `hints` are the segments whose hints were found.
 /// Answers what is published now and was not before.

@@ -8,6 +8,7 @@
 //! i-th line, so a run is in timestamp order. Blocks are up to 4,096 entries; their time bounds and CRCs
 //! stand in the commit frame, so that a block is only read where an offered timestamp can be in it.
 
+use super::batch::Batch;
 use super::error::{LandError, Named};
 use super::frame::{BLOCK_ENTRIES, Block, Commit};
 use crate::disk::Handle;
@@ -105,10 +106,8 @@ pub fn read_block(
 /// The whole entries of some bytes.
 pub fn entries(bytes: &[u8]) -> impl Iterator<Item = Identity> {
     bytes.as_chunks::<16>().0.iter().map(|entry| {
-        let (timestamp, hash) = entry.split_at(8);
-        let word =
-            |half: &[u8]| half.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
-        Identity { timestamp: word(timestamp) as i64, hash: word(hash) }
+        let entry = u128::from_le_bytes(*entry);
+        Identity { timestamp: entry as i64, hash: (entry >> 64) as u64 }
     })
 }
 
@@ -119,34 +118,87 @@ pub fn mark<'c>(
     commits: impl Iterator<Item = &'c Commit>,
     offered: &mut [(Identity, bool)],
 ) -> Result<(), LandError> {
-    let mut entries = Vec::new();
-    for commit in commits {
-        for (number, block) in commit.blocks.iter().enumerate() {
-            let from = offered.partition_point(|(offer, _)| offer.timestamp < block.min);
-            let to = offered.partition_point(|(offer, _)| offer.timestamp <= block.max);
-            if from == to {
-                continue;
+    let known = Known { seen, path };
+    known.mark(commits, offered, &|(identity, _)| *identity, &|(_, there)| *there = true)
+}
+
+/// The batch's rows that no commit has, each once, in (timestamp, position) order.
+pub fn new_rows<'c>(
+    seen: &dyn Handle,
+    path: &str,
+    commits: impl Iterator<Item = &'c Commit>,
+    batch: &Batch,
+) -> Result<Vec<u32>, LandError> {
+    /// A row that was seen; no batch has so many rows.
+    const THERE: u32 = 1 << 31;
+    let mut rows = batch.by_identity();
+    // The first of equal ones stays.
+    rows.dedup_by_key(|row| batch.identity(*row));
+    let known = Known { seen, path };
+    let identity = |row: &u32| batch.identity(*row & !THERE);
+    known.mark(commits, &mut rows, &identity, &|row| *row |= THERE)?;
+    rows.retain(|row| row & THERE == 0);
+    let at_once = |one: &u32, next: &u32| identity(one).timestamp == identity(next).timestamp;
+    rows.chunk_by_mut(at_once).for_each(<[u32]>::sort_unstable);
+    Ok(rows)
+}
+
+/// The identities that commits have, read where an offered one can be among them.
+struct Known<'k> {
+    seen: &'k dyn Handle,
+    path: &'k str,
+}
+
+impl Known<'_> {
+    fn mark<'c, T>(
+        &self,
+        commits: impl Iterator<Item = &'c Commit>,
+        offered: &mut [T],
+        identity: &impl Fn(&T) -> Identity,
+        set: &impl Fn(&mut T),
+    ) -> Result<(), LandError> {
+        let (Some(first), Some(last)) = (offered.first(), offered.last()) else { return Ok(()) };
+        let times = identity(first).timestamp..=identity(last).timestamp;
+        let mut entries = Vec::new();
+        for commit in commits {
+            for (number, block) in commit.blocks.iter().enumerate() {
+                // A day has tens of thousands of blocks: most end before what is offered.
+                if block.max < *times.start() || block.min > *times.end() {
+                    continue;
+                }
+                let from = offered.partition_point(|offer| identity(offer).timestamp < block.min);
+                let rest = &mut offered[from..];
+                let to = rest.partition_point(|offer| identity(offer).timestamp <= block.max);
+                if to > 0 {
+                    read_block(self.seen, self.path, commit, number, &mut entries)?;
+                    mark_block(&entries, &mut rest[..to], identity, set);
+                }
             }
-            read_block(seen, path, commit, number, &mut entries)?;
-            mark_block(&entries, &mut offered[from..to]);
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Both sides are in timestamp order; within one timestamp only the offered side is sorted.
-fn mark_block(entries: &[Identity], offered: &mut [(Identity, bool)]) {
-    let mut rest = offered;
+fn mark_block<T>(
+    entries: &[Identity],
+    mut offered: &mut [T],
+    identity: &impl Fn(&T) -> Identity,
+    set: &impl Fn(&mut T),
+) {
     for entries in entries.chunk_by(|one, next| one.timestamp == next.timestamp) {
         let timestamp = entries[0].timestamp;
-        let before = rest.partition_point(|(offer, _)| offer.timestamp < timestamp);
-        let group = rest[before..].partition_point(|(offer, _)| offer.timestamp == timestamp);
-        let (group, after) = rest[before..].split_at_mut(group);
+        let until = |offered: &[T], end: &dyn Fn(i64) -> bool| {
+            offered.iter().take_while(|offer| !end(identity(offer).timestamp)).count()
+        };
+        let before = until(offered, &|offer| offer >= timestamp);
+        let count = until(&offered[before..], &|offer| offer > timestamp);
+        let (group, after) = offered[before..].split_at_mut(count);
         for entry in entries {
-            if let Ok(found) = group.binary_search_by_key(&entry.hash, |(offer, _)| offer.hash) {
-                group[found].1 = true;
+            if let Ok(found) = group.binary_search_by_key(&entry.hash, |offer| identity(offer).hash) {
+                set(&mut group[found]);
             }
         }
-        rest = after;
+        offered = after;
     }
 }

@@ -16,6 +16,7 @@
 //! whatever the object's size.
 
 mod member;
+mod rows;
 mod scan;
 mod staged;
 mod unit;
@@ -28,6 +29,7 @@ use crate::config::Limits;
 use crate::record::Records;
 use crate::row::Row;
 
+use rows::Rows;
 use staged::Staged;
 use window::{Whole, Window};
 
@@ -58,6 +60,7 @@ pub fn read(
         options,
         sink,
         staged: Staged::default(),
+        rows: Rows::default(),
         buffers: Vec::new(),
         offset: 0,
         unit: 0,
@@ -185,6 +188,7 @@ struct Reader<'r, 'c> {
     options: &'r Options,
     sink: &'r mut dyn Sink,
     staged: Staged,
+    rows: Rows,
     /// Buffers of inner windows, to use again.
     buffers: Vec<Vec<u8>>,
     /// Where in the object the present member or unit begins.

@@ -50,7 +50,7 @@ impl Reader<'_, '_> {
     /// A line that is a row, as nearly all are. `false`: it is none, look closer.
     fn row(&mut self, window: &mut Window<'_>) -> Result<bool, ReadError> {
         let (end, stop) = line_end(window, 0, self.options.unit_bytes)?;
-        let Ok(row) = Row::decode(&window.bytes()[..end]) else {
+        let Ok(row) = self.rows.decode(&window.bytes()[..end]) else {
             return Ok(false);
         };
         self.read.rows += 1;

@@ -1,0 +1,113 @@
+//! What a commit costs as its day grows: a journal of so many commits of 10,000 events each, then five more.
+//!
+//! The days are made, not landed: journal and seen to the byte, the data file with its length only, since no commit reads it.
+
+
+use hiwake::disk::Open;
+use hiwake::land::batch::Batch;
+use hiwake::land::frame::{Commit, Frame, Identity as Header};
+use hiwake::land::journal;
+use hiwake::land::{Lander, commit, seen};
+use hiwake::row::{Identity, Row};
+
+use crate::cpu::taken;
+use crate::given::{DAY_STARTS, Random};
+use crate::place;
+use crate::target::{Target, line};
+
+const EVENTS: u64 = 10_000;
+const LINE_BYTES: usize = 200;
+const DAYS: [u64; 5] = [1, 10, 100, 1_000, 10_000];
+const COMMITS: u64 = 5;
+
+pub fn measure() {
+    // One commit in a thousand reaches back over the day, or every one with one event in a thousand.
+    for (name, stragglers) in [("in order", 0), ("one event in 1,000 late by up to the day", 10)] {
+        let mut first = 0.0;
+        for commits in DAYS {
+            let folder = place::folder();
+            let ms = place::with_lander(folder.path(), place::LANDED, |lander| {
+                fill(lander, commits, stragglers);
+                (0..COMMITS).map(|n| land(lander, commits, commits + n, stragglers)).fold(f64::INFINITY, f64::min)
+            });
+            if commits == DAYS[0] {
+                first = ms;
+            }
+            let aim = if commits == DAYS[4] { Target::AtMost(1.1) } else { Target::None };
+            let events = commits * EVENTS;
+            println!("a day of {commits} commits, {events} events, {name}: {ms:.2} ms for one more");
+            line(&format!("a commit after {commits}, {name} / after the first"), ms / first, "", aim);
+        }
+    }
+}
+
+/// The identities of a commit: its part of the day, some anywhere before.
+fn run(number: u64, commits: u64, stragglers: u64) -> Vec<Identity> {
+    let mut random = Random::new(number + 1);
+    let span = 80_000_000 / commits.max(10);
+    let mut run: Vec<Identity> = (0..EVENTS)
+        .map(|n| {
+            let after = if n < stragglers { random.below((number + 1) * span) } else { number * span + n * span / EVENTS };
+            Identity { timestamp: DAY_STARTS + after as i64, hash: random.next() }
+        })
+        .collect();
+    run.sort_unstable();
+    run
+}
+
+fn fill(lander: &Lander<'_>, commits: u64, stragglers: u64) {
+    let day_file = place::day_file();
+    // The first commit is a real one: it makes the folders and the names.
+    land(lander, commits, 0, stragglers);
+    let mut frames = Vec::new();
+    let seen = lander.disk.open(&day_file.seen(), Open::ReadWrite).unwrap();
+    for number in 0..commits {
+        let (bytes, blocks) = seen::encode(run(number, commits, stragglers).into_iter());
+        seen.write_at(&bytes, seen::place(number * EVENTS)).unwrap();
+        let bytes = EVENTS * LINE_BYTES as u64;
+        frames.push(Frame::Commit(Commit {
+            segment: 1,
+            lines: EVENTS,
+            offset: number * bytes,
+            bytes,
+            crc: 0,
+            seen: number * EVENTS,
+            blocks,
+            at: place::LANDED,
+            duplicates: 0,
+            objects: vec![object(number)],
+        }));
+    }
+    let (journal, mark) = journal::compose(&Header::of(&day_file, "Asia/Tokyo"), &frames);
+    seen.write_at(&mark.encode(), 0).unwrap();
+    let handle = lander.disk.open(&day_file.journal(), Open::ReadWrite).unwrap();
+    handle.truncate(0).unwrap();
+    handle.write_at(&journal, 0).unwrap();
+    let data = lander.disk.open(&day_file.open_segment(1), Open::Write).unwrap();
+    data.truncate(commits * EVENTS * LINE_BYTES as u64).unwrap();
+}
+
+/// The ms of CPU of one commit.
+fn land(lander: &Lander<'_>, commits: u64, number: u64, stragglers: u64) -> f64 {
+    let day_file = place::day_file();
+    let mut batch = Batch::default();
+    let text = "x".repeat(LINE_BYTES - 1);
+    for identity in run(number, commits, stragglers) {
+        let row = Row {
+            file: day_file.file.as_str().into(),
+            kind: day_file.kind,
+            day: day_file.day,
+            timestamp: identity.timestamp,
+            stream: "123456789012:/var/log/messages:i-0abc".into(),
+            id: identity.hash.to_string().into(),
+            line: text.as_str().into(),
+        };
+        batch.push(&row, 0);
+    }
+    let objects = [object(number)];
+    taken(|| assert!(commit::commit(lander, &day_file, &batch, &objects).is_ok()))
+}
+
+fn object(number: u64) -> String {
+    format!("logs-bucket/landing/2022/04/18/05/hiwake-1-2022-04-18-05-32-11-{number:032x}.gz@9b2cf535f27731c974343645a3985328")
+}

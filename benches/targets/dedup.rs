@@ -1,0 +1,81 @@
+//! Dedup: a million rows, half of them landed before.
+
+use hiwake::disk::Open;
+use hiwake::land::batch::Batch;
+use hiwake::land::frame::Commit;
+use hiwake::land::seen;
+use hiwake::row::{Day, Kind, Row};
+
+use crate::cpu::taken;
+use crate::given::{DAY_STARTS, Random};
+use crate::target::{Target, line};
+use crate::{memory, place};
+
+const ROWS: u64 = 1_000_000;
+/// Rows of one log stream in a record: in order of time, and the records are not.
+const RECORD: u64 = 250;
+
+pub fn measure() {
+    let [ms, mb] = memory::child(&["dedup"])[..] else { panic!() };
+    line("dedup of a million rows in 4,000 records, half of them known", ms, " ms", Target::AtMost(60.0));
+    line("the same: memory, 16 bytes an identity included", mb, " MB", Target::AtMost(20.0));
+}
+
+pub fn child() {
+    let folder = place::folder();
+    place::with_lander(folder.path(), place::LANDED, |lander| {
+        let mut known = Batch::default();
+        let mut batch = Batch::default();
+        let day: Day = "2022-04-18".parse().unwrap();
+        let mut random = Random::new(3);
+        for record in 0..ROWS / RECORD {
+            // Each record begins anywhere in an hour.
+            let mut at = DAY_STARTS + random.below(3_600_000) as i64;
+            for n in 0..RECORD {
+                at += random.below(40) as i64;
+                let id = format!("~{record:010}{n:012}");
+                let row = Row {
+                    file: "messages".into(),
+                    kind: Kind::Csv,
+                    day,
+                    timestamp: at,
+                    stream: "123456789012:/var/log/messages:i-0abc".into(),
+                    id: id.into(),
+                    line: "x".into(),
+                };
+                batch.push(&row, 0);
+                if record % 2 == 0 {
+                    known.push(&row, 0);
+                }
+            }
+        }
+        let order = known.by_identity();
+        let run = order.iter().map(|row| known.identity(*row));
+        let (bytes, blocks) = seen::encode(run);
+        let handle = lander.disk.open("seen", Open::Create(0o600)).unwrap();
+        handle.write_at(&bytes, seen::place(0)).unwrap();
+        let commit = Commit {
+            segment: 1,
+            lines: ROWS / 2,
+            offset: 0,
+            bytes: ROWS,
+            crc: 0,
+            seen: 0,
+            blocks,
+            at: 0,
+            duplicates: 0,
+            objects: Vec::new(),
+        };
+        drop((known, order, bytes));
+        let (mut ms, mut new) = (f64::INFINITY, Vec::new());
+        let mut dedup = || {
+            new = Vec::new();
+            let commits = std::iter::once(&commit);
+            ms = ms.min(taken(|| new = seen::new_rows(handle.as_ref(), "seen", commits, &batch).unwrap()));
+        };
+        let peak = memory::peak(&mut dedup);
+        (0..4).for_each(|_| dedup());
+        assert_eq!(new.len() as u64, ROWS / 2);
+        println!("{ms} {}", peak + (ROWS * seen::ENTRY_BYTES) as f64 / 1e6);
+    });
+}

@@ -1,0 +1,106 @@
+//! Landing: gzip rows → deduplicated day files, against inflating the object and writing what comes out.
+
+use std::fs::File;
+use std::io::{BufReader, Read as _, Write as _};
+use std::path::Path;
+
+use flate2::bufread::MultiGzDecoder;
+use hiwake::config::Config;
+use hiwake::firehose;
+use hiwake::land::Landed;
+use hiwake::record::Records;
+use hiwake::store::{Location, ObjectId};
+
+use crate::cpu::taken;
+use crate::given::{self, Load, Shape};
+use crate::place;
+use crate::target::{Target, line};
+
+const ROUNDS: usize = 3;
+/// As Firehose fills an object at its largest buffer but one.
+const OBJECT_BYTES: usize = 64 << 20;
+
+pub fn measure() {
+    let folder = place::folder();
+    let objects = folder.path().join("objects");
+    std::fs::create_dir(&objects).unwrap();
+    let rows = object_of_rows(OBJECT_BYTES);
+    std::fs::write(objects.join("rows"), &rows).unwrap();
+    let text = text_bytes(&rows);
+    drop(rows);
+    let root = folder.path().join("root");
+    let [mut least, mut floor_least] = [f64::INFINITY; 2];
+    let mut lines = 0;
+    for _ in 0..ROUNDS {
+        let at = folder.path().join("floor");
+        floor_least = floor_least.min(taken(|| floor(&objects.join("rows"), &at)));
+        std::fs::remove_file(at).unwrap();
+        if root.exists() {
+            std::fs::remove_dir_all(&root).unwrap();
+        }
+        least = least.min(taken(|| lines = land(&root, &objects).tally.lines));
+    }
+    let again = taken(|| assert_eq!(land(&root, &objects).tally.duplicates, lines));
+    println!(
+        "landing, {} MiB of gzip, {} MB of rows, {lines} lines: {least:.0} ms, all known already {again:.0} ms; inflate and write the same bytes {floor_least:.0} ms",
+        OBJECT_BYTES >> 20,
+        text / 1_000_000
+    );
+    line("landing / (inflate + write of the same bytes)", least / floor_least, "", Target::AtMost(1.3));
+    std::fs::remove_dir_all(&root).unwrap();
+    replay(folder.path(), &root);
+}
+
+/// A source backup, landed into a fresh root: what `hiwake replay` does with each object.
+fn replay(folder: &Path, root: &Path) {
+    let objects = folder.join("backup");
+    std::fs::create_dir(&objects).unwrap();
+    let mut load = Load::new(2);
+    let mut backup = Vec::new();
+    while backup.len() < OBJECT_BYTES / 4 {
+        backup.extend(load.record(Shape::Mixed));
+    }
+    std::fs::write(objects.join("backup"), &backup).unwrap();
+    let ms = taken(|| assert!(land(root, &objects).tally.lines > 0));
+    let rate = text_bytes(&backup) as f64 / ms / 1e3;
+    line("replay of a backup into a fresh root, envelopes' text", rate, " MB/s of CPU", Target::None);
+}
+
+fn land(root: &Path, objects: &Path) -> Landed {
+    let location = Location::Folder(objects.to_owned());
+    let (store, found) = location.objects(&|_| panic!("no buckets here")).unwrap();
+    let ids: Vec<ObjectId> = found.into_iter().map(|object| object.id).collect();
+    let landed = place::with_lander(root, place::LANDED, |lander| lander.land(&store, &ids));
+    assert!(landed.objects.iter().all(Result::is_ok), "{:?}", landed.reasons);
+    landed
+}
+
+fn floor(object: &Path, to: &Path) {
+    let mut decoder = MultiGzDecoder::new(BufReader::with_capacity(1 << 20, File::open(object).unwrap()));
+    let mut file = File::create(to).unwrap();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let filled = decoder.read(&mut buffer).unwrap();
+        if filled == 0 {
+            return file.sync_all().unwrap();
+        }
+        file.write_all(&buffer[..filled]).unwrap();
+    }
+}
+
+/// What Firehose would put together of transform's answers.
+pub fn object_of_rows(bytes: usize) -> Vec<u8> {
+    let config = Config::parse("bench.toml", given::CONFIG).unwrap();
+    let (mut records, mut load) = (Records::new(&config), Load::new(1));
+    let mut object = Vec::new();
+    while object.len() < bytes {
+        let (answer, _) =
+            firehose::transform(&mut records, &load.event(1 << 20, Shape::Mixed)).unwrap();
+        given::data(&answer).iter().for_each(|data| object.extend_from_slice(data));
+    }
+    object
+}
+
+fn text_bytes(object: &[u8]) -> u64 {
+    std::io::copy(&mut MultiGzDecoder::new(object), &mut std::io::sink()).unwrap()
+}

@@ -1,0 +1,56 @@
+//! The targets of docs/performance.md but for the peers', the instructions' and the start's, which have benches of their own.
+//!
+//! `cargo bench --no-default-features --bench targets -- [transform|land|dedup|seal|curve|trips]…`; all of them by default.
+//! `make bench` runs this and the others. CPU time is the process's; memory is that of a process of its own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a measurement that fails is no figure"
+)]
+
+#[path = "../cpu.rs"]
+mod cpu;
+mod curve;
+mod dedup;
+#[path = "../given/mod.rs"]
+mod given;
+mod landing;
+mod memory;
+mod place;
+mod seal;
+#[path = "../target.rs"]
+mod target;
+mod transform;
+mod trips;
+
+const PARTS: [(&str, fn()); 6] = [
+    ("transform", transform::measure),
+    ("land", landing::measure),
+    ("dedup", dedup::measure),
+    ("seal", seal::measure),
+    ("curve", curve::measure),
+    ("trips", trips::measure),
+];
+
+fn main() {
+    let arguments: Vec<String> =
+        std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if let [child, name, rest @ ..] = &arguments[..]
+        && child == "--child"
+    {
+        return match name.as_str() {
+            "transform" => transform::child(&rest[0]),
+            "dedup" => dedup::child(),
+            "seal" => seal::child(&rest[0]),
+            "commit" => trips::child(&rest[0]),
+            other => panic!("no child {other}"),
+        };
+    }
+    for (name, measure) in PARTS {
+        if arguments.is_empty() || arguments.iter().any(|argument| argument == name) {
+            measure();
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Where the benches land: a folder in memory where there is one, so that CPU is measured and no disk.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use hiwake::clock::Clock;
+use hiwake::config::Config;
+use hiwake::disk::RealDisk;
+use hiwake::land::Lander;
+use hiwake::land::day_file::DayFile;
+use hiwake::row::Kind;
+use tempfile::TempDir;
+
+use crate::given;
+
+/// When everything is landed: the load's day is just over.
+pub const LANDED: i64 = given::DAY_STARTS + 86_400_000;
+/// When the day may be sealed.
+pub const SEALED: i64 = LANDED + 86_400_000;
+
+pub fn folder() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
+}
+
+/// With a lander of the load's configuration into a root.
+pub fn with_lander<R>(root: &Path, now: i64, work: impl FnOnce(&Lander<'_>) -> R) -> R {
+    let config = Config::parse("bench.toml", given::CONFIG).unwrap();
+    let disk = RealDisk::create(root).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(3600);
+    work(&Lander { disk: &disk, config: &config, clock: Clock::At(now), deadline })
+}
+
+/// The one that the benches of single day files fill.
+pub fn day_file() -> DayFile {
+    DayFile { file: "messages".to_owned(), day: "2022-04-18".parse().unwrap(), kind: Kind::Csv }
+}

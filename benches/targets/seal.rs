@@ -1,0 +1,115 @@
+//! Seal: 32 commits that overlap line by line become one file; verify reads all of it again.
+
+use std::path::Path;
+
+use hiwake::land::batch::Batch;
+use hiwake::land::commit;
+use hiwake::land::merge::{self, Source};
+use hiwake::land::journal::Journal;
+use hiwake::disk::Open;
+use hiwake::row::Row;
+
+use crate::cpu::taken;
+use crate::given::{self, Random};
+use crate::landing::object_of_rows;
+use crate::target::{Target, line};
+use crate::{memory, place};
+
+const COMMITS: usize = 32;
+const MERGED: &str = "merged";
+
+pub fn measure() {
+    let rows = given::inflate(&object_of_rows(4 << 20));
+    let mut peaks = Vec::new();
+    for (repeats, targets) in [(4, false), (16, true)] {
+        let folder = place::folder();
+        let bytes = fill(folder.path(), &rows, repeats);
+        let measured = memory::child(&["seal", folder.path().to_str().unwrap()]);
+        let [merge, seal, verify, peak] = measured[..] else { panic!() };
+        let mb = bytes as f64 / 1e6;
+        let rate = |ms: f64| bytes as f64 / ms / 1e3;
+        println!(
+            "a day of {mb:.0} MB in {COMMITS} commits: merged in {merge:.0} ms, sealed in {seal:.0}, verified in {verify:.0}; {peak:.1} MB of memory"
+        );
+        peaks.push(peak);
+        if targets {
+            let unit = " MB/s of CPU";
+            line("seal: merge of 32 commits into a file", rate(merge), unit, Target::AtLeast(900.0));
+            line("seal: all of it, SHA-256 too", rate(seal), unit, Target::None);
+            line("verify: data, seen and SHA-256", rate(verify), unit, Target::None);
+        }
+    }
+    line("seal: memory for a day four times as large", peaks[1] / peaks[0], " ×", Target::AtMost(1.1));
+}
+
+/// A day file of so many commits; every line is in any of them. Answers its bytes.
+fn fill(root: &Path, rows: &[u8], repeats: i64) -> usize {
+    let mut random = Random::new(4);
+    let mut batches: Vec<Batch> = (0..COMMITS).map(|_| Batch::default()).collect();
+    let mut bytes = 0;
+    for repeat in 0..repeats {
+        for row in rows.split_inclusive(|byte| *byte == b'\n') {
+            let mut row = Row::decode(row).unwrap();
+            row.timestamp += repeat * 3_600_000;
+            bytes += row.line.len() + 1;
+            batches[random.below(COMMITS as u64) as usize].push(&row, 0);
+        }
+    }
+    place::with_lander(root, place::LANDED, |lander| {
+        // A batch of more than `commit_bytes` would be more commits than one.
+        let mut config = lander.config.clone();
+        config.limits.commit_bytes = usize::MAX;
+        let lander = hiwake::land::Lander { config: &config, ..*lander };
+        for batch in &batches {
+            assert!(commit::commit(&lander, &place::day_file(), batch, &[]).is_ok());
+        }
+    });
+    bytes
+}
+
+pub fn child(root: &str) {
+    place::with_lander(Path::new(root), place::SEALED, |lander| {
+        let day_file = place::day_file();
+        let (data_path, seen_path) = (day_file.open_segment(1), day_file.seen());
+        let data = lander.disk.open(&data_path, Open::Read).unwrap();
+        let seen = lander.disk.open(&seen_path, Open::Read).unwrap();
+        let state = Journal::peek(lander, &day_file).unwrap().unwrap();
+        let commits: Vec<_> = state.commits().cloned().collect();
+        let source = Source {
+            data: data.as_ref(),
+            data_path: &data_path,
+            seen: seen.as_ref(),
+            seen_path: &seen_path,
+            kind: day_file.kind,
+        };
+        let merged = lander.disk.open(MERGED, Open::Create(0o600)).unwrap();
+        let mut merge_ms = f64::INFINITY;
+        let memory = lander.config.limits.merge_bytes;
+        let peak_of_merge = memory::peak(|| {
+            for _ in 0..3 {
+                let (mut buffer, mut written) = (Vec::with_capacity(2 << 20), 0);
+                merge_ms = merge_ms.min(taken(|| {
+                    merge::merge(&source, &commits, memory, &mut |line| {
+                        buffer.extend_from_slice(line);
+                        if buffer.len() >= 1 << 20 {
+                            merged.write_at(&buffer, written).unwrap();
+                            written += buffer.len() as u64;
+                            buffer.clear();
+                        }
+                        Ok(())
+                    })
+                    .unwrap();
+                    merged.write_at(&buffer, written).unwrap();
+                }));
+            }
+        });
+        drop((merged, data, seen));
+        lander.disk.unlink(MERGED).unwrap();
+        let mut seal_ms = 0.0;
+        let peak = memory::peak(|| {
+            seal_ms = taken(|| assert_eq!(lander.seal().unwrap().sealed.len(), 1));
+        });
+        let verify_ms = taken(|| assert!(lander.verify().unwrap().is_whole()));
+        println!("{merge_ms} {seal_ms} {verify_ms} {}", peak.max(peak_of_merge));
+    });
+}
