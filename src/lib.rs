@@ -20,6 +20,7 @@ pub mod file_name;
 pub mod day;
 pub mod envelope;
 pub mod event_id;
+mod json;
 pub mod label;
 pub mod line;
 pub mod record;

@@ -5,9 +5,8 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr2;
-
 use super::{Envelope, Event};
+use crate::json;
 
 /// The message that `text` begins with, and its length.
 pub fn exact(text: &str) -> Option<(Envelope<'_>, usize)> {
@@ -72,19 +71,10 @@ impl<'a> Text<'a> {
 
     fn string(&mut self) -> Option<Cow<'a, str>> {
         let body = self.rest.strip_prefix('"')?;
-        let end = memchr2(b'"', b'\\', body.as_bytes())?;
-        let (string, end) = match body.as_bytes()[end] {
-            b'"' => (Cow::Borrowed(&body[..end]), end),
-            _ => {
-                let (plain, end) = unescaped(body, end)?;
-                (Cow::Owned(plain), end)
-            }
-        };
-        if has_control(&body.as_bytes()[..end]) {
-            return None;
-        }
+        let mut plain = String::new();
+        let (end, escaped) = json::string(body, &mut plain)?;
         self.rest = &body[end + 1..];
-        Some(string)
+        Some(if escaped { Cow::Owned(plain) } else { Cow::Borrowed(&body[..end]) })
     }
 
     /// Digits without a sign, a fraction or a leading zero.
@@ -96,39 +86,4 @@ impl<'a> Text<'a> {
         self.rest = rest;
         plain.then(|| digits.bytes().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')))
     }
-}
-
-/// A string without its escapes, up to its quote, and where that is; the first escape is at `at`. Escapes of four
-/// hexadecimal digits are the parser's.
-fn unescaped(body: &str, mut at: usize) -> Option<(String, usize)> {
-    let bytes = body.as_bytes();
-    let mut plain = String::with_capacity(2 * at + 128);
-    let mut from = 0;
-    while bytes[at] == b'\\' {
-        plain.push_str(&body[from..at]);
-        plain.push(match bytes.get(at + 1)? {
-            b'n' => '\n',
-            b't' => '\t',
-            b'"' => '"',
-            b'\\' => '\\',
-            b'r' => '\r',
-            b'/' => '/',
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
-            _ => return None,
-        });
-        from = at + 2;
-        at = match bytes.get(from)? {
-            // Another one, as in `\n\t`: no need to look far.
-            b'\\' => from,
-            _ => from + memchr2(b'"', b'\\', &bytes[from..])?,
-        };
-    }
-    plain.push_str(&body[from..at]);
-    Some((plain, at))
-}
-
-/// In one pass without a branch, which the compiler makes of whole registers.
-fn has_control(bytes: &[u8]) -> bool {
-    bytes.iter().fold(u8::MAX, |least, byte| least.min(*byte)) < 0x20
 }

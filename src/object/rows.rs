@@ -5,8 +5,7 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr2};
-
+use crate::json;
 use crate::row::{Day, Kind, Row, RowError};
 
 /// Reads rows; keeps what the row before began with, since most begin alike.
@@ -59,19 +58,14 @@ fn exact<'a>(head: Option<&'a Head>, text: &'a [u8], line: &'a mut String) -> Op
         return None;
     }
     let timestamp = timestamp.parse().ok()?;
-    let (stream, rest) = string(rest.strip_prefix("\"stream\":\"")?)?;
-    let (id, rest) = string(rest.strip_prefix(",\"id\":\"")?)?;
-    let rest = rest.strip_prefix(",\"line\":\"")?.strip_suffix("\"}")?;
-    if id.starts_with(|first: char| first.is_ascii_digit()) || has_control(text) {
+    let (stream, rest) = plain_string(rest.strip_prefix("\"stream\":\"")?, line)?;
+    let (id, rest) = plain_string(rest.strip_prefix(",\"id\":\"")?, line)?;
+    let body = rest.strip_prefix(",\"line\":\"")?;
+    let (end, escaped) = json::string(body, line)?;
+    if id.starts_with(|first: char| first.is_ascii_digit()) || &body[end..] != "\"}" {
         return None;
     }
-    let line = match memchr2(b'"', b'\\', rest.as_bytes()) {
-        None => rest,
-        Some(at) => {
-            unescape(rest, at, line)?;
-            line
-        }
-    };
+    let line = if escaped { &**line } else { &body[..end] };
     Some(Row {
         file: Cow::Borrowed(&head.file),
         kind: head.kind,
@@ -83,44 +77,10 @@ fn exact<'a>(head: Option<&'a Head>, text: &'a [u8], line: &'a mut String) -> Op
     })
 }
 
-/// A string without escapes up to its quote, and what follows.
-fn string(text: &str) -> Option<(&str, &str)> {
-    let end = memchr(b'"', text.as_bytes())?;
-    let (string, rest) = (&text[..end], &text[end + 1..]);
-    memchr(b'\\', string.as_bytes()).is_none().then_some((string, rest))
-}
-
-/// Escapes but those of four hexadecimal digits, which are the decoder's. `at` is where the first one is.
-fn unescape(mut text: &str, mut at: usize, plain: &mut String) -> Option<()> {
-    plain.clear();
-    loop {
-        let (before, escape) = (&text[..at], text.as_bytes().get(at..at + 2)?);
-        plain.push_str(before);
-        plain.push(match escape {
-            b"\\\"" => '"',
-            b"\\\\" => '\\',
-            b"\\n" => '\n',
-            b"\\t" => '\t',
-            b"\\r" => '\r',
-            b"\\/" => '/',
-            b"\\b" => '\u{8}',
-            b"\\f" => '\u{c}',
-            _ => return None,
-        });
-        text = &text[at + 2..];
-        match memchr2(b'"', b'\\', text.as_bytes()) {
-            Some(next) => at = next,
-            None => {
-                plain.push_str(text);
-                return Some(());
-            }
-        }
-    }
-}
-
-/// In one pass without a branch, which the compiler makes of whole registers.
-fn has_control(bytes: &[u8]) -> bool {
-    bytes.iter().fold(false, |control, byte| control | (*byte < 0x20))
+/// A string without escapes up to its quote, and what follows; `spare` is written over.
+fn plain_string<'a>(text: &'a str, spare: &mut String) -> Option<(&'a str, &'a str)> {
+    let (end, escaped) = json::string(text, spare)?;
+    (!escaped).then(|| (&text[..end], &text[end + 1..]))
 }
 
 #[cfg(test)]
