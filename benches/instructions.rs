@@ -53,7 +53,8 @@ fn main() -> ExitCode {
             status = ExitCode::FAILURE;
         }
         println!("{name}: ids, rows and their gzip {rows:.1}, lines and their gzip {lines:.1}");
-        let what = format!("{name}: instructions for a byte of text, 44 for lines and their rows' cost");
+        let what =
+            format!("{name}: instructions for a byte of text, 44 for lines and their rows' cost");
         // What is most of a small record is the same whatever it holds, so a byte of its text has no target.
         let target = match shape {
             Shape::Mixed => Target::AtMost(((LINES + rows - lines) * 10.0).round() / 10.0),
@@ -74,7 +75,8 @@ fn run(event: &[u8], part: &str, rounds: u32) {
         return;
     }
     let (answer, _) = firehose::transform(&mut records, event).unwrap();
-    let texts: Vec<Vec<u8>> = given::data(&answer).iter().map(|data| given::inflate(data)).collect();
+    let texts: Vec<Vec<u8>> =
+        given::data(&answer).iter().map(|data| given::inflate(data)).collect();
     let all: Vec<Vec<(Row<'_>, String)>> = (texts.iter())
         .map(|text| text.split_inclusive(|byte| *byte == b'\n').map(with_long_id).collect())
         .collect();

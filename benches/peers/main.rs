@@ -66,7 +66,12 @@ fn main() {
         row("naive Rust (zlib-rs, as hiwake)", naive, Target::None);
         for (way, command, script, target) in [
             ("Node (the blueprint's flow)", "node", "blueprint.mjs", Target::AtLeast(targets[1])),
-            ("Python (the blueprint's flow)", "python3", "blueprint.py", Target::AtLeast(targets[2])),
+            (
+                "Python (the blueprint's flow)",
+                "python3",
+                "blueprint.py",
+                Target::AtLeast(targets[2]),
+            ),
             ("Python (a line appended at a time)", "python3", "append.py", Target::None),
         ] {
             let Some(ms) = other(command, script, &path) else {

@@ -9,9 +9,9 @@ use aws_lambda_events::event::firehose::{
 };
 use chrono::{DateTime, TimeZone as _};
 use chrono_tz::Asia::Tokyo;
-use flate2::{Compression, Crc};
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
+use flate2::{Compression, Crc};
 use serde_json::Value;
 
 /// Which library reads and writes gzip.

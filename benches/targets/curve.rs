@@ -2,7 +2,6 @@
 //!
 //! The days are made, not landed: journal and seen to the byte, the data file with its length only, since no commit reads it.
 
-
 use hiwake::disk::Open;
 use hiwake::land::batch::Batch;
 use hiwake::land::frame::{Commit, Frame, Identity as Header};
@@ -27,15 +26,24 @@ pub fn measure() {
             let folder = place::folder();
             let ms = place::with_lander(folder.path(), place::LANDED, |lander| {
                 fill(lander, commits, stragglers);
-                (0..COMMITS).map(|n| land(lander, commits, commits + n, stragglers)).fold(f64::INFINITY, f64::min)
+                (0..COMMITS)
+                    .map(|n| land(lander, commits, commits + n, stragglers))
+                    .fold(f64::INFINITY, f64::min)
             });
             if commits == DAYS[0] {
                 first = ms;
             }
             let aim = if commits == DAYS[4] { Target::AtMost(1.1) } else { Target::None };
             let events = commits * EVENTS;
-            println!("a day of {commits} commits, {events} events, {name}: {ms:.2} ms for one more");
-            line(&format!("a commit after {commits}, {name} / after the first"), ms / first, "", aim);
+            println!(
+                "a day of {commits} commits, {events} events, {name}: {ms:.2} ms for one more"
+            );
+            line(
+                &format!("a commit after {commits}, {name} / after the first"),
+                ms / first,
+                "",
+                aim,
+            );
         }
     }
 }
@@ -46,7 +54,11 @@ fn run(number: u64, commits: u64, stragglers: u64) -> Vec<Identity> {
     let span = 80_000_000 / commits.max(10);
     let mut run: Vec<Identity> = (0..EVENTS)
         .map(|n| {
-            let after = if n < stragglers { random.below((number + 1) * span) } else { number * span + n * span / EVENTS };
+            let after = if n < stragglers {
+                random.below((number + 1) * span)
+            } else {
+                number * span + n * span / EVENTS
+            };
             Identity { timestamp: DAY_STARTS + after as i64, hash: random.next() }
         })
         .collect();
@@ -108,5 +120,7 @@ fn land(lander: &Lander<'_>, commits: u64, number: u64, stragglers: u64) -> f64 
 }
 
 fn object(number: u64) -> String {
-    format!("logs-bucket/landing/2022/04/18/05/hiwake-1-2022-04-18-05-32-11-{number:032x}.gz@9b2cf535f27731c974343645a3985328")
+    format!(
+        "logs-bucket/landing/2022/04/18/05/hiwake-1-2022-04-18-05-32-11-{number:032x}.gz@9b2cf535f27731c974343645a3985328"
+    )
 }

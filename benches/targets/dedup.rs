@@ -17,7 +17,12 @@ const RECORD: u64 = 250;
 
 pub fn measure() {
     let [ms, mb] = memory::child(&["dedup"])[..] else { panic!() };
-    line("dedup of a million rows in 4,000 records, half of them known", ms, " ms", Target::AtMost(60.0));
+    line(
+        "dedup of a million rows in 4,000 records, half of them known",
+        ms,
+        " ms",
+        Target::AtMost(60.0),
+    );
     line("the same: memory, 16 bytes an identity included", mb, " MB", Target::AtMost(20.0));
 }
 
@@ -71,7 +76,9 @@ pub fn child() {
         let mut dedup = || {
             new = Vec::new();
             let commits = std::iter::once(&commit);
-            ms = ms.min(taken(|| new = seen::new_rows(handle.as_ref(), "seen", commits, &batch).unwrap()));
+            ms = ms.min(taken(|| {
+                new = seen::new_rows(handle.as_ref(), "seen", commits, &batch).unwrap()
+            }));
         };
         let peak = memory::peak(&mut dedup);
         (0..4).for_each(|_| dedup());

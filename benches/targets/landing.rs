@@ -46,7 +46,12 @@ pub fn measure() {
         OBJECT_BYTES >> 20,
         text / 1_000_000
     );
-    line("landing / (inflate + write of the same bytes)", least / floor_least, "", Target::AtMost(1.3));
+    line(
+        "landing / (inflate + write of the same bytes)",
+        least / floor_least,
+        "",
+        Target::AtMost(1.3),
+    );
     std::fs::remove_dir_all(&root).unwrap();
     replay(folder.path(), &root);
 }
@@ -63,7 +68,12 @@ fn replay(folder: &Path, root: &Path) {
     std::fs::write(objects.join("backup"), &backup).unwrap();
     let ms = taken(|| assert!(land(root, &objects).tally.lines > 0));
     let rate = text_bytes(&backup) as f64 / ms / 1e3;
-    line("replay of a backup into a fresh root, envelopes' text", rate, " MB/s of CPU", Target::None);
+    line(
+        "replay of a backup into a fresh root, envelopes' text",
+        rate,
+        " MB/s of CPU",
+        Target::None,
+    );
 }
 
 fn land(root: &Path, objects: &Path) -> Landed {
@@ -76,7 +86,8 @@ fn land(root: &Path, objects: &Path) -> Landed {
 }
 
 fn floor(object: &Path, to: &Path) {
-    let mut decoder = MultiGzDecoder::new(BufReader::with_capacity(1 << 20, File::open(object).unwrap()));
+    let mut decoder =
+        MultiGzDecoder::new(BufReader::with_capacity(1 << 20, File::open(object).unwrap()));
     let mut file = File::create(to).unwrap();
     let mut buffer = vec![0; 1 << 20];
     loop {

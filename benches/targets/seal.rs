@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use hiwake::disk::Open;
 use hiwake::land::batch::Batch;
 use hiwake::land::commit;
-use hiwake::land::merge::{self, Source};
 use hiwake::land::journal::Journal;
-use hiwake::disk::Open;
+use hiwake::land::merge::{self, Source};
 use hiwake::row::Row;
 
 use crate::cpu::taken;
@@ -34,12 +34,22 @@ pub fn measure() {
         peaks.push(peak);
         if targets {
             let unit = " MB/s of CPU";
-            line("seal: merge of 32 commits into a file", rate(merge), unit, Target::AtLeast(900.0));
+            line(
+                "seal: merge of 32 commits into a file",
+                rate(merge),
+                unit,
+                Target::AtLeast(900.0),
+            );
             line("seal: all of it, SHA-256 too", rate(seal), unit, Target::None);
             line("verify: data, seen and SHA-256", rate(verify), unit, Target::None);
         }
     }
-    line("seal: memory for a day four times as large", peaks[1] / peaks[0], " ×", Target::AtMost(1.1));
+    line(
+        "seal: memory for a day four times as large",
+        peaks[1] / peaks[0],
+        " ×",
+        Target::AtMost(1.1),
+    );
 }
 
 /// A day file of so many commits; every line is in any of them. Answers its bytes.

@@ -57,7 +57,11 @@ fn trips(log: &str) -> Vec<&str> {
             }
             "openat" => {
                 let folder = rest.contains("O_DIRECTORY");
-                if folder { folders.insert(answer) } else { folders.remove(answer) };
+                if folder {
+                    folders.insert(answer)
+                } else {
+                    folders.remove(answer)
+                };
                 true
             }
             "close" => !folders.contains(fd),

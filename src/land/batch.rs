@@ -71,7 +71,8 @@ impl Batch {
         };
         // By time roughly first, so that what is sorted is small and stays in the processor's cache.
         let bits = u64::BITS - max.abs_diff(min).leading_zeros();
-        let part = |timestamp: i64| (timestamp.abs_diff(min) >> bits.saturating_sub(PARTS_LOG2)) as usize;
+        let part =
+            |timestamp: i64| (timestamp.abs_diff(min) >> bits.saturating_sub(PARTS_LOG2)) as usize;
         let mut ends = vec![0_u32; 1 << PARTS_LOG2];
         timestamps().for_each(|timestamp| ends[part(timestamp)] += 1);
         let mut sum = 0;

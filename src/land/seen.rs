@@ -195,7 +195,8 @@ fn mark_block<T>(
         let count = until(&offered[before..], &|offer| offer > timestamp);
         let (group, after) = offered[before..].split_at_mut(count);
         for entry in entries {
-            if let Ok(found) = group.binary_search_by_key(&entry.hash, |offer| identity(offer).hash) {
+            if let Ok(found) = group.binary_search_by_key(&entry.hash, |offer| identity(offer).hash)
+            {
                 set(&mut group[found]);
             }
         }
