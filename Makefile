@@ -1,5 +1,5 @@
 # The two commands are `make run` and `make check`; CI runs `make check`, `make lambda`, `make infra` and `make e2e`.
-.PHONY: run check fmt lint test doc guard nextest strace valgrind lambda infra e2e fuzz peers
+.PHONY: run check fmt lint test doc guard nextest strace valgrind lambda infra e2e fuzz peers bench
 
 run: ; @./demo.sh
 check: fmt lint test doc guard
@@ -11,6 +11,7 @@ guard: valgrind ; cargo bench --locked --profile guard --no-default-features --b
 nextest: ; @cargo nextest --version >/dev/null 2>&1 || cargo install cargo-nextest --locked --version 0.9.143
 strace valgrind: ; @command -v $@ >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get install -y $@ >/dev/null; } || { echo '$@ is needed: apt-get install $@' >&2; exit 1; }
 fuzz: ; @fuzz/run.sh
+bench: strace valgrind ; @benches/all.sh
 peers: ; cargo bench --locked --no-default-features --bench peers
 lambda: .venv ; @./.ci/lambda
 infra: .venv ; @./.ci/infra

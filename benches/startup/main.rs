@@ -18,6 +18,8 @@ mod http;
 #[allow(dead_code, reason = "the tests use all of it")]
 #[path = "../../tests/it/runtime/lambda.rs"]
 mod lambda;
+#[path = "../target.rs"]
+mod target;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -30,6 +32,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use lambda::{Lambda, command};
 use serde_json::{Value, json};
+use target::{Target, line};
 use xxhash_rust::xxh3::xxh3_64;
 
 const ROUNDS: usize = 30;
@@ -127,6 +130,15 @@ fn main() {
             one.peaks.0,
             one.peaks.1,
         );
+    }
+    for one in &all[1..] {
+        let (name, package) = (&one.name, one.binary.parent().and_then(Path::file_name));
+        let name = format!("{name} ({})", package.unwrap_or_default().display());
+        let (start, mb) = if one.name == "land" { (3.0, 7.0) } else { (1.3, 2.5) };
+        let ratio = one.start(0).div_duration_f64(floor_min);
+        line(&format!("{name}: start / a std-only loop's"), ratio, "", Target::AtMost(start));
+        let bytes = std::fs::metadata(&one.binary).unwrap().len();
+        line(&format!("{name}: its size"), bytes as f64 / 1e6, " MB", Target::AtMost(mb));
     }
 }
 

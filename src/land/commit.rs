@@ -135,6 +135,8 @@ pub fn lock<'l>(lander: &'l Lander<'l>, day_file: &DayFile) -> Result<Journal<'l
 pub struct Hold<'h, 'l> {
     data: Option<Box<dyn Handle>>,
     seen: Box<dyn Handle>,
+    /// Of `seen`, when it was locked.
+    seen_length: u64,
     lander: &'l Lander<'l>,
     day_file: &'h DayFile,
     /// The journal.
@@ -158,17 +160,16 @@ impl<'h, 'l> Hold<'h, 'l> {
             .open_locked(&path, how, lander.lock_deadline())
             .map_err(|error| journal.doubt(lost(lander, error, committed)))?;
         journal.busy_retries += busy_retries;
-        if entries > 0 {
-            let length = not_shorter(seen.as_ref(), &path, seen::place(entries));
-            length.map_err(|error| journal.doubt(error))?;
-        }
+        let whole = if entries > 0 { seen::place(entries) } else { 0 };
+        let seen_length = not_shorter(seen.as_ref(), &path, whole);
+        let seen_length = seen_length.map_err(|error| journal.doubt(error))?;
         match journal.state.after(seen::Mark::read(seen.as_ref(), &path)?) {
             None => return Err(journal.doubt(journal.misses_frames(&path))),
             Some(0) => {}
             // Nobody has marked the last frame: perhaps it is not durable.
             Some(_) => journal.repeat()?,
         }
-        Ok(Hold { data: None, seen, lander, day_file, journal })
+        Ok(Hold { data: None, seen, seen_length, lander, day_file, journal })
     }
 
     /// Step 3, second half: the batch's rows that no commit has, each once, in (timestamp, position) order.
@@ -193,10 +194,13 @@ impl<'h, 'l> Hold<'h, 'l> {
             .map_err(|error| self.journal.doubt(lost(lander, error, committed)))?;
         self.journal.busy_retries += busy_retries;
         self.journal.prove()?;
-        not_shorter(data.as_ref(), &path, committed)?;
-        cut(data.as_ref(), &path, committed)?;
+        if not_shorter(data.as_ref(), &path, committed)? > committed {
+            data.truncate(committed).named("cut", &path)?;
+        }
         let seen = seen::place(self.journal.state.seen());
-        cut(self.seen.as_ref(), &self.day_file.seen(), seen)?;
+        if self.seen_length > seen {
+            self.seen.truncate(seen).named("cut", &self.day_file.seen())?;
+        }
         if committed == 0 {
             lander.make_hint(&self.day_file.open_hint(segment))?;
             folders::sync_up(lander, folder_of(&path))?;
@@ -310,18 +314,12 @@ pub fn lost(lander: &Lander<'_>, error: LandError, committed: u64) -> LandError 
     }
 }
 
-fn not_shorter(handle: &dyn Handle, path: &str, committed: u64) -> Result<(), LandError> {
+/// The length; damage if it is less than what was committed.
+fn not_shorter(handle: &dyn Handle, path: &str, committed: u64) -> Result<u64, LandError> {
     let length = handle.length().named("look at", path)?;
     if length < committed {
         let what = format!("it has {length} bytes, of {committed} that were committed");
         return Err(LandError::damage(path, what));
     }
-    Ok(())
-}
-
-fn cut(handle: &dyn Handle, path: &str, committed: u64) -> Result<(), LandError> {
-    match handle.length().named("look at", path)? {
-        length if length > committed => handle.truncate(committed).named("cut", path),
-        _ => Ok(()),
-    }
+    Ok(length)
 }
