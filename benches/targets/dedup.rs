@@ -77,7 +77,7 @@ pub fn child() {
             new = Vec::new();
             let commits = std::iter::once(&commit);
             ms = ms.min(taken(|| {
-                new = seen::new_rows(handle.as_ref(), "seen", commits, &batch).unwrap()
+                new = seen::new_rows(handle.as_ref(), "seen", commits, &batch).unwrap();
             }));
         };
         let peak = memory::peak(&mut dedup);

@@ -76,7 +76,8 @@ fn parts(config: &Config, name: &str, event: &[u8]) {
     let (mut records, mut whole) = (Records::new(config), Records::new(config));
     let mut rows = |text: &[u8], out: &mut Vec<u8>| {
         let (origin, mut encoder) = (Origin { stream: "", id: "", arrival: 0 }, Encoder::default());
-        let _: Outcome = records.rows(text, origin, &mut |row| encoder.row(row, out)).unwrap();
+        let outcome = records.rows(text, origin, &mut |row| encoder.row(row, out)).unwrap();
+        assert!(matches!(outcome, Outcome::Events(_)));
     };
     let all_rows: Vec<Vec<u8>> = (texts.iter())
         .map(|text| {
