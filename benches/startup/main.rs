@@ -141,7 +141,8 @@ fn main() {
         line(&format!("{name}: its size"), bytes as f64 / 1e6, " MB", Target::AtMost(mb));
         if one.name == "transform" {
             let above = (one.peaks.1 - one.peaks.0) as f64 * 1024.0 / 1e6;
-            line("its memory above the start, 3 MiB", above, " MB", Target::AtMost(12.0));
+            let what = format!("{name}: memory above its start, 3 MiB");
+            line(&what, above, " MB", Target::AtMost(12.0));
         }
     }
 }
