@@ -15,7 +15,8 @@ use super::frame::{Commit, Frame, Identity as Header, Mark, Sealed};
 use super::journal::{self, Ruin};
 use super::output::{gzip, hex};
 use super::replace::{self, Next};
-use super::salvage::{Known, Rows};
+use super::routing::{History, Rules};
+use super::salvage::{Known, Rows, Wanted};
 use super::state::State;
 use super::verify::{self, Verified};
 use super::{Lander, folders, seen};
@@ -109,7 +110,15 @@ pub fn rebuild(
     let known = Known::read(lander, day_file, ruin.state())?;
     let unfinished = replace::unfinished(lander, day_file)?;
     let (chosen, missing) = choose(known.state, objects);
-    let mut rows = Rows::read(lander, store, &chosen, day_file)?;
+    let fingerprint = Rules::of(lander.config).fingerprint();
+    let others_until = History::read(lander)?.others_until(&fingerprint);
+    let named = known.state.into_iter().flat_map(State::commits).any(|one| !one.objects.is_empty());
+    let wanted = Wanted {
+        identities: known.identities(),
+        // Not only what the journal names is read: it may be of any kind.
+        made_since: (!named || !missing.is_empty()).then(|| others_until.unwrap_or(i64::MIN)),
+    };
+    let mut rows = Rows::read(lander, store, &chosen, day_file, &wanted)?;
     rows.salvage(&known);
     let lost = |lines| RebuildError::Missing {
         day_file: day_file.clone(),
@@ -154,10 +163,10 @@ pub fn rebuild(
     }
     let plan =
         Plan { lander, day_file, ruin: &ruin, published, rest: &rest, rows: &rows, known: &known };
-    let names: Vec<String> = chosen.iter().map(ToString::to_string).collect();
+    let names: Vec<String> = rows.objects.iter().map(ToString::to_string).collect();
     let kept = plan.put_in_place(&names)?;
     whole(lander, day_file)?;
-    Ok(Rebuilt { lines, objects: chosen.len(), missing, kept })
+    Ok(Rebuilt { lines, objects: names.len(), missing, kept })
 }
 
 /// How many lines a day has that nothing is wrong with.

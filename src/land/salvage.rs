@@ -1,6 +1,6 @@
 //! What a rebuild has to work with: what of the old day is still good, and the rows of the objects.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 
 use super::batch::Batch;
@@ -91,6 +91,14 @@ impl<'s> Known<'s> {
         Ok(Known { state, kind: day_file.kind, commits, open, loose })
     }
 
+    /// The identities of all lines, if the journal and all of `seen` are good.
+    pub fn identities(&self) -> Option<HashSet<Identity>> {
+        self.state?;
+        let ids: Option<Vec<&Vec<Identity>>> =
+            self.commits.iter().map(|old| old.ids.as_ref()).collect();
+        Some(ids?.into_iter().flatten().copied().collect())
+    }
+
     fn of(&self, segment: u32) -> impl Iterator<Item = &Old<'s>> {
         self.commits.iter().filter(move |old| old.segment == segment)
     }
@@ -137,6 +145,15 @@ impl<'s> Known<'s> {
     }
 }
 
+/// Which rows of the objects may be the day's.
+pub struct Wanted {
+    /// These and no others, if all that landed are known.
+    pub identities: Option<HashSet<Identity>>,
+    /// Otherwise of records that have no rows yet: those that were delivered from this moment on, and no plain text.
+    /// Others may have landed elsewhere, or under another identity. `None`: all of them.
+    pub made_since: Option<i64>,
+}
+
 /// Every row of the day, each once, in the order in which it was found.
 #[derive(Default)]
 pub struct Rows {
@@ -144,6 +161,8 @@ pub struct Rows {
     rows: Vec<(Identity, usize, usize)>,
     places: HashMap<Identity, usize>,
     taken: Vec<bool>,
+    /// The objects that have some of them.
+    pub objects: Vec<ObjectId>,
 }
 
 impl Rows {
@@ -153,19 +172,26 @@ impl Rows {
         store: &Store,
         objects: &[ObjectId],
         day_file: &DayFile,
+        wanted: &Wanted,
     ) -> Result<Rows, RebuildError> {
         let mut rows = Rows::default();
         let mut records = Records::new(lander.config);
         for id in objects {
             let failed = |reason: String| RebuildError::Object { object: id.to_string(), reason };
             let input = store.open(&id.key).map_err(|error| failed(error.to_string()))?;
-            let modified = input.object().modified;
-            let options = Options::new(&lander.config.limits);
-            let mut sink = OfOneDay { day_file, rows: &mut rows };
+            let (modified, before) = (input.object().modified, rows.rows.len());
+            let mut options = Options::new(&lander.config.limits);
+            let made_since = wanted.made_since.filter(|_| wanted.identities.is_none());
+            options.plain = made_since.is_none();
+            let made = made_since.is_none_or(|since| modified >= since);
+            let mut sink = OfOneDay { day_file, rows: &mut rows, wanted, made };
             let read =
                 object::read(input, &id.place(), modified, &mut records, &options, &mut sink);
             // What is unreadable in an object was not landed either.
             read.map_err(|error| failed(error.to_string())).map(drop)?;
+            if rows.rows.len() > before {
+                rows.objects.push(id.clone());
+            }
         }
         Ok(rows)
     }
@@ -274,18 +300,27 @@ impl Rows {
 struct OfOneDay<'r> {
     day_file: &'r DayFile,
     rows: &'r mut Rows,
+    wanted: &'r Wanted,
+    /// Whether rows that are made now of this object's records count.
+    made: bool,
 }
 
 impl Sink for OfOneDay<'_> {
     fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
         let DayFile { file, day, kind } = self.day_file;
         let ours = *row.file == **file && row.day == *day && row.kind == *kind;
-        if ours && landing::check(row).is_ok() {
+        let landed =
+            self.wanted.identities.as_ref().is_none_or(|all| all.contains(&row.identity()));
+        if ours && landed && landing::check(row).is_ok() {
             let mut one = Batch::default();
             one.push(row, 0);
             self.rows.add(one.identity(0), one.line(0));
         }
         Ok(())
+    }
+
+    fn made(&mut self, row: &Row<'_>) -> io::Result<()> {
+        if self.made { self.row(row) } else { Ok(()) }
     }
 
     fn skipped(&mut self, _: Skipped, _: &[u8]) -> io::Result<()> {

@@ -122,3 +122,58 @@ fn what_a_filter_leaves_out_is_not_refused_so_a_dry_run_and_the_replay_agree() {
     assert_eq!((&answer["new"], &answer["skipped"]), (&1.into(), &5.into()), "{answer}");
     desk.fails(1, &changed());
 }
+
+const REBUILD: &str =
+    "verify --root @root --config @changed.toml --rebuild @s3 --now 2022-04-18T02:59:07+09:00";
+
+fn flip(path: &Path) {
+    let mut bytes = std::fs::read(path).unwrap();
+    *bytes.last_mut().unwrap() ^= 0x40;
+    given::put(path.parent().unwrap(), path.file_name().unwrap().to_str().unwrap(), &bytes);
+}
+
+#[test]
+fn a_rebuild_takes_nothing_that_landed_under_another_routing() {
+    let desk = moved(30);
+    put_event(&desk, "here/x", "/var/log/messages");
+    put_event(&desk, "s3/backup/x", "/var/log/messages");
+    let land = LAND.replace("@s3/landing", "@here/x").replace("@hiwake.toml", "@changed.toml");
+    desk.ok(&format!("{land} --reroute"));
+    let whole = desk.published("root");
+    assert_eq!(desk.text("root/syslog/2022-04-18.csv.open").lines().count(), 1);
+    // What the journal names is not there, so that all of the backup is read.
+    flip(&desk.path("root/syslog/2022-04-18.csv.open"));
+    desk.ok(REBUILD);
+    assert_eq!(desk.published("root"), whole);
+    // Now the journal names the object that it was made of.
+    let day = "root/.hiwake/days/syslog/2022-04-18.csv";
+    std::fs::remove_file(desk.path(&format!("{day}/seen"))).unwrap();
+    flip(&desk.path("root/syslog/2022-04-18.csv.open"));
+    desk.ok(REBUILD);
+    assert_eq!(desk.published("root"), whole);
+    // Without both nothing says which of the backup's events were the file's: better none than twice.
+    std::fs::remove_file(desk.path(&format!("{day}/seen"))).unwrap();
+    std::fs::remove_file(desk.path(&format!("{day}/journal"))).unwrap();
+    let damaged = desk.published("root");
+    desk.fails(1, REBUILD);
+    assert_eq!(desk.published("root"), damaged);
+}
+
+#[test]
+fn a_rebuild_from_landing_and_backup_has_plain_text_once() {
+    let desk = Desk::new();
+    desk.write("changed.toml", TOML.as_bytes());
+    let records = [b"demo data\nmore of it\n".to_vec()];
+    let config = given::object::config();
+    let (told, _) = deliver(&desk.path("s3"), &records, Buffers::default(), &mut real(&config));
+    assert_eq!(told.ok, 1);
+    desk.ok(&LAND.replace("@hiwake.toml", "@changed.toml"));
+    let whole = desk.published("root");
+    let (open, _) = whole.first_key_value().unwrap();
+    let day = open.strip_suffix(".open").unwrap();
+    for lost in ["journal", "seen"] {
+        std::fs::remove_file(desk.path(&format!("root/.hiwake/days/{day}/{lost}"))).unwrap();
+        desk.ok(REBUILD);
+        assert_eq!(desk.published("root"), whole, "{lost}");
+    }
+}
