@@ -5,7 +5,7 @@ use std::io;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr2, memmem};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -70,7 +70,16 @@ impl Reader<'_, '_> {
             0 => self.options.unit_bytes,
             _ => self.options.unit_bytes.max(self.options.inflated_bytes),
         };
-        let end = match value_end(window, indent, limit)? {
+        let scan = match value_end(window, indent, limit)? {
+            // A member begins in it: its brace was closed by chance, by compressed bytes.
+            Scan::Closed(length)
+                if memmem::find(&window.bytes()[indent..indent + length], MAGIC).is_some() =>
+            {
+                Scan::Not
+            }
+            scan => scan,
+        };
+        let end = match scan {
             Scan::Closed(length) => indent + length,
             Scan::Open if window.broken().is_some() => {
                 // The member is cut off here, and reported with all its bytes.

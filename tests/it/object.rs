@@ -210,6 +210,18 @@ fn a_corrupt_member_in_the_middle_is_named_and_the_next_is_found() {
 }
 
 #[test]
+fn text_that_begins_like_json_takes_no_member_that_follows_it() {
+    // A name in the member's header closes the brace.
+    let mut named = gzip(&envelope(&[("1", "a")]));
+    named[3] = 8;
+    named.splice(10..10, *b"}\n\0");
+    let object = [b"{ text\n", &named[..], &gzip(&envelope(&[("2", "b")]))].concat();
+    let (_, seen) = read(&object[..]);
+    assert_eq!(seen.lines, ["{ text", "HOGE,1,a", "HOGE,1,b"]);
+    assert!(seen.bad.is_empty(), "{:?}", seen.bad_codes());
+}
+
+#[test]
 fn text_right_after_a_corrupt_member_is_kept_with_it() {
     let mut corrupt = gzip(&envelope(&[("1", "a"), ("x", "yyyyyyyyyyyyyyyy")]));
     let middle = corrupt.len() / 2;
