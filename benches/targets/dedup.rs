@@ -2,6 +2,7 @@
 
 use hiwake::disk::Open;
 use hiwake::land::batch::Batch;
+use hiwake::land::blocks::Blocks;
 use hiwake::land::frame::Commit;
 use hiwake::land::seen;
 use hiwake::row::{Day, Kind, Row};
@@ -59,7 +60,7 @@ pub fn child() {
         let (bytes, blocks) = seen::encode(run);
         let handle = lander.disk.open("seen", Open::Create(0o600)).unwrap();
         handle.write_at(&bytes, seen::place(0)).unwrap();
-        let commit = Commit {
+        let commit: Commit = Commit {
             segment: 1,
             lines: ROWS / 2,
             offset: 0,
@@ -71,13 +72,14 @@ pub fn child() {
             duplicates: 0,
             objects: Vec::new(),
         };
+        let mut blocks = Blocks::default();
+        blocks.add(&commit);
         drop((known, order, bytes));
         let (mut ms, mut new) = (f64::INFINITY, Vec::new());
         let mut dedup = || {
             new = Vec::new();
-            let commits = std::iter::once(&commit);
             ms = ms.min(taken(|| {
-                new = seen::new_rows(handle.as_ref(), "seen", commits, &batch).unwrap();
+                new = seen::new_rows(handle.as_ref(), "seen", &blocks, &batch).unwrap();
             }));
         };
         let peak = memory::peak(&mut dedup);

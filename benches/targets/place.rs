@@ -1,6 +1,7 @@
 //! Where the benches land: a folder in memory where there is one, so that CPU is measured and no disk.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hiwake::clock::Clock;
@@ -28,7 +29,8 @@ pub fn with_lander<R>(root: &Path, now: i64, work: impl FnOnce(&Lander<'_>) -> R
     let config = Config::parse("bench.toml", given::CONFIG).unwrap();
     let disk = RealDisk::create(root).unwrap();
     let deadline = Instant::now() + Duration::from_secs(3600);
-    work(&Lander { disk: &disk, config: &config, clock: Clock::At(now), deadline })
+    let journals = Arc::default();
+    work(&Lander { disk: &disk, config: &config, clock: Clock::At(now), deadline, journals })
 }
 
 /// The one that the benches of single day files fill.

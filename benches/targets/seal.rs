@@ -69,7 +69,8 @@ fn fill(root: &Path, rows: &[u8], repeats: i64) -> usize {
         // A batch of more than `commit_bytes` would be more commits than one.
         let mut config = lander.config.clone();
         config.limits.commit_bytes = usize::MAX;
-        let lander = hiwake::land::Lander { config: &config, ..*lander };
+        let journals = lander.journals.clone();
+        let lander = hiwake::land::Lander { config: &config, journals, ..*lander };
         for batch in &batches {
             assert!(commit::commit(&lander, &place::day_file(), batch, &[]).is_ok());
         }

@@ -14,6 +14,7 @@ use hiwake::disk::RealDisk;
 use hiwake::lambda;
 use hiwake::land::Lander;
 use hiwake::land::invocation::{Failure, Invocation, Remark, invoke};
+use hiwake::land::journals::Journals;
 use hiwake::store::{Store, StoreError};
 
 fn main() -> ExitCode {
@@ -40,13 +41,15 @@ struct Site {
     root: PathBuf,
     pipeline: String,
     stores: Mutex<HashMap<String, Store>>,
+    journals: Arc<Journals>,
 }
 
 fn site() -> Result<Site, Vec<anyhow::Error>> {
     let root = root_from_env().map_err(|error| anyhow!(error));
     match (lambda::config(), root) {
         (Ok(config), Ok(root)) => {
-            Ok(Site { config, root, pipeline: pipeline_from_env(), stores: Mutex::default() })
+            let (pipeline, stores) = (pipeline_from_env(), Mutex::default());
+            Ok(Site { config, root, pipeline, stores, journals: Arc::default() })
         }
         (config, root) => Err([config.err(), root.err()].into_iter().flatten().collect()),
     }
@@ -70,7 +73,13 @@ impl Site {
         let disk = RealDisk::create(&self.root)
             .with_context(|| format!("cannot open the root {}", self.root.display()))
             .map_err(|error| failure(&error))?;
-        let lander = Lander { disk: &disk, config: self.config, clock: Clock::System, deadline };
+        let lander = Lander {
+            disk: &disk,
+            config: self.config,
+            clock: Clock::System,
+            deadline,
+            journals: self.journals.clone(),
+        };
         let Invocation { answer, metrics, remarks } =
             invoke(&lander, &|bucket| self.store(bucket), event);
         for remark in remarks {

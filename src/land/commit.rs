@@ -111,6 +111,7 @@ fn attempt(
     // Step 9: the handles are closed in reverse order, and with them the locks are gone.
     drop(hold);
     done.busy_retries = journal.busy_retries;
+    journal.remember(day_file);
     Ok(Outcome::Committed(done))
 }
 
@@ -174,8 +175,8 @@ impl<'h, 'l> Hold<'h, 'l> {
 
     /// Step 3, second half: the batch's rows that no commit has, each once, in (timestamp, position) order.
     fn new_rows(&self, batch: &Batch) -> Result<Vec<u32>, LandError> {
-        let commits = self.journal.state.commits();
-        seen::new_rows(self.seen.as_ref(), &self.day_file.seen(), commits, batch)
+        let blocks = &self.journal.state.blocks;
+        seen::new_rows(self.seen.as_ref(), &self.day_file.seen(), blocks, batch)
     }
 
     /// Step 4: the segment's data file, afresh and locked; proof that the journal's lock still stands; then

@@ -28,6 +28,8 @@ const HEADER_MAGIC: &[u8; 8] = b"HIWAKE1\n";
 const FRAME_MAGIC: &[u8; 4] = b"HWKF";
 const FRAME_HEAD: usize = 20;
 const VERSION: u8 = 1;
+/// Of commits; in version 1 a block did not say how many entries it has.
+const COMMIT_VERSION: u8 = 2;
 
 /// What the journal is of: the header's first half.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,7 +99,7 @@ impl Identity {
     }
 }
 
-/// Up to 4,096 identities in the order of their lines, as they stand in `seen`.
+/// Identities in the order of their lines, as they stand in `seen`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Block {
     /// The smallest timestamp in it.
@@ -106,11 +108,21 @@ pub struct Block {
     pub max: i64,
     /// CRC-32C of its bytes.
     pub crc: u32,
+    /// How many, from 1 to [`BLOCK_ENTRIES`].
+    pub count: u32,
+}
+
+/// A block of version 1: each but a commit's last has [`BLOCK_ENTRIES`].
+#[derive(Deserialize)]
+struct BlockV1 {
+    min: i64,
+    max: i64,
+    crc: u32,
 }
 
 /// Rows appended to a segment, all or none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Commit {
+pub struct Commit<B = Block> {
     /// Which segment, from 1.
     pub segment: u32,
     /// How many lines (entries in `seen`).
@@ -123,8 +135,8 @@ pub struct Commit {
     pub crc: u32,
     /// Where its run begins in `seen`, in entries.
     pub seen: u64,
-    /// The run's blocks: each but the last has [`BLOCK_ENTRIES`].
-    pub blocks: Vec<Block>,
+    /// The run's blocks, one after the other.
+    pub blocks: Vec<B>,
     /// When it was landed, milliseconds since the epoch.
     pub at: i64,
     /// How many rows of the same batch were dropped because they had landed before.
@@ -134,6 +146,22 @@ pub struct Commit {
 }
 
 impl Commit {
+    /// Its blocks, each with the number of its first entry in `seen`.
+    pub fn places(&self) -> impl Iterator<Item = (u64, &Block)> {
+        self.blocks.iter().scan(self.seen, |next, block| {
+            let first = *next;
+            *next += u64::from(block.count);
+            Some((first, block))
+        })
+    }
+
+    /// Whether its blocks have an entry for each line, and none too many.
+    pub fn is_whole(&self) -> bool {
+        let counts = || self.blocks.iter().map(|block| u64::from(block.count));
+        counts().sum::<u64>() == self.lines
+            && counts().all(|count| (1..=BLOCK_ENTRIES as u64).contains(&count))
+    }
+
     /// The smallest timestamp of its lines.
     pub fn min(&self) -> i64 {
         self.blocks.iter().map(|block| block.min).min().unwrap_or(i64::MAX)
@@ -142,6 +170,21 @@ impl Commit {
     /// The largest timestamp of its lines.
     pub fn max(&self) -> i64 {
         self.blocks.iter().map(|block| block.max).max().unwrap_or(i64::MIN)
+    }
+}
+
+impl From<Commit<BlockV1>> for Commit {
+    fn from(commit: Commit<BlockV1>) -> Commit {
+        let Commit { segment, lines, offset, bytes, crc, seen, blocks, at, duplicates, objects } =
+            commit;
+        let mut left = lines;
+        let blocks = blocks.into_iter().map(|BlockV1 { min, max, crc }| {
+            let count = left.min(BLOCK_ENTRIES as u64);
+            left -= count;
+            Block { min, max, crc, count: count as u32 }
+        });
+        let blocks = blocks.collect();
+        Commit { segment, lines, offset, bytes, crc, seen, blocks, at, duplicates, objects }
     }
 }
 
@@ -257,6 +300,10 @@ impl Frame {
         }
     }
 
+    fn version(&self) -> u8 {
+        if matches!(self, Frame::Commit(_)) { COMMIT_VERSION } else { VERSION }
+    }
+
     /// The frame's bytes after a frame with the CRC `previous`, and its own CRC.
     pub fn encode(&self, previous: u32) -> (Vec<u8>, u32) {
         let payload = match self {
@@ -269,7 +316,7 @@ impl Frame {
         .expect("plain structs can be written to a vector");
         let mut bytes = Vec::with_capacity(FRAME_HEAD + payload.len());
         bytes.extend_from_slice(FRAME_MAGIC);
-        bytes.extend_from_slice(&[self.kind(), VERSION, 0, 0]);
+        bytes.extend_from_slice(&[self.kind(), self.version(), 0, 0]);
         bytes.extend_from_slice(&(payload.len() as u32).to_le_bytes());
         bytes.extend_from_slice(&previous.to_le_bytes());
         let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes), &payload);
@@ -313,7 +360,8 @@ pub fn decode(bytes: &[u8]) -> Found {
         return Found::Nothing;
     }
     let frame = match (head.version, head.kind) {
-        (VERSION, 1) => whole(payload).map(Frame::Commit),
+        (COMMIT_VERSION, 1) => whole(payload).map(Frame::Commit),
+        (VERSION, 1) => whole::<Commit<BlockV1>>(payload).map(|old| Frame::Commit(old.into())),
         (VERSION, 2) => whole(payload).map(Frame::Freeze),
         (VERSION, 3) => whole(payload).map(Frame::Sealed),
         (VERSION, 4) => whole(payload).map(Frame::Done),

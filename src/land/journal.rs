@@ -37,6 +37,12 @@ impl<'l> Journal<'l> {
         let (handle, busy_retries) =
             lander.open_locked(&path, Open::Create(lander.open_mode()), lander.lock_deadline())?;
         // Step 2: read through that handle.
+        if let Some(state) = lander.journals.take(day_file)
+            && let Some((state, last)) = read_on(state, handle.as_ref(), &path)?
+        {
+            let published = Vec::new();
+            return Ok(Journal { lander, path, handle, last, state, busy_retries, published });
+        }
         let bytes = read_all(handle.as_ref(), &path)?;
         let state = match State::read(&path, &bytes) {
             Ok(state) => state,
@@ -86,6 +92,11 @@ impl<'l> Journal<'l> {
                 state => Ok(state),
             },
         }
+    }
+
+    /// Remembers what it says, when nothing of it is in doubt. The lock is given back.
+    pub fn remember(self, day_file: &DayFile) {
+        self.lander.journals.put(day_file, self.state);
     }
 
     /// Its path, for errors.
@@ -247,6 +258,25 @@ fn headless(path: &str, name: &str) -> LandError {
 const BYTES_MAX: u64 = 1 << 30;
 
 fn read_all(handle: &dyn Handle, path: &str) -> Result<Vec<u8>, LandError> {
+    read_from(handle, path, 0)
+}
+
+/// What was added to a journal that this process knows, and the bytes of its last frame.
+fn read_on(
+    state: State,
+    handle: &dyn Handle,
+    path: &str,
+) -> Result<Option<(State, Vec<u8>)>, LandError> {
+    let mut header = vec![0; FRAMES_AT as usize];
+    let filled = handle.read_at(&mut header, 0).named("read", path)?;
+    let known = state.last;
+    let tail = read_from(handle, path, known)?;
+    let Some(state) = state.read_on(path, &header[..filled], &tail) else { return Ok(None) };
+    let last = tail[(state.last - known) as usize..(state.end - known) as usize].to_vec();
+    Ok(Some((state, last)))
+}
+
+fn read_from(handle: &dyn Handle, path: &str, at: u64) -> Result<Vec<u8>, LandError> {
     let length = handle.length().named("look at", path)?;
     if length > BYTES_MAX {
         return Err(LandError::damage(
@@ -254,8 +284,8 @@ fn read_all(handle: &dyn Handle, path: &str) -> Result<Vec<u8>, LandError> {
             format!("it has {length} bytes, which no journal has"),
         ));
     }
-    let mut bytes = vec![0; length as usize];
-    let count = handle.read_at(&mut bytes, 0).named("read", path)?;
+    let mut bytes = vec![0; length.saturating_sub(at) as usize];
+    let count = handle.read_at(&mut bytes, at).named("read", path)?;
     bytes.truncate(count);
     Ok(bytes)
 }

@@ -8,7 +8,7 @@ use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
 use super::error::{LandError, Named};
-use super::frame::{BLOCK_ENTRIES, Commit};
+use super::frame::Commit;
 use super::seen;
 use crate::disk::Handle;
 use crate::row::{Identity, Kind};
@@ -105,8 +105,10 @@ struct Run<'a> {
     /// How many of the commit's bytes were read, and their CRC.
     read: u64,
     crc: u32,
-    /// The present block of the run, and how many lines were passed on before the present one.
+    /// The present block of the run, the number of the next one, and how many entries and lines were passed on.
     block: Vec<Identity>,
+    next: usize,
+    entry: usize,
     lines: u64,
     timestamp: i64,
 }
@@ -114,8 +116,24 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(source: &'a Source<'a>, commit: &'a Commit, chunk: usize) -> Run<'a> {
         let (text, block) = (Vec::new(), Vec::new());
-        let (filled, at, end, read, crc, lines, timestamp) = (0, 0, 0, 0, 0, 0, commit.min());
-        Run { source, commit, chunk, text, filled, at, end, read, crc, block, lines, timestamp }
+        let (filled, at, end, read, crc) = (0, 0, 0, 0, 0);
+        let (next, entry, lines, timestamp) = (0, 0, 0, commit.min());
+        Run {
+            source,
+            commit,
+            chunk,
+            text,
+            filled,
+            at,
+            end,
+            read,
+            crc,
+            block,
+            next,
+            entry,
+            lines,
+            timestamp,
+        }
     }
 
     fn line(&self) -> &[u8] {
@@ -138,16 +156,16 @@ impl<'a> Run<'a> {
             self.fill()?;
         };
         self.end = self.at + length;
-        let entry = (self.lines % BLOCK_ENTRIES as u64) as usize;
-        if self.lines == self.commit.lines {
-            return Err(self.wrong("more lines than were committed"));
-        }
-        if entry == 0 {
-            let number = (self.lines / BLOCK_ENTRIES as u64) as usize;
+        if self.entry == self.block.len() {
+            let Some(block) = self.commit.blocks.get(self.next) else {
+                return Err(self.wrong("more lines than were committed"));
+            };
             let (seen, path) = (self.source.seen, self.source.seen_path);
-            seen::read_block(seen, path, self.commit, number, &mut self.block)?;
+            seen::read_block(seen, path, self.commit.seen + self.lines, block, &mut self.block)?;
+            (self.next, self.entry) = (self.next + 1, 0);
         }
-        self.timestamp = self.block[entry].timestamp;
+        self.timestamp = self.block[self.entry].timestamp;
+        self.entry += 1;
         self.lines += 1;
         Ok(true)
     }

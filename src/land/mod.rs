@@ -5,6 +5,7 @@
 //! An object is acknowledged when all its rows are durable lines, were lines before, or are in quarantine.
 
 pub mod batch;
+pub mod blocks;
 pub mod choice;
 pub mod commit;
 pub mod day_file;
@@ -13,6 +14,7 @@ pub mod folders;
 pub mod frame;
 pub mod invocation;
 pub mod journal;
+pub mod journals;
 pub mod merge;
 pub mod notes;
 pub mod notice;
@@ -34,7 +36,7 @@ mod replace;
 mod tally;
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
@@ -43,6 +45,7 @@ use crate::disk::{Disk, Handle, Open};
 use crate::store::{ObjectId, Store};
 pub use choice::{Choice, Left};
 use error::{LandError, Named, is_gone};
+use journals::Journals;
 pub(crate) use landing::check;
 pub use tally::{Cause, Landed, NotLanded, Tally};
 
@@ -56,6 +59,8 @@ pub struct Lander<'a> {
     pub clock: Clock,
     /// When the caller has to answer: nothing waits for a lock beyond it.
     pub deadline: Instant,
+    /// What this process knows of journals already.
+    pub journals: Arc<Journals>,
 }
 
 impl Lander<'_> {

@@ -64,8 +64,8 @@ impl<'s> Known<'s> {
             for commit in &segment.commits {
                 let ids = seen.as_ref().and_then(|seen| {
                     let (mut ids, mut block) = (Vec::new(), Vec::new());
-                    for number in 0..commit.blocks.len() {
-                        seen::read_block(seen.as_ref(), &path, commit, number, &mut block).ok()?;
+                    for (first, one) in commit.places() {
+                        seen::read_block(seen.as_ref(), &path, first, one, &mut block).ok()?;
                         ids.append(&mut block);
                     }
                     Some(ids)

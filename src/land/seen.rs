@@ -5,12 +5,15 @@
 //! torn it looks. It is written after the journal's sync and not synced itself: an older or torn one proves less, not wrong.
 //!
 //! An entry is 16 bytes, little-endian: timestamp i64, hash u64. A run's i-th entry is of the commit's
-//! i-th line, so a run is in timestamp order. Blocks are up to 4,096 entries; their time bounds and CRCs
-//! stand in the commit frame, so that a block is only read where an offered timestamp can be in it.
+//! i-th line, so a run is in timestamp order. Blocks are up to 4,096 entries, and end where the time jumps; their time
+//! bounds and CRCs stand in the commit frame, so that a block is only read where an offered timestamp can be in it.
+
+use std::cmp::Reverse;
 
 use super::batch::Batch;
+use super::blocks::Blocks;
 use super::error::{LandError, Named};
-use super::frame::{BLOCK_ENTRIES, Block, Commit};
+use super::frame::{BLOCK_ENTRIES, Block};
 use crate::disk::Handle;
 use crate::row::Identity;
 
@@ -19,6 +22,11 @@ pub const ENTRY_BYTES: u64 = 16;
 /// The bytes of the mark, in front of the entries.
 pub const MARK_BYTES: u64 = 16;
 const MARK_MAGIC: &[u8; 4] = b"HWKS";
+/// A block ends where the time jumps by more than this, so that a few late events make no block that spans the day.
+const JUMP_MS: u64 = 60_000;
+/// Blocks that end so are not more than one in so many entries, and this many: the journal stays small.
+const ENTRIES_A_JUMP: usize = 64;
+const JUMPS: usize = 16;
 
 /// Where an entry begins.
 pub fn place(entry: u64) -> u64 {
@@ -62,39 +70,58 @@ impl Mark {
 /// A run's bytes and its blocks.
 pub fn encode(run: impl ExactSizeIterator<Item = Identity>) -> (Vec<u8>, Vec<Block>) {
     let mut bytes = Vec::with_capacity(run.len() * ENTRY_BYTES as usize);
-    let mut bounds = Vec::with_capacity(run.len().div_ceil(BLOCK_ENTRIES));
-    for (index, entry) in run.enumerate() {
-        if index % BLOCK_ENTRIES == 0 {
-            bounds.push((entry.timestamp, entry.timestamp));
-        }
-        if let Some((min, max)) = bounds.last_mut() {
-            *min = entry.timestamp.min(*min);
-            *max = entry.timestamp.max(*max);
-        }
+    for entry in run {
         bytes.extend_from_slice(&entry.timestamp.to_le_bytes());
         bytes.extend_from_slice(&entry.hash.to_le_bytes());
     }
-    let blocks = bytes.chunks(BLOCK_ENTRIES * ENTRY_BYTES as usize).zip(bounds);
-    let blocks = blocks.map(|(bytes, (min, max))| Block { min, max, crc: crc32c::crc32c(bytes) });
-    let blocks = blocks.collect();
+    let mut start = 0;
+    let block = |end: usize| {
+        let bytes = &bytes[start * ENTRY_BYTES as usize..end * ENTRY_BYTES as usize];
+        let times = || entries(bytes).map(|entry| entry.timestamp);
+        let (min, max) = (times().min().unwrap_or_default(), times().max().unwrap_or_default());
+        let count = (end - start) as u32;
+        start = end;
+        Block { min, max, crc: crc32c::crc32c(bytes), count }
+    };
+    let blocks = ends(&bytes).into_iter().map(block).collect();
     (bytes, blocks)
 }
 
-/// Reads one block of a commit's run and checks its CRC.
+/// Where the blocks of a run end: at the largest jumps of time, and after 4,096 entries.
+fn ends(bytes: &[u8]) -> Vec<usize> {
+    let times = || entries(bytes).map(|entry| entry.timestamp);
+    let jump = |((time, next), at): ((i64, i64), usize)| (Reverse(next.abs_diff(time)), at);
+    let jumps = times().zip(times().skip(1)).zip(1..).map(jump);
+    let mut jumps: Vec<_> = jumps.filter(|(Reverse(jump), _)| *jump > JUMP_MS).collect();
+    let count = bytes.len() / ENTRY_BYTES as usize;
+    let most = count / ENTRIES_A_JUMP + JUMPS;
+    if jumps.len() > most {
+        jumps.select_nth_unstable(most);
+        jumps.truncate(most);
+    }
+    let mut parts: Vec<usize> = jumps.into_iter().map(|(_, at)| at).chain([count]).collect();
+    parts.sort_unstable();
+    let (mut ends, mut start) = (Vec::new(), 0);
+    for end in parts {
+        ends.extend((start..end).step_by(BLOCK_ENTRIES).skip(1));
+        ends.extend((end > start).then_some(end));
+        start = end;
+    }
+    ends
+}
+
+/// Reads the block that begins with entry number `first` and checks its CRC.
 pub fn read_block(
     seen: &dyn Handle,
     path: &str,
-    commit: &Commit,
-    number: usize,
+    first: u64,
+    block: &Block,
     entries: &mut Vec<Identity>,
 ) -> Result<(), LandError> {
-    let first = (number * BLOCK_ENTRIES) as u64;
-    let count = (commit.lines - first).min(BLOCK_ENTRIES as u64);
-    let offset = place(commit.seen + first);
-    let mut bytes = vec![0; (count * ENTRY_BYTES) as usize];
+    let (count, offset) = (block.count, place(first));
+    let mut bytes = vec![0; count as usize * ENTRY_BYTES as usize];
     let filled = seen.read_at(&mut bytes, offset).named("read", path)?;
-    let crc = commit.blocks.get(number).map(|block| block.crc);
-    if filled < bytes.len() || crc != Some(crc32c::crc32c(&bytes)) {
+    if filled < bytes.len() || block.crc != crc32c::crc32c(&bytes) {
         let what = format!("the {count} entries at {offset} are not those that were committed");
         return Err(LandError::damage(path, what));
     }
@@ -112,21 +139,21 @@ pub fn entries(bytes: &[u8]) -> impl Iterator<Item = Identity> {
 }
 
 /// Marks what was seen: `offered` is sorted by identity, the flag of each that a commit already has is set.
-pub fn mark<'c>(
+pub fn mark(
     seen: &dyn Handle,
     path: &str,
-    commits: impl Iterator<Item = &'c Commit>,
+    blocks: &Blocks,
     offered: &mut [(Identity, bool)],
 ) -> Result<(), LandError> {
-    let known = Known { seen, path };
-    known.mark(commits, offered, &|(identity, _)| *identity, &|(_, there)| *there = true)
+    let known = Known { seen, path, blocks };
+    known.mark(offered, &|(identity, _)| *identity, &|(_, there)| *there = true)
 }
 
 /// The batch's rows that no commit has, each once, in (timestamp, position) order.
-pub fn new_rows<'c>(
+pub fn new_rows(
     seen: &dyn Handle,
     path: &str,
-    commits: impl Iterator<Item = &'c Commit>,
+    blocks: &Blocks,
     batch: &Batch,
 ) -> Result<Vec<u32>, LandError> {
     /// A row that was seen; no batch has so many rows.
@@ -134,9 +161,9 @@ pub fn new_rows<'c>(
     let mut rows = batch.by_identity();
     // The first of equal ones stays.
     rows.dedup_by_key(|row| batch.identity(*row));
-    let known = Known { seen, path };
+    let known = Known { seen, path, blocks };
     let identity = |row: &u32| batch.identity(*row & !THERE);
-    known.mark(commits, &mut rows, &identity, &|row| *row |= THERE)?;
+    known.mark(&mut rows, &identity, &|row| *row |= THERE)?;
     rows.retain(|row| row & THERE == 0);
     let at_once = |one: &u32, next: &u32| identity(one).timestamp == identity(next).timestamp;
     rows.chunk_by_mut(at_once).for_each(<[u32]>::sort_unstable);
@@ -147,36 +174,44 @@ pub fn new_rows<'c>(
 struct Known<'k> {
     seen: &'k dyn Handle,
     path: &'k str,
+    blocks: &'k Blocks,
 }
 
 impl Known<'_> {
-    fn mark<'c, T>(
+    fn mark<T>(
         &self,
-        commits: impl Iterator<Item = &'c Commit>,
         offered: &mut [T],
         identity: &impl Fn(&T) -> Identity,
         set: &impl Fn(&mut T),
     ) -> Result<(), LandError> {
-        let (Some(first), Some(last)) = (offered.first(), offered.last()) else { return Ok(()) };
-        let times = identity(first).timestamp..=identity(last).timestamp;
+        let mut found = Vec::new();
+        spans(offered, identity, &mut |from, to| found.extend(self.blocks.between(from, to)));
+        found.sort_unstable_by_key(|(first, _)| *first);
+        found.dedup_by_key(|(first, _)| *first);
         let mut entries = Vec::new();
-        for commit in commits {
-            for (number, block) in commit.blocks.iter().enumerate() {
-                // A day has tens of thousands of blocks: most end before what is offered.
-                if block.max < *times.start() || block.min > *times.end() {
-                    continue;
-                }
-                let from = offered.partition_point(|offer| identity(offer).timestamp < block.min);
-                let rest = &mut offered[from..];
-                let to = rest.partition_point(|offer| identity(offer).timestamp <= block.max);
-                if to > 0 {
-                    read_block(self.seen, self.path, commit, number, &mut entries)?;
-                    mark_block(&entries, &mut rest[..to], identity, set);
-                }
+        for (first, block) in found {
+            let from = offered.partition_point(|offer| identity(offer).timestamp < block.min);
+            let rest = &mut offered[from..];
+            let to = rest.partition_point(|offer| identity(offer).timestamp <= block.max);
+            if to > 0 {
+                read_block(self.seen, self.path, first, block, &mut entries)?;
+                mark_block(&entries, &mut rest[..to], identity, set);
             }
         }
         Ok(())
     }
+}
+
+/// The times of what is offered, in short spans: a few late events do not make it span the day.
+fn spans<T>(offered: &[T], identity: &impl Fn(&T) -> Identity, span: &mut impl FnMut(i64, i64)) {
+    let (Some(first), Some(last)) = (offered.first(), offered.last()) else { return };
+    let (from, to) = (identity(first).timestamp, identity(last).timestamp);
+    if to.abs_diff(from) <= JUMP_MS {
+        return span(from, to);
+    }
+    let (before, after) = offered.split_at(offered.len() / 2);
+    spans(before, identity, span);
+    spans(after, identity, span);
 }
 
 /// Both sides are in timestamp order; within one timestamp only the offered side is sorted.

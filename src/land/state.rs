@@ -5,8 +5,9 @@
 
 use chrono_tz::Tz;
 
+use super::blocks::Blocks;
 use super::error::LandError;
-use super::frame::{self, Closed, Commit, FRAMES_AT, Found, Frame, Identity, Sealed};
+use super::frame::{self, Block, Closed, Commit, FRAMES_AT, Found, Frame, Identity, Sealed};
 use super::seen;
 
 /// What the journal says of one segment.
@@ -43,6 +44,8 @@ pub struct State {
     pub identity: Identity,
     /// The segments; the first is number 1.
     pub segments: Vec<Segment>,
+    /// Where the identities of all commits are in `seen`.
+    pub blocks: Blocks,
     /// Set when the day takes no more rows at all.
     pub closed: Option<Closed>,
     /// Where the next frame goes.
@@ -60,8 +63,17 @@ pub struct State {
 impl State {
     /// A journal without frames. `crc` is its identity's.
     pub(super) fn new(identity: Identity, crc: u32) -> State {
-        let (segments, closed, crcs, torn) = (Vec::new(), None, Vec::new(), false);
-        State { identity, segments, closed, end: FRAMES_AT, crc, crcs, last: FRAMES_AT, torn }
+        State {
+            identity,
+            segments: Vec::new(),
+            blocks: Blocks::default(),
+            closed: None,
+            end: FRAMES_AT,
+            crc,
+            crcs: Vec::new(),
+            last: FRAMES_AT,
+            torn: false,
+        }
     }
 
     /// Reads a journal's bytes. `Ok(None)`: its header is empty or partial and no frame follows.
@@ -82,17 +94,34 @@ impl State {
         if let Ok(Some(closed)) = slot {
             return Ok(Some(State { closed: Some(closed), ..state }));
         }
-        state.read_frames(path, bytes)?;
+        state.read_frames(path, FRAMES_AT, &bytes[FRAMES_AT as usize..])?;
         if slot.is_err() && state.segments.is_empty() {
             return Err(damage("its Closed slot is unreadable and it has no frames".to_owned()));
         }
         Ok(Some(state))
     }
 
-    fn read_frames(&mut self, path: &str, bytes: &[u8]) -> Result<(), LandError> {
+    /// Reads on where this state ends: `header` is the journal's beginning, `tail` what it has from the last frame on that
+    /// this state knows. `None`: that is not how this state goes on, so all of it has to be read.
+    ///
+    /// Each frame names the CRC of the one before, so all frames before the last one are those that were read.
+    pub(super) fn read_on(mut self, path: &str, header: &[u8], tail: &[u8]) -> Option<State> {
+        let Found::Frame { crc, .. } = frame::decode(tail) else { return None };
+        let (identity, _) = Identity::decode(header)?;
+        let open = Closed::decode(header) == Ok(None);
+        if !open || identity != self.identity || crc != self.crc {
+            return None;
+        }
+        self.torn = false;
+        let known = self.last;
+        self.read_frames(path, known, tail).is_ok().then_some(self)
+    }
+
+    /// `bytes` are those of the journal from `at` on.
+    fn read_frames(&mut self, path: &str, at: u64, bytes: &[u8]) -> Result<(), LandError> {
         let damage = |what: String| Err(LandError::damage(path, what));
         loop {
-            let rest = &bytes[self.end as usize..];
+            let rest = &bytes[(self.end - at) as usize..];
             match frame::decode(rest) {
                 Found::Frame { frame, previous, crc, length } => {
                     if previous != self.crc {
@@ -162,11 +191,14 @@ impl State {
                     self.segments.push(Segment::default());
                 }
                 let seen = self.seen();
-                let segment = self.last_mut(commit.segment)?;
-                if commit.offset != segment.bytes() || commit.seen != seen {
+                if commit.offset != self.last_mut(commit.segment)?.bytes() || commit.seen != seen {
                     return Err("a commit that does not follow the one before".to_owned());
                 }
-                segment.commits.push(commit);
+                if !commit.is_whole() {
+                    return Err("a commit whose blocks are not of its lines".to_owned());
+                }
+                self.blocks.add(&commit);
+                self.last_mut(commit.segment)?.commits.push(commit);
             }
             Frame::Freeze(mark) => self.last_mut(mark.segment)?.frozen = Some(mark.at),
             Frame::Sealed(sealed) => {
@@ -233,6 +265,14 @@ impl State {
     /// Every commit, first to last.
     pub fn commits(&self) -> impl Iterator<Item = &Commit> {
         self.segments.iter().flat_map(|segment| &segment.commits)
+    }
+
+    /// About how many bytes of memory it takes.
+    pub(super) fn cost(&self) -> usize {
+        /// A frame's names of objects, and a block's place in a map.
+        const FRAME_BYTES: usize = size_of::<Commit>() + 256;
+        const BLOCK_BYTES: usize = 4 * size_of::<Block>();
+        self.crcs.len() * FRAME_BYTES + self.blocks.len() * BLOCK_BYTES
     }
 
     /// Whether bytes of a torn frame lie beyond the last one.

@@ -290,8 +290,8 @@ impl Look<'_, '_> {
         }
         let mut entries = Vec::new();
         for commit in state.commits() {
-            for (number, block) in commit.blocks.iter().enumerate() {
-                match seen::read_block(seen.as_ref(), &path, commit, number, &mut entries) {
+            for (first, block) in commit.places() {
+                match seen::read_block(seen.as_ref(), &path, first, block, &mut entries) {
                     Ok(()) => {
                         let times = || entries.iter().map(|entry| entry.timestamp);
                         if times().min() != Some(block.min) || times().max() != Some(block.max) {

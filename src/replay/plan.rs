@@ -180,7 +180,7 @@ fn compare(
         if state.commits().next().is_some() {
             let path = day_file.seen();
             let seen = lander.disk.open(&path, Open::Read).named("open", &path)?;
-            seen::mark(seen.as_ref(), &path, state.commits(), &mut offered)?;
+            seen::mark(seen.as_ref(), &path, &state.blocks, &mut offered)?;
         }
     }
     let new = offered.iter().filter(|(_, there)| !there).count() as u64;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -51,14 +52,26 @@ pub fn real<'c>(config: &'c Config) -> impl FnMut(&[u8]) -> Result<Vec<u8>, Stri
 fn land(root: &Path, bucket: &Path, config: &Config, notices: &Value) -> Invocation {
     let disk = RealDisk::create(root).unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
-    let lander = Lander { disk: &disk, config, clock: Clock::At(T + 600_000), deadline };
+    let lander = Lander {
+        disk: &disk,
+        config,
+        clock: Clock::At(T + 600_000),
+        deadline,
+        journals: Arc::default(),
+    };
     invoke(&lander, &|_| Store::folder(bucket), notices.to_string().as_bytes())
 }
 
 fn land_folder(root: &Path, folder: &Path, config: &Config) -> Landed {
     let disk = RealDisk::create(root).unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
-    let lander = Lander { disk: &disk, config, clock: Clock::At(T + 700_000), deadline };
+    let lander = Lander {
+        disk: &disk,
+        config,
+        clock: Clock::At(T + 700_000),
+        deadline,
+        journals: Arc::default(),
+    };
     let store = Store::folder(folder).unwrap();
     let ids: Vec<_> = store.list("").unwrap().into_iter().map(|object| object.id).collect();
     lander.land(&store, &ids)

@@ -16,7 +16,7 @@ mod verify;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -187,5 +187,6 @@ fn disk(root: &Path, make: bool) -> anyhow::Result<RealDisk> {
 /// A command line waits for a lock as long as the configuration says; it has no deadline of its own.
 fn lander<'a>(disk: &'a RealDisk, config: &'a Config, now: &Now) -> Lander<'a> {
     const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
-    Lander { disk, config, clock: now.clock(), deadline: Instant::now() + FOR_EVER }
+    let deadline = Instant::now() + FOR_EVER;
+    Lander { disk, config, clock: now.clock(), deadline, journals: Arc::default() }
 }

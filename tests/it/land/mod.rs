@@ -9,6 +9,7 @@ mod routing;
 mod seal;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hiwake::clock::Clock;
@@ -19,6 +20,7 @@ use hiwake::land::batch::Batch;
 use hiwake::land::commit::{Committed, Outcome};
 use hiwake::land::day_file::DayFile;
 use hiwake::land::error::LandError;
+use hiwake::land::journals::Journals;
 use hiwake::row::{Kind, Row};
 
 use crate::given;
@@ -38,6 +40,8 @@ pub struct Site {
     pub disk: RealDisk,
     pub config: Config,
     pub now: i64,
+    /// What the process remembers; without, each landing is a process of its own.
+    pub journals: Option<Arc<Journals>>,
 }
 
 impl Site {
@@ -45,12 +49,19 @@ impl Site {
         let folder = tempfile::tempdir().unwrap();
         let disk = RealDisk::open(folder.path()).unwrap();
         let config = given::config(toml);
-        Site { folder, disk, config, now: MIDNIGHT + HOUR }
+        Site { folder, disk, config, now: MIDNIGHT + HOUR, journals: None }
     }
 
     pub fn lander(&self) -> Lander<'_> {
         let deadline = Instant::now() + Duration::from_secs(60);
-        Lander { disk: &self.disk, config: &self.config, clock: Clock::At(self.now), deadline }
+        let (disk, config, clock) = (&self.disk, &self.config, Clock::At(self.now));
+        Lander {
+            disk,
+            config,
+            clock,
+            deadline,
+            journals: self.journals.clone().unwrap_or_default(),
+        }
     }
 
     pub fn commit(&self, events: &[Event]) -> Committed {

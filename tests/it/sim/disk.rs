@@ -16,6 +16,7 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use hiwake::disk::{Disk, Entry, Handle, Inode, Open};
+use hiwake::land::journals::Journals;
 
 use super::loss::FileOp;
 use super::state::{Baton, Client, Fault, State, error};
@@ -52,7 +53,8 @@ impl Server {
     pub fn client(self: &Arc<Server>) -> SimDisk {
         let mut state = self.lock();
         state.clients.push(Client::default());
-        SimDisk { server: self.clone(), client: state.clients.len() - 1 }
+        let client = state.clients.len() - 1;
+        SimDisk { server: self.clone(), client, journals: Arc::default() }
     }
 
     /// From now on the state before each operation is kept.
@@ -185,6 +187,8 @@ impl Server {
 pub struct SimDisk {
     server: Arc<Server>,
     client: usize,
+    /// What the machine's process remembers.
+    pub journals: Arc<Journals>,
 }
 
 struct SimHandle {

@@ -68,7 +68,8 @@ impl Site {
 
     fn lander<'a>(&'a self, disk: &'a SimDisk) -> Lander<'a> {
         let deadline = Instant::now() + Duration::from_secs(600);
-        Lander { disk, config: &self.config, clock: Clock::At(self.now), deadline }
+        let (config, clock) = (&self.config, Clock::At(self.now));
+        Lander { disk, config, clock, deadline, journals: disk.journals.clone() }
     }
 
     /// Lands events. `Ok(true)`: acknowledged; `Ok(false)`: the day is closed.
