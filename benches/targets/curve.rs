@@ -1,6 +1,7 @@
 //! What a commit costs as its day grows: a journal of so many commits of 10,000 events each, then some more.
 //!
 //! The days are made, not landed: journal and seen to the byte, the data file with its length only, since no commit reads it.
+//! The first of these commits reads the whole journal, as a process does that has just begun; the others know it.
 
 use hiwake::disk::Open;
 use hiwake::land::batch::Batch;
@@ -17,18 +18,22 @@ use crate::target::{Target, line};
 const EVENTS: u64 = 10_000;
 const LINE_BYTES: usize = 200;
 const DAYS: [u64; 5] = [1, 10, 100, 1_000, 10_000];
-const COMMITS: u64 = 15;
+const COMMITS: u64 = 41;
 
 pub fn measure() {
     for (name, stragglers) in [("in order", 0), ("one event in 1,000 late by up to the day", 10)] {
         let mut first = 0.0;
         for commits in DAYS {
             let folder = place::folder();
-            let ms = place::with_lander(folder.path(), place::LANDED, |lander| {
+            let (cold, ms) = place::with_lander(folder.path(), place::LANDED, |lander| {
                 fill(lander, commits, stragglers);
-                (0..COMMITS)
-                    .map(|n| land(lander, commits, commits + n, stragglers))
-                    .fold(f64::INFINITY, f64::min)
+                touch();
+                let cold = land(lander, commits, commits, stragglers);
+                let warm = commits + 1..=commits + COMMITS;
+                let mut ms: Vec<f64> =
+                    warm.map(|number| land(lander, commits, number, stragglers)).collect();
+                ms.sort_by(f64::total_cmp);
+                (cold, ms[ms.len() / 2])
             });
             if commits == DAYS[0] {
                 first = ms;
@@ -36,7 +41,7 @@ pub fn measure() {
             let aim = if commits == DAYS[4] { Target::AtMost(1.1) } else { Target::None };
             let events = commits * EVENTS;
             println!(
-                "a day of {commits} commits, {events} events, {name}: {ms:.2} ms for one more"
+                "a day of {commits} commits, {events} events, {name}: {ms:.2} ms for one more, {cold:.2} ms for a process's first"
             );
             line(
                 &format!("a commit after {commits}, {name} / after the first"),
@@ -117,6 +122,11 @@ fn land(lander: &Lander<'_>, commits: u64, number: u64, stragglers: u64) -> f64 
     }
     let objects = [object(number)];
     taken(|| assert!(commit::commit(lander, &day_file, &batch, &objects).is_ok()))
+}
+
+/// Memory that a virtual machine has not used yet comes from its host, which takes longer than a commit: use some now.
+fn touch() {
+    std::hint::black_box(vec![1_u8; 256 << 20]);
 }
 
 fn object(number: u64) -> String {

@@ -73,7 +73,7 @@ pub fn child() {
             objects: Vec::new(),
         };
         let mut blocks = Blocks::default();
-        blocks.add(&commit);
+        blocks.follow(std::iter::once(&commit));
         drop((known, order, bytes));
         let (mut ms, mut new) = (f64::INFINITY, Vec::new());
         let mut dedup = || {

@@ -14,6 +14,8 @@ pub struct Batch {
 
 /// In how many parts of time rows are sorted, as a power of two.
 const PARTS_LOG2: u32 = 12;
+/// A part with more rows is sorted in parts itself.
+const PART_ROWS_MAX: usize = 1 << 12;
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
@@ -65,10 +67,15 @@ impl Batch {
 
     /// The rows in (timestamp, hash, position) order.
     pub fn by_identity(&self) -> Vec<u32> {
-        let timestamps = || self.rows.iter().map(|row| row.identity.timestamp);
-        let (Some(min), Some(max)) = (timestamps().min(), timestamps().max()) else {
-            return Vec::new();
-        };
+        let mut order = vec![0; self.rows.len()];
+        self.sort(0..self.rows.len() as u32, &mut order);
+        order
+    }
+
+    /// Sorts some rows into as many places.
+    fn sort(&self, rows: impl Iterator<Item = u32> + Clone, order: &mut [u32]) {
+        let timestamps = || rows.clone().map(|row| self.identity(row).timestamp);
+        let (Some(min), Some(max)) = (timestamps().min(), timestamps().max()) else { return };
         // By time roughly first, so that what is sorted is small and stays in the processor's cache.
         let bits = u64::BITS - max.abs_diff(min).leading_zeros();
         let part =
@@ -79,8 +86,7 @@ impl Batch {
         for end in &mut ends {
             (*end, sum) = (sum, sum + *end);
         }
-        let mut order = vec![0; self.rows.len()];
-        for (row, timestamp) in (0..).zip(timestamps()) {
+        for (row, timestamp) in rows.clone().zip(timestamps()) {
             let end = &mut ends[part(timestamp)];
             order[*end as usize] = row;
             *end += 1;
@@ -88,12 +94,17 @@ impl Batch {
         let (mut start, mut sorted) = (0, Vec::new());
         for end in ends {
             let part = &mut order[start..end as usize];
+            start = end as usize;
+            // A few late events make most rows one part.
+            if part.len() > PART_ROWS_MAX && min < max {
+                let rows = part.to_vec();
+                self.sort(rows.iter().copied(), part);
+                continue;
+            }
             sorted.clear();
             sorted.extend(part.iter().map(|row| (self.identity(*row), *row)));
             sorted.sort_unstable();
             part.iter_mut().zip(&sorted).for_each(|(row, (_, sorted))| *row = *sorted);
-            start = end as usize;
         }
-        order
     }
 }

@@ -1,45 +1,55 @@
 //! Which blocks of `seen` hold times that are offered: found without looking at all of them, however long the day is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::frame::{Block, Commit};
 
-/// The blocks of a day file's commits, by how long a time they span: those that span less than 2ⁿ ms and no less than
-/// half of that are one map, by their first time and their place in `seen`.
+/// A slot is 2¹⁶ ms long, about a minute, or 2²² (an hour) or 2²⁸ (three days) for blocks of longer times, and so on.
+const SHIFT: u32 = 16;
+const SHIFT_STEP: u32 = 6;
+
+/// The blocks of a day file's commits, by slots of time. A block is no longer than its slots, so it is in one or two.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Blocks {
-    by_span: BTreeMap<u32, BTreeMap<(i64, u64), Block>>,
-    count: usize,
+    /// By shift and number of the slot; each block with the number of its first entry.
+    slots: BTreeMap<(u32, i64), Vec<(u64, Block)>>,
+    shifts: BTreeSet<u32>,
+    commits: usize,
+    blocks: usize,
 }
 
 impl Blocks {
-    /// Adds a commit's.
-    pub fn add(&mut self, commit: &Commit) {
-        for (first, block) in commit.places() {
-            let span = u64::BITS - block.max.abs_diff(block.min).leading_zeros();
-            self.by_span.entry(span).or_default().insert((block.min, first), block.clone());
-            self.count += 1;
+    /// Adds those of the commits that are not there yet, of all of them.
+    pub fn follow<'c>(&mut self, commits: impl Iterator<Item = &'c Commit>) {
+        for commit in commits.skip(self.commits) {
+            self.commits += 1;
+            commit.places().for_each(|(first, block)| self.add(first, block));
+        }
+    }
+
+    fn add(&mut self, first: u64, block: &Block) {
+        let bits = u64::BITS - block.max.abs_diff(block.min).leading_zeros();
+        let shift = SHIFT + bits.saturating_sub(SHIFT).div_ceil(SHIFT_STEP) * SHIFT_STEP;
+        let shift = shift.min(i64::BITS - 1);
+        let (begin, end) = (block.min >> shift, block.max >> shift);
+        self.blocks += 1;
+        self.shifts.insert(shift);
+        for slot in [Some(begin), Some(end).filter(|end| *end != begin)].into_iter().flatten() {
+            self.slots.entry((shift, slot)).or_default().push((first, block.clone()));
         }
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
-        self.count
+    pub fn count(&self) -> usize {
+        self.blocks
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// The blocks that can hold a time from `from` to `to`, each with the number of its first entry.
+    /// The blocks that can hold a time from `from` to `to`, each with the number of its first entry; one may come twice.
     pub fn between(&self, from: i64, to: i64) -> impl Iterator<Item = (u64, &Block)> {
-        self.by_span.iter().flat_map(move |(span, blocks)| {
-            // One that begins earlier has ended.
-            let longest = 1_u64.checked_shl(*span).map_or(u64::MAX, |end| end - 1);
-            let range = (from.saturating_sub_unsigned(longest), 0)..=(to, u64::MAX);
-            let blocks = blocks.range(range).map(|((_, first), block)| (*first, block));
-            blocks.filter(move |(_, block)| block.max >= from)
-        })
+        let slots = self.shifts.iter().flat_map(move |shift| {
+            self.slots.range((*shift, from >> shift)..=(*shift, to >> shift))
+        });
+        let blocks = slots.flat_map(|(_, blocks)| blocks).map(|(first, block)| (*first, block));
+        blocks.filter(move |(_, block)| block.min <= to && block.max >= from)
     }
 }

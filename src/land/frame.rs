@@ -21,8 +21,8 @@ pub const FRAMES_AT: u64 = 8192;
 pub const PROOF_AT: u64 = 4095;
 /// Where the Closed slot begins; it ends where the frames begin.
 pub const CLOSED_AT: u64 = 4096;
-/// How many seen entries a block has at most.
-pub const BLOCK_ENTRIES: usize = 4096;
+/// How many seen entries a block has at most; in version 1 each but a commit's last had so many.
+pub const BLOCK_ENTRIES_MAX: u64 = 4096;
 
 const HEADER_MAGIC: &[u8; 8] = b"HIWAKE1\n";
 const FRAME_MAGIC: &[u8; 4] = b"HWKF";
@@ -108,11 +108,11 @@ pub struct Block {
     pub max: i64,
     /// CRC-32C of its bytes.
     pub crc: u32,
-    /// How many, from 1 to [`BLOCK_ENTRIES`].
+    /// How many, from 1 to [`BLOCK_ENTRIES_MAX`].
     pub count: u32,
 }
 
-/// A block of version 1: each but a commit's last has [`BLOCK_ENTRIES`].
+/// A block of version 1: each but a commit's last has [`BLOCK_ENTRIES_MAX`].
 #[derive(Deserialize)]
 struct BlockV1 {
     min: i64,
@@ -159,7 +159,7 @@ impl Commit {
     pub fn is_whole(&self) -> bool {
         let counts = || self.blocks.iter().map(|block| u64::from(block.count));
         counts().sum::<u64>() == self.lines
-            && counts().all(|count| (1..=BLOCK_ENTRIES as u64).contains(&count))
+            && counts().all(|count| (1..=BLOCK_ENTRIES_MAX).contains(&count))
     }
 
     /// The smallest timestamp of its lines.
@@ -179,7 +179,7 @@ impl From<Commit<BlockV1>> for Commit {
             commit;
         let mut left = lines;
         let blocks = blocks.into_iter().map(|BlockV1 { min, max, crc }| {
-            let count = left.min(BLOCK_ENTRIES as u64);
+            let count = left.min(BLOCK_ENTRIES_MAX);
             left -= count;
             Block { min, max, crc, count: count as u32 }
         });

@@ -151,6 +151,7 @@ impl<'l> Journal<'l> {
         // state is ahead of the file: the journal is abandoned and read again.
         self.state.apply(frame).map_err(|what| LandError::damage(&self.path, what))?;
         self.state.follow(crc, bytes.len() as u64);
+        self.state.find_blocks();
         self.handle.write_at(&bytes, at).named("write", &self.path)?;
         self.handle.sync().named("sync", &self.path)
     }

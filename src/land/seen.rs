@@ -5,7 +5,7 @@
 //! torn it looks. It is written after the journal's sync and not synced itself: an older or torn one proves less, not wrong.
 //!
 //! An entry is 16 bytes, little-endian: timestamp i64, hash u64. A run's i-th entry is of the commit's
-//! i-th line, so a run is in timestamp order. Blocks are up to 4,096 entries, and end where the time jumps; their time
+//! i-th line, so a run is in timestamp order. Blocks are up to 1,024 entries, and end where the time jumps; their time
 //! bounds and CRCs stand in the commit frame, so that a block is only read where an offered timestamp can be in it.
 
 use std::cmp::Reverse;
@@ -13,7 +13,7 @@ use std::cmp::Reverse;
 use super::batch::Batch;
 use super::blocks::Blocks;
 use super::error::{LandError, Named};
-use super::frame::{BLOCK_ENTRIES, Block};
+use super::frame::Block;
 use crate::disk::Handle;
 use crate::row::Identity;
 
@@ -22,8 +22,10 @@ pub const ENTRY_BYTES: u64 = 16;
 /// The bytes of the mark, in front of the entries.
 pub const MARK_BYTES: u64 = 16;
 const MARK_MAGIC: &[u8; 4] = b"HWKS";
+/// How many entries a block has at most: a late event reads one.
+const BLOCK_ENTRIES: usize = 1024;
 /// A block ends where the time jumps by more than this, so that a few late events make no block that spans the day.
-const JUMP_MS: u64 = 60_000;
+const JUMP_MS: u64 = 10_000;
 /// Blocks that end so are not more than one in so many entries, and this many: the journal stays small.
 const ENTRIES_A_JUMP: usize = 64;
 const JUMPS: usize = 16;
@@ -87,7 +89,7 @@ pub fn encode(run: impl ExactSizeIterator<Item = Identity>) -> (Vec<u8>, Vec<Blo
     (bytes, blocks)
 }
 
-/// Where the blocks of a run end: at the largest jumps of time, and after 4,096 entries.
+/// Where the blocks of a run end: at the largest jumps of time, and after 1,024 entries.
 fn ends(bytes: &[u8]) -> Vec<usize> {
     let times = || entries(bytes).map(|entry| entry.timestamp);
     let jump = |((time, next), at): ((i64, i64), usize)| (Reverse(next.abs_diff(time)), at);
@@ -184,8 +186,10 @@ impl Known<'_> {
         identity: &impl Fn(&T) -> Identity,
         set: &impl Fn(&mut T),
     ) -> Result<(), LandError> {
-        let mut found = Vec::new();
-        spans(offered, identity, &mut |from, to| found.extend(self.blocks.between(from, to)));
+        let mut spans = Vec::new();
+        add_spans(&mut spans, offered, identity);
+        let found = spans.iter().flat_map(|(from, to)| self.blocks.between(*from, *to));
+        let mut found: Vec<_> = found.collect();
         found.sort_unstable_by_key(|(first, _)| *first);
         found.dedup_by_key(|(first, _)| *first);
         let mut entries = Vec::new();
@@ -202,16 +206,19 @@ impl Known<'_> {
     }
 }
 
-/// The times of what is offered, in short spans: a few late events do not make it span the day.
-fn spans<T>(offered: &[T], identity: &impl Fn(&T) -> Identity, span: &mut impl FnMut(i64, i64)) {
+/// The times of what is offered, from one jump to the next: a few late events do not make it span the day.
+fn add_spans<T>(spans: &mut Vec<(i64, i64)>, offered: &[T], identity: &impl Fn(&T) -> Identity) {
     let (Some(first), Some(last)) = (offered.first(), offered.last()) else { return };
     let (from, to) = (identity(first).timestamp, identity(last).timestamp);
-    if to.abs_diff(from) <= JUMP_MS {
-        return span(from, to);
+    if to.abs_diff(from) > JUMP_MS {
+        let (before, after) = offered.split_at(offered.len() / 2);
+        add_spans(spans, before, identity);
+        return add_spans(spans, after, identity);
     }
-    let (before, after) = offered.split_at(offered.len() / 2);
-    spans(before, identity, span);
-    spans(after, identity, span);
+    match spans.last_mut() {
+        Some((_, end)) if from.abs_diff(*end) <= JUMP_MS => *end = to,
+        _ => spans.push((from, to)),
+    }
 }
 
 /// Both sides are in timestamp order; within one timestamp only the offered side is sorted.

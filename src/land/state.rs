@@ -114,11 +114,23 @@ impl State {
         }
         self.torn = false;
         let known = self.last;
-        self.read_frames(path, known, tail).is_ok().then_some(self)
+        self.read_frames(path, known, tail).ok()?;
+        Some(self)
     }
 
     /// `bytes` are those of the journal from `at` on.
     fn read_frames(&mut self, path: &str, at: u64, bytes: &[u8]) -> Result<(), LandError> {
+        self.read_each(path, at, bytes)?;
+        self.find_blocks();
+        Ok(())
+    }
+
+    /// Finds the blocks of commits that were added.
+    pub(super) fn find_blocks(&mut self) {
+        self.blocks.follow(self.segments.iter().flat_map(|segment| &segment.commits));
+    }
+
+    fn read_each(&mut self, path: &str, at: u64, bytes: &[u8]) -> Result<(), LandError> {
         let damage = |what: String| Err(LandError::damage(path, what));
         loop {
             let rest = &bytes[(self.end - at) as usize..];
@@ -197,7 +209,6 @@ impl State {
                 if !commit.is_whole() {
                     return Err("a commit whose blocks are not of its lines".to_owned());
                 }
-                self.blocks.add(&commit);
                 self.last_mut(commit.segment)?.commits.push(commit);
             }
             Frame::Freeze(mark) => self.last_mut(mark.segment)?.frozen = Some(mark.at),
@@ -272,7 +283,7 @@ impl State {
         /// A frame's names of objects, and a block's place in a map.
         const FRAME_BYTES: usize = size_of::<Commit>() + 256;
         const BLOCK_BYTES: usize = 4 * size_of::<Block>();
-        self.crcs.len() * FRAME_BYTES + self.blocks.len() * BLOCK_BYTES
+        self.crcs.len() * FRAME_BYTES + self.blocks.count() * BLOCK_BYTES
     }
 
     /// Whether bytes of a torn frame lie beyond the last one.
