@@ -44,7 +44,7 @@ fn main() {
             "transform" => transform::child(&rest[0]),
             "dedup" => dedup::child(),
             "seal" => seal::child(&rest[0]),
-            "commit" => trips::child(&rest[0]),
+            "commit" => trips::child(&rest[0], &rest[1]),
             other => panic!("no child {other}"),
         };
     }

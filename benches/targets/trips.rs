@@ -21,15 +21,19 @@ pub fn measure() {
     let root = folder.path().join("root");
     let text = root.to_str().unwrap();
     // The first commit makes the names.
-    land(&root, 0, 10);
-    let most = Target::AtMost((LEAST + 2) as f64);
-    for (name, most) in [("of new rows", most), ("of rows that are known", Target::None)] {
+    land(&root, &[0]);
+    let most = || Target::AtMost((LEAST + 2) as f64);
+    for (name, batches, most) in [
+        ("of new rows", "100", most()),
+        ("of rows that are known", "100", Target::None),
+        ("of new rows, by a process that knows the journal", "100 200", most()),
+    ] {
         let log = folder.path().join("strace");
         let status = Command::new("strace")
             .args(["-f", "-qq", "-e", "trace=file,desc,ftruncate,fsync,flock", "-o"])
             .arg(&log)
             .arg(std::env::current_exe().unwrap())
-            .args(["--child", "commit", text])
+            .args(["--child", "commit", text, batches])
             .status()
             .expect("strace is needed: apt-get install strace");
         assert!(status.success());
@@ -78,15 +82,30 @@ fn trips(log: &str) -> Vec<&str> {
     trips
 }
 
-/// Says where it begins and ends, so that only the commit's calls are counted.
-pub fn child(root: &str) {
-    land(Path::new(root), 100, 10);
+/// Says where the last commit begins and ends, so that only its calls are counted.
+pub fn child(root: &str, batches: &str) {
+    let batches: Vec<i64> = batches.split(' ').map(|batch| batch.parse().unwrap()).collect();
+    land(Path::new(root), &batches);
 }
 
-fn land(root: &Path, first: i64, rows: i64) {
+/// Lands batches of ten rows that begin with these numbers.
+fn land(root: &Path, batches: &[i64]) {
+    place::with_lander(root, place::LANDED, |lander| {
+        let (last, before) = batches.split_last().unwrap();
+        let commit = |first: i64| {
+            assert!(commit::commit(lander, &place::day_file(), &batch(first), &[]).is_ok());
+        };
+        before.iter().copied().for_each(commit);
+        assert!(std::fs::metadata(BEGIN).is_err());
+        commit(*last);
+        assert!(std::fs::metadata(BEGIN).is_err());
+    });
+}
+
+fn batch(first: i64) -> Batch {
     let mut batch = Batch::default();
     let day_file = place::day_file();
-    for n in first..first + rows {
+    for n in first..first + 10 {
         let row = Row {
             file: day_file.file.as_str().into(),
             kind: day_file.kind,
@@ -98,9 +117,5 @@ fn land(root: &Path, first: i64, rows: i64) {
         };
         batch.push(&row, 0);
     }
-    place::with_lander(root, place::LANDED, |lander| {
-        assert!(std::fs::metadata(BEGIN).is_err());
-        assert!(commit::commit(lander, &day_file, &batch, &[]).is_ok());
-        assert!(std::fs::metadata(BEGIN).is_err());
-    });
+    batch
 }

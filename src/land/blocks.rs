@@ -21,21 +21,25 @@ pub struct Blocks {
 impl Blocks {
     /// Adds those of the commits that are not there yet, of all of them.
     pub fn follow<'c>(&mut self, commits: impl Iterator<Item = &'c Commit>) {
+        // Mostly the next block is in the same slot.
+        let mut present: Option<((u32, i64), &mut Vec<_>)> = None;
         for commit in commits.skip(self.commits) {
             self.commits += 1;
-            commit.places().for_each(|(first, block)| self.add(first, block));
-        }
-    }
-
-    fn add(&mut self, first: u64, block: &Block) {
-        let bits = u64::BITS - block.max.abs_diff(block.min).leading_zeros();
-        let shift = SHIFT + bits.saturating_sub(SHIFT).div_ceil(SHIFT_STEP) * SHIFT_STEP;
-        let shift = shift.min(i64::BITS - 1);
-        let (begin, end) = (block.min >> shift, block.max >> shift);
-        self.blocks += 1;
-        self.shifts.insert(shift);
-        for slot in [Some(begin), Some(end).filter(|end| *end != begin)].into_iter().flatten() {
-            self.slots.entry((shift, slot)).or_default().push((first, block.clone()));
+            self.blocks += commit.blocks.len();
+            for (first, block) in commit.places() {
+                let shift = shift(block);
+                let (begin, end) = (block.min >> shift, block.max >> shift);
+                for slot in begin..=end {
+                    let key = (shift, slot);
+                    if present.as_ref().is_none_or(|(present, _)| *present != key) {
+                        self.shifts.insert(shift);
+                        present = Some((key, self.slots.entry(key).or_default()));
+                    }
+                    if let Some((_, blocks)) = &mut present {
+                        blocks.push((first, block.clone()));
+                    }
+                }
+            }
         }
     }
 
@@ -52,4 +56,11 @@ impl Blocks {
         let blocks = slots.flat_map(|(_, blocks)| blocks).map(|(first, block)| (*first, block));
         blocks.filter(move |(_, block)| block.min <= to && block.max >= from)
     }
+}
+
+/// Of the shortest slots that a block fits in.
+fn shift(block: &Block) -> u32 {
+    let bits = u64::BITS - block.max.abs_diff(block.min).leading_zeros();
+    let shift = SHIFT + bits.saturating_sub(SHIFT).div_ceil(SHIFT_STEP) * SHIFT_STEP;
+    shift.min(i64::BITS - 1)
 }

@@ -1,8 +1,10 @@
 //! Commit, seal, close: on a real folder, against a model that is a map from event to line.
 
+mod blocks;
 mod close;
 mod commit;
 mod damage;
+mod journals;
 mod landing;
 mod model;
 mod routing;
