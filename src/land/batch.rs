@@ -68,12 +68,12 @@ impl Batch {
     /// The rows in (timestamp, hash, position) order.
     pub fn by_identity(&self) -> Vec<u32> {
         let mut order = vec![0; self.rows.len()];
-        self.sort(0..self.rows.len() as u32, &mut order);
+        self.sort(&(0..self.rows.len() as u32), &mut order);
         order
     }
 
     /// Sorts some rows into as many places.
-    fn sort(&self, rows: impl Iterator<Item = u32> + Clone, order: &mut [u32]) {
+    fn sort(&self, rows: &(impl Iterator<Item = u32> + Clone), order: &mut [u32]) {
         let timestamps = || rows.clone().map(|row| self.identity(row).timestamp);
         let (Some(min), Some(max)) = (timestamps().min(), timestamps().max()) else { return };
         // By time roughly first, so that what is sorted is small and stays in the processor's cache.
@@ -98,7 +98,7 @@ impl Batch {
             // A few late events make most rows one part.
             if part.len() > PART_ROWS_MAX && min < max {
                 let rows = part.to_vec();
-                self.sort(rows.iter().copied(), part);
+                self.sort(&rows.iter().copied(), part);
                 continue;
             }
             sorted.clear();
