@@ -13,7 +13,7 @@ pub struct Choice {
     pub day: Option<Day>,
     /// Only rows of log groups that match.
     pub log_group: Option<Glob>,
-    /// Refuse records that may have landed under another routing; see [`routing`].
+    /// Refuse records that may have landed under another routing; see [`super::guard`].
     pub guarded: bool,
 }
 
@@ -35,6 +35,11 @@ impl Choice {
     /// What may have landed before: without plain text, and not where it may have landed elsewhere.
     pub fn again() -> Choice {
         Choice { guarded: true, ..Choice::default() }
+    }
+
+    /// Whether a row becomes a line, or is one: it is neither left out nor put into quarantine.
+    pub fn lands(&self, row: &Row<'_>) -> bool {
+        self.leaves(row).is_none() && super::check(row).is_ok()
     }
 
     /// Why a row is left out, if it is.

@@ -9,8 +9,9 @@ use super::batch::Batch;
 use super::commit::{self, Outcome};
 use super::day_file::DayFile;
 use super::error::LandError;
+use super::guard::{Guard, Rerouted};
 use super::quarantine::Quarantine;
-use super::routing::{self, History, Rerouted, Route};
+use super::routing::{self, History, Used};
 use super::tally::{Cause, Landed, NotLanded, Tally};
 use super::{Choice, Lander, Left, in_parallel, merge};
 use crate::file_name;
@@ -38,9 +39,7 @@ pub fn land(lander: &Lander<'_>, store: &Store, objects: &[ObjectId], choice: &C
         lander,
         objects,
         choice,
-        refused_until: None,
-        route: Route::new(lander.config),
-        foreign: None,
+        guard: Guard::open(lander.config),
         noted: Mutex::default(),
         read_until,
         results: vec![Ok(()); objects.len()],
@@ -58,7 +57,7 @@ pub fn land(lander: &Lander<'_>, store: &Store, objects: &[ObjectId], choice: &C
     };
     if choice.guarded {
         match History::read(lander) {
-            Ok(history) => landing.refused_until = history.others_until(&landing.fingerprint()),
+            Ok(history) => landing.guard = Guard::new(lander.config, &history),
             Err(error) => return landing.nothing(&error),
         }
     }
@@ -90,13 +89,9 @@ struct Landing<'l> {
     lander: &'l Lander<'l>,
     objects: &'l [ObjectId],
     choice: &'l Choice,
-    /// Records that were delivered before this moment are refused.
-    refused_until: Option<i64>,
-    /// Tells rows of another routing; when the newest object with such rows was delivered.
-    route: Route<'l>,
-    foreign: Option<i64>,
+    guard: Guard<'l>,
     /// What `.hiwake/routing` is known to say.
-    noted: Mutex<Option<Option<i64>>>,
+    noted: Mutex<Option<Used>>,
     /// When reading ends, so that what was read can still be committed.
     read_until: Instant,
     results: Vec<Result<(), NotLanded>>,
@@ -166,8 +161,8 @@ impl Landing<'_> {
         let mut options = Options::new(&self.lander.config.limits);
         options.plain = self.choice.plain;
         options.until = Some(until);
-        let refused = self.refused_until.filter(|until| modified < *until);
-        let mut sink = Reading { landing: self, number, pass, modified, refused };
+        self.guard.begin(modified);
+        let mut sink = Reading { landing: self, number, pass };
         let read = object::read(input, &id.place(), modified, records, &options, &mut sink);
         read.map_err(|(ReadError::Input(error) | ReadError::Sink(error))| error)
     }
@@ -192,10 +187,6 @@ impl Landing<'_> {
         }
     }
 
-    fn fingerprint(&self) -> String {
-        routing::Rules::of(self.lander.config).fingerprint()
-    }
-
     /// Nothing can be landed.
     fn nothing(mut self, error: &LandError) -> Landed {
         for number in 0..self.objects.len() {
@@ -207,9 +198,10 @@ impl Landing<'_> {
     /// Before the first new line: `.hiwake/routing` says which routing is in use.
     fn note(&self) -> Result<(), LandError> {
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        if *noted != Some(self.foreign) {
-            routing::note(self.lander, self.foreign)?;
-            *noted = Some(self.foreign);
+        let used = self.guard.used();
+        if *noted != Some(used) {
+            routing::note(self.lander, used)?;
+            *noted = Some(used);
         }
         Ok(())
     }
@@ -297,10 +289,6 @@ struct Reading<'r, 'l> {
     landing: &'r mut Landing<'l>,
     number: usize,
     pass: Pass,
-    /// When the object was delivered.
-    modified: i64,
-    /// Set if records of this object may have landed elsewhere: until when that was.
-    refused: Option<i64>,
 }
 
 impl Reading<'_, '_> {
@@ -362,20 +350,19 @@ impl Reading<'_, '_> {
 
 impl Sink for Reading<'_, '_> {
     fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
-        if self.landing.route.is_foreign(row) {
-            self.landing.foreign = self.landing.foreign.max(Some(self.modified));
+        let Landing { guard, choice, .. } = &mut *self.landing;
+        if self.pass == Pass::Land {
+            guard.row(row, || choice.lands(row)).map_err(io::Error::other)?;
         }
         self.land(row)
     }
 
     fn made(&mut self, row: &Row<'_>) -> io::Result<()> {
-        match self.refused {
-            // Only what would become a line: not what is left out, nor what is put into quarantine.
-            Some(until) if self.landing.choice.leaves(row).is_none() && check(row).is_ok() => {
-                Err(io::Error::other(Rerouted { until }))
-            }
-            _ => self.land(row),
+        let Landing { guard, choice, .. } = &mut *self.landing;
+        if self.pass == Pass::Land {
+            guard.made(|| choice.lands(row)).map_err(io::Error::other)?;
         }
+        self.land(row)
     }
 
     fn skipped(&mut self, skipped: Skipped, bytes: &[u8]) -> io::Result<()> {

@@ -12,6 +12,7 @@ pub mod day_file;
 pub mod error;
 pub mod folders;
 pub mod frame;
+pub mod guard;
 pub mod invocation;
 pub mod journal;
 pub mod journals;

@@ -76,16 +76,17 @@ pub struct Entry {
     pub routing: String,
     /// Its first use: RFC 3339.
     pub since: String,
+    /// Whether records became lines under it, not only rows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub made: bool,
     /// For the eye.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<Rules>,
 }
 
 impl Entry {
-    fn new(routing: &str, since: i64, rules: Option<Rules>) -> Entry {
-        let since = DateTime::from_timestamp_millis(since).unwrap_or_default();
-        let since = since.to_rfc3339_opts(SecondsFormat::Millis, true);
-        Entry { routing: routing.to_owned(), since, rules }
+    fn another(since: String) -> Entry {
+        Entry { routing: ANOTHER.to_owned(), since, made: false, rules: None }
     }
 
     /// Milliseconds since the epoch; a time that cannot be read is later than any.
@@ -122,9 +123,7 @@ impl History {
         let whole = memchr::memrchr(b'\n', &bytes).map_or(0, |last| last + 1);
         let lines = bytes[..whole].split_inclusive(|&byte| byte == b'\n');
         let entry = |line: &[u8]| {
-            let unreadable =
-                || Entry { routing: ANOTHER.to_owned(), since: String::new(), rules: None };
-            serde_json::from_slice(line).unwrap_or_else(|_| unreadable())
+            serde_json::from_slice(line).unwrap_or_else(|_| Entry::another(String::new()))
         };
         let (entries, torn) = (lines.map(entry).collect(), whole < bytes.len());
         Ok(History { entries, whole: whole as u64, torn })
@@ -140,6 +139,11 @@ impl History {
         self.entries.last().filter(|last| last.routing == fingerprint)
     }
 
+    /// Whether records became lines under any.
+    pub fn has_made(&self) -> bool {
+        self.entries.iter().any(|entry| entry.made)
+    }
+
     /// Until when objects were delivered whose records may have landed under another routing than this one;
     /// `None`: there was no other. A routing that was not used yet has only others before it.
     pub fn others_until(&self, fingerprint: &str) -> Option<i64> {
@@ -149,18 +153,30 @@ impl History {
     }
 }
 
-/// Records that this landing uses the configuration's routing, unless the last entry says so. `foreign` is when the
-/// newest object was delivered that has rows of another routing.
+/// What a landing uses beside the configuration's routing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Used {
+    /// When the newest object was delivered that has rows of another routing.
+    pub foreign: Option<i64>,
+    /// Whether records become lines.
+    pub made: bool,
+}
+
+/// Records that this landing uses the configuration's routing, unless the last entry says so.
 ///
 /// An entry that is lost with the power is made again by the next landing, with a later time: more is refused, nothing
 /// doubled.
-pub fn note(lander: &Lander<'_>, foreign: Option<i64>) -> Result<(), LandError> {
+pub fn note(lander: &Lander<'_>, used: Used) -> Result<(), LandError> {
+    let Used { foreign, made } = used;
     let rules = Rules::of(lander.config);
     let fingerprint = rules.fingerprint();
-    let is_noted = |history: &History| {
-        let present = history.present(&fingerprint);
-        present.is_some_and(|entry| foreign.is_none_or(|foreign| foreign < entry.since()))
+    // The entry that stands, but for what it says of records.
+    let present = |history: &History| {
+        let present = history.present(&fingerprint).cloned();
+        present.filter(|entry| foreign.is_none_or(|foreign| foreign < entry.since()))
     };
+    let is_noted =
+        |history: &History| present(history).is_some_and(|_| !made || history.has_made());
     if is_noted(&History::read(lander)?) {
         return Ok(());
     }
@@ -171,13 +187,20 @@ pub fn note(lander: &Lander<'_>, foreign: Option<i64>) -> Result<(), LandError> 
         return Ok(());
     }
     let now = lander.clock.now();
-    // Later than the foreign rows, whatever this machine's clock says: they are noted once.
-    let since = foreign.map_or(now, |foreign| now.max(foreign.saturating_add(1)));
     let mut lines = Vec::new();
-    if foreign.is_some() {
-        line(&mut lines, &Entry::new(ANOTHER, since, None));
-    }
-    line(&mut lines, &Entry::new(&fingerprint, since, Some(rules)));
+    let since = match present(&history) {
+        // It is in use as long as it was.
+        Some(entry) => entry.since,
+        None => {
+            // Later than the foreign rows, whatever this machine's clock says: they are noted once.
+            let since = rfc_3339(foreign.map_or(now, |foreign| now.max(foreign.saturating_add(1))));
+            if foreign.is_some() {
+                line(&mut lines, &Entry::another(since.clone()));
+            }
+            since
+        }
+    };
+    line(&mut lines, &Entry { routing: fingerprint, since, made, rules: Some(rules) });
     if handle.length().named("look at", ROUTING)? > history.whole {
         handle.truncate(history.whole).and_then(|()| handle.sync()).named("cut", ROUTING)?;
     }
@@ -238,28 +261,15 @@ pub fn log_group(stream: &str) -> Option<(&str, &str, &str)> {
     account.then_some((owner, group, stream))
 }
 
-/// Why a record is not landed again.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "delivered under another routing ({}): its records may have landed elsewhere; with `--reroute` they land once more, where the configuration in force sends them",
-    in_use(*.until)
-)]
-pub struct Rerouted {
-    /// Until when another was in use, milliseconds since the epoch.
-    pub until: i64,
-}
-
-impl Rerouted {
-    /// The refusal inside an error of a landing's sink, if it is one.
-    pub fn of(error: &std::io::Error) -> Option<&Rerouted> {
-        error.get_ref()?.downcast_ref()
-    }
-}
-
 /// Since when the present routing is in use for certain, in words.
 pub fn in_use(until: i64) -> String {
     match until {
         i64::MAX => "the present one was not used yet".to_owned(),
-        until => format!("all before {} was", Entry::new("", until, None).since),
+        until => format!("all before {} was", rfc_3339(until)),
     }
+}
+
+fn rfc_3339(time: i64) -> String {
+    let time = DateTime::from_timestamp_millis(time).unwrap_or_default();
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }

@@ -12,7 +12,9 @@ use crate::disk::Open;
 use crate::label::plain_lines;
 use crate::land::day_file::DayFile;
 use crate::land::error::{LandError, Named};
+use crate::land::guard::{Guard, Rerouted};
 use crate::land::journal::Journal;
+use crate::land::routing::History;
 use crate::land::{Choice, Lander, Left, Tally, check, seen};
 use crate::object::{self, Bad, Options, ReadError, Sink, Skipped};
 use crate::record::Records;
@@ -52,6 +54,9 @@ pub struct Plan {
     pub refused: Vec<DayPlan>,
     /// The objects that hold them.
     pub refused_objects: Vec<String>,
+    /// Why they would be refused.
+    #[serde(skip)]
+    pub why: Option<Rerouted>,
     /// The counts, as a landing's.
     pub tally: Tally,
     /// What could not be looked at, with the reason.
@@ -80,12 +85,12 @@ pub fn look(
     store: &Store,
     objects: &[Object],
     choice: &Choice,
-    refused_until: i64,
+    history: &History,
 ) -> Looked {
     let mut looked = Looked::default();
     for part in objects.chunks(LOOKED_INTO) {
         let before = std::mem::take(&mut looked.plan);
-        looked.plan = plan(Some(lander), lander.config, store, part, choice, Some(refused_until));
+        looked.plan = plan(Some(lander), lander.config, store, part, choice, history);
         looked.plan.tally.add(&before.tally);
         looked.plan.failed.splice(..0, before.failed);
         looked.objects += part.len();
@@ -96,23 +101,25 @@ pub fn look(
     looked
 }
 
-/// Plans the landing of objects. Without a lander nothing is there yet. `refused_until`: records from before this
-/// moment would be refused.
+/// Plans the landing of objects into a root with this history. Without a lander nothing is there yet.
 pub fn plan(
     lander: Option<&Lander<'_>>,
     config: &Config,
     store: &Store,
     objects: &[Object],
     choice: &Choice,
-    refused_until: Option<i64>,
+    history: &History,
 ) -> Plan {
-    let mut reading = Reading { choice, refuse: false, ..Reading::new() };
+    let guard = match choice.guarded {
+        true => Guard::new(config, history),
+        false => Guard::open(config),
+    };
+    let mut reading = Reading::new(choice, guard);
     let mut plan = Plan::default();
     let mut records = Records::new(config);
     let options = Options { plain: choice.plain, ..Options::new(&config.limits) };
     for object in objects {
         let place = object.id.place();
-        reading.refuse = refused_until.is_some_and(|until| object.modified < until);
         reading.refused = false;
         let input = match store.open(&object.id.key) {
             Ok(input) => input,
@@ -122,6 +129,7 @@ pub fn plan(
             }
         };
         let modified = input.object().modified;
+        reading.guard.begin(modified);
         match object::read(input, &place, modified, &mut records, &options, &mut reading) {
             Ok(_) => reading.tally.objects += 1,
             Err(ReadError::Input(error) | ReadError::Sink(error)) => {
@@ -132,7 +140,7 @@ pub fn plan(
             plan.refused_objects.push(place);
         }
     }
-    plan.tally = reading.tally;
+    (plan.tally, plan.why) = (reading.tally, reading.why);
     let failed = &mut plan.failed;
     let mut compared = |days: BTreeMap<DayFile, Vec<Identity>>| {
         let mut planned = Vec::new();
@@ -200,24 +208,23 @@ fn compare(
 /// Gathers identities instead of lines.
 struct Reading<'p> {
     choice: &'p Choice,
-    refuse: bool,
+    guard: Guard<'p>,
+    /// Whether something of the present object is refused; why the first one was.
     refused: bool,
+    why: Option<Rerouted>,
     days: BTreeMap<DayFile, Vec<Identity>>,
     elsewhere: BTreeMap<DayFile, Vec<Identity>>,
     tally: Tally,
 }
 
-/// Stands for none until one is given.
-const NO_CHOICE: &Choice = &Choice { plain: false, day: None, log_group: None, guarded: false };
-
-impl Reading<'_> {
-    fn new() -> Reading<'static> {
+impl<'p> Reading<'p> {
+    fn new(choice: &'p Choice, guard: Guard<'p>) -> Reading<'p> {
         let (days, elsewhere) = (BTreeMap::new(), BTreeMap::new());
-        let (refuse, refused, tally) = (false, false, Tally::default());
-        Reading { choice: NO_CHOICE, refuse, refused, days, elsewhere, tally }
+        let tally = Tally::default();
+        Reading { choice, guard, refused: false, why: None, days, elsewhere, tally }
     }
 
-    fn add(&mut self, row: &Row<'_>, refused: bool) {
+    fn add(&mut self, row: &Row<'_>, guarded: Result<(), Rerouted>) {
         match self.choice.leaves(row) {
             Some(Left::OtherDay) => self.tally.other_day += 1,
             Some(Left::OtherLogGroup) => self.tally.other_log_group += 1,
@@ -228,9 +235,15 @@ impl Reading<'_> {
                     return;
                 }
                 let day_file = DayFile { file: row.file.to_string(), day: row.day, kind: row.kind };
-                let days = if refused { &mut self.elsewhere } else { &mut self.days };
+                let days = match guarded {
+                    Ok(()) => &mut self.days,
+                    Err(why) => {
+                        self.refused = true;
+                        self.why = self.why.or(Some(why));
+                        &mut self.elsewhere
+                    }
+                };
                 days.entry(day_file).or_default().push(row.identity());
-                self.refused |= refused;
             }
         }
     }
@@ -238,12 +251,14 @@ impl Reading<'_> {
 
 impl Sink for Reading<'_> {
     fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
-        self.add(row, false);
+        let guarded = self.guard.row(row, || self.choice.lands(row));
+        self.add(row, guarded);
         Ok(())
     }
 
     fn made(&mut self, row: &Row<'_>) -> io::Result<()> {
-        self.add(row, self.refuse);
+        let guarded = self.guard.made(|| self.choice.lands(row));
+        self.add(row, guarded);
         Ok(())
     }
 

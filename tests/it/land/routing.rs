@@ -1,6 +1,6 @@
 //! `.hiwake/routing`: which routing is in use, and since when; durable, once, whoever writes it and however it ends.
 
-use hiwake::land::routing::{History, ROUTING, Rules, log_group, note};
+use hiwake::land::routing::{History, ROUTING, Rules, Used, log_group, note};
 
 use super::*;
 
@@ -15,6 +15,10 @@ fn entries(site: &Site) -> usize {
 fn others_until(site: &Site) -> Option<i64> {
     let history = History::read(&site.lander()).unwrap();
     history.others_until(&Rules::of(&site.config).fingerprint())
+}
+
+fn foreign(at: i64) -> Used {
+    Used { foreign: Some(at), made: false }
 }
 
 #[test]
@@ -47,46 +51,65 @@ fn a_change_of_labels_is_no_change_of_routing_and_one_of_files_is() {
 fn a_routing_is_noted_at_its_first_use_only_and_again_when_it_comes_back() {
     let mut site = Site::new(TO_MESSAGES);
     assert_eq!(others_until(&site), None, "a fresh root has no other");
-    note(&site.lander(), None).unwrap();
+    note(&site.lander(), Used::default()).unwrap();
     site.now += HOUR;
-    note(&site.lander(), None).unwrap();
+    note(&site.lander(), Used::default()).unwrap();
     assert_eq!((entries(&site), others_until(&site)), (1, None));
     site.config = given::config(TO_OTHER);
     assert_eq!(others_until(&site), Some(i64::MAX), "not used yet: all is from before");
-    note(&site.lander(), None).unwrap();
+    note(&site.lander(), Used::default()).unwrap();
     assert_eq!((entries(&site), others_until(&site)), (2, Some(site.now + BUFFERED)));
     site.now += HOUR;
     site.config = given::config(TO_MESSAGES);
-    note(&site.lander(), None).unwrap();
+    note(&site.lander(), Used::default()).unwrap();
     assert_eq!((entries(&site), others_until(&site)), (3, Some(site.now + BUFFERED)));
 }
 
 #[test]
 fn rows_of_another_routing_are_noted_once() {
     let site = Site::new(TO_MESSAGES);
-    note(&site.lander(), Some(site.now + HOUR)).unwrap();
-    note(&site.lander(), Some(site.now + HOUR)).unwrap();
-    note(&site.lander(), Some(site.now)).unwrap();
+    note(&site.lander(), foreign(site.now + HOUR)).unwrap();
+    note(&site.lander(), foreign(site.now + HOUR)).unwrap();
+    note(&site.lander(), foreign(site.now)).unwrap();
     assert_eq!((entries(&site), others_until(&site)), (2, Some(site.now + HOUR + 1 + BUFFERED)));
+}
+
+#[test]
+fn that_records_became_lines_is_noted_once_and_moves_no_first_use() {
+    let mut site = Site::new(TO_OTHER);
+    let has_made = |site: &Site| History::read(&site.lander()).unwrap().has_made();
+    note(&site.lander(), Used::default()).unwrap();
+    site.config = given::config(TO_MESSAGES);
+    note(&site.lander(), Used::default()).unwrap();
+    let first_use = others_until(&site);
+    assert!(!has_made(&site));
+    site.now += HOUR;
+    for _ in 0..2 {
+        note(&site.lander(), Used { foreign: None, made: true }).unwrap();
+    }
+    assert_eq!((entries(&site), others_until(&site), has_made(&site)), (3, first_use, true));
+    note(&site.lander(), Used::default()).unwrap();
+    note(&site.lander(), Used { foreign: Some(site.now), made: true }).unwrap();
+    assert_eq!((entries(&site), others_until(&site)), (5, Some(site.now + 1 + BUFFERED)));
 }
 
 #[test]
 fn a_note_that_was_cut_short_does_not_exist_and_a_line_that_is_unreadable_is_another_routing() {
     let mut site = Site::new(TO_MESSAGES);
-    note(&site.lander(), None).unwrap();
+    note(&site.lander(), Used::default()).unwrap();
     let whole = site.text(ROUTING);
     for cut in 0..whole.len() {
         given::put(site.folder.path(), ROUTING, &whole.as_bytes()[..cut]);
         assert_eq!(others_until(&site), None, "{cut}");
         site.now += 1;
-        note(&site.lander(), None).unwrap();
+        note(&site.lander(), Used::default()).unwrap();
         assert_eq!((entries(&site), others_until(&site)), (1, None), "{cut}");
     }
     given::put(site.folder.path(), ROUTING, format!("garbage\n{whole}").as_bytes());
     assert!(others_until(&site).is_some());
     given::put(site.folder.path(), ROUTING, format!("{whole}garbage\n").as_bytes());
     assert_eq!(others_until(&site), Some(i64::MAX));
-    note(&site.lander(), None).unwrap();
+    note(&site.lander(), Used::default()).unwrap();
     assert_eq!(entries(&site), 3);
 }
 
@@ -95,7 +118,7 @@ fn many_landers_at_once_note_a_routing_once() {
     let site = Site::new(TO_MESSAGES);
     std::thread::scope(|scope| {
         for _ in 0..8 {
-            scope.spawn(|| note(&site.lander(), None).unwrap());
+            scope.spawn(|| note(&site.lander(), Used::default()).unwrap());
         }
     });
     assert_eq!(entries(&site), 1);

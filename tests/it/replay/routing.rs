@@ -123,6 +123,85 @@ fn what_a_filter_leaves_out_is_not_refused_so_a_dry_run_and_the_replay_agree() {
     desk.fails(1, &changed());
 }
 
+/// The lines of all day files below a root, hiwake's own files left out.
+fn lines(desk: &Desk, root: &str) -> usize {
+    desk.published(root)
+        .keys()
+        .map(|name| desk.text(&format!("{root}/{name}")).lines().count())
+        .sum()
+}
+
+/// A replay of a part of the bucket under the changed routing, into another root.
+fn into(root: &str, source: &str) -> String {
+    changed().replace("@root", &format!("@{root}")).replace("@s3/backup", &format!("@{source}"))
+}
+
+#[test]
+fn rows_of_another_routing_are_refused_where_records_became_lines_of_the_present_one() {
+    let desk = moved(22);
+    desk.ok(&into("rebuilt", "s3/backup"));
+    let rebuilt = desk.published("rebuilt");
+    assert_eq!(lines(&desk, "rebuilt"), 22);
+    // By a replay and by hand; the dry run says so, and where they would land.
+    let rows = into("rebuilt", "s3/landing");
+    let dry = desk.fails(1, &format!("{rows} --dry-run"));
+    assert!(dry.contains("22 events that are rows of another routing"), "{dry}");
+    let row = dry.lines().find(|line| line.trim_start().starts_with("messages")).unwrap();
+    assert!(row.ends_with("messages/2022-04-18.csv"), "{dry}");
+    let land = rows.replace("replay", "land");
+    for command in [&rows, &land] {
+        let said = desk.fails(1, command);
+        assert!(
+            said.contains("has rows of another routing") && said.contains("--reroute"),
+            "{said}"
+        );
+        assert_eq!(desk.published("rebuilt"), rebuilt);
+    }
+    desk.ok(&format!("{rows} --reroute"));
+    assert_eq!(lines(&desk, "rebuilt"), 44, "that is what is asked for");
+}
+
+#[test]
+fn rows_and_records_of_the_same_events_in_one_replay_land_once_whichever_come_first() {
+    let desk = moved(22);
+    for (root, first, second) in [("one", "backup", "landing"), ("other", "landing", "backup")] {
+        for (folder, part) in [("a", first), ("b", second)] {
+            for (name, bytes) in given::tree(&desk.path(&format!("s3/{part}"))) {
+                let name = format!("{root}.s3/{folder}/{name}");
+                desk.write(&name, &bytes);
+                modified(&desk.path(&name), given::T);
+            }
+        }
+        let command = into(root, &format!("{root}.s3"));
+        let dry = desk.hiwake(&format!("{command} --dry-run"));
+        assert_eq!(dry.status.code(), Some(1), "{dry:?}");
+        let dry = String::from_utf8(dry.stdout).unwrap();
+        assert!(dry.contains(": 22 new lines") && dry.contains("skipped 22: of another"), "{dry}");
+        let said = desk.fails(1, &command);
+        assert!(said.contains("another routing"), "{said}");
+        assert_eq!(lines(&desk, root), 22, "{first} first");
+    }
+}
+
+#[test]
+fn a_fresh_root_takes_rows_of_every_routing_in_any_order() {
+    let desk = moved(1);
+    // More objects than land at once, each with an event of its own; the present routing's come first.
+    for n in 0..24 {
+        let file = if n % 2 == 0 { "syslog" } else { "messages" };
+        let row = serde_json::json!({
+            "file": file, "kind": "csv", "day": "2022-04-18", "timestamp": given::T,
+            "stream": "123456789012:/var/log/messages:i-1", "id": n.to_string(), "line": "x",
+        });
+        desk.write(&format!("rows/{n:02}"), format!("{row}\n").as_bytes());
+    }
+    desk.ok(&into("fresh", "rows"));
+    assert_eq!(lines(&desk, "fresh"), 24);
+    // What is in the backup may be the same events.
+    let said = desk.fails(1, &into("fresh", "s3/backup"));
+    assert!(said.contains("nothing was landed"), "{said}");
+}
+
 const REBUILD: &str =
     "verify --root @root --config @changed.toml --rebuild @s3 --now 2022-04-18T02:59:07+09:00";
 

@@ -115,13 +115,6 @@ fn choice(args: &Args) -> Choice {
     }
 }
 
-/// Until when objects were delivered whose records are refused.
-fn refused_until(lander: &Lander<'_>, choice: &Choice) -> anyhow::Result<Option<i64>> {
-    let fingerprint = Rules::of(lander.config).fingerprint();
-    let history = History::read(lander)?;
-    Ok(history.others_until(&fingerprint).filter(|_| choice.guarded))
-}
-
 fn here(
     config: &Config,
     args: &Args,
@@ -132,9 +125,7 @@ fn here(
     let disk = crate::disk(root, true)?;
     let lander = crate::lander(&disk, config, &args.now);
     let choice = choice(args);
-    if let Some(until) = refused_until(&lander, &choice)?
-        && is_refused(args, &lander, store, &objects, &choice, until)?
-    {
+    if choice.guarded && is_refused(args, &lander, store, &objects, &choice)? {
         return Ok(ExitCode::from(1));
     }
     let mut replay = Replay::begin(&lander, &args.selection(), &choice, args.before.from_start)?;
@@ -154,25 +145,28 @@ fn here(
 }
 
 /// Whether there are records that may have landed elsewhere. Then it is said what would land where, and nothing lands.
+/// (Rows of another routing are refused as they come: to look for them would be to read all objects twice.)
 fn is_refused(
     args: &Args,
     lander: &Lander<'_>,
     store: &Store,
     objects: &[Object],
     choice: &Choice,
-    until: i64,
 ) -> anyhow::Result<bool> {
+    let history = History::read(lander)?;
+    let others_until = history.others_until(&Rules::of(lander.config).fingerprint());
+    let Some(until) = others_until else { return Ok(false) };
     let before = objects.iter().filter(|object| object.modified < until);
     let before: Vec<Object> = before.cloned().collect();
     let bytes = before.iter().map(|object| object.size).sum();
     let progress = Progress::of_bytes("looking for another routing", bytes);
-    let looked = look(lander, &store.counted(progress.done()), &before, choice, until);
+    let looked = look(lander, &store.counted(progress.done()), &before, choice, &history);
     drop(progress);
     if looked.plan.refused.is_empty() {
         return Ok(false);
     }
     told::not_read(&looked.plan);
-    told::refused(&looked, before.len(), until);
+    told::refused(&looked, before.len());
     let mut tally = looked.plan.tally;
     tally.deferred += tally.lines + tally.duplicates + tally.quarantined;
     (tally.lines, tally.late, tally.duplicates, tally.quarantined) = (0, 0, 0, 0);
@@ -193,13 +187,10 @@ fn dry_run(
     };
     let lander = disk.as_ref().map(|disk| crate::lander(disk, config, &args.now));
     let choice = choice(args);
-    let until = match &lander {
-        Some(lander) => refused_until(lander, &choice)?,
-        None => None,
-    };
+    let history = lander.as_ref().map_or(Ok(History::default()), History::read)?;
     let progress = Progress::of_bytes("reading", objects.iter().map(|object| object.size).sum());
     let store = store.counted(progress.done());
-    let plan = plan(lander.as_ref(), config, &store, objects, &choice, until);
+    let plan = plan(lander.as_ref(), config, &store, objects, &choice, &history);
     drop(progress);
     if args.json {
         writeln!(std::io::stdout(), "{}", serde_json::to_string(&plan)?)?;
@@ -211,8 +202,8 @@ fn dry_run(
     }
     told::not_read(&plan);
     let looked = Looked { plan, objects: objects.len() };
-    if let Some(until) = until.filter(|_| !looked.plan.refused.is_empty()) {
-        told::refused(&looked, objects.len(), until);
+    if !looked.plan.refused.is_empty() {
+        told::refused(&looked, objects.len());
     }
     let plan = looked.plan;
     let faults = plan.failed.len() + plan.refused.len() + plan.tally.quarantined as usize;

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use comfy_table::{CellAlignment, Table};
 use hiwake::land::Tally;
+use hiwake::land::guard::Rerouted;
 use hiwake::land::routing;
 use hiwake::replay::plan::{DayPlan, Looked, Plan};
 use serde_json::json;
@@ -25,17 +26,26 @@ pub fn not_read(plan: &Plan) {
 }
 
 /// Says what would land where, and that nothing was. `count`: how many objects there are to look into.
-pub fn refused(looked: &Looked, count: usize, until: i64) {
+pub fn refused(looked: &Looked, count: usize) {
     let Looked { plan, objects } = looked;
     let more = match count - objects {
         0 => String::new(),
         more => format!(" ({more} more objects of that time were not looked into)"),
     };
+    let why = match plan.why {
+        Some(Rerouted::Rows) => {
+            "are rows of another routing, and may have landed in other files as records of the present one".to_owned()
+        }
+        Some(Rerouted::Records { until }) => format!(
+            "were delivered under another routing ({}), and may have landed in other files",
+            routing::in_use(until)
+        ),
+        None => String::new(),
+    };
     eprintln!(
-        "nothing was landed: {} of the {objects} objects that were looked into hold {} events that were delivered under another routing ({}), and may have landed in other files{more}. With --reroute they land once more, so:\n{}",
+        "nothing was landed: {} of the {objects} objects that were looked into hold {} events that {why}{more}. With --reroute they land once more, so:\n{}",
         plan.refused_objects.len(),
         plan.refused_events(),
-        routing::in_use(until),
         table(&plan.refused)
     );
     eprintln!(
