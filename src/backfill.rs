@@ -132,8 +132,10 @@ impl Backfill {
         let settled = begun.unsettled_from.unwrap_or(self.until);
         let mut from = begun.from.unwrap_or(self.since);
         let mut window = WINDOW_MS;
-        while from < self.until {
-            let end = if from < settled { settled } else { self.until };
+        // CloudWatch Logs takes no event that is stamped later.
+        let until = self.until.min(begun.lander.clock.now().saturating_add(AHEAD_MS));
+        while from < until {
+            let end = if from < settled { settled } else { until };
             let to = from.saturating_add(window).min(end);
             let pages = self.window(begun.lander, logs, from..to, &mut filled, landed)?;
             filled.pages += pages as u64;

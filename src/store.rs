@@ -145,6 +145,7 @@ impl Location {
                     let reason = "its name is not UTF-8".to_owned();
                     StoreError::Name { place: file.display().to_string(), reason }
                 })?;
+                folder::check_name(file, name)?;
                 let object = store.look(name)?;
                 Ok((store, vec![object]))
             }

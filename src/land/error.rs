@@ -13,6 +13,12 @@ pub enum LandError {
         /// The file that is locked.
         path: String,
     },
+    /// A long command is running already: it holds its notes.
+    #[error("the same command is running already: it holds {path}; this one has done nothing")]
+    Running {
+        /// The notes.
+        path: String,
+    },
     /// The caller's time was up before this was begun. Nothing of it was changed.
     #[error("{path}: no time was left for it; it will be tried again")]
     Time {

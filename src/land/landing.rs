@@ -49,6 +49,7 @@ pub fn land(lander: &Lander<'_>, store: &Store, objects: &[ObjectId], choice: &C
         bytes: 0,
         quarantine: Quarantine::default(),
         quarantined_from: BTreeSet::new(),
+        quarantined: BTreeSet::new(),
         closed: HashSet::new(),
         closed_from: BTreeSet::new(),
         closed_rows: 0,
@@ -74,7 +75,7 @@ pub fn land(lander: &Lander<'_>, store: &Store, objects: &[ObjectId], choice: &C
     landing.write_quarantine();
     landing.tally.deferred += landing.closed_rows;
     landing.tally.objects = landing.results.iter().filter(|result| result.is_ok()).count() as u64;
-    Landed { objects: landing.results, tally: landing.tally, reasons: landing.reasons }
+    landing.landed()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,8 +103,9 @@ struct Landing<'l> {
     present: Option<(DayFile, Batch)>,
     bytes: usize,
     quarantine: Quarantine,
-    /// The objects that have something in `quarantine`.
+    /// The objects that have something in `quarantine`; those that ever had.
     quarantined_from: BTreeSet<usize>,
+    quarantined: BTreeSet<usize>,
     /// The days that are known to be closed, the objects that have rows for them, and how many
     /// such rows are not in quarantine yet.
     closed: HashSet<DayFile>,
@@ -192,7 +194,12 @@ impl Landing<'_> {
         for number in 0..self.objects.len() {
             self.fail(number, Cause::Other, &error.to_string());
         }
-        Landed { objects: self.results, tally: self.tally, reasons: self.reasons }
+        self.landed()
+    }
+
+    fn landed(self) -> Landed {
+        let Landing { results, tally, quarantined, reasons, .. } = self;
+        Landed { objects: results, tally, quarantined, reasons }
     }
 
     /// Before the first new line: `.hiwake/routing` says which routing is in use.
@@ -265,6 +272,7 @@ impl Landing<'_> {
 
     fn quarantined(&mut self, number: usize, reason: &str) {
         self.quarantined_from.insert(number);
+        self.quarantined.insert(number);
         let reason = format!("{}: {reason}", self.objects[number]);
         if self.reasons.len() < REASONS_MAX && !self.reasons.contains(&reason) {
             self.reasons.push(reason);

@@ -4,6 +4,8 @@
 //! say is durable, are not synced themselves, and are removed at the end: one that is lost repeats work, nothing else.
 //! They are believed: lines that are removed while a command is cut off are a gap that its next run goes by.
 
+use std::time::Instant;
+
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::day_file::folder_of;
@@ -30,7 +32,11 @@ impl<'l> Notes<'l> {
     ) -> Result<(Notes<'l>, Vec<String>), LandError> {
         let path = format!(".hiwake/{what}/{:032x}", xxh3_128(command.as_bytes()));
         let how = Open::Create(lander.open_mode());
-        let (handle, _) = lander.open_locked(&path, how, lander.lock_deadline())?;
+        // Nobody waits for a command that may run for hours.
+        let handle = match lander.open_locked(&path, how, Instant::now()) {
+            Err(LandError::Busy { path }) => return Err(LandError::Running { path }),
+            locked => locked?.0,
+        };
         if from_start {
             handle.truncate(0).named("cut", &path)?;
         }

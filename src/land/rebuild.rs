@@ -45,8 +45,9 @@ pub enum RebuildError {
     },
     /// Lines that were acknowledged are in no object.
     #[error(
-        "{day_file}: at least {lines} of its lines are in no object that was given, so it stays as it is; the journal names these objects, which were not found: {}{}",
+        "{day_file}: at least {lines} of its lines are in no object that was given, so it stays as it is; the journal names these objects, which were not found: {}{}{}",
         if objects.is_empty() { "none".to_owned() } else { objects.join(", ") },
+        if *rerouted { "; another routing was in use, and records do not say where their events landed under it: give it the objects of landing/, whose rows do" } else { "" },
         if unfinished.is_empty() { String::new() } else { format!("; a rebuild that was cut short has left what there was, and what it made of it, in {}", unfinished.join(", ")) }
     )]
     Missing {
@@ -56,6 +57,8 @@ pub enum RebuildError {
         lines: u64,
         /// Objects that the journal names and that were not found.
         objects: Vec<String>,
+        /// Whether another routing is on record, so that not every record's events count.
+        rerouted: bool,
         /// Folders of rebuilds that were cut short.
         unfinished: Vec<String>,
     },
@@ -124,6 +127,7 @@ pub fn rebuild(
         day_file: day_file.clone(),
         lines,
         objects: missing.clone(),
+        rerouted: others_until.is_some(),
         unfinished: unfinished.clone(),
     };
     // Published files first: which of the rows are theirs?

@@ -1,5 +1,6 @@
 //! What a landing comes to: counts, and what has to come again.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -115,6 +116,8 @@ pub struct Landed {
     pub objects: Vec<Result<(), NotLanded>>,
     /// The counts.
     pub tally: Tally,
-    /// Why things were put into quarantine: the first different reasons, each with its object.
+    /// The numbers of the objects that something was put into quarantine of.
+    pub quarantined: BTreeSet<usize>,
+    /// Why: the first different reasons, each with its object.
     pub reasons: Vec<String>,
 }

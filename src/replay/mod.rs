@@ -77,11 +77,16 @@ impl<'l> Replay<'l> {
         self.resumed.left(objects)
     }
 
+    /// How many of the objects that were landed before put something into quarantine.
+    pub fn quarantined_before(&self) -> usize {
+        self.resumed.quarantined
+    }
+
     /// Lands a batch of objects.
     pub fn land(&mut self, store: &Store, batch: &[Object]) -> Result<Landed, LandError> {
         let ids: Vec<ObjectId> = batch.iter().map(|object| object.id.clone()).collect();
         let landed = self.lander.land_chosen(store, &ids, self.choice);
-        self.resumed.add(batch, &landed.objects)?;
+        self.resumed.add(batch, &landed.objects, &landed.quarantined)?;
         Ok(landed)
     }
 

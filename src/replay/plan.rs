@@ -35,7 +35,7 @@ pub struct DayPlan {
     pub kind: Kind,
     /// Events that would land in it, those that come twice too.
     pub events: u64,
-    /// Of these, those that are there, or come twice.
+    /// Of these, those that are there, or come twice; 0 where the day is closed, because nobody can tell any more.
     pub there: u64,
     /// Of these, new lines.
     pub new: u64,
@@ -192,13 +192,13 @@ fn compare(
         }
     }
     let new = offered.iter().filter(|(_, there)| !there).count() as u64;
-    let new = if closed { 0 } else { new };
+    let (new, there) = if closed { (0, 0) } else { (new, events - new) };
     Ok(DayPlan {
         file: day_file.file.clone(),
         day: day_file.day.to_string(),
         kind: day_file.kind,
         events,
-        there: events - new,
+        there,
         new,
         late,
         closed,

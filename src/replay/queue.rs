@@ -1,5 +1,7 @@
 //! Replay by the land λ: each object's key goes to its queue as a notice of S3.
 
+use std::collections::BTreeSet;
+
 use super::Resumed;
 use crate::aws::{AwsError, Queue, Sent};
 use crate::land::Lander;
@@ -59,7 +61,7 @@ impl<'l> Sending<'l> {
             s3_event(&[created], now).to_string()
         };
         let sent = self.queue.send(&batch.iter().map(notice).collect::<Vec<_>>())?;
-        self.resumed.add(batch, &sent)?;
+        self.resumed.add(batch, &sent, &BTreeSet::new())?;
         Ok(sent)
     }
 

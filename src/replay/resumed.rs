@@ -1,6 +1,6 @@
 //! Which objects of a replay are done, so that the same command goes on after them when it was cut off.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -9,12 +9,17 @@ use crate::land::error::LandError;
 use crate::land::notes::Notes;
 use crate::store::Object;
 
+/// At the end of a note: something of the object is in quarantine.
+const QUARANTINED: char = '!';
+
 /// The objects that are done with, noted in a file of their own.
 ///
 /// What is noted is believed: that lines were removed since, nobody sees here.
 pub struct Resumed<'l> {
     notes: Notes<'l>,
     done: HashSet<String>,
+    /// How many of them put something into quarantine.
+    pub quarantined: usize,
     failed: bool,
 }
 
@@ -26,8 +31,11 @@ impl<'l> Resumed<'l> {
         command: &str,
         from_start: bool,
     ) -> Result<Resumed<'l>, LandError> {
-        let (notes, done) = Notes::open(lander, what, command, from_start)?;
-        Ok(Resumed { notes, done: done.into_iter().collect(), failed: false })
+        let (notes, lines) = Notes::open(lander, what, command, from_start)?;
+        let quarantined = lines.iter().filter(|line| line.ends_with(QUARANTINED)).count();
+        let state = |line: &String| line.trim_end_matches(QUARANTINED).to_owned();
+        let done = lines.iter().map(state).collect();
+        Ok(Resumed { notes, done, quarantined, failed: false })
     }
 
     /// The objects that are not done yet.
@@ -35,10 +43,19 @@ impl<'l> Resumed<'l> {
         objects.into_iter().filter(|object| !self.done.contains(&state(object))).collect()
     }
 
-    /// Notes those of a batch that are done.
-    pub fn add<E>(&mut self, batch: &[Object], results: &[Result<(), E>]) -> Result<(), LandError> {
-        let done = batch.iter().zip(results).filter(|(_, result)| result.is_ok());
-        let done: Vec<String> = done.map(|(object, _)| state(object)).collect();
+    /// Notes those of a batch that are done; `quarantined`: the numbers of those that put something into quarantine.
+    pub fn add<E>(
+        &mut self,
+        batch: &[Object],
+        results: &[Result<(), E>],
+        quarantined: &BTreeSet<usize>,
+    ) -> Result<(), LandError> {
+        let done = batch.iter().zip(results).enumerate().filter(|(_, (_, result))| result.is_ok());
+        let note = |(number, (object, _))| match quarantined.contains(&number) {
+            true => format!("{}{QUARANTINED}", state(object)),
+            false => state(object),
+        };
+        let done: Vec<String> = done.map(note).collect();
         self.failed |= done.len() < batch.len();
         self.notes.add(&done)
     }

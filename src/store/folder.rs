@@ -7,6 +7,16 @@ use std::path::Path;
 
 use super::StoreError;
 
+const KEPT: &str = "a name that ends in # and digits cannot be read as an object: rename it";
+
+/// An error names a file that the crate cannot read.
+pub(super) fn check_name(file: &Path, name: &str) -> Result<(), StoreError> {
+    if !is_kept(name) {
+        return Ok(());
+    }
+    Err(StoreError::Name { place: file.display().to_string(), reason: KEPT.to_owned() })
+}
+
 /// An error names the first thing in a folder that a listing left out; `deep`: or in any folder below it.
 pub(super) fn check(folder: &Path, deep: bool) -> Result<(), StoreError> {
     let other = |error: io::Error| StoreError::Other {
@@ -31,9 +41,7 @@ pub(super) fn check(folder: &Path, deep: bool) -> Result<(), StoreError> {
             Ok(found) if found.is_file() && !is_kept(&entry.file_name().to_string_lossy()) => {
                 continue;
             }
-            Ok(found) if found.is_file() => {
-                "a name that ends in # and digits cannot be read as an object: rename it"
-            }
+            Ok(found) if found.is_file() => KEPT,
             Ok(_) => "is neither a file nor a folder: remove it",
             Err(error) if is_absent(&error) && symlink_metadata(&path).is_err() => continue,
             Err(error) if is_absent(&error) => "is a link to nothing: mend or remove it",

@@ -30,7 +30,7 @@ pub struct Args {
     /// Events at this moment or later
     #[arg(long, value_name = "TIME", value_parser = crate::rfc_3339)]
     since: i64,
-    /// Events before this moment
+    /// Events before this moment; more than 2 hours from now there are none, and none are asked for
     #[arg(long, value_name = "TIME", value_parser = crate::rfc_3339)]
     until: i64,
     #[command(flatten)]

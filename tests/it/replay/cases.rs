@@ -138,8 +138,28 @@ fn a_dry_run_needs_no_write_access() {
 }
 
 #[test]
+fn a_dry_run_does_not_say_what_is_there_of_a_closed_day() {
+    let desk = delivered(5);
+    desk.write("hiwake.toml", format!("{TOML}[seal]\njournal_days = 1\n").as_bytes());
+    desk.ok(LAND);
+    for now in ["2022-04-19T03:00:00+09:00", "2022-04-21T03:00:00+09:00"] {
+        desk.ok(&format!("seal --root @root --config @hiwake.toml --now {now}"));
+    }
+    let dry = desk.hiwake(&format!("{REPLAY} --dry-run"));
+    assert_eq!(dry.status.code(), Some(1), "{dry:?}");
+    let said = String::from_utf8(dry.stdout).unwrap();
+    let row = said.lines().find(|line| line.contains("2022-04-18")).unwrap();
+    let row: Vec<_> = row.split_whitespace().take(6).collect();
+    assert_eq!(row, ["messages", "2022-04-18", "5", "-", "-", "quarantine:"]);
+    assert!(said.contains("0 new lines (0 late), 0 there before, 5 skipped"), "{said}");
+}
+
+#[test]
 fn mistakes_of_a_replay_are_named() {
     let desk = delivered(1);
+    desk.write("a#1", b"text");
+    let said = desk.fails(1, "replay @a#1 --root @root");
+    assert!(said.contains("a#1") && said.contains("rename it"), "{said}");
     let said =
         desk.fails(2, "replay @s3/backup --queue https://sqs.ap-northeast-1.amazonaws.com/1/land");
     assert!(said.contains("s3://bucket/prefix"), "{said}");

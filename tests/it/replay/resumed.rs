@@ -94,3 +94,37 @@ fn that_it_goes_on_is_said_and_from_the_start_it_fills_a_gap_that_was_made_since
     assert_eq!(answer["objects_landed_before"], 0, "{answer}");
     assert_eq!((&answer["new"], &answer["there_before"]), (&41.into(), &0.into()), "{answer}");
 }
+
+#[test]
+fn what_the_part_before_the_cut_put_into_quarantine_is_told_at_the_end() {
+    let (desk, count) = with_a_last_one(20);
+    desk.write("s3/backup/00", b"\x1f\x8b\x08torn");
+    modified(&desk.path("s3/backup/00"), given::T);
+    fs::create_dir_all(desk.path(JOURNAL)).unwrap();
+    desk.fails(1, REPLAY);
+    assert_eq!(noted(&desk), count + 1);
+    fs::remove_dir(desk.path(JOURNAL)).unwrap();
+    let said = desk.fails(1, REPLAY);
+    assert!(said.contains("1 of these objects put something into .hiwake/quarantine"), "{said}");
+    assert_eq!(noted(&desk), 0, "it is done all the same");
+}
+
+#[test]
+fn a_second_run_of_the_same_replay_says_that_one_is_running() {
+    let (desk, _) = with_a_last_one(100);
+    // Somebody has the last day file's lock: the first one cannot end.
+    let journal = given::put(desk.path("root").parent().unwrap(), JOURNAL, b"");
+    let journal = File::options().write(true).open(journal).unwrap();
+    journal.lock().unwrap();
+    let mut first = desk.command(REPLAY).spawn().unwrap();
+    let start = Instant::now();
+    while noted(&desk) == 0 {
+        assert!(start.elapsed() < Duration::from_secs(25), "too slow");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let said = desk.fails(1, REPLAY);
+    assert!(said.contains("the same command is running already"), "{said}");
+    assert!(said.contains(".hiwake/replays/") && !said.contains("again"), "{said}");
+    drop(journal);
+    assert!(first.wait().unwrap().success());
+}

@@ -234,7 +234,8 @@ fn a_rebuild_takes_nothing_that_landed_under_another_routing() {
     std::fs::remove_file(desk.path(&format!("{day}/seen"))).unwrap();
     std::fs::remove_file(desk.path(&format!("{day}/journal"))).unwrap();
     let damaged = desk.published("root");
-    desk.fails(1, REBUILD);
+    let said = desk.fails(1, REBUILD);
+    assert!(said.contains("another routing was in use") && said.contains("landing/"), "{said}");
     assert_eq!(desk.published("root"), damaged);
 }
 

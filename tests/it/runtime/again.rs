@@ -169,6 +169,8 @@ fn a_queue_replay_that_was_killed_goes_on_after_what_it_has_sent() {
     assert!(said.contains("goes on after 10 objects") && said.contains("--from-start"), "{said}");
     let bodies = queue.state.lock().unwrap().bodies.clone();
     assert_eq!((bodies.iter().collect::<BTreeSet<_>>().len(), bodies.len()), (23, 23));
+    assert_eq!(yard.lambda.json(&event(&bodies)), json!({"batchItemFailures": []}));
+    assert_eq!(yard.text("messages/2022-04-18.csv.open").lines().count(), 23);
     // It is done: the same command begins afresh.
     let answer = replay(&yard, &queue, &["--json"]);
     let answer: Value = serde_json::from_slice(&answer.stdout).unwrap();

@@ -187,6 +187,7 @@ fn what_may_still_be_logged_is_read_again_by_the_run_that_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     // 15 minutes before this `--now` is in the third window; the fourth request is denied.
     let day = DAY.replace("2022-04-19T00:00:00Z", "2022-04-17T16:30:00Z");
+    let day = day.replace("--since 2022-04-17T15", "--since 2022-04-17T13");
     let settled = 1_650_211_200_000_i64 + 15 * 60_000;
     let (address, state) = cut_off(folder.path(), &day);
     state.lock().unwrap().events = vec![T];
@@ -197,6 +198,18 @@ fn what_may_still_be_logged_is_read_again_by_the_run_that_goes_on() {
     let output = text.env("AWS_ENDPOINT_URL", format!("http://{address}")).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.contains("after 2022-04-17T16:15:00Z") && said.contains("again"), "{said}");
+}
+
+#[test]
+fn nothing_is_asked_for_that_nobody_can_have_logged_yet() {
+    let folder = tempfile::tempdir().unwrap();
+    let (address, state) = logs(State { events: vec![T], ..State::default() });
+    let far = DAY.replace("2022-04-18T15:00:00Z", "2052-04-18T15:00:00Z");
+    let answer = counts(&backfill(folder.path(), &address, &far));
+    assert_eq!(answer["new"], 1, "{answer}");
+    let now = 1_650_326_400_000;
+    let last = state.lock().unwrap().windows.iter().map(|(_, end)| *end).max().unwrap();
+    assert!((now..=now + 2 * 3_600_000).contains(&last), "{last}");
 }
 
 #[test]

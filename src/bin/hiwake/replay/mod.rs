@@ -133,6 +133,10 @@ fn here(
     let left = replay.left(objects);
     let before = found - left.len();
     told::goes_on(before, "landed");
+    let quarantined_before = replay.quarantined_before();
+    if quarantined_before > 0 {
+        eprintln!("{quarantined_before} of these objects put something into .hiwake/quarantine");
+    }
     let mut report = Report::new("replaying", left.iter().map(|object| object.size).sum());
     let store = store.counted(report.done());
     for batch in left.chunks(BATCH) {
@@ -141,7 +145,8 @@ fn here(
     replay.finish()?;
     let (tally, failed) = report.counts();
     Summary { tally, before, failed, refused: 0 }.print("read", args.json)?;
-    Ok(ExitCode::from(u8::from(failed + tally.quarantined > 0)))
+    let faults = failed + tally.quarantined + quarantined_before as u64;
+    Ok(ExitCode::from(u8::from(faults > 0)))
 }
 
 /// Whether there are records that may have landed elsewhere. Then it is said what would land where, and nothing lands.

@@ -65,8 +65,8 @@ pub fn table(days: &[DayPlan]) -> String {
             (false, true, _) => "the late file".to_owned(),
             (false, false, _) => format!("{}/{}.{}", day.file, day.day, day.kind.extension()),
         };
-        let numbers = [day.events, day.there, day.new].map(|number| number.to_string());
-        let [events, there, new] = numbers;
+        let looked = |number: u64| if day.closed { "-".to_owned() } else { number.to_string() };
+        let (events, there, new) = (day.events.to_string(), looked(day.there), looked(day.new));
         table.add_row([day.file.clone(), day.day.clone(), events, there, new, name]);
     }
     for column in 2..=4 {
