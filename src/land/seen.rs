@@ -228,6 +228,11 @@ fn mark_block<T>(
     identity: &impl Fn(&T) -> Identity,
     set: &impl Fn(&mut T),
 ) {
+    let (Some(first), Some(last)) = (offered.first(), offered.last()) else { return };
+    let (from, to) = (identity(first).timestamp, identity(last).timestamp);
+    // Often a single late event is offered.
+    let entries = &entries[entries.partition_point(|entry| entry.timestamp < from)..];
+    let entries = &entries[..entries.partition_point(|entry| entry.timestamp <= to)];
     for entries in entries.chunk_by(|one, next| one.timestamp == next.timestamp) {
         let timestamp = entries[0].timestamp;
         let until = |offered: &[T], end: &dyn Fn(i64) -> bool| {
