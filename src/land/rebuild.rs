@@ -57,7 +57,7 @@ pub enum RebuildError {
         lines: u64,
         /// Objects that the journal names and that were not found.
         objects: Vec<String>,
-        /// Whether another routing is on record, so that not every record's events count.
+        /// Whether records had events of the day that may have landed under another routing, and do not count.
         rerouted: bool,
         /// Folders of rebuilds that were cut short.
         unfinished: Vec<String>,
@@ -123,11 +123,12 @@ pub fn rebuild(
     };
     let mut rows = Rows::read(lander, store, &chosen, day_file, &wanted)?;
     rows.salvage(&known);
+    let rerouted = rows.rerouted;
     let lost = |lines| RebuildError::Missing {
         day_file: day_file.clone(),
         lines,
         objects: missing.clone(),
-        rerouted: others_until.is_some(),
+        rerouted,
         unfinished: unfinished.clone(),
     };
     // Published files first: which of the rows are theirs?

@@ -163,6 +163,8 @@ pub struct Rows {
     taken: Vec<bool>,
     /// The objects that have some of them.
     pub objects: Vec<ObjectId>,
+    /// Whether records had events of the day that may have landed under another routing, and are not counted.
+    pub rerouted: bool,
 }
 
 impl Rows {
@@ -320,7 +322,11 @@ impl Sink for OfOneDay<'_> {
     }
 
     fn made(&mut self, row: &Row<'_>) -> io::Result<()> {
-        if self.made { self.row(row) } else { Ok(()) }
+        if self.made {
+            return self.row(row);
+        }
+        self.rows.rerouted |= row.day == self.day_file.day && row.kind == self.day_file.kind;
+        Ok(())
     }
 
     fn skipped(&mut self, _: Skipped, _: &[u8]) -> io::Result<()> {

@@ -262,6 +262,7 @@ fn refuses(yard: &Yard) {
     let before = yard.tree();
     let said = fails(&mut rebuild(yard));
     assert!(said.contains("of its lines are in no object"), "{said}");
+    assert!(!said.contains("another routing"), "{said}");
     let journal = |tree: &BTreeMap<String, Vec<u8>>| {
         let kept = |name: &String| name.starts_with(".hiwake/days") && !name.ends_with("journal");
         tree.iter()
