@@ -71,10 +71,13 @@ impl<'a> Text<'a> {
 
     fn string(&mut self) -> Option<Cow<'a, str>> {
         let body = self.rest.strip_prefix('"')?;
-        let mut plain = String::new();
-        let (end, escaped) = json::string(body, &mut plain)?;
+        let mut plain = Vec::new();
+        let (end, escaped) = json::string(body.as_bytes(), &mut plain)?;
         self.rest = &body[end + 1..];
-        Some(if escaped { Cow::Owned(plain) } else { Cow::Borrowed(&body[..end]) })
+        Some(match escaped {
+            true => Cow::Owned(String::from_utf8(plain).ok()?),
+            false => Cow::Borrowed(&body[..end]),
+        })
     }
 
     /// Digits without a sign, a fraction or a leading zero.

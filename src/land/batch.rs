@@ -1,15 +1,42 @@
 //! The rows of one landing for one day file, held compactly until they are committed.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::row::{Identity, Row};
+
+/// How much memory for lines is asked for at once.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// Memory that batches have given back, for the next ones: what the system gives, it clears first, page by page.
+#[derive(Debug, Clone, Default)]
+pub struct Spare(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Spare {
+    fn take(&self) -> Vec<u8> {
+        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        spare.pop().unwrap_or_else(|| Vec::with_capacity(PIECE_BYTES))
+    }
+
+    fn give(&self, pieces: impl Iterator<Item = Vec<u8>>) {
+        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A day file's first piece may be small, and a long line's large.
+        let pieces = pieces.filter(|piece| piece.capacity() == PIECE_BYTES);
+        spare.extend(pieces.map(|mut piece| {
+            piece.clear();
+            piece
+        }));
+    }
+}
 
 /// Rows for one day file, in the order in which they were read.
 #[derive(Debug, Default)]
 pub struct Batch {
-    text: Vec<u8>,
+    /// The lines. None is in two pieces.
+    pieces: Vec<Vec<u8>>,
     rows: Vec<Entry>,
     objects: BTreeSet<usize>,
+    spare: Spare,
 }
 
 /// In how many parts of time rows are sorted, as a power of two.
@@ -20,18 +47,44 @@ const PART_ROWS_MAX: usize = 1 << 12;
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     identity: Identity,
-    start: usize,
-    end: usize,
+    piece: u32,
+    start: u32,
+    end: u32,
 }
 
 impl Batch {
+    /// With memory of batches that are done with; gives it back when it is dropped.
+    pub fn with(spare: &Spare) -> Batch {
+        let mut batch = Batch::default();
+        batch.spare = spare.clone();
+        batch
+    }
+
     /// Adds a row of the landing's object number `object`.
     pub fn push(&mut self, row: &Row<'_>, object: usize) {
-        let start = self.text.len();
-        self.text.extend_from_slice(row.line.as_bytes());
-        self.text.push(b'\n');
-        self.rows.push(Entry { identity: row.identity(), start, end: self.text.len() });
+        let line = row.line.as_bytes();
+        let piece = self.room(line.len() + 1);
+        let start = piece.len() as u32;
+        piece.extend_from_slice(line);
+        piece.push(b'\n');
+        let end = piece.len() as u32;
+        let piece = (self.pieces.len() - 1) as u32;
+        self.rows.push(Entry { identity: row.identity(), piece, start, end });
         self.objects.insert(object);
+    }
+
+    /// The piece for a line of so many bytes.
+    fn room(&mut self, length: usize) -> &mut Vec<u8> {
+        match self.pieces.last() {
+            // Most day files are small, so the first one grows.
+            None => self.pieces.push(Vec::new()),
+            Some(piece) if piece.len() + length > PIECE_BYTES => {
+                self.pieces.push(self.spare.take());
+            }
+            Some(_) => {}
+        }
+        let last = self.pieces.len() - 1;
+        &mut self.pieces[last]
     }
 
     /// The memory that one row takes, about.
@@ -61,8 +114,8 @@ impl Batch {
 
     /// The line of a row, with its line break.
     pub fn line(&self, row: u32) -> &[u8] {
-        let Entry { start, end, .. } = self.rows[row as usize];
-        &self.text[start..end]
+        let Entry { piece, start, end, .. } = self.rows[row as usize];
+        &self.pieces[piece as usize][start as usize..end as usize]
     }
 
     /// The rows in (timestamp, hash, position) order.
@@ -105,6 +158,47 @@ impl Batch {
             sorted.extend(part.iter().map(|row| (self.identity(*row), *row)));
             sorted.sort_unstable();
             part.iter_mut().zip(&sorted).for_each(|(row, (_, sorted))| *row = *sorted);
+        }
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.spare.give(self.pieces.drain(..));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::Kind;
+
+    #[test]
+    fn lines_are_whole_in_memory_that_was_used_before() {
+        let spare = Spare::default();
+        for (round, fill) in ["a", "b", "c"].into_iter().enumerate() {
+            let lengths =
+                [1, 600_000, 500_000, PIECE_BYTES - 1, PIECE_BYTES, 3 * PIECE_BYTES, 0, 2];
+            let lines = lengths.map(|length| fill.repeat(length));
+            let mut batch = Batch::with(&spare);
+            for line in &lines {
+                let row = Row {
+                    file: "messages".into(),
+                    kind: Kind::Csv,
+                    day: "2022-04-18".parse().unwrap(),
+                    timestamp: 0,
+                    stream: "".into(),
+                    id: "".into(),
+                    line: line.into(),
+                };
+                batch.push(&row, 0);
+            }
+            for (row, line) in lines.iter().enumerate() {
+                assert!(batch.line(row as u32) == format!("{line}\n").as_bytes(), "{round} {row}");
+            }
+            drop(batch);
+            // Neither the first piece, which grew, nor the two long lines': what is kept is used again.
+            assert_eq!(spare.0.lock().unwrap().len(), 3);
         }
     }
 }

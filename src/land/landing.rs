@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use super::batch::Batch;
+use super::batch::{Batch, Spare};
 use super::commit::{self, Outcome};
 use super::day_file::DayFile;
 use super::error::LandError;
@@ -46,6 +46,7 @@ pub fn land(lander: &Lander<'_>, store: &Store, objects: &[ObjectId], choice: &C
         states: vec![None; objects.len()],
         batches: HashMap::new(),
         present: None,
+        spare: Spare::default(),
         bytes: 0,
         quarantine: Quarantine::default(),
         quarantined_from: BTreeSet::new(),
@@ -101,6 +102,7 @@ struct Landing<'l> {
     batches: HashMap<DayFile, Batch>,
     /// The last row's, which is most likely the next one's: not in `batches`, and its day takes rows.
     present: Option<(DayFile, Batch)>,
+    spare: Spare,
     bytes: usize,
     quarantine: Quarantine,
     /// The objects that have something in `quarantine`; those that ever had.
@@ -339,7 +341,7 @@ impl Reading<'_, '_> {
                 landing.bytes += Batch::cost(row);
                 let mut batch = landing.batches.remove(&day_file).unwrap_or_else(|| {
                     landing.bytes += DAY_FILE_BYTES + day_file.file.len();
-                    Batch::default()
+                    Batch::with(&landing.spare)
                 });
                 batch.push(row, number);
                 landing.present = Some((day_file, batch));

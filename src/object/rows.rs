@@ -13,7 +13,7 @@ use crate::row::{Day, Kind, Row, RowError};
 pub(super) struct Rows {
     head: Option<Head>,
     /// The present line without its escapes.
-    line: String,
+    line: Vec<u8>,
 }
 
 /// A row up to its timestamp.
@@ -49,20 +49,15 @@ impl Rows {
     }
 }
 
-fn exact<'a>(head: Option<&'a Head>, text: &'a [u8], line: &'a mut String) -> Option<Row<'a>> {
+fn exact<'a>(head: Option<&'a Head>, text: &'a [u8], line: &'a mut Vec<u8>) -> Option<Row<'a>> {
     let head = head?;
-    let rest = std::str::from_utf8(text.strip_prefix(&head.text[..])?).ok()?;
-    let (timestamp, rest) = rest.split_once(',')?;
-    // Digits alone: a sign, a blank or a leading zero is the decoder's.
-    if timestamp.starts_with('0') || !timestamp.bytes().all(|digit| digit.is_ascii_digit()) {
-        return None;
-    }
-    let timestamp = timestamp.parse().ok()?;
-    let (stream, rest) = plain_string(rest.strip_prefix("\"stream\":\"")?, line)?;
-    let (id, rest) = plain_string(rest.strip_prefix(",\"id\":\"")?, line)?;
-    let body = rest.strip_prefix(",\"line\":\"")?;
+    let rest = text.strip_prefix(&head.text[..])?;
+    let (timestamp, rest) = digits(rest)?;
+    let (stream, rest) = plain_string(rest.strip_prefix(b",\"stream\":\"")?, line)?;
+    let (id, rest) = plain_string(rest.strip_prefix(b",\"id\":\"")?, line)?;
+    let body = rest.strip_prefix(b",\"line\":\"")?;
     let (end, escaped) = json::string(body, line)?;
-    if id.starts_with(|first: char| first.is_ascii_digit()) || &body[end..] != "\"}" {
+    if id.starts_with(|first: char| first.is_ascii_digit()) || &body[end..] != b"\"}" {
         return None;
     }
     let line = if escaped { &**line } else { &body[..end] };
@@ -73,14 +68,25 @@ fn exact<'a>(head: Option<&'a Head>, text: &'a [u8], line: &'a mut String) -> Op
         timestamp,
         stream: Cow::Borrowed(stream),
         id: Cow::Borrowed(id),
-        line: Cow::Borrowed(line),
+        line: Cow::Borrowed(str::from_utf8(line).ok()?),
     })
 }
 
+/// A number, and what follows it. A sign, a leading zero or as many digits as may be too many are the decoder's.
+fn digits(text: &[u8]) -> Option<(i64, &[u8])> {
+    let length = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (digits, rest) = text.split_at(length);
+    if !(1..=18).contains(&length) || digits[0] == b'0' {
+        return None;
+    }
+    Some((digits.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')), rest))
+}
+
 /// A string without escapes up to its quote, and what follows; `spare` is written over.
-fn plain_string<'a>(text: &'a str, spare: &mut String) -> Option<(&'a str, &'a str)> {
+fn plain_string<'a>(text: &'a [u8], spare: &mut Vec<u8>) -> Option<(&'a str, &'a [u8])> {
     let (end, escaped) = json::string(text, spare)?;
-    (!escaped).then(|| (&text[..end], &text[end + 1..]))
+    let string = str::from_utf8(&text[..end]).ok()?;
+    (!escaped).then(|| (string, &text[end + 1..]))
 }
 
 #[cfg(test)]
@@ -96,7 +102,7 @@ mod tests {
             timestamp in prop_oneof![-9_i64..9, any::<i64>()],
             stream in "[a\"\\\\\u{1}é:]{0,4}",
             id in "[~0-9a]{0,4}",
-            line in "[a\"\\\\\u{1}\n\t/é,]{0,12}",
+            line in "[a\"\\\\\u{1}\n\t/é,]{0,48}",
             at in any::<prop::sample::Index>(),
             byte in prop_oneof![Just(b'"'), Just(b'\\'), Just(b' '), Just(b','), Just(0), Just(0xff)],
             change in 0..4,
