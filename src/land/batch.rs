@@ -39,8 +39,11 @@ pub struct Batch {
     spare: Spare,
 }
 
-/// In how many parts of time rows are sorted, as a power of two.
+/// In how many parts of time rows are sorted.
+const PARTS: usize = 1 << PARTS_LOG2;
 const PARTS_LOG2: u32 = 12;
+/// Of about how many rows it is looked up which times most have.
+const SAMPLE: usize = 64;
 /// A part with more rows is sorted in parts itself.
 const PART_ROWS_MAX: usize = 1 << 12;
 
@@ -126,14 +129,24 @@ impl Batch {
     }
 
     /// Sorts some rows into as many places.
-    fn sort(&self, rows: &(impl Iterator<Item = u32> + Clone), order: &mut [u32]) {
+    fn sort(&self, rows: &(impl ExactSizeIterator<Item = u32> + Clone), order: &mut [u32]) {
         let timestamps = || rows.clone().map(|row| self.identity(row).timestamp);
-        let (Some(min), Some(max)) = (timestamps().min(), timestamps().max()) else { return };
-        // By time roughly first, so that what is sorted is small and stays in the processor's cache.
-        let bits = u64::BITS - max.abs_diff(min).leading_zeros();
-        let part =
-            |timestamp: i64| (timestamp.abs_diff(min) >> bits.saturating_sub(PARTS_LOG2)) as usize;
-        let mut ends = vec![0_u32; 1 << PARTS_LOG2];
+        // By time roughly first, so that what is sorted is small and stays in the processor's cache. A few late events
+        // do not count: they would make all others one part.
+        let mut sample: Vec<i64> = timestamps().step_by(rows.len() / SAMPLE + 1).collect();
+        sample.sort_unstable();
+        let few = sample.len() / 16;
+        let Some([low, .., high] | [low @ high]) = sample.get(few..sample.len() - few) else {
+            return;
+        };
+        let (span, margin) = (high.abs_diff(*low), high.abs_diff(*low) / 8);
+        let start = low.saturating_sub_unsigned(margin);
+        let bits = u64::BITS - span.saturating_add(2 * margin).leading_zeros();
+        let part = |timestamp: i64| {
+            let after = timestamp.saturating_sub(start).max(0) >> bits.saturating_sub(PARTS_LOG2);
+            (after as usize).min(PARTS - 1)
+        };
+        let mut ends = vec![0_u32; PARTS];
         timestamps().for_each(|timestamp| ends[part(timestamp)] += 1);
         let mut sum = 0;
         for end in &mut ends {
@@ -148,8 +161,8 @@ impl Batch {
         for end in ends {
             let part = &mut order[start..end as usize];
             start = end as usize;
-            // A few late events make most rows one part.
-            if part.len() > PART_ROWS_MAX && min < max {
+            // All of them are one part when most are of one time.
+            if part.len() > PART_ROWS_MAX && part.len() < rows.len() {
                 let rows = part.to_vec();
                 self.sort(&rows.iter().copied(), part);
                 continue;
@@ -173,6 +186,18 @@ mod tests {
     use super::*;
     use crate::row::Kind;
 
+    fn row(timestamp: i64, line: &str) -> Row<'_> {
+        Row {
+            file: "messages".into(),
+            kind: Kind::Csv,
+            day: "2022-04-18".parse().unwrap(),
+            timestamp,
+            stream: "".into(),
+            id: "".into(),
+            line: line.into(),
+        }
+    }
+
     #[test]
     fn lines_are_whole_in_memory_that_was_used_before() {
         let spare = Spare::default();
@@ -182,16 +207,7 @@ mod tests {
             let lines = lengths.map(|length| fill.repeat(length));
             let mut batch = Batch::with(&spare);
             for line in &lines {
-                let row = Row {
-                    file: "messages".into(),
-                    kind: Kind::Csv,
-                    day: "2022-04-18".parse().unwrap(),
-                    timestamp: 0,
-                    stream: "".into(),
-                    id: "".into(),
-                    line: line.into(),
-                };
-                batch.push(&row, 0);
+                batch.push(&row(0, line), 0);
             }
             for (row, line) in lines.iter().enumerate() {
                 assert!(batch.line(row as u32) == format!("{line}\n").as_bytes(), "{round} {row}");

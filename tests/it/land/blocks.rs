@@ -182,10 +182,14 @@ proptest! {
         prop_assert!(commit.blocks.len() <= most + 1 + times.len() / 1024);
     }
 
-    /// A few late events make most rows one part of a sort by time.
+    /// Of a few seconds with some late ones, of one moment with some from anywhere, of all of a day.
     #[test]
     fn rows_are_sorted_by_identity_wherever_they_lie_in_time(
-        times in proptest::collection::vec(prop_oneof![200 => 0..3_000_i64, 1 => 0..80_000_000_i64], 0..9_000),
+        times in prop_oneof![
+            proptest::collection::vec(prop_oneof![200 => 0..3_000_i64, 1 => 0..80_000_000_i64], 0..9_000),
+            proptest::collection::vec(prop_oneof![30 => Just(5_i64), 1 => any::<i64>()], 0..9_000),
+            proptest::collection::vec(prop_oneof![2 => 0..9_i64, 1 => 0..80_000_000_i64], 0..20_000),
+        ],
     ) {
         let events: Vec<Event> =
             times.iter().enumerate().map(|(n, at)| event(&n.to_string(), *at)).collect();
