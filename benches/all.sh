@@ -7,7 +7,7 @@ trap 'rm -rf "$log" "$packages"' EXIT
 measured() { cargo bench --locked --no-default-features "$@" | tee -a "$log"; }
 
 measured --bench peers
-measured --profile guard --bench instructions
+measured --profile guard --bench instructions -- --naive
 measured --bench targets
 for name in transform land; do
     zip=${CARGO_TARGET_DIR:-target}/lambda/$name/bootstrap.zip

@@ -2,6 +2,7 @@
 //!
 //! `cargo bench --profile guard --no-default-features --bench instructions` fails where the limit is passed:
 //! `make check` runs it, so that nobody slows the hot path unnoticed. The limits are wide: a tenth above what was measured.
+//! With `--naive` it counts those of naive Rust too.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,6 +12,9 @@
 )]
 
 mod given;
+#[allow(dead_code, reason = "the peers' bench uses all of it")]
+#[path = "peers/naive.rs"]
+mod naive;
 mod target;
 
 use std::hint::black_box;
@@ -56,11 +60,21 @@ fn main() -> ExitCode {
         let what =
             format!("{name}: instructions for a byte of text, 44 for lines and their rows' cost");
         // What is most of a small record is the same whatever it holds, so a byte of its text has no target.
-        let target = match shape {
-            Shape::Mixed => Target::AtMost(((LINES + rows - lines) * 10.0).round() / 10.0),
-            Shape::Small => Target::None,
-        };
-        line(&what, whole, "", target);
+        if shape == Shape::Small {
+            line(&what, whole, "", Target::None);
+            continue;
+        }
+        let most = ((LINES + rows - lines) * 10.0).round() / 10.0;
+        line(&what, whole, "", Target::AtMost(most));
+        if !std::env::args().any(|argument| argument == "--naive") {
+            continue;
+        }
+        let naive = each("naive");
+        let what =
+            format!("{name}: naive Rust's instructions (miniz_oxide), {naive:.1} for a byte");
+        line(&format!("{what}, against all"), naive / whole, " ×", Target::None);
+        let ours = whole - (rows - lines);
+        line(&format!("{what}, against all but the rows' cost"), naive / ours, " ×", Target::None);
     }
     status
 }
@@ -68,6 +82,9 @@ fn main() -> ExitCode {
 fn run(event: &[u8], part: &str, rounds: u32) {
     let config = Config::parse("bench.toml", given::CONFIG).unwrap();
     let mut records = Records::new(&config);
+    if part == "naive" {
+        return measured(&mut || naive::transform(event, naive::MINIZ).len());
+    }
     if part == "whole" {
         for _ in 0..rounds {
             measured(&mut || firehose::transform(&mut records, event).unwrap().0.len());
