@@ -83,7 +83,7 @@ pub fn child() {
             }));
         };
         let peak = memory::peak(&mut dedup);
-        (0..4).for_each(|_| dedup());
+        (0..9).for_each(|_| dedup());
         assert_eq!(new.len() as u64, ROWS / 2);
         let mb = peak + (ROWS * seen::ENTRY_BYTES) as f64 / 1e6;
         // The system counts pages, and not every one at once.

@@ -16,7 +16,7 @@ use crate::given::{self, Load, Shape};
 use crate::place;
 use crate::target::{Target, line};
 
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 7;
 /// As Firehose fills an object at its largest buffer but one.
 const OBJECT_BYTES: usize = 64 << 20;
 
