@@ -75,20 +75,33 @@ pub fn firehose_event(bytes: usize, shape: Shape) -> Vec<u8> {
 pub struct Load {
     random: Random,
     at: i64,
+    last: Option<Vec<u8>>,
+    twice: Random,
 }
 
 impl Load {
     pub fn new(seed: u64) -> Load {
-        Load { random: Random::new(seed), at: DAY_STARTS + 3_600_000 }
+        let (random, twice) = (Random::new(seed), Random::new(!seed));
+        Load { random, at: DAY_STARTS + 3_600_000, last: None, twice }
     }
 
-    /// The records of one subscription message each, gzipped as CloudWatch Logs does.
+    /// From another time on.
+    pub fn starting_at(mut self, at: i64) -> Load {
+        self.at = at;
+        self
+    }
+
+    /// The next record: a subscription message, gzipped as CloudWatch Logs does. 1.7 % of them come once more.
     pub fn record(&mut self, shape: Shape) -> Vec<u8> {
+        if let Some(last) = self.last.take_if(|_| self.twice.below(1000) < 17) {
+            return last;
+        }
         let events = match shape {
             Shape::Mixed => 150 + self.random.below(212),
             Shape::Small => 1 + self.random.below(5),
         };
-        gzip(envelope(&mut self.random, &mut self.at, events).as_bytes(), 6)
+        let record = gzip(envelope(&mut self.random, &mut self.at, events).as_bytes(), 6);
+        self.last.insert(record).clone()
     }
 
     /// The next Firehose event, its request of about so many bytes.

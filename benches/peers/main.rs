@@ -74,7 +74,9 @@ fn main() {
             ),
             ("Python (a line appended at a time)", "python3", "append.py", Target::None),
         ] {
-            let Some(ms) = other(command, script, &path) else {
+            // One process may be disturbed from its beginning to its end.
+            let ms = (0..3).filter_map(|_| other(command, script, &path)).min_by(f64::total_cmp);
+            let Some(ms) = ms else {
                 println!("| {name}: against {way} | {command} is not on this machine | | MISSED |");
                 continue;
             };
