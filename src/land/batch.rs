@@ -13,9 +13,8 @@ const PIECE_BYTES: usize = 1 << 20;
 pub struct Spare(Arc<Mutex<Vec<Vec<u8>>>>);
 
 impl Spare {
-    fn take(&self) -> Vec<u8> {
-        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        spare.pop().unwrap_or_else(|| Vec::with_capacity(PIECE_BYTES))
+    fn take(&self) -> Option<Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
     fn give(&self, pieces: impl Iterator<Item = Vec<u8>>) {
@@ -79,10 +78,14 @@ impl Batch {
     /// The piece for a line of so many bytes.
     fn room(&mut self, length: usize) -> &mut Vec<u8> {
         match self.pieces.last() {
-            // Most day files are small, so the first one grows.
-            None => self.pieces.push(Vec::new()),
+            // Most day files are small, so the first one grows, and is not one more than there were.
+            None => {
+                drop(self.spare.take());
+                self.pieces.push(Vec::new());
+            }
             Some(piece) if piece.len() + length > PIECE_BYTES => {
-                self.pieces.push(self.spare.take());
+                let spare = self.spare.take();
+                self.pieces.push(spare.unwrap_or_else(|| Vec::with_capacity(PIECE_BYTES)));
             }
             Some(_) => {}
         }
@@ -186,12 +189,12 @@ mod tests {
     use super::*;
     use crate::row::Kind;
 
-    fn row(timestamp: i64, line: &str) -> Row<'_> {
+    fn row(line: &str) -> Row<'_> {
         Row {
             file: "messages".into(),
             kind: Kind::Csv,
             day: "2022-04-18".parse().unwrap(),
-            timestamp,
+            timestamp: 0,
             stream: "".into(),
             id: "".into(),
             line: line.into(),
@@ -207,7 +210,7 @@ mod tests {
             let lines = lengths.map(|length| fill.repeat(length));
             let mut batch = Batch::with(&spare);
             for line in &lines {
-                batch.push(&row(0, line), 0);
+                batch.push(&row(line), 0);
             }
             for (row, line) in lines.iter().enumerate() {
                 assert!(batch.line(row as u32) == format!("{line}\n").as_bytes(), "{round} {row}");
@@ -216,5 +219,12 @@ mod tests {
             // Neither the first piece, which grew, nor the two long lines': what is kept is used again.
             assert_eq!(spare.0.lock().unwrap().len(), 3);
         }
+        let mut small = [0; 4].map(|_| Batch::with(&spare));
+        small.iter_mut().for_each(|batch| batch.push(&row("small"), 0));
+        assert_eq!(
+            spare.0.lock().unwrap().len(),
+            0,
+            "many small day files take no more memory than one"
+        );
     }
 }
