@@ -78,7 +78,7 @@ impl Batch {
     /// The piece for a line of so many bytes.
     fn room(&mut self, length: usize) -> &mut Vec<u8> {
         match self.pieces.last() {
-            // Most day files are small, so the first one grows, and is not one more than there were.
+            // Most day files are small, so the first one grows: in the place of a spare one, not beside it.
             None => {
                 drop(self.spare.take());
                 self.pieces.push(Vec::new());
@@ -136,7 +136,8 @@ impl Batch {
         let timestamps = || rows.clone().map(|row| self.identity(row).timestamp);
         // By time roughly first, so that what is sorted is small and stays in the processor's cache. A few late events
         // do not count: they would make all others one part.
-        let mut sample: Vec<i64> = timestamps().step_by(rows.len() / SAMPLE + 1).collect();
+        let sample = rows.clone().step_by(rows.len() / SAMPLE + 1);
+        let mut sample: Vec<i64> = sample.map(|row| self.identity(row).timestamp).collect();
         sample.sort_unstable();
         let few = sample.len() / 16;
         let Some([low, .., high] | [low @ high]) = sample.get(few..sample.len() - few) else {
@@ -164,8 +165,8 @@ impl Batch {
         for end in ends {
             let part = &mut order[start..end as usize];
             start = end as usize;
-            // All of them are one part when most are of one time.
-            if part.len() > PART_ROWS_MAX && part.len() < rows.len() {
+            // A part that has nearly all of them, as when most are of one time, may be one part again, and so on.
+            if part.len() > PART_ROWS_MAX && part.len() < rows.len() / 8 * 7 {
                 let rows = part.to_vec();
                 self.sort(&rows.iter().copied(), part);
                 continue;
