@@ -6,9 +6,9 @@ use std::io::{self, Read};
 use hiwake::config::Config;
 use hiwake::envelope;
 use hiwake::firehose;
-use hiwake::land::frame::{Closed, FRAMES_AT, Found, Identity, decode};
+use hiwake::land::frame::{Closed, FRAMES_AT, Found, Header, decode};
 use hiwake::land::notice::Notice;
-use hiwake::land::seen::Mark;
+use hiwake::land::seen::Watermark;
 use hiwake::land::state::State;
 use hiwake::object::{self, Bad, Options, Sink, Skipped};
 use hiwake::record::{Origin, Records};
@@ -137,22 +137,25 @@ impl Read for Pieces<'_> {
 /// A journal: as it stands; its frames with their checksums made right, so that their payloads are read; a `seen`'s mark.
 pub fn journal(data: &[u8]) -> bool {
     let mut readable = matches!(State::read("journal", data), Ok(Some(_)));
-    if let Some((identity, _)) = Identity::decode(data) {
+    if let Some((identity, _)) = Header::decode(data) {
         let (bytes, _) = identity.encode();
-        assert_eq!(Identity::decode(&bytes).map(|(again, _)| again), Some(identity));
+        assert_eq!(Header::decode(&bytes).map(|(again, _)| again), Some(identity));
     }
-    if let Some(mark) = Mark::decode(data.get(..16).unwrap_or_default()) {
-        assert_eq!(Mark::decode(&mark.encode()), Some(mark));
+    if let Some(mark) = Watermark::decode(data.get(..16).unwrap_or_default()) {
+        assert_eq!(Watermark::decode(&mark.encode()), Some(mark));
     }
-    if let Ok(Some(closed)) = Closed::decode(data) {
+    if let Ok(Some((closed, _))) = Closed::decode(data) {
         let slot = closed.encode().expect("what was in a slot fits a slot");
         let mut header = vec![0; FRAMES_AT as usize];
         header[FRAMES_AT as usize - slot.len()..].copy_from_slice(&slot);
-        assert_eq!(Closed::decode(&header), Ok(Some(closed)));
+        assert_eq!(
+            Closed::decode(&header).map(|read| read.map(|(read, _)| read)),
+            Ok(Some(closed))
+        );
     }
     let frames = data.get(FRAMES_AT as usize..).unwrap_or(data);
     let mut header = data.get(..FRAMES_AT as usize).unwrap_or_default().to_vec();
-    let mut crc = Identity::decode(&header).map_or(0, |(_, crc)| crc);
+    let mut crc = Header::decode(&header).map_or(0, |(_, crc)| crc);
     for payload in frames.split(|byte| *byte == 0xf5) {
         let Some((kind, payload)) = payload.split_first() else { continue };
         let frame = frame(kind % 7, payload, crc);

@@ -93,6 +93,12 @@ impl Calendar {
     }
 }
 
+/// The date in UTC of a moment in milliseconds since the epoch; 1970-01-01 if it is no year's of ours.
+pub fn utc_day(at: i64) -> Day {
+    let date = DateTime::from_timestamp_millis(at).and_then(|time| Day::new(time.date_naive()));
+    date.unwrap_or_default()
+}
+
 fn offset_at(zone: Zone, timestamp: i64) -> ZoneOffset {
     zone.at(timestamp.div_euclid(SECOND))
 }

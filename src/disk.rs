@@ -72,6 +72,8 @@ pub trait Disk: Send + Sync {
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file's name.
     fn unlink(&self, path: &str) -> io::Result<()>;
+    /// Removes an empty folder; an error where something is in it.
+    fn remove_dir(&self, path: &str) -> io::Result<()>;
 }
 
 /// An open file. Dropped, it is closed and its lock is gone.
@@ -95,6 +97,8 @@ pub trait Handle: Send {
     fn sync(&self) -> io::Result<()>;
     /// Sets the permission bits.
     fn set_mode(&self, mode: u32) -> io::Result<()>;
+    /// Reads after this one do not answer from what this machine keeps of the file.
+    fn drop_cache(&self) -> io::Result<()>;
     /// Which file it is.
     fn inode(&self) -> io::Result<Inode>;
 }
@@ -232,6 +236,11 @@ impl Disk for RealDisk {
         let (folder, name) = self.parent(path)?;
         Ok(rustix::fs::unlinkat(self.at(&folder), name, AtFlags::empty())?)
     }
+
+    fn remove_dir(&self, path: &str) -> io::Result<()> {
+        let (folder, name) = self.parent(path)?;
+        Ok(rustix::fs::unlinkat(self.at(&folder), name, AtFlags::REMOVEDIR)?)
+    }
 }
 
 impl Handle for File {
@@ -276,6 +285,10 @@ impl Handle for File {
 
     fn set_mode(&self, mode: u32) -> io::Result<()> {
         Ok(rustix::fs::fchmod(self, Mode::from_raw_mode(mode))?)
+    }
+
+    fn drop_cache(&self) -> io::Result<()> {
+        Ok(rustix::fs::fadvise(self, 0, None, rustix::fs::Advice::DontNeed)?)
     }
 
     fn inode(&self) -> io::Result<Inode> {

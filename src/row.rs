@@ -71,7 +71,7 @@ impl Kind {
 }
 
 /// A local calendar date in the configured time zone, `YYYY-MM-DD` with years 0001 to 9999.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Day(NaiveDate);
 
 /// A text that is no day.

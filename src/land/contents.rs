@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use sha2::{Digest, Sha256};
 
 use super::error::{LandError, Named};
+use super::frame::Sealed;
 use super::merge;
 use crate::disk::Handle;
 use crate::row::Kind;
@@ -35,14 +36,23 @@ impl Lines {
     }
 }
 
-/// A published file, as it is.
-pub(super) struct Contents {
-    pub(super) bytes: u64,
-    pub(super) lines: u64,
-    pub(super) sha256: [u8; 32],
+/// A published file, as it is or as it has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contents {
+    /// Its length.
+    pub bytes: u64,
+    /// How many lines it has.
+    pub lines: u64,
+    /// SHA-256 of its bytes.
+    pub sha256: [u8; 32],
 }
 
 impl Contents {
+    pub(super) fn of(sealed: &Sealed) -> Contents {
+        let Sealed { bytes, lines, sha256, .. } = *sealed;
+        Contents { bytes, lines, sha256 }
+    }
+
     pub(super) fn read(file: &dyn Handle, path: &str, kind: Kind) -> Result<Contents, LandError> {
         let mut lines = Lines::new(kind);
         let mut hashed = Hashed { file, at: 0, hash: Sha256::new() };

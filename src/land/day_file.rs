@@ -2,7 +2,13 @@
 
 use std::fmt;
 
+use crate::file_name;
 use crate::row::{Day, Kind};
+
+/// The name of a journal. It begins with a dot, which no part of a day file's name does.
+pub const JOURNAL: &str = ".journal";
+/// The name of a day file's identities.
+pub const SEEN: &str = ".seen";
 
 /// One (file, kind, day): a first segment and, seldom, late ones.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,12 +21,37 @@ pub struct DayFile {
     pub kind: Kind,
 }
 
-/// Where hints of unsealed segments are: `<file>/<day>.<extension>.<segment>`.
-pub const OPEN_HINTS: &str = ".hiwake/open";
-/// Where hints of sealed days are whose journals are not closed yet: `<file>/<day>.<extension>`.
-pub const SEALED_HINTS: &str = ".hiwake/sealed";
-/// Where the journals are: `<file>/<day>.<extension>/journal`.
+/// Where the journals are: `<day>/<file>.<extension>/.journal`.
 pub const DAYS: &str = ".hiwake/days";
+/// The calendar of hints: `<what>/<when>/<file>/<day>.<extension>[.<segment>]`. Hints say where to look;
+/// the journals decide.
+pub const DUE: &str = ".hiwake/due";
+
+/// What is to be done with a day file or a segment of it, and when at the earliest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hint {
+    /// This segment is not published yet; its day has to end first.
+    Seal(u32),
+    /// This segment is published, and so many rounds have to announce it.
+    Announce(u32, u32),
+    /// The last publication was on this UTC date; the journal is to be closed, the files are there.
+    Close(Day),
+    /// The last publication was on this UTC date; the journal is closed, the files are there.
+    Closed(Day),
+    /// The last publication was on this UTC date; the journal is to be closed, retention has removed
+    /// the files.
+    Removed(Day),
+}
+
+impl Hint {
+    /// The date of the last publication.
+    pub fn date(&self) -> Option<Day> {
+        match self {
+            Hint::Close(date) | Hint::Closed(date) | Hint::Removed(date) => Some(*date),
+            Hint::Seal(_) | Hint::Announce(..) => None,
+        }
+    }
+}
 
 impl DayFile {
     /// The folder that readers look into.
@@ -30,17 +61,61 @@ impl DayFile {
 
     /// The folder of journal and seen.
     pub fn journal_folder(&self) -> String {
-        format!("{DAYS}/{}/{}.{}", self.file, self.day, self.kind.extension())
+        format!("{DAYS}/{}/{}.{}", self.day, self.file, self.kind.extension())
     }
 
     /// What happened to the day file.
     pub fn journal(&self) -> String {
-        format!("{}/journal", self.journal_folder())
+        format!("{}/{JOURNAL}", self.journal_folder())
     }
 
     /// The identities of its events.
     pub fn seen(&self) -> String {
-        format!("{}/seen", self.journal_folder())
+        format!("{}/{SEEN}", self.journal_folder())
+    }
+
+    /// The day file of a folder of journal and seen.
+    pub fn of_journal_folder(folder: &str) -> Option<DayFile> {
+        let (day, file) = folder.strip_prefix(DAYS)?.strip_prefix('/')?.split_once('/')?;
+        let (file, extension) = file.rsplit_once('.')?;
+        let kind = Kind::from_extension(extension)?;
+        file_name::check(file).ok()?;
+        Some(DayFile { file: file.to_owned(), day: day.parse().ok()?, kind })
+    }
+
+    /// The path of a hint.
+    pub fn hint(&self, hint: &Hint) -> String {
+        let (what, when, segment) = match hint {
+            Hint::Seal(segment) => ("seal", self.day.to_string(), Some(segment)),
+            Hint::Announce(rounds, segment) => ("announce", rounds.to_string(), Some(segment)),
+            Hint::Close(date) => ("close", date.to_string(), None),
+            Hint::Closed(date) => ("closed", date.to_string(), None),
+            Hint::Removed(date) => ("removed", date.to_string(), None),
+        };
+        let segment = segment.map(|segment| format!(".{segment}")).unwrap_or_default();
+        let (file, day, extension) = (&self.file, self.day, self.kind.extension());
+        format!("{DUE}/{what}/{when}/{file}/{day}.{extension}{segment}")
+    }
+
+    /// The day file and hint of a path.
+    pub fn of_hint(path: &str) -> Option<(DayFile, Hint)> {
+        let (what, rest) = path.strip_prefix(DUE)?.strip_prefix('/')?.split_once('/')?;
+        let (when, rest) = rest.split_once('/')?;
+        let (file, name) = rest.rsplit_once('/')?;
+        let mut parts = name.split('.');
+        let day = parts.next()?.parse().ok()?;
+        let kind = Kind::from_extension(parts.next()?)?;
+        let segment = parts.next().map(str::parse);
+        let hint = match (what, segment) {
+            ("seal", Some(Ok(segment))) => Hint::Seal(segment),
+            ("announce", Some(Ok(segment))) => Hint::Announce(when.parse().ok()?, segment),
+            ("close", None) => Hint::Close(when.parse().ok()?),
+            ("closed", None) => Hint::Closed(when.parse().ok()?),
+            ("removed", None) => Hint::Removed(when.parse().ok()?),
+            _ => return None,
+        };
+        let day_file = DayFile { file: file.to_owned(), day, kind };
+        (day_file.hint(&hint) == path).then_some((day_file, hint))
     }
 
     /// The published name of a segment (1 is the first), without its folder and without `.gz`.
@@ -74,25 +149,6 @@ impl DayFile {
         format!("{}/{}{unique}.tmp", self.file, self.temporary_prefix(segment))
     }
 
-    /// The hint that a segment is not sealed yet.
-    pub fn open_hint(&self, segment: u32) -> String {
-        format!("{OPEN_HINTS}/{}/{}.{}.{segment}", self.file, self.day, self.kind.extension())
-    }
-
-    /// The hint that the day's journal is not closed yet.
-    pub fn sealed_hint(&self) -> String {
-        format!("{SEALED_HINTS}/{}/{}.{}", self.file, self.day, self.kind.extension())
-    }
-
-    /// The day file of a name `<day>.<extension>[.<segment>]` in `file`'s folder of hints or journals.
-    pub fn parse(file: &str, name: &str) -> Option<DayFile> {
-        let mut parts = name.split('.');
-        let day = parts.next()?.parse().ok()?;
-        let kind = Kind::from_extension(parts.next()?)?;
-        let segment = parts.next().is_none_or(|segment| segment.parse::<u32>().is_ok());
-        (segment && parts.next().is_none()).then(|| DayFile { file: file.to_owned(), day, kind })
-    }
-
     /// The day file and segment of a published name `<day>[.late[N]].<extension>[.gz]` in `file`'s folder.
     pub fn parse_published(file: &str, name: &str) -> Option<(DayFile, u32)> {
         let mut parts = name.strip_suffix(".gz").unwrap_or(name).split('.');
@@ -110,6 +166,13 @@ impl DayFile {
         let kind = Kind::from_extension(extension)?;
         let day_file = DayFile { file: file.to_owned(), day, kind };
         parts.next().is_none().then_some((day_file, segment))
+    }
+
+    /// The day file of a name that readers see in `file`'s folder: published, open, or a checksum.
+    pub fn parse_visible(file: &str, name: &str) -> Option<DayFile> {
+        let name = name.strip_suffix(".sha256").unwrap_or(name);
+        let name = name.strip_suffix(".open").unwrap_or(name);
+        DayFile::parse_published(file, name).map(|(day_file, _)| day_file)
     }
 
     /// The day file and segment of an open file's or a temporary's name in `file`'s folder.
@@ -166,11 +229,18 @@ mod tests {
 
     #[test]
     fn a_hint_and_a_journal_folder_lead_back_to_their_day_file() {
-        for path in [day_file().open_hint(3), day_file().sealed_hint(), day_file().journal_folder()]
-        {
-            assert_eq!(DayFile::parse("a/b", name_of(&path)), Some(day_file()), "{path}");
+        let date = "2022-04-19".parse().unwrap();
+        for hint in [Hint::Seal(3), Hint::Announce(2, 1), Hint::Close(date), Hint::Removed(date)] {
+            let path = day_file().hint(&hint);
+            assert_eq!(DayFile::of_hint(&path), Some((day_file(), hint)), "{path}");
         }
-        assert_eq!(DayFile::parse("a/b", "2022-04-18.csv.x"), None);
+        for path in ["seal/2022-04-18/a/b/2022-04-18.csv", "seal/2022-04-17/a/b/2022-04-18.csv.1"] {
+            assert_eq!(DayFile::of_hint(&format!("{DUE}/{path}")), None, "{path}");
+        }
+        let folder = day_file().journal_folder();
+        assert_eq!(folder, ".hiwake/days/2022-04-18/a/b.csv");
+        assert_eq!(DayFile::of_journal_folder(&folder), Some(day_file()));
+        assert_eq!(DayFile::of_journal_folder(".hiwake/days/2022-04-18/a/b.x"), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 #[derive(Debug, thiserror::Error)]
 pub enum LandError {
     /// Another process holds the lock, and the deadline came.
-    #[error("{path}: busy: another process holds its lock; it will be tried again")]
+    #[error("{path}: busy: another process holds its lock; it is retried")]
     Busy {
         /// The file that is locked.
         path: String,
@@ -20,13 +20,13 @@ pub enum LandError {
         path: String,
     },
     /// The caller's time was up before this was begun. Nothing of it was changed.
-    #[error("{path}: no time was left for it; it will be tried again")]
+    #[error("{path}: no time was left for it; it is retried")]
     Time {
         /// The day file.
         path: String,
     },
     /// The lease that the locks depend on was lost before anything was changed.
-    #[error("{path}: its lock was lost before anything was written; it will be tried again")]
+    #[error("{path}: its lease was lost before anything was written; it is retried")]
     LeaseLost {
         /// The journal.
         path: String,
@@ -43,7 +43,7 @@ pub enum LandError {
     },
     /// What is there is not what was committed. The day file stops until a person has looked.
     #[error(
-        "{path}: damaged: {what}. Nothing was changed; this day file waits, all others go on: `hiwake verify` says what is whole, `hiwake verify --rebuild SOURCE` mends it"
+        "{path}: damaged: {what}. Landing into this day has stopped; other days continue. `hiwake verify` shows the damage, `hiwake verify --rebuild SOURCE` repairs it"
     )]
     Damage {
         /// The file that is damaged.
@@ -62,7 +62,7 @@ pub enum LandError {
         what: String,
     },
     /// The machine's clock and the file system's are too far apart to tell which days are over.
-    #[error("this machine's clock is {} s away from the file system's: set it right (NTP); nothing was sealed", (ours - theirs) / 1000)]
+    #[error("this machine's clock is {} s ahead of the file system's, so it cannot tell which days have ended: set the clock (NTP). Nothing was landed or sealed", (ours - theirs) / 1000)]
     Clock {
         /// The machine's, milliseconds since the epoch.
         ours: i64,
@@ -71,7 +71,7 @@ pub enum LandError {
     },
     /// Something that hiwake did not make has a name that it needs, or stands above it: a file, a link, a folder.
     #[error(
-        "{path}: something that is not ours is in the way, here or above: a file, a link or a folder. Move it elsewhere; nothing was changed"
+        "{path}: a file, link or folder that hiwake did not create occupies this path or a parent of it. Move it elsewhere"
     )]
     Foreign {
         /// The name that is needed.
@@ -90,13 +90,18 @@ impl LandError {
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            ": let the root and all below it belong to the user that hiwake runs as"
+            ": make the user that runs hiwake the owner of the root and everything below it"
         }
         io::ErrorKind::ReadOnlyFilesystem => ": mount it writable",
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            ": make room; what was not landed comes again"
+            ": free some space; what was not landed is retried"
         }
-        _ => "",
+        _ => match Errno::from_io_error(error) {
+            Some(Errno::IO | Errno::BADF | Errno::STALE) => {
+                ": the file system answers so after a lost lease or a fault of its server; it is retried"
+            }
+            _ => "",
+        },
     }
 }
 

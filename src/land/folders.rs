@@ -1,10 +1,13 @@
 //! Folders: made where missing, their entries made durable up to the root, seen afresh.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use super::Lander;
-use super::day_file::folder_of;
+use super::day_file::{DAYS, DayFile, JOURNAL, SEEN, folder_of, name_of};
 use super::error::{LandError, Named, is_absent};
+use crate::disk::Entry;
+use crate::row::Day;
 
 /// Makes a folder and its parents where they are missing.
 pub fn make(lander: &Lander<'_>, folder: &str) -> Result<(), LandError> {
@@ -69,32 +72,81 @@ pub fn remove(lander: &Lander<'_>, path: &str) -> Result<(), LandError> {
 
 /// The names of the files in a folder, hidden ones too; none if it is missing.
 pub fn names(lander: &Lander<'_>, folder: &str) -> Result<Vec<String>, LandError> {
-    let entries = match lander.disk.list(folder) {
-        Err(error) if is_absent(&error) => Vec::new(),
-        entries => entries.named("list", folder)?,
-    };
-    let files = entries.into_iter().filter(|entry| !entry.is_dir);
+    let files = list(lander, folder)?.into_iter().filter(|entry| !entry.is_dir);
     Ok(files.map(|entry| entry.name).collect())
 }
 
-/// The paths of all files below a folder whose names do not begin with a dot, sorted; none if it is missing.
-pub fn walk(lander: &Lander<'_>, folder: &str) -> Result<Vec<String>, LandError> {
-    refresh(lander, folder)?;
-    let mut files = Vec::new();
+/// The names in a folder, as they are now; none if it is missing.
+pub fn list(lander: &Lander<'_>, folder: &str) -> Result<Vec<Entry>, LandError> {
+    match lander.disk.list(folder) {
+        Err(error) if is_absent(&error) => Ok(Vec::new()),
+        entries => entries.named("list", folder),
+    }
+}
+
+/// What is below a folder.
+#[derive(Debug, Default)]
+pub struct Below {
+    /// The paths of all files, hidden ones too, sorted.
+    pub files: Vec<String>,
+    /// The folders that could not be read: what is in them is unknown, all else is there.
+    pub unread: Vec<LandError>,
+}
+
+/// Looks below a folder; not into folders that `enter` turns down, by their paths.
+pub fn walk(lander: &Lander<'_>, folder: &str, enter: &dyn Fn(&str) -> bool) -> Below {
+    let mut below = Below::default();
     let mut folders = vec![folder.to_owned()];
+    below.unread.extend(refresh(lander, folder).err());
     while let Some(folder) = folders.pop() {
-        let entries = match lander.disk.list(&folder) {
-            Err(error) if is_absent(&error) => continue,
-            entries => entries.named("list", &folder)?,
+        let entries = match list(lander, &folder) {
+            Ok(entries) => entries,
+            Err(error) => {
+                below.unread.push(error);
+                continue;
+            }
         };
-        for entry in entries.into_iter().filter(|entry| !entry.name.starts_with('.')) {
-            let path = match folder.as_str() {
-                "" => entry.name,
-                folder => format!("{folder}/{}", entry.name),
-            };
-            if entry.is_dir { folders.push(path) } else { files.push(path) }
+        for entry in entries {
+            let path = join(&folder, &entry.name);
+            match entry.is_dir {
+                true if enter(&path) => folders.push(path),
+                true => {}
+                false => below.files.push(path),
+            }
         }
     }
-    files.sort();
-    Ok(files)
+    below.files.sort();
+    below
+}
+
+/// The day files that have a journal's folder, of the days that are wanted.
+pub fn day_files(
+    lander: &Lander<'_>,
+    wanted: &dyn Fn(Day) -> bool,
+) -> (BTreeSet<DayFile>, Vec<LandError>) {
+    let enter = |path: &str| {
+        let day = path.strip_prefix(DAYS).and_then(|path| path.strip_prefix('/'));
+        let day = day.and_then(|path| path.split('/').next()?.parse().ok());
+        day.is_some_and(wanted)
+    };
+    let Below { files, unread } = walk(lander, DAYS, &enter);
+    let folders = files.iter().filter(|path| matches!(name_of(path), JOURNAL | SEEN));
+    (folders.filter_map(|path| DayFile::of_journal_folder(folder_of(path))).collect(), unread)
+}
+
+/// Removes what is below a folder, and itself, where no file is left in it.
+pub fn remove_empty(lander: &Lander<'_>, folder: &str) -> Result<(), LandError> {
+    for entry in list(lander, folder)?.into_iter().filter(|entry| entry.is_dir) {
+        remove_empty(lander, &join(folder, &entry.name))?;
+    }
+    match lander.disk.remove_dir(folder) {
+        Err(error) if is_absent(&error) || error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+            Ok(())
+        }
+        result => result.named("remove", folder),
+    }
+}
+
+fn join(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }

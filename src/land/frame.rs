@@ -1,14 +1,17 @@
 //! The journal's bytes: its header and its frames, encoded and decoded. Pure.
 //!
 //! ```text
-//! 0      magic "HIWAKE1\n", length of the identity u32, its CRC-32C u32, the identity as JSON
+//! 0      magic "HIWAKE2\n", length of the header u32, its CRC-32C u32, the header as JSON
+//! 2048   while the day is rebuilt (then byte 6 of the magic is `!`): length u32, CRC-32C u32, the
+//!        folder that holds the damaged files
 //! 4095   the spare byte that proves a lock: any value
 //! 4096   the Closed slot: length u32 (0: not closed), CRC-32C u32, Closed in postcard
 //! 8192   frames, one after the other:
-//!        magic "HWKF", kind u8, version u8, 0 u16, payload length u32, CRC-32C of the frame before u32,
-//!        own CRC-32C u32 over the 16 bytes before it and the payload; payload in postcard
+//!        magic "HWKF", kind u8, version u8, 0 u16, payload length u32, CRC-32C of the frame before
+//!        u32, own CRC-32C u32 over the 16 bytes before it and the payload; payload in postcard
 //! ```
-//! Numbers are little-endian. The first frame's "frame before" is the header: the identity's CRC.
+//! Numbers are little-endian. The frame before the first one is the header; in a closed day, the
+//! Closed slot. Their CRC stands for it.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,19 +24,24 @@ pub const FRAMES_AT: u64 = 8192;
 pub const PROOF_AT: u64 = 4095;
 /// Where the Closed slot begins; it ends where the frames begin.
 pub const CLOSED_AT: u64 = 4096;
-/// How many seen entries a block has at most; in version 1 each but a commit's last had so many.
+/// How many entries of `seen` a block has at most.
 pub const BLOCK_ENTRIES_MAX: u64 = 4096;
+/// Where the folder of an interrupted rebuild stands.
+pub const REBUILD_AT: u64 = 2048;
+/// The byte of the magic that says whether the day is rebuilt at the moment.
+pub const FORM_AT: u64 = 6;
+/// A rebuild was begun and has not ended.
+pub const FORM_REBUILD: u8 = b'!';
 
-const HEADER_MAGIC: &[u8; 8] = b"HIWAKE1\n";
+/// What a journal begins with.
+pub const HEADER_MAGIC: &[u8; 8] = b"HIWAKE2\n";
 const FRAME_MAGIC: &[u8; 4] = b"HWKF";
 const FRAME_HEAD: usize = 20;
 const VERSION: u8 = 1;
-/// Of commits; in version 1 a block did not say how many entries it has.
-const COMMIT_VERSION: u8 = 2;
 
-/// What the journal is of: the header's first half.
+/// What the journal is of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
+pub struct Header {
     /// The file's name without its day.
     pub file: String,
     /// `YYYY-MM-DD`
@@ -46,10 +54,10 @@ pub struct Identity {
     pub hash: String,
 }
 
-impl Identity {
-    /// The identity of a day file's journal.
-    pub fn of(day_file: &DayFile, timezone: &str) -> Identity {
-        Identity {
+impl Header {
+    /// The header of a day file's journal.
+    pub fn of(day_file: &DayFile, timezone: &str) -> Header {
+        Header {
             file: day_file.file.clone(),
             day: day_file.day.to_string(),
             kind: day_file.kind,
@@ -73,7 +81,7 @@ impl Identity {
         bytes.extend_from_slice(&(json.len() as u32).to_le_bytes());
         bytes.extend_from_slice(&crc.to_le_bytes());
         bytes.extend_from_slice(&json);
-        debug_assert!(bytes.len() < PROOF_AT as usize, "names are limited to 1,000 bytes");
+        debug_assert!(bytes.len() < REBUILD_AT as usize, "names are limited to 1,000 bytes");
         bytes.resize(FRAMES_AT as usize, 0);
         (bytes, crc)
     }
@@ -86,7 +94,7 @@ impl Identity {
     }
 
     /// Reads a header; `None` if it is empty, partial or not a header.
-    pub fn decode(bytes: &[u8]) -> Option<(Identity, u32)> {
+    pub fn decode(bytes: &[u8]) -> Option<(Header, u32)> {
         let header = bytes.get(..FRAMES_AT as usize)?;
         let rest = header.strip_prefix(HEADER_MAGIC)?;
         let (length, rest) = take_u32(rest)?;
@@ -97,6 +105,25 @@ impl Identity {
         }
         Some((serde_json::from_slice(json).ok()?, crc))
     }
+}
+
+/// What stands at [`REBUILD_AT`] while a day is rebuilt: the folder that holds its damaged files.
+pub fn rebuild_note(folder: &str) -> Vec<u8> {
+    let mut note = (folder.len() as u32).to_le_bytes().to_vec();
+    note.extend_from_slice(&crc32c::crc32c(folder.as_bytes()).to_le_bytes());
+    note.extend_from_slice(folder.as_bytes());
+    note
+}
+
+/// The folder with the damaged files of a day whose rebuild was begun and has not ended.
+pub fn interrupted_rebuild(bytes: &[u8]) -> Option<&str> {
+    let form = bytes.strip_prefix(&HEADER_MAGIC[..FORM_AT as usize])?.first()?;
+    let (length, rest) = take_u32(bytes.get(REBUILD_AT as usize..)?)?;
+    let (crc, rest) = take_u32(rest)?;
+    let folder = rest.get(..length as usize)?;
+    // A zero is what a power failure can leave of the byte.
+    let is_note = matches!(*form, FORM_REBUILD | 0) && crc32c::crc32c(folder) == crc;
+    std::str::from_utf8(folder).ok().filter(|_| is_note && length > 0)
 }
 
 /// Identities in the order of their lines, as they stand in `seen`.
@@ -112,35 +139,44 @@ pub struct Block {
     pub count: u32,
 }
 
-/// A block of version 1: each but a commit's last has [`BLOCK_ENTRIES_MAX`].
-#[derive(Deserialize)]
-struct BlockV1 {
-    min: i64,
-    max: i64,
-    crc: u32,
+/// How the lines of a segment's open file are stored. Its first commit decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Form {
+    /// As they are.
+    Plain,
+    /// Each commit is a zstd frame.
+    Zstd,
 }
 
-/// Rows appended to a segment, all or none.
+/// Rows appended to a segment, all or none. What a reader needs to pass it over comes first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Commit<B = Block> {
+pub struct Commit {
+    /// The smallest timestamp of its lines.
+    pub min: i64,
+    /// The largest timestamp of its lines.
+    pub max: i64,
     /// Which segment, from 1.
     pub segment: u32,
     /// How many lines (entries in `seen`).
     pub lines: u64,
-    /// Where its bytes begin in the segment's open file.
-    pub offset: u64,
-    /// How many bytes, line breaks included.
-    pub bytes: u64,
-    /// CRC-32C of those bytes.
-    pub crc: u32,
     /// Where its run begins in `seen`, in entries.
     pub seen: u64,
-    /// The run's blocks, one after the other.
-    pub blocks: Vec<B>,
+    /// How the segment's open file holds the text.
+    pub form: Form,
+    /// Where its bytes begin in the segment's open file.
+    pub offset: u64,
+    /// How many bytes it has there.
+    pub bytes: u64,
+    /// How many bytes of text, line breaks included.
+    pub text_bytes: u64,
+    /// CRC-32C of the text.
+    pub crc: u32,
     /// When it was landed, milliseconds since the epoch.
     pub at: i64,
-    /// How many rows of the same batch were dropped because they had landed before.
+    /// How many rows of the same batch were dropped because they had already landed.
     pub duplicates: u64,
+    /// The run's blocks, one after the other.
+    pub blocks: Vec<Block>,
     /// The objects that the rows came from: bucket, key and ETag or version.
     pub objects: Vec<String>,
 }
@@ -155,36 +191,13 @@ impl Commit {
         })
     }
 
-    /// Whether its blocks have an entry for each line, and none too many.
+    /// Whether its blocks have an entry for each line, and none too many, within its time bounds.
     pub fn is_whole(&self) -> bool {
         let counts = || self.blocks.iter().map(|block| u64::from(block.count));
         counts().sum::<u64>() == self.lines
             && counts().all(|count| (1..=BLOCK_ENTRIES_MAX).contains(&count))
-    }
-
-    /// The smallest timestamp of its lines.
-    pub fn min(&self) -> i64 {
-        self.blocks.iter().map(|block| block.min).min().unwrap_or(i64::MAX)
-    }
-
-    /// The largest timestamp of its lines.
-    pub fn max(&self) -> i64 {
-        self.blocks.iter().map(|block| block.max).max().unwrap_or(i64::MIN)
-    }
-}
-
-impl From<Commit<BlockV1>> for Commit {
-    fn from(commit: Commit<BlockV1>) -> Commit {
-        let Commit { segment, lines, offset, bytes, crc, seen, blocks, at, duplicates, objects } =
-            commit;
-        let mut left = lines;
-        let blocks = blocks.into_iter().map(|BlockV1 { min, max, crc }| {
-            let count = left.min(BLOCK_ENTRIES_MAX);
-            left -= count;
-            Block { min, max, crc, count: count as u32 }
-        });
-        let blocks = blocks.collect();
-        Commit { segment, lines, offset, bytes, crc, seen, blocks, at, duplicates, objects }
+            && Some(self.min) == self.blocks.iter().map(|block| block.min).min()
+            && Some(self.max) == self.blocks.iter().map(|block| block.max).max()
     }
 }
 
@@ -199,10 +212,14 @@ pub struct Sealed {
     pub target: String,
     /// Its length, as published.
     pub bytes: u64,
+    /// The length of its text.
+    pub text_bytes: u64,
     /// How many lines it has.
     pub lines: u64,
     /// SHA-256 of the published bytes.
     pub sha256: [u8; 32],
+    /// SHA-256 of the text: the same where it is not compressed.
+    pub text_sha256: [u8; 32],
     /// When, milliseconds since the epoch.
     pub at: i64,
 }
@@ -213,18 +230,18 @@ pub enum Frame {
     /// Rows were appended: the commit point.
     Commit(Commit),
     /// The segment takes no more rows.
-    Freeze(Mark),
+    Freeze(SegmentEvent),
     /// The segment is finished: the seal point.
     Sealed(Sealed),
     /// The sealed segment is published and cleaned up after.
-    Done(Mark),
+    Done(SegmentEvent),
     /// The sealed file is removed by retention.
-    Removed(Mark),
+    Removed(SegmentEvent),
 }
 
 /// That something happened to a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mark {
+pub struct SegmentEvent {
     /// Which segment.
     pub segment: u32,
     /// When, milliseconds since the epoch.
@@ -251,8 +268,10 @@ pub struct ClosedSegment {
     pub lines: u64,
     /// SHA-256 of the published bytes.
     pub sha256: [u8; 32],
-    /// Whether retention has removed it before the day was closed.
-    pub removed: bool,
+    /// When it was published, milliseconds since the epoch.
+    pub done: i64,
+    /// When retention removed it, in the slot or by a frame after it.
+    pub removed: Option<i64>,
 }
 
 impl Closed {
@@ -269,8 +288,9 @@ impl Closed {
         Some(slot)
     }
 
-    /// Reads the slot of a whole header: not closed, closed, or unreadable (a close that was torn).
-    pub fn decode(header: &[u8]) -> Result<Option<Closed>, TornSlot> {
+    /// Reads the slot of a whole header, and its CRC: not closed, closed, or unreadable (a close
+    /// that was torn).
+    pub fn decode(header: &[u8]) -> Result<Option<(Closed, u32)>, TornSlot> {
         let slot = header.get(CLOSED_AT as usize..FRAMES_AT as usize).ok_or(TornSlot)?;
         if slot.iter().all(|byte| *byte == 0) {
             return Ok(None);
@@ -281,7 +301,7 @@ impl Closed {
         if crc32c::crc32c(payload) != crc {
             return Err(TornSlot);
         }
-        postcard::from_bytes(payload).map(Some).map_err(|_| TornSlot)
+        postcard::from_bytes(payload).map(|closed| Some((closed, crc))).map_err(|_| TornSlot)
     }
 }
 
@@ -300,23 +320,19 @@ impl Frame {
         }
     }
 
-    fn version(&self) -> u8 {
-        if matches!(self, Frame::Commit(_)) { COMMIT_VERSION } else { VERSION }
-    }
-
     /// The frame's bytes after a frame with the CRC `previous`, and its own CRC.
     pub fn encode(&self, previous: u32) -> (Vec<u8>, u32) {
         let payload = match self {
             Frame::Commit(commit) => postcard::to_stdvec(commit),
             Frame::Sealed(sealed) => postcard::to_stdvec(sealed),
-            Frame::Freeze(mark) | Frame::Done(mark) | Frame::Removed(mark) => {
-                postcard::to_stdvec(mark)
+            Frame::Freeze(event) | Frame::Done(event) | Frame::Removed(event) => {
+                postcard::to_stdvec(event)
             }
         }
         .expect("plain structs can be written to a vector");
         let mut bytes = Vec::with_capacity(FRAME_HEAD + payload.len());
         bytes.extend_from_slice(FRAME_MAGIC);
-        bytes.extend_from_slice(&[self.kind(), self.version(), 0, 0]);
+        bytes.extend_from_slice(&[self.kind(), VERSION, 0, 0]);
         bytes.extend_from_slice(&(payload.len() as u32).to_le_bytes());
         bytes.extend_from_slice(&previous.to_le_bytes());
         let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes), &payload);
@@ -360,8 +376,7 @@ pub fn decode(bytes: &[u8]) -> Found {
         return Found::Nothing;
     }
     let frame = match (head.version, head.kind) {
-        (COMMIT_VERSION, 1) => whole(payload).map(Frame::Commit),
-        (VERSION, 1) => whole::<Commit<BlockV1>>(payload).map(|old| Frame::Commit(old.into())),
+        (VERSION, 1) => whole(payload).map(Frame::Commit),
         (VERSION, 2) => whole(payload).map(Frame::Freeze),
         (VERSION, 3) => whole(payload).map(Frame::Sealed),
         (VERSION, 4) => whole(payload).map(Frame::Done),

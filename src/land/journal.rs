@@ -9,9 +9,12 @@ use rustix::io::Errno;
 use super::Lander;
 use super::day_file::DayFile;
 use super::error::{LandError, Named, is_absent};
-use super::frame::{CLOSED_AT, Closed, FRAMES_AT, Frame, Identity, PROOF_AT, Sealed};
+use super::folders;
+use super::frame::{CLOSED_AT, Closed, FORM_AT, FORM_REBUILD, FRAMES_AT, Frame};
+use super::frame::{HEADER_MAGIC, Header, PROOF_AT, REBUILD_AT, Sealed};
+use super::frame::{interrupted_rebuild, rebuild_note};
+use super::seen::Watermark;
 use super::state::State;
-use super::{folders, seen};
 use crate::disk::{Handle, Open};
 
 /// A journal under its lock.
@@ -46,35 +49,45 @@ impl<'l> Journal<'l> {
         let bytes = read_all(handle.as_ref(), &path)?;
         let state = match State::read(&path, &bytes) {
             Ok(state) => state,
-            Err(damage) => return Err(doubt(lander, handle.as_ref(), &path, damage)),
+            Err(damage) => return Err(confirm_damage(lander, handle.as_ref(), &path, damage)),
         };
         let state = match state {
             Some(state) if state.closed.is_some() || !state.segments.is_empty() => state,
             state => new_journal(lander, day_file, &path, handle.as_ref(), &bytes, state)?,
         };
-        if !state.identity.is_of(day_file) {
-            let Identity { file, day, .. } = &state.identity;
+        if !state.header.is_of(day_file) {
+            let Header { file, day, .. } = &state.header;
             return Err(LandError::damage(path, format!("it is the journal of {file} {day}")));
         }
         let last = bytes.get(state.last as usize..state.end as usize).unwrap_or_default().to_vec();
         let published = Vec::new();
-        let journal = Journal { lander, path, handle, last, state, busy_retries, published };
-        if journal.state.closed.is_some() && bytes.len() as u64 > FRAMES_AT {
-            // A close that was cut short after its slot was whole, and perhaps before it was durable.
-            journal.repeat()?;
-            journal.handle.truncate(FRAMES_AT).named("cut", &journal.path)?;
-            journal.handle.sync().named("sync", &journal.path)?;
+        let mut journal = Journal { lander, path, handle, last, state, busy_retries, published };
+        if journal.state.closed.is_some() && journal.state.torn {
+            // A close that was interrupted after its slot was whole, and perhaps before it was durable.
+            journal.rewrite_last_frame()?;
+            journal.truncate_torn()?;
         }
         Ok(journal)
     }
 
     /// Reads a journal without its lock: for the eye, and for hints. `None`: there is none, or it is new.
+    ///
+    /// Where another process of this machine has it open for writing, an NFS client may answer from
+    /// an old page, which looks like damage: so damage is read again, past the pages.
     pub fn peek(lander: &Lander<'_>, day_file: &DayFile) -> Result<Option<State>, LandError> {
         let path = day_file.journal();
-        match lander.disk.open(&path, Open::Read) {
-            Ok(handle) => State::read(&path, &read_all(handle.as_ref(), &path)?),
-            Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(error).named("open", &path),
+        let handle = match lander.disk.open(&path, Open::Read) {
+            Ok(handle) => handle,
+            Err(error) if is_absent(&error) => return Ok(None),
+            Err(error) => return Err(error).named("open", &path),
+        };
+        let read = || State::read(&path, &read_all(handle.as_ref(), &path)?);
+        match read() {
+            Err(LandError::Damage { .. }) => {
+                handle.drop_cache().named("read", &path)?;
+                read()
+            }
+            state => state,
         }
     }
 
@@ -104,27 +117,43 @@ impl<'l> Journal<'l> {
         &self.path
     }
 
-    /// Proves that the lock still stands, and makes what was read durable: writes the spare byte through its
-    /// handle and syncs. What was read may be of a process that was killed before its own sync.
-    pub fn prove(&self) -> Result<(), LandError> {
-        prove(self.lander, self.handle.as_ref(), &self.path)
+    /// Proves that the lock still stands, and makes what was read durable: writes the spare byte
+    /// through its handle and syncs. What was read may be of a process that was killed before its
+    /// own sync. The file system's time of that write is compared with the clock.
+    pub fn check_lease(&self) -> Result<(), LandError> {
+        check_lease(self.lander, self.handle.as_ref(), &self.path)?;
+        let theirs = self.handle.inode().named("look at", &self.path)?.modified;
+        self.lander.compare_clocks(theirs)
     }
 
-    /// Damage that was found under the lock counts only while the lock stands: a process that stood still past
-    /// its lease sees what others did since.
-    pub fn doubt(&self, error: LandError) -> LandError {
-        doubt(self.lander, self.handle.as_ref(), &self.path, error)
+    /// Damage that was found under the lock counts only while the lock stands: a process that stood
+    /// still past its lease sees what others did since.
+    pub fn confirm_damage(&self, error: LandError) -> LandError {
+        confirm_damage(self.lander, self.handle.as_ref(), &self.path, error)
     }
 
-    /// Makes the last frame (of a closed day: the Closed slot) durable that a process left behind which was killed before
-    /// its sync, or whose sync failed: writes it once more, as it stands, and syncs. Only then may anything depend on it.
-    pub fn repeat(&self) -> Result<(), LandError> {
-        let slot = self.state.closed.as_ref().and_then(Closed::encode);
+    /// Makes the last frame durable (of a closed day: the slot) that a process left behind which was
+    /// killed before its sync, or whose sync failed: writes it again, as it stands, and syncs. Only
+    /// then may anything depend on it.
+    pub fn rewrite_last_frame(&self) -> Result<(), LandError> {
+        let slot = match &self.state.closed {
+            Some(closed) if self.last.is_empty() => closed.encode(),
+            _ => None,
+        };
         let written = match &slot {
             Some(slot) => self.handle.write_at(slot, CLOSED_AT),
             None => self.handle.write_at(&self.last, self.state.last),
         };
         written.and_then(|()| self.handle.sync()).map_err(|error| lease_lost(&self.path, error))
+    }
+
+    /// Cuts what follows the last frame. Synced by itself: in a torn frame, what is missing is zeros
+    /// and never an older frame's bytes.
+    fn truncate_torn(&mut self) -> Result<(), LandError> {
+        self.handle.truncate(self.state.end).named("cut", &self.path)?;
+        self.handle.sync().named("sync", &self.path)?;
+        self.state.torn = false;
+        Ok(())
     }
 
     /// The error of a journal that has not got the frame that `seen` knows of.
@@ -139,10 +168,7 @@ impl<'l> Journal<'l> {
     /// Appends a frame and syncs it: when this returns, it happened.
     pub fn append(&mut self, frame: Frame) -> Result<(), LandError> {
         if self.state.torn {
-            // Synced by itself: in a torn frame, what is missing is zeros and never an older frame's bytes.
-            self.handle.truncate(self.state.end).named("cut", &self.path)?;
-            self.handle.sync().named("sync", &self.path)?;
-            self.state.torn = false;
+            self.truncate_torn()?;
         }
         let (bytes, crc) = frame.encode(self.state.crc);
         let at = self.state.end;
@@ -164,13 +190,14 @@ impl<'l> Journal<'l> {
         self.handle.sync().named("sync", &self.path)?;
         self.handle.truncate(FRAMES_AT).named("cut", &self.path)?;
         self.handle.sync().named("sync", &self.path)?;
-        self.state.segments.clear();
-        self.state.closed = Some(closed);
+        let crc = u32::from_le_bytes([slot[4], slot[5], slot[6], slot[7]]);
+        self.state.close(closed, crc);
+        self.last.clear();
         Ok(true)
     }
 }
 
-fn prove(lander: &Lander<'_>, handle: &dyn Handle, path: &str) -> Result<(), LandError> {
+fn check_lease(lander: &Lander<'_>, handle: &dyn Handle, path: &str) -> Result<(), LandError> {
     let value = lander.clock.now().to_le_bytes()[0];
     let proof = handle.write_at(&[value], PROOF_AT).and_then(|()| handle.sync());
     proof.map_err(|error| lease_lost(path, error))
@@ -184,12 +211,17 @@ fn lease_lost(path: &str, error: io::Error) -> LandError {
     }
 }
 
-fn doubt(lander: &Lander<'_>, handle: &dyn Handle, path: &str, error: LandError) -> LandError {
+fn confirm_damage(
+    lander: &Lander<'_>,
+    handle: &dyn Handle,
+    path: &str,
+    error: LandError,
+) -> LandError {
     if !matches!(error, LandError::Damage { .. }) {
         return error;
     }
     let proof = match handle.length() {
-        Ok(length) if length > PROOF_AT => prove(lander, handle, path),
+        Ok(length) if length > PROOF_AT => check_lease(lander, handle, path),
         // A byte written here would change a journal that may be damaged; its own length does not.
         Ok(length) => handle.truncate(length).map_err(|error| lease_lost(path, error)),
         Err(error) => Err(lease_lost(path, error)),
@@ -208,20 +240,20 @@ fn new_journal(
     found: Option<State>,
 ) -> Result<State, LandError> {
     if let Some(name) = orphan(lander, day_file, found.is_none())? {
-        return Err(doubt(lander, handle, path, headless(path, &name)));
+        return Err(confirm_damage(lander, handle, path, headless(path, &name)));
     }
-    if found.is_none() && !Identity::may_be_torn(bytes) {
+    if found.is_none() && !Header::may_be_torn(bytes) {
         return Err(LandError::Foreign { path: path.to_owned() });
     }
     if found.is_none() && bytes.len() as u64 > FRAMES_AT {
         handle.truncate(0).named("cut", path)?;
     }
     let state = found.unwrap_or_else(|| {
-        let identity = Identity::of(day_file, lander.config.timezone.name());
-        let (_, crc) = identity.encode();
-        State::new(identity, crc)
+        let header = Header::of(day_file, lander.config.timezone.name());
+        let (_, crc) = header.encode();
+        State::new(header, crc)
     });
-    let (header, _) = state.identity.encode();
+    let (header, _) = state.header.encode();
     handle.write_at(&header, 0).named("write", path)?;
     handle.sync().named("sync", path)?;
     folders::sync_up(lander, &day_file.journal_folder())?;
@@ -291,67 +323,83 @@ fn read_from(handle: &dyn Handle, path: &str, at: u64) -> Result<Vec<u8>, LandEr
     Ok(bytes)
 }
 
-/// The bytes of a journal with these frames, and the mark of its last one.
-pub fn compose(identity: &Identity, frames: &[Frame]) -> (Vec<u8>, seen::Mark) {
-    let (mut bytes, mut crc) = identity.encode();
+/// The bytes of a journal with these frames, and the watermark of its last one.
+pub fn compose(header: &Header, frames: &[Frame]) -> (Vec<u8>, Watermark) {
+    let (mut bytes, mut crc) = header.encode();
     for frame in frames {
         let (frame, own) = frame.encode(crc);
         bytes.extend_from_slice(&frame);
         crc = own;
     }
-    (bytes, seen::Mark { frames: frames.len() as u32, crc })
+    (bytes, Watermark { frames: frames.len() as u32, crc })
 }
 
 /// A journal under its lock, whatever it says: for a rebuild.
-pub struct Ruin<'l> {
+pub struct DamagedJournal<'l> {
     lander: &'l Lander<'l>,
     path: String,
     handle: Box<dyn Handle>,
     bytes: Vec<u8>,
-    state: Option<State>,
 }
 
-impl<'l> Ruin<'l> {
+impl<'l> DamagedJournal<'l> {
     /// Takes the lock and reads what there is.
-    pub fn lock(lander: &'l Lander<'l>, day_file: &DayFile) -> Result<Ruin<'l>, LandError> {
+    pub fn lock(
+        lander: &'l Lander<'l>,
+        day_file: &DayFile,
+    ) -> Result<DamagedJournal<'l>, LandError> {
         let path = day_file.journal();
         let how = Open::Create(lander.open_mode());
         let (handle, _) = lander.open_locked(&path, how, lander.lock_deadline())?;
-        let bytes = read_all(handle.as_ref(), &path)?;
-        let state = match State::read(&path, &bytes) {
-            Err(newer @ LandError::Newer { .. }) => return Err(newer),
-            read => read.ok().flatten(),
+        let length = handle.length().named("look at", &path)?;
+        let bytes = match length > BYTES_MAX {
+            true => Vec::new(),
+            false => read_all(handle.as_ref(), &path)?,
         };
-        let state = state.filter(|state| state.identity.is_of(day_file));
-        Ok(Ruin { lander, path, handle, bytes, state })
+        Ok(DamagedJournal { lander, path, handle, bytes })
     }
 
-    /// The journal as it stands.
+    /// The journal as it stands; nothing, if it is too long to be one.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// What it says, if it is readable and this day file's.
-    pub fn state(&self) -> Option<&State> {
-        self.state.as_ref()
+    /// The folder with the day's files, if a rebuild of it was begun and has not ended.
+    pub fn interrupted(&self) -> Option<&str> {
+        interrupted_rebuild(&self.bytes)
     }
 
-    /// Proves that the lock still stands.
-    pub fn prove(&self) -> Result<(), LandError> {
-        match self.bytes.len() as u64 > PROOF_AT {
-            true => prove(self.lander, self.handle.as_ref(), &self.path),
-            false => {
-                let length = self.bytes.len() as u64;
-                self.handle.truncate(length).map_err(|error| lease_lost(&self.path, error))
-            }
+    /// Proves that the lock still stands. A byte written into a short journal would change it; its
+    /// own length does not.
+    pub fn check_lease(&self) -> Result<(), LandError> {
+        let length = self.handle.length().named("look at", &self.path)?;
+        match length > PROOF_AT {
+            true => check_lease(self.lander, self.handle.as_ref(), &self.path),
+            false => self.handle.truncate(length).map_err(|error| lease_lost(&self.path, error)),
         }
     }
 
-    /// Puts a whole journal in the place of this one, in the same file. Emptied and synced first, so that a crash leaves
-    /// nothing, or a part of the new one: damage as long as `seen` is there.
+    /// From now on the day counts as damaged, until [`DamagedJournal::replace`]: its files are in
+    /// `folder`. The byte that says so changes last.
+    pub fn begin_rebuild(&self, folder: &str) -> Result<(), LandError> {
+        self.write(&rebuild_note(folder), REBUILD_AT)?;
+        self.write(&HEADER_MAGIC[..FORM_AT as usize], 0)?;
+        self.write(&[FORM_REBUILD], FORM_AT)
+    }
+
+    /// Puts a whole journal in the place of this one, in the same file. The byte that makes it count
+    /// changes last: this is the commit point of a rebuild. Until then the note of its folder stays.
     pub fn replace(&self, bytes: &[u8]) -> Result<(), LandError> {
-        self.handle.truncate(0).and_then(|()| self.handle.sync()).named("cut", &self.path)?;
-        self.handle.write_at(bytes, 0).named("write", &self.path)?;
+        let form = FORM_AT as usize;
+        self.write(&bytes[form + 1..REBUILD_AT as usize], FORM_AT + 1)?;
+        self.write(&bytes[PROOF_AT as usize..], PROOF_AT)?;
+        let length = bytes.len() as u64;
+        self.handle.truncate(length).and_then(|()| self.handle.sync()).named("cut", &self.path)?;
+        self.write(&bytes[form..=form], FORM_AT)
+    }
+
+    fn write(&self, bytes: &[u8], at: u64) -> Result<(), LandError> {
+        self.handle.write_at(bytes, at).named("write", &self.path)?;
         self.handle.sync().named("sync", &self.path)
     }
 }

@@ -32,7 +32,7 @@ pub struct Source<'a> {
 
 /// Whether the commits' lines are in timestamp order as they stand.
 pub fn in_order(commits: &[Commit]) -> bool {
-    commits.is_sorted_by(|earlier, later| earlier.max() <= later.min())
+    commits.is_sorted_by(|earlier, later| earlier.max <= later.min)
 }
 
 /// Calls `emit` with every line (its line break included) in (timestamp, commit, position) order.
@@ -44,7 +44,7 @@ pub fn merge(
 ) -> Result<(), LandError> {
     let chunk = (memory / overlap(commits).max(1)).clamp(CHUNK_MIN, CHUNK_MAX);
     let mut waiting: Vec<(i64, usize)> =
-        commits.iter().enumerate().map(|(number, commit)| (commit.min(), number)).collect();
+        commits.iter().enumerate().map(|(number, commit)| (commit.min, number)).collect();
     waiting.sort_unstable_by_key(|key| Reverse(*key));
     // The runs that are read, and their present lines' keys: only those move in the heap.
     let mut runs: Vec<Option<Run<'_>>> = commits.iter().map(|_| None).collect();
@@ -76,8 +76,8 @@ pub fn merge(
 
 /// How many commits overlap in time at most.
 fn overlap(commits: &[Commit]) -> usize {
-    let starts = commits.iter().map(|commit| (commit.min(), 0));
-    let ends = commits.iter().map(|commit| (commit.max(), 1));
+    let starts = commits.iter().map(|commit| (commit.min, 0));
+    let ends = commits.iter().map(|commit| (commit.max, 1));
     let mut edges: Vec<(i64, i32)> = starts.chain(ends).collect();
     edges.sort_unstable();
     let (mut open, mut most) = (0_usize, 0);
@@ -117,7 +117,7 @@ impl<'a> Run<'a> {
     fn new(source: &'a Source<'a>, commit: &'a Commit, chunk: usize) -> Run<'a> {
         let (text, block) = (Vec::new(), Vec::new());
         let (filled, at, end, read, crc) = (0, 0, 0, 0, 0);
-        let (next, entry, lines, timestamp) = (0, 0, 0, commit.min());
+        let (next, entry, lines, timestamp) = (0, 0, 0, commit.min);
         Run {
             source,
             commit,

@@ -23,7 +23,6 @@ pub mod output;
 pub mod quarantine;
 pub mod rebuild;
 pub mod routing;
-pub mod salvage;
 pub mod seal;
 pub mod seen;
 pub mod state;
@@ -32,23 +31,34 @@ pub mod sweep;
 pub mod verify;
 
 mod contents;
+mod hold;
 mod landing;
+mod publish;
 mod replace;
+mod survey;
 mod tally;
 
 use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::day::day_end;
 use crate::disk::{Disk, Handle, Open};
+use crate::row::Day;
 use crate::store::{ObjectId, Store};
 pub use choice::{Choice, Left};
 use error::{LandError, Named, is_gone};
 use journals::Journals;
 pub(crate) use landing::check;
 pub use tally::{Cause, Landed, NotLanded, Tally};
+
+/// How long to wait after the lease was lost.
+const LEASE_PAUSE: Duration = Duration::from_millis(100);
+/// How often a folder is made again for a file.
+const FOLDERS_MADE_MAX: usize = 3;
 
 /// Everything that landing and sealing need to know: where, how, when, and until when.
 pub struct Lander<'a> {
@@ -80,13 +90,18 @@ impl Lander<'_> {
         sweep::sweep(self)
     }
 
+    /// The same; what was published by anybody is announced, until two rounds have.
+    pub fn seal_and_announce(&self) -> Result<sweep::Swept, LandError> {
+        sweep::sweep_and_announce(self)
+    }
+
     /// What there is.
-    pub fn status(&self) -> Result<(Vec<status::DayStatus>, Vec<LandError>), LandError> {
+    pub fn status(&self) -> (Vec<status::DayStatus>, Vec<LandError>) {
         status::status(self)
     }
 
     /// Reads everything again and says what is wrong. Writes nothing.
-    pub fn verify(&self) -> Result<verify::Verified, LandError> {
+    pub fn verify(&self) -> verify::Verified {
         verify::verify(self)
     }
 
@@ -107,15 +122,71 @@ impl Lander<'_> {
         self.deadline.min(Instant::now() + self.config.limits.lock_wait)
     }
 
-    /// Opens a file. Where it may be made, its folder may be, too.
-    fn open(&self, path: &str, how: Open) -> Result<Box<dyn Handle>, LandError> {
-        match self.disk.open(path, how) {
-            Err(error) if is_gone(&error) && matches!(how, Open::Create(_)) => {
-                folders::make(self, day_file::folder_of(path))?;
-                self.disk.open(path, how).named("make", path)
+    /// Tries again while the lease is lost before anything was changed. A disk that fails says the
+    /// same, so not for ever.
+    fn while_lease_is_lost<T>(
+        &self,
+        mut attempt: impl FnMut() -> Result<T, LandError>,
+    ) -> Result<T, LandError> {
+        let until = self.lock_deadline();
+        loop {
+            match attempt() {
+                Err(LandError::LeaseLost { .. }) if Instant::now() + LEASE_PAUSE < until => {
+                    std::thread::sleep(LEASE_PAUSE);
+                }
+                result => return result,
             }
-            opened => opened.named("open", path),
         }
+    }
+
+    /// A clock that is wrong would stamp commits so that their day is sealed too early or never.
+    /// `theirs` is the file system's time of a write just now. An explicit `--now` is taken as it is.
+    fn compare_clocks(&self, theirs: i64) -> Result<(), LandError> {
+        let ours = self.clock.now();
+        let skew = ours.abs_diff(theirs);
+        match self.clock == Clock::System && skew > self.clock_skew() as u64 {
+            true => Err(LandError::Clock { ours, theirs }),
+            false => Ok(()),
+        }
+    }
+
+    fn clock_skew(&self) -> i64 {
+        self.config.limits.clock_skew.as_millis() as i64
+    }
+
+    /// Whether a commit's time was stamped by a clock that was ahead.
+    fn is_ahead(&self, at: i64) -> bool {
+        at > self.clock.now() + self.clock_skew()
+    }
+
+    /// Whether a day has ended for long enough in the configured zone. Rounds look at no other.
+    fn may_seal(&self, day: Day) -> bool {
+        let grace = self.config.seal.grace.as_millis() as i64;
+        day_end(self.config.timezone, day) + grace <= self.clock.now()
+    }
+
+    fn hint_without_journal(&self, day_file: &day_file::DayFile) -> LandError {
+        LandError::damage(day_file.journal(), "there is none, but a hint names its day")
+    }
+
+    /// Opens a file. Where it may be made, its folder may be, too; a round may remove that again,
+    /// while it is empty.
+    fn open(&self, path: &str, how: Open) -> Result<Box<dyn Handle>, LandError> {
+        for _ in 0..FOLDERS_MADE_MAX {
+            match self.disk.open(path, how) {
+                Err(error) if is_gone(&error) && matches!(how, Open::Create(_)) => {
+                    folders::make(self, day_file::folder_of(path))?;
+                }
+                // A draft of somebody who stood still may have made it read-only.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    let file = self.disk.open(path, Open::Read).map_err(|_| error);
+                    let file = file.named("open", path)?;
+                    file.set_mode(self.open_mode()).named("set the mode of", path)?;
+                }
+                opened => return opened.named("open", path),
+            }
+        }
+        self.disk.open(path, how).named("make", path)
     }
 
     /// Opens a file and takes its lock, trying again until `until`; answers how often it was busy.

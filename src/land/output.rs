@@ -14,6 +14,9 @@ const GZIP_LEVEL: u32 = 6;
 /// Where the lines of a finished file go.
 pub struct Output<'h> {
     pipe: Pipe<'h>,
+    /// Of a compressed file's text.
+    text_bytes: u64,
+    text_hash: Sha256,
 }
 
 enum Pipe<'h> {
@@ -28,6 +31,19 @@ struct Hashed<'h> {
     hash: Sha256,
 }
 
+/// What a finished file is.
+#[derive(Debug, Clone, Copy)]
+pub struct Finished {
+    /// Its length.
+    pub bytes: u64,
+    /// The length of its text.
+    pub text_bytes: u64,
+    /// SHA-256 of its bytes.
+    pub sha256: [u8; 32],
+    /// SHA-256 of its text.
+    pub text_sha256: [u8; 32],
+}
+
 impl<'h> Output<'h> {
     /// Into a new, empty file.
     pub fn new(file: &'h dyn Handle, gzip: bool) -> Output<'h> {
@@ -38,17 +54,20 @@ impl<'h> Output<'h> {
             false => Pipe::Plain(hashed),
             true => Pipe::Gzip(Box::new(flate2::write::GzEncoder::new(hashed, level))),
         };
-        Output { pipe }
+        Output { pipe, text_bytes: 0, text_hash: Sha256::new() }
     }
 
-    /// The length and SHA-256 of all that was written.
-    pub fn finish(self) -> io::Result<(u64, [u8; 32])> {
-        let mut hashed = match self.pipe {
-            Pipe::Plain(hashed) => hashed,
-            Pipe::Gzip(encoder) => encoder.finish()?,
+    /// What all that was written came to.
+    pub fn finish(self) -> io::Result<Finished> {
+        let (mut hashed, text) = match self.pipe {
+            Pipe::Plain(hashed) => (hashed, None),
+            Pipe::Gzip(encoder) => (encoder.finish()?, Some(self.text_hash.finalize().into())),
         };
         hashed.flush()?;
-        Ok((hashed.written, hashed.hash.finalize().into()))
+        let (bytes, sha256) = (hashed.written, hashed.hash.finalize().into());
+        let (text_bytes, text_sha256) =
+            text.map_or((bytes, sha256), |text_sha256| (self.text_bytes, text_sha256));
+        Ok(Finished { bytes, text_bytes, sha256, text_sha256 })
     }
 }
 
@@ -56,7 +75,12 @@ impl Write for Output<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.pipe {
             Pipe::Plain(hashed) => hashed.write(bytes),
-            Pipe::Gzip(encoder) => encoder.write(bytes),
+            Pipe::Gzip(encoder) => {
+                let written = encoder.write(bytes)?;
+                self.text_hash.update(&bytes[..written]);
+                self.text_bytes += written as u64;
+                Ok(written)
+            }
         }
     }
 

@@ -1,42 +1,43 @@
-//! Rebuild: a damaged day is made anew from objects, beside what is there, and put in its place only when it is whole.
+//! Rebuild: a damaged day is repaired. What is good stays as it is; what is missing comes from objects;
+//! where a line that was acknowledged is nowhere, nothing changes.
 //!
-//! What is still good is kept: published files that have their recorded hash are not touched, and identities and lines
-//! whose checksums hold need no object. A published file that is damaged is replaced by the same bytes or not at all.
-//! The day's lines are held in memory. All of it happens under the journal's lock, so landers wait and try again.
+//! All of it happens under the journal's lock, so landers wait and try again. The day's lines are held
+//! in memory. How the result takes its place is in [`super::replace`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
 use sha2::{Digest, Sha256};
 
-use super::day_file::{DayFile, name_of};
-use super::error::{LandError, Named, is_absent};
-use super::frame::{Commit, Frame, Identity as Header, Mark, Sealed};
-use super::journal::{self, Ruin};
-use super::output::{gzip, hex};
-use super::replace::{self, Next};
-use super::routing::{History, Rules};
-use super::salvage::{Known, Rows, Wanted};
+use super::Lander;
+use super::contents::Contents;
+use super::day_file::{DayFile, Hint};
+use super::error::{LandError, Named};
+use super::frame::{CLOSED_AT, Closed, ClosedSegment, Commit, Form, Frame, Header, Sealed};
+use super::frame::{FRAMES_AT, SegmentEvent};
+use super::journal::{self, DamagedJournal};
+use super::output::gzip;
+use super::publish::checksum;
+use super::replace::{Replacement, put};
+use super::seen;
 use super::state::State;
-use super::verify::{self, Verified};
-use super::{Lander, folders, seen};
-use crate::disk::{Handle, Open};
+use super::survey::{Files, Rows, Survey, find, read_file};
+use super::verify::{Verified, verify_day};
+use crate::disk::Open;
 use crate::row::Identity;
 use crate::store::{Object, ObjectId, Store};
 
-/// Where the damaged files of a rebuilt day are kept.
-pub const DAMAGED: &str = ".hiwake/damaged";
-/// A file of a day that is rebuilt is read into memory; a longer one was stretched, or is more than there is room for.
-const FILE_BYTES_MAX: u64 = 16 << 30;
+/// So many segments fit the slot of a closed day.
+const CLOSED_SEGMENTS_MAX: u32 = 64;
 
-/// Why a day was not rebuilt. Nothing was changed.
+/// Why a day was not repaired.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
     /// A file of the day, or the lock.
     #[error(transparent)]
     Land(#[from] LandError),
     /// An object could not be read.
-    #[error("{object}: {reason}")]
+    #[error("{object}: {reason}; nothing was changed")]
     Object {
         /// Which one.
         object: String,
@@ -45,10 +46,9 @@ pub enum RebuildError {
     },
     /// Lines that were acknowledged are in no object.
     #[error(
-        "{day_file}: at least {lines} of its lines are in no object that was given, so it stays as it is; the journal names these objects, which were not found: {}{}{}",
+        "{day_file}: at least {lines} of its lines are in no object of SOURCE. Objects that its journal names and that were not found: {}. {}",
         if objects.is_empty() { "none".to_owned() } else { objects.join(", ") },
-        if *rerouted { "; another routing was in use, and records do not say where their events landed under it: give it the objects of landing/, whose rows do" } else { "" },
-        if unfinished.is_empty() { String::new() } else { format!("; a rebuild that was cut short has left what there was, and what it made of it, in {}", unfinished.join(", ")) }
+        unchanged(aside.as_deref())
     )]
     Missing {
         /// The day file.
@@ -57,412 +57,488 @@ pub enum RebuildError {
         lines: u64,
         /// Objects that the journal names and that were not found.
         objects: Vec<String>,
-        /// Whether records had events of the day that may have landed under another routing, and do not count.
-        rerouted: bool,
-        /// Folders of rebuilds that were cut short.
-        unfinished: Vec<String>,
+        /// Where an interrupted rebuild has put the day's files.
+        aside: Option<String>,
     },
     /// It cannot be made as it was.
-    #[error("{path}: {reason}; nothing was changed")]
+    #[error("{path}: {reason}. {}", unchanged(aside.as_deref()))]
     Refused {
         /// Which file.
         path: String,
         /// Why.
         reason: String,
+        /// Where an interrupted rebuild has put the day's files.
+        aside: Option<String>,
     },
 }
 
-/// A day that is whole again.
+fn unchanged(aside: Option<&str>) -> String {
+    match aside {
+        None => "Nothing was changed".to_owned(),
+        Some(folder) => format!("An interrupted rebuild has put the day's files into {folder}"),
+    }
+}
+
+/// What became of a day that nothing is wrong with any more.
 #[derive(Debug)]
-pub struct Rebuilt {
-    /// How many lines it has, in all segments.
-    pub lines: u64,
-    /// How many objects were read.
-    pub objects: usize,
-    /// Objects that the journal names, that were not found, and that were not needed.
-    pub missing: Vec<String>,
-    /// Where the damaged files are kept.
-    pub kept: String,
+pub enum Rebuilt {
+    /// Nothing was wrong with it.
+    Whole,
+    /// Only a checksum or a hint was missing.
+    Repaired,
+    /// Its journal was written anew, and what else was damaged.
+    Rebuilt {
+        /// How many lines it has, in all segments.
+        lines: u64,
+        /// How many objects were read.
+        objects: usize,
+        /// Objects that the journal names, that were not found, and that were not needed.
+        missing: Vec<String>,
+        /// Published files that have the same text in other bytes, because it was compressed again.
+        compressed: Vec<String>,
+        /// Whether the day takes no rows any more, because the identities of its lines are lost.
+        closed: bool,
+        /// Where the damaged files are kept.
+        kept: String,
+    },
 }
 
-/// A published segment, as it is recorded.
-struct Published {
-    sealed: Sealed,
-    /// Its identities, once they are known; in the order of their times.
-    ids: Vec<Identity>,
-    /// Its lines, uncompressed.
-    text: Vec<u8>,
-    /// The bytes to be published, where the ones that are there are damaged.
-    bytes: Option<Vec<u8>>,
-}
-
-/// Makes one day anew. `objects` are all that may be read; those that the journal names are, or all if it names none.
+/// Repairs one day. `objects` are all that may be read; those that the journal names are, or all if one
+/// of these is missing or it names none.
 pub fn rebuild(
     lander: &Lander<'_>,
     store: &Store,
     objects: &[Object],
     day_file: &DayFile,
 ) -> Result<Rebuilt, RebuildError> {
-    let ruin = Ruin::lock(lander, day_file)?;
-    if let Some((kept, next)) = Next::find(lander, day_file, &ruin)? {
-        // A rebuild that was cut short: what it was to put in place is whole, and nothing has happened since.
-        next.put(lander, day_file, &ruin, &kept)?;
-        let lines = whole(lander, day_file)?;
-        return Ok(Rebuilt { lines, objects: 0, missing: Vec::new(), kept });
+    let journal = DamagedJournal::lock(lander, day_file)?;
+    if let Err(newer @ LandError::Newer { .. }) = State::read(&day_file.journal(), journal.bytes())
+    {
+        return Err(newer.into());
     }
-    let known = Known::read(lander, day_file, ruin.state())?;
-    let unfinished = replace::unfinished(lander, day_file)?;
-    let (chosen, missing) = choose(known.state, objects);
-    let fingerprint = Rules::of(lander.config).fingerprint();
-    let others_until = History::read(lander)?.others_until(&fingerprint);
-    let named = known.state.into_iter().flat_map(State::commits).any(|one| !one.objects.is_empty());
-    let wanted = Wanted {
-        identities: known.identities(),
-        // Not only what the journal names is read: it may be of any kind.
-        made_since: (!named || !missing.is_empty()).then(|| others_until.unwrap_or(i64::MIN)),
+    let aside = journal.interrupted().map(str::to_owned);
+    let files = Files { lander, day_file, aside: aside.clone() };
+    if aside.is_none() {
+        if lines_if_whole(lander, day_file).is_ok() {
+            return Ok(Rebuilt::Whole);
+        }
+        journal.check_lease()?;
+        repair_names(&files, journal.bytes())?;
+        if lines_if_whole(lander, day_file).is_ok() {
+            return Ok(Rebuilt::Repaired);
+        }
+    }
+    let before = match &aside {
+        Some(_) => files.read(&day_file.journal())?.unwrap_or_default(),
+        None => journal.bytes().to_vec(),
     };
-    let mut rows = Rows::read(lander, store, &chosen, day_file, &wanted)?;
-    rows.salvage(&known);
-    let rerouted = rows.rerouted;
+    let survey = Survey::read(&files, &before)?;
+    let mut segments = published(&files, &survey)?;
+    let count = segments.len() as u32;
+    let Choice { chosen, named, missing } = Choice::of(&survey, objects);
+    let mut rows = Rows::of_day(&survey, day_file.kind);
+    if survey.has_gaps(count) || segments.iter().any(|one| !one.is_known(&survey)) {
+        rows.read(&files, store, &chosen, named, &survey)?;
+    }
+    let mut unknown = 0;
+    for one in &mut segments {
+        unknown += one.find_ids(&files, &survey, &mut rows)?;
+        rows.take(&one.ids);
+    }
+    let lines = segments.iter().map(|one| one.contents.lines).sum();
+    let closed = unknown > 0 && count <= CLOSED_SEGMENTS_MAX && survey.is_published(count, lines);
     let lost = |lines| RebuildError::Missing {
         day_file: day_file.clone(),
         lines,
         objects: missing.clone(),
-        rerouted,
-        unfinished: unfinished.clone(),
+        aside: aside.clone(),
     };
-    // Published files first: which of the rows are theirs?
-    let mut published = match known.state {
-        Some(state) => recorded(day_file, state)?,
-        None => found(lander, day_file)?,
+    if unknown > 0 && !closed {
+        return Err(lost(unknown));
+    }
+    let rest = match closed {
+        true => Vec::new(),
+        false => rows.unpublished(&survey, count, objects, day_file.kind).map_err(lost)?,
     };
-    let mut unmatched = 0;
-    for one in &mut published {
-        if !one.read(lander)? {
-            continue;
-        }
-        match known.segment(one.sealed.segment) {
-            Some(ids) => one.ids = ids,
-            None => unmatched += rows.match_lines(&one.text, day_file.kind, &mut one.ids),
-        }
-        rows.take(&one.ids);
-    }
-    // Every line that was acknowledged and is not published has to be among the rows.
-    unmatched += rows.lacking(&known, day_file.kind);
-    unmatched += known.unknown(&missing);
-    if unmatched > 0 {
-        return Err(lost(unmatched));
-    }
-    let damaged = published.iter().filter(|one| one.bytes.is_some()).count();
-    for one in published.iter_mut().filter(|one| one.bytes.is_some()) {
-        one.make_again(&mut rows, &known, damaged)?;
-    }
-    let rest = rows.rest();
-    let lines = rest.len() as u64 + published.iter().map(|one| one.ids.len() as u64).sum::<u64>();
-    let wanted = known.lines();
-    if lines < wanted {
-        return Err(lost(wanted - lines));
-    }
-    if lines == 0 {
+    if segments.is_empty() && rest.is_empty() {
         return Err(lost(1));
     }
     let plan =
-        Plan { lander, day_file, ruin: &ruin, published, rest: &rest, rows: &rows, known: &known };
-    let names: Vec<String> = rows.objects.iter().map(ToString::to_string).collect();
-    let kept = plan.put_in_place(&names)?;
-    whole(lander, day_file)?;
-    Ok(Rebuilt { lines, objects: names.len(), missing, kept })
+        Plan { files: &files, survey: &survey, segments: &segments, rest: &rest, rows: &rows };
+    let kept = plan.replacement(closed).put(&files, &journal)?;
+    let lines = lines_if_whole(lander, day_file)?;
+    let compressed = segments.iter().filter(|one| one.is_other_bytes).map(|one| one.target.clone());
+    let (compressed, objects) = (compressed.collect(), rows.objects.len());
+    Ok(Rebuilt::Rebuilt { lines, objects, missing, compressed, closed, kept })
 }
 
 /// How many lines a day has that nothing is wrong with.
-fn whole(lander: &Lander<'_>, day_file: &DayFile) -> Result<u64, LandError> {
+fn lines_if_whole(lander: &Lander<'_>, day_file: &DayFile) -> Result<u64, LandError> {
     let mut verified = Verified::default();
-    let present = verify::names_of(lander, day_file)?;
-    verify::verify_day(lander, day_file, present, &mut verified)?;
+    verify_day(lander, day_file, &mut verified);
     match verified.findings.into_iter().find(|finding| finding.wrong) {
         Some(wrong) => Err(LandError::damage(wrong.path, wrong.what)),
         None => Ok(verified.lines),
     }
 }
 
-/// The objects that the journal names, as far as they are there; all, if it names none or some are missing.
-fn choose(state: Option<&State>, objects: &[Object]) -> (Vec<ObjectId>, Vec<String>) {
-    let all = || objects.iter().map(|object| object.id.clone()).collect::<Vec<_>>();
-    let named: BTreeSet<&str> = { state.into_iter() }
-        .flat_map(State::commits)
-        .flat_map(|commit| &commit.objects)
-        .map(|name| name.rsplit_once('@').map_or(name.as_str(), |(place, _)| place))
-        .collect();
-    // A folder holds a bucket's keys, or a part of them: a key is the end of the object's place.
-    let find = |name: &&str| {
-        let ends = objects.iter().filter(|object| {
-            name.strip_suffix(object.id.key.as_str())
-                .is_some_and(|front| front.is_empty() || front.ends_with('/'))
-        });
-        ends.max_by_key(|object| object.id.key.len())
-    };
-    let missing: Vec<String> =
-        named.iter().filter(|name| find(name).is_none()).map(|name| (*name).to_owned()).collect();
-    if named.is_empty() || !missing.is_empty() {
-        return (all(), missing);
+/// The small repair: checksums of published files that are good, and hints, as the journal has them.
+fn repair_names(files: &Files<'_>, journal: &[u8]) -> Result<(), LandError> {
+    let Files { lander, day_file, .. } = *files;
+    let Ok(Some(state)) = State::read(&day_file.journal(), journal) else { return Ok(()) };
+    for one in state.published(day_file).iter().filter(|one| !one.removed) {
+        let Ok(file) = lander.disk.open(&one.path, Open::Read) else { continue };
+        if Contents::read(file.as_ref(), &one.path, day_file.kind)? != one.contents {
+            continue;
+        }
+        let (path, text) =
+            (format!("{}.sha256", one.path), checksum(&one.path, &one.contents.sha256));
+        if read_file(lander, &path)?.as_deref() != Some(text.as_bytes()) {
+            put(lander, day_file, one.segment, &path, text.as_bytes())?;
+        }
     }
-    (named.iter().filter_map(find).map(|object| object.id.clone()).collect(), missing)
+    make_hints(lander, day_file, &state)
 }
 
-/// The published segments that a readable journal records.
-fn recorded(day_file: &DayFile, state: &State) -> Result<Vec<Published>, RebuildError> {
-    let removed = |number| RebuildError::Refused {
-        path: day_file.target(number, false),
-        reason: "retention has removed it, so its day cannot be made anew".to_owned(),
-    };
-    let mut published = Vec::new();
-    if let Some(closed) = &state.closed {
-        return Err(RebuildError::Refused {
-            path: day_file.to_string(),
-            reason: format!(
-                "it was closed at {} with {} segments and takes no rows: take the damaged file from a backup of the root",
-                closed.at,
-                closed.segments.len()
-            ),
-        });
+/// The hints that a journal wants.
+pub fn make_hints(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> Result<(), LandError> {
+    let unsealed = state.numbered().filter(|(_, segment)| segment.done.is_none());
+    let hints = unsealed.map(|(number, _)| Hint::Seal(number)).chain(state.calendar_hint());
+    hints.map(|hint| day_file.hint(&hint)).try_for_each(|hint| lander.make_hint(&hint))
+}
+
+/// The objects that are read.
+struct Choice {
+    chosen: Vec<ObjectId>,
+    /// Whether they are those that the journal names; otherwise they are all that there are.
+    named: bool,
+    /// The names that the journal has of objects that are not there.
+    missing: Vec<String>,
+}
+
+impl Choice {
+    fn of(survey: &Survey, objects: &[Object]) -> Choice {
+        let names = survey.objects();
+        let found: Vec<Option<&Object>> = names.iter().map(|name| find(name, objects)).collect();
+        let gone = names.iter().zip(&found).filter(|(_, found)| found.is_none());
+        let missing: Vec<String> = gone.map(|(name, _)| (*name).to_owned()).collect();
+        let named = !names.is_empty() && missing.is_empty() && survey.complete;
+        let chosen: Vec<&Object> =
+            if named { found.into_iter().flatten().collect() } else { objects.iter().collect() };
+        let chosen = chosen.into_iter().map(|object| object.id.clone()).collect();
+        Choice { chosen, named, missing }
     }
-    for (number, segment) in state.numbered() {
-        match &segment.sealed {
-            Some(_) if segment.removed.is_some() => return Err(removed(number)),
-            Some(sealed) => published.push(Published::new(sealed.clone())),
+}
+
+/// A published segment, as it is on record and as it is.
+struct Segment {
+    number: u32,
+    target: String,
+    contents: Contents,
+    text_sha256: Option<[u8; 32]>,
+    /// When it was published, and when retention removed it.
+    done: i64,
+    removed: Option<i64>,
+    /// Its identities, in the order of their times.
+    ids: Vec<Identity>,
+    /// Its text; nothing, where retention has removed it.
+    text: Vec<u8>,
+    /// Its bytes, where those that are there are not good.
+    bytes: Option<Vec<u8>>,
+    /// Whether they are other ones than those that were published, with the same text.
+    is_other_bytes: bool,
+}
+
+/// The published segments: those that the journal knows, and those beside it that have a checksum.
+fn published(files: &Files<'_>, survey: &Survey) -> Result<Vec<Segment>, RebuildError> {
+    let Files { lander, day_file, aside } = files;
+    let refused = |path: &str, reason: &str| RebuildError::Refused {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+        aside: aside.clone(),
+    };
+    if survey.state.as_ref().is_some_and(|state| state.closed.is_some()) {
+        let reason = "the day is closed: its journal has no identities any more, so take the damaged file from a backup of the root";
+        return Err(refused(&day_file.to_string(), reason));
+    }
+    let mut segments: BTreeMap<u32, Segment> = BTreeMap::new();
+    for (number, segment) in survey.state.iter().flat_map(State::numbered) {
+        let Some(sealed) = &segment.sealed else { continue };
+        let mut one = Segment::new(number, &sealed.target, Contents::of(sealed), sealed.at);
+        one.text_sha256 = Some(sealed.text_sha256);
+        (one.done, one.removed) = (segment.done.unwrap_or(sealed.at), segment.removed);
+        if one.removed.is_none() {
+            let temporary = read_file(lander, &sealed.temporary)?;
+            one.read(files, temporary)?;
+        }
+        segments.insert(number, one);
+    }
+    for target in files.names()? {
+        let parsed = DayFile::parse_published(day_file.folder(), super::day_file::name_of(&target));
+        let Some((_, number)) = parsed else { continue };
+        match segments.get(&number) {
+            Some(known) if known.target == target => continue,
+            Some(_) => return Err(refused(&target, "another file of this segment is published")),
+            None if survey.complete => {
+                return Err(refused(&target, "hiwake did not publish it; move it elsewhere"));
+            }
             None => {}
         }
+        let bytes = files.read(&target)?.unwrap_or_default();
+        let sha256 = Sha256::digest(&bytes).into();
+        let sum = files.read(&format!("{target}.sha256"))?;
+        if sum.as_deref() != Some(checksum(&target, &sha256).as_bytes()) {
+            let reason = "neither its journal nor a .sha256 beside it says what it was";
+            return Err(refused(&target, reason));
+        }
+        let file = lander.disk.open(&target, Open::Read).named("open", &target)?;
+        let modified = file.inode().named("look at", &target)?.modified;
+        let at = if modified > 0 { modified } else { lander.clock.now() };
+        let contents = Contents::read(file.as_ref(), &target, day_file.kind)?;
+        let mut one = Segment::new(number, &target, contents, at);
+        one.read(files, None)?;
+        segments.insert(number, one);
     }
-    Ok(published)
+    for (wanted, (number, one)) in (1..).zip(&segments) {
+        if *number != wanted {
+            let reason = format!("segment {wanted} is not there, and no journal says what it was");
+            return Err(refused(&one.target, &reason));
+        }
+    }
+    Ok(segments.into_values().collect())
 }
 
-/// The published segments that lie there, by their checksums.
-fn found(lander: &Lander<'_>, day_file: &DayFile) -> Result<Vec<Published>, RebuildError> {
-    let mut published = Vec::new();
-    for target in verify::names_of(lander, day_file)? {
-        let Some((_, number)) = DayFile::parse_published(day_file.folder(), name_of(&target))
-        else {
-            continue;
-        };
-        let refused = |reason: &str| RebuildError::Refused {
-            path: target.clone(),
-            reason: reason.to_owned(),
-        };
-        let sum = read_file(lander, &format!("{target}.sha256"))?;
-        let sha256 = sum.get(..64).and_then(unhex).ok_or_else(|| {
-            refused("neither its journal nor a .sha256 beside it says what it was")
-        })?;
-        let (temporary, at) = (target.clone(), lander.clock.now());
-        let sealed = Sealed {
-            segment: number,
-            temporary,
-            target: target.clone(),
-            bytes: 0,
-            lines: 0,
-            sha256,
-            at,
-        };
-        if published.len() as u32 + 1 < number {
-            published.sort_by_key(|one: &Published| one.sealed.segment);
+impl Segment {
+    fn new(number: u32, target: &str, contents: Contents, done: i64) -> Segment {
+        Segment {
+            number,
+            target: target.to_owned(),
+            contents,
+            text_sha256: None,
+            done,
+            removed: None,
+            ids: Vec::new(),
+            text: Vec::new(),
+            bytes: None,
+            is_other_bytes: false,
         }
-        published.push(Published::new(sealed));
-    }
-    published.sort_by_key(|one| one.sealed.segment);
-    for (number, one) in (1..).zip(&published) {
-        if one.sealed.segment != number {
-            let reason = format!("segment {number} is not there, and no journal says what it was");
-            return Err(RebuildError::Refused { path: one.sealed.target.clone(), reason });
-        }
-    }
-    Ok(published)
-}
-
-impl Published {
-    fn new(sealed: Sealed) -> Published {
-        Published { sealed, ids: Vec::new(), text: Vec::new(), bytes: None }
     }
 
-    /// Reads the file that is there; `false` if it is not the one that was sealed.
-    fn read(&mut self, lander: &Lander<'_>) -> Result<bool, LandError> {
-        let mut bytes = read_file(lander, &self.sealed.target)?;
-        if bytes.is_empty() && self.sealed.temporary != self.sealed.target {
-            // Sealed, and not published yet.
-            bytes = read_file(lander, &self.sealed.temporary)?;
-            self.bytes = Some(bytes.clone());
-        }
-        if <[u8; 32]>::from(Sha256::digest(&bytes)) != self.sealed.sha256 {
+    fn is_gzip(&self) -> bool {
+        self.target.ends_with(".gz")
+    }
+
+    /// Reads the file that is there, or the temporary one that was about to be published.
+    fn read(&mut self, files: &Files<'_>, temporary: Option<Vec<u8>>) -> Result<(), LandError> {
+        let there = read_file(files.lander, &self.target)?;
+        let good =
+            |bytes: &Vec<u8>| <[u8; 32]>::from(Sha256::digest(bytes)) == self.contents.sha256;
+        let is_published = there.as_ref().is_some_and(good);
+        let Some(bytes) = there.filter(good).or(temporary.filter(good)) else {
             self.bytes = Some(Vec::new());
-            return Ok(false);
-        }
-        self.sealed.bytes = bytes.len() as u64;
+            return Ok(());
+        };
+        self.bytes = (!is_published).then(|| bytes.clone());
         self.text = match self.is_gzip() {
             false => bytes,
             true => {
                 let mut text = Vec::new();
                 let inflated = flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_end(&mut text);
-                inflated.named("inflate", &self.sealed.target)?;
+                inflated.named("inflate", &self.target)?;
                 text
             }
         };
-        Ok(true)
+        Ok(())
     }
 
-    fn is_gzip(&self) -> bool {
-        self.sealed.target.ends_with(".gz")
+    /// Whether its identities are known, and its bytes good.
+    fn is_known(&self, survey: &Survey) -> bool {
+        let damaged = self.bytes.is_some() && self.text.is_empty();
+        !damaged && survey.ids(self.number).is_some_and(|ids| self.is_count(&ids))
     }
 
-    /// The bytes that were sealed, made again of the rows: in the order of the commits where they are known, else of
-    /// the times. Only the recorded hash tells whether it is them.
+    fn is_count(&self, ids: &[Identity]) -> bool {
+        ids.len() as u64 == self.contents.lines
+    }
+
+    /// Its identities, and its bytes where they are damaged. Answers of how many lines they are unknown.
+    fn find_ids(
+        &mut self,
+        files: &Files<'_>,
+        survey: &Survey,
+        rows: &mut Rows,
+    ) -> Result<u64, RebuildError> {
+        let known = survey.ids(self.number).filter(|ids| self.is_count(ids));
+        let damaged = self.bytes.is_some() && self.text.is_empty();
+        let unknown = match known {
+            Some(ids) if damaged => {
+                self.make_again(files, rows, &ids)?;
+                self.ids = ids;
+                0
+            }
+            Some(ids) => {
+                self.ids = ids;
+                0
+            }
+            None if damaged || self.removed.is_some() => return Err(self.refused(files)),
+            None => {
+                let (ids, unknown) = rows.match_lines(&self.text, files.day_file.kind);
+                self.ids = ids;
+                unknown
+            }
+        };
+        self.ids.sort_by_key(|id| id.timestamp);
+        Ok(unknown)
+    }
+
+    /// The text that was sealed, of the rows: in the order of the commits or of the times. Only the
+    /// recorded hash tells whether it is.
     fn make_again(
         &mut self,
-        rows: &mut Rows,
-        known: &Known<'_>,
-        damaged: usize,
+        files: &Files<'_>,
+        rows: &Rows,
+        committed: &[Identity],
     ) -> Result<(), RebuildError> {
-        if !self.text.is_empty() {
+        let mut by_time = committed.to_vec();
+        by_time.sort_by_key(|id| id.timestamp);
+        for order in [committed, &by_time] {
+            let Some(order) = rows.find(order) else { break };
+            let text = rows.text(&order);
+            if Some(Sha256::digest(&text).into()) != self.text_sha256 {
+                continue;
+            }
+            let bytes = match self.is_gzip() {
+                true => gzip(&text).named("compress", &self.target)?,
+                false => text.clone(),
+            };
+            let (length, sha256) = (bytes.len() as u64, Sha256::digest(&bytes).into());
+            self.is_other_bytes = sha256 != self.contents.sha256;
+            (self.contents.bytes, self.contents.sha256) = (length, sha256);
+            (self.text, self.bytes) = (text, Some(bytes));
             return Ok(());
         }
-        let orders: Vec<Vec<usize>> = match known.orders(self.sealed.segment) {
-            Some(orders) => orders.iter().filter_map(|ids| rows.find(ids)).collect(),
-            None if damaged == 1 && known.has_no_open_lines() => vec![rows.rest()],
-            None => Vec::new(),
-        };
-        for order in orders {
-            let text = rows.text(&order);
-            let bytes = if self.is_gzip() {
-                gzip(&text).named("compress", &self.sealed.target)?
-            } else {
-                text.clone()
-            };
-            if <[u8; 32]>::from(Sha256::digest(&bytes)) == self.sealed.sha256 {
-                self.ids = rows.ids(&order);
-                self.ids.sort_by_key(|id| id.timestamp);
-                rows.take(&self.ids);
-                self.sealed.bytes = bytes.len() as u64;
-                (self.text, self.bytes) = (text, Some(bytes));
-                return Ok(());
-            }
-        }
-        Err(RebuildError::Refused {
-            path: self.sealed.target.clone(),
-            reason: "it is damaged, and the objects do not give the bytes that were sealed"
+        Err(self.refused(files))
+    }
+
+    fn refused(&self, files: &Files<'_>) -> RebuildError {
+        RebuildError::Refused {
+            path: self.target.clone(),
+            reason: "it is damaged, and the objects do not give the text that was sealed"
                 .to_owned(),
-        })
+            aside: files.aside.clone(),
+        }
     }
 }
 
-/// Everything that is to be put in place.
+/// Everything that the day is made of.
 struct Plan<'p> {
-    lander: &'p Lander<'p>,
-    day_file: &'p DayFile,
-    ruin: &'p Ruin<'p>,
-    published: Vec<Published>,
+    files: &'p Files<'p>,
+    survey: &'p Survey,
+    segments: &'p [Segment],
     rest: &'p [usize],
     rows: &'p Rows,
-    known: &'p Known<'p>,
 }
 
 impl Plan<'_> {
-    /// All that comes, kept first; then it is put in place.
-    fn put_in_place(&self, objects: &[String]) -> Result<String, LandError> {
-        let Plan { lander, day_file, ruin, .. } = *self;
-        let number = self.published.len() as u32 + 1;
+    fn replacement(&self, closed: bool) -> Replacement {
         let text = self.rows.text(self.rest);
-        let (journal, seen) = self.compose(number, &text, objects);
-        let mut files = Vec::new();
-        for one in &self.published {
-            if let Some(bytes) = &one.bytes {
-                files.push((one.sealed.target.clone(), bytes.clone()));
-            }
-            let sum = format!("{}  {}\n", hex(&one.sealed.sha256), name_of(&one.sealed.target));
-            let path = format!("{}.sha256", one.sealed.target);
-            if read_file(lander, &path)? != sum.as_bytes() {
-                files.push((path, sum.into_bytes()));
-            }
+        let (journal, seen) = if closed { self.closed() } else { self.journal(&text) };
+        let mut published = Vec::new();
+        for one in self.segments.iter().filter(|one| one.removed.is_none()) {
+            published.extend(one.bytes.iter().map(|bytes| (one.target.clone(), bytes.clone())));
+            let sum = checksum(&one.target, &one.contents.sha256).into_bytes();
+            published.push((format!("{}.sha256", one.target), sum));
         }
-        if !self.rest.is_empty() {
-            files.push((day_file.open_segment(number), text));
-        }
-        make_folder(lander, &day_file.journal_folder())?;
-        let next = Next { journal, seen, files };
-        let kept = next.keep(lander, day_file, ruin)?;
-        next.put(lander, day_file, ruin, &kept)?;
-        Ok(kept)
+        let number = self.segments.len() as u32 + 1;
+        let open = (!self.rest.is_empty()).then_some((number, text));
+        Replacement { journal, seen, published, open }
+    }
+
+    fn header(&self) -> Header {
+        let state = self.survey.state.as_ref();
+        let configured = self.files.lander.config.timezone.name();
+        let timezone = state.map_or(configured, |state| &state.header.timezone);
+        Header::of(self.files.day_file, timezone)
+    }
+
+    /// The journal of a day whose identities are lost: it takes no rows any more.
+    fn closed(&self) -> (Vec<u8>, Vec<u8>) {
+        let segment = |one: &Segment| {
+            let Contents { bytes, lines, sha256 } = one.contents;
+            let (gzip, done, removed) = (one.is_gzip(), one.done, one.removed);
+            ClosedSegment { gzip, bytes, lines, sha256, done, removed }
+        };
+        let segments = self.segments.iter().map(segment).collect();
+        let closed = Closed { at: self.files.lander.clock.now(), segments };
+        let (mut journal, _) = self.header().encode();
+        let slot = closed.encode().unwrap_or_default();
+        journal[CLOSED_AT as usize..][..slot.len()].copy_from_slice(&slot);
+        debug_assert_eq!(journal.len() as u64, FRAMES_AT);
+        (journal, Vec::new())
     }
 
     /// The journal's and `seen`'s bytes.
-    fn compose(&self, number: u32, text: &[u8], objects: &[String]) -> (Vec<u8>, Vec<u8>) {
+    fn journal(&self, text: &[u8]) -> (Vec<u8>, Vec<u8>) {
+        let objects: Vec<String> = self.objects();
         let (mut frames, mut runs, mut entries) = (Vec::new(), Vec::new(), 0);
         let mut commit = |segment, at, ids: &[Identity], text: &[u8], frames: &mut Vec<Frame>| {
             let (run, blocks) = seen::encode(ids.iter().copied());
+            let (min, max) = seen::bounds(&blocks);
             frames.push(Frame::Commit(Commit {
+                min,
+                max,
                 segment,
                 lines: ids.len() as u64,
+                seen: entries,
+                form: Form::Plain,
                 offset: 0,
                 bytes: text.len() as u64,
+                text_bytes: text.len() as u64,
                 crc: crc32c::crc32c(text),
-                seen: entries,
-                blocks,
                 at,
                 duplicates: 0,
-                objects: objects.to_vec(),
+                blocks,
+                objects: objects.clone(),
             }));
             entries += ids.len() as u64;
             runs.extend_from_slice(&run);
         };
-        for one in &self.published {
-            let Sealed { segment, at, .. } = one.sealed;
+        for one in self.segments {
+            let (segment, at, target) = (one.number, one.done, one.target.clone());
             commit(segment, at, &one.ids, &one.text, &mut frames);
-            let sealed = Sealed { lines: one.ids.len() as u64, ..one.sealed.clone() };
-            let mark = Mark { segment, at };
-            frames.extend([Frame::Freeze(mark), Frame::Sealed(sealed), Frame::Done(mark)]);
+            let Contents { bytes, lines, sha256 } = one.contents;
+            let (temporary, text_bytes) = (target.clone(), one.text.len() as u64);
+            let text_sha256 = one.text_sha256.unwrap_or_else(|| Sha256::digest(&one.text).into());
+            let sealed = Sealed {
+                segment,
+                temporary,
+                target,
+                bytes,
+                text_bytes,
+                lines,
+                sha256,
+                text_sha256,
+                at,
+            };
+            let event = SegmentEvent { segment, at };
+            frames.extend([Frame::Freeze(event), Frame::Sealed(sealed), Frame::Done(event)]);
+            let removed = one.removed.map(|at| Frame::Removed(SegmentEvent { segment, at }));
+            frames.extend(removed);
         }
         if !self.rest.is_empty() {
-            commit(number, self.lander.clock.now(), &self.rows.ids(self.rest), text, &mut frames);
+            let (number, at) = (self.segments.len() as u32 + 1, self.files.lander.clock.now());
+            commit(number, at, &self.rows.ids(self.rest), text, &mut frames);
         }
-        let timezone = self
-            .known
-            .state
-            .map_or(self.lander.config.timezone.name(), |state| &state.identity.timezone);
-        let (journal, mark) = journal::compose(&Header::of(self.day_file, timezone), &frames);
-        let mut seen = mark.encode();
+        let (journal, watermark) = journal::compose(&self.header(), &frames);
+        let mut seen = watermark.encode();
         seen.extend_from_slice(&runs);
         (journal, seen)
     }
-}
 
-/// A whole file; empty if it is not there.
-pub(super) fn read_file(lander: &Lander<'_>, path: &str) -> Result<Vec<u8>, LandError> {
-    match lander.disk.open(path, Open::Read) {
-        Ok(file) => read_handle(file.as_ref(), path),
-        Err(error) if is_absent(&error) => Ok(Vec::new()),
-        Err(error) => Err(error).named("open", path),
+    /// The objects that the day's lines came from, as far as it is known.
+    fn objects(&self) -> Vec<String> {
+        let whole = self.survey.objects_of_whole(self.segments.len() as u32).cloned();
+        let objects: BTreeSet<String> = whole.chain(self.rows.sources()).collect();
+        objects.into_iter().collect()
     }
-}
-
-pub(super) fn read_handle(file: &dyn Handle, path: &str) -> Result<Vec<u8>, LandError> {
-    let length = file.length().named("look at", path)?;
-    if length > FILE_BYTES_MAX {
-        let what = format!("it has {length} bytes: more than a rebuild holds in memory");
-        return Err(LandError::damage(path, what));
-    }
-    let mut bytes = vec![0; length as usize];
-    let filled = file.read_at(&mut bytes, 0).named("read", path)?;
-    bytes.truncate(filled);
-    Ok(bytes)
-}
-
-fn make_folder(lander: &Lander<'_>, folder: &str) -> Result<(), LandError> {
-    folders::make(lander, folder).or_else(|error| match error {
-        LandError::Io { ref source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists => {
-            Ok(())
-        }
-        error => Err(error),
-    })
-}
-
-fn unhex(text: &[u8]) -> Option<[u8; 32]> {
-    let text = std::str::from_utf8(text).ok()?;
-    let bytes = (0..32).map(|n| u8::from_str_radix(text.get(2 * n..2 * n + 2)?, 16).ok());
-    bytes.collect::<Option<Vec<u8>>>()?.try_into().ok()
 }

@@ -1,19 +1,21 @@
-//! Seal: a segment whose day is over is finished, published under its final name and never written again.
+//! Seal: a segment whose day has ended is finished, published under its final name and never written
+//! again.
 //!
-//! The steps are numbered as in docs/design.md. Anybody may repeat them at any point; the journal says how far they got.
+//! The steps are numbered as in docs/design.md. Anybody may repeat them at any point; the journal says
+//! how far they got.
 
 use std::io::Write;
 
-use chrono_tz::Tz;
 use sha2::{Digest, Sha256};
 
-use super::commit::{self, Hold};
-use super::day_file::{DayFile, folder_of, name_of};
-use super::error::{LandError, Named, is_absent, is_foreign, is_gone};
-use super::frame::{Commit, Frame, Mark, Sealed};
+use super::day_file::DayFile;
+use super::error::{LandError, Named};
+use super::frame::{Commit, Frame, Sealed, SegmentEvent};
+use super::hold::{Hold, lost};
 use super::journal::Journal;
 use super::merge::{self, Source};
-use super::output::{CHUNK, Output, hex};
+use super::output::{CHUNK, Finished, Output};
+use super::publish::{announce, lock, publish};
 use super::state::{Segment, State};
 use super::{Lander, folders, unique};
 use crate::config::{Compress, Order};
@@ -23,52 +25,59 @@ use crate::disk::{Handle, Open};
 /// A segment that never takes a commit waits no longer than this after its first one.
 const OPEN_MS_MAX: i64 = 48 * 3600 * 1000;
 
-/// Seals the segments of one day file that are due. `hints` are the segments whose hints were found.
-/// Answers what is published now and was not before.
+/// Seals the segments of one day file that are due. `hinted` are the segments whose hints were found.
+/// What is published now and was not before is added to `published`, whatever fails after it.
 pub fn seal(
     lander: &Lander<'_>,
     day_file: &DayFile,
-    hints: &[u32],
-) -> Result<Vec<Sealed>, LandError> {
-    let mut published = Vec::new();
-    let Some(state) = Journal::look(lander, day_file)? else { return Ok(published) };
-    let path = day_file.journal();
-    let due = due(lander, &path, day_file, &state)?;
-    if due.is_none() && state.numbered().all(|(_, segment)| !unpublished(segment)) {
-        return forget_hints(lander, day_file, hints, &state).map(|()| published);
+    hinted: &[u32],
+    published: &mut Vec<Sealed>,
+) -> Result<(), LandError> {
+    match Journal::look(lander, day_file) {
+        Ok(None) => return Err(lander.hint_without_journal(day_file)),
+        Ok(Some(state)) => {
+            if due(lander, day_file, &state)?.is_none() && state.unpublished().is_empty() {
+                let done = hinted.iter().filter(|number| state.is_done(**number));
+                return { done }.try_for_each(|number| announce(lander, day_file, *number));
+            }
+        }
+        // The read under the lock decides.
+        Err(LandError::Damage { .. }) => {}
+        Err(error) => return Err(error),
     }
     // Each round finishes one segment; a day has few.
-    while let Some((number, segment)) = freeze(lander, day_file, &mut published)? {
-        let Some(draft) = draft(lander, day_file, number, &segment)? else { continue };
-        finish(lander, day_file, draft, &segment, &mut published)?;
-    }
-    Ok(published)
+    while lander.while_lease_is_lost(|| seal_one(lander, day_file, published))? {}
+    Ok(())
 }
 
-/// Whether a segment is sealed, but a crash kept it from being published.
-fn unpublished(segment: &Segment) -> bool {
-    segment.sealed.is_some() && segment.done.is_none()
-}
-
-/// The first segment that is not sealed and may be: frozen already, or its day over for long enough.
-fn due(
+/// Finishes the first segment that is due; `false` if there is none.
+fn seal_one(
     lander: &Lander<'_>,
-    path: &str,
     day_file: &DayFile,
-    state: &State,
-) -> Result<Option<u32>, LandError> {
-    let zone: Tz = state.timezone(path)?;
+    published: &mut Vec<Sealed>,
+) -> Result<bool, LandError> {
+    let Some((number, segment)) = freeze(lander, day_file, published)? else { return Ok(false) };
+    if let Some(draft) = draft(lander, day_file, number, &segment)? {
+        finish(lander, day_file, draft, &segment, published)?;
+    }
+    Ok(true)
+}
+
+/// The first segment that is not sealed and may be: frozen already, or ended for long enough. The day
+/// has to have ended in the zone in force, too, by which rounds choose what they look at.
+fn due(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> Result<Option<u32>, LandError> {
+    let zone = state.timezone(&day_file.journal())?;
     let now = lander.clock.now();
     let grace = lander.config.seal.grace.as_millis() as i64;
-    let over = day::day_end(zone, day_file.day) + grace <= now;
+    let ended = day::day_end(zone, day_file.day) + grace <= now && lander.may_seal(day_file.day);
     let quiet = |segment: &Segment| {
         let (first, last) = (segment.commits.first(), segment.commits.last());
-        last.is_some_and(|commit| commit.at + grace <= now)
+        last.is_some_and(|commit| commit.at + grace <= now || lander.is_ahead(commit.at))
             || first.is_some_and(|commit| commit.at + OPEN_MS_MAX <= now)
     };
     let unsealed = state.numbered().filter(|(_, segment)| segment.sealed.is_none());
     Ok({ unsealed }
-        .find(|(_, segment)| segment.frozen.is_some() || (over && quiet(segment)))
+        .find(|(_, segment)| segment.frozen.is_some() || (ended && quiet(segment)))
         .map(|(number, _)| number))
 }
 
@@ -79,23 +88,22 @@ fn freeze(
     day_file: &DayFile,
     published: &mut Vec<Sealed>,
 ) -> Result<Option<(u32, Segment)>, LandError> {
-    let mut journal = commit::lock(lander, day_file)?;
+    let mut journal = lock(lander, day_file)?;
     published.append(&mut journal.published);
-    let path = journal.path().to_owned();
-    let Some(number) = due(lander, &path, day_file, &journal.state)? else { return Ok(None) };
+    let Some(number) = due(lander, day_file, &journal.state)? else { return Ok(None) };
     let frozen = |journal: &Journal<'_>| {
         journal.state.segment(number).filter(|segment| segment.frozen.is_some()).cloned()
     };
     if frozen(&journal).is_some() {
         // The Freeze frame may be of a process that was killed before its sync.
-        journal.repeat()?;
+        journal.rewrite_last_frame()?;
     } else {
         let mut hold = Hold::take(lander, day_file, &mut journal)?;
         hold.open_segment(number)?;
-        hold.settle(number)?;
-        let mark = Mark { segment: number, at: lander.clock.now() };
-        hold.journal.append(Frame::Freeze(mark))?;
-        hold.mark()?;
+        hold.truncate_to_committed(number)?;
+        let event = SegmentEvent { segment: number, at: lander.clock.now() };
+        hold.journal.append(Frame::Freeze(event))?;
+        hold.write_watermark()?;
     }
     Ok(frozen(&journal).map(|segment| (number, segment)))
 }
@@ -132,7 +140,7 @@ fn draft(
         true => Ok(None),
         false => match &error {
             LandError::Io { path, .. } if *path == day_file.open_segment(number) => {
-                Err(commit::lost(lander, error, segment.bytes()))
+                Err(lost(lander, error, segment.bytes()))
             }
             _ => Err(error),
         },
@@ -158,10 +166,24 @@ fn check_in_place(
     })?;
     file.set_mode(lander.config.files.mode).named("make read-only", &path)?;
     file.sync().named("sync", &path)?;
+    let (bytes, sha256) = (segment.bytes(), hash.finalize().into());
+    let finished = Finished { bytes, text_bytes: bytes, sha256, text_sha256: sha256 };
     let target = day_file.target(number, false);
-    let (bytes, lines, sha256) = (segment.bytes(), segment.lines(), hash.finalize().into());
-    let at = lander.clock.now();
-    Ok(Some(Sealed { segment: number, temporary: path, target, bytes, lines, sha256, at }))
+    Ok(Some(sealed(lander, number, segment, path, target, &finished)))
+}
+
+fn sealed(
+    lander: &Lander<'_>,
+    number: u32,
+    segment: &Segment,
+    temporary: String,
+    target: String,
+    finished: &Finished,
+) -> Sealed {
+    let Finished { bytes, text_bytes, sha256, text_sha256 } = *finished;
+    let (lines, at) = (segment.lines(), lander.clock.now());
+    let segment = number;
+    Sealed { segment, temporary, target, bytes, text_bytes, lines, sha256, text_sha256, at }
 }
 
 /// Writes the merged (or, in order, the same) lines into a temporary file, compressed or not.
@@ -179,10 +201,9 @@ fn write_merged(
     let merging =
         Merging { day_file, segment, data: data.as_ref(), data_path: &data_path, ordered };
     match write_temporary(lander, &merging, &temporary, gzip) {
-        Ok((bytes, sha256)) => {
+        Ok(finished) => {
             let target = day_file.target(number, gzip);
-            let (lines, at) = (segment.lines(), lander.clock.now());
-            Ok(Sealed { segment: number, temporary, target, bytes, lines, sha256, at })
+            Ok(sealed(lander, number, segment, temporary, target, &finished))
         }
         // What cannot be removed now is removed by whoever publishes, or by the next round.
         Err(error) => match folders::remove(lander, &temporary) {
@@ -200,13 +221,13 @@ struct Merging<'m> {
     ordered: bool,
 }
 
-/// The length and SHA-256 of what was written, synced and made read-only.
+/// Writes it, syncs it and makes it read-only.
 fn write_temporary(
     lander: &Lander<'_>,
     merging: &Merging<'_>,
     temporary: &str,
     gzip: bool,
-) -> Result<(u64, [u8; 32]), LandError> {
+) -> Result<Finished, LandError> {
     let Merging { day_file, segment, data, data_path, ordered } = *merging;
     let how = Open::CreateNew(lander.open_mode());
     let file = lander.disk.open(temporary, how).named("make", temporary)?;
@@ -270,24 +291,41 @@ fn finish(
     published: &mut Vec<Sealed>,
 ) -> Result<(), LandError> {
     let number = draft.segment;
-    let proven = commit::lock(lander, day_file).and_then(|mut journal| {
+    let locked = lock(lander, day_file).map(|mut journal| {
         published.append(&mut journal.published);
-        journal.prove().map(|()| journal)
+        journal
     });
-    let mut journal = match proven {
+    let mut journal = match locked {
         Ok(journal) => journal,
-        // Nothing names it yet, and the next try makes one of its own.
-        Err(error) => match discard(lander, day_file, &draft) {
-            Ok(()) | Err(_) => return Err(error),
-        },
+        Err(error) => return failed(lander, day_file, &draft, error),
     };
     if journal.state.segment(number).is_none_or(|segment| segment != drafted) {
         return discard(lander, day_file, &draft);
     }
-    journal.append(Frame::Sealed(draft))?;
-    publish(lander, day_file, &mut journal, number)?;
+    let held = Hold::take(lander, day_file, &mut journal)
+        .and_then(|hold| hold.journal.check_lease().map(|()| hold));
+    let mut hold = match held {
+        Ok(hold) => hold,
+        Err(error) => return failed(lander, day_file, &draft, error),
+    };
+    hold.journal.append(Frame::Sealed(draft))?;
+    publish(&mut hold, number)?;
+    drop(hold);
     published.append(&mut journal.published);
     Ok(())
+}
+
+/// Nothing names the draft yet, and the next try makes one of its own. What cannot be removed now is
+/// removed by whoever publishes, or by the next round.
+fn failed(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    draft: &Sealed,
+    error: LandError,
+) -> Result<(), LandError> {
+    match discard(lander, day_file, draft) {
+        Ok(()) | Err(_) => Err(error),
+    }
 }
 
 /// Removes a draft that no Sealed frame names; the open file, if it is that, stays.
@@ -296,128 +334,4 @@ fn discard(lander: &Lander<'_>, day_file: &DayFile, draft: &Sealed) -> Result<()
         true => Ok(()),
         false => folders::remove(lander, &draft.temporary),
     }
-}
-
-/// Step 4, under the journal's lock: whatever of it was done before, it is done after.
-pub fn publish(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    journal: &mut Journal<'_>,
-    number: u32,
-) -> Result<(), LandError> {
-    let Some(sealed) = journal.state.segment(number).and_then(|segment| segment.sealed.clone())
-    else {
-        return Ok(());
-    };
-    let folder = folder_of(&sealed.target);
-    folders::refresh(lander, folder)?;
-    link(lander, &sealed)?;
-    write_checksum(lander, day_file, &sealed)?;
-    lander.disk.sync_dir(folder).named("sync", folder)?;
-    folders::remove(lander, &day_file.open_segment(number))?;
-    let prefix = day_file.temporary_prefix(number);
-    for entry in lander.disk.list(folder).named("list", folder)? {
-        if entry.name.starts_with(&prefix) && entry.name.ends_with(".tmp") {
-            folders::remove(lander, &format!("{folder}/{}", entry.name))?;
-        }
-    }
-    // Or a crash after Done could bring them back, and every line of the open file twice.
-    lander.disk.sync_dir(folder).named("sync", folder)?;
-    lander.make_hint(&day_file.sealed_hint())?;
-    journal.append(Frame::Done(Mark { segment: number, at: lander.clock.now() }))?;
-    folders::remove(lander, &day_file.open_hint(number))?;
-    journal.published.push(sealed);
-    Ok(())
-}
-
-/// Gives the finished file its final name; never replaces. An error may be a success whose reply was lost.
-fn link(lander: &Lander<'_>, sealed: &Sealed) -> Result<(), LandError> {
-    let ours = match lander.disk.open(&sealed.temporary, Open::Read) {
-        Ok(temporary) => Some(temporary),
-        Err(error) if is_absent(&error) => None,
-        Err(error) => return Err(error).named("open", &sealed.temporary),
-    };
-    if let Some(ours) = &ours {
-        let (length, bytes) = (ours.length().named("look at", &sealed.temporary)?, sealed.bytes);
-        if length != bytes {
-            let what = format!("it has {length} bytes, of {bytes} that were sealed");
-            return Err(LandError::damage(&sealed.temporary, what));
-        }
-    }
-    let Err(error) = lander.disk.link(&sealed.temporary, &sealed.target) else { return Ok(()) };
-    let target = match lander.disk.open(&sealed.target, Open::Read) {
-        Ok(target) => target,
-        Err(error) if is_foreign(&error) => return Err(error).named("open", &sealed.target),
-        Err(_) => return Err(error).named("publish", &sealed.target),
-    };
-    if let Some(ours) = ours {
-        let number = ours.inode().named("look at", &sealed.temporary)?.number;
-        if target.inode().named("look at", &sealed.target)?.number == number {
-            return Ok(());
-        }
-    }
-    if hash_file(target.as_ref(), &sealed.target)? == sealed.sha256 {
-        return Ok(());
-    }
-    Err(LandError::Foreign { path: sealed.target.clone() })
-}
-
-/// The SHA-256 of a whole file.
-pub fn hash_file(file: &dyn Handle, path: &str) -> Result<[u8; 32], LandError> {
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; CHUNK];
-    let mut at = 0;
-    loop {
-        let filled = file.read_at(&mut buffer, at).named("read", path)?;
-        hash.update(&buffer[..filled]);
-        at += filled as u64;
-        if filled < buffer.len() {
-            return Ok(hash.finalize().into());
-        }
-    }
-}
-
-/// `<target>.sha256`, for `sha256sum -c` in the folder.
-fn write_checksum(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    sealed: &Sealed,
-) -> Result<(), LandError> {
-    let temporary = day_file.temporary(sealed.segment, &unique());
-    let path = format!("{}.sha256", sealed.target);
-    let text = format!("{}  {}\n", hex(&sealed.sha256), name_of(&sealed.target));
-    match lander.disk.open(&path, Open::Read) {
-        Ok(there) => {
-            let mut bytes = vec![0; text.len() + 1];
-            let filled = there.read_at(&mut bytes, 0).named("read", &path)?;
-            return match &bytes[..filled] == text.as_bytes() {
-                true => Ok(()),
-                false => Err(LandError::Foreign { path }),
-            };
-        }
-        Err(error) if is_absent(&error) => {}
-        Err(error) => return Err(error).named("open", &path),
-    }
-    let how = Open::CreateNew(lander.open_mode());
-    let file = lander.disk.open(&temporary, how).named("make", &temporary)?;
-    file.write_at(text.as_bytes(), 0).named("write", &temporary)?;
-    file.set_mode(lander.config.files.mode).named("make read-only", &temporary)?;
-    file.sync().named("sync", &temporary)?;
-    drop(file);
-    match lander.disk.rename(&temporary, &path) {
-        // Perhaps done, and its reply lost: the temporary is gone then.
-        Err(error) if is_gone(&error) && lander.disk.open(&path, Open::Read).is_ok() => Ok(()),
-        result => result.named("rename", &temporary),
-    }
-}
-
-/// Removes the hints of segments that are published: a crash came between Done and the hint.
-fn forget_hints(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    hints: &[u32],
-    state: &State,
-) -> Result<(), LandError> {
-    let mut stale = hints.iter().filter(|number| state.is_done(**number));
-    stale.try_for_each(|number| folders::remove(lander, &day_file.open_hint(*number)))
 }

@@ -1,8 +1,9 @@
 //! `seen`: the identities of the events in one day file, a run of blocks for each commit.
 //!
-//! It begins with a mark of 16 bytes, then come the entries. The **mark** says how many frames the journal had when a
-//! lander last knew them durable, and the CRC of the last one: a journal that does not have this frame has lost it, however
-//! torn it looks. It is written after the journal's sync and not synced itself: an older or torn one proves less, not wrong.
+//! It begins with a watermark of 16 bytes, then come the entries. The **watermark** says how many
+//! frames the journal had when somebody last knew them durable, and the CRC of the last one. A
+//! journal that lacks this frame has lost it, however torn it looks. It is written after the
+//! journal's sync and not synced itself: an older or torn one proves less, never something wrong.
 //!
 //! An entry is 16 bytes, little-endian: timestamp i64, hash u64. A run's i-th entry is of the commit's
 //! i-th line, so a run is in timestamp order. Blocks are up to 1,024 entries, and end where the time jumps; their time
@@ -13,15 +14,15 @@ use std::cmp::Reverse;
 use super::batch::Batch;
 use super::blocks::Blocks;
 use super::error::{LandError, Named};
-use super::frame::Block;
+use super::frame::{Block, Commit};
 use crate::disk::Handle;
 use crate::row::Identity;
 
 /// The bytes of one entry.
 pub const ENTRY_BYTES: u64 = 16;
-/// The bytes of the mark, in front of the entries.
-pub const MARK_BYTES: u64 = 16;
-const MARK_MAGIC: &[u8; 4] = b"HWKS";
+/// The bytes of the watermark, in front of the entries.
+pub const WATERMARK_BYTES: u64 = 16;
+const WATERMARK_MAGIC: &[u8; 4] = b"HWKS";
 /// How many entries a block has at most: a late event reads one.
 const BLOCK_ENTRIES: usize = 1024;
 /// A block ends where the time jumps by more than this, so that a few late events make no block that spans the day.
@@ -32,22 +33,22 @@ const JUMPS: usize = 16;
 
 /// Where an entry begins.
 pub fn place(entry: u64) -> u64 {
-    MARK_BYTES + entry * ENTRY_BYTES
+    WATERMARK_BYTES + entry * ENTRY_BYTES
 }
 
 /// A frame of the journal that was known to be durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
+pub struct Watermark {
     /// How many frames the journal had, this one included.
     pub frames: u32,
     /// Its CRC.
     pub crc: u32,
 }
 
-impl Mark {
+impl Watermark {
     /// `HWKS`, frames, CRC, CRC-32C of the 12 bytes before.
     pub fn encode(self) -> Vec<u8> {
-        let mut bytes = MARK_MAGIC.to_vec();
+        let mut bytes = WATERMARK_MAGIC.to_vec();
         bytes.extend_from_slice(&self.frames.to_le_bytes());
         bytes.extend_from_slice(&self.crc.to_le_bytes());
         bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
@@ -55,17 +56,17 @@ impl Mark {
     }
 
     /// `None` if there is none, or a torn one.
-    pub fn decode(bytes: &[u8]) -> Option<Mark> {
-        let words = bytes.strip_prefix(MARK_MAGIC)?.as_chunks::<4>().0;
+    pub fn decode(bytes: &[u8]) -> Option<Watermark> {
+        let words = bytes.strip_prefix(WATERMARK_MAGIC)?.as_chunks::<4>().0;
         let [frames, crc, own] = <[[u8; 4]; 3]>::try_from(words).ok()?.map(u32::from_le_bytes);
-        (crc32c::crc32c(&bytes[..12]) == own).then_some(Mark { frames, crc })
+        (crc32c::crc32c(&bytes[..12]) == own).then_some(Watermark { frames, crc })
     }
 
-    /// The mark of a `seen` that is open.
-    pub fn read(seen: &dyn Handle, path: &str) -> Result<Option<Mark>, LandError> {
-        let mut bytes = [0; MARK_BYTES as usize];
+    /// The watermark of a `seen` that is open.
+    pub fn read(seen: &dyn Handle, path: &str) -> Result<Option<Watermark>, LandError> {
+        let mut bytes = [0; WATERMARK_BYTES as usize];
         let filled = seen.read_at(&mut bytes, 0).named("read", path)?;
-        Ok(Mark::decode(&bytes[..filled]))
+        Ok(Watermark::decode(&bytes[..filled]))
     }
 }
 
@@ -87,6 +88,13 @@ pub fn encode(run: impl ExactSizeIterator<Item = Identity>) -> (Vec<u8>, Vec<Blo
     };
     let blocks = ends(&bytes).into_iter().map(block).collect();
     (bytes, blocks)
+}
+
+/// The smallest and the largest timestamp of some blocks.
+pub fn bounds(blocks: &[Block]) -> (i64, i64) {
+    let min = blocks.iter().map(|block| block.min).min();
+    let max = blocks.iter().map(|block| block.max).max();
+    (min.unwrap_or_default(), max.unwrap_or_default())
 }
 
 /// Where the blocks of a run end: at the largest jumps of time, and after 1,024 entries.
@@ -130,6 +138,17 @@ pub fn read_block(
     entries.clear();
     entries.extend(self::entries(&bytes));
     Ok(())
+}
+
+/// The identities of a commit, from the bytes of `seen`; `None` if a block of them is not good.
+pub fn read_run(seen: &[u8], commit: &Commit) -> Option<Vec<Identity>> {
+    let mut ids = Vec::new();
+    for (first, block) in commit.places() {
+        let from = place(first) as usize;
+        let bytes = seen.get(from..place(first + u64::from(block.count)) as usize)?;
+        ids.extend((block.crc == crc32c::crc32c(bytes)).then(|| entries(bytes))?);
+    }
+    Some(ids)
 }
 
 /// The whole entries of some bytes.

@@ -6,9 +6,14 @@
 use chrono_tz::Tz;
 
 use super::blocks::Blocks;
+use super::contents::Contents;
+use super::day_file::{DayFile, Hint};
 use super::error::LandError;
-use super::frame::{self, Block, Closed, Commit, FRAMES_AT, Found, Frame, Identity, Sealed};
-use super::seen;
+use super::frame::{
+    self, Block, Closed, ClosedSegment, Commit, FRAMES_AT, Found, Frame, Header, Sealed,
+};
+use super::seen::Watermark;
+use crate::day::utc_day;
 
 /// What the journal says of one segment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,11 +42,24 @@ impl Segment {
     }
 }
 
+/// A published segment, or one that retention has removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// Its number, from 1.
+    pub segment: u32,
+    /// Its file, relative to the root.
+    pub path: String,
+    /// Whether retention has removed it.
+    pub removed: bool,
+    /// What is in it.
+    pub contents: Contents,
+}
+
 /// All that the journal's bytes say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     /// What it is of.
-    pub identity: Identity,
+    pub header: Header,
     /// The segments; the first is number 1.
     pub segments: Vec<Segment>,
     /// Where the identities of all commits are in `seen`.
@@ -61,10 +79,10 @@ pub struct State {
 }
 
 impl State {
-    /// A journal without frames. `crc` is its identity's.
-    pub(super) fn new(identity: Identity, crc: u32) -> State {
+    /// A journal without frames. `crc` is its header's.
+    pub(super) fn new(header: Header, crc: u32) -> State {
         State {
-            identity,
+            header,
             segments: Vec::new(),
             blocks: Blocks::default(),
             closed: None,
@@ -78,27 +96,48 @@ impl State {
 
     /// Reads a journal's bytes. `Ok(None)`: its header is empty or partial and no frame follows.
     pub fn read(path: &str, bytes: &[u8]) -> Result<Option<State>, LandError> {
-        let damage = |what: String| LandError::damage(path, what);
-        let Some((identity, crc)) = Identity::decode(bytes) else {
-            if matches!(bytes, [b'H', b'I', b'W', b'A', b'K', b'E', b'2'..=b'9', b'\n', ..]) {
+        match State::read_prefix(path, bytes) {
+            (state, None) => Ok(state),
+            (_, Some(error)) => Err(error),
+        }
+    }
+
+    /// Reads a journal as far as it is good, and says what is wrong with the rest.
+    pub(super) fn read_prefix(path: &str, bytes: &[u8]) -> (Option<State>, Option<LandError>) {
+        let damage = |what: String| (None, Some(LandError::damage(path, what)));
+        if let Some(folder) = frame::interrupted_rebuild(bytes) {
+            let what = "a rebuild of this day was interrupted; its files before that are in";
+            return damage(format!("{what} {folder}"));
+        }
+        let Some((header, crc)) = Header::decode(bytes) else {
+            if matches!(bytes, [b'H', b'I', b'W', b'A', b'K', b'E', b'3'..=b'9', b'\n', ..]) {
                 let what = "its header is not one that this release knows".to_owned();
-                return Err(LandError::Newer { path: path.to_owned(), what });
+                return (None, Some(LandError::Newer { path: path.to_owned(), what }));
             }
             if frame::any_frame(bytes) {
-                return Err(damage("its header is unreadable, but frames follow".to_owned()));
+                return damage("its header is unreadable, but frames follow".to_owned());
             }
-            return Ok(None);
+            return (None, None);
         };
-        let mut state = State::new(identity, crc);
+        let mut state = State::new(header, crc);
+        let frames = &bytes[FRAMES_AT as usize..];
         let slot = Closed::decode(bytes);
-        if let Ok(Some(closed)) = slot {
-            return Ok(Some(State { closed: Some(closed), ..state }));
+        let is_torn = slot.is_err();
+        if let Ok(Some((closed, crc))) = slot {
+            state = State { closed: Some(closed), crc, ..state };
+            // Frames that do not follow the slot are those of before the close.
+            let found = frame::decode(frames);
+            if !matches!(found, Found::Frame { previous, .. } if previous == crc) {
+                state.torn = !frames.is_empty();
+                return (Some(state), None);
+            }
         }
-        state.read_frames(path, FRAMES_AT, &bytes[FRAMES_AT as usize..])?;
-        if slot.is_err() && state.segments.is_empty() {
-            return Err(damage("its Closed slot is unreadable and it has no frames".to_owned()));
+        let mut error = state.read_frames(path, FRAMES_AT, frames).err();
+        if is_torn && state.segments.is_empty() && error.is_none() {
+            let what = "its Closed slot is unreadable and it has no frames";
+            error = Some(LandError::damage(path, what));
         }
-        Ok(Some(state))
+        (Some(state), error)
     }
 
     /// Reads on where this state ends: `header` is the journal's beginning, `tail` what it has from the last frame on that
@@ -107,9 +146,9 @@ impl State {
     /// Each frame names the CRC of the one before, so all frames before the last one are those that were read.
     pub(super) fn read_on(mut self, path: &str, header: &[u8], tail: &[u8]) -> Option<State> {
         let Found::Frame { crc, .. } = frame::decode(tail) else { return None };
-        let (identity, _) = Identity::decode(header)?;
+        let (own, _) = Header::decode(header)?;
         let open = Closed::decode(header) == Ok(None);
-        if !open || identity != self.identity || crc != self.crc {
+        if !open || own != self.header || crc != self.crc {
             return None;
         }
         self.torn = false;
@@ -118,11 +157,11 @@ impl State {
         Some(self)
     }
 
-    /// `bytes` are those of the journal from `at` on.
+    /// `bytes` are those of the journal from `at` on. After an error it is what stands before.
     fn read_frames(&mut self, path: &str, at: u64, bytes: &[u8]) -> Result<(), LandError> {
-        self.read_each(path, at, bytes)?;
+        let read = self.read_each(path, at, bytes);
         self.find_blocks();
-        Ok(())
+        read
     }
 
     /// Finds the blocks of commits that were added.
@@ -181,19 +220,37 @@ impl State {
     }
 
     /// What `seen` is to say of the journal as it is.
-    pub fn mark(&self) -> seen::Mark {
-        seen::Mark { frames: self.crcs.len() as u32, crc: self.crc }
+    pub fn watermark(&self) -> Watermark {
+        Watermark { frames: self.crcs.len() as u32, crc: self.crc }
     }
 
-    /// How many frames there are after the one that `seen` knows of; `None` if the journal has not got that one.
-    pub fn after(&self, mark: Option<seen::Mark>) -> Option<usize> {
+    /// How many frames follow the one that `seen` knows of; `None` if the journal lacks that one.
+    pub fn after(&self, mark: Option<Watermark>) -> Option<usize> {
         let frames = mark.map_or(0, |mark| mark.frames as usize);
         let known = self.crcs.get(..frames)?.last();
         (known.copied() == mark.map(|mark| mark.crc).filter(|_| frames > 0))
             .then(|| self.crcs.len() - frames)
     }
 
+    /// The day is closed: this is all that is known of it from now on.
+    pub(super) fn close(&mut self, closed: Closed, slot_crc: u32) {
+        let header = self.header.clone();
+        *self = State { closed: Some(closed), ..State::new(header, slot_crc) };
+    }
+
     pub(super) fn apply(&mut self, frame: Frame) -> Result<(), String> {
+        if let Some(closed) = &mut self.closed {
+            let Frame::Removed(event) = frame else {
+                return Err("a frame of a closed day that is not Removed".to_owned());
+            };
+            let segment = (event.segment as usize).checked_sub(1);
+            let segment = segment.and_then(|index| closed.segments.get_mut(index));
+            let Some(segment) = segment else {
+                return Err(format!("a frame of segment {}, which is unknown", event.segment));
+            };
+            segment.removed = Some(event.at);
+            return Ok(());
+        }
         match frame {
             Frame::Commit(commit) => {
                 if commit.segment != self.next_segment() {
@@ -209,9 +266,13 @@ impl State {
                 if !commit.is_whole() {
                     return Err("a commit whose blocks are not of its lines".to_owned());
                 }
+                let form = self.last_mut(commit.segment)?.commits.first().map(|first| first.form);
+                if form.is_some_and(|form| form != commit.form) {
+                    return Err("a commit of another form than its segment".to_owned());
+                }
                 self.last_mut(commit.segment)?.commits.push(commit);
             }
-            Frame::Freeze(mark) => self.last_mut(mark.segment)?.frozen = Some(mark.at),
+            Frame::Freeze(event) => self.last_mut(event.segment)?.frozen = Some(event.at),
             Frame::Sealed(sealed) => {
                 let segment = self.any_mut(sealed.segment)?;
                 if segment.frozen.is_none() || segment.sealed.is_some() {
@@ -221,14 +282,14 @@ impl State {
                 }
                 segment.sealed = Some(sealed);
             }
-            Frame::Done(mark) => {
-                let segment = self.any_mut(mark.segment)?;
+            Frame::Done(event) => {
+                let segment = self.any_mut(event.segment)?;
                 if segment.sealed.is_none() {
                     return Err("Done of a segment that is not sealed".to_owned());
                 }
-                segment.done = Some(mark.at);
+                segment.done = Some(event.at);
             }
-            Frame::Removed(mark) => self.any_mut(mark.segment)?.removed = Some(mark.at),
+            Frame::Removed(event) => self.any_mut(event.segment)?.removed = Some(event.at),
         }
         Ok(())
     }
@@ -261,6 +322,61 @@ impl State {
     /// One segment, from 1.
     pub fn segment(&self, number: u32) -> Option<&Segment> {
         self.segments.get((number as usize).checked_sub(1)?)
+    }
+
+    /// The segments that are sealed, and that a crash kept from being published.
+    pub fn unpublished(&self) -> Vec<u32> {
+        let sealed = |segment: &Segment| segment.sealed.is_some() && segment.done.is_none();
+        self.numbered().filter(|(_, segment)| sealed(segment)).map(|(number, _)| number).collect()
+    }
+
+    /// When the last segment was published, where all are.
+    pub fn last_done(&self) -> Option<i64> {
+        match &self.closed {
+            Some(closed) => closed.segments.iter().map(|segment| segment.done).max(),
+            None => {
+                let done: Option<Vec<i64>> = self.segments.iter().map(|one| one.done).collect();
+                done?.into_iter().max()
+            }
+        }
+    }
+
+    /// The segments that are published, or were until retention removed them.
+    pub fn published(&self, day_file: &DayFile) -> Vec<Published> {
+        let closed = |(segment, one): (u32, &ClosedSegment)| {
+            let (path, removed) = (day_file.target(segment, one.gzip), one.removed.is_some());
+            let ClosedSegment { bytes, lines, sha256, .. } = *one;
+            Published { segment, path, removed, contents: Contents { bytes, lines, sha256 } }
+        };
+        let done = |(segment, one): (u32, &Segment)| {
+            let sealed = one.sealed.as_ref().filter(|_| one.done.is_some())?;
+            let (path, removed) = (sealed.target.clone(), one.removed.is_some());
+            Some(Published { segment, path, removed, contents: Contents::of(sealed) })
+        };
+        match &self.closed {
+            Some(slot) => (1..).zip(&slot.segments).map(closed).collect(),
+            None => self.numbered().filter_map(done).collect(),
+        }
+    }
+
+    /// Whether retention has removed all that was published.
+    pub fn is_removed(&self) -> bool {
+        match &self.closed {
+            Some(closed) => closed.segments.iter().all(|segment| segment.removed.is_some()),
+            None => self.segments.iter().all(|segment| segment.removed.is_some()),
+        }
+    }
+
+    /// Where the calendar has the day, if it does: all segments are published, and something of them
+    /// is left to be done.
+    pub fn calendar_hint(&self) -> Option<Hint> {
+        let date = utc_day(self.last_done()?);
+        match (self.closed.is_some(), self.is_removed()) {
+            (false, false) => Some(Hint::Close(date)),
+            (false, true) => Some(Hint::Removed(date)),
+            (true, false) => Some(Hint::Closed(date)),
+            (true, true) => None,
+        }
     }
 
     /// Whether a segment is published and cleaned up after; once it is, it is for ever.
@@ -299,7 +415,7 @@ impl State {
 
     /// The time zone that the day is a day of.
     pub fn timezone(&self, path: &str) -> Result<Tz, LandError> {
-        let name = &self.identity.timezone;
+        let name = &self.header.timezone;
         name.parse().map_err(|_| {
             LandError::damage(path, format!("its time zone `{name}` is unknown to this release"))
         })

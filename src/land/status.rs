@@ -2,12 +2,11 @@
 
 use serde::Serialize;
 
-use super::day_file::{DAYS, DayFile, folder_of, name_of};
+use super::day_file::DayFile;
 use super::error::LandError;
 use super::journal::Journal;
-use super::state::{Segment, State};
+use super::state::State;
 use super::{Lander, folders};
-use crate::disk::Open;
 use crate::row::Kind;
 
 /// So many bytes can be merged within one invocation of 15 minutes where the file system reads and writes 100 MB/s:
@@ -16,16 +15,53 @@ pub const MERGE_BYTES_MAX: u64 = 40_000_000_000;
 
 /// How far a day file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
 pub enum DayState {
     /// A segment takes commits.
+    #[serde(rename = "open")]
     Open,
     /// A segment takes no more commits, and is not sealed yet.
+    #[serde(rename = "frozen")]
     Frozen,
     /// All segments are published.
+    #[serde(rename = "sealed")]
     Sealed,
+    /// Published, and a late segment takes commits.
+    #[serde(rename = "sealed+late")]
+    SealedLate,
     /// Sealed, and its journal is cut: no row can be added any more.
+    #[serde(rename = "closed")]
     Closed,
+    /// Retention has removed the published files.
+    #[serde(rename = "removed")]
+    Removed,
+}
+
+impl DayState {
+    /// As it is shown.
+    pub fn name(self) -> &'static str {
+        match self {
+            DayState::Open => "open",
+            DayState::Frozen => "frozen",
+            DayState::Sealed => "sealed",
+            DayState::SealedLate => "sealed+late",
+            DayState::Closed => "closed",
+            DayState::Removed => "removed",
+        }
+    }
+
+    fn of(state: &State) -> DayState {
+        let published = state.last_done().is_some();
+        let done = state.segments.iter().any(|segment| segment.done.is_some());
+        let unsealed = state.segments.iter().rfind(|segment| segment.done.is_none());
+        match unsealed {
+            Some(segment) if segment.frozen.is_some() => DayState::Frozen,
+            Some(_) if done => DayState::SealedLate,
+            Some(_) => DayState::Open,
+            None if published && state.is_removed() => DayState::Removed,
+            None if state.closed.is_some() => DayState::Closed,
+            None => DayState::Sealed,
+        }
+    }
 }
 
 /// One day file.
@@ -57,33 +93,27 @@ pub struct DayStatus {
 }
 
 /// Every day file below the root, by file and day; and what could not be read.
-pub fn status(lander: &Lander<'_>) -> Result<(Vec<DayStatus>, Vec<LandError>), LandError> {
-    let (mut days, mut failed) = (Vec::new(), Vec::new());
-    for path in folders::walk(lander, DAYS)?.iter().filter(|path| name_of(path) == "journal") {
-        let folder = folder_of(path);
-        let file = folder_of(folder).strip_prefix(DAYS).and_then(|file| file.strip_prefix('/'));
-        let day_file = file.and_then(|file| DayFile::parse(file, name_of(folder)));
-        let Some(day_file) = day_file else {
-            failed.push(LandError::Foreign { path: path.clone() });
-            continue;
-        };
-        match Journal::peek(lander, &day_file) {
-            Ok(Some(state)) => days.push(day_status(lander, &day_file, &state)),
+pub fn status(lander: &Lander<'_>) -> (Vec<DayStatus>, Vec<LandError>) {
+    let (day_files, mut failed) = folders::day_files(lander, &|_| true);
+    let mut days = Vec::new();
+    for day_file in day_files {
+        match Journal::look(lander, &day_file) {
+            Ok(Some(state)) => days.push(day_status(&day_file, &state)),
             Ok(None) => {}
             Err(error) => failed.push(error),
         }
     }
     days.sort_by(|a, b| (&a.file, &a.day, a.kind).cmp(&(&b.file, &b.day, b.kind)));
-    Ok((days, failed))
+    (days, failed)
 }
 
-fn day_status(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> DayStatus {
+fn day_status(day_file: &DayFile, state: &State) -> DayStatus {
     let (file, day) = (day_file.file.clone(), day_file.day.to_string());
     let mut status = DayStatus {
         file,
         day,
         kind: day_file.kind,
-        state: DayState::Closed,
+        state: DayState::of(state),
         lines: 0,
         bytes: 0,
         duplicates: 0,
@@ -92,42 +122,29 @@ fn day_status(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> DayStat
         last_commit: None,
         paths: Vec::new(),
     };
-    if let Some(closed) = &state.closed {
-        for (number, segment) in (1..).zip(&closed.segments) {
-            status.add(number, segment.lines, segment.bytes);
-            let path = day_file.target(number, segment.gzip);
-            // Retention may remove a file after its day was closed, when nothing can be noted any more.
-            if !segment.removed && lander.disk.open(&path, Open::Read).is_ok() {
-                status.paths.push(path);
-            }
-        }
-        return status;
+    for (number, segment) in (1..).zip(state.closed.iter().flat_map(|closed| &closed.segments)) {
+        status.add(number, segment.lines, segment.bytes);
     }
-    let unsealed = |segment: &&Segment| segment.done.is_none();
-    status.state = match state.segments.iter().rfind(unsealed) {
-        None => DayState::Sealed,
-        Some(segment) if segment.frozen.is_some() => DayState::Frozen,
-        Some(_) => DayState::Open,
-    };
     for (number, segment) in state.numbered() {
         let sealed = segment.sealed.as_ref().filter(|_| segment.done.is_some());
         status.add(number, segment.lines(), sealed.map_or(segment.bytes(), |sealed| sealed.bytes));
         status.commits += segment.commits.len() as u64;
         status.duplicates += segment.commits.iter().map(|commit| commit.duplicates).sum::<u64>();
-        status.last_commit =
-            segment.commits.iter().map(|commit| commit.at).max().max(status.last_commit);
-        if segment.removed.is_none() {
-            let path = sealed.map(|sealed| sealed.target.clone());
-            status.paths.push(path.unwrap_or_else(|| day_file.open_segment(number)));
-        }
+        let last = segment.commits.iter().map(|commit| commit.at).max();
+        status.last_commit = last.max(status.last_commit);
     }
+    let published = state.published(day_file).into_iter().filter(|one| !one.removed);
+    status.paths.extend(published.map(|one| one.path));
+    let open = state.numbered().filter(|(_, segment)| segment.done.is_none());
+    status.paths.extend(open.map(|(number, _)| day_file.open_segment(number)));
     status
 }
 
 impl DayStatus {
     /// Whether it is larger than what the seal function can merge within its 15 minutes, and will not be sealed by it.
     pub fn outgrows_an_invocation(&self) -> bool {
-        matches!(self.state, DayState::Open | DayState::Frozen) && self.bytes > MERGE_BYTES_MAX
+        let unsealed = [DayState::Open, DayState::Frozen, DayState::SealedLate];
+        unsealed.contains(&self.state) && self.bytes > MERGE_BYTES_MAX
     }
 
     fn add(&mut self, number: u32, lines: u64, bytes: u64) {

@@ -1,29 +1,41 @@
-//! The sealer's round over the whole root: what is due is sealed, old journals are closed, old files removed.
+//! The sealer's round: what is due is removed, sealed and closed, and what was published is announced.
+//!
+//! It reads the calendar below [`DUE`] and the journals that it names, no other. One thing that fails
+//! is an entry in [`Swept::failed`]; all else is done all the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono_tz::Tz;
 use serde::Serialize;
 
-use super::commit::{self, Hold};
-use super::day_file::{DayFile, OPEN_HINTS, SEALED_HINTS, folder_of, name_of};
+use super::contents::Contents;
+use super::day_file::{DUE, DayFile, Hint, folder_of, name_of};
 use super::error::{LandError, Named};
-use super::frame::{Closed, ClosedSegment, Frame, Mark, Sealed};
+use super::folders::{self, Below};
+use super::frame::{Closed, ClosedSegment, Frame, Sealed, SegmentEvent};
+use super::hold::Hold;
 use super::journal::Journal;
 use super::output::hex;
-use super::state::State;
-use super::{Lander, folders, in_parallel, seal};
+use super::publish::{ANNOUNCED, lock};
+use super::state::{Published, State};
+use super::{Lander, in_parallel, seal};
 use crate::clock::Clock;
-use crate::day;
+use crate::day::{day_end, utc_day};
 use crate::disk::Open;
+use crate::row::Day;
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
+/// SNS takes 256 KB, and wraps the answer in some of its own.
+const ANSWER_BYTES_MAX: usize = 199_000;
+/// What each of the lists but the announcements may take of it.
+const LIST_BYTES_MAX: usize = 40_000;
 
 /// What a round did.
 #[derive(Debug, Default)]
 pub struct Swept {
     /// The segments that are published now and were not before.
     pub sealed: Vec<(DayFile, Sealed)>,
+    /// The published segments that the answer lists.
+    pub announced: Vec<Announced>,
     /// The days whose journals were closed.
     pub closed: Vec<DayFile>,
     /// The files that retention removed.
@@ -54,7 +66,7 @@ pub struct Announced {
 /// What the sealer answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Answer {
-    /// The segments that are published now.
+    /// The segments that are published.
     pub sealed: Vec<Announced>,
     /// The days that take no rows any more.
     pub closed: Vec<String>,
@@ -65,268 +77,406 @@ pub struct Answer {
 }
 
 impl Swept {
+    /// Whether nothing was due, and nothing failed.
+    pub fn is_idle(&self) -> bool {
+        let nothing_done = self.sealed.is_empty() && self.closed.is_empty();
+        nothing_done && self.removed.is_empty() && self.failed.is_empty()
+    }
+
     /// The round as the sealer answers it.
     pub fn answer(&self) -> Answer {
-        let announced = |(day_file, sealed): &(DayFile, Sealed)| Announced {
-            file: day_file.file.clone(),
-            day: day_file.day.to_string(),
-            segment: sealed.segment,
-            path: sealed.target.clone(),
-            lines: sealed.lines,
-            bytes: sealed.bytes,
-            sha256: hex(&sealed.sha256),
-        };
+        let mut failed: Vec<String> = self.failed.iter().map(ToString::to_string).collect();
+        let fitting = fitting(&failed, LIST_BYTES_MAX);
+        if fitting < failed.len() {
+            let more = failed.len() - fitting;
+            failed.truncate(fitting);
+            failed.push(format!("{more} more failed; `hiwake verify` names all"));
+        }
         Answer {
-            sealed: self.sealed.iter().map(announced).collect(),
+            sealed: self.announced.clone(),
             closed: self.closed.iter().map(ToString::to_string).collect(),
             removed: self.removed.clone(),
-            failed: self.failed.iter().map(ToString::to_string).collect(),
+            failed,
         }
     }
 }
 
-/// One round. With the system's clock, it first compares it with the file system's.
+/// How many of these, from the first, take no more than so many bytes of JSON.
+fn fitting<T: Serialize>(items: &[T], bytes_max: usize) -> usize {
+    let size = |item: &T| serde_json::to_string(item).map_or(0, |json| json.len() + 1);
+    let sum = |sum: &mut usize, item: &T| {
+        *sum += size(item);
+        Some(*sum)
+    };
+    items.iter().scan(0, sum).take_while(|sum| *sum <= bytes_max).count()
+}
+
+impl Announced {
+    fn of(day_file: &DayFile, one: Published) -> Announced {
+        let Published { segment, path, contents: Contents { bytes, lines, sha256 }, .. } = one;
+        let (file, day, sha256) = (day_file.file.clone(), day_file.day.to_string(), hex(&sha256));
+        Announced { file, day, segment, path, lines, bytes, sha256 }
+    }
+}
+
+/// One round of the command line: it answers what it published itself.
 pub fn sweep(lander: &Lander<'_>) -> Result<Swept, LandError> {
-    check_clock(lander)?;
-    let mut swept = Swept::default();
-    let mut days: BTreeMap<DayFile, Vec<u32>> = BTreeMap::new();
-    for (day_file, segment) in hints(lander, OPEN_HINTS)? {
-        days.entry(day_file).or_default().extend(segment);
-    }
-    let mut files: BTreeSet<String> = days.keys().map(|day_file| day_file.file.clone()).collect();
-    let threads = lander.config.limits.parallel;
-    let results = in_parallel(threads, days.into_iter().collect(), |(day_file, segments)| {
-        let time = lander.check_time(&day_file);
-        (time.and_then(|()| seal::seal(lander, &day_file, &segments)), day_file)
-    });
-    for (result, day_file) in results {
-        match result {
-            Ok(sealed) => swept.sealed.extend(sealed.into_iter().map(|s| (day_file.clone(), s))),
-            Err(error) => swept.failed.push(error),
-        }
-    }
-    let sealed: Vec<DayFile> =
-        hints(lander, SEALED_HINTS)?.into_iter().map(|(day_file, _)| day_file).collect();
-    files.extend(sealed.iter().map(|day_file| day_file.file.clone()));
-    for (day_file, result) in in_parallel(threads, sealed, |day_file| {
-        let result = lander.check_time(&day_file).and_then(|()| close(lander, &day_file));
-        (day_file, result)
-    }) {
-        match result {
-            Ok(Close::Now) => swept.closed.push(day_file),
-            Ok(Close::NotYet) => {}
-            Ok(Close::Unsealed(sealed)) => {
-                swept.sealed.extend(sealed.into_iter().map(|s| (day_file.clone(), s)));
-            }
-            Err(error) => swept.failed.push(error),
-        }
-    }
-    clear(lander, &files, &mut swept)?;
-    retain(lander, &mut swept)?;
+    let mut round = Round::begin(lander)?;
+    round.run();
+    round.clear(&BTreeSet::new());
+    let Round { mut swept, .. } = round;
+    let announced = |(day_file, sealed): &(DayFile, Sealed)| {
+        let (segment, path) = (sealed.segment, sealed.target.clone());
+        let contents = Contents::of(sealed);
+        Announced::of(day_file, Published { segment, path, removed: false, contents })
+    };
+    swept.announced = swept.sealed.iter().map(announced).collect();
     Ok(swept)
 }
 
-/// For how long the oldest unsealed segment could have been sealed, in milliseconds: since its day's end,
-/// or since its first commit if that came later. 0 if no day that is over is unsealed.
+/// One round of the function: it answers what was published by anybody, until two rounds have.
+pub fn sweep_and_announce(lander: &Lander<'_>) -> Result<Swept, LandError> {
+    let mut round = Round::begin(lander)?;
+    round.run();
+    round.announce();
+    Ok(round.swept)
+}
+
+struct Round<'l> {
+    lander: &'l Lander<'l>,
+    swept: Swept,
+}
+
+impl<'l> Round<'l> {
+    fn begin(lander: &'l Lander<'l>) -> Result<Round<'l>, LandError> {
+        check_clock(lander)?;
+        Ok(Round { lander, swept: Swept::default() })
+    }
+
+    /// Retention first: where the file system is full, it makes room for the others.
+    fn run(&mut self) {
+        let days = self.lander.config.retention.days;
+        if days > 0 {
+            for what in ["close", "closed"] {
+                self.each_day(what, days, retain, |swept, removed| swept.removed.extend(removed));
+            }
+        }
+        self.seal();
+        let days = self.lander.config.seal.journal_days;
+        for what in ["close", "removed"] {
+            self.each_day(what, days, close, |swept, closed| swept.closed.extend(closed));
+        }
+    }
+
+    /// The day files and segments that the calendar names, by what is to be done and when.
+    fn hints(&mut self, what: &str, due: &dyn Fn(&str) -> bool) -> Vec<(DayFile, Hint)> {
+        let folder = format!("{DUE}/{what}");
+        let enter = |path: &str| {
+            let below = path.strip_prefix(&folder).and_then(|path| path.strip_prefix('/'));
+            below.is_some_and(|path| path.contains('/') || due(path))
+        };
+        let Below { files, unread } = folders::walk(self.lander, &folder, &enter);
+        self.swept.failed.extend(unread);
+        files.iter().filter_map(|path| DayFile::of_hint(path)).collect()
+    }
+
+    /// Folders of the calendar that may be empty now are removed.
+    fn tidy(&mut self, what: &str, when: impl IntoIterator<Item = String>) {
+        for when in when {
+            let tidied = folders::remove_empty(self.lander, &format!("{DUE}/{what}/{when}"));
+            self.swept.failed.extend(tidied.err());
+        }
+    }
+
+    fn seal(&mut self) {
+        let lander = self.lander;
+        let ended = |when: &str| when.parse().is_ok_and(|day| lander.may_seal(day));
+        let mut days: BTreeMap<DayFile, Vec<u32>> = BTreeMap::new();
+        for (day_file, hint) in self.hints("seal", &ended) {
+            if let Hint::Seal(segment) = hint {
+                days.entry(day_file).or_default().push(segment);
+            }
+        }
+        let dates: BTreeSet<String> = days.keys().map(|one| one.day.to_string()).collect();
+        let threads = lander.config.limits.parallel;
+        let results = in_parallel(threads, days.into_iter().collect(), |(day_file, segments)| {
+            let mut published = Vec::new();
+            let result = lander
+                .check_time(&day_file)
+                .and_then(|()| seal::seal(lander, &day_file, &segments, &mut published));
+            (day_file, published, result)
+        });
+        for (day_file, published, result) in results {
+            let published = published.into_iter().map(|sealed| (day_file.clone(), sealed));
+            self.swept.sealed.extend(published);
+            self.swept.failed.extend(result.err());
+        }
+        self.tidy("seal", dates);
+    }
+
+    /// Does something with the day files whose last publication was so many days ago. As
+    /// many as the answer has room for: the others are next.
+    fn each_day<T: Send>(
+        &mut self,
+        what: &str,
+        days: u32,
+        act: fn(&Lander<'_>, &DayFile, &Hint, u32) -> Result<T, LandError>,
+        mut take: impl FnMut(&mut Swept, T),
+    ) {
+        let lander = self.lander;
+        // A lower bound: the journal has the time of day.
+        let today = utc_day(lander.clock.now()).date();
+        let due = |when: &str| {
+            let date = when.parse::<Day>();
+            date.is_ok_and(|date| (today - date.date()).num_days() >= i64::from(days))
+        };
+        let mut found = self.hints(what, &due);
+        let names: Vec<String> = found.iter().map(|(day_file, _)| day_file.to_string()).collect();
+        found.truncate(fitting(&names, LIST_BYTES_MAX));
+        let dates = found.iter().filter_map(|(_, hint)| hint.date()).map(|date| date.to_string());
+        let dates: BTreeSet<String> = dates.collect();
+        let results = in_parallel(lander.config.limits.parallel, found, |(day_file, hint)| {
+            lander.check_time(&day_file).and_then(|()| act(lander, &day_file, &hint, days))
+        });
+        for result in results {
+            match result {
+                Ok(done) => take(&mut self.swept, done),
+                Err(error) => self.swept.failed.push(error),
+            }
+        }
+        self.tidy(what, dates);
+    }
+
+    /// Lists what was published, as far as there is room for it. Listed by two rounds, it is done.
+    fn announce(&mut self) {
+        let lander = self.lander;
+        let hints = self.hints("announce", &|_| true);
+        let day_files = hints.iter().map(|(day_file, _)| day_file.clone()).collect();
+        self.clear(&day_files);
+        let taken = serde_json::to_string(&self.swept.answer()).map_or(0, |json| json.len());
+        let mut room = ANSWER_BYTES_MAX.saturating_sub(taken);
+        for (day_file, hint) in hints {
+            let Hint::Announce(rounds, segment) = hint else { continue };
+            let published = read(lander, &day_file).map(|state| state.published(&day_file));
+            let announced = match published {
+                Ok(published) => published.into_iter().find(|one| one.segment == segment),
+                Err(error) => {
+                    self.swept.failed.push(error);
+                    continue;
+                }
+            };
+            let announced = announced.map(|one| Announced::of(&day_file, one));
+            let size = serde_json::to_string(&announced).map_or(0, |json| json.len() + 1);
+            if size > room {
+                break;
+            }
+            room -= size;
+            self.swept.announced.extend(announced);
+            let from = day_file.hint(&Hint::Announce(rounds, segment));
+            let moved = match rounds {
+                0 | 1 => folders::remove(lander, &from),
+                _ => {
+                    let to = day_file.hint(&Hint::Announce(rounds - 1, segment));
+                    folders::make(lander, folder_of(&to))
+                        .and_then(|()| lander.disk.rename(&from, &to).named("rename", &from))
+                }
+            };
+            self.swept.failed.extend(moved.err());
+        }
+        self.tidy("announce", (1..=ANNOUNCED).map(|rounds| rounds.to_string()));
+    }
+
+    /// Removes what processes that died, or stood still past their lease, left beside the published
+    /// files of some days: open files and temporaries of segments that are done. Once done is done
+    /// for ever, so this needs no lock.
+    fn clear(&mut self, day_files: &BTreeSet<DayFile>) {
+        let lander = self.lander;
+        let sealed = self.swept.sealed.iter().map(|(day_file, _)| day_file);
+        let day_files: BTreeSet<DayFile> =
+            sealed.chain(&self.swept.closed).chain(day_files).cloned().collect();
+        let files: BTreeSet<&String> = day_files.iter().map(|day_file| &day_file.file).collect();
+        for file in files {
+            let names = folders::names(lander, file).unwrap_or_else(|error| {
+                self.swept.failed.push(error);
+                Vec::new()
+            });
+            for name in names {
+                let Some((day_file, segment)) = DayFile::parse_unfinished(file, &name) else {
+                    continue;
+                };
+                if !day_files.contains(&day_file) {
+                    continue;
+                }
+                let removed = Journal::peek(lander, &day_file).and_then(|state| {
+                    let done = state.is_some_and(|state| state.is_done(segment));
+                    if done { folders::remove(lander, &format!("{file}/{name}")) } else { Ok(()) }
+                });
+                self.swept.failed.extend(removed.err());
+            }
+        }
+    }
+}
+
+/// For how long the oldest unsealed segment could have been sealed, in milliseconds: since its day's
+/// end, or since its first commit if that came later. 0 if no day that has ended is unsealed.
 ///
-/// A day whose journal cannot be read counts since its end: [`sweep`] says what is wrong with it.
+/// A day whose journal cannot be read counts since its end: [`sweep`] says what is wrong with it. So
+/// does a commit that was stamped by a clock that was ahead.
 pub fn oldest_unsealed(lander: &Lander<'_>) -> Result<i64, LandError> {
     let now = lander.clock.now();
-    let ages = hints(lander, OPEN_HINTS)?.into_iter().map(|(day_file, _)| {
-        let since = unsealed_since(lander, &day_file);
-        since.unwrap_or_else(|_| Some(day::day_end(lander.config.timezone, day_file.day)))
+    let end_of = |day: Day| day_end(lander.config.timezone, day);
+    let mut round = Round { lander, swept: Swept::default() };
+    let ended = |when: &str| when.parse().is_ok_and(|day| end_of(day) <= now);
+    let hints = round.hints("seal", &ended);
+    let ages = hints.iter().filter_map(|(day_file, _)| {
+        let since = unsealed_since(lander, day_file);
+        since.unwrap_or_else(|_| Some(end_of(day_file.day)))
     });
-    Ok(ages.flatten().map(|since| now - since).max().unwrap_or_default().max(0))
+    let oldest = ages.map(|since| now - since).max().unwrap_or_default().max(0);
+    round.swept.failed.pop().map_or(Ok(oldest), Err)
 }
 
 /// Since when the oldest unsealed segment of a day could have been sealed.
 fn unsealed_since(lander: &Lander<'_>, day_file: &DayFile) -> Result<Option<i64>, LandError> {
     let Some(state) = Journal::look(lander, day_file)? else { return Ok(None) };
-    let end = day::day_end(state.timezone(&day_file.journal())?, day_file.day);
+    let end = day_end(state.timezone(&day_file.journal())?, day_file.day);
     let unsealed = state.numbered().filter(|(_, segment)| segment.sealed.is_none());
-    Ok(unsealed
-        .map(|(_, segment)| segment.commits.first().map_or(end, |commit| commit.at.max(end)))
-        .min())
+    let first =
+        unsealed.map(|(_, segment)| segment.commits.first().map_or(end, |commit| commit.at));
+    Ok(first.map(|at| if lander.is_ahead(at) { end } else { at.max(end) }).min())
 }
 
-/// The hints below a folder: the day file, and the segment where the hint is of one.
-fn hints(lander: &Lander<'_>, folder: &str) -> Result<Vec<(DayFile, Option<u32>)>, LandError> {
-    let paths = folders::walk(lander, folder)?;
-    Ok(paths
-        .iter()
-        .filter_map(|path| {
-            let name = name_of(path);
-            let file = folder_of(path).strip_prefix(folder)?.strip_prefix('/')?;
-            let segment = name.rsplit_once('.').and_then(|(_, segment)| segment.parse().ok());
-            Some((DayFile::parse(file, name)?, segment))
-        })
-        .collect())
-}
-
-/// A clock that is wrong would seal days that are not over. An explicit `--now` is taken as it is.
+/// A clock that is wrong would seal days that have not ended.
 fn check_clock(lander: &Lander<'_>) -> Result<(), LandError> {
     if lander.clock != Clock::System {
         return Ok(());
     }
-    folders::make(lander, ".hiwake")?;
     // Always the same file: nothing is left behind, whenever a process dies.
     let path = ".hiwake/clock";
-    let file = lander.disk.open(path, Open::Create(lander.open_mode())).named("make", path)?;
+    let file = lander.open(path, Open::Create(lander.open_mode()))?;
     let written = file.write_at(b"?", 0).and_then(|()| file.sync()).and_then(|()| file.inode());
-    let theirs = written.named("write", path)?.modified;
-    let ours = lander.clock.now();
-    if ours.abs_diff(theirs) > lander.config.limits.clock_skew.as_millis() as u64 {
-        return Err(LandError::Clock { ours, theirs });
-    }
-    Ok(())
+    lander.compare_clocks(written.named("write", path)?.modified)
 }
 
-/// What became of a sealed day.
-enum Close {
-    /// It is closed now.
-    Now,
-    /// It stays as it is.
-    NotYet,
-    /// Something of it was not published, perhaps because a hint was lost; these segments are now.
-    Unsealed(Vec<Sealed>),
-}
-
-/// Closes a day's journal `journal_days` after its last segment was sealed.
-fn close(lander: &Lander<'_>, day_file: &DayFile) -> Result<Close, LandError> {
-    let Some(state) = Journal::look(lander, day_file)? else { return Ok(Close::NotYet) };
-    if state.segments.iter().any(|segment| segment.done.is_none()) {
-        return seal::seal(lander, day_file, &[]).map(Close::Unsealed);
-    }
-    let age = i64::from(lander.config.seal.journal_days) * DAY_MS;
-    let old = |at: i64| at + age <= lander.clock.now();
-    let is_due = |state: &State| match &state.closed {
-        // A close that was cut short.
-        Some(_) => true,
-        None if state.segments.is_empty() => false,
-        None => state.segments.iter().all(|segment| segment.done.is_some_and(old)),
-    };
+/// Closes a day's journal when `journal_days` have passed since its last segment was published.
+fn close(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    hint: &Hint,
+    days: u32,
+) -> Result<Option<DayFile>, LandError> {
+    let mut closed_now = false;
+    // A close that was interrupted is due, too.
+    let is_due = |state: &State| state.closed.is_some() || published_before(lander, state, days);
+    let state = read(lander, day_file)?;
     if !is_due(&state) {
-        return Ok(Close::NotYet);
+        return move_hint(lander, day_file, &state, hint).map(|()| None);
     }
-    let mut journal = commit::lock(lander, day_file)?;
-    if !is_due(&journal.state) {
-        return Ok(Close::NotYet);
-    }
-    let was_open = journal.state.closed.is_none();
-    if was_open {
+    let mut journal = lock(lander, day_file)?;
+    if journal.state.closed.is_some() {
+        // The slot may be of a process that was killed before its sync, or whose sync failed.
+        journal.rewrite_last_frame()?;
+        Hold::take(lander, day_file, &mut journal)?.clear_seen()?;
+    } else if is_due(&journal.state) {
         let closed = closed(&journal.state, lander.clock.now());
         // Under all locks, proven: nobody may be about to append.
         let hold = Hold::take(lander, day_file, &mut journal)?;
-        hold.journal.prove()?;
-        if !hold.journal.close(closed)? {
-            return Ok(Close::NotYet);
+        hold.journal.check_lease()?;
+        closed_now = hold.journal.close(closed)?;
+        if closed_now {
+            hold.clear_seen()?;
         }
-    } else {
-        // The slot may be of a process that was killed before its sync, or whose sync failed.
-        journal.repeat()?;
     }
-    let path = day_file.seen();
-    let deadline = lander.lock_deadline();
-    let (seen, _) = lander.open_locked(&path, Open::ReadWrite, deadline)?;
-    seen.truncate(0).and_then(|()| seen.sync()).named("cut", &path)?;
-    drop(seen);
-    folders::remove(lander, &day_file.sealed_hint())?;
-    Ok(if was_open { Close::Now } else { Close::NotYet })
+    move_hint(lander, day_file, &journal.state, hint)?;
+    // Where no function runs, nobody has listed them.
+    let segments = journal.state.closed.as_ref().map_or(0, |closed| closed.segments.len());
+    for segment in 1..=segments as u32 {
+        for rounds in 1..=ANNOUNCED {
+            folders::remove(lander, &day_file.hint(&Hint::Announce(rounds, segment)))?;
+        }
+    }
+    Ok(closed_now.then(|| day_file.clone()))
 }
 
-/// Removes what processes that died, or stood still past their lease, left beside published files: open files and
-/// temporaries of segments that are done. Once done is done for ever, so this needs no lock.
-fn clear(
+fn read(lander: &Lander<'_>, day_file: &DayFile) -> Result<State, LandError> {
+    Journal::look(lander, day_file)?.ok_or_else(|| lander.hint_without_journal(day_file))
+}
+
+/// Whether all segments were published, the last one so many days ago.
+fn published_before(lander: &Lander<'_>, state: &State, days: u32) -> bool {
+    let age = i64::from(days) * DAY_MS;
+    state.last_done().is_some_and(|at| at + age <= lander.clock.now())
+}
+
+/// A hint that does not say what the journal says becomes the one that does.
+fn move_hint(
     lander: &Lander<'_>,
-    files: &BTreeSet<String>,
-    swept: &mut Swept,
+    day_file: &DayFile,
+    state: &State,
+    found: &Hint,
 ) -> Result<(), LandError> {
-    let hinted = hints(lander, OPEN_HINTS)?;
-    for file in files {
-        for name in folders::names(lander, file)? {
-            let Some((day_file, segment)) = DayFile::parse_unfinished(file, &name) else {
-                continue;
-            };
-            if hinted.contains(&(day_file.clone(), Some(segment))) {
-                continue;
-            }
-            let removed = Journal::peek(lander, &day_file).and_then(|state| {
-                let done = state.is_some_and(|state| state.is_done(segment));
-                if done { folders::remove(lander, &format!("{file}/{name}")) } else { Ok(()) }
-            });
-            swept.failed.extend(removed.err());
-        }
+    let right = state.calendar_hint();
+    if right.as_ref() == Some(found) || state.last_done().is_none() {
+        return Ok(());
     }
-    Ok(())
+    if let Some(right) = right {
+        lander.make_hint(&day_file.hint(&right))?;
+    }
+    folders::remove(lander, &day_file.hint(found))
 }
 
 fn closed(state: &State, at: i64) -> Closed {
     let segments = state.segments.iter().filter_map(|segment| {
         let sealed = segment.sealed.as_ref()?;
-        let removed = segment.removed.is_some();
-        let Sealed { bytes, lines, sha256, .. } = *sealed;
+        let Sealed { bytes, lines, sha256, at, .. } = *sealed;
+        let (done, removed) = (segment.done.unwrap_or(at), segment.removed);
         let gzip = name_of(&sealed.target).ends_with(".gz");
-        Some(ClosedSegment { gzip, bytes, lines, sha256, removed })
+        Some(ClosedSegment { gzip, bytes, lines, sha256, done, removed })
     });
     Closed { at, segments: segments.collect() }
 }
 
-/// Removes the published files of days that ended longer than `retention.days` ago.
-fn retain(lander: &Lander<'_>, swept: &mut Swept) -> Result<(), LandError> {
-    let days = lander.config.retention.days;
-    if days == 0 {
-        return Ok(());
-    }
-    let zone: Tz = lander.config.timezone;
-    for path in folders::walk(lander, "")? {
-        let found = DayFile::parse_published(folder_of(&path), name_of(&path));
-        let Some((day_file, segment)) = found else { continue };
-        if day::day_end(zone, day_file.day) + i64::from(days) * DAY_MS > lander.clock.now() {
-            continue;
-        }
-        match remove_published(lander, &day_file, segment, &path) {
-            Ok(true) => swept.removed.push(path),
-            Ok(false) => {}
-            Err(error) => swept.failed.push(error),
-        }
-    }
-    Ok(())
-}
-
-/// The frame first, then the checksum, then the file: a crash between them leaves a file that the next round removes.
-fn remove_published(
+/// Removes the published files of a day when `retention.days` have passed since its last segment was
+/// published. The frames first, then each checksum, then its file: a crash between them leaves a file
+/// that the next round removes.
+fn retain(
     lander: &Lander<'_>,
     day_file: &DayFile,
-    number: u32,
-    path: &str,
-) -> Result<bool, LandError> {
-    if Journal::peek(lander, day_file)?.is_none() {
-        // Not a file of ours.
-        return Ok(false);
+    hint: &Hint,
+    days: u32,
+) -> Result<Vec<String>, LandError> {
+    let state = read(lander, day_file)?;
+    if !published_before(lander, &state, days) {
+        return move_hint(lander, day_file, &state, hint).map(|()| Vec::new());
     }
-    let mut journal = commit::lock(lander, day_file)?;
-    // The frames that this goes by may be of a process that was killed before its sync, or whose sync failed.
-    journal.repeat()?;
-    if let Some(closed) = &journal.state.closed {
-        let segment = closed.segments.get((number as usize).wrapping_sub(1));
-        if segment.is_none_or(|segment| day_file.target(number, segment.gzip) != path) {
-            return Ok(false);
+    let mut journal = lock(lander, day_file)?;
+    if !published_before(lander, &journal.state, days) {
+        return Ok(Vec::new());
+    }
+    let published = journal.state.published(day_file);
+    let at = lander.clock.now();
+    let append = |journal: &mut Journal<'_>| {
+        // The frames that this goes by may be of a process that was killed before its sync.
+        journal.rewrite_last_frame()?;
+        for one in published.iter().filter(|one| !one.removed) {
+            journal.append(Frame::Removed(SegmentEvent { segment: one.segment, at }))?;
         }
-    } else {
-        let Some(segment) = journal.state.segment(number) else { return Ok(false) };
-        let sealed = segment.sealed.as_ref().is_some_and(|sealed| sealed.target == path);
-        if !sealed || segment.done.is_none() {
-            return Ok(false);
-        }
-        if segment.removed.is_none() {
-            let mark = Mark { segment: number, at: lander.clock.now() };
-            journal.append(Frame::Removed(mark))?;
+        Ok(())
+    };
+    match journal.state.closed {
+        Some(_) => append(&mut journal)?,
+        None => {
+            let hold = Hold::take(lander, day_file, &mut journal)?;
+            append(hold.journal)?;
+            hold.write_watermark()?;
         }
     }
-    // The checksum first: the next round finds what is left by the file's own name.
-    for path in [&format!("{path}.sha256"), path] {
-        folders::remove(lander, path)?;
-        lander.disk.sync_dir(day_file.folder()).named("sync", day_file.folder())?;
+    for one in &published {
+        for path in [&format!("{}.sha256", one.path), &one.path] {
+            folders::remove(lander, path)?;
+            lander.disk.sync_dir(day_file.folder()).named("sync", day_file.folder())?;
+        }
     }
-    Ok(true)
+    move_hint(lander, day_file, &journal.state, hint)?;
+    Ok(published.into_iter().map(|one| one.path).collect())
 }

@@ -196,7 +196,7 @@ class Replay:
         self.put_event("killed/zz", 0, "the last one", "last")
         root = self.work / "killed"
         # While somebody has the last day file's lock, it cannot come to its end.
-        journal = root / ".hiwake/days/unmatched/last/2022-04-18.csv/journal"
+        journal = root / ".hiwake/days/2022-04-18/unmatched/last.csv/.journal"
         journal.parent.mkdir(parents=True)
         command = ("replay", f"s3://{BUCKET}/killed", "--root", root)
         with open(journal, "wb") as held:

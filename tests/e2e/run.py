@@ -299,7 +299,7 @@ class Pipeline:
         ]
         self.s3.put_object(Bucket=BUCKET, Key="landing/shared", Body=json.dumps(rows[0]).encode())
         self.expect([rows[0]["line"]])
-        with open(self.root / ".hiwake/days/shared/2022-04-18.csv/journal", "rb+") as journal:
+        with open(self.root / ".hiwake/days/2022-04-18/shared.csv/.journal", "rb+") as journal:
             fcntl.flock(journal, fcntl.LOCK_EX)
             start = time.monotonic()
             for part in range(3):

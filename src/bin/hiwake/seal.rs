@@ -30,8 +30,9 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let disk = crate::disk(&args.root.root, false)?;
     let mut out = std::io::stdout().lock();
     let progress = Progress::unknown("sealing");
-    let answer = crate::lander(&disk, config, &args.now).seal()?.answer();
+    let swept = crate::lander(&disk, config, &args.now).seal()?;
     drop(progress);
+    let answer = swept.answer();
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&answer)?)?;
     } else {
@@ -42,9 +43,9 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
             writeln!(out, "closed {day_file}: it takes no more rows")?;
         }
         for path in &answer.removed {
-            writeln!(out, "removed {path}: older than `[retention] days`")?;
+            writeln!(out, "removed {path}: published more than `[retention] days` ago")?;
         }
-        if answer.sealed.is_empty() && answer.closed.is_empty() && answer.removed.is_empty() {
+        if swept.is_idle() {
             writeln!(out, "nothing is due")?;
         }
     }

@@ -29,7 +29,7 @@ pub struct Args {
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     let disk = crate::disk(&args.root.root, false)?;
-    let (days, failed) = crate::lander(&disk, config, &Now { now: None }).status()?;
+    let (days, failed) = crate::lander(&disk, config, &Now { now: None }).status();
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&days)?)?;
     } else {
@@ -59,7 +59,7 @@ fn table(config: &Config, days: &[DayStatus]) -> Table {
         table.add_row([
             day.file.clone(),
             day.day.clone(),
-            format!("{:?}", day.state).to_lowercase(),
+            day.state.name().to_owned(),
             day.lines.to_string(),
             day.bytes.to_string(),
             day.duplicates.to_string(),

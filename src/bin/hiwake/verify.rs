@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use hiwake::config::Config;
+use hiwake::land::day_file::DayFile;
 use hiwake::land::rebuild::{self, Rebuilt};
 use hiwake::store::Location;
 
@@ -12,10 +13,10 @@ use crate::{Now, Root};
 /// Check every commit, every identity and every sealed file against what is on record
 ///
 /// Reads everything, takes no locks and writes nothing; landing and sealing may go on meanwhile. The exit code is 1 if
-/// anything is wrong. With `--rebuild`, each damaged day is made anew from the objects that its journal names (all of
-/// SOURCE, if the journal is unreadable), beside the damaged one, and put in its place only when it is whole. A sealed
-/// file that is whole never changes; a damaged one is replaced by the same bytes or not at all. What was there is kept
-/// under `.hiwake/damaged`.
+/// anything is wrong. With `--rebuild`, each damaged day is checked again under its lock and repaired. Lines whose
+/// checksums hold keep their bytes, missing ones come from the objects that the journal names, or from all of SOURCE. A
+/// published file that is whole never changes; a damaged one is replaced by the same text or not at all. If an
+/// acknowledged line is in no object, the day stays as it is. The damaged files are kept under `.hiwake/damaged`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake verify --root out
@@ -24,7 +25,7 @@ use crate::{Now, Root};
 pub struct Args {
     #[command(flatten)]
     root: Root,
-    /// Make damaged days anew from the objects in this folder or s3://bucket/prefix
+    /// Repair damaged days from the objects in this folder or s3://bucket/prefix
     #[arg(long, value_name = "SOURCE")]
     rebuild: Option<String>,
     #[command(flatten)]
@@ -38,27 +39,20 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let disk = crate::disk(&args.root.root, false)?;
     let lander = crate::lander(&disk, config, &args.now);
     let mut out = std::io::stdout().lock();
-    let mut verified = lander.verify()?;
+    let mut verified = lander.verify();
     let mut failed = 0;
     if let (Some(source), false) = (&args.rebuild, verified.damaged.is_empty()) {
         let (store, objects) = Location::parse(source)?.objects(&crate::bucket)?;
         for day_file in &verified.damaged {
             match rebuild::rebuild(&lander, &store, &objects, day_file) {
-                Ok(Rebuilt { lines, objects, missing, kept }) => {
-                    for object in missing {
-                        eprintln!("{day_file}: {object} was not found, and not needed");
-                    }
-                    eprintln!(
-                        "rebuilt {day_file}: {lines} lines of {objects} objects; what was there is in {kept}"
-                    );
-                }
+                Ok(rebuilt) => tell(day_file, rebuilt),
                 Err(error) => {
                     eprintln!("not rebuilt: {error}");
                     failed += 1;
                 }
             }
         }
-        verified = lander.verify()?;
+        verified = lander.verify();
     }
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&verified)?)?;
@@ -75,4 +69,27 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
         )?;
     }
     Ok(ExitCode::from(u8::from(failed > 0 || !verified.is_whole())))
+}
+
+fn tell(day_file: &DayFile, rebuilt: Rebuilt) {
+    match rebuilt {
+        Rebuilt::Whole => eprintln!("{day_file}: nothing is wrong with it any more"),
+        Rebuilt::Repaired => eprintln!("repaired {day_file}: a checksum or a hint was missing"),
+        Rebuilt::Rebuilt { lines, objects, missing, compressed, closed, kept } => {
+            for object in missing {
+                eprintln!("{day_file}: {object} was not found, and not needed");
+            }
+            for path in compressed {
+                eprintln!("{path}: the same text, compressed again: it has a new checksum");
+            }
+            if closed {
+                eprintln!(
+                    "{day_file}: the identities of its lines are lost, so it takes no more rows"
+                );
+            }
+            eprintln!(
+                "rebuilt {day_file}: {lines} lines, {objects} objects read; the damaged files are in {kept}"
+            );
+        }
+    }
 }

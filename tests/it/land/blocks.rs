@@ -1,31 +1,30 @@
 //! The blocks of `seen`: where they end, and how those are found that can hold a time.
 
-use std::io::Write;
-
 use hiwake::land::blocks::Blocks;
-use hiwake::land::frame::{self, Block, Commit, Found, Frame};
+use hiwake::land::frame::{Block, Commit, Form};
 use hiwake::land::seen;
 use hiwake::row::Identity;
 use proptest::prelude::*;
-use serde::Serialize;
 
 use super::*;
 
-const JOURNAL: &str = ".hiwake/days/messages/2022-04-18.csv/journal";
-const SEEN: &str = ".hiwake/days/messages/2022-04-18.csv/seen";
-
 fn commit(seen: u64, blocks: Vec<Block>) -> Commit {
     let lines = blocks.iter().map(|block| u64::from(block.count)).sum();
+    let (min, max) = seen::bounds(&blocks);
     Commit {
+        min,
+        max,
         segment: 1,
         lines,
+        seen,
+        form: Form::Plain,
         offset: 0,
         bytes: 0,
+        text_bytes: 0,
         crc: 0,
-        seen,
-        blocks,
         at: 0,
         duplicates: 0,
+        blocks,
         objects: Vec::new(),
     }
 }
@@ -43,80 +42,6 @@ fn time() -> impl Strategy<Value = i64> {
 
 fn times() -> impl Strategy<Value = (i64, i64)> {
     (time(), time()).prop_map(|(one, other)| (one.min(other), one.max(other)))
-}
-
-/// A block as version 1 wrote it: each but a commit's last had 4,096 entries.
-#[derive(Serialize)]
-struct OldBlock {
-    min: i64,
-    max: i64,
-    crc: u32,
-}
-
-/// A commit frame as version 1 wrote it, and its CRC.
-fn old_frame(commit: Commit, seen: &[u8], previous: u32) -> (Vec<u8>, u32) {
-    let run = &seen[seen::place(commit.seen) as usize..][..commit.lines as usize * 16];
-    let old = |bytes: &[u8]| {
-        let times = || seen::entries(bytes).map(|entry| entry.timestamp);
-        let (min, max) = (times().min().unwrap(), times().max().unwrap());
-        OldBlock { min, max, crc: crc32c::crc32c(bytes) }
-    };
-    let blocks: Vec<OldBlock> = run.chunks(4096 * 16).map(old).collect();
-    let Commit { segment, lines, offset, bytes, crc, seen, at, duplicates, objects, .. } = commit;
-    let commit: Commit<OldBlock> =
-        Commit { segment, lines, offset, bytes, crc, seen, blocks, at, duplicates, objects };
-    let payload = postcard::to_stdvec(&commit).unwrap();
-    let mut frame = b"HWKF\x01\x01\0\0".to_vec();
-    frame.extend_from_slice(&(payload.len() as u32).to_le_bytes());
-    frame.extend_from_slice(&previous.to_le_bytes());
-    let crc = crc32c::crc32c_append(crc32c::crc32c(&frame), &payload);
-    frame.extend_from_slice(&crc.to_le_bytes());
-    frame.extend_from_slice(&payload);
-    (frame, crc)
-}
-
-/// Rewrites the day's journal as version 1 would have written it.
-fn as_version_1(site: &Site) {
-    let tree = site.tree();
-    let (journal, mut seen) = (tree[JOURNAL].clone(), tree[SEEN].clone());
-    let (mut old, mut rest) = (journal[..8192].to_vec(), &journal[8192..]);
-    let (mut frames, mut last) = (0, None);
-    while let Found::Frame { frame: Frame::Commit(commit), previous, length, .. } =
-        frame::decode(rest)
-    {
-        let (bytes, crc) = old_frame(commit, &seen, last.unwrap_or(previous));
-        old.extend_from_slice(&bytes);
-        (frames, last, rest) = (frames + 1, Some(crc), &rest[length..]);
-    }
-    assert!(rest.is_empty() && frames > 0);
-    let mark = seen::Mark { frames, crc: last.unwrap() }.encode();
-    seen[..mark.len()].copy_from_slice(&mark);
-    for (name, bytes) in [(JOURNAL, old), (SEEN, seen)] {
-        std::fs::File::create(site.path(name)).unwrap().write_all(&bytes).unwrap();
-    }
-}
-
-#[test]
-fn a_journal_of_version_1_is_read_and_goes_on() {
-    let mut site = Site::new("");
-    let events: Vec<Event> =
-        (0..9_000).map(|n| event(&format!("{n:04}"), n * 7_000 % 80_000_000)).collect();
-    site.commit(&events[..5_000]);
-    site.commit(&events[5_000..]);
-    as_version_1(&site);
-    assert_eq!(site.commit(&events).duplicates, 9_000);
-    let more = [event("more", 5), event("0001", 7_000)];
-    assert_eq!(site.commit(&more).lines, 1);
-    assert_eq!(site.commit(&more).duplicates, 2);
-    assert!(site.lander().verify().unwrap().is_whole());
-    site.now = MIDNIGHT + DAY + HOUR;
-    assert_eq!(site.seal().sealed[0].1.lines, 9_001);
-    assert!(site.lander().verify().unwrap().is_whole());
-    let published = site.text("messages/2022-04-18.csv");
-    let mut wanted: Vec<&Event> = events.iter().chain([&more[0]]).collect();
-    wanted.sort_by_key(|(_, at, _)| *at);
-    let wanted: String = wanted.iter().map(|event| format!("{}\n", event.2)).collect();
-    assert_eq!(published, wanted);
 }
 
 proptest! {

@@ -6,8 +6,8 @@ use std::io::Write;
 use super::*;
 
 const OPEN: &str = "messages/2022-04-18.csv.open";
-const JOURNAL: &str = ".hiwake/days/messages/2022-04-18.csv/journal";
-const SEEN: &str = ".hiwake/days/messages/2022-04-18.csv/seen";
+const JOURNAL: &str = ".hiwake/days/2022-04-18/messages.csv/.journal";
+const SEEN: &str = ".hiwake/days/2022-04-18/messages.csv/.seen";
 
 fn append(site: &Site, name: &str, bytes: &[u8]) {
     let mut file = OpenOptions::new().append(true).open(site.path(name)).unwrap();

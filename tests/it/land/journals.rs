@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 
 const OPEN: &str = "messages/2022-04-18.csv.open";
-const JOURNAL: &str = ".hiwake/days/messages/2022-04-18.csv/journal";
+const JOURNAL: &str = ".hiwake/days/2022-04-18/messages.csv/.journal";
 const FRAMES_AT: usize = 8192;
 
 /// A site whose landings are all of one process.
@@ -60,6 +60,9 @@ impl Disk for Counting<'_> {
     fn unlink(&self, path: &str) -> io::Result<()> {
         self.disk.unlink(path)
     }
+    fn remove_dir(&self, path: &str) -> io::Result<()> {
+        self.disk.remove_dir(path)
+    }
 }
 
 impl Handle for CountingHandle {
@@ -85,6 +88,9 @@ impl Handle for CountingHandle {
     }
     fn set_mode(&self, mode: u32) -> io::Result<()> {
         self.handle.set_mode(mode)
+    }
+    fn drop_cache(&self) -> io::Result<()> {
+        self.handle.drop_cache()
     }
     fn inode(&self) -> io::Result<Inode> {
         self.handle.inode()

@@ -95,7 +95,7 @@ fn several_day_files_land_at_once_and_one_that_is_busy_fails_its_objects_only() 
     let both = yard.put("both", (day("one", "a") + &day("two", "b")).as_bytes());
     let first = yard.put("first", day("one", "c").as_bytes());
     yard.land(std::slice::from_ref(&both)).objects[0].as_ref().unwrap();
-    let journal = yard.site.path(".hiwake/days/two/2022-04-18.csv/journal");
+    let journal = yard.site.path(".hiwake/days/2022-04-18/two.csv/.journal");
     let holder = fs::File::options().write(true).open(journal).unwrap();
     holder.lock().unwrap();
     let both = yard.put("both", (day("one", "d") + &day("two", "e")).as_bytes());
@@ -195,7 +195,7 @@ fn many_day_files_with_a_row_each_fill_the_buffer_too() {
     // The rows alone would fit four times.
     let landed = yard.land(&[object]);
     assert_eq!((landed.tally.lines, landed.tally.commits), (300, 300));
-    let journals = yard.site.tree().into_keys().filter(|name| name.ends_with("/journal")).count();
+    let journals = yard.site.tree().into_keys().filter(|name| name.ends_with("/.journal")).count();
     assert_eq!(journals, 300);
 }
 

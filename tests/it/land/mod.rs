@@ -132,7 +132,7 @@ pub fn journals() -> Vec<Vec<u8>> {
     let mut site = Site::new("[seal]\njournal_days = 1");
     let mut journals = Vec::new();
     let mut keep = |site: &Site| {
-        journals.push(site.tree()[".hiwake/days/messages/2022-04-18.csv/journal"].clone());
+        journals.push(site.tree()[".hiwake/days/2022-04-18/messages.csv/.journal"].clone());
     };
     site.commit(&[event("b", 2), event("c", 3)]);
     site.commit(&[event("a", 1)]);

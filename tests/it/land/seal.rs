@@ -183,7 +183,7 @@ fn a_clock_that_is_off_seals_nothing() {
     assert_eq!(lander.seal().unwrap().sealed.len(), 1, "this machine's clock is the file system's");
     let (ours, theirs) = (DAY, 0);
     let error = LandError::Clock { ours, theirs }.to_string();
-    assert!(error.contains("86400 s away"), "{error}");
+    assert!(error.contains("86400 s ahead"), "{error}");
 }
 
 #[test]

@@ -18,8 +18,8 @@ pub const IN_THE_DAY: &str = "2022-04-18T23:00:00+09:00";
 pub const OVER: &str = "2022-04-19T03:00:00+09:00";
 pub const OPEN: &str = "messages/2022-04-18.csv.open";
 pub const SEALED: &str = "messages/2022-04-18.csv";
-pub const JOURNAL: &str = ".hiwake/days/messages/2022-04-18.csv/journal";
-pub const SEEN: &str = ".hiwake/days/messages/2022-04-18.csv/seen";
+pub const JOURNAL: &str = ".hiwake/days/2022-04-18/messages.csv/.journal";
+pub const SEEN: &str = ".hiwake/days/2022-04-18/messages.csv/.seen";
 
 /// A root, a folder of objects and the real binary.
 pub struct Yard {

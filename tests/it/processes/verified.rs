@@ -87,8 +87,7 @@ fn every_flipped_byte_is_found_and_rebuilt_and_published_files_keep_their_bytes(
         let tree = yard.tree();
         let names: Vec<&String> = tree
             .keys()
-            .filter(|name| !name.contains("/open/") && !name.contains("/sealed/"))
-            .filter(|name| *name != hiwake::land::routing::ROUTING)
+            .filter(|name| !name.contains("/due/") && *name != hiwake::land::routing::ROUTING)
             .collect();
         for name in names {
             let bytes = &tree[name];
@@ -121,7 +120,8 @@ fn every_flipped_byte_is_found_and_rebuilt_and_published_files_keep_their_bytes(
                     String::from_utf8(output.stderr).unwrap(),
                 );
                 assert!(output.status.success(), "{name} at {at}: {said:?}");
-                assert!(said.1.contains("rebuilt messages"), "{name} at {at}: {said:?}");
+                let done = ["rebuilt messages", "repaired messages"];
+                assert!(done.iter().any(|done| said.1.contains(done)), "{name} at {at}: {said:?}");
                 assert_eq!(all_lines(&yard), wanted(count), "{name} at {at}");
                 if let Some(published) = tree.get(SEALED) {
                     assert_eq!(&yard.tree()[SEALED], published, "{name} at {at}");
@@ -148,7 +148,6 @@ fn files_that_are_gone_are_found_and_made_anew() {
             assert_eq!(said.status.code(), Some(1), "{name}");
             ok(&mut rebuild(&yard));
             assert_eq!(all_lines(&yard), wanted(count), "{name}");
-            assert!(fs::read_dir(yard.at(".hiwake/damaged/messages")).unwrap().count() > 0);
         }
     }
 }
@@ -196,7 +195,7 @@ fn a_damaged_sealed_file_that_cannot_be_made_again_is_refused() {
     let output = rebuild(&yard).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        stderr(&output).contains(SEALED) && stderr(&output).contains("nothing was changed"),
+        stderr(&output).contains(SEALED) && stderr(&output).contains("Nothing was changed"),
         "{}",
         stderr(&output)
     );
@@ -217,7 +216,7 @@ fn what_a_crash_leaves_is_noted_and_is_not_wrong() {
     for name in [OPEN, SEEN, JOURNAL, "messages/.2022-04-18.csv.0.tmp", "messages/README"] {
         assert!(said.contains(&format!("note {name}: ")), "{name}: {said}");
     }
-    fs::remove_file(yard.at(".hiwake/open/messages/2022-04-18.csv.1")).unwrap();
+    fs::remove_file(yard.at(".hiwake/due/seal/2022-04-18/messages/2022-04-18.csv.1")).unwrap();
     let output = verify(&yard).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stdout).unwrap().contains("never be sealed"));
@@ -273,33 +272,6 @@ fn refuses(yard: &Yard) {
     assert_eq!(journal(&yard.tree()), journal(&before));
 }
 
-/// The first rebuild had put the new `seen` in place and was killed. For the second one no journal counted, and it
-/// made a day of what the objects had: 8 lines of 20.
-#[test]
-fn a_rebuild_that_was_killed_is_not_followed_by_one_that_forgets_lines() {
-    for nth in 1..=4 {
-        let yard = two_objects();
-        changed(&yard, OPEN, |bytes| *bytes.last_mut().unwrap() = b'?');
-        fs::remove_file(yard.path("in/a")).unwrap();
-        let mut killed = Command::new("strace");
-        killed.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=renameat"]);
-        killed.arg("-e").arg(format!("inject=renameat:signal=KILL:when={nth}"));
-        killed.arg(env!("CARGO_BIN_EXE_hiwake")).args(["verify", "--now", OVER, "--root"]);
-        killed.arg(yard.root()).arg("--rebuild").arg(yard.path("in"));
-        let done = quiet(&mut killed).output().unwrap().status.success();
-        let again = rebuild(&yard).output().unwrap();
-        if done || again.status.success() {
-            assert_eq!(all_lines(&yard), wanted(20), "killed at the rename {nth}");
-        } else {
-            assert!(stderr(&again).contains(".hiwake/damaged"), "{}", stderr(&again));
-            // Nothing is lost: what was there is kept, and the object makes it whole.
-            yard.put("a", 0..12);
-            ok(&mut rebuild(&yard));
-            assert_eq!(all_lines(&yard), wanted(20), "killed at the rename {nth}");
-        }
-    }
-}
-
 #[test]
 fn without_a_journal_every_identity_of_seen_has_to_be_there() {
     let emptied = two_objects();
@@ -328,7 +300,7 @@ fn rows_that_never_landed_do_not_stand_in_for_lines_that_are_lost() {
 #[test]
 fn a_journal_of_a_newer_release_is_not_rebuilt() {
     let yard = two_objects();
-    changed(&yard, JOURNAL, |bytes| bytes[6] = b'2');
+    changed(&yard, JOURNAL, |bytes| bytes[6] = b'3');
     let before = yard.tree();
     let said = fails(&mut rebuild(&yard));
     assert!(said.contains("newer release") && said.contains(JOURNAL), "{said}");

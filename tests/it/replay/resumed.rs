@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::*;
 
 /// The journal of the events of log group `api`.
-const JOURNAL: &str = "root/.hiwake/days/unmatched/api/2022-04-18.csv/journal";
+const JOURNAL: &str = "root/.hiwake/days/2022-04-18/unmatched/api.csv/.journal";
 
 /// Objects of `count` events, and after them one whose day file is [`JOURNAL`]'s; how many objects there are before it.
 fn with_a_last_one(count: usize) -> (Desk, usize) {
@@ -84,7 +84,7 @@ fn that_it_goes_on_is_said_and_from_the_start_it_fills_a_gap_that_was_made_since
     assert!(!said.contains("--from-start"), "{said}");
     // Somebody removes what was landed.
     fs::remove_dir_all(desk.path("root/messages")).unwrap();
-    fs::remove_dir_all(desk.path("root/.hiwake/days/messages")).unwrap();
+    fs::remove_dir_all(desk.path("root/.hiwake/days/2022-04-18/messages.csv")).unwrap();
     let said = desk.fails(1, REPLAY);
     assert!(said.contains(&format!("goes on after {count} objects")), "{said}");
     assert!(said.contains("--from-start"), "{said}");

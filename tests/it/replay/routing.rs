@@ -225,14 +225,14 @@ fn a_rebuild_takes_nothing_that_landed_under_another_routing() {
     desk.ok(REBUILD);
     assert_eq!(desk.published("root"), whole);
     // Now the journal names the object that it was made of.
-    let day = "root/.hiwake/days/syslog/2022-04-18.csv";
-    std::fs::remove_file(desk.path(&format!("{day}/seen"))).unwrap();
+    let day = "root/.hiwake/days/2022-04-18/syslog.csv";
+    std::fs::remove_file(desk.path(&format!("{day}/.seen"))).unwrap();
     flip(&desk.path("root/syslog/2022-04-18.csv.open"));
     desk.ok(REBUILD);
     assert_eq!(desk.published("root"), whole);
     // Without both nothing says which of the backup's events were the file's: better none than twice.
-    std::fs::remove_file(desk.path(&format!("{day}/seen"))).unwrap();
-    std::fs::remove_file(desk.path(&format!("{day}/journal"))).unwrap();
+    std::fs::remove_file(desk.path(&format!("{day}/.seen"))).unwrap();
+    std::fs::remove_file(desk.path(&format!("{day}/.journal"))).unwrap();
     let damaged = desk.published("root");
     let said = desk.fails(1, REBUILD);
     assert!(said.contains("another routing was in use") && said.contains("landing/"), "{said}");
@@ -255,8 +255,9 @@ fn a_rebuild_from_landing_and_backup_has_plain_text_once() {
     let whole = desk.published("root");
     let (open, _) = whole.first_key_value().unwrap();
     let day = open.strip_suffix(".open").unwrap();
-    for lost in ["journal", "seen"] {
-        std::fs::remove_file(desk.path(&format!("root/.hiwake/days/{day}/{lost}"))).unwrap();
+    for lost in [".journal", ".seen"] {
+        std::fs::remove_file(desk.path(&format!("root/.hiwake/days/2022-04-18/plain.log/{lost}")))
+            .unwrap();
         desk.ok(REBUILD);
         assert_eq!(desk.published("root"), whole, "{lost}");
     }

@@ -44,7 +44,7 @@ fn i7_rows_in_are_lines_duplicates_quarantined_and_deferred_in_the_metrics_alone
     yard.bucket.put("c", rows(0..4).replace("\"messages\"", "\"busy\""));
     assert!(yard.land(1, &[("3", &["c"])]).is_empty());
     check_i7(&yard.lambda.metrics());
-    let journal = yard.root.path().join("efs/.hiwake/days/busy/2022-04-18.csv/journal");
+    let journal = yard.root.path().join("efs/.hiwake/days/2022-04-18/busy.csv/.journal");
     let holder = std::fs::File::options().write(true).open(journal).unwrap();
     holder.lock().unwrap();
     let event = sqs(1, &[("1", &["a"]), ("2", &["b"]), ("3", &["c"])]).to_string();
@@ -230,7 +230,7 @@ fn a_busy_day_file_is_given_up_before_the_invocations_time_is_over() {
     yard.bucket.put("o", rows(0..1));
     assert!(yard.land(1, &[("1", &["o"])]).is_empty());
     check_i7(&yard.lambda.metrics());
-    let journal = yard.root.path().join("efs/.hiwake/days/messages/2022-04-18.csv/journal");
+    let journal = yard.root.path().join("efs/.hiwake/days/2022-04-18/messages.csv/.journal");
     let holder = std::fs::File::options().write(true).open(journal).unwrap();
     holder.lock().unwrap();
     yard.bucket.put("o", rows(0..5));

@@ -246,6 +246,10 @@ impl Disk for SimDisk {
     fn unlink(&self, path: &str) -> io::Result<()> {
         self.operation(|state| state.unlink(self.client, path))
     }
+
+    fn remove_dir(&self, path: &str) -> io::Result<()> {
+        self.operation(|state| state.remove_dir(self.client, path))
+    }
 }
 
 impl SimHandle {
@@ -299,6 +303,10 @@ impl Handle for SimHandle {
 
     fn set_mode(&self, mode: u32) -> io::Result<()> {
         self.operation(|state| state.file(self.id).map(|node| node.mode = mode))
+    }
+
+    fn drop_cache(&self) -> io::Result<()> {
+        Ok(())
     }
 
     fn inode(&self) -> io::Result<Inode> {

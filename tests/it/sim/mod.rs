@@ -89,7 +89,7 @@ impl Site {
     }
 
     fn seal(&self, disk: &SimDisk) -> Result<Swept, LandError> {
-        self.lander(disk).seal()
+        self.lander(disk).seal_and_announce()
     }
 
     /// A round on a disk that does not fail: nothing may be left undone.
@@ -216,7 +216,7 @@ fn check_unchanged(before: &BTreeMap<String, Vec<u8>>, tree: &BTreeMap<String, V
 #[track_caller]
 fn check_sealed(server: &Server, order: Option<Order>) {
     let tree = server.lock().tree();
-    let journal = format!(".hiwake/days/{}/journal", day_file());
+    let (journal, seen) = (day_file().journal(), day_file().seen());
     for (name, bytes) in &tree {
         if is_published(name) {
             let hash: String =
@@ -229,8 +229,8 @@ fn check_sealed(server: &Server, order: Option<Order>) {
             continue;
         }
         let sum_of = name.strip_suffix(".sha256").is_some_and(|of| tree.contains_key(of));
-        let kept = [journal.as_str(), &journal.replace("journal", "seen"), ".hiwake/clock"];
-        let hint = name.starts_with(".hiwake/sealed/");
+        let kept = [journal.as_str(), &seen, ".hiwake/clock"];
+        let hint = name.starts_with(".hiwake/due/") && !name.starts_with(".hiwake/due/seal/");
         assert!(sum_of || hint || kept.contains(&name.as_str()), "{name} is left over");
     }
     if order == Some(Order::Time) {

@@ -4,17 +4,19 @@
 use hiwake::config::{Compress, Order};
 use hiwake::disk::{Disk, Open};
 use hiwake::land::journal::Journal;
+use hiwake::land::rebuild::{Rebuilt, rebuild};
+use hiwake::store::Store;
 
 use super::disk::{Server, SimDisk};
 use super::loss::Loss;
 use super::state::{EIO, ENOSPC, ESTALE, Fault, State};
 use super::*;
 
-const JOURNAL: &str = ".hiwake/days/messages/2022-04-18.csv/journal";
-const SEEN: &str = ".hiwake/days/messages/2022-04-18.csv/seen";
+const JOURNAL: &str = ".hiwake/days/2022-04-18/messages.csv/.journal";
+const SEEN: &str = ".hiwake/days/2022-04-18/messages.csv/.seen";
 const OPEN: &str = "messages/2022-04-18.csv.open";
 const SEALED: &str = "messages/2022-04-18.csv";
-const LATE_HINT: &str = ".hiwake/open/messages/2022-04-18.csv.2";
+const LATE_HINT: &str = ".hiwake/due/seal/2022-04-18/messages/2022-04-18.csv.2";
 
 fn over(site: &mut Site) {
     site.now = MIDNIGHT + 26 * HOUR;
@@ -257,10 +259,17 @@ fn an_open_file_without_its_hint_is_no_leftover() {
     over(&mut site);
     site.sealed(&server.client());
     site.deliver(&server.client(), &[2]).unwrap();
-    server.client().unlink(LATE_HINT).unwrap();
-    site.sealed(&server.client());
+    let disk = server.client();
+    disk.unlink(LATE_HINT).unwrap();
+    site.sealed(&disk);
     check_each_once(&server.lock().tree(), &[1, 2].into());
-    // And it is sealed all the same: the day's other hint leads to it.
+    // It would never be sealed: that is damage, which the small repair takes away.
+    let verified = site.lander(&disk).verify();
+    assert!(verified.findings.iter().any(|found| found.wrong && found.path == LATE_HINT));
+    let (empty, lander) = (tempfile::tempdir().unwrap(), site.lander(&disk));
+    let store = Store::folder(empty.path()).unwrap();
+    let repaired = rebuild(&lander, &store, &[], &day_file()).unwrap();
+    assert!(matches!(repaired, Rebuilt::Repaired));
     site.now += 2 * HOUR;
     assert_eq!(site.sealed(&server.client()).sealed.len(), 1);
     check_sealed(&server, None);
@@ -364,38 +373,50 @@ fn comparing_the_clocks_leaves_one_file_however_often_it_dies() {
 /// another one, each as large as the day.
 #[test]
 fn a_seal_that_fails_again_and_again_leaves_nothing_behind() {
-    let server = Server::new(0);
+    let mut server = Server::new(0);
     let mut site = Site::new();
     site.deliver(&server.client(), &[8, 9]).unwrap();
     site.deliver(&server.client(), &[1]).unwrap();
     over(&mut site);
-    let temporaries = || {
+    let temporaries = |server: &Server| {
         let tree = server.lock().tree();
         tree.into_keys().filter(|name| name.ends_with(".tmp")).count()
     };
-    let segment = || {
+    let segment = |server: &Arc<Server>| {
         let disk = server.client();
         let journal = Journal::peek(&site.lander(&disk), &day_file()).unwrap().unwrap();
         journal.segments[0].clone()
     };
-    let (mut at, mut frozen, mut merged) = (0, false, false);
-    while segment().sealed.is_none() {
-        at += 1;
+    let fails_at = |server: &Arc<Server>, at: u64| {
         let disk = server.client();
         server.lock().plan(&disk, at, Fault::Fail(ENOSPC));
-        server.start_record();
         drop(site.seal(&disk));
-        let made = |state: &State| state.tree().keys().any(|name| name.ends_with(".tmp"));
-        merged |= server.take_record().iter().any(made);
-        // One may be left where nobody knows whether the frame that names it is there; then it is.
-        assert!(temporaries() <= 1 || segment().sealed.is_some(), "after {at} tries");
-        if !frozen && segment().frozen.is_some() {
-            (at, frozen) = (0, true);
+    };
+    let frozen = |at: u64| {
+        let copy = resumed(&server.lock());
+        fails_at(&copy, at);
+        let segment = segment(&copy);
+        (segment.frozen.is_some() && segment.sealed.is_none()).then_some(copy)
+    };
+    server = (1..200).find_map(frozen).unwrap();
+    let (mut failed, mut merged) = (0, false);
+    for at in 1..200 {
+        let copy = resumed(&server.lock());
+        copy.start_record();
+        for next in 0..4 {
+            fails_at(&copy, at + next);
+            failed += u64::from(segment(&copy).sealed.is_none());
+            // One is left where nobody knows whether the frame that names it is there: its write
+            // failed, or its sync.
+            let sealed = segment(&copy).sealed.is_some();
+            assert!(temporaries(&copy) <= 2 || sealed, "at {at}");
         }
+        let made = |state: &State| state.tree().keys().any(|name| name.ends_with(".tmp"));
+        merged |= copy.take_record().iter().any(made);
+        site.sealed(&copy.client());
+        check_sealed(&copy, Some(Order::Time));
     }
-    assert!(frozen && merged && at > 20, "{at}");
-    site.sealed(&server.client());
-    check_sealed(&server, Some(Order::Time));
+    assert!(merged && failed > 20, "{failed}");
 }
 
 /// Whatever put bytes behind the last commit of a frozen segment: its open file is copied then, not published itself.

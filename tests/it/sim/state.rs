@@ -15,6 +15,7 @@ pub const EACCES: i32 = 13;
 pub const EEXIST: i32 = 17;
 pub const ENOENT: i32 = 2;
 pub const ENOTDIR: i32 = 20;
+pub const ENOTEMPTY: i32 = 39;
 pub const EISDIR: i32 = 21;
 pub const ENOSPC: i32 = 28;
 pub const ESTALE: i32 = 116;
@@ -394,12 +395,33 @@ impl State {
     pub fn rename(&mut self, client: usize, from: &str, to: &str) -> io::Result<()> {
         let (folder, from) = self.parent(client, from)?;
         let (to_folder, to) = self.parent(client, to)?;
-        assert_eq!(folder, to_folder, "nothing is moved between folders");
         self.name(client, folder, from).ok_or_else(|| error(ENOENT))?;
         self.forget(client, folder, from);
         self.forget(client, folder, to);
         let node = self.server_name(folder, from).ok_or_else(|| error(ENOENT))?;
-        self.change(folder, NameOp::Move(from.to_owned(), to.to_owned(), node));
+        match folder == to_folder {
+            true => self.change(folder, NameOp::Move(from.to_owned(), to.to_owned(), node)),
+            // Each name is durable by itself.
+            false => {
+                self.change(to_folder, NameOp::Add(to.to_owned(), node));
+                self.change(folder, NameOp::Remove(from.to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    pub fn remove_dir(&mut self, client: usize, path: &str) -> io::Result<()> {
+        let (folder, name) = self.parent(client, path)?;
+        self.name(client, folder, name).ok_or_else(|| error(ENOENT))?;
+        self.forget(client, folder, name);
+        let node = self.server_name(folder, name).ok_or_else(|| error(ENOENT))?;
+        match &self.nodes[node].body {
+            Body::Folder { now, .. } if now.is_empty() => {}
+            Body::Folder { .. } => return Err(error(ENOTEMPTY)),
+            Body::File { .. } => return Err(error(ENOTDIR)),
+        }
+        self.change(folder, NameOp::Remove(name.to_owned()));
+        self.nodes[node].removed_by = Some(client);
         Ok(())
     }
 

@@ -1,0 +1,167 @@
+//! Publish: a sealed segment gets its final name and its checksum, whoever comes by.
+//!
+//! Step 4 of a seal in docs/design.md.
+
+use sha2::{Digest, Sha256};
+
+use super::day_file::{DayFile, Hint, folder_of, name_of};
+use super::error::{LandError, Named, is_absent, is_foreign, is_gone};
+use super::frame::{Frame, Sealed, SegmentEvent};
+use super::hold::Hold;
+use super::journal::Journal;
+use super::output::{CHUNK, hex};
+use super::{Lander, folders, unique};
+use crate::day::utc_day;
+use crate::disk::{Handle, Open};
+
+/// How many rounds announce a published segment: the answer of one may be lost.
+pub const ANNOUNCED: u32 = 2;
+
+/// Locks a day file's journal; segments that are sealed but not published are published first.
+pub fn lock<'l>(lander: &'l Lander<'l>, day_file: &DayFile) -> Result<Journal<'l>, LandError> {
+    let mut journal = Journal::lock(lander, day_file)?;
+    let unpublished = journal.state.unpublished();
+    if !unpublished.is_empty() {
+        let mut hold = Hold::take(lander, day_file, &mut journal)?;
+        // The Sealed frame may be of a process that was killed before its sync, or whose sync failed.
+        hold.journal.rewrite_last_frame()?;
+        unpublished.into_iter().try_for_each(|segment| publish(&mut hold, segment))?;
+    }
+    Ok(journal)
+}
+
+/// Under the locks of journal and `seen`, whose lease was checked: whatever of it was done before, it
+/// is done after.
+pub fn publish(hold: &mut Hold<'_, '_>, number: u32) -> Result<(), LandError> {
+    let (lander, day_file) = (hold.lander, hold.day_file);
+    let state = &hold.journal.state;
+    let Some(sealed) = state.segment(number).and_then(|segment| segment.sealed.clone()) else {
+        return Ok(());
+    };
+    let folder = folder_of(&sealed.target);
+    folders::refresh(lander, folder)?;
+    link(lander, &sealed)?;
+    write_checksum(lander, day_file, &sealed)?;
+    lander.disk.sync_dir(folder).named("sync", folder)?;
+    folders::remove(lander, &day_file.open_segment(number))?;
+    let prefix = day_file.temporary_prefix(number);
+    for entry in lander.disk.list(folder).named("list", folder)? {
+        if entry.name.starts_with(&prefix) && entry.name.ends_with(".tmp") {
+            folders::remove(lander, &format!("{folder}/{}", entry.name))?;
+        }
+    }
+    // Or a crash after Done could bring them back, and every line of the open file twice.
+    lander.disk.sync_dir(folder).named("sync", folder)?;
+    // The hint of this publication comes before the one of an earlier one goes.
+    let before = state.segments.iter().filter_map(|segment| segment.done).max().map(utc_day);
+    let at = lander.clock.now();
+    lander.make_hint(&day_file.hint(&Hint::Close(utc_day(at))))?;
+    hold.journal.append(Frame::Done(SegmentEvent { segment: number, at }))?;
+    hold.write_watermark()?;
+    announce(lander, day_file, number)?;
+    hold.journal.published.push(sealed);
+    if let Some(before) = before.filter(|before| *before != utc_day(at)) {
+        for hint in [Hint::Close(before), Hint::Removed(before)] {
+            folders::remove(lander, &day_file.hint(&hint))?;
+        }
+    }
+    Ok(())
+}
+
+/// The hint that a segment is to be sealed becomes the one that it is to be announced.
+pub fn announce(lander: &Lander<'_>, day_file: &DayFile, number: u32) -> Result<(), LandError> {
+    let from = day_file.hint(&Hint::Seal(number));
+    let to = day_file.hint(&Hint::Announce(ANNOUNCED, number));
+    folders::make(lander, folder_of(&to))?;
+    match lander.disk.rename(&from, &to) {
+        // The hint was lost, or the reply of an earlier try.
+        Err(error) if is_gone(&error) => lander.make_hint(&to),
+        result => result.named("rename", &from),
+    }
+}
+
+/// Gives the finished file its final name; never replaces. An error may be a success whose reply was lost.
+fn link(lander: &Lander<'_>, sealed: &Sealed) -> Result<(), LandError> {
+    let ours = match lander.disk.open(&sealed.temporary, Open::Read) {
+        Ok(temporary) => Some(temporary),
+        Err(error) if is_absent(&error) => None,
+        Err(error) => return Err(error).named("open", &sealed.temporary),
+    };
+    if let Some(ours) = &ours {
+        let (length, bytes) = (ours.length().named("look at", &sealed.temporary)?, sealed.bytes);
+        if length != bytes {
+            let what = format!("it has {length} bytes, of {bytes} that were sealed");
+            return Err(LandError::damage(&sealed.temporary, what));
+        }
+    }
+    let Err(error) = lander.disk.link(&sealed.temporary, &sealed.target) else { return Ok(()) };
+    let target = match lander.disk.open(&sealed.target, Open::Read) {
+        Ok(target) => target,
+        Err(error) if is_foreign(&error) => return Err(error).named("open", &sealed.target),
+        Err(_) => return Err(error).named("publish", &sealed.target),
+    };
+    if let Some(ours) = ours {
+        let number = ours.inode().named("look at", &sealed.temporary)?.number;
+        if target.inode().named("look at", &sealed.target)?.number == number {
+            return Ok(());
+        }
+    }
+    if hash_file(target.as_ref(), &sealed.target)? == sealed.sha256 {
+        return Ok(());
+    }
+    Err(LandError::Foreign { path: sealed.target.clone() })
+}
+
+/// The SHA-256 of a whole file.
+pub fn hash_file(file: &dyn Handle, path: &str) -> Result<[u8; 32], LandError> {
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; CHUNK];
+    let mut at = 0;
+    loop {
+        let filled = file.read_at(&mut buffer, at).named("read", path)?;
+        hash.update(&buffer[..filled]);
+        at += filled as u64;
+        if filled < buffer.len() {
+            return Ok(hash.finalize().into());
+        }
+    }
+}
+
+/// What `<path>.sha256` says, for `sha256sum -c` in the folder.
+pub fn checksum(path: &str, sha256: &[u8; 32]) -> String {
+    format!("{}  {}\n", hex(sha256), name_of(path))
+}
+
+/// Writes `<target>.sha256`, unless it is there.
+pub fn write_checksum(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    sealed: &Sealed,
+) -> Result<(), LandError> {
+    let temporary = day_file.temporary(sealed.segment, &unique());
+    let path = format!("{}.sha256", sealed.target);
+    let text = checksum(&sealed.target, &sealed.sha256);
+    match lander.disk.open(&path, Open::Read) {
+        Ok(there) => {
+            let mut bytes = vec![0; text.len() + 1];
+            let filled = there.read_at(&mut bytes, 0).named("read", &path)?;
+            return match &bytes[..filled] == text.as_bytes() {
+                true => Ok(()),
+                false => Err(LandError::Foreign { path }),
+            };
+        }
+        Err(error) if is_absent(&error) => {}
+        Err(error) => return Err(error).named("open", &path),
+    }
+    let how = Open::CreateNew(lander.open_mode());
+    let file = lander.disk.open(&temporary, how).named("make", &temporary)?;
+    file.write_at(text.as_bytes(), 0).named("write", &temporary)?;
+    file.set_mode(lander.config.files.mode).named("make read-only", &temporary)?;
+    file.sync().named("sync", &temporary)?;
+    drop(file);
+    match lander.disk.rename(&temporary, &path) {
+        // Perhaps done, and its reply lost: the temporary is gone then.
+        Err(error) if is_gone(&error) && lander.disk.open(&path, Open::Read).is_ok() => Ok(()),
+        result => result.named("rename", &temporary),
+    }
+}
