@@ -5,7 +5,7 @@
 
 use hiwake::disk::Open;
 use hiwake::land::batch::Batch;
-use hiwake::land::frame::{Commit, Frame, Identity as Header};
+use hiwake::land::frame::{Commit, Frame, Header};
 use hiwake::land::journal;
 use hiwake::land::{Lander, commit, seen};
 use hiwake::row::{Identity, Row};
@@ -87,18 +87,9 @@ fn fill(lander: &Lander<'_>, commits: u64, stragglers: u64) {
         let (bytes, blocks) = seen::encode(run(number, commits, stragglers).into_iter());
         seen.write_at(&bytes, seen::place(number * EVENTS)).unwrap();
         let bytes = EVENTS * LINE_BYTES as u64;
-        frames.push(Frame::Commit(Commit {
-            segment: 1,
-            lines: EVENTS,
-            offset: number * bytes,
-            bytes,
-            crc: 0,
-            seen: number * EVENTS,
-            blocks,
-            at: place::LANDED,
-            duplicates: 0,
-            objects: vec![object(number)],
-        }));
+        let (offset, at) = (number * bytes, place::LANDED);
+        let commit = Commit::plain(1, offset, bytes, 0, number * EVENTS, blocks);
+        frames.push(Frame::Commit(Commit { at, objects: vec![object(number)], ..commit }));
     }
     let (journal, mark) = journal::compose(&Header::of(&day_file, "Asia/Tokyo"), &frames);
     seen.write_at(&mark.encode(), 0).unwrap();

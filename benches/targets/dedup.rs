@@ -60,18 +60,7 @@ pub fn child() {
         let (bytes, blocks) = seen::encode(run);
         let handle = lander.disk.open("seen", Open::Create(0o600)).unwrap();
         handle.write_at(&bytes, seen::place(0)).unwrap();
-        let commit: Commit = Commit {
-            segment: 1,
-            lines: ROWS / 2,
-            offset: 0,
-            bytes: ROWS,
-            crc: 0,
-            seen: 0,
-            blocks,
-            at: 0,
-            duplicates: 0,
-            objects: Vec::new(),
-        };
+        let commit = Commit::plain(1, 0, ROWS, 0, 0, blocks);
         let mut blocks = Blocks::default();
         blocks.follow(std::iter::once(&commit));
         drop((known, order, bytes));

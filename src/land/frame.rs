@@ -182,6 +182,33 @@ pub struct Commit {
 }
 
 impl Commit {
+    /// Of plain lines in one place of the open file, whose identities have these blocks.
+    pub fn plain(
+        segment: u32,
+        offset: u64,
+        bytes: u64,
+        crc: u32,
+        seen: u64,
+        blocks: Vec<Block>,
+    ) -> Commit {
+        Commit {
+            min: blocks.iter().map(|block| block.min).min().unwrap_or_default(),
+            max: blocks.iter().map(|block| block.max).max().unwrap_or_default(),
+            segment,
+            lines: blocks.iter().map(|block| u64::from(block.count)).sum(),
+            seen,
+            form: Form::Plain,
+            offset,
+            bytes,
+            text_bytes: bytes,
+            crc,
+            at: 0,
+            duplicates: 0,
+            blocks,
+            objects: Vec::new(),
+        }
+    }
+
     /// Its blocks, each with the number of its first entry in `seen`.
     pub fn places(&self) -> impl Iterator<Item = (u64, &Block)> {
         self.blocks.iter().scan(self.seen, |next, block| {

@@ -5,7 +5,7 @@
 use super::batch::Batch;
 use super::day_file::{DayFile, Hint, folder_of};
 use super::error::{LandError, Named, is_absent};
-use super::frame::{Commit, Form, Frame};
+use super::frame::{Commit, Frame};
 use super::journal::Journal;
 use super::output::CHUNK;
 use super::seen::{self, Watermark};
@@ -162,22 +162,11 @@ impl<'h, 'l> Hold<'h, 'l> {
         self.seen.write_at(&run, seen::place(run_at)).named("write", &seen_path)?;
         self.seen.sync().named("sync", &seen_path)?;
         // Step 7: the commit point.
-        let (min, max) = seen::bounds(&blocks);
         self.journal.append(Frame::Commit(Commit {
-            min,
-            max,
-            segment,
-            lines: piece.len() as u64,
-            seen: run_at,
-            form: Form::Plain,
-            offset,
-            bytes,
-            text_bytes: bytes,
-            crc,
             at: self.lander.clock.now(),
             duplicates,
-            blocks,
             objects: objects.to_vec(),
+            ..Commit::plain(segment, offset, bytes, crc, run_at, blocks)
         }))
     }
 }

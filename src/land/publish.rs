@@ -53,14 +53,15 @@ pub fn publish(hold: &mut Hold<'_, '_>, number: u32) -> Result<(), LandError> {
     // Or a crash after Done could bring them back, and every line of the open file twice.
     lander.disk.sync_dir(folder).named("sync", folder)?;
     // The hint of this publication comes before the one of an earlier one goes.
-    let before = state.segments.iter().filter_map(|segment| segment.done).max().map(utc_day);
+    let before = state.segments.iter().filter_map(|segment| segment.done).max();
     let at = lander.clock.now();
-    lander.make_hint(&day_file.hint(&Hint::Close(utc_day(at))))?;
+    let date = utc_day(at.max(before.unwrap_or(at)));
+    lander.make_hint(&day_file.hint(&Hint::Close(date)))?;
     hold.journal.append(Frame::Done(SegmentEvent { segment: number, at }))?;
     hold.write_watermark()?;
     announce(lander, day_file, number)?;
     hold.journal.published.push(sealed);
-    if let Some(before) = before.filter(|before| *before != utc_day(at)) {
+    if let Some(before) = before.map(utc_day).filter(|before| *before != date) {
         for hint in [Hint::Close(before), Hint::Removed(before)] {
             folders::remove(lander, &day_file.hint(&hint))?;
         }

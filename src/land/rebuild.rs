@@ -13,7 +13,7 @@ use super::Lander;
 use super::contents::Contents;
 use super::day_file::{DayFile, Hint};
 use super::error::{LandError, Named};
-use super::frame::{CLOSED_AT, Closed, ClosedSegment, Commit, Form, Frame, Header, Sealed};
+use super::frame::{CLOSED_AT, Closed, ClosedSegment, Commit, Frame, Header, Sealed};
 use super::frame::{FRAMES_AT, SegmentEvent};
 use super::journal::{self, DamagedJournal};
 use super::output::gzip;
@@ -483,23 +483,9 @@ impl Plan<'_> {
         let (mut frames, mut runs, mut entries) = (Vec::new(), Vec::new(), 0);
         let mut commit = |segment, at, ids: &[Identity], text: &[u8], frames: &mut Vec<Frame>| {
             let (run, blocks) = seen::encode(ids.iter().copied());
-            let (min, max) = seen::bounds(&blocks);
-            frames.push(Frame::Commit(Commit {
-                min,
-                max,
-                segment,
-                lines: ids.len() as u64,
-                seen: entries,
-                form: Form::Plain,
-                offset: 0,
-                bytes: text.len() as u64,
-                text_bytes: text.len() as u64,
-                crc: crc32c::crc32c(text),
-                at,
-                duplicates: 0,
-                blocks,
-                objects: objects.clone(),
-            }));
+            let (bytes, crc) = (text.len() as u64, crc32c::crc32c(text));
+            let commit = Commit::plain(segment, 0, bytes, crc, entries, blocks);
+            frames.push(Frame::Commit(Commit { at, objects: objects.clone(), ..commit }));
             entries += ids.len() as u64;
             runs.extend_from_slice(&run);
         };

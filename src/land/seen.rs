@@ -90,13 +90,6 @@ pub fn encode(run: impl ExactSizeIterator<Item = Identity>) -> (Vec<u8>, Vec<Blo
     (bytes, blocks)
 }
 
-/// The smallest and the largest timestamp of some blocks.
-pub fn bounds(blocks: &[Block]) -> (i64, i64) {
-    let min = blocks.iter().map(|block| block.min).min();
-    let max = blocks.iter().map(|block| block.max).max();
-    (min.unwrap_or_default(), max.unwrap_or_default())
-}
-
 /// Where the blocks of a run end: at the largest jumps of time, and after 1,024 entries.
 fn ends(bytes: &[u8]) -> Vec<usize> {
     let times = || entries(bytes).map(|entry| entry.timestamp);

@@ -98,6 +98,8 @@ pub fn status(lander: &Lander<'_>) -> (Vec<DayStatus>, Vec<LandError>) {
     let mut days = Vec::new();
     for day_file in day_files {
         match Journal::look(lander, &day_file) {
+            // What an interrupted landing has begun is no day yet.
+            Ok(Some(state)) if state.closed.is_none() && state.segments.is_empty() => {}
             Ok(Some(state)) => days.push(day_status(&day_file, &state)),
             Ok(None) => {}
             Err(error) => failed.push(error),

@@ -1,7 +1,7 @@
 //! The blocks of `seen`: where they end, and how those are found that can hold a time.
 
 use hiwake::land::blocks::Blocks;
-use hiwake::land::frame::{Block, Commit, Form};
+use hiwake::land::frame::{Block, Commit};
 use hiwake::land::seen;
 use hiwake::row::Identity;
 use proptest::prelude::*;
@@ -9,24 +9,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn commit(seen: u64, blocks: Vec<Block>) -> Commit {
-    let lines = blocks.iter().map(|block| u64::from(block.count)).sum();
-    let (min, max) = seen::bounds(&blocks);
-    Commit {
-        min,
-        max,
-        segment: 1,
-        lines,
-        seen,
-        form: Form::Plain,
-        offset: 0,
-        bytes: 0,
-        text_bytes: 0,
-        crc: 0,
-        at: 0,
-        duplicates: 0,
-        blocks,
-        objects: Vec::new(),
-    }
+    Commit::plain(1, 0, 0, 0, seen, blocks)
 }
 
 /// Times as they come: close to each other, minutes and hours apart, and what nobody offers.

@@ -4,6 +4,7 @@ mod injected;
 mod killed;
 mod rebuilt;
 mod refused;
+mod truth;
 mod verified;
 
 use std::collections::BTreeMap;

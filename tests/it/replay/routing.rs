@@ -253,8 +253,7 @@ fn a_rebuild_from_landing_and_backup_has_plain_text_once() {
     assert_eq!(told.ok, 1);
     desk.ok(&LAND.replace("@hiwake.toml", "@changed.toml"));
     let whole = desk.published("root");
-    let (open, _) = whole.first_key_value().unwrap();
-    let day = open.strip_suffix(".open").unwrap();
+
     for lost in [".journal", ".seen"] {
         std::fs::remove_file(desk.path(&format!("root/.hiwake/days/2022-04-18/plain.log/{lost}")))
             .unwrap();

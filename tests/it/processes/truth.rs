@@ -1,0 +1,249 @@
+//! What `verify`, `--rebuild`, `seal` and `status` said that was not so, or did that did harm: each test is a case that
+//! somebody met, its comment tells what happened before.
+
+use std::collections::HashSet;
+use std::os::unix::fs::MetadataExt;
+
+use super::*;
+
+const SUM: &str = "messages/2022-04-18.csv.sha256";
+
+fn landed(rows: std::ops::Range<i64>) -> Yard {
+    let yard = Yard::new();
+    yard.put("a", rows);
+    ok(&mut yard.land());
+    yard
+}
+
+fn sealed(rows: std::ops::Range<i64>) -> Yard {
+    let yard = landed(rows);
+    ok(&mut yard.seal());
+    yard
+}
+
+fn configured(yard: &Yard, command: &str, now: &str, toml: &str) -> Command {
+    let config = yard.path("config.toml");
+    put(
+        &config,
+        format!("[[source]]\nlog_groups = [\"g\"]\nfile = \"messages\"\n{toml}").as_bytes(),
+    );
+    let mut command = yard.hiwake(&[command, "--now", now]);
+    command.arg("--config").arg(config);
+    command
+}
+
+fn verify(yard: &Yard) -> Output {
+    yard.hiwake(&["verify", "--now", OVER]).output().unwrap()
+}
+
+fn rebuild(yard: &Yard) -> Command {
+    let mut command = yard.hiwake(&["verify", "--now", OVER]);
+    command.arg("--rebuild").arg(yard.path("in"));
+    command
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// The watermark was written at Freeze only: a journal without its last two frames was taken for one that a crash tore.
+/// `--rebuild` then wrote every line of the published day into a new open file, and said that nothing was changed.
+#[test]
+fn a_sealed_day_whose_journal_lost_its_last_frames_is_repaired_and_its_file_not_touched() {
+    for lost in [1, 30, 60, 100, 150] {
+        let yard = sealed(0..3);
+        let before = (yard.text(SEALED), fs::metadata(yard.at(SEALED)).unwrap().ino());
+        let journal = fs::read(yard.at(JOURNAL)).unwrap();
+        fs::write(yard.at(JOURNAL), &journal[..journal.len() - lost]).unwrap();
+        yard.put("b", 5..6);
+        assert!(fails(&mut yard.land()).contains("damaged"), "{lost}: landing notices");
+        assert_eq!(verify(&yard).status.code(), Some(1), "{lost}");
+        let said = ok_stderr(&mut rebuild(&yard));
+        assert!(
+            said.contains("rebuilt messages") && !said.contains("othing was changed"),
+            "{said}"
+        );
+        let after = (yard.text(SEALED), fs::metadata(yard.at(SEALED)).unwrap().ino());
+        assert_eq!(after, before, "{lost}");
+        assert!(!yard.at(OPEN).exists(), "{lost}");
+        ok(&mut yard.land());
+        let late = yard.text("messages/2022-04-18.late.csv.open");
+        assert_eq!(late, "line 5\n", "{lost}: only what is new");
+    }
+}
+
+/// One damaged commit, and labels changed since: the lines of the other commit were made anew with the new labels.
+#[test]
+fn lines_whose_checksums_hold_keep_their_bytes_whatever_labels_say_today() {
+    let yard = Yard::new();
+    let label = |label: &str| format!("labels = [\"{label}\"]\n");
+    let mut envelopes = Vec::new();
+    for n in 0..3 {
+        let envelope = serde_json::json!({
+            "messageType": "DATA_MESSAGE", "owner": "1", "logGroup": "g", "logStream": "s",
+            "subscriptionFilters": ["f"],
+            "logEvents": [{"id": format!("e{n}"), "timestamp": MIDNIGHT + n, "message": format!("m{n}")}],
+        });
+        let path = yard.path("in").join(format!("e{n}"));
+        put(&path, envelope.to_string().as_bytes());
+        ok(configured(&yard, "land", IN_THE_DAY, &label("OLD")).arg(&path));
+        envelopes.push(path);
+    }
+    let mut bytes = fs::read(yard.at(OPEN)).unwrap();
+    bytes[0] = b'X';
+    fs::write(yard.at(OPEN), bytes).unwrap();
+    ok(configured(&yard, "verify", OVER, &label("NEW")).arg("--rebuild").arg(yard.path("in")));
+    assert_eq!(yard.text(OPEN), "NEW,m0\nOLD,m1\nOLD,m2\n");
+    // Nothing is wrong with it any more, so another one does nothing.
+    let before = yard.tree();
+    ok(configured(&yard, "verify", OVER, &label("NEWER")).arg("--rebuild").arg(yard.path("in")));
+    assert_eq!(yard.tree(), before);
+}
+
+/// Lines are written before their frame, and a long look holds an older journal against newer data: verify cried, and
+/// `--rebuild` rebuilt healthy days, 12 times in 25 s.
+#[test]
+fn a_landing_at_work_is_no_damage_and_no_reason_to_rebuild() {
+    let yard = Yard::new();
+    put(
+        &yard.path("config.toml"),
+        b"[[source]]\nlog_groups = [\"g\"]\n[limits]\ncommit_bytes = 65536\n",
+    );
+    let long = |n: i64| row(n).replace("\"line\":\"", &format!("\"line\":\"{}", "z".repeat(300)));
+    let objects: Vec<PathBuf> = (0..12)
+        .map(|object| {
+            let path = yard.path("in").join(format!("o{object}"));
+            let rows: String = (object * 1500..(object + 1) * 1500).map(long).collect();
+            put(&path, rows.as_bytes());
+            path
+        })
+        .collect();
+    let land = |object: &PathBuf| {
+        let mut command = yard.hiwake(&["land", "--now", IN_THE_DAY]);
+        command.arg("--config").arg(yard.path("config.toml")).arg(object);
+        command
+    };
+    ok(&mut land(&objects[0]));
+    let mut looks = 0;
+    for object in &objects[1..] {
+        let mut landing = land(object).spawn().unwrap();
+        while landing.try_wait().unwrap().is_none() {
+            let mut look = if looks % 2 == 0 { rebuild(&yard) } else { yard.hiwake(&["verify"]) };
+            let output = look.output().unwrap();
+            assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
+            assert!(!stderr(&output).contains("rebuilt"), "{}", stderr(&output));
+            looks += 1;
+        }
+        assert!(landing.wait().unwrap().success());
+    }
+    assert!(!yard.at(".hiwake/damaged").exists());
+    let text = yard.text(OPEN);
+    assert_eq!(text.lines().collect::<HashSet<_>>().len(), 12 * 1500);
+    println!("looks at a landing at work: {looks}");
+    assert!(looks > 10);
+}
+
+/// Published files, or whole days, that are gone were "0 wrong".
+#[test]
+fn what_was_published_and_is_gone_is_wrong_unless_retention_removed_it() {
+    for (closed, gone) in [(true, vec![SEALED, SUM]), (true, vec![SUM]), (false, vec![SEALED])] {
+        let yard = sealed(0..3);
+        if closed {
+            let keep = "[seal]\njournal_days = 1\n[retention]\ndays = 3650\n";
+            ok(&mut configured(&yard, "seal", "2022-04-22T03:00:00+09:00", keep));
+        }
+        gone.iter().for_each(|name| fs::remove_file(yard.at(name)).unwrap());
+        let output =
+            configured(&yard, "verify", OVER, "[retention]\ndays = 3650\n").output().unwrap();
+        let said = stdout(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(gone.iter().all(|name| said.contains(&format!("WRONG {name}"))), "{said}");
+    }
+}
+
+/// Files that retention had removed after their day was closed were WRONG for ever once it was switched off.
+#[test]
+fn what_retention_removed_is_not_missed_whatever_is_configured_since() {
+    for journal_days in [1, 90] {
+        let yard = sealed(0..3);
+        let toml = format!("[seal]\njournal_days = {journal_days}\n");
+        ok(&mut configured(&yard, "seal", "2022-04-22T03:00:00+09:00", &toml));
+        let toml = format!("{toml}[retention]\ndays = 2\n");
+        let said = ok(&mut configured(&yard, "seal", "2022-04-23T03:00:00+09:00", &toml));
+        assert!(said.contains("removed messages/2022-04-18.csv"), "{said}");
+        assert!(!yard.at(SEALED).exists() && !yard.at(SUM).exists());
+        let output = configured(&yard, "verify", OVER, "").output().unwrap();
+        assert!(output.status.success(), "{}", stdout(&output));
+        let status = ok(&mut yard.hiwake(&["status"]));
+        assert!(status.contains("removed"), "{status}");
+        let said = ok(&mut configured(&yard, "seal", "2022-04-24T03:00:00+09:00", &toml));
+        assert!(said.contains("nothing is due") || said.contains("closed"), "{said}");
+    }
+}
+
+#[test]
+fn a_hint_of_a_day_without_a_journal_is_wrong_and_fails_to_seal() {
+    for seal_first in [false, true] {
+        let yard = landed(0..3);
+        if seal_first {
+            ok(&mut yard.seal());
+        }
+        for folder in ["messages", ".hiwake/days"] {
+            fs::remove_dir_all(yard.at(folder)).unwrap();
+        }
+        let said = stdout(&verify(&yard));
+        assert!(said.contains(&format!("WRONG {JOURNAL}")), "{said}");
+        if !seal_first {
+            let output = yard.seal().output().unwrap();
+            assert_eq!(output.status.code(), Some(1));
+            assert!(!stdout(&output).contains("nothing is due"), "{output:?}");
+        }
+    }
+}
+
+/// Retention counted from the day's end: what came late was published and removed in one call, and could not land again.
+#[test]
+fn retention_counts_from_publication() {
+    let toml = "[retention]\ndays = 10\n";
+    let yard = Yard::new();
+    let object = yard.put("a", 0..3);
+    ok(configured(&yard, "land", "2022-05-01T08:00:00+09:00", toml).arg(object));
+    let said = ok(&mut configured(&yard, "seal", "2022-05-01T10:00:00+09:00", toml));
+    assert!(said.contains("sealed") && !said.contains("removed"), "{said}");
+    assert_eq!(yard.text(SEALED), lines(3));
+    ok(&mut configured(&yard, "seal", "2022-05-11T09:59:59+09:00", toml));
+    assert_eq!(yard.text(SEALED), lines(3));
+    // A late segment: the day's files go together, ten days after the last publication.
+    yard.put("b", 5..6);
+    ok(configured(&yard, "land", "2022-05-11T09:59:59+09:00", toml).arg(yard.path("in/b")));
+    assert!(ok(&mut yard.hiwake(&["status"])).contains("sealed+late"));
+    ok(&mut configured(&yard, "seal", "2022-05-11T12:00:00+09:00", toml));
+    assert_eq!(yard.text(SEALED), lines(3));
+    ok(&mut configured(&yard, "seal", "2022-05-21T11:59:59+09:00", toml));
+    assert_eq!(yard.text("messages/2022-04-18.late.csv"), "line 5\n");
+    let said = ok(&mut configured(&yard, "seal", "2022-05-21T12:00:00+09:00", toml));
+    assert_eq!(said.matches("removed").count(), 2, "{said}");
+    assert!(ok(&mut yard.hiwake(&["status"])).contains("removed"));
+    assert_eq!(yard.published().len(), 0);
+}
+
+/// A folder that is somebody else's, or that cannot be read, was the end of `verify` and took the answer of every round.
+#[test]
+fn one_bad_folder_is_one_failure_and_everything_else_is_done() {
+    let yard = Yard::new();
+    for file in ["a", "b", "c"] {
+        let path = yard.path("in").join(file);
+        put(&path, row(0).replace("messages", file).as_bytes());
+    }
+    ok(&mut yard.land());
+    fs::rename(yard.at("b"), yard.path("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(yard.path("elsewhere"), yard.at("b")).unwrap();
+    let output = yard.seal().arg("--json").output().unwrap();
+    let answer: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let sealed =
+        answer["sealed"].as_array().unwrap().iter().map(|one| one["path"].as_str().unwrap());
+    assert_eq!(sealed.collect::<Vec<_>>(), ["a/2022-04-18.csv", "c/2022-04-18.csv"]);
+    assert_eq!((answer["failed"].as_array().unwrap().len(), output.status.code()), (1, Some(1)));
+    let output = yard.seal().output().unwrap();
+    assert_eq!((stdout(&output).as_str(), output.status.code()), ("", Some(1)));
+}
