@@ -8,6 +8,7 @@ mod config_cli;
 mod day;
 mod envelope;
 mod event_id;
+mod exit_codes;
 mod file_name;
 mod fuzz;
 mod given;

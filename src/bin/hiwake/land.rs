@@ -1,6 +1,5 @@
 //! `hiwake land`: objects → day files.
 
-use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -10,6 +9,7 @@ use hiwake::land::{Choice, Landed, Lander, Tally};
 use hiwake::replay::BATCH;
 use hiwake::store::{Location, Object, ObjectId, Store};
 
+use crate::output::{err, out};
 use crate::progress::Progress;
 use crate::{Now, Root};
 
@@ -86,10 +86,10 @@ impl Report {
         self.tally.add(&landed.tally);
         self.progress.suspend(|| {
             for reason in &landed.reasons {
-                eprintln!("quarantined: {reason}");
+                err!("quarantined: {reason}");
             }
             for reason in landed.objects.iter().filter_map(|result| result.as_ref().err()) {
-                eprintln!("not landed: {reason}");
+                err!("not landed: {reason}");
                 self.failed += 1;
             }
         });
@@ -104,15 +104,13 @@ impl Report {
     /// Prints the counts; the exit code is 1 if anything was not landed.
     pub fn finish(self, json: bool) -> anyhow::Result<ExitCode> {
         drop(self.progress);
-        let mut out = std::io::stdout().lock();
         let Tally { objects, rows, lines, late, duplicates, quarantined, .. } = self.tally;
         if json {
-            writeln!(out, "{}", serde_json::to_string(&self.tally)?)?;
+            out!("{}", serde_json::to_string(&self.tally)?);
         } else {
-            writeln!(
-                out,
+            out!(
                 "landed {objects} objects: {rows} rows, {lines} new lines ({late} late), {duplicates} there before, {quarantined} quarantined"
-            )?;
+            );
         }
         Ok(ExitCode::from(u8::from(self.failed + quarantined > 0)))
     }

@@ -1,7 +1,6 @@
 //! `hiwake run`: the whole pipeline on this machine.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -16,6 +15,7 @@ use hiwake::replay::BATCH;
 use hiwake::store::Store;
 
 use crate::land::Report;
+use crate::output::{err, out};
 use crate::progress::Progress;
 use crate::{Now, Usage};
 
@@ -93,10 +93,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let (delivered, event) = intake.firehose.finish()?;
     let Delivered { records, ok, dropped, failed, .. } = delivered;
     if !args.json {
-        writeln!(
-            std::io::stdout(),
-            "put {records} records: {ok} transformed, {dropped} dropped, {failed} failed"
-        )?;
+        out!("put {records} records: {ok} transformed, {dropped} dropped, {failed} failed");
     }
     let landed = land(config, args, &bucket, event.to_string().as_bytes())?;
     Ok(if problems > 0 { ExitCode::from(1) } else { landed })
@@ -154,7 +151,7 @@ impl Intake<'_> {
     /// Says how many problems were not named one by one.
     fn summarise(&self) {
         for (reason, count) in self.reasons.iter().filter(|(_, count)| **count > SAME_REASON_MAX) {
-            eprintln!("and {} more: {reason}", count - SAME_REASON_MAX);
+            err!("and {} more: {reason}", count - SAME_REASON_MAX);
         }
     }
 }
@@ -169,7 +166,7 @@ impl Target for Intake<'_> {
         let count = self.reasons.entry(problem.reason.clone()).or_default();
         *count += 1;
         if *count <= SAME_REASON_MAX {
-            eprintln!("{}: {}", problem.place, problem.reason);
+            err!("{}: {}", problem.place, problem.reason);
         }
     }
 }

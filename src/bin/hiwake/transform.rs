@@ -1,6 +1,6 @@
 //! `hiwake transform`: one Firehose event → its answer.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,6 +8,8 @@ use anyhow::Context;
 use hiwake::config::Config;
 use hiwake::firehose;
 use hiwake::record::Records;
+
+use crate::output::out;
 
 /// Answer one Firehose event as the transform λ does
 ///
@@ -32,9 +34,8 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
         event = std::fs::read(&args.event).with_context(|| format!("cannot read {name}"))?;
     }
     let mut records = Records::new(config);
-    let (mut answer, _) =
+    let (answer, _) =
         firehose::transform(&mut records, &event).with_context(|| name.to_string())?;
-    answer.push(b'\n');
-    std::io::stdout().write_all(&answer)?;
+    out!("{}", String::from_utf8_lossy(&answer));
     Ok(ExitCode::SUCCESS)
 }

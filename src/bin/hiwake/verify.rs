@@ -1,12 +1,12 @@
 //! `hiwake verify`: is everything as it was committed and sealed, and if not, make it so.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use hiwake::config::Config;
 use hiwake::land::rebuild::{self, Rebuilt};
 use hiwake::store::Location;
 
+use crate::output::{err, out};
 use crate::{Now, Root};
 
 /// Check every commit, every identity and every sealed file against what is on record
@@ -37,7 +37,6 @@ pub struct Args {
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let disk = crate::disk(&args.root.root, false)?;
     let lander = crate::lander(&disk, config, &args.now);
-    let mut out = std::io::stdout().lock();
     let mut verified = lander.verify()?;
     let mut failed = 0;
     if let (Some(source), false) = (&args.rebuild, verified.damaged.is_empty()) {
@@ -46,14 +45,14 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
             match rebuild::rebuild(&lander, &store, &objects, day_file) {
                 Ok(Rebuilt { lines, objects, missing, kept }) => {
                     for object in missing {
-                        eprintln!("{day_file}: {object} was not found, and not needed");
+                        err!("{day_file}: {object} was not found, and not needed");
                     }
-                    eprintln!(
+                    err!(
                         "rebuilt {day_file}: {lines} lines of {objects} objects; what was there is in {kept}"
                     );
                 }
                 Err(error) => {
-                    eprintln!("not rebuilt: {error}");
+                    err!("not rebuilt: {error}");
                     failed += 1;
                 }
             }
@@ -61,18 +60,20 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
         verified = lander.verify()?;
     }
     if args.json {
-        writeln!(out, "{}", serde_json::to_string(&verified)?)?;
+        out!("{}", serde_json::to_string(&verified)?);
     } else {
         for finding in &verified.findings {
             let what = if finding.wrong { "WRONG" } else { "note" };
-            writeln!(out, "{what} {}: {}", finding.path, finding.what)?;
+            out!("{what} {}: {}", finding.path, finding.what);
         }
         let wrong = verified.findings.iter().filter(|finding| finding.wrong).count();
-        writeln!(
-            out,
+        out!(
             "{} day files, {} commits, {} lines, {} bytes read: {wrong} wrong",
-            verified.day_files, verified.commits, verified.lines, verified.bytes
-        )?;
+            verified.day_files,
+            verified.commits,
+            verified.lines,
+            verified.bytes
+        );
     }
     Ok(ExitCode::from(u8::from(failed > 0 || !verified.is_whole())))
 }
