@@ -24,6 +24,7 @@ mod metrics;
 mod notice;
 mod object;
 mod object_properties;
+mod pipes;
 mod processes;
 mod replay;
 #[cfg(feature = "lambda")]

@@ -23,7 +23,7 @@ use crate::output::{self, err};
   hiwake cat --rows --id 36795… out.s3/landing
   hiwake cat --rows object.ndjson.gz | jq .day")]
 pub struct Args {
-    /// Files, folders, or s3://bucket/prefix
+    /// Files, folders, pipes (`-` is standard input), or s3://bucket/prefix
     #[arg(value_name = "OBJECT", required = true)]
     objects: Vec<String>,
     /// Each row as JSON, as transform answers it

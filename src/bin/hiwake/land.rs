@@ -20,9 +20,10 @@ use crate::{Now, Root};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake land out.s3/landing --root out
-  hiwake land out.s3/landing/2022/04/18/01/object.ndjson.gz --root /mnt/efs")]
+  hiwake land out.s3/landing/2022/04/18/01/object.ndjson.gz --root /mnt/efs
+  aws s3 cp s3://bucket/landing/object.ndjson.gz - | hiwake land - --root out")]
 pub struct Args {
-    /// Files, folders, or s3://bucket/prefix
+    /// Files, folders, pipes (`-` is standard input), or s3://bucket/prefix
     #[arg(value_name = "OBJECT", required = true)]
     objects: Vec<String>,
     #[command(flatten)]

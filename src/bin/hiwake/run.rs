@@ -32,7 +32,7 @@ use crate::{Now, Usage};
       --timestamp-format '%b %d %H:%M:%S' --year 2022 --root out
   hiwake seal --root out")]
 pub struct Args {
-    /// Files or folders
+    /// Files, folders or pipes (`-` is standard input)
     #[arg(value_name = "INPUT", required = true)]
     inputs: Vec<String>,
     /// The folder of the daily files
@@ -47,7 +47,8 @@ pub struct Args {
     /// The lines' log stream [default: the file's name]
     #[arg(long, value_name = "S", requires = "log_group")]
     log_stream: Option<String>,
-    /// How a line begins with its time, as in strftime [default: all lines have the file's time]
+    /// How a line begins with its time, as in strftime [default: all lines have the file's time,
+    /// those of a pipe the present]
     #[arg(long, value_name = "FORMAT", requires = "log_group")]
     timestamp_format: Option<String>,
     /// The year of a file's first line, where the format has none

@@ -8,6 +8,7 @@ use anyhow::Context;
 use hiwake::config::Config;
 use hiwake::firehose;
 use hiwake::record::Records;
+use hiwake::store::pipe;
 
 use crate::output::out;
 
@@ -28,11 +29,8 @@ pub struct Args {
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let mut event = Vec::new();
     let name = args.event.display();
-    if args.event.as_os_str() == "-" {
-        std::io::stdin().read_to_end(&mut event).context("cannot read standard input")?;
-    } else {
-        event = std::fs::read(&args.event).with_context(|| format!("cannot read {name}"))?;
-    }
+    let read = pipe::open(&args.event).and_then(|mut input| input.read_to_end(&mut event));
+    read.with_context(|| format!("cannot read {name}"))?;
     let mut records = Records::new(config);
     let (answer, _) =
         firehose::transform(&mut records, &event).with_context(|| name.to_string())?;
