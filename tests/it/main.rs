@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::print_stdout, reason = "a test that tries many things says how many")]
 
+mod apart;
 mod cli;
 mod config;
 mod config_cli;

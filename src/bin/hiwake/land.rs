@@ -11,7 +11,7 @@ use hiwake::store::{Location, Object, ObjectId, Store};
 
 use crate::output::{err, out};
 use crate::progress::Progress;
-use crate::{Now, Root};
+use crate::{Now, Root, apart};
 
 /// Land objects of any shape into the day files, each event once
 ///
@@ -39,9 +39,12 @@ pub struct Args {
 }
 
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
-    let places =
-        args.objects.iter().map(|argument| Location::parse(argument)?.objects(&crate::bucket));
-    let places: Vec<(Store, Vec<Object>)> = places.collect::<Result<_, _>>()?;
+    let places = args.objects.iter().map(|argument| {
+        let source = Location::parse(argument)?;
+        apart::source(&source, &args.root.root)?;
+        Ok(source.objects(&crate::bucket)?)
+    });
+    let places: Vec<(Store, Vec<Object>)> = places.collect::<anyhow::Result<_>>()?;
     let disk = crate::disk(&args.root.root, true)?;
     let lander = crate::lander(&disk, config, &args.now);
     let bytes = places.iter().flat_map(|(_, objects)| objects).map(|object| object.size).sum();

@@ -1,5 +1,6 @@
 //! `hiwake`: the pipeline and its day files on one machine. Wiring only: the library does the work.
 
+mod apart;
 mod backfill;
 mod cat;
 mod config;

@@ -1,7 +1,7 @@
 //! `hiwake run`: the whole pipeline on this machine.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -12,12 +12,12 @@ use hiwake::land::notice::{Created, Notice};
 use hiwake::local::{Buffers, Delivered, Firehose, LocalError, SourceRecord};
 use hiwake::record::Records;
 use hiwake::replay::BATCH;
-use hiwake::store::Store;
+use hiwake::store::{Location, Store};
 
 use crate::land::Report;
 use crate::output::{err, out};
 use crate::progress::Progress;
-use crate::{Now, Usage};
+use crate::{Now, Usage, apart};
 
 /// Run the whole pipeline on this machine: inputs → Firehose's stand-in → objects → day files
 ///
@@ -70,11 +70,17 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
             "--log-stream names the stream of one file: leave it out, and each file is its own";
         return Err(Usage(reason.to_owned()).into());
     }
-    let bucket = args.bucket.clone().unwrap_or_else(|| {
-        let mut bucket = args.root.clone().into_os_string();
-        bucket.push(".s3");
-        bucket.into()
-    });
+    let bucket = match &args.bucket {
+        Some(bucket) => bucket.clone(),
+        None => beside(&args.root)?,
+    };
+    apart::check(("the bucket", &bucket), ("the root", &args.root))?;
+    for input in &args.inputs {
+        if let Location::Folder(path) | Location::File(path) = &Location::parse(input)? {
+            apart::check(("the input", path), ("the root", &args.root))?;
+            apart::check(("the input", path), ("the bucket", &bucket))?;
+        }
+    }
     let mut records = Records::new(config);
     let mut transform = |event: &[u8]| match firehose::transform(&mut records, event) {
         Ok((answer, _)) => Ok(answer),
@@ -100,6 +106,17 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     Ok(if problems > 0 { ExitCode::from(1) } else { landed })
 }
 
+/// The folder whose name is the root's and `.s3`; `out/` and `.` have such a neighbour too.
+fn beside(root: &Path) -> anyhow::Result<PathBuf> {
+    let root = match root.file_name() {
+        Some(_) => root.components().collect(),
+        None => apart::resolved(root)?,
+    };
+    let mut bucket = root.into_os_string();
+    bucket.push(".s3");
+    Ok(bucket.into())
+}
+
 fn log_file(config: &Config, args: &Args) -> anyhow::Result<Option<LogFile>> {
     let Some(log_group) = args.log_group.clone() else { return Ok(None) };
     let timestamps = match &args.timestamp_format {
@@ -113,12 +130,7 @@ fn log_file(config: &Config, args: &Args) -> anyhow::Result<Option<LogFile>> {
 }
 
 /// Lands what the notices name, as the land λ does.
-fn land(
-    config: &Config,
-    args: &Args,
-    bucket: &std::path::Path,
-    event: &[u8],
-) -> anyhow::Result<ExitCode> {
+fn land(config: &Config, args: &Args, bucket: &Path, event: &[u8]) -> anyhow::Result<ExitCode> {
     let Notice::Objects(messages) = Notice::read(event).context("the stand-in's notices")? else {
         anyhow::bail!("the stand-in's notices are none");
     };

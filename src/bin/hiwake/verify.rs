@@ -7,7 +7,7 @@ use hiwake::land::rebuild::{self, Rebuilt};
 use hiwake::store::Location;
 
 use crate::output::{err, out};
-use crate::{Now, Root};
+use crate::{Now, Root, apart};
 
 /// Check every commit, every identity and every sealed file against what is on record
 ///
@@ -35,12 +35,14 @@ pub struct Args {
 }
 
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
+    let source = args.rebuild.as_deref().map(Location::parse).transpose()?;
+    source.iter().try_for_each(|source| apart::source(source, &args.root.root))?;
     let disk = crate::disk(&args.root.root, false)?;
     let lander = crate::lander(&disk, config, &args.now);
     let mut verified = lander.verify()?;
     let mut failed = 0;
-    if let (Some(source), false) = (&args.rebuild, verified.damaged.is_empty()) {
-        let (store, objects) = Location::parse(source)?.objects(&crate::bucket)?;
+    if let (Some(source), false) = (source, verified.damaged.is_empty()) {
+        let (store, objects) = source.objects(&crate::bucket)?;
         for day_file in &verified.damaged {
             match rebuild::rebuild(&lander, &store, &objects, day_file) {
                 Ok(Rebuilt { lines, objects, missing, kept }) => {

@@ -19,7 +19,7 @@ use hiwake::store::{Location, Object, Store};
 use crate::land::Report;
 use crate::output::{err, out};
 use crate::progress::Progress;
-use crate::{Before, Now, Usage};
+use crate::{Before, Now, Usage, apart};
 use told::Summary;
 
 /// Land backup or failed objects once more, here or by the land λ; what has landed is not doubled
@@ -92,6 +92,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
         let reason = "--queue: the land λ reads buckets only: write s3://bucket/prefix";
         return Err(Usage(reason.to_owned()).into());
     }
+    args.root.iter().try_for_each(|root| apart::source(&source, root))?;
     let (store, objects) = replay::select(&source, &delivered, &crate::bucket)?;
     if objects.is_empty() && delivered != Delivered::default() {
         err!(
