@@ -1,4 +1,5 @@
-//! JSON's strings, read several times faster than by a parser; what is unusual is left to one. An object's keys. Pure.
+//! JSON's strings, read several times faster than by a parser; what is unusual is left to one. An
+//! object's keys. Pure.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,7 +7,8 @@ use std::fmt;
 use memchr::memchr2;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-/// The keys of a JSON object, in its order, with those that appear twice; not those of objects in it.
+/// The keys of a JSON object, in its order, with those that appear twice; not those of objects in
+/// it.
 ///
 /// `None`: the text is not one JSON object.
 pub fn keys(text: &[u8]) -> Option<Vec<Cow<'_, str>>> {
@@ -35,7 +37,8 @@ impl<'de> Deserialize<'de> for Keys<'de> {
     }
 }
 
-/// A string that is borrowed where it has no escapes. (serde always copies an `Option<Cow>`, or one in a list.)
+/// A string that is borrowed where it has no escapes. (serde always copies an `Option<Cow>`, or one
+/// in a list.)
 #[derive(serde::Deserialize)]
 #[serde(transparent)]
 pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);

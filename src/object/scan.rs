@@ -69,8 +69,8 @@ pub(super) enum Shape {
     Other,
 }
 
-/// By its top-level keys, in any order. What has a row's keys is a row, whatever else is wrong with it: twice the same key,
-/// one of seven missing, no valid JSON.
+/// By its top-level keys, in any order. What has a row's keys is a row, whatever else is wrong with
+/// it: twice the same key, one of seven missing, no valid JSON.
 pub(super) fn shape(value: &[u8]) -> Shape {
     // What CloudWatch Logs writes; the envelope's reader looks closer.
     if value.starts_with(b"{\"messageType\":") {

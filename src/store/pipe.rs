@@ -1,7 +1,8 @@
-//! Objects that can be read only once: standard input, pipes, terminals, what `<(…)` makes, files of `/proc`.
+//! Objects that can be read only once: standard input, pipes, terminals, what `<(…)` makes, files
+//! of `/proc`.
 //!
-//! They are read to their end into a temporary file without a name, which is then the object: it has a length, and can
-//! be read again from any place.
+//! They are read to their end into a temporary file without a name, which is then the object: it
+//! has a length, and can be read again from any place.
 
 use std::fs::{File, remove_file};
 use std::hash::{BuildHasher, RandomState};
@@ -20,7 +21,8 @@ use super::RANGE_BYTES;
 /// The name of standard input.
 pub(super) const STDIN: &str = "-";
 
-/// How long a FIFO's first writer is waited for: one that is started at the same time may be a moment later.
+/// How long a FIFO's first writer is waited for: one that is started at the same time may be a
+/// moment later.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The magic number of the file system of pipes that have no name.
@@ -28,7 +30,8 @@ const PIPEFS: i64 = 0x5049_5045;
 
 /// Opens what an argument names, to be read once and to its end; `-` is standard input.
 ///
-/// A FIFO that nobody writes to is an error: it is neither waited for without end nor taken for an empty object.
+/// A FIFO that nobody writes to is an error: it is neither waited for without end nor taken for an
+/// empty object.
 pub fn open(path: &Path) -> io::Result<Chain<Cursor<Vec<u8>>, File>> {
     let begins = |first: Vec<u8>, file: File| Cursor::new(first).chain(file);
     if path.as_os_str() == STDIN {
@@ -74,7 +77,8 @@ fn first_of_fifo(mut file: &File) -> io::Result<Vec<u8>> {
 #[derive(Debug)]
 pub(super) struct Spool {
     file: File,
-    /// Its name is unique: text that comes by a pipe at the same time as other text is not taken for it.
+    /// Its name is unique: text that comes by a pipe at the same time as other text is not taken
+    /// for it.
     pub(super) meta: ObjectMeta,
 }
 

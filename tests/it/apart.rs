@@ -1,4 +1,5 @@
-//! A source that holds the root, or the root that holds the source: hiwake would land its own files, more each time.
+//! A source that holds the root, or the root that holds the source: hiwake would land its own
+//! files, more each time.
 
 use std::fs;
 use std::os::unix::fs::symlink;

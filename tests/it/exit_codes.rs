@@ -1,4 +1,5 @@
-//! The exit code is the command's outcome, and the work is done, whoever listens to stdout and stderr.
+//! The exit code is the command's outcome, and the work is done, whoever listens to stdout and
+//! stderr.
 
 use std::fs::{self, File};
 use std::process::{Command, Output, Stdio};

@@ -1,4 +1,5 @@
-//! Objects that are no regular files: pipes are read to their end, or an error names them; none is taken for empty.
+//! Objects that are no regular files: pipes are read to their end, or an error names them; none is
+//! taken for empty.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -138,7 +139,8 @@ fn every_command_that_reads_a_file_reads_a_pipe() {
     assert_eq!(desk.text("replay/messages/2022-04-18.csv.open").lines().count(), 20_000);
 }
 
-/// Its time alone would not tell it from other text that comes by a pipe of that name within the same millisecond.
+/// Its time alone would not tell it from other text that comes by a pipe of that name within the
+/// same millisecond.
 #[test]
 fn text_by_a_pipe_is_not_taken_for_other_text_by_a_pipe() {
     let desk = Desk::new();

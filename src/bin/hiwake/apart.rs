@@ -1,4 +1,5 @@
-//! What is read and what is written are apart: otherwise hiwake would land its own files, more of them each time.
+//! What is read and what is written are apart: otherwise hiwake would land its own files, more of
+//! them each time.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -8,7 +9,8 @@ use hiwake::store::Location;
 
 use crate::Usage;
 
-/// Refuses a source that holds the root, or that the root holds. What is in quarantine may land again.
+/// Refuses a source that holds the root, or that the root holds. What is in quarantine may land
+/// again.
 pub fn source(source: &Location, root: &Path) -> anyhow::Result<()> {
     match source {
         Location::Folder(path) | Location::File(path)

@@ -58,7 +58,8 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
                 object::read(input, &place, object.modified, &mut records, &options, &mut printer);
             match read {
                 Ok(_) => {}
-                // Of the printer: its reader is gone, so that nobody wants the rest, or the disk is full.
+                // Of the printer: its reader is gone, so that nobody wants the rest, or the disk is
+                // full.
                 Err(object::ReadError::Sink(error)) => {
                     printed = Err(error);
                     break 'objects;

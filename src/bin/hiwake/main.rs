@@ -61,7 +61,8 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let code = dispatch(&cli).unwrap_or_else(|error| {
-        // Usage errors end in clap; these are the other faults that a person corrects before anything is tried.
+        // Usage errors end in clap; these are the other faults that a person corrects before
+        // anything is tried.
         let usage = error.is::<ConfigErrors>() || error.is::<Usage>();
         err!("{}", in_words(&error));
         ExitCode::from(if usage { 2 } else { 1 })

@@ -1,7 +1,8 @@
 //! What a command says: results on standard output, problems on standard error.
 //!
-//! Work never depends on who listens. A reader that is gone ends the printing, not the command, and a problem that
-//! nobody can be told is no reason to stop; the exit code stays the command's outcome.
+//! Work never depends on who listens. A reader that is gone ends the printing, not the command, and
+//! a problem that nobody can be told is no reason to stop; the exit code stays the command's
+//! outcome.
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
@@ -43,8 +44,8 @@ pub fn problem(line: Arguments<'_>) {
     writeln!(io::stderr(), "{line}").ok();
 }
 
-/// The exit code of a command whose outcome is `code`: 1 where its results could not be printed although somebody
-/// wanted them.
+/// The exit code of a command whose outcome is `code`: 1 where its results could not be printed
+/// although somebody wanted them.
 pub fn exit_code(code: ExitCode) -> ExitCode {
     match ENDED.get() {
         Some(error) if error.kind() != ErrorKind::BrokenPipe => {
