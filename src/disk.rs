@@ -12,7 +12,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
@@ -56,7 +56,9 @@ pub struct Inode {
 /// Obligations: `link`, `make_dir` and `CreateNew` have exactly one winner. An error of `link`,
 /// `rename`, `unlink` or `make_dir` may hide a success whose reply was lost: the caller looks again.
 pub trait Disk: Send + Sync {
-    /// Opens a regular file; `ENXIO`, `EISDIR` or `ELOOP` if something else has the name. The name is looked up afresh if its folder was refreshed before.
+    /// Opens a regular file; `ENXIO`, `EISDIR` or `ELOOP` if something else has the name. The name
+    /// is looked up afresh if its folder was refreshed before. A file with a second name is not
+    /// opened for writing, which would change what is not ours: `EMLINK`.
     fn open(&self, path: &str, how: Open) -> io::Result<Box<dyn Handle>>;
     /// Makes a folder; its parent must exist. `AlreadyExists` if the name is taken by anything.
     fn make_dir(&self, path: &str, mode: u32) -> io::Result<()>;
@@ -118,9 +120,27 @@ impl RealDisk {
         Ok(RealDisk { root: root.to_owned(), root_fd })
     }
 
-    /// Opens the root and makes it (and its parents) where it is missing.
+    /// Opens the root and makes it (and its parents) where it is missing. Its owner can enter it,
+    /// whatever the umask.
     pub fn create(root: &Path) -> io::Result<RealDisk> {
-        std::fs::create_dir_all(root)?;
+        match RealDisk::open(root) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => return opened,
+        }
+        if let Some(parent) = root.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            RealDisk::create(parent)?;
+        }
+        match std::fs::create_dir(root) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            Err(_) => {}
+            Ok(()) => {
+                let mut permissions = std::fs::metadata(root)?.permissions();
+                if permissions.mode() & 0o700 != 0o700 {
+                    permissions.set_mode(permissions.mode() | 0o700);
+                    std::fs::set_permissions(root, permissions)?;
+                }
+            }
+        }
         RealDisk::open(root)
     }
 
@@ -169,9 +189,20 @@ impl Disk for RealDisk {
         let (folder, name) = self.parent(path)?;
         let file = rustix::fs::openat(self.at(&folder), name, flags, Mode::from_raw_mode(mode))?;
         let file = File::from(file);
-        if !file.metadata()?.is_file() {
+        let found = file.metadata()?;
+        if !found.is_file() {
             // A device, a FIFO, a folder: nothing that a file's name may stand for.
-            return Err(rustix::io::Errno::NXIO.into());
+            return Err(Errno::NXIO.into());
+        }
+        if found.nlink() > 1 && how != Open::Read {
+            return Err(Errno::MLINK.into());
+        }
+        if found.len() == 0 && found.mode() & mode != mode {
+            match rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)) {
+                // The umask took no bits away: somebody else made it.
+                Ok(()) | Err(Errno::PERM) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(Box::new(file))
     }
@@ -180,7 +211,11 @@ impl Disk for RealDisk {
         let (folder, name) = self.parent(path)?;
         let mode = Mode::from_raw_mode(mode);
         rustix::fs::mkdirat(self.at(&folder), name, mode)?;
-        // The process's umask may have taken bits away.
+        let made = rustix::fs::statat(self.at(&folder), name, AtFlags::SYMLINK_NOFOLLOW)?;
+        if Mode::from_raw_mode(made.st_mode) == mode {
+            return Ok(());
+        }
+        // The process's umask took bits away.
         Ok(rustix::fs::chmodat(self.at(&folder), name, mode, AtFlags::empty())?)
     }
 

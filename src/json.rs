@@ -1,6 +1,47 @@
-//! JSON's strings, read several times faster than by a parser; what is unusual is left to one. Pure.
+//! JSON's strings, read several times faster than by a parser; what is unusual is left to one. An
+//! object's keys. Pure.
+
+use std::borrow::Cow;
+use std::fmt;
 
 use memchr::memchr2;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+
+/// The keys of a JSON object, in its order, with those that appear twice; not those of objects in
+/// it.
+///
+/// `None`: the text is not one JSON object.
+pub fn keys(text: &[u8]) -> Option<Vec<Cow<'_, str>>> {
+    serde_json::from_slice::<Keys<'_>>(text).ok().map(|keys| keys.0)
+}
+
+struct Keys<'a>(Vec<Cow<'a, str>>);
+
+impl<'de> Deserialize<'de> for Keys<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Keys<'de>, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Keys<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys<'de>, A::Error> {
+                let mut keys = Vec::new();
+                while let Some((Text(key), IgnoredAny)) = map.next_entry()? {
+                    keys.push(key);
+                }
+                Ok(Keys(keys))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+/// A string that is borrowed where it has no escapes. (serde always copies an `Option<Cow>`, or one
+/// in a list.)
+#[derive(serde::Deserialize)]
+#[serde(transparent)]
+pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 /// Reads a string that begins after its quote: where it ends, and whether it has escapes. Then `plain` is what it means,
 /// otherwise the bytes up to its end are. What it means is UTF-8 if it is.

@@ -49,7 +49,10 @@ pub fn log() {
         .flatten_event(true)
         .with_current_span(true)
         .with_span_list(false)
-        .with_target(false);
+        .with_target(false)
+        // A line that cannot be written is no reason to end: this would be a panic where stderr is
+        // gone too.
+        .log_internal_errors(false);
     tracing_subscriber::registry().with(json.with_filter(targets)).init();
 }
 

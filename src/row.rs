@@ -16,7 +16,7 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-use crate::event_id;
+use crate::{event_id, json};
 
 /// How the lines of a day file are formatted, and with it the file's extension.
 #[derive(
@@ -154,6 +154,9 @@ pub enum RowError {
     /// A member that every row has.
     #[error("no row: `{0}` is missing")]
     Missing(&'static str),
+    /// A field that a row has once.
+    #[error("not a valid row: field `{0}` appears twice")]
+    Repeated(&'static str),
     /// A kind that this release does not know.
     #[error("unknown `kind`: expected csv, tsv, json or raw")]
     Kind,
@@ -240,6 +243,9 @@ fn hash(stream: &str, id: &str) -> u64 {
     }
 }
 
+/// The fields of a row.
+pub(crate) const FIELDS: [&str; 7] = ["file", "kind", "day", "timestamp", "stream", "id", "line"];
+
 /// A row on the wire: every member optional, so that what is missing can be named.
 #[derive(Deserialize)]
 struct Wire<'a> {
@@ -258,16 +264,13 @@ struct Wire<'a> {
     line: Text<'a>,
 }
 
-/// A string that is borrowed where it can be, or missing. (serde always copies an `Option<Cow>`.)
+/// A string that is borrowed where it can be, or missing.
 #[derive(Default)]
 struct Text<'a>(Option<Cow<'a, str>>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Text<'a>, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(transparent)]
-        struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
-        Borrowed::deserialize(deserializer).map(|text| Text(Some(text.0)))
+        json::Text::deserialize(deserializer).map(|text| Text(Some(text.0)))
     }
 }
 
@@ -277,11 +280,21 @@ impl<'a> Text<'a> {
     }
 }
 
+/// The first field of a row that an object has twice.
+fn repeated(line: &[u8]) -> Option<&'static str> {
+    let keys = json::keys(line)?;
+    let count = |name: &str| keys.iter().filter(|key| **key == name).count();
+    FIELDS.into_iter().find(|name| count(name) > 1)
+}
+
 impl<'a> Row<'a> {
     /// Reads one line, with or without its line break. Members may come in any order; unknown ones
     /// are ignored. What is not escaped is borrowed from `line`.
     pub fn decode(line: &'a [u8]) -> Result<Row<'a>, RowError> {
         let wire: Wire<'a> = serde_json::from_slice(line).map_err(|error| {
+            if let Some(name) = repeated(line) {
+                return RowError::Repeated(name);
+            }
             let what = match error.classify() {
                 serde_json::error::Category::Eof => "the end comes too early",
                 serde_json::error::Category::Data => "a member of the wrong type",

@@ -7,7 +7,8 @@
 mod bucket;
 mod dated;
 mod error;
-mod folder;
+pub(crate) mod folder;
+pub mod pipe;
 
 use std::fmt;
 use std::io::{self, BufRead, Cursor, Read};
@@ -19,13 +20,13 @@ use std::time::Instant;
 
 use futures_util::TryStreamExt;
 use object_store::local::LocalFileSystem;
-#[cfg(feature = "aws")]
 use object_store::memory::InMemory;
 use object_store::path::Path as Key;
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt};
 use tokio::runtime::{Builder, Runtime};
 
 pub use self::error::StoreError;
+use self::pipe::Spool;
 
 /// Bytes of one ranged read: a request to S3 costs the same whatever it asks for, memory does not.
 const RANGE_BYTES: u64 = 4 << 20;
@@ -78,6 +79,8 @@ pub enum Location {
     Folder(PathBuf),
     /// One file.
     File(PathBuf),
+    /// What can be read only once: standard input (`-`), a pipe, a file of `/proc`.
+    Pipe(PathBuf),
     /// `s3://bucket/prefix`: every object whose key is the prefix, or goes on with a `/` after it.
     #[cfg(feature = "s3")]
     Bucket {
@@ -102,9 +105,14 @@ impl Location {
             });
         }
         let path = PathBuf::from(argument);
+        if argument == pipe::STDIN {
+            return Ok(Location::Pipe(path));
+        }
         match std::fs::metadata(&path) {
             Ok(found) if found.is_dir() => Ok(Location::Folder(path)),
-            Ok(_) => Ok(Location::File(path)),
+            // Those of /proc have bytes, and say that they have none.
+            Ok(found) if found.is_file() && found.len() > 0 => Ok(Location::File(path)),
+            Ok(_) => Ok(Location::Pipe(path)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(StoreError::NotFound(argument.to_owned()))
             }
@@ -138,6 +146,12 @@ impl Location {
                 let objects = store.list_delivered("", time)?;
                 Ok((store, objects))
             }
+            Location::Pipe(path) => {
+                let store = Store::pipe(path)?;
+                let object = store.spool.iter().map(|spool| store.object(spool.meta.clone()));
+                let objects = object.collect();
+                Ok((store, objects))
+            }
             Location::File(file) => {
                 let parent = file.parent().filter(|p| !p.as_os_str().is_empty());
                 let store = Store::folder(parent.unwrap_or(Path::new(".")))?;
@@ -169,6 +183,8 @@ pub struct Store {
     objects: Arc<dyn ObjectStore>,
     /// Where the objects are, if that is a folder.
     folder: Option<PathBuf>,
+    /// The one object, if it came by a pipe.
+    spool: Option<Arc<Spool>>,
     runtime: Arc<Runtime>,
     deadline: Option<Instant>,
     /// Counts the bytes that readers fetch.
@@ -193,8 +209,15 @@ impl Store {
         Ok(Store { folder: Some(folder.to_owned()), ..store })
     }
 
+    /// What a pipe holds, read to its end: a bucket of one object, called like the pipe.
+    fn pipe(path: &Path) -> Result<Store, StoreError> {
+        let bucket = path.display().to_string();
+        let other = |error| StoreError::Other { place: bucket.clone(), source: Box::new(error) };
+        let spool = Some(Arc::new(Spool::new(path).map_err(other)?));
+        Ok(Store { spool, ..Store::memory(&bucket)? })
+    }
+
     /// Objects in memory, under a bucket's name: for rows that are made on this machine.
-    #[cfg(feature = "aws")]
     pub(crate) fn memory(bucket: &str) -> Result<Store, StoreError> {
         let runtime = runtime(bucket, Builder::new_current_thread().enable_time())?;
         Ok(Store::new(bucket.to_owned(), Arc::new(InMemory::new()), runtime))
@@ -202,7 +225,7 @@ impl Store {
 
     /// Any store of the crate, under a bucket's name.
     fn new(bucket: String, objects: Arc<dyn ObjectStore>, runtime: Arc<Runtime>) -> Store {
-        Store { bucket, objects, folder: None, runtime, deadline: None, fetched: None }
+        Store { bucket, objects, folder: None, spool: None, runtime, deadline: None, fetched: None }
     }
 
     /// The same store, whose requests, and what waits between their retries, end at a moment with
@@ -249,6 +272,9 @@ impl Store {
     /// What an object is now, without its bytes.
     pub fn look(&self, key: &str) -> Result<Object, StoreError> {
         let name = self.name(key)?;
+        if let Some(spool) = &self.spool {
+            return Ok(self.object(spool.meta.clone()));
+        }
         let meta = self.block_on(key, self.objects.head(&name))?;
         Ok(self.object(meta))
     }
@@ -293,6 +319,12 @@ impl Store {
         offset: u64,
         etag: Option<&str>,
     ) -> Result<(ObjectMeta, Vec<u8>), StoreError> {
+        if let Some(spool) = &self.spool {
+            let place = self.place(name.as_ref());
+            let bytes = spool.range(offset);
+            let bytes = bytes.map_err(|e| StoreError::Other { place, source: Box::new(e) })?;
+            return Ok((spool.meta.clone(), bytes));
+        }
         let options = GetOptions {
             range: Some(GetRange::Bounded(offset..offset + RANGE_BYTES)),
             if_match: etag.map(str::to_owned),

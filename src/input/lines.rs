@@ -26,7 +26,7 @@ pub struct LogFile {
     /// the same offset: it would be the same event.
     pub log_stream: Option<String>,
     /// How each line's time is written. `None`: all lines have the file's modification time, which
-    /// stays the same when the file is read again.
+    /// stays the same when the file is read again; those of a pipe the time when it is read.
     pub timestamps: Option<TimestampFormat>,
 }
 
@@ -95,11 +95,16 @@ impl Reading<'_> {
         log_file: &LogFile,
         input: impl BufRead,
     ) -> Result<(), InputError> {
-        let metadata = std::fs::metadata(&self.file.path).map_err(|e| self.failed(e))?;
-        let modified = metadata.modified().map_err(|e| self.failed(e))?;
+        let modified = match std::fs::metadata(&self.file.path) {
+            Ok(found) if found.is_file() => {
+                clock::milliseconds(found.modified().map_err(|e| self.failed(e))?)
+            }
+            // Of a pipe.
+            Ok(_) | Err(_) => self.now,
+        };
         let stream = log_file.log_stream.as_deref().unwrap_or(&self.file.name).to_owned();
         let mut batch = Batch::new(&log_file.log_group, &stream);
-        let mut stamps = Stamps::new(log_file, clock::milliseconds(modified));
+        let mut stamps = Stamps::new(log_file, modified);
         let mut lines = Lines { input, offset: 0, buffer: Vec::new() };
         let mut number = 0_u64;
         while let Some(Line { offset, text }) = lines.next().map_err(|e| self.failed(e))? {

@@ -13,7 +13,6 @@ mod lines;
 mod time;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,7 +27,7 @@ use serde_json::value::RawValue;
 
 use crate::envelope::is_gzip;
 use crate::local::{LocalError, SourceRecord};
-use crate::store::{Location, StoreError};
+use crate::store::{Location, StoreError, folder, pipe};
 
 pub use lines::LogFile;
 pub use time::{FormatError, TimestampFormat};
@@ -90,7 +89,7 @@ pub fn files(arguments: &[String]) -> Result<Vec<InputFile>, StoreError> {
     let mut files = Vec::new();
     for argument in arguments {
         match Location::parse(argument)? {
-            Location::File(path) => {
+            Location::File(path) | Location::Pipe(path) => {
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 files.push(InputFile { path, name });
             }
@@ -129,10 +128,14 @@ fn walk(folder: &Path) -> io::Result<Vec<PathBuf>> {
     entries.sort_unstable();
     let mut files = Vec::new();
     for path in entries {
-        if std::fs::metadata(&path)?.is_dir() {
+        let found = std::fs::metadata(&path)?;
+        if found.is_dir() {
             files.extend(walk(&path)?);
-        } else {
+        } else if found.is_file() {
             files.push(path);
+        } else {
+            let reason = format!("{}: {}", path.display(), folder::NO_FILE);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
         }
     }
     Ok(files)
@@ -148,7 +151,7 @@ pub fn read(
     target: &mut dyn Target,
 ) -> Result<(), InputError> {
     let mut reading = Reading { file, now, target };
-    let input = File::open(&file.path).map_err(|e| reading.failed(e))?;
+    let input = pipe::open(&file.path).map_err(|e| reading.failed(e))?;
     let input = Counted { input, done };
     let mut input = BufReader::with_capacity(1 << 18, input);
     let gzip = is_gzip(input.fill_buf().map_err(|e| reading.failed(e))?);

@@ -69,6 +69,22 @@ pub enum LandError {
         /// The file system's.
         theirs: i64,
     },
+    /// A file that hiwake writes to is also something else: a hard link.
+    #[error(
+        "{path}: has a second name (a hard link), and writing to it would change that file too. Put a copy in its place, e.g. with `cp -p` and `mv`; nothing was changed"
+    )]
+    Linked {
+        /// The file.
+        path: String,
+    },
+    /// The root is on a file system that lacks what hiwake relies on.
+    #[error(
+        "the root's file system {lack}. Use Amazon EFS, another NFSv4 server or a local file system of Linux; nothing was landed"
+    )]
+    Unsuited {
+        /// What it lacks, and what for.
+        lack: &'static str,
+    },
     /// Something that hiwake did not make has a name that it needs, or stands above it: a file, a link, a folder.
     #[error(
         "{path}: a file, link or folder that hiwake did not create occupies this path or a parent of it. Move it elsewhere"
@@ -131,9 +147,10 @@ impl<T> Named<T> for io::Result<T> {
     fn named(self, verb: &'static str, path: &str) -> Result<T, LandError> {
         // The root's own path is empty.
         let path = if path.is_empty() { "the root" } else { path };
-        self.map_err(|source| match is_foreign(&source) {
-            true => LandError::Foreign { path: path.to_owned() },
-            false => LandError::Io { verb, path: path.to_owned(), source },
+        self.map_err(|source| match Errno::from_io_error(&source) {
+            Some(Errno::MLINK) => LandError::Linked { path: path.to_owned() },
+            _ if is_foreign(&source) => LandError::Foreign { path: path.to_owned() },
+            _ => LandError::Io { verb, path: path.to_owned(), source },
         })
     }
 }

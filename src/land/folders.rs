@@ -3,20 +3,68 @@
 use std::collections::BTreeSet;
 use std::io;
 
+use rustix::io::Errno;
+
 use super::Lander;
 use super::day_file::{DAYS, DayFile, JOURNAL, SEEN, folder_of, name_of};
 use super::error::{LandError, Named, is_absent};
-use crate::disk::Entry;
+use crate::disk::{Entry, Open};
 use crate::row::Day;
+
+/// The folder that all else of hiwake's is in. Where it is missing, nothing has landed yet.
+const HIWAKE: &str = ".hiwake";
 
 /// Makes a folder and its parents where they are missing.
 pub fn make(lander: &Lander<'_>, folder: &str) -> Result<(), LandError> {
+    if folder == HIWAKE {
+        // That it is missing may be remembered from before another machine made it.
+        lander.disk.refresh_dir("").named("open", "")?;
+        if lander.disk.refresh_dir(folder).is_err_and(|error| is_absent(&error)) {
+            probe(lander)?;
+        }
+    }
     match lander.disk.make_dir(folder, lander.config.files.dir_mode) {
         Err(error) if error.kind() == io::ErrorKind::NotFound && !folder.is_empty() => {
             make(lander, folder_of(folder))?;
             made(lander, folder, lander.disk.make_dir(folder, lander.config.files.dir_mode))
         }
         result => made(lander, folder, result),
+    }
+}
+
+/// Tries what landing and sealing rely on, before the first landing: hard links, and names that
+/// differ in case.
+fn probe(lander: &Lander<'_>) -> Result<(), LandError> {
+    let [name, second, upper] = [".hiwake.probe", ".hiwake.probe.link", ".HIWAKE.PROBE"];
+    // An interrupted landing may have left them.
+    remove(lander, second)?;
+    remove(lander, name)?;
+    match lander.disk.open(name, Open::CreateNew(lander.open_mode())) {
+        // Another first landing tries the same at this moment.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => drop(made.named("make", name)?),
+    }
+    let linked = lander.disk.link(name, second);
+    let folded = lander.disk.open(upper, Open::Read).is_ok();
+    remove(lander, second)?;
+    remove(lander, name)?;
+    lander.disk.sync_dir("").named("sync", "")?;
+    let is_one_of = |error: &io::Error, errors: &[Errno]| {
+        Errno::from_io_error(error).is_some_and(|error| errors.contains(&error))
+    };
+    let no_links = [Errno::PERM, Errno::OPNOTSUPP, Errno::NOSYS, Errno::MLINK];
+    match linked {
+        Err(error) if is_one_of(&error, &no_links) => Err(LandError::Unsuited {
+            lack: "has no hard links, which publish a sealed file without replacing another",
+        }),
+        // But for another first landing that was faster to make the name, or to remove it.
+        Err(error) if !is_one_of(&error, &[Errno::EXIST, Errno::NOENT]) => {
+            Err(error).named("link", name)
+        }
+        Ok(()) | Err(_) if folded => Err(LandError::Unsuited {
+            lack: "takes names that differ in upper and lower case for one: two logs would share a file",
+        }),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

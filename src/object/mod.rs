@@ -6,7 +6,7 @@
 //!
 //! | unit | becomes |
 //! |---|---|
-//! | JSON with `file`, `day` and `line` | the row that it is |
+//! | JSON with `file`, `day` and `line`, or with six of a row's fields | the row that it is, or a bad one |
 //! | JSON with `rawData` | the rows of the source record that failed |
 //! | JSON with `messageType` | the rows of the envelope |
 //! | any other text | plain rows |

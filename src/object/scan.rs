@@ -1,8 +1,9 @@
 //! Where a JSON object ends, found without parsing it, and what kind of unit it is.
 
-use memchr::{memchr3, memchr3_iter};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use memchr::{memchr3, memchr3_iter, memmem};
+
+use crate::json;
+use crate::row::FIELDS;
 
 /// How a scan ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,36 +69,26 @@ pub(super) enum Shape {
     Other,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Keys {
-    file: Present,
-    day: Present,
-    line: Present,
-    raw_data: Present,
-    message_type: Present,
-}
-
-/// Whether a key is there, `null` too.
-#[derive(Default)]
-struct Present(bool);
-
-impl<'de> Deserialize<'de> for Present {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Present, D::Error> {
-        IgnoredAny::deserialize(deserializer).map(|_| Present(true))
-    }
-}
-
-/// By its top-level keys, in any order.
+/// By its top-level keys, in any order. What has a row's keys is a row, whatever else is wrong with
+/// it: twice the same key, one of seven missing, no valid JSON.
 pub(super) fn shape(value: &[u8]) -> Shape {
     // What CloudWatch Logs writes; the envelope's reader looks closer.
     if value.starts_with(b"{\"messageType\":") {
         return Shape::Envelope;
     }
-    match serde_json::from_slice::<Keys>(value) {
-        Ok(Keys { message_type: Present(true), .. }) => Shape::Envelope,
-        Ok(Keys { raw_data: Present(true), .. }) => Shape::Failed,
-        Ok(Keys { file: Present(true), day: Present(true), line: Present(true), .. }) => Shape::Row,
+    let keys = json::keys(value);
+    let has = |name: &str| match &keys {
+        Some(keys) => keys.iter().any(|key| key == name),
+        None => {
+            FIELDS.contains(&name)
+                && memmem::find(value, format!("\"{name}\":").as_bytes()).is_some()
+        }
+    };
+    match FIELDS.iter().filter(|name| has(name)).count() {
+        _ if has("messageType") => Shape::Envelope,
+        _ if has("rawData") => Shape::Failed,
+        count if count + 1 >= FIELDS.len() => Shape::Row,
+        _ if has("file") && has("day") && has("line") => Shape::Row,
         _ => Shape::Other,
     }
 }

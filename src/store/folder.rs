@@ -7,6 +7,10 @@ use std::path::Path;
 
 use super::StoreError;
 
+/// Why a FIFO, a socket or a device in a folder is not read.
+pub(crate) const NO_FILE: &str =
+    "is neither a file nor a folder: move it elsewhere (a pipe can be named by itself)";
+
 const KEPT: &str = "a name that ends in # and digits cannot be read as an object: rename it";
 
 /// An error names a file that the crate cannot read.
@@ -42,7 +46,7 @@ pub(super) fn check(folder: &Path, deep: bool) -> Result<(), StoreError> {
                 continue;
             }
             Ok(found) if found.is_file() => KEPT,
-            Ok(_) => "is neither a file nor a folder: remove it",
+            Ok(_) => NO_FILE,
             Err(error) if is_absent(&error) && symlink_metadata(&path).is_err() => continue,
             Err(error) if is_absent(&error) => "is a link to nothing: mend or remove it",
             Err(error) => return Err(other(error)),

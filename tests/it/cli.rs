@@ -243,18 +243,6 @@ fn a_damaged_object_is_named_and_kept_and_the_others_land() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_error() {
-    let desk = Desk::new();
-    desk.ok(&format!("run events/messages.log {SYSLOG} --root @root --bucket @s3"));
-    for arguments in ["cat @s3/landing", "status --root @root", "land @s3/landing --root @root"] {
-        let mut child = desk.command(arguments).spawn().unwrap();
-        drop(child.stdout.take());
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success() && output.stderr.is_empty(), "{arguments}: {output:?}");
-    }
-}
-
-#[test]
 fn mistakes_say_what_to_do() {
     let desk = Desk::new();
     let bad =

@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::print_stdout, reason = "a test that tries many things says how many")]
 
+mod apart;
 mod cli;
 mod config;
 mod config_cli;
 mod day;
 mod envelope;
 mod event_id;
+mod exit_codes;
 mod file_name;
 mod fuzz;
 mod given;
@@ -23,6 +25,7 @@ mod metrics;
 mod notice;
 mod object;
 mod object_properties;
+mod pipes;
 mod processes;
 mod replay;
 #[cfg(feature = "lambda")]

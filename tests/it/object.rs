@@ -138,6 +138,53 @@ fn a_bad_row_is_no_end() {
     assert_eq!(seen.offsets, [(half as u64, 1)]);
 }
 
+/// A row with twice the same key, or with a tab in its line, became a line of plain text.
+#[test]
+fn a_row_with_a_fault_is_refused_and_never_plain_text() {
+    let fields = [
+        r#""file":"messages""#,
+        r#""kind":"csv""#,
+        r#""day":"2022-04-18""#,
+        r#""timestamp":1650214747000"#,
+        r#""stream":"1:g:s""#,
+        r#""id":"9""#,
+        r#""line":"x""#,
+    ];
+    let name = |field: &str| field.split(':').next().unwrap().replace('"', "`");
+    let row = |fields: &[&str]| format!("{{{}}}", fields.join(","));
+    let mut faulty = Vec::new();
+    for (n, field) in fields.iter().enumerate() {
+        let twice = row(&[&fields[..], &[field]].concat());
+        faulty.push((twice, format!("field {} appears twice", name(field))));
+        let first = row(&[&[*field], &fields[..]].concat());
+        faulty.push((first, format!("field {} appears twice", name(field))));
+        let mut others = fields.to_vec();
+        others.remove(n);
+        faulty.push((row(&others), format!("{} is missing", name(field))));
+        let mut null = fields.to_vec();
+        null[n] = r#""other":null"#;
+        faulty.push((row(&null), format!("{} is missing", name(field))));
+    }
+    for (good, bad) in [
+        ("\"x\"", "\"a\tb\""),
+        ("\"x\"", r#""\x""#),
+        ("\"x\"", "\"x\","),
+        ("16502", "016502"),
+        (",", ",,"),
+    ] {
+        faulty.push((row(&fields).replacen(good, bad, 1), "no JSON".to_owned()));
+    }
+    for (row, reason) in faulty {
+        let error = hiwake::row::Row::decode(row.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(&reason), "{row}: {error}");
+        for object in [format!("{row}\nafter\n").into_bytes(), failed_line(row.as_bytes())] {
+            let (read, seen) = read(&object[..]);
+            assert_eq!((read.rows, seen.bad_codes()), (0, vec!["malformed-row"]), "{row}");
+            assert!(seen.lines.iter().all(|line| line == "after"), "{row}: {seen:?}");
+        }
+    }
+}
+
 /// Found by the property of torn objects: cut off before its key was whole, it was plain text.
 #[test]
 fn a_failed_record_that_is_cut_off_anywhere_is_no_plain_text() {

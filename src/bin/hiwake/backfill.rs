@@ -1,6 +1,5 @@
 //! `hiwake backfill`: what is still in CloudWatch Logs.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use chrono::{DateTime, SecondsFormat};
@@ -9,6 +8,7 @@ use hiwake::config::Config;
 use hiwake::land::{Landed, Tally};
 use serde_json::json;
 
+use crate::output::{err, out};
 use crate::progress::Progress;
 use crate::{Before, Now, Root};
 
@@ -60,7 +60,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let begun = backfill.begin(&lander, args.before.from_start)?;
     let (from, unsettled_from) = (begun.from, begun.unsettled_from);
     if let Some(from) = from {
-        eprintln!(
+        err!(
             "goes on from {}, where the same command was cut off; what was removed since does not come back: --from-start begins anew",
             in_words(from)
         );
@@ -69,7 +69,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let mut told = |landed: &Landed, _| {
         progress.suspend(|| {
             for reason in &landed.reasons {
-                eprintln!("quarantined: {reason}");
+                err!("quarantined: {reason}");
             }
         });
     };
@@ -79,25 +79,23 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
         anyhow::Error::new(error).context("cut off: the same command goes on from there")
     })?;
     let Tally { rows, lines, late, duplicates, quarantined, .. } = filled.tally;
-    let mut out = std::io::stdout().lock();
     if args.json {
         let answer = json!({
             "events": rows, "new": lines, "late": late, "there_before": duplicates,
             "quarantined": filled.tally.quarantined, "requests": filled.pages, "from": from,
             "unsettled_from": unsettled_from,
         });
-        writeln!(out, "{answer}")?;
+        out!("{answer}");
     } else {
-        writeln!(
-            out,
+        out!(
             "read {rows} events of {} in {} requests: {lines} new lines ({late} late), {duplicates} there before, {quarantined} quarantined",
-            args.log_group, filled.pages
-        )?;
+            args.log_group,
+            filled.pages
+        );
         if let Some(unsettled_from) = unsettled_from.map(in_words) {
-            writeln!(
-                out,
+            out!(
                 "events after {unsettled_from} may not have been there yet: run it again for them"
-            )?;
+            );
         }
     }
     Ok(ExitCode::from(u8::from(quarantined > 0)))
@@ -109,7 +107,7 @@ fn refused(log_group: &str, certain: i64) {
         i64::MAX => "the present one was not used yet".to_owned(),
         certain => format!("certain is only what is of {} or later", in_words(certain)),
     };
-    eprintln!(
+    err!(
         "nothing was landed: events may have landed in other files, under another routing ({since}). `hiwake config explain --log-group {log_group}` says where they go now; with --reroute they land there once more"
     );
 }

@@ -11,6 +11,8 @@ use hiwake::record::Records;
 use hiwake::row::Row;
 use hiwake::store::Location;
 
+use crate::output::{self, err};
+
 /// Print objects of any shape as lines: rows, failed records, backups, envelopes, text
 ///
 /// What an object is is told by its content. Unreadable pieces are named on stderr; the exit code is then 1.
@@ -21,7 +23,7 @@ use hiwake::store::Location;
   hiwake cat --rows --id 36795… out.s3/landing
   hiwake cat --rows object.ndjson.gz | jq .day")]
 pub struct Args {
-    /// Files, folders, or s3://bucket/prefix
+    /// Files, folders, pipes (`-` is standard input), or s3://bucket/prefix
     #[arg(value_name = "OBJECT", required = true)]
     objects: Vec<String>,
     /// Each row as JSON, as transform answers it
@@ -44,7 +46,8 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
         place: String::new(),
         bad: 0,
     };
-    for argument in &args.objects {
+    let mut printed = Ok(());
+    'objects: for argument in &args.objects {
         let (store, objects) = Location::parse(argument)?.objects(&crate::bucket)?;
         for object in objects {
             printer.place = object.id.place();
@@ -55,13 +58,17 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
                 object::read(input, &place, object.modified, &mut records, &options, &mut printer);
             match read {
                 Ok(_) => {}
-                // Of the printer: what it says is about stdout.
-                Err(object::ReadError::Sink(error)) => return Err(error.into()),
+                // Of the printer: its reader is gone, so that nobody wants the rest, or the disk is
+                // full.
+                Err(object::ReadError::Sink(error)) => {
+                    printed = Err(error);
+                    break 'objects;
+                }
                 Err(error) => return Err(anyhow::Error::new(error).context(place)),
             }
         }
     }
-    printer.out.flush()?;
+    output::ended(printed.and_then(|()| printer.out.flush()));
     Ok(ExitCode::from(u8::from(printer.bad > 0)))
 }
 
@@ -101,7 +108,7 @@ impl<W: Write> Sink for Printer<'_, W> {
 
     fn bad(&mut self, bad: &Bad<'_>) -> io::Result<()> {
         self.bad += 1;
-        eprintln!("{} at byte {}: {} ({})", self.place, bad.offset, bad.reason, bad.code);
+        err!("{} at byte {}: {} ({})", self.place, bad.offset, bad.reason, bad.code);
         Ok(())
     }
 }

@@ -1,7 +1,6 @@
 //! `hiwake config …`: is it right, what would become of a log group, its schema, the environment.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -14,6 +13,8 @@ use hiwake::record::{Origin, Records};
 use hiwake::row::Row;
 use serde::Serialize;
 use serde_json::json;
+
+use crate::output::out;
 
 /// Check the configuration, or show what it does.
 #[derive(Debug, clap::Args)]
@@ -87,7 +88,7 @@ pub fn run(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
         Command::Check => checked(&Config::load(path)?),
         Command::Explain(explain) => explained(&Config::load(path)?, explain)?,
     };
-    std::io::stdout().write_all(text.as_bytes())?;
+    out!("{}", text.trim_end_matches('\n'));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,6 +1,5 @@
 //! `hiwake land`: objects → day files.
 
-use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -10,8 +9,9 @@ use hiwake::land::{Choice, Landed, Lander, Tally};
 use hiwake::replay::BATCH;
 use hiwake::store::{Location, Object, ObjectId, Store};
 
+use crate::output::{err, out};
 use crate::progress::Progress;
-use crate::{Now, Root};
+use crate::{Now, Root, apart};
 
 /// Land objects of any shape into the day files, each event once
 ///
@@ -20,9 +20,10 @@ use crate::{Now, Root};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake land out.s3/landing --root out
-  hiwake land out.s3/landing/2022/04/18/01/object.ndjson.gz --root /mnt/efs")]
+  hiwake land out.s3/landing/2022/04/18/01/object.ndjson.gz --root /mnt/efs
+  aws s3 cp s3://bucket/landing/object.ndjson.gz - | hiwake land - --root out")]
 pub struct Args {
-    /// Files, folders, or s3://bucket/prefix
+    /// Files, folders, pipes (`-` is standard input), or s3://bucket/prefix
     #[arg(value_name = "OBJECT", required = true)]
     objects: Vec<String>,
     #[command(flatten)]
@@ -38,9 +39,12 @@ pub struct Args {
 }
 
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
-    let places =
-        args.objects.iter().map(|argument| Location::parse(argument)?.objects(&crate::bucket));
-    let places: Vec<(Store, Vec<Object>)> = places.collect::<Result<_, _>>()?;
+    let places = args.objects.iter().map(|argument| {
+        let source = Location::parse(argument)?;
+        apart::source(&source, &args.root.root)?;
+        Ok(source.objects(&crate::bucket)?)
+    });
+    let places: Vec<(Store, Vec<Object>)> = places.collect::<anyhow::Result<_>>()?;
     let disk = crate::disk(&args.root.root, true)?;
     let lander = crate::lander(&disk, config, &args.now);
     let bytes = places.iter().flat_map(|(_, objects)| objects).map(|object| object.size).sum();
@@ -86,10 +90,10 @@ impl Report {
         self.tally.add(&landed.tally);
         self.progress.suspend(|| {
             for reason in &landed.reasons {
-                eprintln!("quarantined: {reason}");
+                err!("quarantined: {reason}");
             }
             for reason in landed.objects.iter().filter_map(|result| result.as_ref().err()) {
-                eprintln!("not landed: {reason}");
+                err!("not landed: {reason}");
                 self.failed += 1;
             }
         });
@@ -104,15 +108,13 @@ impl Report {
     /// Prints the counts; the exit code is 1 if anything was not landed.
     pub fn finish(self, json: bool) -> anyhow::Result<ExitCode> {
         drop(self.progress);
-        let mut out = std::io::stdout().lock();
         let Tally { objects, rows, lines, late, duplicates, quarantined, .. } = self.tally;
         if json {
-            writeln!(out, "{}", serde_json::to_string(&self.tally)?)?;
+            out!("{}", serde_json::to_string(&self.tally)?);
         } else {
-            writeln!(
-                out,
+            out!(
                 "landed {objects} objects: {rows} rows, {lines} new lines ({late} late), {duplicates} there before, {quarantined} quarantined"
-            )?;
+            );
         }
         Ok(ExitCode::from(u8::from(self.failed + quarantined > 0)))
     }

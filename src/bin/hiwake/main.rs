@@ -1,11 +1,11 @@
 //! `hiwake`: the pipeline and its day files on one machine. Wiring only: the library does the work.
 
-#![allow(clippy::print_stderr, reason = "a command line says what is wrong there")]
-
+mod apart;
 mod backfill;
 mod cat;
 mod config;
 mod land;
+mod output;
 mod progress;
 mod replay;
 mod run;
@@ -27,6 +27,8 @@ use hiwake::config::{Config, ConfigErrors};
 use hiwake::disk::RealDisk;
 use hiwake::land::Lander;
 use hiwake::store::{Store, StoreError};
+
+use output::err;
 
 /// CloudWatch Logs as labelled daily files, every event in exactly one line.
 ///
@@ -58,17 +60,14 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match dispatch(&cli) {
-        Ok(code) => code,
-        // `hiwake … | head`: the reader has seen enough.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Usage errors end in clap; these are the other faults that a person mends before anything is tried.
-            let usage = error.is::<ConfigErrors>() || error.is::<Usage>();
-            eprintln!("{}", in_words(&error));
-            ExitCode::from(if usage { 2 } else { 1 })
-        }
-    }
+    let code = dispatch(&cli).unwrap_or_else(|error| {
+        // Usage errors end in clap; these are the other faults that a person corrects before
+        // anything is tried.
+        let usage = error.is::<ConfigErrors>() || error.is::<Usage>();
+        err!("{}", in_words(&error));
+        ExitCode::from(if usage { 2 } else { 1 })
+    });
+    output::exit_code(code)
 }
 
 fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
@@ -97,11 +96,6 @@ fn in_words(error: &anyhow::Error) -> String {
         }
         said
     })
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let cause = error.root_cause().downcast_ref::<std::io::Error>();
-    cause.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// A fault of the call itself: exit code 2.

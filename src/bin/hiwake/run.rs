@@ -1,8 +1,7 @@
 //! `hiwake run`: the whole pipeline on this machine.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -13,11 +12,12 @@ use hiwake::land::notice::{Created, Notice};
 use hiwake::local::{Buffers, Delivered, Firehose, LocalError, SourceRecord};
 use hiwake::record::Records;
 use hiwake::replay::BATCH;
-use hiwake::store::Store;
+use hiwake::store::{Location, Store};
 
 use crate::land::Report;
+use crate::output::{err, out};
 use crate::progress::Progress;
-use crate::{Now, Usage};
+use crate::{Now, Usage, apart};
 
 /// Run the whole pipeline on this machine: inputs → Firehose's stand-in → objects → day files
 ///
@@ -32,7 +32,7 @@ use crate::{Now, Usage};
       --timestamp-format '%b %d %H:%M:%S' --year 2022 --root out
   hiwake seal --root out")]
 pub struct Args {
-    /// Files or folders
+    /// Files, folders or pipes (`-` is standard input)
     #[arg(value_name = "INPUT", required = true)]
     inputs: Vec<String>,
     /// The folder of the daily files
@@ -47,7 +47,8 @@ pub struct Args {
     /// The lines' log stream [default: the file's name]
     #[arg(long, value_name = "S", requires = "log_group")]
     log_stream: Option<String>,
-    /// How a line begins with its time, as in strftime [default: all lines have the file's time]
+    /// How a line begins with its time, as in strftime [default: all lines have the file's time,
+    /// those of a pipe the present]
     #[arg(long, value_name = "FORMAT", requires = "log_group")]
     timestamp_format: Option<String>,
     /// The year of a file's first line, where the format has none
@@ -69,11 +70,17 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
             "--log-stream names the stream of one file: leave it out, and each file is its own";
         return Err(Usage(reason.to_owned()).into());
     }
-    let bucket = args.bucket.clone().unwrap_or_else(|| {
-        let mut bucket = args.root.clone().into_os_string();
-        bucket.push(".s3");
-        bucket.into()
-    });
+    let bucket = match &args.bucket {
+        Some(bucket) => bucket.clone(),
+        None => beside(&args.root)?,
+    };
+    apart::check(("the bucket", &bucket), ("the root", &args.root))?;
+    for input in &args.inputs {
+        if let Location::Folder(path) | Location::File(path) = &Location::parse(input)? {
+            apart::check(("the input", path), ("the root", &args.root))?;
+            apart::check(("the input", path), ("the bucket", &bucket))?;
+        }
+    }
     let mut records = Records::new(config);
     let mut transform = |event: &[u8]| match firehose::transform(&mut records, event) {
         Ok((answer, _)) => Ok(answer),
@@ -93,13 +100,21 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let (delivered, event) = intake.firehose.finish()?;
     let Delivered { records, ok, dropped, failed, .. } = delivered;
     if !args.json {
-        writeln!(
-            std::io::stdout(),
-            "put {records} records: {ok} transformed, {dropped} dropped, {failed} failed"
-        )?;
+        out!("put {records} records: {ok} transformed, {dropped} dropped, {failed} failed");
     }
     let landed = land(config, args, &bucket, event.to_string().as_bytes())?;
     Ok(if problems > 0 { ExitCode::from(1) } else { landed })
+}
+
+/// The folder whose name is the root's and `.s3`; `out/` and `.` have such a neighbour too.
+fn beside(root: &Path) -> anyhow::Result<PathBuf> {
+    let root = match root.file_name() {
+        Some(_) => root.components().collect(),
+        None => apart::resolved(root)?,
+    };
+    let mut bucket = root.into_os_string();
+    bucket.push(".s3");
+    Ok(bucket.into())
 }
 
 fn log_file(config: &Config, args: &Args) -> anyhow::Result<Option<LogFile>> {
@@ -115,12 +130,7 @@ fn log_file(config: &Config, args: &Args) -> anyhow::Result<Option<LogFile>> {
 }
 
 /// Lands what the notices name, as the land λ does.
-fn land(
-    config: &Config,
-    args: &Args,
-    bucket: &std::path::Path,
-    event: &[u8],
-) -> anyhow::Result<ExitCode> {
+fn land(config: &Config, args: &Args, bucket: &Path, event: &[u8]) -> anyhow::Result<ExitCode> {
     let Notice::Objects(messages) = Notice::read(event).context("the stand-in's notices")? else {
         anyhow::bail!("the stand-in's notices are none");
     };
@@ -154,7 +164,7 @@ impl Intake<'_> {
     /// Says how many problems were not named one by one.
     fn summarise(&self) {
         for (reason, count) in self.reasons.iter().filter(|(_, count)| **count > SAME_REASON_MAX) {
-            eprintln!("and {} more: {reason}", count - SAME_REASON_MAX);
+            err!("and {} more: {reason}", count - SAME_REASON_MAX);
         }
     }
 }
@@ -169,7 +179,7 @@ impl Target for Intake<'_> {
         let count = self.reasons.entry(problem.reason.clone()).or_default();
         *count += 1;
         if *count <= SAME_REASON_MAX {
-            eprintln!("{}: {}", problem.place, problem.reason);
+            err!("{}: {}", problem.place, problem.reason);
         }
     }
 }

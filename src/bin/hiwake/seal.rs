@@ -1,11 +1,11 @@
 //! `hiwake seal`: finish the days that are over.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use hiwake::config::Config;
 use hiwake::land::sweep::Announced;
 
+use crate::output::{err, out};
 use crate::progress::Progress;
 use crate::{Now, Root};
 
@@ -28,29 +28,28 @@ pub struct Args {
 
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let disk = crate::disk(&args.root.root, false)?;
-    let mut out = std::io::stdout().lock();
     let progress = Progress::unknown("sealing");
     let swept = crate::lander(&disk, config, &args.now).seal()?;
     drop(progress);
     let answer = swept.answer();
     if args.json {
-        writeln!(out, "{}", serde_json::to_string(&answer)?)?;
+        out!("{}", serde_json::to_string(&answer)?);
     } else {
         for Announced { path, lines, bytes, sha256, .. } in &answer.sealed {
-            writeln!(out, "sealed {path}: {lines} lines, {bytes} bytes, SHA-256 {sha256}")?;
+            out!("sealed {path}: {lines} lines, {bytes} bytes, SHA-256 {sha256}");
         }
         for day_file in &answer.closed {
-            writeln!(out, "closed {day_file}: it takes no more rows")?;
+            out!("closed {day_file}: it takes no more rows");
         }
         for path in &answer.removed {
-            writeln!(out, "removed {path}: published more than `[retention] days` ago")?;
+            out!("removed {path}: published more than `[retention] days` ago");
         }
         if swept.is_idle() {
-            writeln!(out, "nothing is due")?;
+            out!("nothing is due");
         }
     }
     for error in &answer.failed {
-        eprintln!("not sealed: {error}");
+        err!("not sealed: {error}");
     }
     Ok(ExitCode::from(u8::from(!answer.failed.is_empty())))
 }

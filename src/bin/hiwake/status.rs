@@ -1,6 +1,5 @@
 //! `hiwake status`: each day file.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use chrono::{SecondsFormat, TimeZone};
@@ -8,6 +7,7 @@ use comfy_table::{CellAlignment, Table};
 use hiwake::config::Config;
 use hiwake::land::status::DayStatus;
 
+use crate::output::{err, out};
 use crate::{Now, Root};
 
 /// Show each day file: state, lines, bytes, duplicates, late, commits, last commit
@@ -27,22 +27,21 @@ pub struct Args {
 }
 
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
-    let mut out = std::io::stdout().lock();
     let disk = crate::disk(&args.root.root, false)?;
     let (days, failed) = crate::lander(&disk, config, &Now { now: None }).status();
     if args.json {
-        writeln!(out, "{}", serde_json::to_string(&days)?)?;
+        out!("{}", serde_json::to_string(&days)?);
     } else {
-        writeln!(out, "{}", table(config, &days))?;
+        out!("{}", table(config, &days));
     }
     for day in days.iter().filter(|day| day.outgrows_an_invocation()) {
         let DayStatus { file, day, bytes, .. } = day;
-        eprintln!(
+        err!(
             "{file} of {day} has {bytes} bytes: where it has to be merged, more than the seal function's 15 minutes are enough for at 100 MB/s. Run `hiwake seal` on a machine that has the file system mounted, or set seal.order = \"arrival\""
         );
     }
     for error in &failed {
-        eprintln!("{error}");
+        err!("{error}");
     }
     Ok(ExitCode::from(u8::from(!failed.is_empty())))
 }

@@ -1,6 +1,6 @@
 //! `hiwake transform`: one Firehose event → its answer.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,6 +8,9 @@ use anyhow::Context;
 use hiwake::config::Config;
 use hiwake::firehose;
 use hiwake::record::Records;
+use hiwake::store::pipe;
+
+use crate::output::out;
 
 /// Answer one Firehose event as the transform λ does
 ///
@@ -26,15 +29,11 @@ pub struct Args {
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let mut event = Vec::new();
     let name = args.event.display();
-    if args.event.as_os_str() == "-" {
-        std::io::stdin().read_to_end(&mut event).context("cannot read standard input")?;
-    } else {
-        event = std::fs::read(&args.event).with_context(|| format!("cannot read {name}"))?;
-    }
+    let read = pipe::open(&args.event).and_then(|mut input| input.read_to_end(&mut event));
+    read.with_context(|| format!("cannot read {name}"))?;
     let mut records = Records::new(config);
-    let (mut answer, _) =
+    let (answer, _) =
         firehose::transform(&mut records, &event).with_context(|| name.to_string())?;
-    answer.push(b'\n');
-    std::io::stdout().write_all(&answer)?;
+    out!("{}", String::from_utf8_lossy(&answer));
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,5 @@
 //! `hiwake verify`: is everything as it was committed and sealed, and if not, make it so.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use hiwake::config::Config;
@@ -8,7 +7,8 @@ use hiwake::land::day_file::DayFile;
 use hiwake::land::rebuild::{self, Rebuilt};
 use hiwake::store::Location;
 
-use crate::{Now, Root};
+use crate::output::{err, out};
+use crate::{Now, Root, apart};
 
 /// Check every commit, every identity and every sealed file against what is on record
 ///
@@ -36,18 +36,19 @@ pub struct Args {
 }
 
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
+    let source = args.rebuild.as_deref().map(Location::parse).transpose()?;
+    source.iter().try_for_each(|source| apart::source(source, &args.root.root))?;
     let disk = crate::disk(&args.root.root, false)?;
     let lander = crate::lander(&disk, config, &args.now);
-    let mut out = std::io::stdout().lock();
     let mut verified = lander.verify();
     let mut failed = 0;
-    if let (Some(source), false) = (&args.rebuild, verified.damaged.is_empty()) {
-        let (store, objects) = Location::parse(source)?.objects(&crate::bucket)?;
+    if let (Some(source), false) = (source, verified.damaged.is_empty()) {
+        let (store, objects) = source.objects(&crate::bucket)?;
         for day_file in &verified.damaged {
             match rebuild::rebuild(&lander, &store, &objects, day_file) {
                 Ok(rebuilt) => tell(day_file, rebuilt),
                 Err(error) => {
-                    eprintln!("not rebuilt: {error}");
+                    err!("not rebuilt: {error}");
                     failed += 1;
                 }
             }
@@ -55,39 +56,39 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
         verified = lander.verify();
     }
     if args.json {
-        writeln!(out, "{}", serde_json::to_string(&verified)?)?;
+        out!("{}", serde_json::to_string(&verified)?);
     } else {
         for finding in &verified.findings {
             let what = if finding.wrong { "WRONG" } else { "note" };
-            writeln!(out, "{what} {}: {}", finding.path, finding.what)?;
+            out!("{what} {}: {}", finding.path, finding.what);
         }
         let wrong = verified.findings.iter().filter(|finding| finding.wrong).count();
-        writeln!(
-            out,
+        out!(
             "{} day files, {} commits, {} lines, {} bytes read: {wrong} wrong",
-            verified.day_files, verified.commits, verified.lines, verified.bytes
-        )?;
+            verified.day_files,
+            verified.commits,
+            verified.lines,
+            verified.bytes
+        );
     }
     Ok(ExitCode::from(u8::from(failed > 0 || !verified.is_whole())))
 }
 
 fn tell(day_file: &DayFile, rebuilt: Rebuilt) {
     match rebuilt {
-        Rebuilt::Whole => eprintln!("{day_file}: nothing is wrong with it any more"),
-        Rebuilt::Repaired => eprintln!("repaired {day_file}: a checksum or a hint was missing"),
+        Rebuilt::Whole => err!("{day_file}: nothing is wrong with it any more"),
+        Rebuilt::Repaired => err!("repaired {day_file}: a checksum or a hint was missing"),
         Rebuilt::Rebuilt { lines, objects, missing, compressed, closed, kept } => {
             for object in missing {
-                eprintln!("{day_file}: {object} was not found, and not needed");
+                err!("{day_file}: {object} was not found, and not needed");
             }
             for path in compressed {
-                eprintln!("{path}: the same text, compressed again: it has a new checksum");
+                err!("{path}: the same text, compressed again: it has a new checksum");
             }
             if closed {
-                eprintln!(
-                    "{day_file}: the identities of its lines are lost, so it takes no more rows"
-                );
+                err!("{day_file}: the identities of its lines are lost, so it takes no more rows");
             }
-            eprintln!(
+            err!(
                 "rebuilt {day_file}: {lines} lines, {objects} objects read; the damaged files are in {kept}"
             );
         }

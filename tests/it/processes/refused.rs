@@ -35,15 +35,17 @@ enum Obstacle {
     LinkToNothing,
     Folder,
     File,
+    SecondName,
     Fifo,
 }
 
-const OBSTACLES: [Obstacle; 6] = [
+const OBSTACLES: [Obstacle; 7] = [
     Obstacle::LinkToFolder,
     Obstacle::LinkToFile,
     Obstacle::LinkToNothing,
     Obstacle::Folder,
     Obstacle::File,
+    Obstacle::SecondName,
     Obstacle::Fifo,
 ];
 
@@ -60,6 +62,9 @@ impl Obstacle {
             Obstacle::LinkToNothing => symlink(elsewhere.join("nothing"), path).unwrap(),
             Obstacle::Folder => fs::create_dir(path).unwrap(),
             Obstacle::File => put(&path, b"not ours\n"),
+            Obstacle::SecondName => {
+                ok(quiet(Command::new("ln").arg(elsewhere.join("file")).arg(path)));
+            }
             Obstacle::Fifo => {
                 ok(quiet(Command::new("mkfifo").arg(path)));
             }
@@ -115,10 +120,8 @@ fn whatever_is_in_the_way_of_a_landing_is_named_and_not_followed() {
             assert_eq!(output.status.code(), Some(1), "{what}: {said}");
             let first = name.split('/').next().unwrap();
             assert!(said.contains(first), "{what}: {said}");
-            assert!(
-                said.contains("occupies this path") || said.contains("damaged"),
-                "{what}: {said}"
-            );
+            let reasons = ["occupies this path", "damaged", "second name"];
+            assert!(reasons.iter().any(|reason| said.contains(reason)), "{what}: {said}");
             obstacle.take_away(&yard, name);
             ok(&mut yard.land());
             assert_eq!(yard.text(OPEN), lines(ROWS), "{what}");
@@ -146,9 +149,10 @@ fn whatever_is_in_the_way_of_a_seal_is_named_and_not_replaced() {
                 let said = stderr(&output);
                 assert_eq!(output.status.code(), Some(1), "{what}: {said}");
                 assert!(
-                    said.contains("occupies this path") && said.contains(name),
+                    said.contains("occupies this path") || said.contains("second name"),
                     "{what}: {said}"
                 );
+                assert!(said.contains(name), "{what}: {said}");
                 obstacle.take_away(&yard, name);
                 ok(&mut yard.seal());
             }
@@ -161,6 +165,71 @@ fn whatever_is_in_the_way_of_a_seal_is_named_and_not_replaced() {
         }
     }
     println!("in the way of a seal: {tried} tried");
+}
+
+/// A snapshot of hard links, e.g. by `cp -al`, was written to by the next landing.
+#[test]
+fn a_snapshot_that_shares_its_files_with_the_root_is_not_changed() {
+    let yard = Yard::new();
+    yard.put("a", 0..ROWS);
+    ok(&mut yard.land());
+    ok(quiet(Command::new("cp").arg("-al").arg(yard.root()).arg(yard.path("snapshot"))));
+    yard.put("b", ROWS..2 * ROWS);
+    let before = given::tree(&yard.path("snapshot"));
+    let said = fails(&mut yard.land());
+    assert!(said.contains(JOURNAL) && said.contains("second name"), "{said}");
+    // What the error says to do.
+    ok(quiet(Command::new("cp").arg("-a").arg(yard.root()).arg(yard.path("copy"))));
+    fs::remove_dir_all(yard.root()).unwrap();
+    ok(quiet(Command::new("mv").arg(yard.path("copy")).arg(yard.root())));
+    ok(&mut yard.land());
+    assert_eq!(yard.text(OPEN), lines(2 * ROWS));
+    assert!(given::tree(&yard.path("snapshot")) == before);
+}
+
+/// The permissions of all files and folders of the root.
+fn modes(folder: &Path, under: &str) -> BTreeMap<String, u32> {
+    let mut modes = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = format!("{under}/{}", path.file_name().unwrap().to_str().unwrap());
+        modes.insert(name.clone(), path.metadata().unwrap().permissions().mode() & 0o7777);
+        if path.is_dir() {
+            modes.extend(self::modes(&path, &name));
+        }
+    }
+    modes
+}
+
+/// With umask 0777 hiwake could not open its own files again, nor enter its own root.
+#[test]
+fn permissions_are_as_configured_whatever_the_umask() {
+    let landed = |umask: &str| {
+        let yard = Yard::new();
+        let everybody = fs::Permissions::from_mode(0o777);
+        fs::set_permissions(yard.path(""), everybody).unwrap();
+        let under = |command: Command| {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &format!("umask {umask} && exec \"$@\""), "sh"]);
+            shell.arg(command.get_program()).args(command.get_args());
+            quiet(&mut shell);
+            if is_root() { as_nobody(shell) } else { shell }
+        };
+        yard.put("a", 0..ROWS);
+        ok(&mut under(yard.land()));
+        yard.put("b", ROWS..2 * ROWS);
+        ok(&mut under(yard.land()));
+        let open = modes(&yard.root(), "");
+        ok(&mut under(yard.seal()));
+        assert_eq!(yard.text(SEALED), lines(2 * ROWS));
+        assert!(ok(&mut under(yard.hiwake(&["verify"]))).contains("0 wrong"));
+        (open, modes(&yard.root(), ""))
+    };
+    let usual = landed("0000");
+    assert_eq!(usual.0[&format!("/{OPEN}")], 0o640);
+    for umask in ["0777", "0077", "0222", "0022"] {
+        assert_eq!(landed(umask), usual, "{umask}");
+    }
 }
 
 /// As `nobody`, who owns nothing: root may write anywhere.

@@ -42,6 +42,12 @@ fn rebuild(yard: &Yard) -> Command {
     command
 }
 
+fn ok_stderr(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {output:?}");
+    stderr(&output)
+}
+
 fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }

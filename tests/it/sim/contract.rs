@@ -124,6 +124,20 @@ fn names_are_made_moved_listed_and_removed() {
 }
 
 #[test]
+fn a_file_with_a_second_name_is_not_opened_for_writing() {
+    on_both(|one, other| {
+        drop(one.open("file", Open::CreateNew(0o600)).unwrap());
+        one.link("file", "second").unwrap();
+        for how in [Open::Write, Open::ReadWrite, Open::Create(0o600)] {
+            assert_eq!(kind(other.open("file", how)), ErrorKind::TooManyLinks);
+        }
+        other.open("file", Open::Read).unwrap();
+        one.unlink("second").unwrap();
+        other.open("file", Open::Write).unwrap();
+    });
+}
+
+#[test]
 fn errors_say_what_is_missing_or_in_the_way() {
     on_both(|one, _| {
         for how in [Open::Read, Open::Write, Open::ReadWrite] {

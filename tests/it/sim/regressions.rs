@@ -359,7 +359,7 @@ fn retention_of_a_closed_day_removes_what_was_published_and_nothing_else() {
 fn comparing_the_clocks_leaves_one_file_however_often_it_dies() {
     let server = Server::new(0);
     let site = Site::new();
-    for at in 1..12 {
+    for at in 1..24 {
         let disk = server.client();
         server.lock().plan(&disk, at, Fault::Kill);
         let lander = Lander { clock: Clock::System, ..site.lander(&disk) };

@@ -9,6 +9,7 @@ use hiwake::disk::{Entry, Open};
 use super::disk::SimDisk;
 use super::loss::{FileOp, Loss, NameOp, Random, resolve_file, resolve_names};
 
+pub const EPERM: i32 = 1;
 pub const EIO: i32 = 5;
 pub const EBADF: i32 = 9;
 pub const EACCES: i32 = 13;
@@ -18,6 +19,9 @@ pub const ENOTDIR: i32 = 20;
 pub const ENOTEMPTY: i32 = 39;
 pub const EISDIR: i32 = 21;
 pub const ENOSPC: i32 = 28;
+pub const EMLINK: i32 = 31;
+pub const ENOSYS: i32 = 38;
+pub const ENOTSUP: i32 = 95;
 pub const ESTALE: i32 = 116;
 
 /// What goes wrong at one operation.
@@ -89,6 +93,10 @@ pub struct State {
     pub baton: Option<Baton>,
     /// How often a machine removed the last name of a file that it had open (NFS leaves a `.nfs…` then).
     pub silly: u64,
+    /// What `link` answers on a file system without hard links.
+    pub no_links: Option<i32>,
+    /// Whether upper and lower case are the same.
+    pub folds_case: bool,
 }
 
 pub fn error(errno: i32) -> io::Error {
@@ -109,6 +117,8 @@ impl State {
             operations: 0,
             baton: None,
             silly: 0,
+            no_links: None,
+            folds_case: false,
         }
     }
 
@@ -247,6 +257,10 @@ impl State {
 
     fn server_name(&self, folder: usize, name: &str) -> Option<usize> {
         match &self.nodes[folder].body {
+            Body::Folder { now, .. } if self.folds_case => {
+                let found = now.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+                found.map(|(_, node)| *node)
+            }
             Body::Folder { now, .. } => now.get(name).copied(),
             Body::File { .. } => None,
         }
@@ -344,6 +358,9 @@ impl State {
         if found.is_some() && ((reads && mode & 0o400 == 0) || (writes && mode & 0o200 == 0)) {
             return Err(error(EACCES));
         }
+        if writes && self.links(node) > 1 {
+            return Err(error(EMLINK));
+        }
         self.clients[client].view.insert((folder, name.to_owned()), Some(node));
         self.handles.push(Opened { client, node, reads, writes, lost: false, open: true });
         Ok(self.handles.len() - 1)
@@ -383,6 +400,9 @@ impl State {
     pub fn link(&mut self, client: usize, from: &str, to: &str) -> io::Result<()> {
         let (from_folder, from) = self.parent(client, from)?;
         let (to_folder, to) = self.parent(client, to)?;
+        if let Some(errno) = self.no_links {
+            return Err(error(errno));
+        }
         let node = self.name(client, from_folder, from).ok_or_else(|| error(ENOENT))?;
         self.forget(client, to_folder, to);
         if self.server_name(to_folder, to).is_some() {

@@ -1,6 +1,5 @@
 //! `hiwake replay --queue`: a notice of each object, for the land λ.
 
-use std::io::Write;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
@@ -12,6 +11,7 @@ use hiwake::store::Object;
 use serde_json::json;
 
 use super::{Args, told};
+use crate::output::{err, out};
 use crate::progress::Progress;
 
 /// What became of the notices.
@@ -35,35 +35,30 @@ pub fn run(
         false => send(config, args, url, objects)?,
     };
     if !args.before.reroute {
-        eprintln!(
+        err!(
             "the land λ does not land what was delivered before its routing's first use: such objects go into its quarantine, as object-routing. This cannot be told from here: where its files are, `hiwake replay {} --root DIR --dry-run` tells it; --reroute lands them",
             args.source
         );
     }
     let verb = if args.dry_run { "would send" } else { "sent" };
     let Sent { notices, bytes, failed, before } = sent;
-    let mut out = std::io::stdout().lock();
     if args.json {
         let answer = json!({
             "notices": notices, "not_sent": failed, "bytes": bytes, "sent_before": before, "queue": url,
         });
-        writeln!(out, "{answer}")?;
+        out!("{answer}");
     } else {
-        writeln!(
-            out,
-            "{verb} {notices} notices of {bytes} bytes of objects to {url}, {failed} not sent"
-        )?;
+        out!("{verb} {notices} notices of {bytes} bytes of objects to {url}, {failed} not sent");
         if before > 0 {
-            writeln!(out, "{before} were sent by the same replay before it was cut off")?;
+            out!("{before} were sent by the same replay before it was cut off");
         }
     }
     Ok(ExitCode::from(u8::from(failed > 0)))
 }
 
 fn would_send(args: &Args, objects: &[Object]) -> anyhow::Result<Sent> {
-    let mut out = std::io::stdout().lock();
     for object in objects.iter().filter(|_| !args.json) {
-        writeln!(out, "{}", object.id.place())?;
+        out!("{}", object.id.place());
     }
     let bytes = objects.iter().map(|object| object.size).sum();
     Ok(Sent { notices: objects.len(), bytes, ..Sent::default() })
@@ -87,7 +82,7 @@ fn send(config: &Config, args: &Args, url: &str, objects: Vec<Object>) -> anyhow
             Ok(results) => results,
             Err(NotSent::Aws(error)) => {
                 let first = batch.first().map(|object| object.id.place()).unwrap_or_default();
-                progress.suspend(|| eprintln!("not sent: {first} and all after it: {error}"));
+                progress.suspend(|| err!("not sent: {first} and all after it: {error}"));
                 break;
             }
             Err(error) => return Err(error.into()),
@@ -100,7 +95,7 @@ fn send(config: &Config, args: &Args, url: &str, objects: Vec<Object>) -> anyhow
                     progress.done().fetch_add(object.size, Ordering::Relaxed);
                 }
                 Err(error) => {
-                    progress.suspend(|| eprintln!("not sent: {}: {error}", object.id.place()));
+                    progress.suspend(|| err!("not sent: {}: {error}", object.id.place()));
                 }
             }
         }
@@ -110,7 +105,7 @@ fn send(config: &Config, args: &Args, url: &str, objects: Vec<Object>) -> anyhow
     if sent.failed == 0 {
         sending.finish()?;
     } else {
-        eprintln!("the same command goes on with what was not sent");
+        err!("the same command goes on with what was not sent");
     }
     Ok(sent)
 }

@@ -3,7 +3,6 @@
 mod by_queue;
 mod told;
 
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -18,8 +17,9 @@ use hiwake::row::Day;
 use hiwake::store::{Location, Object, Store};
 
 use crate::land::Report;
+use crate::output::{err, out};
 use crate::progress::Progress;
-use crate::{Before, Now, Usage};
+use crate::{Before, Now, Usage, apart};
 use told::Summary;
 
 /// Land backup or failed objects once more, here or by the land λ; what has landed is not doubled
@@ -92,9 +92,10 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
         let reason = "--queue: the land λ reads buckets only: write s3://bucket/prefix";
         return Err(Usage(reason.to_owned()).into());
     }
+    args.root.iter().try_for_each(|root| apart::source(&source, root))?;
     let (store, objects) = replay::select(&source, &delivered, &crate::bucket)?;
     if objects.is_empty() && delivered != Delivered::default() {
-        eprintln!(
+        err!(
             "no object was delivered then. Folders of other days were not looked into: objects that were copied keep their keys, and are found without --since and --until"
         );
     }
@@ -135,7 +136,7 @@ fn here(
     told::goes_on(before, "landed");
     let quarantined_before = replay.quarantined_before();
     if quarantined_before > 0 {
-        eprintln!("{quarantined_before} of these objects put something into .hiwake/quarantine");
+        err!("{quarantined_before} of these objects put something into .hiwake/quarantine");
     }
     let mut report = Report::new("replaying", left.iter().map(|object| object.size).sum());
     let store = store.counted(report.done());
@@ -144,7 +145,7 @@ fn here(
     }
     replay.finish()?;
     let (tally, failed) = report.counts();
-    Summary { tally, before, failed, refused: 0 }.print("read", args.json)?;
+    Summary { tally, before, failed, refused: 0 }.print("read", args.json);
     let faults = failed + tally.quarantined + quarantined_before as u64;
     Ok(ExitCode::from(u8::from(faults > 0)))
 }
@@ -175,7 +176,7 @@ fn is_refused(
     let mut tally = looked.plan.tally;
     tally.deferred += tally.lines + tally.duplicates + tally.quarantined;
     (tally.lines, tally.late, tally.duplicates, tally.quarantined) = (0, 0, 0, 0);
-    Summary::planned(&looked.plan, tally).print("looked at", args.json)?;
+    Summary::planned(&looked.plan, tally).print("looked at", args.json);
     Ok(true)
 }
 
@@ -198,12 +199,12 @@ fn dry_run(
     let plan = plan(lander.as_ref(), config, &store, objects, &choice, &history);
     drop(progress);
     if args.json {
-        writeln!(std::io::stdout(), "{}", serde_json::to_string(&plan)?)?;
+        out!("{}", serde_json::to_string(&plan)?);
     } else {
         if !plan.days.is_empty() {
-            writeln!(std::io::stdout(), "{}", told::table(&plan.days))?;
+            out!("{}", told::table(&plan.days));
         }
-        Summary::planned(&plan, plan.tally).print("would read", false)?;
+        Summary::planned(&plan, plan.tally).print("would read", false);
     }
     told::not_read(&plan);
     let looked = Looked { plan, objects: objects.len() };

@@ -1,7 +1,5 @@
 //! What a replay tells: what would land where, what was refused, what it came to.
 
-use std::io::Write;
-
 use comfy_table::{CellAlignment, Table};
 use hiwake::land::Tally;
 use hiwake::land::guard::Rerouted;
@@ -9,10 +7,12 @@ use hiwake::land::routing;
 use hiwake::replay::plan::{DayPlan, Looked, Plan};
 use serde_json::json;
 
+use crate::output::{err, out};
+
 /// Says what an earlier run of the same command has done, if it was cut off.
 pub fn goes_on(before: usize, done: &str) {
     if before > 0 {
-        eprintln!(
+        err!(
             "goes on after {before} objects that the same command has {done} before it was cut off; what was removed since does not come back: --from-start begins anew"
         );
     }
@@ -21,7 +21,7 @@ pub fn goes_on(before: usize, done: &str) {
 /// Names what could not be looked at.
 pub fn not_read(plan: &Plan) {
     for error in &plan.failed {
-        eprintln!("not read: {error}");
+        err!("not read: {error}");
     }
 }
 
@@ -42,13 +42,13 @@ pub fn refused(looked: &Looked, count: usize) {
         ),
         None => String::new(),
     };
-    eprintln!(
+    err!(
         "nothing was landed: {} of the {objects} objects that were looked into hold {} events that {why}{more}. With --reroute they land once more, so:\n{}",
         plan.refused_objects.len(),
         plan.refused_events(),
         table(&plan.refused)
     );
-    eprintln!(
+    err!(
         "With --since, only later objects are read; .hiwake/routing below the root lists the routings."
     );
 }
@@ -95,12 +95,11 @@ impl Summary {
         Summary { tally, before: 0, failed, refused }
     }
 
-    pub fn print(&self, verb: &str, json: bool) -> anyhow::Result<()> {
+    pub fn print(&self, verb: &str, json: bool) {
         let Tally { objects, lines, late, duplicates, .. } = self.tally;
         let reasons = self.reasons();
         let skips: u64 = reasons.iter().map(|(_, _, count)| count).sum();
         let read = lines + duplicates + skips;
-        let mut out = std::io::stdout().lock();
         if json {
             let by_reason: serde_json::Map<_, _> =
                 reasons.iter().map(|(name, _, count)| ((*name).to_owned(), json!(count))).collect();
@@ -109,21 +108,19 @@ impl Summary {
                 "read": read, "new": lines, "late": late, "there_before": duplicates, "skipped": skips,
                 "skipped_by_reason": by_reason,
             });
-            writeln!(out, "{answer}")?;
-            return Ok(());
+            out!("{answer}");
+            return;
         }
-        writeln!(
-            out,
+        out!(
             "{verb} {read} events of {objects} objects: {lines} new lines ({late} late), {duplicates} there before, {skips} skipped"
-        )?;
+        );
         for (_, reason, count) in reasons.iter().filter(|(_, _, count)| *count > 0) {
-            writeln!(out, "skipped {count}: {reason}")?;
+            out!("skipped {count}: {reason}");
         }
         if self.before > 0 {
             let before = self.before;
-            writeln!(out, "{before} objects were landed by the same replay before it was cut off")?;
+            out!("{before} objects were landed by the same replay before it was cut off");
         }
-        Ok(())
     }
 
     /// Why events were skipped: for a program, for a person, and how many.

@@ -1,0 +1,57 @@
+//! What a command says: results on standard output, problems on standard error.
+//!
+//! Work never depends on who listens. A reader that is gone ends the printing, not the command, and
+//! a problem that nobody can be told is no reason to stop; the exit code stays the command's
+//! outcome.
+
+use std::fmt::Arguments;
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+use std::sync::OnceLock;
+
+/// Why nothing more is printed on standard output.
+static ENDED: OnceLock<io::Error> = OnceLock::new();
+
+/// Prints a line of results.
+macro_rules! out {
+    ($($words:tt)*) => { $crate::output::result(format_args!($($words)*)) };
+}
+
+/// Prints a line about a problem, or about what goes on.
+macro_rules! err {
+    ($($words:tt)*) => { $crate::output::problem(format_args!($($words)*)) };
+}
+
+pub(crate) use {err, out};
+
+/// `out!` by its macro.
+pub fn result(line: Arguments<'_>) {
+    if ENDED.get().is_none() {
+        ended(writeln!(io::stdout(), "{line}"));
+    }
+}
+
+/// What became of printing on standard output. After an error nothing more is printed.
+pub fn ended(printed: io::Result<()>) {
+    if let Err(error) = printed {
+        ENDED.set(error).ok();
+    }
+}
+
+/// `err!` by its macro.
+pub fn problem(line: Arguments<'_>) {
+    // There is nowhere to report that nothing can be reported.
+    writeln!(io::stderr(), "{line}").ok();
+}
+
+/// The exit code of a command whose outcome is `code`: 1 where its results could not be printed
+/// although somebody wanted them.
+pub fn exit_code(code: ExitCode) -> ExitCode {
+    match ENDED.get() {
+        Some(error) if error.kind() != ErrorKind::BrokenPipe => {
+            err!("standard output: cannot write the results: {error}");
+            if code == ExitCode::SUCCESS { ExitCode::FAILURE } else { code }
+        }
+        _ => code,
+    }
+}

@@ -1,0 +1,78 @@
+//! A source that holds the root, or the root that holds the source: hiwake would land its own
+//! files, more each time.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use crate::cli::Desk;
+use crate::given;
+
+const NOW: &str = "--now 2022-04-18T10:00:00Z";
+
+/// A root with a line and with something in quarantine, and folders and links around it.
+fn desk() -> Desk {
+    let desk = Desk::new();
+    desk.write("all/in/good.gz", &given::gzipped(&given::envelope(&["one"])));
+    desk.write("all/in/bad", b"\xff\xfe\x00");
+    desk.write("all/log", b"one\ntwo\n");
+    desk.fails(1, &format!("land @all/in --root @all/root {NOW}"));
+    fs::create_dir(desk.path("all/root2")).unwrap();
+    symlink(desk.path("all"), desk.path("all-by-a-link")).unwrap();
+    symlink(desk.path("all/root"), desk.path("root-by-a-link")).unwrap();
+    desk
+}
+
+#[test]
+fn a_source_that_holds_the_root_and_a_root_that_holds_the_source_are_refused() {
+    let desk = desk();
+    let before = given::tree(&desk.path("all"));
+    for (command, place, root) in [
+        ("land @all --root @all/root", "all", "all/root"),
+        ("land @all/in @all --root @all/root", "all", "all/root"),
+        ("land @all/root --root @all/root", "all/root", "all/root"),
+        ("land @all/root/messages --root @all/root", "all/root/messages", "all/root"),
+        ("land @all/root/.hiwake --root @all/root", "all/root/.hiwake", "all/root"),
+        ("land @all --root @all/not/yet", "all", "all/not/yet"),
+        ("land @all --root @all/in/../not-yet", "all", "all/in/../not-yet"),
+        ("land @all/log --root @all", "all/log", "all"),
+        ("land @all-by-a-link --root @all/root", "all-by-a-link", "all/root"),
+        ("land @all --root @root-by-a-link", "all", "root-by-a-link"),
+        ("replay @all --root @all/root", "all", "all/root"),
+        ("replay @all --root @all/root --dry-run", "all", "all/root"),
+        ("verify --root @all/root --rebuild @all", "all", "all/root"),
+        ("run @all --log-group g --root @all/root", "all", "all/root"),
+        ("run @all/log --log-group g --root @all", "all/log", "all"),
+        (
+            "run @all/log --log-group g --root @all/root --bucket @all/root/s3",
+            "all/root/s3",
+            "all/root",
+        ),
+        ("run @all/log --log-group g --root @all/root --bucket @all", "all", "all/root"),
+        ("run @all/in --log-group g --root @all/root --bucket @all/in/s3", "all/in", "all/in/s3"),
+    ] {
+        let said = desk.fails(2, command);
+        for path in [place, root] {
+            assert!(said.contains(desk.path(path).to_str().unwrap()), "{command}: {said}");
+        }
+        assert!(said.contains("its own files"), "{command}: {said}");
+    }
+    assert!(given::tree(&desk.path("all")) == before, "nothing was written");
+}
+
+#[test]
+fn a_source_beside_the_root_lands_and_so_does_the_quarantine() {
+    let desk = desk();
+    desk.ok("land @all/log --root @all/root2");
+    // A name that only begins like another.
+    desk.ok("land @all/root2/plain --root @all/root");
+    let quarantine = desk.fails(1, "land @all/root/.hiwake/quarantine --root @all/root");
+    assert!(quarantine.contains("quarantined: "), "{quarantine}");
+    desk.ok("run @all/log --log-group g --root @all/efs --bucket @all/s3");
+    // The bucket that goes with it is beside the root, however that is written.
+    for (root, folder) in
+        [("@next/", "next.s3"), ("@next/../other/", "other.s3"), ("@third", "third.s3")]
+    {
+        desk.ok(&format!("run @all/log --log-group g --root {root}"));
+        assert!(desk.path(folder).join("backup").is_dir(), "{root}");
+    }
+}
