@@ -189,6 +189,8 @@ impl<'l> Journal<'l> {
         self.handle.write_at(&slot, CLOSED_AT).named("write", &self.path)?;
         self.handle.sync().named("sync", &self.path)?;
         self.handle.truncate(FRAMES_AT).named("cut", &self.path)?;
+        // Room for the Removed frames: retention needs it most when the file system is full.
+        self.handle.write_at(&[0; REMOVED_BYTES], FRAMES_AT).named("write", &self.path)?;
         self.handle.sync().named("sync", &self.path)?;
         let crc = u32::from_le_bytes([slot[4], slot[5], slot[6], slot[7]]);
         self.state.close(closed, crc);
@@ -196,6 +198,9 @@ impl<'l> Journal<'l> {
         Ok(true)
     }
 }
+
+/// What the Removed frames of a closed day take at most.
+const REMOVED_BYTES: usize = 4096;
 
 fn check_lease(lander: &Lander<'_>, handle: &dyn Handle, path: &str) -> Result<(), LandError> {
     let value = lander.clock.now().to_le_bytes()[0];

@@ -128,7 +128,7 @@ impl State {
             // Frames that do not follow the slot are those of before the close.
             let found = frame::decode(frames);
             if !matches!(found, Found::Frame { previous, .. } if previous == crc) {
-                state.torn = !frames.is_empty();
+                state.torn = frames.iter().any(|byte| *byte != 0);
                 return (Some(state), None);
             }
         }

@@ -1,5 +1,6 @@
 //! What tests are given: configurations, files, Firehose requests, decoded answers.
 
+pub mod disk;
 pub mod object;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,9 @@
 //! After `journal_days` a day takes no rows any more; after `retention.days` its files are removed.
 
+use hiwake::land::sweep::oldest_unsealed;
+
 use super::*;
+use crate::given::disk::Watched;
 
 const SEALED: &str = "messages/2022-04-18.csv";
 
@@ -24,7 +27,7 @@ fn a_closed_day_takes_no_rows_and_keeps_its_sums() {
     assert_eq!(site.text(SEALED), "HOGE,a\n");
     assert_eq!(
         site.path(".hiwake/days/2022-04-18/messages.csv/.journal").metadata().unwrap().len(),
-        8192
+        8192 + 4096
     );
     assert_eq!(
         site.path(".hiwake/days/2022-04-18/messages.csv/.seen").metadata().unwrap().len(),
@@ -73,4 +76,147 @@ fn retention_removes_old_files_of_ours_and_no_others() {
             assert_eq!(site.commit(&[event("a", 1)]).duplicates, 1, "removed, not forgotten");
         }
     }
+}
+
+/// 0.1 read the journal of every sealed day every hour, until it was closed: 90 days of them.
+#[test]
+fn a_round_over_1000_sealed_days_opens_none_of_their_journals() {
+    let mut site = Site::new("");
+    site.config.limits.parallel = 1;
+    let mut days = 0;
+    for day in 1..=20 {
+        let rows = |file: usize| (format!("f{file}"), format!("2022-03-{day:02}"));
+        for (file, date) in (0..50).map(rows) {
+            let midnight = MIDNIGHT - 48 * DAY + day * DAY;
+            let day_file =
+                DayFile { file: file.clone(), day: date.parse().unwrap(), kind: Kind::Csv };
+            let mut batch = Batch::default();
+            batch.push(
+                &Row { file: file.into(), day: day_file.day, timestamp: midnight, ..row() },
+                0,
+            );
+            site.now = midnight + HOUR;
+            let lander = site.lander();
+            let done = hiwake::land::commit::commit(&lander, &day_file, &batch, &[]).unwrap();
+            assert!(matches!(done, Outcome::Committed(_)));
+            days += 1;
+        }
+    }
+    site.now = MIDNIGHT - 20 * DAY;
+    for _ in 0..3 {
+        assert!(site.lander().seal_and_announce().unwrap().failed.is_empty());
+    }
+    // And one that is due.
+    site.now = MIDNIGHT + HOUR;
+    site.commit(&[event("a", 1)]);
+    site.now = MIDNIGHT + DAY + HOUR;
+    let disk = Watched::new(&site.disk);
+    let lander = Lander { disk: &disk, ..site.lander() };
+    assert_eq!(lander.seal_and_announce().unwrap().sealed.len(), 1);
+    let opened = disk.take_opened();
+    let others = opened.iter().filter(|path| path.contains("2022-03-")).count();
+    assert_eq!((days, others), (1000, 0), "{opened:?}");
+    lander.seal_and_announce().unwrap();
+    disk.take_opened();
+    let idle = lander.seal_and_announce().unwrap();
+    assert!(idle.is_idle());
+    let opened = disk.take_opened();
+    assert!(opened.iter().all(|path| path.starts_with(".hiwake/due")), "{opened:?}");
+    assert!(opened.len() < 10, "{opened:?}");
+}
+
+fn row() -> Row<'static> {
+    Row {
+        file: "f".into(),
+        kind: Kind::Csv,
+        day: day_file().day,
+        timestamp: MIDNIGHT,
+        stream: "1:g:s".into(),
+        id: "x".into(),
+        line: "line".into(),
+    }
+}
+
+/// What is due is in the answer of two rounds of the function, whoever published it: a landing that found it half
+/// done, the command line, or a round that died.
+#[test]
+fn what_was_published_is_announced_by_two_rounds_whoever_published_it() {
+    let mut site = Site::new("");
+    site.commit(&[event("a", 1)]);
+    site.now = MIDNIGHT + DAY + HOUR;
+    assert_eq!(site.seal().announced.len(), 1, "by the command line");
+    assert_eq!(site.seal().announced.len(), 0, "once");
+    let round = |site: &Site| -> Vec<String> {
+        let answer = site.lander().seal_and_announce().unwrap().answer();
+        answer.sealed.into_iter().map(|one| one.path).collect()
+    };
+    assert_eq!(round(&site), [SEALED]);
+    site.commit(&[event("late", 2)]);
+    site.now += 3 * HOUR;
+    let late = "messages/2022-04-18.late.csv";
+    assert_eq!(round(&site), [SEALED, late]);
+    assert_eq!(round(&site), [late]);
+    assert!(round(&site).is_empty());
+}
+
+/// An answer of more than 256 KB could not be delivered: it told nobody anything.
+#[test]
+fn an_answer_stays_below_200_kb_and_the_rest_follows() {
+    let mut site = Site::new("[seal]\njournal_days = 1");
+    site.now = MIDNIGHT + HOUR;
+    let names: Vec<String> =
+        (0..400).map(|n| format!("{n:03}{}", "x".repeat(180)).repeat(4)).collect();
+    for name in &names {
+        let file = [&name[..180], &name[180..360], &name[360..540], &name[540..]].join("/");
+        let day_file = DayFile { file: file.clone(), day: day_file().day, kind: Kind::Csv };
+        let mut batch = Batch::default();
+        batch.push(&Row { file: file.into(), ..row() }, 0);
+        let done = hiwake::land::commit::commit(&site.lander(), &day_file, &batch, &[]).unwrap();
+        assert!(matches!(done, Outcome::Committed(_)));
+    }
+    site.now = MIDNIGHT + DAY + HOUR;
+    let (mut announced, mut closed, mut rounds) = (BTreeMap::<String, usize>::new(), 0, 0);
+    while closed < names.len() {
+        let swept = site.lander().seal_and_announce().unwrap();
+        assert!(swept.failed.is_empty(), "{:?}", swept.failed);
+        let answer = swept.answer();
+        assert!(serde_json::to_string(&answer).unwrap().len() < 200_000);
+        for one in answer.sealed {
+            *announced.entry(one.path).or_default() += 1;
+        }
+        closed += answer.closed.len();
+        rounds += 1;
+        site.now += 4 * HOUR;
+        assert!(rounds < 100, "{closed} closed");
+    }
+    assert_eq!(announced.len(), names.len());
+    assert!(announced.values().all(|rounds| *rounds == 2), "{announced:?}");
+}
+
+/// A landing by a machine whose clock was far ahead left a day that was never sealed, with an age of 0.
+#[test]
+fn a_landing_whose_clock_is_not_the_file_systems_is_refused() {
+    let site = Site::new("");
+    let disk = Watched::new(&site.disk);
+    let lander = Lander { disk: &disk, clock: Clock::System, ..site.lander() };
+    let land = || hiwake::land::commit::commit(&lander, &day_file(), &batch(&[event("a", 1)]), &[]);
+    for behind in [-DAY, DAY] {
+        disk.set_behind(behind);
+        let error = land().unwrap_err();
+        assert!(matches!(error, LandError::Clock { .. }), "{error}");
+        assert!(error.to_string().contains("86400 s"), "{error}");
+    }
+    disk.set_behind(0);
+    assert!(matches!(land(), Ok(Outcome::Committed(Committed { lines: 1, .. }))));
+}
+
+#[test]
+fn what_a_clock_stamped_that_was_ahead_is_sealed_and_has_its_age() {
+    let mut site = Site::new("");
+    site.now = MIDNIGHT + 4000 * DAY;
+    site.commit(&[event("a", 1)]);
+    site.now = MIDNIGHT + 3 * DAY;
+    assert_eq!(oldest_unsealed(&site.lander()).unwrap(), 2 * DAY);
+    assert_eq!(site.seal().sealed.len(), 1);
+    assert_eq!(oldest_unsealed(&site.lander()).unwrap(), 0);
 }

@@ -1,12 +1,11 @@
 //! What a process remembers of a journal: it lands as one that has just begun, and reads only what came since.
 
-use std::io::{self, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io::Write;
 
-use hiwake::disk::{Disk, Entry, Handle, Inode, Open};
 use proptest::prelude::*;
 
 use super::*;
+use crate::given::disk::Watched;
 
 const OPEN: &str = "messages/2022-04-18.csv.open";
 const JOURNAL: &str = ".hiwake/days/2022-04-18/messages.csv/.journal";
@@ -23,85 +22,10 @@ fn put(site: &Site, name: &str, bytes: &[u8]) {
     file.write_all(bytes).unwrap();
 }
 
-/// A disk that counts the bytes that are read.
-struct Counting<'d> {
-    disk: &'d RealDisk,
-    read: Arc<AtomicU64>,
-}
-
-struct CountingHandle {
-    handle: Box<dyn Handle>,
-    read: Arc<AtomicU64>,
-}
-
-impl Disk for Counting<'_> {
-    fn open(&self, path: &str, how: Open) -> io::Result<Box<dyn Handle>> {
-        let handle = self.disk.open(path, how)?;
-        Ok(Box::new(CountingHandle { handle, read: self.read.clone() }))
-    }
-    fn make_dir(&self, path: &str, mode: u32) -> io::Result<()> {
-        self.disk.make_dir(path, mode)
-    }
-    fn sync_dir(&self, path: &str) -> io::Result<()> {
-        self.disk.sync_dir(path)
-    }
-    fn refresh_dir(&self, path: &str) -> io::Result<()> {
-        self.disk.refresh_dir(path)
-    }
-    fn list(&self, path: &str) -> io::Result<Vec<Entry>> {
-        self.disk.list(path)
-    }
-    fn link(&self, from: &str, to: &str) -> io::Result<()> {
-        self.disk.link(from, to)
-    }
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.disk.rename(from, to)
-    }
-    fn unlink(&self, path: &str) -> io::Result<()> {
-        self.disk.unlink(path)
-    }
-    fn remove_dir(&self, path: &str) -> io::Result<()> {
-        self.disk.remove_dir(path)
-    }
-}
-
-impl Handle for CountingHandle {
-    fn try_lock(&self) -> io::Result<bool> {
-        self.handle.try_lock()
-    }
-    fn length(&self) -> io::Result<u64> {
-        self.handle.length()
-    }
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let filled = self.handle.read_at(buffer, offset)?;
-        self.read.fetch_add(filled as u64, Ordering::Relaxed);
-        Ok(filled)
-    }
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.handle.write_at(bytes, offset)
-    }
-    fn truncate(&self, length: u64) -> io::Result<()> {
-        self.handle.truncate(length)
-    }
-    fn sync(&self) -> io::Result<()> {
-        self.handle.sync()
-    }
-    fn set_mode(&self, mode: u32) -> io::Result<()> {
-        self.handle.set_mode(mode)
-    }
-    fn drop_cache(&self) -> io::Result<()> {
-        self.handle.drop_cache()
-    }
-    fn inode(&self) -> io::Result<Inode> {
-        self.handle.inode()
-    }
-}
-
 /// The bytes that each of many commits reads: 300 events of 30 s, `late` of them from anywhere in the day before.
 fn bytes_read(commits: i64, late: i64) -> Vec<u64> {
     let site = one_process();
-    let read = Arc::new(AtomicU64::new(0));
-    let disk = Counting { disk: &site.disk, read: read.clone() };
+    let disk = Watched::new(&site.disk);
     let mut commit = |number: i64| {
         let at = |n: i64| number * 30_000 + n * 100;
         let mut events: Vec<Event> = (late..300).map(|n| event("x", at(n))).collect();
@@ -109,11 +33,11 @@ fn bytes_read(commits: i64, late: i64) -> Vec<u64> {
         events.extend((0..late).map(|n| {
             event(&format!("late-{number}"), (number * 7_919_003 + n * 1_000_003) % at(1).max(1))
         }));
-        let before = read.load(Ordering::Relaxed);
+        let before = disk.bytes_read();
         let lander = Lander { disk: &disk, ..site.lander() };
         let done = hiwake::land::commit::commit(&lander, &day_file(), &batch(&events), &[]);
         assert!(matches!(done, Ok(Outcome::Committed(_))));
-        read.load(Ordering::Relaxed) - before
+        disk.bytes_read() - before
     };
     (0..commits).map(&mut commit).collect()
 }

@@ -331,6 +331,36 @@ fn a_full_disk_is_a_retry_that_loses_nothing_at_any_size() {
     assert!(refused >= 4, "{refused}");
 }
 
+/// A round that could write nothing removed nothing either, so that the file system stayed full.
+#[test]
+fn a_full_file_system_still_gets_its_retention() {
+    for closed in [false, true] {
+        let yard = Yard::new();
+        let Some(_mount) = Mount::new(&yard.root(), "size=1m") else { return };
+        put(
+            &yard.path("config.toml"),
+            b"[[source]]\nlog_groups = [\"g\"]\n[seal]\njournal_days = 1\n[retention]\ndays = 5\n",
+        );
+        let seal = |now: &str| {
+            let mut command = yard.hiwake(&["seal", "--now", now]);
+            command.arg("--config").arg(yard.path("config.toml"));
+            command
+        };
+        yard.put("a", 0..ROWS);
+        ok(&mut yard.land());
+        ok(&mut yard.seal());
+        if closed {
+            ok(&mut seal("2022-04-21T03:00:00+09:00"));
+        }
+        let mut filler = fs::File::create(yard.at("filler")).unwrap();
+        while std::io::Write::write_all(&mut filler, &[0; 4096]).is_ok() {}
+        let output = seal("2022-04-25T03:00:00+09:00").output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.contains("removed messages/2022-04-18.csv"), "{closed}: {said}");
+        assert!(!yard.at(SEALED).exists(), "{closed}");
+    }
+}
+
 impl Mount {
     /// Leaves it mounted.
     fn keep(self) -> std::mem::ManuallyDrop<Mount> {

@@ -72,6 +72,38 @@ fn i3_an_error_of_any_operation_loses_nothing_and_heals() {
     print(&format!("faults injected: {tried}"));
 }
 
+/// A landing tried again after a lost lease; a seal gave up, and the day waited for the next round.
+#[test]
+fn i3_a_lease_that_is_lost_at_any_operation_of_a_seal_delays_it_no_further_than_a_moment() {
+    let (mut tried, mut late) = (0, 0);
+    for at in 1.. {
+        let mut site = Site::new();
+        site.config.limits.lock_wait = Duration::from_secs(5);
+        let server = Server::new(at);
+        site.deliver(&server.client(), &[8, 9]).unwrap();
+        site.deliver(&server.client(), &[1]).unwrap();
+        site.now = MIDNIGHT + 26 * HOUR;
+        let disk = server.client();
+        server.lock().plan(&disk, at, Fault::LeaseLost);
+        let swept = site.seal(&disk).unwrap();
+        if server.lock().operations(&disk) < at {
+            break;
+        }
+        tried += 1;
+        // Once something was written, the journal has to be read again: that is for the next round.
+        late += u64::from(swept.sealed.is_empty());
+        let lost = |error: &LandError| matches!(error, LandError::LeaseLost { .. });
+        assert!(!swept.failed.iter().any(lost), "at {at}: {:?}", swept.failed);
+        for error in swept.failed {
+            assert!(error.to_string().contains("lost lease"), "at {at}: {error}");
+        }
+        let all = [1, 8, 9].into();
+        finish(&server, &site, &all, &all);
+    }
+    print(&format!("leases lost in a seal: {tried}, sealed by the next round: {late}"));
+    assert!(tried > 60 && late * 2 < tried, "{late} of {tried}");
+}
+
 #[test]
 fn a_disk_that_fails_for_good_ends_with_an_error_and_when_it_is_well_all_lands() {
     const LOCK_WAIT: Duration = Duration::from_millis(150);
