@@ -4,27 +4,27 @@
 //! All of it happens under the journal's lock, so landers wait and try again. The day's lines are held
 //! in memory. How the result takes its place is in [`super::replace`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::Read;
 
 use sha2::{Digest, Sha256};
 
 use super::Lander;
-use super::contents::Contents;
-use super::day_file::{DayFile, Hint};
+use super::contents::{Contents, split};
+use super::day_file::{DayFile, Hint, name_of};
 use super::error::{LandError, Named};
+use super::frame::SegmentEvent;
 use super::frame::{CLOSED_AT, Closed, ClosedSegment, Commit, Frame, Header, Sealed};
-use super::frame::{FRAMES_AT, SegmentEvent};
 use super::journal::{self, DamagedJournal};
 use super::output::gzip;
 use super::publish::checksum;
 use super::replace::{Replacement, put};
 use super::seen;
 use super::state::State;
-use super::survey::{Files, Rows, Survey, find, read_file};
+use super::survey::{Files, Piece, Rows, Survey, find, read_file};
 use super::verify::{Verified, verify_day};
 use crate::disk::Open;
-use crate::row::Identity;
+use crate::row::{Identity, Kind};
 use crate::store::{Object, ObjectId, Store};
 
 /// So many segments fit the slot of a closed day.
@@ -116,60 +116,118 @@ pub fn rebuild(
     {
         return Err(newer.into());
     }
-    let aside = journal.interrupted().map(str::to_owned);
-    let files = Files { lander, day_file, aside: aside.clone() };
-    if aside.is_none() {
-        if lines_if_whole(lander, day_file).is_ok() {
-            return Ok(Rebuilt::Whole);
-        }
+    let files = Files { lander, day_file, aside: journal.interrupted().map(str::to_owned) };
+    let mut before = journal.bytes().to_vec();
+    if files.aside.is_some() {
+        before = files.read(&day_file.journal())?;
+    } else if lines_if_whole(lander, day_file).is_ok() {
+        return Ok(Rebuilt::Whole);
+    } else {
         journal.check_lease()?;
-        repair_names(&files, journal.bytes())?;
+        repair_names(&files, &before)?;
         if lines_if_whole(lander, day_file).is_ok() {
             return Ok(Rebuilt::Repaired);
         }
     }
-    let before = match &aside {
-        Some(_) => files.read(&day_file.journal())?.unwrap_or_default(),
-        None => journal.bytes().to_vec(),
-    };
-    let survey = Survey::read(&files, &before)?;
+    let mut survey = Survey::read(&files, &before)?;
     let mut segments = published(&files, &survey)?;
     let count = segments.len() as u32;
-    let Choice { chosen, named, missing } = Choice::of(&survey, objects);
-    let mut rows = Rows::of_day(&survey, day_file.kind);
-    if survey.has_gaps(count) || segments.iter().any(|one| !one.is_known(&survey)) {
-        rows.read(&files, store, &chosen, named, &survey)?;
+    survey.add_loose(day_file.kind, segments.iter().map(|one| (one.number, one.contents.lines)));
+    let named = survey.objects(|_| true);
+    let found: Vec<Option<&Object>> = named.iter().map(|name| find(name, objects)).collect();
+    let gone = named.iter().zip(&found).filter(|(_, found)| found.is_none());
+    let missing: Vec<String> = gone.map(|(name, _)| (*name).clone()).collect();
+    let is_named = !named.is_empty() && missing.is_empty() && survey.complete;
+    let chosen: Vec<&Object> =
+        if is_named { found.into_iter().flatten().collect() } else { objects.iter().collect() };
+    let chosen: Vec<ObjectId> = chosen.into_iter().map(|object| object.id.clone()).collect();
+    let is_whole = survey.pieces.iter().all(|piece| piece.is_whole(count));
+    let rows = match is_whole && segments.iter().all(|one| !one.is_damaged()) {
+        true => Rows::default(),
+        false => Rows::read(&files, store, &chosen, is_named, &survey)?,
+    };
+    let mut lines = Lines::default();
+    for piece in &survey.pieces {
+        let published = segments.iter().find(|one| one.number == piece.segment);
+        let text = published.map_or(piece.text.as_deref().unwrap_or_default(), |one| &one.text);
+        let ids = rows.ids(piece, text, day_file.kind, objects, &lines.taken);
+        lines.add(piece, ids, count, &rows, day_file.kind);
     }
-    let mut unknown = 0;
-    for one in &mut segments {
-        unknown += one.find_ids(&files, &survey, &mut rows)?;
-        rows.take(&one.ids);
-    }
-    let lines = segments.iter().map(|one| one.contents.lines).sum();
-    let closed = unknown > 0 && count <= CLOSED_SEGMENTS_MAX && survey.is_published(count, lines);
     let lost = |lines| RebuildError::Missing {
         day_file: day_file.clone(),
         lines,
         objects: missing.clone(),
-        aside: aside.clone(),
+        aside: files.aside.clone(),
     };
-    if unknown > 0 && !closed {
-        return Err(lost(unknown));
+    for one in &mut segments {
+        one.ids = lines.published.remove(&one.number).unwrap_or_default();
+        if one.is_damaged() {
+            one.make_again(&files, &rows)?;
+        }
+        one.ids.sort_by_key(|id| id.timestamp);
     }
-    let rest = match closed {
-        true => Vec::new(),
-        false => rows.unpublished(&survey, count, objects, day_file.kind).map_err(lost)?,
-    };
-    if segments.is_empty() && rest.is_empty() {
+    let closed = lines.unknown > 0 && lines.lost == 0 && lines.open.is_empty();
+    let closed = closed && count <= CLOSED_SEGMENTS_MAX;
+    if lines.lost > 0 || (lines.unknown > 0 && !closed) {
+        return Err(lost(lines.lost + lines.unknown));
+    }
+    if segments.is_empty() && lines.open.is_empty() {
         return Err(lost(1));
     }
-    let plan =
-        Plan { files: &files, survey: &survey, segments: &segments, rest: &rest, rows: &rows };
+    lines.open.sort_by_key(|(id, _)| id.timestamp);
+    let plan = Plan {
+        files: &files,
+        survey: &survey,
+        segments: &segments,
+        open: &lines.open,
+        rows: &rows,
+    };
     let kept = plan.replacement(closed).put(&files, &journal)?;
     let lines = lines_if_whole(lander, day_file)?;
     let compressed = segments.iter().filter(|one| one.is_other_bytes).map(|one| one.target.clone());
     let (compressed, objects) = (compressed.collect(), rows.objects.len());
     Ok(Rebuilt::Rebuilt { lines, objects, missing, compressed, closed, kept })
+}
+
+/// The acknowledged lines, as far as they were found.
+#[derive(Default)]
+struct Lines {
+    taken: HashSet<Identity>,
+    /// The identities of published segments, in the order of their commits.
+    published: BTreeMap<u32, Vec<Identity>>,
+    open: Vec<(Identity, Vec<u8>)>,
+    /// How many of published segments have no identity that is known; how many others are nowhere.
+    unknown: u64,
+    lost: u64,
+}
+
+impl Lines {
+    fn add(
+        &mut self,
+        piece: &Piece,
+        ids: Option<Vec<Identity>>,
+        published: u32,
+        rows: &Rows,
+        kind: Kind,
+    ) {
+        let ids = match ids {
+            Some(ids) => ids,
+            None if piece.segment <= published => return self.unknown += piece.count,
+            None => return self.lost += piece.count,
+        };
+        self.taken.extend(&ids);
+        if piece.segment <= published {
+            return self.published.entry(piece.segment).or_default().extend(ids);
+        }
+        let text = piece.text.as_deref().unwrap_or_default();
+        let mut good = split(text, kind);
+        for id in ids {
+            match good.next().or_else(|| rows.line(&id)) {
+                Some(line) => self.open.push((id, line.to_vec())),
+                None => self.lost += 1,
+            }
+        }
+    }
 }
 
 /// How many lines a day has that nothing is wrong with.
@@ -191,10 +249,10 @@ fn repair_names(files: &Files<'_>, journal: &[u8]) -> Result<(), LandError> {
         if Contents::read(file.as_ref(), &one.path, day_file.kind)? != one.contents {
             continue;
         }
-        let (path, text) =
-            (format!("{}.sha256", one.path), checksum(&one.path, &one.contents.sha256));
-        if read_file(lander, &path)?.as_deref() != Some(text.as_bytes()) {
-            put(lander, day_file, one.segment, &path, text.as_bytes())?;
+        let sum = checksum(&one.path, &one.contents.sha256).into_bytes();
+        let path = format!("{}.sha256", one.path);
+        if files.read(&path)? != sum {
+            put(lander, day_file, one.segment, &path, &sum)?;
         }
     }
     make_hints(lander, day_file, &state)
@@ -207,29 +265,6 @@ pub fn make_hints(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> Res
     hints.map(|hint| day_file.hint(&hint)).try_for_each(|hint| lander.make_hint(&hint))
 }
 
-/// The objects that are read.
-struct Choice {
-    chosen: Vec<ObjectId>,
-    /// Whether they are those that the journal names; otherwise they are all that there are.
-    named: bool,
-    /// The names that the journal has of objects that are not there.
-    missing: Vec<String>,
-}
-
-impl Choice {
-    fn of(survey: &Survey, objects: &[Object]) -> Choice {
-        let names = survey.objects();
-        let found: Vec<Option<&Object>> = names.iter().map(|name| find(name, objects)).collect();
-        let gone = names.iter().zip(&found).filter(|(_, found)| found.is_none());
-        let missing: Vec<String> = gone.map(|(name, _)| (*name).to_owned()).collect();
-        let named = !names.is_empty() && missing.is_empty() && survey.complete;
-        let chosen: Vec<&Object> =
-            if named { found.into_iter().flatten().collect() } else { objects.iter().collect() };
-        let chosen = chosen.into_iter().map(|object| object.id.clone()).collect();
-        Choice { chosen, named, missing }
-    }
-}
-
 /// A published segment, as it is on record and as it is.
 struct Segment {
     number: u32,
@@ -239,11 +274,11 @@ struct Segment {
     /// When it was published, and when retention removed it.
     done: i64,
     removed: Option<i64>,
-    /// Its identities, in the order of their times.
+    /// Its identities.
     ids: Vec<Identity>,
-    /// Its text; nothing, where retention has removed it.
+    /// Its text, if that is good.
     text: Vec<u8>,
-    /// Its bytes, where those that are there are not good.
+    /// Its bytes, where those that are there are not good; nothing, if they are nowhere.
     bytes: Option<Vec<u8>>,
     /// Whether they are other ones than those that were published, with the same text.
     is_other_bytes: bool,
@@ -251,15 +286,10 @@ struct Segment {
 
 /// The published segments: those that the journal knows, and those beside it that have a checksum.
 fn published(files: &Files<'_>, survey: &Survey) -> Result<Vec<Segment>, RebuildError> {
-    let Files { lander, day_file, aside } = files;
-    let refused = |path: &str, reason: &str| RebuildError::Refused {
-        path: path.to_owned(),
-        reason: reason.to_owned(),
-        aside: aside.clone(),
-    };
+    let Files { lander, day_file, .. } = *files;
     if survey.state.as_ref().is_some_and(|state| state.closed.is_some()) {
         let reason = "the day is closed: its journal has no identities any more, so take the damaged file from a backup of the root";
-        return Err(refused(&day_file.to_string(), reason));
+        return Err(files.refused(&day_file.to_string(), reason));
     }
     let mut segments: BTreeMap<u32, Segment> = BTreeMap::new();
     for (number, segment) in survey.state.iter().flat_map(State::numbered) {
@@ -268,44 +298,47 @@ fn published(files: &Files<'_>, survey: &Survey) -> Result<Vec<Segment>, Rebuild
         one.text_sha256 = Some(sealed.text_sha256);
         (one.done, one.removed) = (segment.done.unwrap_or(sealed.at), segment.removed);
         if one.removed.is_none() {
-            let temporary = read_file(lander, &sealed.temporary)?;
-            one.read(files, temporary)?;
+            one.read(lander, &[&sealed.target, &sealed.temporary])?;
         }
         segments.insert(number, one);
     }
     for target in files.names()? {
-        let parsed = DayFile::parse_published(day_file.folder(), super::day_file::name_of(&target));
+        let parsed = DayFile::parse_published(day_file.folder(), name_of(&target));
         let Some((_, number)) = parsed else { continue };
         match segments.get(&number) {
             Some(known) if known.target == target => continue,
-            Some(_) => return Err(refused(&target, "another file of this segment is published")),
-            None if survey.complete => {
-                return Err(refused(&target, "hiwake did not publish it; move it elsewhere"));
+            None if !survey.complete => {}
+            _ => {
+                return Err(
+                    files.refused(&target, "its journal does not know it; move it elsewhere")
+                );
             }
-            None => {}
         }
-        let bytes = files.read(&target)?.unwrap_or_default();
-        let sha256 = Sha256::digest(&bytes).into();
-        let sum = files.read(&format!("{target}.sha256"))?;
-        if sum.as_deref() != Some(checksum(&target, &sha256).as_bytes()) {
+        let sha256 = Sha256::digest(files.read(&target)?).into();
+        if files.read(&format!("{target}.sha256"))? != checksum(&target, &sha256).into_bytes() {
             let reason = "neither its journal nor a .sha256 beside it says what it was";
-            return Err(refused(&target, reason));
+            return Err(files.refused(&target, reason));
         }
         let file = lander.disk.open(&target, Open::Read).named("open", &target)?;
         let modified = file.inode().named("look at", &target)?.modified;
         let at = if modified > 0 { modified } else { lander.clock.now() };
         let contents = Contents::read(file.as_ref(), &target, day_file.kind)?;
         let mut one = Segment::new(number, &target, contents, at);
-        one.read(files, None)?;
+        one.read(lander, &[&target])?;
         segments.insert(number, one);
     }
-    for (wanted, (number, one)) in (1..).zip(&segments) {
-        if *number != wanted {
-            let reason = format!("segment {wanted} is not there, and no journal says what it was");
-            return Err(refused(&one.target, &reason));
-        }
+    if let Some((wanted, one)) = (1..).zip(segments.values()).find(|(n, one)| *n != one.number) {
+        let reason = format!("segment {wanted} is not there, and no journal says what it was");
+        return Err(files.refused(&one.target, &reason));
     }
     Ok(segments.into_values().collect())
+}
+
+impl Files<'_> {
+    fn refused(&self, path: &str, reason: &str) -> RebuildError {
+        let (path, reason, aside) = (path.to_owned(), reason.to_owned(), self.aside.clone());
+        RebuildError::Refused { path, reason, aside }
+    }
 }
 
 impl Segment {
@@ -328,82 +361,37 @@ impl Segment {
         self.target.ends_with(".gz")
     }
 
+    /// Whether its bytes are nowhere.
+    fn is_damaged(&self) -> bool {
+        self.bytes.as_ref().is_some_and(Vec::is_empty)
+    }
+
     /// Reads the file that is there, or the temporary one that was about to be published.
-    fn read(&mut self, files: &Files<'_>, temporary: Option<Vec<u8>>) -> Result<(), LandError> {
-        let there = read_file(files.lander, &self.target)?;
-        let good =
-            |bytes: &Vec<u8>| <[u8; 32]>::from(Sha256::digest(bytes)) == self.contents.sha256;
-        let is_published = there.as_ref().is_some_and(good);
-        let Some(bytes) = there.filter(good).or(temporary.filter(good)) else {
-            self.bytes = Some(Vec::new());
-            return Ok(());
-        };
-        self.bytes = (!is_published).then(|| bytes.clone());
-        self.text = match self.is_gzip() {
-            false => bytes,
-            true => {
-                let mut text = Vec::new();
-                let inflated = flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_end(&mut text);
-                inflated.named("inflate", &self.target)?;
-                text
+    fn read(&mut self, lander: &Lander<'_>, paths: &[&String]) -> Result<(), LandError> {
+        self.bytes = Some(Vec::new());
+        for path in paths {
+            let Some(bytes) = read_file(lander, path)? else { continue };
+            if <[u8; 32]>::from(Sha256::digest(&bytes)) != self.contents.sha256 {
+                continue;
             }
-        };
+            self.bytes = (**path != self.target).then(|| bytes.clone());
+            if !self.is_gzip() {
+                self.text = bytes;
+                return Ok(());
+            }
+            let inflated =
+                flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_end(&mut self.text);
+            return inflated.named("inflate", &self.target).map(drop);
+        }
         Ok(())
-    }
-
-    /// Whether its identities are known, and its bytes good.
-    fn is_known(&self, survey: &Survey) -> bool {
-        let damaged = self.bytes.is_some() && self.text.is_empty();
-        !damaged && survey.ids(self.number).is_some_and(|ids| self.is_count(&ids))
-    }
-
-    fn is_count(&self, ids: &[Identity]) -> bool {
-        ids.len() as u64 == self.contents.lines
-    }
-
-    /// Its identities, and its bytes where they are damaged. Answers of how many lines they are unknown.
-    fn find_ids(
-        &mut self,
-        files: &Files<'_>,
-        survey: &Survey,
-        rows: &mut Rows,
-    ) -> Result<u64, RebuildError> {
-        let known = survey.ids(self.number).filter(|ids| self.is_count(ids));
-        let damaged = self.bytes.is_some() && self.text.is_empty();
-        let unknown = match known {
-            Some(ids) if damaged => {
-                self.make_again(files, rows, &ids)?;
-                self.ids = ids;
-                0
-            }
-            Some(ids) => {
-                self.ids = ids;
-                0
-            }
-            None if damaged || self.removed.is_some() => return Err(self.refused(files)),
-            None => {
-                let (ids, unknown) = rows.match_lines(&self.text, files.day_file.kind);
-                self.ids = ids;
-                unknown
-            }
-        };
-        self.ids.sort_by_key(|id| id.timestamp);
-        Ok(unknown)
     }
 
     /// The text that was sealed, of the rows: in the order of the commits or of the times. Only the
     /// recorded hash tells whether it is.
-    fn make_again(
-        &mut self,
-        files: &Files<'_>,
-        rows: &Rows,
-        committed: &[Identity],
-    ) -> Result<(), RebuildError> {
-        let mut by_time = committed.to_vec();
+    fn make_again(&mut self, files: &Files<'_>, rows: &Rows) -> Result<(), RebuildError> {
+        let mut by_time = self.ids.clone();
         by_time.sort_by_key(|id| id.timestamp);
-        for order in [committed, &by_time] {
-            let Some(order) = rows.find(order) else { break };
-            let text = rows.text(&order);
+        for text in [&self.ids, &by_time].into_iter().filter_map(|ids| rows.text(ids)) {
             if Some(Sha256::digest(&text).into()) != self.text_sha256 {
                 continue;
             }
@@ -417,16 +405,8 @@ impl Segment {
             (self.text, self.bytes) = (text, Some(bytes));
             return Ok(());
         }
-        Err(self.refused(files))
-    }
-
-    fn refused(&self, files: &Files<'_>) -> RebuildError {
-        RebuildError::Refused {
-            path: self.target.clone(),
-            reason: "it is damaged, and the objects do not give the text that was sealed"
-                .to_owned(),
-            aside: files.aside.clone(),
-        }
+        let reason = "it is damaged, and the objects do not give the text that was sealed";
+        Err(files.refused(&self.target, reason))
     }
 }
 
@@ -435,13 +415,14 @@ struct Plan<'p> {
     files: &'p Files<'p>,
     survey: &'p Survey,
     segments: &'p [Segment],
-    rest: &'p [usize],
+    open: &'p [(Identity, Vec<u8>)],
     rows: &'p Rows,
 }
 
 impl Plan<'_> {
     fn replacement(&self, closed: bool) -> Replacement {
-        let text = self.rows.text(self.rest);
+        let lines: Vec<&[u8]> = self.open.iter().map(|(_, line)| line.as_slice()).collect();
+        let text = lines.concat();
         let (journal, seen) = if closed { self.closed() } else { self.journal(&text) };
         let mut published = Vec::new();
         for one in self.segments.iter().filter(|one| one.removed.is_none()) {
@@ -450,7 +431,7 @@ impl Plan<'_> {
             published.push((format!("{}.sha256", one.target), sum));
         }
         let number = self.segments.len() as u32 + 1;
-        let open = (!self.rest.is_empty()).then_some((number, text));
+        let open = (!text.is_empty()).then_some((number, text));
         Replacement { journal, seen, published, open }
     }
 
@@ -473,19 +454,22 @@ impl Plan<'_> {
         let (mut journal, _) = self.header().encode();
         let slot = closed.encode().unwrap_or_default();
         journal[CLOSED_AT as usize..][..slot.len()].copy_from_slice(&slot);
-        debug_assert_eq!(journal.len() as u64, FRAMES_AT);
         (journal, Vec::new())
     }
 
     /// The journal's and `seen`'s bytes.
     fn journal(&self, text: &[u8]) -> (Vec<u8>, Vec<u8>) {
-        let objects: Vec<String> = self.objects();
+        let count = self.segments.len() as u32;
         let (mut frames, mut runs, mut entries) = (Vec::new(), Vec::new(), 0);
         let mut commit = |segment, at, ids: &[Identity], text: &[u8], frames: &mut Vec<Frame>| {
             let (run, blocks) = seen::encode(ids.iter().copied());
             let (bytes, crc) = (text.len() as u64, crc32c::crc32c(text));
             let commit = Commit::plain(segment, 0, bytes, crc, entries, blocks);
-            frames.push(Frame::Commit(Commit { at, objects: objects.clone(), ..commit }));
+            frames.push(Frame::Commit(Commit {
+                at,
+                objects: self.objects(segment, ids),
+                ..commit
+            }));
             entries += ids.len() as u64;
             runs.extend_from_slice(&run);
         };
@@ -493,27 +477,27 @@ impl Plan<'_> {
             let (segment, at, target) = (one.number, one.done, one.target.clone());
             commit(segment, at, &one.ids, &one.text, &mut frames);
             let Contents { bytes, lines, sha256 } = one.contents;
-            let (temporary, text_bytes) = (target.clone(), one.text.len() as u64);
             let text_sha256 = one.text_sha256.unwrap_or_else(|| Sha256::digest(&one.text).into());
-            let sealed = Sealed {
+            let event = SegmentEvent { segment, at };
+            frames.push(Frame::Freeze(event));
+            frames.push(Frame::Sealed(Sealed {
                 segment,
-                temporary,
+                temporary: target.clone(),
                 target,
                 bytes,
-                text_bytes,
+                text_bytes: one.text.len() as u64,
                 lines,
                 sha256,
                 text_sha256,
                 at,
-            };
-            let event = SegmentEvent { segment, at };
-            frames.extend([Frame::Freeze(event), Frame::Sealed(sealed), Frame::Done(event)]);
-            let removed = one.removed.map(|at| Frame::Removed(SegmentEvent { segment, at }));
-            frames.extend(removed);
+            }));
+            frames.push(Frame::Done(event));
+            frames.extend(one.removed.map(|at| Frame::Removed(SegmentEvent { segment, at })));
         }
-        if !self.rest.is_empty() {
-            let (number, at) = (self.segments.len() as u32 + 1, self.files.lander.clock.now());
-            commit(number, at, &self.rows.ids(self.rest), text, &mut frames);
+        if !self.open.is_empty() {
+            let (ids, at): (Vec<Identity>, i64) =
+                (self.open.iter().map(|(id, _)| *id).collect(), self.files.lander.clock.now());
+            commit(count + 1, at, &ids, text, &mut frames);
         }
         let (journal, watermark) = journal::compose(&self.header(), &frames);
         let mut seen = watermark.encode();
@@ -521,10 +505,20 @@ impl Plan<'_> {
         (journal, seen)
     }
 
-    /// The objects that the day's lines came from, as far as it is known.
-    fn objects(&self) -> Vec<String> {
-        let whole = self.survey.objects_of_whole(self.segments.len() as u32).cloned();
-        let objects: BTreeSet<String> = whole.chain(self.rows.sources()).collect();
+    /// The objects that the lines of a segment came from, as far as it is known: those that its
+    /// commits name, and those that had to be read for it.
+    fn objects(&self, segment: u32, ids: &[Identity]) -> Vec<String> {
+        let count = self.segments.len() as u32;
+        let ours = |piece: &Piece| piece.segment.min(count + 1) == segment;
+        let named = self.survey.objects(|piece| ours(piece) && piece.is_whole(count));
+        let gap = self.survey.pieces.iter().any(|piece| ours(piece) && !piece.is_whole(count));
+        let read = self
+            .rows
+            .objects
+            .iter()
+            .filter(|(_, has)| gap && ids.iter().any(|id| has.contains(id)));
+        let objects: BTreeSet<String> =
+            named.into_iter().cloned().chain(read.map(|(id, _)| id.to_string())).collect();
         objects.into_iter().collect()
     }
 }

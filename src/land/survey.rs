@@ -1,10 +1,10 @@
 //! Survey: what of a damaged day is still good, and the rows of the objects that may fill the gaps.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 
 use super::batch::Batch;
-use super::contents;
+use super::contents::split;
 use super::day_file::{DayFile, JOURNAL, SEEN, name_of};
 use super::error::{LandError, Named, is_absent};
 use super::rebuild::RebuildError;
@@ -28,12 +28,13 @@ pub struct Files<'l> {
 }
 
 impl Files<'_> {
-    /// A whole file, by the path of its place; `None` if it is not there.
-    pub fn read(&self, path: &str) -> Result<Option<Vec<u8>>, LandError> {
-        match &self.aside {
-            Some(folder) => read_file(self.lander, &format!("{folder}/{}", name_of(path))),
-            None => read_file(self.lander, path),
-        }
+    /// A whole file, by the path of its place; nothing, if it is not there.
+    pub fn read(&self, path: &str) -> Result<Vec<u8>, LandError> {
+        let bytes = match &self.aside {
+            Some(folder) => read_file(self.lander, &format!("{folder}/{}", name_of(path)))?,
+            None => read_file(self.lander, path)?,
+        };
+        Ok(bytes.unwrap_or_default())
     }
 
     /// The names that readers see, by the paths of their places.
@@ -62,21 +63,23 @@ pub fn read_file(lander: &Lander<'_>, path: &str) -> Result<Option<Vec<u8>>, Lan
     Ok(Some(bytes))
 }
 
-/// One commit that the journal has, and what of it is still good.
-pub struct Old {
-    segment: u32,
-    lines: u64,
-    /// The objects that it names, without their entity tags.
-    objects: Vec<String>,
-    /// Its identities, if all their blocks are good.
-    ids: Option<Vec<Identity>>,
-    /// Its lines, if they are.
-    text: Option<Vec<u8>>,
+/// Lines that were acknowledged together, and what of them is still good.
+pub struct Piece {
+    pub segment: u32,
+    pub count: u64,
+    /// The objects that they came from, without entity tags, where a commit names them.
+    pub objects: Option<BTreeSet<String>>,
+    /// Their identities, if all their blocks are good.
+    pub ids: Option<Vec<Identity>>,
+    /// Their text, if it is.
+    pub text: Option<Vec<u8>>,
 }
 
-impl Old {
-    fn is_whole(&self, segments: u32) -> bool {
-        self.segment <= segments || self.ids.is_some() && self.text.is_some()
+impl Piece {
+    /// Whether no object is needed for it, where the first so many segments are published.
+    pub fn is_whole(&self, published: u32) -> bool {
+        let known = self.ids.is_some() && self.objects.is_some();
+        known && (self.segment <= published || self.text.is_some())
     }
 }
 
@@ -86,10 +89,11 @@ pub struct Survey {
     pub state: Option<State>,
     /// Whether it is good to its end, and lacks no frame that `seen` knows of.
     pub complete: bool,
-    commits: Vec<Old>,
-    /// Where it is not: the identities that no commit of it has.
+    /// The commits that it has.
+    pub pieces: Vec<Piece>,
+    /// Where it is not complete: what no commit of it has. Identities in the order in which they were
+    /// committed, and the text of open files.
     loose: Vec<Identity>,
-    /// Where it is not: the text of open files that no commit of it has.
     loose_text: Vec<u8>,
 }
 
@@ -97,88 +101,88 @@ impl Survey {
     /// Reads what there is.
     pub fn read(files: &Files<'_>, journal: &[u8]) -> Result<Survey, LandError> {
         let day_file = files.day_file;
-        let path = day_file.journal();
-        let (state, error) = State::read_prefix(&path, journal);
+        let (state, error) = State::read_prefix(&day_file.journal(), journal);
         let state = state.filter(|state| state.header.is_of(day_file));
-        let seen = files.read(&day_file.seen())?.unwrap_or_default();
+        let seen = files.read(&day_file.seen())?;
         let mark = seen.get(..seen::WATERMARK_BYTES as usize).and_then(Watermark::decode);
         let complete = error.is_none()
             && state.as_ref().is_some_and(|one| one.closed.is_some() || one.after(mark).is_some());
-        let mut survey = Survey {
-            state,
-            complete,
-            commits: Vec::new(),
-            loose: Vec::new(),
-            loose_text: Vec::new(),
-        };
-        let Survey { state, commits, loose, loose_text, .. } = &mut survey;
-        let mut known = HashMap::new();
+        let (mut pieces, mut committed) = (Vec::new(), HashMap::new());
         for (number, segment) in state.iter().flat_map(State::numbered) {
             let open = day_file.open_segment(number);
-            let data = files.read(&open)?.unwrap_or_default();
+            let data = files.read(&open)?;
             for commit in &segment.commits {
                 let range = commit.offset as usize..(commit.offset + commit.bytes) as usize;
                 let text = data.get(range).filter(|text| crc32c::crc32c(text) == commit.crc);
-                let ids = seen::read_run(&seen, commit);
                 let place = |name: &String| {
                     name.rsplit_once('@').map_or(name.as_str(), |(place, _)| place).to_owned()
                 };
-                commits.push(Old {
+                pieces.push(Piece {
                     segment: number,
-                    lines: commit.lines,
-                    objects: commit.objects.iter().map(place).collect(),
-                    ids,
+                    count: commit.lines,
+                    objects: Some(commit.objects.iter().map(place).collect()),
+                    ids: seen::read_run(&seen, commit),
                     text: text.map(<[u8]>::to_vec),
                 });
             }
-            known.insert(open, segment.bytes() as usize);
+            committed.insert(open, segment.bytes() as usize);
         }
-        if !complete {
-            let from = seen::place(state.as_ref().map_or(0, State::seen)) as usize;
-            // Zeros are what a crash leaves, and nobody's identity.
-            let zeros = Identity { timestamp: 0, hash: 0 };
-            let rest = seen.get(from..).unwrap_or_default();
-            loose.extend(seen::entries(rest).filter(|id| *id != zeros));
-            for name in files.names()?.iter().filter(|name| name.ends_with(".open")) {
-                let bytes = files.read(name)?.unwrap_or_default();
-                let from = known.get(name).copied().unwrap_or_default();
-                loose_text.extend_from_slice(bytes.get(from..).unwrap_or_default());
-            }
+        let mut survey =
+            Survey { state, complete, pieces, loose: Vec::new(), loose_text: Vec::new() };
+        if complete {
+            return Ok(survey);
+        }
+        let from = seen::place(survey.state.as_ref().map_or(0, State::seen)) as usize;
+        // Zeros are what a crash leaves, and nobody's identity.
+        let entries = seen::entries(seen.get(from..).unwrap_or_default());
+        survey.loose.extend(entries.filter(|id| *id != Identity { timestamp: 0, hash: 0 }));
+        for name in files.names()?.iter().filter(|name| name.ends_with(".open")) {
+            let from = committed.get(name).copied().unwrap_or_default();
+            let bytes = files.read(name)?;
+            survey.loose_text.extend_from_slice(bytes.get(from..).unwrap_or_default());
         }
         Ok(survey)
     }
 
-    /// The identities of a segment in the order of its commits, if all are known.
-    pub fn ids(&self, number: u32) -> Option<Vec<Identity>> {
-        let runs = self.commits.iter().filter(|old| old.segment == number);
-        let runs: Option<Vec<&Vec<Identity>>> = runs.map(|old| old.ids.as_ref()).collect();
-        let ids: Vec<Identity> = runs?.into_iter().flatten().copied().collect();
-        (!ids.is_empty()).then_some(ids)
+    /// What no commit has: first what is missing of each published segment (segments follow each other
+    /// in `seen`), then what is in open files.
+    pub fn add_loose(&mut self, kind: Kind, published: impl Iterator<Item = (u32, u64)>) {
+        let mut loose = std::mem::take(&mut self.loose).into_iter();
+        let add = |segment, count: u64, ids: Vec<Identity>, pieces: &mut Vec<Piece>| {
+            let ids = (ids.len() as u64 == count).then_some(ids);
+            pieces.push(Piece { segment, count, objects: None, ids, text: None });
+        };
+        let text = std::mem::take(&mut self.loose_text);
+        let lines = split(&text, kind).filter(|line| line.ends_with(b"\n")).count() as u64;
+        let mut last = 0;
+        for (segment, lines) in published {
+            let known = self.pieces.iter().filter(|piece| piece.segment == segment);
+            let count = lines.saturating_sub(known.map(|piece| piece.count).sum());
+            if count > 0 {
+                add(
+                    segment,
+                    count,
+                    loose.by_ref().take(count as usize).collect(),
+                    &mut self.pieces,
+                );
+            }
+            last = segment;
+        }
+        let rest: Vec<Identity> = loose.collect();
+        let is_lost = rest.is_empty();
+        let count = if is_lost { lines } else { rest.len() as u64 };
+        if count > 0 {
+            add(last + 1, count, rest, &mut self.pieces);
+        }
+        if let Some(piece) = self.pieces.last_mut().filter(|_| is_lost && count > 0) {
+            piece.text = Some(text);
+        }
     }
 
-    /// Whether no line but those of the first so many segments was acknowledged.
-    pub fn is_published(&self, segments: u32, lines: u64) -> bool {
-        self.commits.iter().all(|old| old.segment <= segments)
-            && self.loose_text.is_empty()
-            && self.loose.len() as u64 <= lines
-    }
-
-    /// The places of the objects that it names.
-    pub fn objects(&self) -> BTreeSet<&str> {
-        self.commits.iter().flat_map(|old| &old.objects).map(String::as_str).collect()
-    }
-
-    /// The places of the objects of commits that need none of them: they are in the first so many
-    /// segments, which are published, or nothing of them is damaged.
-    pub fn objects_of_whole(&self, segments: u32) -> impl Iterator<Item = &String> {
-        let whole = self.commits.iter().filter(move |old| old.is_whole(segments));
-        whole.flat_map(|old| &old.objects)
-    }
-
-    /// Whether rows are needed of objects for what is not published in the first so many segments.
-    pub fn has_gaps(&self, segments: u32) -> bool {
-        let whole = self.commits.iter().all(|old| old.is_whole(segments));
-        !whole || !self.loose.is_empty() || !self.loose_text.is_empty()
+    /// The places of the objects of pieces that some are wanted of.
+    pub fn objects(&self, wanted: impl Fn(&Piece) -> bool) -> BTreeSet<&String> {
+        let wanted = self.pieces.iter().filter(|piece| wanted(piece));
+        wanted.flat_map(|piece| &piece.objects).flatten().collect()
     }
 }
 
@@ -192,193 +196,94 @@ pub fn find<'o>(name: &str, objects: &'o [Object]) -> Option<&'o Object> {
     ends.max_by_key(|object| object.id.key.len())
 }
 
-struct Found {
-    id: Identity,
-    line: (usize, usize),
-    /// The number of its object; none if it is a line of the day.
-    object: Option<usize>,
-    taken: bool,
-}
-
-/// Lines with their identities, each once: those of the day that are good first, then the objects'.
+/// The rows of objects that may be the day's, each once.
 #[derive(Default)]
 pub struct Rows {
-    text: Vec<u8>,
-    rows: Vec<Found>,
-    places: HashMap<Identity, usize>,
-    /// The objects that were read.
-    pub objects: Vec<ObjectId>,
+    lines: BTreeMap<Identity, Vec<u8>>,
+    /// The objects that were read, and which rows they have.
+    pub objects: Vec<(ObjectId, HashSet<Identity>)>,
 }
 
 impl Rows {
-    /// The lines of commits whose bytes and identities are good: they stay as they are.
-    pub fn of_day(survey: &Survey, kind: Kind) -> Rows {
-        let mut rows = Rows::default();
-        for old in &survey.commits {
-            let (Some(ids), Some(text)) = (&old.ids, &old.text) else { continue };
-            for (id, line) in ids.iter().zip(contents::split(text, kind)) {
-                rows.add(*id, line, None);
-            }
-        }
-        rows
-    }
-
     /// Reads objects. A row counts if it is of the day file, or if its event is known to be. What a
     /// record becomes now may have landed elsewhere, or as another event where it is plain text: so it
     /// counts only if its event is known, or if the journal names the objects (`named`).
     pub fn read(
-        &mut self,
         files: &Files<'_>,
         store: &Store,
         objects: &[ObjectId],
         named: bool,
         survey: &Survey,
-    ) -> Result<(), RebuildError> {
+    ) -> Result<Rows, RebuildError> {
         let Files { lander, day_file, .. } = files;
-        let known = survey.commits.iter().filter_map(|old| old.ids.as_ref()).flatten();
-        let known: HashSet<Identity> = known.chain(&survey.loose).copied().collect();
+        let known: HashSet<Identity> = survey
+            .pieces
+            .iter()
+            .filter_map(|piece| piece.ids.as_ref())
+            .flatten()
+            .copied()
+            .collect();
         let mut records = Records::new(lander.config);
+        let mut rows = Rows::default();
         for id in objects {
             let failed = |reason: String| RebuildError::Object { object: id.to_string(), reason };
             let input = store.open(&id.key).map_err(|error| failed(error.to_string()))?;
             let modified = input.object().modified;
             let options = Options::new(&lander.config.limits);
-            let mut sink = OfOneDay { day_file, known: &known, named, rows: self };
+            rows.objects.push((id.clone(), HashSet::new()));
+            let mut sink = OfOneDay { day_file, known: &known, named, rows: &mut rows };
             let read =
                 object::read(input, &id.place(), modified, &mut records, &options, &mut sink);
             // What is unreadable in an object was not landed either.
             read.map_err(|error| failed(error.to_string())).map(drop)?;
-            self.objects.push(id.clone());
         }
-        Ok(())
-    }
-
-    fn add(&mut self, id: Identity, line: &[u8], object: Option<usize>) {
-        let std::collections::hash_map::Entry::Vacant(place) = self.places.entry(id) else {
-            return;
-        };
-        place.insert(self.rows.len());
-        let start = self.text.len();
-        self.text.extend_from_slice(line);
-        self.rows.push(Found { id, line: (start, self.text.len()), object, taken: false });
-    }
-
-    /// The rows of these identities, if all are there.
-    pub fn find(&self, ids: &[Identity]) -> Option<Vec<usize>> {
-        ids.iter().map(|id| self.places.get(id).copied()).collect()
-    }
-
-    /// These belong somewhere.
-    pub fn take(&mut self, ids: &[Identity]) {
-        for id in ids {
-            if let Some(row) = self.places.get(id) {
-                self.rows[*row].taken = true;
-            }
-        }
-    }
-
-    /// Finds a row that nobody has taken for each line of a text; answers how many lines have none.
-    pub fn match_lines(&mut self, text: &[u8], kind: Kind) -> (Vec<Identity>, u64) {
-        let mut by_text: HashMap<&[u8], VecDeque<usize>> = HashMap::new();
-        for (row, found) in self.rows.iter().enumerate().filter(|(_, found)| !found.taken) {
-            by_text.entry(self.line(row)).or_default().push_back(row);
-            debug_assert!(found.line.0 <= found.line.1);
-        }
-        let (mut ids, mut without) = (Vec::new(), 0);
-        for line in contents::split(text, kind).filter(|line| line.ends_with(b"\n")) {
-            match by_text.get_mut(line).and_then(VecDeque::pop_front) {
-                Some(row) => ids.push(self.rows[row].id),
-                None => without += 1,
-            }
-        }
-        self.take(&ids);
-        (ids, without)
-    }
-
-    /// The acknowledged lines that are not in the first so many segments, in the order of their times;
-    /// or how many of them are nowhere.
-    pub fn unpublished(
-        &mut self,
-        survey: &Survey,
-        segments: u32,
-        objects: &[Object],
-        kind: Kind,
-    ) -> Result<Vec<usize>, u64> {
-        let (mut ids, mut lost): (Vec<Identity>, u64) = (Vec::new(), 0);
-        let commits = || survey.commits.iter().filter(|old| old.segment > segments);
-        // What is known goes before what is guessed by its text.
-        for known in commits().filter_map(|old| old.ids.as_ref()) {
-            self.take(known);
-            ids.extend(known);
-        }
-        let free = |rows: &Rows, id: &Identity| {
-            rows.places.get(id).is_none_or(|row| !rows.rows[*row].taken)
-        };
-        let loose: Vec<Identity> =
-            survey.loose.iter().filter(|id| free(self, id)).copied().collect();
-        self.take(&loose);
-        ids.extend(&loose);
-        for text in commits().filter(|old| old.ids.is_none()).filter_map(|old| old.text.as_ref()) {
-            let (matched, without) = self.match_lines(text, kind);
-            ids.extend(matched);
-            lost += without;
-        }
-        if survey.loose.is_empty() {
-            let (matched, without) = self.match_lines(&survey.loose_text, kind);
-            ids.extend(matched);
-            lost += without;
-        }
-        // Of a commit that nothing is left of, all rows of its objects that have no other place.
-        let gone = || commits().filter(|old| old.ids.is_none() && old.text.is_none());
-        let wanted: u64 = gone().map(|old| old.lines).sum();
-        let named: BTreeSet<&String> = gone().flat_map(|old| &old.objects).collect();
-        let here = |name: &&String| find(name, objects).map(|object| &object.id);
-        let there: Option<Vec<&ObjectId>> = named.iter().map(here).collect();
-        let numbers: Vec<usize> = (self.objects.iter().enumerate())
-            .filter(|(_, id)| there.as_ref().is_some_and(|there| there.contains(id)))
-            .map(|(number, _)| number)
-            .collect();
-        let pool = self.rows.iter().filter(|row| !row.taken);
-        let pool = pool.filter(|row| row.object.is_some_and(|number| numbers.contains(&number)));
-        let pool: Vec<Identity> = pool.map(|row| row.id).collect();
-        match wanted {
-            0 => {}
-            wanted if pool.len() as u64 == wanted => ids.extend(pool),
-            wanted => lost += wanted,
-        }
-        lost += ids.iter().filter(|id| !self.places.contains_key(id)).count() as u64;
-        if lost > 0 {
-            return Err(lost);
-        }
-        let mut rows: Vec<usize> =
-            ids.iter().filter_map(|id| self.places.get(id).copied()).collect();
-        rows.sort_by_key(|row| self.rows[*row].id.timestamp);
         Ok(rows)
     }
 
-    /// The objects that gave some.
-    pub fn sources(&self) -> BTreeSet<String> {
-        let numbers: BTreeSet<usize> = self.rows.iter().filter_map(|row| row.object).collect();
-        numbers
-            .iter()
-            .filter_map(|number| self.objects.get(*number))
-            .map(ToString::to_string)
-            .collect()
+    /// The line of an event.
+    pub fn line(&self, id: &Identity) -> Option<&[u8]> {
+        self.lines.get(id).map(Vec::as_slice)
     }
 
-    /// The identities of rows.
-    pub fn ids(&self, rows: &[usize]) -> Vec<Identity> {
-        rows.iter().map(|row| self.rows[*row].id).collect()
+    /// The lines of events, if all are there.
+    pub fn text(&self, ids: &[Identity]) -> Option<Vec<u8>> {
+        let lines: Option<Vec<&[u8]>> = ids.iter().map(|id| self.line(id)).collect();
+        lines.map(|lines| lines.concat())
     }
 
-    /// The lines of rows.
-    pub fn text(&self, rows: &[usize]) -> Vec<u8> {
-        rows.iter().flat_map(|row| self.line(*row)).copied().collect()
-    }
-
-    fn line(&self, row: usize) -> &[u8] {
-        let (start, end) = self.rows[row].line;
-        &self.text[start..end]
+    /// The identities of a piece with this text, if it is known: its own, where a commit or the objects
+    /// vouch for them. Where they are lost, those of the rows of its objects that are nobody else's, if
+    /// they are as many as its lines; or of those with its lines. In the order of their times, as a
+    /// commit has them.
+    pub fn ids(
+        &self,
+        piece: &Piece,
+        text: &[u8],
+        kind: Kind,
+        objects: &[Object],
+        taken: &HashSet<Identity>,
+    ) -> Option<Vec<Identity>> {
+        if let Some(ids) = &piece.ids {
+            let vouched = piece.objects.is_some() || ids.iter().all(|id| self.line(id).is_some());
+            return vouched.then(|| ids.clone());
+        }
+        let named: Option<BTreeSet<&ObjectId>> = match &piece.objects {
+            Some(names) => {
+                names.iter().map(|name| find(name, objects).map(|object| &object.id)).collect()
+            }
+            None => Some(objects.iter().map(|object| &object.id).collect()),
+        };
+        let named = named?;
+        let read = self.objects.iter().filter(|(id, _)| named.contains(id));
+        let free: BTreeSet<&Identity> =
+            read.flat_map(|(_, ids)| ids).filter(|id| !taken.contains(id)).collect();
+        let is_all = |ids: &Vec<Identity>| ids.len() as u64 == piece.count;
+        let all = piece.objects.as_ref().map(|_| free.iter().copied().copied().collect());
+        all.filter(is_all).or_else(|| {
+            let lines: HashSet<&[u8]> = split(text, kind).collect();
+            let has_line = |id: &&Identity| self.line(id).is_some_and(|line| lines.contains(line));
+            Some(free.into_iter().filter(has_line).copied().collect()).filter(is_all)
+        })
     }
 }
 
@@ -392,13 +297,15 @@ struct OfOneDay<'r> {
 impl Sink for OfOneDay<'_> {
     fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
         let DayFile { file, day, kind } = self.day_file;
-        let ours = *row.file == **file && row.day == *day && row.kind == *kind;
-        let known = row.kind == *kind && self.known.contains(&row.identity());
-        if (ours || known) && landing::check(row).is_ok() {
+        let ours = *row.file == **file && row.day == *day;
+        let wanted = row.kind == *kind && (ours || self.known.contains(&row.identity()));
+        if wanted && landing::check(row).is_ok() {
             let mut one = Batch::default();
             one.push(row, 0);
-            let object = Some(self.rows.objects.len());
-            self.rows.add(one.identity(0), one.line(0), object);
+            self.rows.lines.entry(one.identity(0)).or_insert_with(|| one.line(0).to_vec());
+            if let Some((_, ids)) = self.rows.objects.last_mut() {
+                ids.insert(one.identity(0));
+            }
         }
         Ok(())
     }

@@ -187,6 +187,7 @@ fn what_the_objects_do_not_have_is_named_and_nothing_changes() {
 #[test]
 fn a_damaged_sealed_file_that_cannot_be_made_again_is_refused() {
     let yard = sealed(SOURCE);
+    fs::remove_file(yard.path("in/a")).unwrap();
     overwrite(&yard.at(SEALED), b"garbage\n");
     let mut seen = fs::read(yard.at(SEEN)).unwrap();
     seen[16] ^= 1;
