@@ -60,7 +60,7 @@ fn a_sealed_day_whose_journal_lost_its_last_frames_is_repaired_and_its_file_not_
         let yard = sealed(0..3);
         let before = (yard.text(SEALED), fs::metadata(yard.at(SEALED)).unwrap().ino());
         let journal = fs::read(yard.at(JOURNAL)).unwrap();
-        fs::write(yard.at(JOURNAL), &journal[..journal.len() - lost]).unwrap();
+        put(&yard.at(JOURNAL), &journal[..journal.len() - lost]);
         yard.put("b", 5..6);
         assert!(fails(&mut yard.land()).contains("damaged"), "{lost}: landing notices");
         assert_eq!(verify(&yard).status.code(), Some(1), "{lost}");
@@ -97,7 +97,7 @@ fn lines_whose_checksums_hold_keep_their_bytes_whatever_labels_say_today() {
     }
     let mut bytes = fs::read(yard.at(OPEN)).unwrap();
     bytes[0] = b'X';
-    fs::write(yard.at(OPEN), bytes).unwrap();
+    put(&yard.at(OPEN), &bytes);
     ok(configured(&yard, "verify", OVER, &label("NEW")).arg("--rebuild").arg(yard.path("in")));
     assert_eq!(yard.text(OPEN), "NEW,m0\nOLD,m1\nOLD,m2\n");
     // Nothing is wrong with it any more, so another one does nothing.
@@ -242,7 +242,8 @@ fn one_bad_folder_is_one_failure_and_everything_else_is_done() {
         put(&path, row(0).replace("messages", file).as_bytes());
     }
     ok(&mut yard.land());
-    fs::rename(yard.at("b"), yard.path("elsewhere")).unwrap();
+    fs::create_dir(yard.path("elsewhere")).unwrap();
+    fs::remove_dir_all(yard.at("b")).unwrap();
     std::os::unix::fs::symlink(yard.path("elsewhere"), yard.at("b")).unwrap();
     let output = yard.seal().arg("--json").output().unwrap();
     let answer: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
