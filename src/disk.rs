@@ -80,9 +80,11 @@ pub trait Disk: Send + Sync {
 /// nothing that was written through it reaches the file any more (`write_at` may fail, or seem to succeed
 /// until the sync). A handle that never took a lock is not fenced. `sync` makes durable what this machine
 /// has written; what another one wrote and did not sync, only if this one has written to the file, too.
-pub trait Handle: Send {
-    /// Takes the exclusive advisory lock (flock); `false` if another handle has it. Needs a writable handle.
+pub trait Handle: Send + Sync {
+    /// Takes the exclusive advisory lock (flock); `false` if another handle has one. Needs a writable handle.
     fn try_lock(&self) -> io::Result<bool>;
+    /// Takes the shared advisory lock; `false` if another handle has the exclusive one. Needs a readable handle.
+    fn try_lock_shared(&self) -> io::Result<bool>;
     /// The file's length; of use only under the lock.
     fn length(&self) -> io::Result<u64>;
     /// Fills as much of the buffer as the file has from `offset` on; fewer bytes only at its end.
@@ -167,7 +169,7 @@ impl Disk for RealDisk {
         let file = File::from(file);
         if !file.metadata()?.is_file() {
             // A device, a FIFO, a folder: nothing that a file's name may stand for.
-            return Err(rustix::io::Errno::NXIO.into());
+            return Err(Errno::NXIO.into());
         }
         Ok(Box::new(file))
     }
@@ -234,14 +236,22 @@ impl Disk for RealDisk {
     }
 }
 
+fn flock(file: &File, how: FlockOperation) -> io::Result<bool> {
+    match rustix::fs::flock(file, how) {
+        Ok(()) => Ok(true),
+        // INTR: not taken; the caller tries again anyway.
+        Err(Errno::WOULDBLOCK | Errno::INTR) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 impl Handle for File {
     fn try_lock(&self) -> io::Result<bool> {
-        match rustix::fs::flock(self, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(true),
-            // INTR: not taken; the caller tries again anyway.
-            Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        flock(self, FlockOperation::NonBlockingLockExclusive)
+    }
+
+    fn try_lock_shared(&self) -> io::Result<bool> {
+        flock(self, FlockOperation::NonBlockingLockShared)
     }
 
     fn length(&self) -> io::Result<u64> {

@@ -126,8 +126,19 @@ impl Lander<'_> {
         until: Instant,
     ) -> Result<(Box<dyn Handle>, u64), LandError> {
         let handle = self.open(path, how)?;
+        let busy_retries = self.lock(path, until, || handle.try_lock())?;
+        Ok((handle, busy_retries))
+    }
+
+    /// Tries to take a lock until `until`; answers how often it was busy.
+    fn lock(
+        &self,
+        path: &str,
+        until: Instant,
+        try_lock: impl Fn() -> std::io::Result<bool>,
+    ) -> Result<u64, LandError> {
         let (mut wait, mut busy_retries) = (Duration::from_millis(10), 0);
-        while !handle.try_lock().named("lock", path)? {
+        while !try_lock().named("lock", path)? {
             busy_retries += 1;
             let pause = wait.mul_f64(0.3 + 0.7 * jitter());
             if Instant::now() + pause >= until {
@@ -136,7 +147,7 @@ impl Lander<'_> {
             std::thread::sleep(pause);
             wait = (wait * 2).min(Duration::from_secs(1));
         }
-        Ok((handle, busy_retries))
+        Ok(busy_retries)
     }
 
     /// Makes a hint, durably. Hints only say where to look; the journals decide.

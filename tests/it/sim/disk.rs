@@ -262,7 +262,11 @@ impl Drop for SimHandle {
 
 impl Handle for SimHandle {
     fn try_lock(&self) -> io::Result<bool> {
-        self.operation(|state| state.try_lock(self.id))
+        self.operation(|state| state.try_lock(self.id, false))
+    }
+
+    fn try_lock_shared(&self) -> io::Result<bool> {
+        self.operation(|state| state.try_lock(self.id, true))
     }
 
     fn length(&self) -> io::Result<u64> {

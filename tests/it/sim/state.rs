@@ -44,11 +44,18 @@ enum Body {
 
 type Names = Arc<BTreeMap<String, usize>>;
 
+/// The handles that hold a file's lock: one, or several that share it.
+#[derive(Debug, Clone, Default)]
+struct Lock {
+    holders: Vec<usize>,
+    shared: bool,
+}
+
 #[derive(Debug, Clone)]
 pub struct Node {
     body: Body,
     pub mode: u32,
-    lock: Option<usize>,
+    lock: Lock,
     removed_by: Option<usize>,
 }
 
@@ -98,7 +105,7 @@ impl State {
     pub fn new(seed: u64) -> State {
         let names = Names::default();
         let body = Body::Folder { durable: names.clone(), now: names, pending: Vec::new() };
-        let root = Node { body, mode: 0o755, lock: None, removed_by: None };
+        let root = Node { body, mode: 0o755, lock: Lock::default(), removed_by: None };
         State {
             nodes: vec![root],
             handles: Vec::new(),
@@ -201,11 +208,12 @@ impl State {
         for id in 0..self.handles.len() {
             let handle = &mut self.handles[id];
             let node = handle.node;
-            if handle.client != client || self.nodes[node].lock != Some(id) {
+            let lock = &mut self.nodes[node].lock;
+            if handle.client != client || !lock.holders.contains(&id) {
                 continue;
             }
             handle.lost = true;
-            self.nodes[node].lock = None;
+            lock.holders.retain(|holder| *holder != id);
             let Body::File { durable, now, pending } = &mut self.nodes[node].body else { continue };
             let mut kept = durable.as_ref().clone();
             let mut left = Vec::new();
@@ -307,7 +315,7 @@ impl State {
     }
 
     fn make(&mut self, client: usize, folder: usize, name: &str, body: Body, mode: u32) -> usize {
-        self.nodes.push(Node { body, mode, lock: None, removed_by: None });
+        self.nodes.push(Node { body, mode, lock: Lock::default(), removed_by: None });
         let node = self.nodes.len() - 1;
         self.change(folder, NameOp::Add(name.to_owned(), node));
         self.forget(client, folder, name);
@@ -424,10 +432,7 @@ impl State {
     pub fn close(&mut self, id: usize) {
         let handle = &mut self.handles[id];
         handle.open = false;
-        let lock = &mut self.nodes[handle.node].lock;
-        if *lock == Some(id) {
-            *lock = None;
-        }
+        self.nodes[handle.node].lock.holders.retain(|holder| *holder != id);
     }
 
     /// The handle's file, if the machine that removed it is not another one.
@@ -440,18 +445,21 @@ impl State {
         Ok(&mut self.nodes[node])
     }
 
-    pub fn try_lock(&mut self, id: usize) -> io::Result<bool> {
-        let Opened { writes, lost, .. } = self.handles[id];
-        if !writes {
+    pub fn try_lock(&mut self, id: usize, shared: bool) -> io::Result<bool> {
+        let Opened { reads, writes, lost, .. } = self.handles[id];
+        if !(if shared { reads } else { writes }) {
             return Err(error(EBADF));
         }
         if lost {
             return Err(error(EIO));
         }
-        let node = self.file(id)?;
-        let free = node.lock.is_none_or(|holder| holder == id);
+        let lock = &mut self.file(id)?.lock;
+        let alone = lock.holders.iter().all(|holder| *holder == id);
+        let free = alone || (shared && lock.shared);
         if free {
-            node.lock = Some(id);
+            lock.shared = shared;
+            lock.holders.retain(|holder| *holder != id);
+            lock.holders.push(id);
         }
         Ok(free)
     }
