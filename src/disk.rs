@@ -105,7 +105,8 @@ pub trait Handle: Send + Sync {
 #[derive(Debug)]
 pub struct RealDisk {
     root: PathBuf,
-    root_fd: OwnedFd,
+    /// `None`: it is not there, and nothing below it.
+    root_fd: Option<OwnedFd>,
 }
 
 impl RealDisk {
@@ -113,7 +114,17 @@ impl RealDisk {
     pub fn open(root: &Path) -> io::Result<RealDisk> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root_fd = rustix::fs::open(root, flags, Mode::empty())?;
-        Ok(RealDisk { root: root.to_owned(), root_fd })
+        Ok(RealDisk { root: root.to_owned(), root_fd: Some(root_fd) })
+    }
+
+    /// Opens the root to look at it; that it is missing is no error, and nothing is found below it then.
+    pub fn open_if_there(root: &Path) -> io::Result<RealDisk> {
+        match RealDisk::open(root) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(RealDisk { root: root.to_owned(), root_fd: None })
+            }
+            opened => opened,
+        }
     }
 
     /// Opens the root and makes it (and its parents) where it is missing.
@@ -141,15 +152,16 @@ impl RealDisk {
         let mut components = path.split('/').peekable();
         while let Some(component) = components.next() {
             let access = if components.peek().is_none() { last } else { OFlags::PATH };
-            let from = at.as_ref().map_or(self.root_fd.as_fd(), AsFd::as_fd);
+            let from = self.at(&at)?;
             let name = if component.is_empty() { "." } else { component };
             at = Some(rustix::fs::openat(from, name, access | flags, Mode::empty())?);
         }
         at.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    fn at<'f>(&'f self, folder: &'f Option<OwnedFd>) -> BorrowedFd<'f> {
-        folder.as_ref().map_or(self.root_fd.as_fd(), AsFd::as_fd)
+    fn at<'f>(&'f self, folder: &'f Option<OwnedFd>) -> io::Result<BorrowedFd<'f>> {
+        let at = folder.as_ref().or(self.root_fd.as_ref()).map(AsFd::as_fd);
+        at.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
@@ -165,7 +177,7 @@ impl Disk for RealDisk {
         // NONBLOCK: a FIFO in the way is an error below, not a hang.
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let (folder, name) = self.parent(path)?;
-        let file = rustix::fs::openat(self.at(&folder), name, flags, Mode::from_raw_mode(mode))?;
+        let file = rustix::fs::openat(self.at(&folder)?, name, flags, Mode::from_raw_mode(mode))?;
         let file = File::from(file);
         if !file.metadata()?.is_file() {
             // A device, a FIFO, a folder: nothing that a file's name may stand for.
@@ -177,9 +189,9 @@ impl Disk for RealDisk {
     fn make_dir(&self, path: &str, mode: u32) -> io::Result<()> {
         let (folder, name) = self.parent(path)?;
         let mode = Mode::from_raw_mode(mode);
-        rustix::fs::mkdirat(self.at(&folder), name, mode)?;
+        rustix::fs::mkdirat(self.at(&folder)?, name, mode)?;
         // The process's umask may have taken bits away.
-        Ok(rustix::fs::chmodat(self.at(&folder), name, mode, AtFlags::empty())?)
+        Ok(rustix::fs::chmodat(self.at(&folder)?, name, mode, AtFlags::empty())?)
     }
 
     fn sync_dir(&self, path: &str) -> io::Result<()> {
@@ -220,19 +232,19 @@ impl Disk for RealDisk {
     fn link(&self, from: &str, to: &str) -> io::Result<()> {
         let (from_folder, from) = self.parent(from)?;
         let (to_folder, to) = self.parent(to)?;
-        let (old, new) = (self.at(&from_folder), self.at(&to_folder));
+        let (old, new) = (self.at(&from_folder)?, self.at(&to_folder)?);
         Ok(rustix::fs::linkat(old, from, new, to, AtFlags::empty())?)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let (from_folder, from) = self.parent(from)?;
         let (to_folder, to) = self.parent(to)?;
-        Ok(rustix::fs::renameat(self.at(&from_folder), from, self.at(&to_folder), to)?)
+        Ok(rustix::fs::renameat(self.at(&from_folder)?, from, self.at(&to_folder)?, to)?)
     }
 
     fn unlink(&self, path: &str) -> io::Result<()> {
         let (folder, name) = self.parent(path)?;
-        Ok(rustix::fs::unlinkat(self.at(&folder), name, AtFlags::empty())?)
+        Ok(rustix::fs::unlinkat(self.at(&folder)?, name, AtFlags::empty())?)
     }
 }
 

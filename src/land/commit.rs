@@ -2,8 +2,6 @@
 //!
 //! The steps are numbered as in docs/design.md.
 
-use std::time::{Duration, Instant};
-
 use super::Lander;
 use super::batch::Batch;
 use super::day_file::{DayFile, folder_of};
@@ -14,9 +12,7 @@ use super::output::CHUNK;
 use super::state::Segment;
 use super::{folders, seal, seen};
 use crate::disk::{Handle, Open};
-
-/// How long a landing waits after its lease was lost.
-const LEASE_PAUSE: Duration = Duration::from_millis(100);
+use crate::row::Identity;
 
 /// What a batch came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -61,25 +57,6 @@ pub fn commit_after(
     objects: &[String],
     before: &dyn Fn() -> Result<(), LandError>,
 ) -> Result<Outcome, LandError> {
-    let until = lander.lock_deadline();
-    loop {
-        match attempt(lander, day_file, batch, objects, before) {
-            // Nothing was changed yet: start again at step 1. A disk that fails says the same, so not for ever.
-            Err(LandError::LeaseLost { .. }) if Instant::now() + LEASE_PAUSE < until => {
-                std::thread::sleep(LEASE_PAUSE);
-            }
-            result => return result,
-        }
-    }
-}
-
-fn attempt(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    batch: &Batch,
-    objects: &[String],
-    before: &dyn Fn() -> Result<(), LandError>,
-) -> Result<Outcome, LandError> {
     // Steps 1 and 2: lock and read the journal; finish a seal that was cut short.
     let mut journal = lock(lander, day_file)?;
     if journal.state.closed.is_some() {
@@ -113,6 +90,39 @@ fn attempt(
     done.busy_retries = journal.busy_retries;
     journal.remember(day_file);
     Ok(Outcome::Committed(done))
+}
+
+/// Tells which of some events a day file has: `offered` is sorted, and each one's flag is set. `false`: the day is closed, so
+/// that nobody can tell. What is told depends on durable frames. Nothing is made for it.
+pub fn ask(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    offered: &mut [(Identity, bool)],
+) -> Result<bool, LandError> {
+    let Some(mut journal) = Journal::lock_existing(lander, day_file)? else { return Ok(true) };
+    if journal.state.closed.is_some() {
+        return Ok(false);
+    }
+    let segment = journal.state.next_segment();
+    let committed = journal.state.segment(segment).map_or(0, Segment::bytes);
+    let path = day_file.open_segment(segment);
+    let length = match lander.disk.open(&path, Open::Read) {
+        Err(error) if is_absent(&error) => 0,
+        opened => opened.and_then(|data| data.length()).named("open", &path)?,
+    };
+    if journal.state.seen() > 0 || length > committed {
+        let mut hold = Hold::take(lander, day_file, &mut journal)?;
+        let blocks = &hold.journal.state.blocks;
+        let marked = seen::mark(hold.seen.as_ref(), &day_file.seen(), blocks, offered);
+        marked.map_err(|error| hold.journal.doubt(error))?;
+        if length > committed {
+            // Of a landing that was interrupted: its rows may become lines of another day file now.
+            hold.open_segment(segment)?;
+            hold.settle(segment)?;
+        }
+    }
+    journal.remember(day_file);
+    Ok(true)
 }
 
 /// Locks a day file's journal; segments that are sealed but not published are published first.

@@ -1,24 +1,26 @@
 //! One landing: objects read as streams, their rows gathered by day file, committed when the buffer is full.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::io;
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use chrono::NaiveDate;
 
 use super::batch::{Batch, Spare};
 use super::commit::{self, Outcome};
 use super::day_file::DayFile;
+use super::elsewhere::{Elsewhere, Routes, Sifted};
 use super::error::LandError;
-use super::guard::{Guard, Rerouted};
+use super::plan::{self, DayPlan, Plan};
 use super::quarantine::Quarantine;
-use super::routing::{self, History, Used};
+use super::register::{self, Held};
 use super::tally::{Cause, Landed, NotLanded, Tally};
 use super::{Choice, Lander, Left, in_parallel, merge};
 use crate::file_name;
 use crate::label::plain_lines;
 use crate::object::{self, Bad, Options, ReadError, Sink, Skipped};
 use crate::record::Records;
-use crate::row::{Kind, Row};
+use crate::row::{Identity, Kind, Row};
 use crate::store::{ObjectId, Store, StoreError};
 
 /// What a day file costs in memory beside its rows, about: its key, its place in the map, the smallest vectors.
@@ -27,56 +29,28 @@ const DAY_FILE_BYTES: usize = 768;
 const REASONS_MAX: usize = 20;
 /// How often the reading of an object that is replaced meanwhile starts over: Firehose replaces one seldom.
 const RESTARTS_MAX: u32 = 5;
+/// The registers of how many dates are held at once.
+const DATES_MAX: usize = 8;
+/// How long a landing waits after its lease was lost.
+const LEASE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Lands objects. The rows of all of them for one day file go under one lock hold, unless the buffer is full before.
 ///
 /// Objects are read for three quarters of the time until the deadline; what was read by then is committed
 /// in the last quarter. An object that was not read to its end comes again, and finds its rows landed.
 pub fn land(lander: &Lander<'_>, store: &Store, objects: &[ObjectId], choice: &Choice) -> Landed {
-    let now = Instant::now();
-    let read_until = now + lander.deadline.saturating_duration_since(now).mul_f64(0.75);
-    let mut landing = Landing {
-        lander,
-        objects,
-        choice,
-        guard: Guard::open(lander.config),
-        noted: Mutex::default(),
-        read_until,
-        results: vec![Ok(()); objects.len()],
-        states: vec![None; objects.len()],
-        batches: HashMap::new(),
-        present: None,
-        spare: Spare::default(),
-        bytes: 0,
-        quarantine: Quarantine::default(),
-        quarantined_from: BTreeSet::new(),
-        quarantined: BTreeSet::new(),
-        closed: HashSet::new(),
-        closed_from: BTreeSet::new(),
-        closed_rows: 0,
-        tally: Tally::default(),
-        reasons: Vec::new(),
-    };
-    if choice.guarded {
-        match History::read(lander) {
-            Ok(history) => landing.guard = Guard::new(lander.config, &history),
-            Err(error) => return landing.nothing(&error),
-        }
-    }
-    let mut records = Records::new(lander.config);
-    for number in 0..objects.len() {
-        landing.read(store, &mut records, number, Pass::Land);
-    }
-    landing.flush();
-    // Only now it is known which days are closed: their rows are read again, for quarantine.
-    landing.read_until = lander.deadline;
-    for number in std::mem::take(&mut landing.closed_from) {
-        landing.read(store, &mut records, number, Pass::Closed);
-    }
-    landing.write_quarantine();
-    landing.tally.deferred += landing.closed_rows;
-    landing.tally.objects = landing.results.iter().filter(|result| result.is_ok()).count() as u64;
-    landing.landed()
+    Landing::new(lander, objects, choice, None).land(store).0
+}
+
+/// Says what the landing of objects would come to, by the same reading. Takes no locks and writes nothing.
+pub fn plan(
+    lander: &Lander<'_>,
+    store: &Store,
+    objects: &[ObjectId],
+    choice: &Choice,
+) -> (Landed, Vec<DayPlan>) {
+    let (landed, plan) = Landing::new(lander, objects, choice, Some(Plan::default())).land(store);
+    (landed, plan.map_or_else(Vec::new, Plan::days))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,9 +65,9 @@ struct Landing<'l> {
     lander: &'l Lander<'l>,
     objects: &'l [ObjectId],
     choice: &'l Choice,
-    guard: Guard<'l>,
-    /// What `.hiwake/routing` is known to say.
-    noted: Mutex<Option<Used>>,
+    routes: Routes,
+    /// Set if nothing is to be written.
+    plan: Option<Plan>,
     /// When reading ends, so that what was read can still be committed.
     read_until: Instant,
     results: Vec<Result<(), NotLanded>>,
@@ -108,16 +82,71 @@ struct Landing<'l> {
     /// The objects that have something in `quarantine`; those that ever had.
     quarantined_from: BTreeSet<usize>,
     quarantined: BTreeSet<usize>,
-    /// The days that are known to be closed, the objects that have rows for them, and how many
-    /// such rows are not in quarantine yet.
-    closed: HashSet<DayFile>,
+    /// For each day file the rows that a closed one may have, itself mostly: that one, and their identities in order.
+    closed: HashMap<DayFile, Vec<(DayFile, Vec<Identity>)>>,
+    /// The objects that have such rows, and how many of these are not in quarantine yet.
     closed_from: BTreeSet<usize>,
     closed_rows: u64,
     tally: Tally,
     reasons: Vec<String>,
 }
 
-impl Landing<'_> {
+/// A batch and what its commit came to.
+type Done = (DayFile, Batch, Result<Outcome, LandError>);
+
+impl<'l> Landing<'l> {
+    fn new(
+        lander: &'l Lander<'l>,
+        objects: &'l [ObjectId],
+        choice: &'l Choice,
+        plan: Option<Plan>,
+    ) -> Landing<'l> {
+        let now = Instant::now();
+        Landing {
+            lander,
+            objects,
+            choice,
+            routes: Routes::new(lander.config),
+            plan,
+            read_until: now + lander.deadline.saturating_duration_since(now).mul_f64(0.75),
+            results: vec![Ok(()); objects.len()],
+            states: vec![None; objects.len()],
+            batches: HashMap::new(),
+            present: None,
+            spare: Spare::default(),
+            bytes: 0,
+            quarantine: Quarantine::default(),
+            quarantined_from: BTreeSet::new(),
+            quarantined: BTreeSet::new(),
+            closed: HashMap::new(),
+            closed_from: BTreeSet::new(),
+            closed_rows: 0,
+            tally: Tally::default(),
+            reasons: Vec::new(),
+        }
+    }
+
+    fn land(mut self, store: &Store) -> (Landed, Option<Plan>) {
+        let mut records = Records::new(self.lander.config);
+        for number in 0..self.objects.len() {
+            self.read(store, &mut records, number, Pass::Land);
+        }
+        self.flush();
+        if self.plan.is_some() {
+            self.tally.quarantined += std::mem::take(&mut self.closed_rows);
+        }
+        // Only now it is known which days are closed: their rows are read again, for quarantine.
+        self.read_until = self.lander.deadline;
+        for number in std::mem::take(&mut self.closed_from) {
+            self.read(store, &mut records, number, Pass::Closed);
+        }
+        self.write_quarantine();
+        self.tally.deferred += self.closed_rows;
+        self.tally.objects = self.results.iter().filter(|result| result.is_ok()).count() as u64;
+        let Landing { results, tally, quarantined, reasons, plan, .. } = self;
+        (Landed { objects: results, tally, quarantined, reasons }, plan)
+    }
+
     /// Reads one object. When that fails, what was read of it may land; the object comes again.
     fn read(&mut self, store: &Store, records: &mut Records<'_>, number: usize, pass: Pass) {
         let id = &self.objects[number];
@@ -131,9 +160,6 @@ impl Landing<'_> {
                 Some(error) => (Cause::from(error), error.to_string()),
                 None if error.kind() == io::ErrorKind::TimedOut => {
                     (Cause::Time, format!("{id}: {error}"))
-                }
-                None if Rerouted::of(&error).is_some() => {
-                    (Cause::Routing, format!("{id}: {error}"))
                 }
                 None => (Cause::Other, format!("{id}: {error}")),
             };
@@ -165,7 +191,6 @@ impl Landing<'_> {
         let mut options = Options::new(&self.lander.config.limits);
         options.plain = self.choice.plain;
         options.until = Some(until);
-        self.guard.begin(modified);
         let mut sink = Reading { landing: self, number, pass };
         let read = object::read(input, &id.place(), modified, records, &options, &mut sink);
         read.map_err(|(ReadError::Input(error) | ReadError::Sink(error))| error)
@@ -191,76 +216,179 @@ impl Landing<'_> {
         }
     }
 
-    /// Nothing can be landed.
-    fn nothing(mut self, error: &LandError) -> Landed {
-        for number in 0..self.objects.len() {
-            self.fail(number, Cause::Other, &error.to_string());
-        }
-        self.landed()
-    }
-
-    fn landed(self) -> Landed {
-        let Landing { results, tally, quarantined, reasons, .. } = self;
-        Landed { objects: results, tally, quarantined, reasons }
-    }
-
-    /// Before the first new line: `.hiwake/routing` says which routing is in use.
-    fn note(&self) -> Result<(), LandError> {
-        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        let used = self.guard.used();
-        if *noted != Some(used) {
-            routing::note(self.lander, used)?;
-            *noted = Some(used);
-        }
-        Ok(())
-    }
-
-    /// Commits all batches, several day files at once.
+    /// Commits all batches: of a few dates at a time, whose registers are held meanwhile.
     fn flush(&mut self) {
         let mut batches: Vec<_> = std::mem::take(&mut self.batches).into_iter().collect();
         batches.extend(self.present.take());
-        batches.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        batches.sort_unstable_by(|(one, _), (other, _)| (one.day, one).cmp(&(other.day, other)));
         self.bytes = 0;
-        let (lander, objects) = (self.lander, self.objects);
-        let before = || self.note();
-        let results = in_parallel(lander.config.limits.parallel, batches, |(day_file, batch)| {
+        let (mut chunk, mut dates) = (Vec::new(), BTreeSet::new());
+        for (day_file, batch) in batches {
+            let of_batch: BTreeSet<NaiveDate> = register::dates(batch.span()).collect();
+            let all: BTreeSet<NaiveDate> = dates.union(&of_batch).copied().collect();
+            if all.len() > DATES_MAX {
+                self.commit_chunk(std::mem::take(&mut chunk), &dates);
+                dates = of_batch;
+            } else {
+                dates = all;
+            }
+            chunk.push((day_file, batch));
+        }
+        self.commit_chunk(chunk, &dates);
+        self.write_quarantine();
+    }
+
+    /// Commits the batches of some dates. Where a lease was lost before anything was written, it starts again.
+    fn commit_chunk(&mut self, mut batches: Vec<(DayFile, Batch)>, dates: &BTreeSet<NaiveDate>) {
+        let until = self.lander.lock_deadline();
+        // A disk that fails says the same, so not for ever.
+        let is_lost = |error: &LandError| {
+            matches!(error, LandError::LeaseLost { .. }) && Instant::now() + LEASE_PAUSE < until
+        };
+        while !batches.is_empty() {
+            match self.commit_held(&mut batches, dates) {
+                Err(error) if is_lost(&error) => {}
+                Err(error) => {
+                    let all = std::mem::take(&mut batches);
+                    all.iter().for_each(|(_, batch)| self.defer(batch.len() as u64, batch, &error));
+                }
+                Ok(done) => {
+                    for (day_file, batch, result) in done {
+                        match result {
+                            Err(error) if is_lost(&error) => batches.push((day_file, batch)),
+                            result => self.done(day_file, &batch, result),
+                        }
+                    }
+                }
+            }
+            if !batches.is_empty() {
+                std::thread::sleep(LEASE_PAUSE);
+            }
+        }
+    }
+
+    /// Holds the registers, and commits: what can be nowhere else several day files at once, the rest one by one, so that
+    /// each finds what those before it have committed.
+    fn commit_held(
+        &mut self,
+        batches: &mut Vec<(DayFile, Batch)>,
+        dates: &BTreeSet<NaiveDate>,
+    ) -> Result<Vec<Done>, LandError> {
+        let (lander, objects, planning) = (self.lander, self.objects, self.plan.is_some());
+        let (rules, routes) = (self.routes.rules.clone(), &mut self.routes);
+        let look = |registers: &_, missing: &mut _| {
+            let one =
+                |(day_file, batch): &(_, _)| routes.elsewhere(registers, day_file, batch, missing);
+            batches.iter().map(one).collect::<Result<Vec<Elsewhere>, _>>()
+        };
+        let (mut held, elsewhere) = match planning {
+            true => Held::peek(lander, dates, look)?,
+            false => Held::take(lander, dates, &rules, look)?,
+        };
+        if !planning {
+            let mixed =
+                batches.iter().zip(&elsewhere).filter(|(_, elsewhere)| !elsewhere.is_empty());
+            let dates = mixed.flat_map(|((_, batch), _)| register::dates(batch.span())).collect();
+            held.exclude_others(lander, &dates)?;
+        }
+        let commit = |(day_file, batch): (DayFile, Batch)| {
             let names: Vec<String> =
                 batch.objects().iter().map(|number| objects[*number].to_string()).collect();
+            let before = || held.prove();
             let result = lander
                 .check_time(&day_file)
                 .and_then(|()| commit::commit_after(lander, &day_file, &batch, &names, &before));
             (day_file, batch, result)
-        });
-        for (day_file, batch, result) in results {
-            match result {
-                Ok(Outcome::Committed(committed)) => {
-                    self.tally.lines += committed.lines;
-                    self.tally.late += committed.late;
-                    self.tally.duplicates += committed.duplicates;
-                    self.tally.commits += committed.commits;
-                    self.tally.busy_retries += committed.busy_retries;
-                }
-                Ok(Outcome::Closed) => {
-                    self.closed_rows += batch.len() as u64;
-                    self.closed.insert(day_file);
-                    self.closed_from.extend(batch.objects());
-                }
-                Err(error) => {
-                    let time = matches!(error, LandError::Time { .. });
-                    let cause = if time { Cause::Time } else { Cause::Other };
-                    self.tally.deferred += batch.len() as u64;
-                    for number in batch.objects() {
-                        self.fail(*number, cause, &error.to_string());
-                    }
-                }
+        };
+        let (alone, mixed): (Vec<_>, Vec<_>) = std::mem::take(batches)
+            .into_iter()
+            .zip(elsewhere)
+            .partition(|(_, elsewhere)| elsewhere.is_empty() && !planning);
+        let alone = alone.into_iter().map(|(one, _)| one).collect();
+        let mut done = in_parallel(lander.config.limits.parallel, alone, commit);
+        for ((day_file, mut batch), elsewhere) in mixed {
+            let rows = batch.len() as u64;
+            let sifted =
+                elsewhere.sift(&day_file, &mut batch, &|candidate, offered| match planning {
+                    true => plan::ask(lander, candidate, offered),
+                    false => lander
+                        .check_time(candidate)
+                        .and_then(|()| commit::ask(lander, candidate, offered)),
+                });
+            let planned = self
+                .plan
+                .as_mut()
+                .map(|plan| plan.commit(lander, &day_file, &batch, (rows, &sifted)));
+            self.sifted(&day_file, &batch, sifted);
+            match planned {
+                Some(result) => done.push((day_file, batch, result)),
+                None if batch.is_empty() => {}
+                None => done.push(commit((day_file, batch))),
             }
         }
-        self.write_quarantine();
+        Ok(done)
+    }
+
+    /// What a batch's commit came to.
+    fn done(&mut self, day_file: DayFile, batch: &Batch, result: Result<Outcome, LandError>) {
+        match result {
+            Ok(Outcome::Committed(committed)) => {
+                self.tally.lines += committed.lines;
+                self.tally.late += committed.late;
+                self.tally.duplicates += committed.duplicates;
+                self.tally.commits += committed.commits;
+                self.tally.busy_retries += committed.busy_retries;
+            }
+            Ok(Outcome::Closed) => {
+                let rows = (0..batch.len() as u32).map(|row| batch.identity(row)).collect();
+                self.closed(&day_file, day_file.clone(), rows, batch);
+            }
+            Err(error) => self.defer(batch.len() as u64, batch, &error),
+        }
+    }
+
+    /// What of a batch does not come to its commit.
+    fn sifted(&mut self, day_file: &DayFile, batch: &Batch, sifted: Sifted) {
+        self.tally.duplicates += sifted.duplicates;
+        if let Some(error) = sifted.error {
+            self.defer(sifted.deferred, batch, &error);
+        }
+        for (closed, rows) in sifted.closed {
+            self.closed(day_file, closed, rows, batch);
+        }
+    }
+
+    /// Rows of a day file that a closed one may have are put into quarantine when their objects are read again.
+    fn closed(
+        &mut self,
+        day_file: &DayFile,
+        closed: DayFile,
+        mut rows: Vec<Identity>,
+        batch: &Batch,
+    ) {
+        self.closed_rows += rows.len() as u64;
+        if self.plan.is_none() && !rows.is_empty() {
+            rows.sort_unstable();
+            self.closed.entry(day_file.clone()).or_default().push((closed, rows));
+            self.closed_from.extend(batch.objects());
+        }
+    }
+
+    fn defer(&mut self, rows: u64, batch: &Batch, error: &LandError) {
+        let time = matches!(error, LandError::Time { .. });
+        self.tally.deferred += rows;
+        for number in batch.objects() {
+            self.fail(*number, if time { Cause::Time } else { Cause::Other }, &error.to_string());
+        }
     }
 
     fn write_quarantine(&mut self) {
         let gathered = self.quarantine.count();
-        match self.quarantine.write(self.lander) {
+        let written = match &self.plan {
+            None => self.quarantine.write(self.lander),
+            Some(_) => Ok(std::mem::take(&mut self.quarantine).count()),
+        };
+        match written {
             Ok(count) => self.tally.quarantined += count,
             Err(error) => {
                 self.tally.deferred += gathered;
@@ -321,33 +449,35 @@ impl Reading<'_, '_> {
             && (day_file.file == row.file && day_file.day == row.day && day_file.kind == row.kind)
             && check_line(row).is_ok()
         {
-            landing.bytes += Batch::cost(row);
-            batch.push(row, number);
+            landing.bytes += batch.push(row, number);
             return landing.flush_when_full();
         }
         let day_file = DayFile { file: row.file.to_string(), day: row.day, kind: row.kind };
-        let closed = landing.closed.contains(&day_file);
         match (self.pass, check(row)) {
             (Pass::Land, Err(reason)) => {
                 landing.quarantine.row(row, &reason, &landing.objects[number].to_string());
                 landing.quarantined(number, &reason);
             }
-            (Pass::Land, Ok(())) if closed => {
-                landing.closed_rows += 1;
-                landing.closed_from.insert(number);
-            }
             (Pass::Land, Ok(())) => {
                 landing.batches.extend(landing.present.take());
-                landing.bytes += Batch::cost(row);
                 let mut batch = landing.batches.remove(&day_file).unwrap_or_else(|| {
                     landing.bytes += DAY_FILE_BYTES + day_file.file.len();
                     Batch::with(&landing.spare)
                 });
-                batch.push(row, number);
+                landing.bytes += batch.push(row, number);
                 landing.present = Some((day_file, batch));
             }
-            (Pass::Closed, Ok(())) if closed => {
-                let reason = format!("{day_file} is closed: `[seal] journal_days` have passed");
+            (Pass::Closed, Ok(())) => {
+                let identity = row.identity();
+                let mut closed = landing.closed.get(&day_file).into_iter().flatten();
+                let closed = closed.find(|(_, rows)| rows.binary_search(&identity).is_ok());
+                let Some((closed, _)) = closed else { return Ok(()) };
+                let reason = match *closed == day_file {
+                    true => format!("{closed} is closed: `[seal] journal_days` have passed"),
+                    false => format!(
+                        "{closed} is closed and may have it: the root was landed into with another configuration"
+                    ),
+                };
                 landing.closed_rows = landing.closed_rows.saturating_sub(1);
                 landing.quarantine.row(row, &reason, &landing.objects[number].to_string());
                 landing.quarantined(number, &reason);
@@ -360,18 +490,6 @@ impl Reading<'_, '_> {
 
 impl Sink for Reading<'_, '_> {
     fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
-        let Landing { guard, choice, .. } = &mut *self.landing;
-        if self.pass == Pass::Land {
-            guard.row(row, || choice.lands(row)).map_err(io::Error::other)?;
-        }
-        self.land(row)
-    }
-
-    fn made(&mut self, row: &Row<'_>) -> io::Result<()> {
-        let Landing { guard, choice, .. } = &mut *self.landing;
-        if self.pass == Pass::Land {
-            guard.made(|| choice.lands(row)).map_err(io::Error::other)?;
-        }
         self.land(row)
     }
 

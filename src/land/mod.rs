@@ -12,7 +12,6 @@ pub mod day_file;
 pub mod error;
 pub mod folders;
 pub mod frame;
-pub mod guard;
 pub mod invocation;
 pub mod journal;
 pub mod journals;
@@ -20,8 +19,10 @@ pub mod merge;
 pub mod notes;
 pub mod notice;
 pub mod output;
+pub mod plan;
 pub mod quarantine;
 pub mod rebuild;
+pub mod register;
 pub mod routing;
 pub mod salvage;
 pub mod seal;
@@ -32,6 +33,7 @@ pub mod sweep;
 pub mod verify;
 
 mod contents;
+mod elsewhere;
 mod landing;
 mod replace;
 mod tally;
@@ -47,7 +49,6 @@ use crate::store::{ObjectId, Store};
 pub use choice::{Choice, Left};
 use error::{LandError, Named, is_gone};
 use journals::Journals;
-pub(crate) use landing::check;
 pub use tally::{Cause, Landed, NotLanded, Tally};
 
 /// Everything that landing and sealing need to know: where, how, when, and until when.
@@ -73,6 +74,16 @@ impl Lander<'_> {
     /// Lands what is chosen of objects.
     pub fn land_chosen(&self, store: &Store, objects: &[ObjectId], choice: &Choice) -> Landed {
         landing::land(self, store, objects, choice)
+    }
+
+    /// Says what the same would come to. Takes no locks, writes nothing, and needs no root to be there.
+    pub fn plan(
+        &self,
+        store: &Store,
+        objects: &[ObjectId],
+        choice: &Choice,
+    ) -> (Landed, Vec<plan::DayPlan>) {
+        landing::plan(self, store, objects, choice)
     }
 
     /// Seals what is due, closes old journals, removes what retention says.

@@ -15,11 +15,10 @@ use super::frame::{Commit, Frame, Identity as Header, Mark, Sealed};
 use super::journal::{self, Ruin};
 use super::output::{gzip, hex};
 use super::replace::{self, Next};
-use super::routing::{History, Rules};
 use super::salvage::{Known, Rows, Wanted};
 use super::state::State;
 use super::verify::{self, Verified};
-use super::{Lander, folders, seen};
+use super::{Lander, folders, register, routing, seen};
 use crate::disk::{Handle, Open};
 use crate::row::Identity;
 use crate::store::{Object, ObjectId, Store};
@@ -113,14 +112,12 @@ pub fn rebuild(
     let known = Known::read(lander, day_file, ruin.state())?;
     let unfinished = replace::unfinished(lander, day_file)?;
     let (chosen, missing) = choose(known.state, objects);
-    let fingerprint = Rules::of(lander.config).fingerprint();
-    let others_until = History::read(lander)?.others_until(&fingerprint);
     let named = known.state.into_iter().flat_map(State::commits).any(|one| !one.objects.is_empty());
-    let wanted = Wanted {
-        identities: known.identities(),
-        // Not only what the journal names is read: it may be of any kind.
-        made_since: (!named || !missing.is_empty()).then(|| others_until.unwrap_or(i64::MIN)),
-    };
+    let identities = known.identities();
+    // Otherwise not only what the journal names is read: it may be of any kind.
+    let plain = identities.is_some() || (named && missing.is_empty());
+    let made = plain || register::is_only(lander, day_file, &routing::rules(lander.config))?;
+    let wanted = Wanted { identities, plain, made };
     let mut rows = Rows::read(lander, store, &chosen, day_file, &wanted)?;
     rows.salvage(&known);
     let rerouted = rows.rerouted;

@@ -149,9 +149,10 @@ impl<'s> Known<'s> {
 pub struct Wanted {
     /// These and no others, if all that landed are known.
     pub identities: Option<HashSet<Identity>>,
-    /// Otherwise of records that have no rows yet: those that were delivered from this moment on, and no plain text.
-    /// Others may have landed elsewhere, or under another identity. `None`: all of them.
-    pub made_since: Option<i64>,
+    /// Plain text too: that of other objects may have landed under another identity.
+    pub plain: bool,
+    /// Rows that are made of records now: by another routing they may have landed elsewhere.
+    pub made: bool,
 }
 
 /// Every row of the day, each once, in the order in which it was found.
@@ -183,10 +184,8 @@ impl Rows {
             let input = store.open(&id.key).map_err(|error| failed(error.to_string()))?;
             let (modified, before) = (input.object().modified, rows.rows.len());
             let mut options = Options::new(&lander.config.limits);
-            let made_since = wanted.made_since.filter(|_| wanted.identities.is_none());
-            options.plain = made_since.is_none();
-            let made = made_since.is_none_or(|since| modified >= since);
-            let mut sink = OfOneDay { day_file, rows: &mut rows, wanted, made };
+            options.plain = wanted.plain;
+            let mut sink = OfOneDay { day_file, rows: &mut rows, wanted };
             let read =
                 object::read(input, &id.place(), modified, &mut records, &options, &mut sink);
             // What is unreadable in an object was not landed either.
@@ -303,8 +302,6 @@ struct OfOneDay<'r> {
     day_file: &'r DayFile,
     rows: &'r mut Rows,
     wanted: &'r Wanted,
-    /// Whether rows that are made now of this object's records count.
-    made: bool,
 }
 
 impl Sink for OfOneDay<'_> {
@@ -322,7 +319,7 @@ impl Sink for OfOneDay<'_> {
     }
 
     fn made(&mut self, row: &Row<'_>) -> io::Result<()> {
-        if self.made {
+        if self.wanted.made {
             return self.row(row);
         }
         self.rows.rerouted |= row.day == self.day_file.day && row.kind == self.day_file.kind;

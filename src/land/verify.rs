@@ -13,9 +13,8 @@ use super::error::{LandError, Named, is_absent};
 use super::frame::{Closed, Commit, Sealed};
 use super::journal::Journal;
 use super::output::hex;
-use super::routing::{History, ROUTING};
 use super::state::{Segment, State};
-use super::{Lander, seal, seen};
+use super::{Lander, register, seal, seen};
 use crate::disk::Open;
 
 /// How often a day file is looked at again because its journal changed meanwhile.
@@ -61,12 +60,6 @@ impl Verified {
 pub fn verify(lander: &Lander<'_>) -> Result<Verified, LandError> {
     let mut verified = Verified::default();
     let mut days: BTreeMap<DayFile, BTreeSet<String>> = BTreeMap::new();
-    if History::read(lander)?.is_torn() {
-        verified.note(
-            ROUTING.to_owned(),
-            "has lines that are unreadable: they count as another routing",
-        );
-    }
     for (file, name, path) in files_below(lander, DAYS)? {
         match journal_of(&file) {
             Some(day_file) if matches!(name.as_str(), "journal" | "seen") => {
@@ -108,6 +101,7 @@ pub fn verify(lander: &Lander<'_>) -> Result<Verified, LandError> {
             verified.note(path, "a hint of nothing: the next seal removes it");
         }
     }
+    verified.findings.extend(register::check(lander)?);
     Ok(verified)
 }
 

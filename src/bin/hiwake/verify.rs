@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use hiwake::config::Config;
 use hiwake::land::rebuild::{self, Rebuilt};
+use hiwake::land::register;
 use hiwake::store::Location;
 
 use crate::{Now, Root};
@@ -38,6 +39,11 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let disk = crate::disk(&args.root.root, false)?;
     let lander = crate::lander(&disk, config, &args.now);
     let mut out = std::io::stdout().lock();
+    if args.rebuild.is_some() {
+        for path in register::restore(&lander)? {
+            eprintln!("restored {path}");
+        }
+    }
     let mut verified = lander.verify()?;
     let mut failed = 0;
     if let (Some(source), false) = (&args.rebuild, verified.damaged.is_empty()) {

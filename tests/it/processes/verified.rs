@@ -88,7 +88,6 @@ fn every_flipped_byte_is_found_and_rebuilt_and_published_files_keep_their_bytes(
         let names: Vec<&String> = tree
             .keys()
             .filter(|name| !name.contains("/open/") && !name.contains("/sealed/"))
-            .filter(|name| *name != hiwake::land::routing::ROUTING)
             .collect();
         for name in names {
             let bytes = &tree[name];

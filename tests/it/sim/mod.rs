@@ -13,6 +13,7 @@ mod pause;
 mod promise;
 mod rebuild;
 mod regressions;
+mod routings;
 mod state;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -228,6 +228,28 @@ impl State {
         }
     }
 
+    /// Changes a file's content on the server's disk, for damage.
+    pub fn edit(&mut self, path: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        let node = path.split('/').try_fold(0, |at, name| self.server_name(at, name)).unwrap();
+        if let Body::File { durable, now, pending } = &mut self.nodes[node].body {
+            change(Arc::make_mut(now));
+            *durable = now.clone();
+            pending.clear();
+        }
+    }
+
+    /// Removes a file on the server's disk, and lets every machine know.
+    pub fn remove(&mut self, path: &str) {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let of = folder.split('/').filter(|name| !name.is_empty());
+        let folder = of.fold(0, |at, name| self.server_name(at, name).unwrap());
+        if let Body::Folder { durable, now, .. } = &mut self.nodes[folder].body {
+            Arc::make_mut(now).remove(name);
+            Arc::make_mut(durable).remove(name);
+        }
+        self.forget_names();
+    }
+
     /// Every file's path and bytes, as they are seen now.
     pub fn tree(&self) -> BTreeMap<String, Vec<u8>> {
         let mut files = BTreeMap::new();
