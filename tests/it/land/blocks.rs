@@ -108,6 +108,8 @@ fn a_journal_of_version_1_is_read_and_goes_on() {
     let more = [event("more", 5), event("0001", 7_000)];
     assert_eq!(site.commit(&more).lines, 1);
     assert_eq!(site.commit(&more).duplicates, 2);
+    // A commit alone has no register.
+    hiwake::land::register::restore(&site.lander()).unwrap();
     assert!(site.lander().verify().unwrap().is_whole());
     site.now = MIDNIGHT + DAY + HOUR;
     assert_eq!(site.seal().sealed[0].1.lines, 9_001);

@@ -88,6 +88,7 @@ fn every_flipped_byte_is_found_and_rebuilt_and_published_files_keep_their_bytes(
         let names: Vec<&String> = tree
             .keys()
             .filter(|name| !name.contains("/open/") && !name.contains("/sealed/"))
+            .filter(|name| !name.ends_with(".mixed"))
             .collect();
         for name in names {
             let bytes = &tree[name];
@@ -120,7 +121,11 @@ fn every_flipped_byte_is_found_and_rebuilt_and_published_files_keep_their_bytes(
                     String::from_utf8(output.stderr).unwrap(),
                 );
                 assert!(output.status.success(), "{name} at {at}: {said:?}");
-                assert!(said.1.contains("rebuilt messages"), "{name} at {at}: {said:?}");
+                let mended = match name.strip_prefix(".hiwake/routings/") {
+                    Some(_) => format!("restored {name}"),
+                    None => "rebuilt messages".to_owned(),
+                };
+                assert!(said.1.contains(&mended), "{name} at {at}: {said:?}");
                 assert_eq!(all_lines(&yard), wanted(count), "{name} at {at}");
                 if let Some(published) = tree.get(SEALED) {
                     assert_eq!(&yard.tree()[SEALED], published, "{name} at {at}");

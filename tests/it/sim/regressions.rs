@@ -474,3 +474,107 @@ fn a_file_is_removed_only_when_the_journal_says_so_durably() {
         }
     }
 }
+
+/// One event as a row of each of two files.
+fn two_rows() -> (tempfile::TempDir, hiwake::store::Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let row = |file: &str| {
+        let row = Row {
+            file: file.into(),
+            kind: Kind::Csv,
+            day: day_file().day,
+            timestamp: MIDNIGHT,
+            stream: "1:g:s".into(),
+            id: "0".into(),
+            line: line(1).into(),
+        };
+        let mut text = Vec::new();
+        row.encode(&mut text);
+        text
+    };
+    crate::given::put(folder.path(), "one", &row("messages"));
+    crate::given::put(folder.path(), "other", &row("other"));
+    crate::given::put(folder.path(), "both", &[row("messages"), row("other")].concat());
+    let store = hiwake::store::Store::folder(folder.path()).unwrap();
+    (folder, store)
+}
+
+fn site_to(file: &str) -> Site {
+    let rules = format!("[[source]]\nlog_groups = [\"g\"]\nfile = \"{file}\"");
+    let limits = Site::new().config.limits;
+    Site { config: Config { limits, ..crate::given::config(&rules) }, now: MIDNIGHT + HOUR }
+}
+
+/// The lease that a landing's registers depend on is lost at any operation: before anything was written, it starts again.
+#[test]
+fn a_landing_that_loses_its_lease_takes_its_registers_again() {
+    let (_folder, store) = two_rows();
+    let id = store.look("both").unwrap().id;
+    let mut again = 0;
+    for at in (1..).step_by(3) {
+        let (server, mut site) = (Server::new(at), Site::new());
+        site.config.limits.lock_wait = Duration::from_secs(2);
+        let disk = server.client();
+        server.lock().plan(&disk, at, Fault::LeaseLost);
+        let start = Instant::now();
+        let landed = site.lander(&disk).land(&store, std::slice::from_ref(&id));
+        match &landed.objects[0] {
+            Ok(()) => {
+                assert_eq!((landed.tally.lines, landed.tally.duplicates), (1, 1), "at {at}");
+            }
+            Err(error) => assert!(error.reason.contains("cannot "), "at {at}: {error}"),
+        }
+        assert!(site.lander(&disk).land(&store, std::slice::from_ref(&id)).objects[0].is_ok());
+        check_each_once(&server.lock().tree(), &[1].into());
+        again += u64::from(start.elapsed() > Duration::from_millis(90));
+        if server.lock().operations(&disk) < at {
+            break;
+        }
+    }
+    assert!(again > 5, "{again}");
+}
+
+/// A landing stands still past its lease at any operation, while one with another configuration lands the same event in
+/// another file. Its journal's lock is a fresh one then, and stands; only the register's does not.
+#[test]
+fn a_landing_that_stands_still_past_its_lease_doubles_nothing_of_another_configuration() {
+    let (_folder, store) = two_rows();
+    let store = Arc::new(store);
+    for known in [false, true] {
+        for at in 1.. {
+            let server = Server::new(at);
+            let (first, second) = (server.client(), server.client());
+            let ids = ["one", "other"].map(|key| store.look(key).unwrap().id);
+            if known {
+                // Both have landed other days' events here; the register has both configurations' rules.
+                for file in ["messages", "other"] {
+                    let disk = server.client();
+                    let site = site_to(file);
+                    let dates = [hiwake::land::register::date(MIDNIGHT)].into();
+                    let rules = hiwake::land::routing::rules(&site.config);
+                    let lander = site.lander(&disk);
+                    let held =
+                        hiwake::land::register::Held::take(&lander, &dates, &rules, |_, _| Ok(()));
+                    assert!(held.is_ok());
+                }
+            }
+            let [one, other] = ids;
+            let (behind, sleeper, objects) = (server.clone(), first.id(), store.clone());
+            server.before(&first, at, move || {
+                behind.lock().lose_lease(sleeper);
+                let site = site_to("other");
+                let landed = site.lander(&second).land(&objects, &[other]);
+                assert!(landed.objects[0].is_ok(), "{landed:?}");
+            });
+            let site = site_to("messages");
+            let _ = site.lander(&first).land(&store, std::slice::from_ref(&one));
+            if server.is_waiting() {
+                assert!(at > 20);
+                break;
+            }
+            let landed = site.lander(&server.client()).land(&store, &[one]);
+            assert!(landed.objects[0].is_ok(), "{landed:?}");
+            check_each_once(&server.lock().tree(), &[1].into());
+        }
+    }
+}
