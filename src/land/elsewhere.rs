@@ -76,15 +76,18 @@ impl Routes {
         missing: &mut Missing,
     ) -> Result<Elsewhere, LandError> {
         let mut elsewhere = Elsewhere::default();
-        // What there is to know of the last row's date.
-        let (mut number, mut is_listed, mut routes) = (None, false, Vec::new());
+        // Of each date, whether the day file is listed, and its routes; and which of them is the last row's.
+        let (mut dates, mut last) = (Vec::<(i64, bool, Vec<usize>)>::new(), 0);
         for row in 0..batch.len() as u32 {
             let timestamp = batch.identity(row).timestamp;
-            if number.replace(timestamp.div_euclid(DAY_MS)) != Some(timestamp.div_euclid(DAY_MS)) {
-                let date = date(timestamp);
-                let register = registers.get(&date);
-                routes.clear();
-                routes.push(self.number(&self.rules.clone())?);
+            let number = timestamp.div_euclid(DAY_MS);
+            if dates.get(last).is_none_or(|(known, ..)| *known != number) {
+                let known = dates.iter().position(|(known, ..)| *known == number);
+                last = known.unwrap_or(dates.len());
+            }
+            if last == dates.len() {
+                let register = registers.get(&date(timestamp));
+                let mut routes = vec![self.number(&self.rules.clone())?];
                 for rules in register.into_iter().flat_map(|register| &register.rules) {
                     routes.push(self.number(rules)?);
                 }
@@ -92,12 +95,13 @@ impl Routes {
                 routes.dedup();
                 let listed = register.into_iter().flat_map(|register| &register.day_files);
                 for other in listed.filter(|other| *other != day_file) {
-                    elsewhere.0.entry(other.clone()).or_default().dates.insert(date);
+                    elsewhere.0.entry(other.clone()).or_default().dates.insert(date(timestamp));
                 }
-                is_listed = register.is_some_and(|one| one.day_files.contains(day_file));
+                let is_listed = register.is_some_and(|one| one.day_files.contains(day_file));
+                dates.push((number, is_listed, routes));
             }
-            let mut is_known = is_listed;
-            for route in &routes {
+            let (_, mut is_known, ref routes) = dates[last];
+            for route in routes {
                 match self.routes[*route].to(batch.stream(row), timestamp) {
                     Some((file, kind, day))
                         if *file == *day_file.file

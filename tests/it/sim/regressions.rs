@@ -4,6 +4,7 @@
 use hiwake::config::{Compress, Order};
 use hiwake::disk::{Disk, Open};
 use hiwake::land::journal::Journal;
+use hiwake::land::register;
 
 use super::disk::{Server, SimDisk};
 use super::loss::Loss;
@@ -505,6 +506,14 @@ fn site_to(file: &str) -> Site {
     Site { config: Config { limits, ..crate::given::config(&rules) }, now: MIDNIGHT + HOUR }
 }
 
+/// The register of the event's date has the rules that send it to this file.
+fn register(server: &Arc<Server>, file: &str) {
+    let (disk, site) = (server.client(), site_to(file));
+    let dates = [register::date(MIDNIGHT)].into();
+    let rules = hiwake::land::routing::rules(&site.config);
+    assert!(register::Held::take(&site.lander(&disk), &dates, &rules, |_, _| Ok(())).is_ok());
+}
+
 /// The lease that a landing's registers depend on is lost at any operation: before anything was written, it starts again.
 #[test]
 fn a_landing_that_loses_its_lease_takes_its_registers_again() {
@@ -546,17 +555,7 @@ fn a_landing_that_stands_still_past_its_lease_doubles_nothing_of_another_configu
             let (first, second) = (server.client(), server.client());
             let ids = ["one", "other"].map(|key| store.look(key).unwrap().id);
             if known {
-                // Both have landed other days' events here; the register has both configurations' rules.
-                for file in ["messages", "other"] {
-                    let disk = server.client();
-                    let site = site_to(file);
-                    let dates = [hiwake::land::register::date(MIDNIGHT)].into();
-                    let rules = hiwake::land::routing::rules(&site.config);
-                    let lander = site.lander(&disk);
-                    let held =
-                        hiwake::land::register::Held::take(&lander, &dates, &rules, |_, _| Ok(()));
-                    assert!(held.is_ok());
-                }
+                ["messages", "other"].iter().for_each(|file| register(&server, file));
             }
             let [one, other] = ids;
             let (behind, sleeper, objects) = (server.clone(), first.id(), store.clone());
@@ -567,12 +566,43 @@ fn a_landing_that_stands_still_past_its_lease_doubles_nothing_of_another_configu
                 assert!(landed.objects[0].is_ok(), "{landed:?}");
             });
             let site = site_to("messages");
-            let _ = site.lander(&first).land(&store, std::slice::from_ref(&one));
+            drop(site.lander(&first).land(&store, std::slice::from_ref(&one)));
             if server.is_waiting() {
                 assert!(at > 20);
                 break;
             }
             let landed = site.lander(&server.client()).land(&store, &[one]);
+            assert!(landed.objects[0].is_ok(), "{landed:?}");
+            check_each_once(&server.lock().tree(), &[1].into());
+        }
+    }
+}
+
+/// A landing is killed at any operation, also before its register's entry was durable. The next one relies on the entry; then
+/// the power fails.
+#[test]
+fn an_entry_that_its_maker_did_not_sync_is_durable_before_anybody_relies_on_it() {
+    let (_folder, store) = two_rows();
+    let land = |disk: &SimDisk, file: &str| {
+        let key = if file == "messages" { "one" } else { "other" };
+        site_to(file).lander(disk).land(&store, &[store.look(key).unwrap().id])
+    };
+    for at in 1.. {
+        let begin = Server::new(at);
+        register(&begin, "third");
+        let first = begin.client();
+        begin.lock().plan(&first, at, Fault::Kill);
+        drop(land(&first, "messages"));
+        if begin.lock().operations(&first) < at {
+            assert!(at > 20);
+            break;
+        }
+        for loss in [Loss::All, Loss::Content, Loss::Names, Loss::Mixed(at), Loss::Mixed(at + 99)] {
+            let server = resumed(&begin.lock().clone());
+            let landed = land(&server.client(), "messages");
+            assert!(landed.objects[0].is_ok(), "{landed:?}");
+            server.lock().power_failure(loss);
+            let landed = land(&server.client(), "other");
             assert!(landed.objects[0].is_ok(), "{landed:?}");
             check_each_once(&server.lock().tree(), &[1].into());
         }

@@ -400,6 +400,10 @@ impl<'o> Sequence<'o> {
     }
 }
 
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a test has no configuration that could name its seed"
+)]
 fn run(part: u64) {
     let all = Objects::new();
     let (events, quarantined) = (AtomicUsize::new(0), AtomicUsize::new(0));
