@@ -476,26 +476,28 @@ fn a_file_is_removed_only_when_the_journal_says_so_durably() {
     }
 }
 
-/// One event as a row of each of two files.
+/// Two events of two UTC dates, each as a row of each of two files.
 fn two_rows() -> (tempfile::TempDir, hiwake::store::Store) {
     let folder = tempfile::tempdir().unwrap();
-    let row = |file: &str| {
-        let row = Row {
-            file: file.into(),
-            kind: Kind::Csv,
-            day: day_file().day,
-            timestamp: MIDNIGHT,
-            stream: "1:g:s".into(),
-            id: "0".into(),
-            line: line(1).into(),
-        };
+    let rows = |file: &str| {
         let mut text = Vec::new();
-        row.encode(&mut text);
+        for (event, hours) in [(1, 0), (2, 9)] {
+            let row = Row {
+                file: file.into(),
+                kind: Kind::Csv,
+                day: day_file().day,
+                timestamp: MIDNIGHT + hours * HOUR,
+                stream: "1:g:s".into(),
+                id: event.to_string().into(),
+                line: line(event).into(),
+            };
+            row.encode(&mut text);
+        }
         text
     };
-    crate::given::put(folder.path(), "one", &row("messages"));
-    crate::given::put(folder.path(), "other", &row("other"));
-    crate::given::put(folder.path(), "both", &[row("messages"), row("other")].concat());
+    crate::given::put(folder.path(), "one", &rows("messages"));
+    crate::given::put(folder.path(), "other", &rows("other"));
+    crate::given::put(folder.path(), "both", &[rows("messages"), rows("other")].concat());
     let store = hiwake::store::Store::folder(folder.path()).unwrap();
     (folder, store)
 }
@@ -506,10 +508,10 @@ fn site_to(file: &str) -> Site {
     Site { config: Config { limits, ..crate::given::config(&rules) }, now: MIDNIGHT + HOUR }
 }
 
-/// The register of the event's date has the rules that send it to this file.
+/// The registers of the events' dates have the rules that send them to this file.
 fn register(server: &Arc<Server>, file: &str) {
     let (disk, site) = (server.client(), site_to(file));
-    let dates = [register::date(MIDNIGHT)].into();
+    let dates = [MIDNIGHT, MIDNIGHT + 9 * HOUR].map(register::date).into();
     let rules = hiwake::land::routing::rules(&site.config);
     assert!(register::Held::take(&site.lander(&disk), &dates, &rules, |_, _| Ok(())).is_ok());
 }
@@ -529,12 +531,12 @@ fn a_landing_that_loses_its_lease_takes_its_registers_again() {
         let landed = site.lander(&disk).land(&store, std::slice::from_ref(&id));
         match &landed.objects[0] {
             Ok(()) => {
-                assert_eq!((landed.tally.lines, landed.tally.duplicates), (1, 1), "at {at}");
+                assert_eq!((landed.tally.lines, landed.tally.duplicates), (2, 2), "at {at}");
             }
             Err(error) => assert!(error.reason.contains("cannot "), "at {at}: {error}"),
         }
         assert!(site.lander(&disk).land(&store, std::slice::from_ref(&id)).objects[0].is_ok());
-        check_each_once(&server.lock().tree(), &[1].into());
+        check_each_once(&server.lock().tree(), &[1, 2].into());
         again += u64::from(start.elapsed() > Duration::from_millis(90));
         if server.lock().operations(&disk) < at {
             break;
@@ -573,7 +575,7 @@ fn a_landing_that_stands_still_past_its_lease_doubles_nothing_of_another_configu
             }
             let landed = site.lander(&server.client()).land(&store, &[one]);
             assert!(landed.objects[0].is_ok(), "{landed:?}");
-            check_each_once(&server.lock().tree(), &[1].into());
+            check_each_once(&server.lock().tree(), &[1, 2].into());
         }
     }
 }
@@ -604,7 +606,7 @@ fn an_entry_that_its_maker_did_not_sync_is_durable_before_anybody_relies_on_it()
             server.lock().power_failure(loss);
             let landed = land(&server.client(), "other");
             assert!(landed.objects[0].is_ok(), "{landed:?}");
-            check_each_once(&server.lock().tree(), &[1].into());
+            check_each_once(&server.lock().tree(), &[1, 2].into());
         }
     }
 }

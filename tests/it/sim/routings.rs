@@ -413,7 +413,7 @@ fn run(part: u64) {
         let told = Mutex::new(Vec::new());
         let tried = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let mut sequence = Sequence::new(&all, seed);
-            for _ in 0..2 + sequence.random.below(5) {
+            for _ in 0..2 + sequence.random.below(4) {
                 sequence.step();
                 told.lock().unwrap().clone_from(&sequence.told);
             }
