@@ -81,9 +81,11 @@ pub trait Disk: Send + Sync {
 /// until the sync). A handle that never took a lock is not fenced. `sync` makes durable what this machine
 /// has written; what another one wrote and did not sync, only if this one has written to the file, too.
 pub trait Handle: Send + Sync {
-    /// Takes the exclusive advisory lock (flock); `false` if another handle has one. Needs a writable handle.
+    /// Takes the exclusive advisory lock (flock); `false` if another handle has one. Needs a
+    /// writable handle.
     fn try_lock(&self) -> io::Result<bool>;
-    /// Takes the shared advisory lock; `false` if another handle has the exclusive one. Needs a readable handle.
+    /// Takes the shared advisory lock; `false` if another handle has the exclusive one. Needs a
+    /// readable handle.
     fn try_lock_shared(&self) -> io::Result<bool>;
     /// The file's length; of use only under the lock.
     fn length(&self) -> io::Result<u64>;
@@ -117,7 +119,8 @@ impl RealDisk {
         Ok(RealDisk { root: root.to_owned(), root_fd: Some(root_fd) })
     }
 
-    /// Opens the root to look at it; that it is missing is no error, and nothing is found below it then.
+    /// Opens the root to look at it; that it is missing is no error, and nothing is found below it
+    /// then.
     pub fn open_if_there(root: &Path) -> io::Result<RealDisk> {
         match RealDisk::open(root) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {

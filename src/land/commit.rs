@@ -92,8 +92,9 @@ pub fn commit_after(
     Ok(Outcome::Committed(done))
 }
 
-/// Tells which of some events a day file has: `offered` is sorted, and each one's flag is set. `false`: the day is closed, so
-/// that nobody can tell. What is told depends on durable frames. Nothing is made for it.
+/// Tells which of some events a day file has: `offered` is sorted, and each one's flag is set.
+/// `false`: the day is closed, so that nobody can tell. What is told depends on durable frames.
+/// Nothing is made for it.
 pub fn ask(
     lander: &Lander<'_>,
     day_file: &DayFile,

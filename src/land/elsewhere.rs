@@ -1,7 +1,9 @@
-//! Elsewhere: the other day files in which rows may be lines already, because another configuration sent them there.
+//! Elsewhere: the other day files in which rows may be lines already, because another configuration
+//! sent them there.
 //!
-//! Each row is routed by all rules that its date's register has. A day file other than its own is a candidate. All
-//! landings at one time have the same registers, so where one of them puts an event is another one's candidate.
+//! Each row is routed by all rules that its date's register has. A day file other than its own is a
+//! candidate. All landings at one time have the same registers, so where one of them puts an event
+//! is another one's candidate.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -67,7 +69,8 @@ impl Routes {
         Ok(self.routes.len() - 1)
     }
 
-    /// The candidates of a batch. `missing`: what its registers have to list, because no rules in them send a row here.
+    /// The candidates of a batch. `missing`: what its registers have to list, because no rules in
+    /// them send a row here.
     pub fn elsewhere(
         &mut self,
         registers: &BTreeMap<NaiveDate, Register>,
@@ -76,7 +79,8 @@ impl Routes {
         missing: &mut Missing,
     ) -> Result<Elsewhere, LandError> {
         let mut elsewhere = Elsewhere::default();
-        // Of each date, whether the day file is listed, and its routes; and which of them is the last row's.
+        // Of each date, whether the day file is listed, and its routes; and which of them is the
+        // last row's.
         let (mut dates, mut last) = (Vec::<(i64, bool, Vec<usize>)>::new(), 0);
         for row in 0..batch.len() as u32 {
             let timestamp = batch.identity(row).timestamp;
@@ -147,7 +151,8 @@ impl Elsewhere {
         self.0.is_empty()
     }
 
-    /// Asks the candidates, one after the other, and takes out of the batch what is not to become a line.
+    /// Asks the candidates, one after the other, and takes out of the batch what is not to become a
+    /// line.
     pub fn sift(&self, day_file: &DayFile, batch: &mut Batch, ask: &Ask<'_>) -> Sifted {
         let mut sifted = Sifted::default();
         let mut fates = vec![Fate::New; batch.len()];

@@ -1,4 +1,5 @@
-//! One landing: objects read as streams, their rows gathered by day file, committed when the buffer is full ([`flush`]).
+//! One landing: objects read as streams, their rows gathered by day file, committed when the buffer
+//! is full ([`flush`]).
 
 mod flush;
 
@@ -35,7 +36,8 @@ pub fn land(lander: &Lander<'_>, store: &Store, objects: &[ObjectId], choice: &C
     Landing::new(lander, objects, choice, None).land(store).0
 }
 
-/// Says what the landing of objects would come to, by the same reading. Takes no locks and writes nothing.
+/// Says what the landing of objects would come to, by the same reading. Takes no locks and writes
+/// nothing.
 pub fn plan(
     lander: &Lander<'_>,
     store: &Store,
@@ -75,7 +77,8 @@ struct Landing<'l> {
     /// The objects that have something in `quarantine`; those that ever had.
     quarantined_from: BTreeSet<usize>,
     quarantined: BTreeSet<usize>,
-    /// For each day file the rows that a closed one may have, itself mostly: that one, and their identities in order.
+    /// For each day file the rows that a closed one may have, itself mostly: that one, and their
+    /// identities in order.
     closed: HashMap<DayFile, Vec<(DayFile, Vec<Identity>)>>,
     /// The objects that have such rows, and how many of these are not in quarantine yet.
     closed_from: BTreeSet<usize>,
@@ -298,9 +301,9 @@ impl Reading<'_, '_> {
                 let Some((closed, _)) = closed else { return Ok(()) };
                 let reason = match *closed == day_file {
                     true => format!("{closed} is closed: `[seal] journal_days` have passed"),
-                    false => format!(
-                        "{closed} is closed and may have it: the root was landed into with another configuration"
-                    ),
+                    false => {
+                        format!("{closed} is closed and may have it, by another configuration")
+                    }
                 };
                 landing.closed_rows = landing.closed_rows.saturating_sub(1);
                 landing.quarantine.row(row, &reason, &landing.objects[number].to_string());

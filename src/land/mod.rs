@@ -76,7 +76,8 @@ impl Lander<'_> {
         landing::land(self, store, objects, choice)
     }
 
-    /// Says what the same would come to. Takes no locks, writes nothing, and needs no root to be there.
+    /// Says what the same would come to. Takes no locks, writes nothing, and needs no root to be
+    /// there.
     pub fn plan(
         &self,
         store: &Store,

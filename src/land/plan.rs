@@ -1,4 +1,5 @@
-//! Plan: what a landing would come to, held against what there is. Takes no locks and writes nothing.
+//! Plan: what a landing would come to, held against what there is. Takes no locks and writes
+//! nothing.
 //!
 //! Each event that would land takes some 32 bytes of memory.
 

@@ -1,13 +1,15 @@
-//! Registers: `.hiwake/routings/<UTC date>` says by which rules events of that date became lines, and in which other day
-//! files such events are. It is what lets a landing find an event wherever another configuration has put it.
+//! Registers: `.hiwake/routings/<UTC date>` says by which rules events of that date became lines,
+//! and in which other day files such events are. It is what lets a landing find an event wherever
+//! another configuration has put it.
 //!
-//! A register is a header and a line for each entry: CRC-32C in hex, a space, JSON. A landing holds the registers of its
-//! rows' dates under shared locks until it has committed; an entry is added under the exclusive one. So two landings at the
-//! same time see the same entries. An entry counts when its line break is there, which is written after the entry was
-//! synced: what a reader finds is durable.
+//! A register is a header and a line for each entry: CRC-32C in hex, a space, JSON. A landing holds
+//! the registers of its rows' dates under shared locks until it has committed; an entry is added
+//! under the exclusive one. So two landings at the same time see the same entries. An entry counts
+//! when its line break is there, which is written after the entry was synced: what a reader finds
+//! is durable.
 //!
-//! What a register may have lost is made up for by a `restored` entry: it lists every day file that can hold events of the
-//! date. A lost or damaged register costs time, and doubles nothing.
+//! What a register may have lost is made up for by a `restored` entry: it lists every day file that
+//! can hold events of the date. A lost or damaged register costs time, and doubles nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,8 +27,8 @@ use crate::file_name;
 
 /// Where they are.
 pub const ROUTINGS: &str = ".hiwake/routings";
-/// The dot is the spare byte: written through a handle, it proves the handle's lock. A newer release has other entries, not
-/// another header: a flipped bit in it must not look like one.
+/// The dot is the spare byte: written through a handle, it proves the handle's lock. A newer
+/// release has other entries, not another header: a flipped bit in it must not look like one.
 const HEADER: &[u8] = b"hiwake routings 1 .\n";
 const PROOF_AT: u64 = 18;
 /// No register gets so long. What pretends to be is not read into memory.
@@ -82,7 +84,8 @@ pub struct Register {
     pub rules: Vec<String>,
     /// Day files that have rows whose rules are not known.
     pub day_files: BTreeSet<DayFile>,
-    /// Whether entries may have been lost that no `restored` makes up for: all of them, if there is no entry.
+    /// Whether entries may have been lost that no `restored` makes up for: all of them, if there is
+    /// no entry.
     lost: bool,
     /// Whether that is because a line, or the header, is unreadable.
     damaged: bool,
@@ -228,7 +231,8 @@ fn add(
         written.map_err(|error| journal::lease_lost(&path, error))?;
         folders::sync_up(lander, ROUTINGS)?;
         end += line.len() as u64 + 1;
-        // From here on it counts. Not synced: should it be lost, the next one who adds an entry writes it again.
+        // From here on it counts. Not synced: should it be lost, the next one who adds an entry
+        // writes it again.
         handle.write_at(b"\n", end - 1).named("write", &path)
     };
     if !tail.is_empty() {
@@ -258,8 +262,9 @@ pub struct Held {
 pub type Missing = BTreeMap<NaiveDate, BTreeSet<DayFile>>;
 
 impl Held {
-    /// Holds the registers of these dates, with these rules in each. `look` is told what they say, and answers what else has
-    /// to be there; then all are let go, it is added, and it is told again.
+    /// Holds the registers of these dates, with these rules in each. `look` is told what they say,
+    /// and answers what else has to be there; then all are let go, it is added, and it is told
+    /// again.
     pub fn take<T>(
         lander: &Lander<'_>,
         dates: &BTreeSet<NaiveDate>,
@@ -312,8 +317,8 @@ impl Held {
         Ok(held)
     }
 
-    /// Keeps every other landing out whose events of these dates may be in several day files. All of them see the same
-    /// registers, so each knows that it has to be here; nobody else waits.
+    /// Keeps every other landing out whose events of these dates may be in several day files. All
+    /// of them see the same registers, so each knows that it has to be here; nobody else waits.
     pub fn exclude_others(
         &mut self,
         lander: &Lander<'_>,
@@ -328,8 +333,8 @@ impl Held {
         Ok(())
     }
 
-    /// Proves that every lock stands that was taken since the first register's: a lease is lost for all of them at once, so
-    /// a write through the first handle fails then.
+    /// Proves that every lock stands that was taken since the first register's: a lease is lost for
+    /// all of them at once, so a write through the first handle fails then.
     pub fn prove(&self) -> Result<(), LandError> {
         let Some((path, handle)) = self.handles.first() else { return Ok(()) };
         let spare = PROOF_AT as usize;
@@ -367,12 +372,14 @@ fn may_hold(lander: &Lander<'_>, day_file: &DayFile, date: NaiveDate) -> Result<
     let touches = |min, max| self::date(min) <= date && self::date(max) >= date;
     match Journal::look(lander, day_file) {
         Ok(None) => Ok(false),
-        // Without a commit: lines of a landing that was interrupted may be there, and are cut when it is asked.
+        // Without a commit: lines of a landing that was interrupted may be there, and are cut when
+        // it is asked.
         Ok(Some(state)) => Ok(state.closed.is_some()
             || state.segments.is_empty()
             || (state.commits().flat_map(|commit| &commit.blocks))
                 .any(|block| touches(block.min, block.max))),
-        // What is damaged holds up its own events only, as long as its identities tell when they are from.
+        // What is damaged holds up its own events only, as long as its identities tell when they
+        // are from.
         Err(LandError::Damage { .. }) => {
             let path = day_file.seen();
             let Ok(seen) = lander.disk.open(&path, Open::Read) else { return Ok(true) };
@@ -446,7 +453,8 @@ fn wrong(lander: &Lander<'_>) -> Result<BTreeMap<NaiveDate, String>, LandError> 
     Ok(wrong)
 }
 
-/// Says what is wrong with registers. Without one, an event of its date could not be found in another day file.
+/// Says what is wrong with registers. Without one, an event of its date could not be found in
+/// another day file.
 pub fn check(lander: &Lander<'_>) -> Result<Vec<Finding>, LandError> {
     let remedy = "the next landing into that date, or `hiwake verify --rebuild`, restores it";
     let finding = |(date, what): (NaiveDate, String)| Finding {

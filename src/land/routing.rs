@@ -1,7 +1,8 @@
 //! Routing: what decides to which (file, kind, day) an event goes. Pure.
 //!
-//! Its rules are the part of a configuration that decides: time zone, kind, the sources' log groups, log streams and files
-//! in their order, the files of unmatched events and of plain text. Labels, columns and newlines are no part of it.
+//! Its rules are the part of a configuration that decides: time zone, kind, the sources' log
+//! groups, log streams and files in their order, the files of unmatched events and of plain text.
+//! Labels, columns and newlines are no part of it.
 
 use serde_json::json;
 use xxhash_rust::xxh3::xxh3_128;
@@ -10,7 +11,8 @@ use crate::config::Config;
 use crate::day::Calendar;
 use crate::row::{Day, Kind};
 
-/// The rules of a configuration, as JSON that is a configuration itself. The same rules give the same text.
+/// The rules of a configuration, as JSON that is a configuration itself. The same rules give the
+/// same text.
 pub fn rules(config: &Config) -> String {
     let sources = config.sources.iter().map(|source| {
         json!({

@@ -1,7 +1,7 @@
 //! Replay: objects that were delivered before land once more; exactly-once by event identity makes it harmless.
 //!
-//! [`select`] finds the objects, [`Replay`] lands them into a root, [`Lander::plan`] says what it would come to, and
-//! [`queue::Sending`] has the land λ do it.
+//! [`select`] finds the objects, [`Replay`] lands them into a root, [`Lander::plan`] says what it
+//! would come to, and [`queue::Sending`] has the land λ do it.
 
 #[cfg(feature = "aws")]
 pub mod queue;

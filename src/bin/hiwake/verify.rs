@@ -16,7 +16,7 @@ use crate::{Now, Root};
 /// anything is wrong. With `--rebuild`, each damaged day is made anew from the objects that its journal names (all of
 /// SOURCE, if the journal is unreadable), beside the damaged one, and put in its place only when it is whole. A sealed
 /// file that is whole never changes; a damaged one is replaced by the same bytes or not at all. What was there is kept
-/// under `.hiwake/damaged`.
+/// under `.hiwake/damaged`. Registers of routings that are missing or damaged are restored first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake verify --root out

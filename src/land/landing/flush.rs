@@ -1,4 +1,5 @@
-//! Flush: what was gathered is committed, each event to one day file, whatever other configurations did.
+//! Flush: what was gathered is committed, each event to one day file, whatever other configurations
+//! did.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -47,7 +48,8 @@ impl Landing<'_> {
         self.write_quarantine();
     }
 
-    /// Commits the batches of some dates. Where a lease was lost before anything was written, it starts again.
+    /// Commits the batches of some dates. Where a lease was lost before anything was written, it
+    /// starts again.
     fn commit_chunk(&mut self, mut batches: Vec<(DayFile, Batch)>, dates: &BTreeSet<NaiveDate>) {
         let until = self.lander.lock_deadline();
         // A disk that fails says the same, so not for ever.
@@ -76,8 +78,8 @@ impl Landing<'_> {
         }
     }
 
-    /// Holds the registers, and commits: what can be nowhere else several day files at once, the rest one by one, so that
-    /// each finds what those before it have committed.
+    /// Holds the registers, and commits: what can be nowhere else several day files at once, the
+    /// rest one by one, so that each finds what those before it have committed.
     fn commit_held(
         &mut self,
         batches: &mut Vec<(DayFile, Batch)>,
@@ -167,7 +169,8 @@ impl Landing<'_> {
         }
     }
 
-    /// Rows of a day file that a closed one may have are put into quarantine when their objects are read again.
+    /// Rows of a day file that a closed one may have are put into quarantine when their objects are
+    /// read again.
     fn closed(
         &mut self,
         day_file: &DayFile,

@@ -1,4 +1,5 @@
-//! Registers: entries count as a whole or not at all, are added once, and are restored when they are lost.
+//! Registers: entries count as a whole or not at all, are added once, and are restored when they
+//! are lost.
 
 use std::fs;
 

@@ -1,4 +1,5 @@
-//! After a change of routing: what has landed is found, in whatever file it is, and lands nowhere else.
+//! After a change of routing: what has landed is found, in whatever file it is, and lands nowhere
+//! else.
 
 use super::*;
 
@@ -67,8 +68,8 @@ fn new_events_go_where_the_present_routing_sends_them() {
     assert_eq!(lines(&desk, "root"), 21);
 }
 
-/// Case 01: rows of the old routing doubled every line of a root that was rebuilt from the backup, once an unrelated
-/// source was added.
+/// Case 01: rows of the old routing doubled every line of a root that was rebuilt from the backup,
+/// once an unrelated source was added.
 #[test]
 fn rows_of_a_routing_that_the_root_has_never_seen_are_found_in_the_rebuilt_files() {
     let desk = moved(22);
@@ -104,7 +105,8 @@ fn rows_and_records_of_the_same_events_in_one_landing_land_once_whichever_come_f
     }
 }
 
-/// Case 05, first half: without `.hiwake/routing` the next replay after a change doubled, and `verify` did not miss it.
+/// Case 05, first half: without `.hiwake/routing` the next replay after a change doubled, and
+/// `verify` did not miss it.
 #[test]
 fn a_register_that_is_lost_or_damaged_is_wrong_to_verify_and_the_next_replay_doubles_nothing() {
     let verify = "verify --root @root --config @changed.toml";
@@ -141,7 +143,8 @@ fn a_register_that_is_lost_or_damaged_is_wrong_to_verify_and_the_next_replay_dou
     }
 }
 
-/// Case 05, second half: an object with a time in the far future made 0.1 refuse all records until then.
+/// Case 05, second half: an object with a time in the far future made 0.1 refuse all records until
+/// then.
 #[test]
 fn when_an_object_was_delivered_plays_no_part() {
     let desk = delivered(10);

@@ -516,7 +516,8 @@ fn register(server: &Arc<Server>, file: &str) {
     assert!(register::Held::take(&site.lander(&disk), &dates, &rules, |_, _| Ok(())).is_ok());
 }
 
-/// The lease that a landing's registers depend on is lost at any operation: before anything was written, it starts again.
+/// The lease that a landing's registers depend on is lost at any operation: before anything was
+/// written, it starts again.
 #[test]
 fn a_landing_that_loses_its_lease_takes_its_registers_again() {
     let (_folder, store) = two_rows();
@@ -545,8 +546,9 @@ fn a_landing_that_loses_its_lease_takes_its_registers_again() {
     assert!(again > 5, "{again}");
 }
 
-/// A landing stands still past its lease at any operation, while one with another configuration lands the same event in
-/// another file. Its journal's lock is a fresh one then, and stands; only the register's does not.
+/// A landing stands still past its lease at any operation, while one with another configuration
+/// lands the same event in another file. Its journal's lock is a fresh one then, and stands; only
+/// the register's does not.
 #[test]
 fn a_landing_that_stands_still_past_its_lease_doubles_nothing_of_another_configuration() {
     let (_folder, store) = two_rows();
@@ -580,8 +582,8 @@ fn a_landing_that_stands_still_past_its_lease_doubles_nothing_of_another_configu
     }
 }
 
-/// A landing is killed at any operation, also before its register's entry was durable. The next one relies on the entry; then
-/// the power fails.
+/// A landing is killed at any operation, also before its register's entry was durable. The next one
+/// relies on the entry; then the power fails.
 #[test]
 fn an_entry_that_its_maker_did_not_sync_is_durable_before_anybody_relies_on_it() {
     let (_folder, store) = two_rows();

@@ -1,9 +1,11 @@
-//! Exactly one line in one file, whatever the configurations were: random sequences against a map of event to file.
+//! Exactly one line in one file, whatever the configurations were: random sequences against a map
+//! of event to file.
 //!
-//! A sequence changes sources, files, kinds and time zones between landings, and lets several machines land at once with
-//! different ones; objects hold rows of any configuration, records, or both. Machines are killed, lose their lease and
-//! stand still; the power fails; registers are lost, emptied and flipped; days are sealed and closed; roots are lost.
-//! `HIWAKE_SEED=7` runs one sequence.
+//! A sequence changes sources, files, kinds and time zones between landings, and lets several
+//! machines land at once with different ones; objects hold rows of any configuration, records, or
+//! both. Machines are killed, lose their lease and stand still; the power fails; registers are
+//! lost, emptied and flipped; days are sealed and closed; roots are lost. `HIWAKE_SEED=7` runs one
+//! sequence.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -244,7 +246,8 @@ impl<'o> Sequence<'o> {
         assert_eq!(counts(&planned), counts(&landed), "{planned:?} {landed:?}");
     }
 
-    /// Two or three machines, one operation at a time in any order; one may stand still past its lease, or be killed.
+    /// Two or three machines, one operation at a time in any order; one may stand still past its
+    /// lease, or be killed.
     fn together(&mut self, first: &Landing) {
         let mut landings = vec![first.clone(), self.landing()];
         if self.random.below(4) == 0 {
@@ -376,7 +379,8 @@ impl<'o> Sequence<'o> {
             let lines = lines.get(event).map_or(&[][..], Vec::as_slice);
             match (lines, quarantined.contains(event)) {
                 ([_], false) => {}
-                // What comes again into a closed day is put into quarantine, because nobody can tell.
+                // What comes again into a closed day is put into quarantine, because nobody can
+                // tell.
                 ([name], true) => assert!(self.is_closed(name), "e{event}: {name} could tell"),
                 ([], true) => assert!(self.is_closed(""), "e{event} is in quarantine, all is open"),
                 _ => panic!("e{event} is in {lines:?}"),

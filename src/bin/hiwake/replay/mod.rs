@@ -28,8 +28,8 @@ use told::Summary;
 /// objects, so `--day` and `--log-group` need `--root`. Cut off, the same command goes on after what it has landed or
 /// sent, and says so: lines that somebody removed meanwhile come back with `--from-start`.
 ///
-/// What has landed is found in whatever file the configuration of that time put it. To move it to where the present one
-/// sends it, replay into a fresh root.
+/// What has landed is found in whatever file the configuration of that time put it. To move it to
+/// where the present one sends it, replay into a fresh root.
 ///
 /// Plain text has no identity that survives a backup and is left out, unless `--include-plain` is given: then it lands
 /// once more.
