@@ -41,12 +41,17 @@ impl<'l> Journal<'l> {
         day_file: &DayFile,
     ) -> Result<Option<Journal<'l>>, LandError> {
         folders::refresh(lander, &day_file.journal_folder())?;
-        match Journal::lock_as(lander, day_file, Open::ReadWrite) {
-            Err(LandError::Io { source, .. }) if is_absent(&source) => {
-                let lost = |name: String| Err(headless(&day_file.journal(), &name));
-                orphan(lander, day_file, true)?.map_or(Ok(None), lost)
-            }
+        let lock = || match Journal::lock_as(lander, day_file, Open::ReadWrite) {
+            Err(LandError::Io { source, .. }) if is_absent(&source) => Ok(None),
             locked => locked.map(Some),
+        };
+        if let Some(journal) = lock()? {
+            return Ok(Some(journal));
+        }
+        match orphan(lander, day_file, true)? {
+            None => Ok(None),
+            // Somebody may have begun meanwhile.
+            Some(name) => lock()?.ok_or_else(|| headless(&day_file.journal(), &name)).map(Some),
         }
     }
 

@@ -510,7 +510,11 @@ fn site_to(file: &str) -> Site {
 
 /// The registers of the events' dates have the rules that send them to this file.
 fn register(server: &Arc<Server>, file: &str) {
-    let (disk, site) = (server.client(), site_to(file));
+    register_by(server, &site_to(file));
+}
+
+fn register_by(server: &Arc<Server>, site: &Site) {
+    let disk = server.client();
     let dates = [MIDNIGHT, MIDNIGHT + 9 * HOUR].map(register::date).into();
     let rules = hiwake::land::routing::rules(&site.config);
     assert!(register::Held::take(&site.lander(&disk), &dates, &rules, |_, _| Ok(())).is_ok());
@@ -546,28 +550,28 @@ fn a_landing_that_loses_its_lease_takes_its_registers_again() {
     assert!(again > 5, "{again}");
 }
 
-/// A landing stands still past its lease at any operation, while one with another configuration
-/// lands the same event in another file. Its journal's lock is a fresh one then, and stands; only
-/// the register's does not.
+/// A landing stands still at any operation, past its lease or not, while one with another
+/// configuration lands the same events in another file. Past its lease, a journal's lock may be a
+/// fresh one that stands; only the register's does not.
 #[test]
-fn a_landing_that_stands_still_past_its_lease_doubles_nothing_of_another_configuration() {
+fn a_landing_that_stands_still_doubles_nothing_of_another_configuration() {
     let (_folder, store) = two_rows();
     let store = Arc::new(store);
-    for known in [false, true] {
+    for (known, lost) in [(false, false), (false, true), (true, false), (true, true)] {
         for at in 1.. {
             let server = Server::new(at);
             let (first, second) = (server.client(), server.client());
-            let ids = ["one", "other"].map(|key| store.look(key).unwrap().id);
+            let [one, other] = ["one", "other"].map(|key| store.look(key).unwrap().id);
             if known {
                 ["messages", "other"].iter().for_each(|file| register(&server, file));
             }
-            let [one, other] = ids;
             let (behind, sleeper, objects) = (server.clone(), first.id(), store.clone());
             server.before(&first, at, move || {
-                behind.lock().lose_lease(sleeper);
-                let site = site_to("other");
-                let landed = site.lander(&second).land(&objects, &[other]);
-                assert!(landed.objects[0].is_ok(), "{landed:?}");
+                if lost {
+                    behind.lock().lose_lease(sleeper);
+                }
+                let landed = site_to("other").lander(&second).land(&objects, &[other]);
+                assert!(!lost || landed.objects[0].is_ok(), "{landed:?}");
             });
             let site = site_to("messages");
             drop(site.lander(&first).land(&store, std::slice::from_ref(&one)));
@@ -609,6 +613,48 @@ fn an_entry_that_its_maker_did_not_sync_is_durable_before_anybody_relies_on_it()
             let landed = land(&server.client(), "other");
             assert!(landed.objects[0].is_ok(), "{landed:?}");
             check_each_once(&server.lock().tree(), &[1, 2].into());
+        }
+    }
+}
+
+/// While a landing asks whether a day file has its event, another one makes that day file: it has
+/// `seen` when the first looks for what is left of a journal, which it did not find. That was
+/// damage.
+#[test]
+fn a_day_file_that_is_made_while_it_is_asked_is_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    for (group, file) in [("g", "other"), ("h", "messages")] {
+        let (id, stream) = (group.into(), format!("1:{group}:s").into());
+        let (line, day) = (line(if group == "g" { 1 } else { 2 }).into(), day_file().day);
+        let kind = Kind::Csv;
+        let mut text = Vec::new();
+        Row { file: file.into(), kind, day, timestamp: MIDNIGHT, stream, id, line }
+            .encode(&mut text);
+        crate::given::put(folder.path(), group, &text);
+    }
+    let store = Arc::new(hiwake::store::Store::folder(folder.path()).unwrap());
+    let site_to = |file: &str| {
+        let mut site = site_to(file);
+        let rest = crate::given::config("[unmatched]\nfile = \"messages\"").unmatched;
+        site.config.unmatched = rest;
+        site
+    };
+    for at in 1.. {
+        let server = Server::new(at);
+        ["messages", "other"].iter().for_each(|file| register_by(&server, &site_to(file)));
+        let (first, second, objects) = (server.client(), server.client(), store.clone());
+        server.before(&first, at, move || {
+            let id = objects.look("h").unwrap().id;
+            let landed = site_to("messages").lander(&second).land(&objects, &[id]);
+            assert!(landed.objects[0].is_ok() || at > 1, "{landed:?}");
+        });
+        let landed = site_to("other").lander(&first).land(&store, &[store.look("g").unwrap().id]);
+        if server.is_waiting() {
+            assert!(at > 20);
+            break;
+        }
+        if let Err(error) = &landed.objects[0] {
+            assert!(!error.reason.contains("damaged"), "at {at}: {error}");
         }
     }
 }

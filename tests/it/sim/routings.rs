@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use hiwake::config::Config;
 use hiwake::land::Landed;
 use hiwake::land::frame::Closed;
+use hiwake::land::register::{Held, date};
+use hiwake::land::routing::rules;
 use hiwake::record::{Origin, Records};
 use hiwake::store::{ObjectId, Store};
 
@@ -127,7 +129,7 @@ struct Sequence<'o> {
     acknowledged: BTreeSet<usize>,
     /// Few configurations, so that they meet.
     configs: Vec<usize>,
-    told: Vec<String>,
+    told: &'o Mutex<Vec<String>>,
 }
 
 /// How many times each event is a line, and which are in quarantine.
@@ -155,7 +157,7 @@ fn found(tree: &BTreeMap<String, Vec<u8>>) -> (BTreeMap<usize, Vec<String>>, BTr
 }
 
 impl<'o> Sequence<'o> {
-    fn new(all: &'o Objects, seed: u64) -> Sequence<'o> {
+    fn new(all: &'o Objects, told: &'o Mutex<Vec<String>>, seed: u64) -> Sequence<'o> {
         let mut random = Random(seed.wrapping_mul(0x5851_f42d_4c95_7f2d));
         let configs = (0..2 + random.below(2)).map(|_| random.below(all.configs.len())).collect();
         Sequence {
@@ -166,8 +168,12 @@ impl<'o> Sequence<'o> {
             offered: BTreeSet::new(),
             acknowledged: BTreeSet::new(),
             configs,
-            told: Vec::new(),
+            told,
         }
+    }
+
+    fn tell(&self, step: String) {
+        self.told.lock().unwrap().push(step);
     }
 
     fn lander<'a>(&'a self, disk: &'a SimDisk, config: usize) -> Lander<'a> {
@@ -205,7 +211,7 @@ impl<'o> Sequence<'o> {
     fn step(&mut self) {
         let landing = self.landing();
         let kind = self.random.below(16);
-        self.told.push(format!("{kind} {landing:?}"));
+        self.tell(format!("{kind} {landing:?}"));
         match kind {
             0..=3 => {
                 let disk = self.server.client();
@@ -257,6 +263,10 @@ impl<'o> Sequence<'o> {
         if self.random.below(2) == 0 {
             landings[1].objects = landings[0].objects.clone();
         }
+        // Often the registers have the rules of all, so that nobody has to be alone.
+        if self.random.below(3) > 0 {
+            landings.iter().for_each(|landing| self.register(landing.config));
+        }
         let disks: Vec<SimDisk> = landings.iter().map(|_| self.server.client()).collect();
         let at = 1 + self.random.below(90) as u64;
         let fault = match self.random.below(6) {
@@ -265,7 +275,7 @@ impl<'o> Sequence<'o> {
             3 => Some(Fault::LeaseLost),
             _ => None,
         };
-        self.told.push(format!("  with {:?}, {fault:?} at {at}", &landings[1..]));
+        self.tell(format!("  with {:?}, {fault:?} at {at}", &landings[1..]));
         if let Some(fault) = fault {
             self.server.lock().plan(&disks[0], at, fault);
         }
@@ -281,6 +291,15 @@ impl<'o> Sequence<'o> {
         for (landing, landed) in landings.iter().zip(&answers) {
             self.acknowledge(landing, &landed.lock().unwrap().take().unwrap());
         }
+    }
+
+    /// The registers of all dates have the rules of a configuration: other events were landed by
+    /// it.
+    fn register(&self, config: usize) {
+        let disk = self.server.client();
+        let times = [-10, 0, 10].map(|hours| MIDNIGHT + hours * HOUR);
+        let (dates, rules) = (times.map(date).into(), rules(&self.all.configs[config]));
+        assert!(Held::take(&self.lander(&disk, config), &dates, &rules, |_, _| Ok(())).is_ok());
     }
 
     /// An operation fails, the lease is lost, or the process dies, and perhaps the power with it.
@@ -303,7 +322,7 @@ impl<'o> Sequence<'o> {
             1 => Some(Loss::Mixed(self.random.next())),
             _ => None,
         };
-        self.told.push(format!("  {fault:?} at {at}, then {loss:?}"));
+        self.tell(format!("  {fault:?} at {at}, then {loss:?}"));
         self.server.lock().forget_faults();
         match loss {
             Some(loss) => self.server.lock().power_failure(loss),
@@ -316,7 +335,7 @@ impl<'o> Sequence<'o> {
         let disk = self.server.client();
         let swept = self.lander(&disk, landing.config).seal().unwrap();
         assert!(swept.failed.is_empty(), "{:?}", swept.failed);
-        self.told.push(format!("  closed {:?}", swept.closed));
+        self.tell(format!("  closed {:?}", swept.closed));
     }
 
     fn damages_a_register(&mut self) {
@@ -330,7 +349,7 @@ impl<'o> Sequence<'o> {
         let name = names.swap_remove(self.random.below(names.len()));
         let (how, at, bit) =
             (self.random.below(4), self.random.next() as usize, self.random.below(8));
-        self.told.push(format!("  {name}: {how} {at} {bit}"));
+        self.tell(format!("  {name}: {how} {at} {bit}"));
         let mut state = self.server.lock();
         match how {
             0 => state.remove(&name),
@@ -363,7 +382,7 @@ impl<'o> Sequence<'o> {
             let some: Vec<usize> = some.collect();
             let config = self.configs[self.random.below(self.configs.len())];
             let landing = Landing { config, objects: some };
-            self.told.push(format!("finally {landing:?}"));
+            self.tell(format!("finally {landing:?}"));
             let landed = self.land(&self.server.client(), &landing);
             assert!(landed.objects.iter().all(Result::is_ok), "{landed:?}");
             self.acknowledge(&landing, &landed);
@@ -416,10 +435,9 @@ fn run(part: u64) {
     for seed in seeds.clone() {
         let told = Mutex::new(Vec::new());
         let tried = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let mut sequence = Sequence::new(&all, seed);
+            let mut sequence = Sequence::new(&all, &told, seed);
             for _ in 0..2 + sequence.random.below(4) {
                 sequence.step();
-                told.lock().unwrap().clone_from(&sequence.told);
             }
             let (some, of_them) = sequence.finish();
             events.fetch_add(some, Ordering::Relaxed);
