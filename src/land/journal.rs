@@ -40,10 +40,12 @@ impl<'l> Journal<'l> {
         lander: &'l Lander<'l>,
         day_file: &DayFile,
     ) -> Result<Option<Journal<'l>>, LandError> {
-        folders::refresh(lander, &day_file.journal_folder())?;
-        let lock = || match Journal::lock_as(lander, day_file, Open::ReadWrite) {
-            Err(LandError::Io { source, .. }) if is_absent(&source) => Ok(None),
-            locked => locked.map(Some),
+        let lock = || {
+            folders::refresh(lander, &day_file.journal_folder())?;
+            match Journal::lock_as(lander, day_file, Open::ReadWrite) {
+                Err(LandError::Io { source, .. }) if is_absent(&source) => Ok(None),
+                locked => locked.map(Some),
+            }
         };
         if let Some(journal) = lock()? {
             return Ok(Some(journal));
@@ -114,10 +116,13 @@ impl<'l> Journal<'l> {
         match orphan(lander, day_file, true)? {
             None => Ok(None),
             // Somebody may have begun meanwhile.
-            Some(name) => match Journal::peek(lander, day_file)? {
-                None => Err(headless(&day_file.journal(), &name)),
-                state => Ok(state),
-            },
+            Some(name) => {
+                folders::refresh(lander, &day_file.journal_folder())?;
+                match Journal::peek(lander, day_file)? {
+                    None => Err(headless(&day_file.journal(), &name)),
+                    state => Ok(state),
+                }
+            }
         }
     }
 
