@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::aws::{AwsError, LogEvent, LogGroup, Logs};
 use crate::land::error::LandError;
 use crate::land::notes::Notes;
-use crate::land::routing::{History, Rules};
+use crate::land::routing;
 use crate::land::{Choice, Landed, Lander, Tally};
 use crate::store::{Store, StoreError};
 
@@ -79,13 +79,6 @@ pub struct Begun<'l> {
     pub unsettled_from: Option<i64>,
 }
 
-/// Events of this moment and later have landed under the present routing only, whatever stamp they have; `None`: there
-/// was no other routing.
-pub fn certain_from(lander: &Lander<'_>) -> Result<Option<i64>, LandError> {
-    let until = History::read(lander)?.others_until(&Rules::of(lander.config).fingerprint());
-    Ok(until.map(|until| until.saturating_add(AHEAD_MS)))
-}
-
 impl Begun<'_> {
     /// Lands all events; `landed` is told of each landing, and how far in time it came.
     pub fn run(
@@ -108,7 +101,7 @@ impl Backfill {
         from_start: bool,
     ) -> Result<Begun<'l>, LandError> {
         let Backfill { group, since, until } = self;
-        let routing = Rules::of(lander.config).fingerprint();
+        let routing = routing::fingerprint(lander.config);
         let command = format!("{}\n{since}\n{until}\n{routing}", group.arn);
         let (notes, noted) = Notes::open(lander, "backfills", &command, from_start)?;
         let settled = lander.clock.now().saturating_sub(SETTLED_MS).max(*since);

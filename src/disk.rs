@@ -84,9 +84,13 @@ pub trait Disk: Send + Sync {
 /// nothing that was written through it reaches the file any more (`write_at` may fail, or seem to succeed
 /// until the sync). A handle that never took a lock is not fenced. `sync` makes durable what this machine
 /// has written; what another one wrote and did not sync, only if this one has written to the file, too.
-pub trait Handle: Send {
-    /// Takes the exclusive advisory lock (flock); `false` if another handle has it. Needs a writable handle.
+pub trait Handle: Send + Sync {
+    /// Takes the exclusive advisory lock (flock); `false` if another handle has one. Needs a
+    /// writable handle.
     fn try_lock(&self) -> io::Result<bool>;
+    /// Takes the shared advisory lock; `false` if another handle has the exclusive one. Needs a
+    /// readable handle.
+    fn try_lock_shared(&self) -> io::Result<bool>;
     /// The file's length; of use only under the lock.
     fn length(&self) -> io::Result<u64>;
     /// Fills as much of the buffer as the file has from `offset` on; fewer bytes only at its end.
@@ -109,7 +113,8 @@ pub trait Handle: Send {
 #[derive(Debug)]
 pub struct RealDisk {
     root: PathBuf,
-    root_fd: OwnedFd,
+    /// `None`: it is not there, and nothing below it.
+    root_fd: Option<OwnedFd>,
 }
 
 impl RealDisk {
@@ -117,7 +122,18 @@ impl RealDisk {
     pub fn open(root: &Path) -> io::Result<RealDisk> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root_fd = rustix::fs::open(root, flags, Mode::empty())?;
-        Ok(RealDisk { root: root.to_owned(), root_fd })
+        Ok(RealDisk { root: root.to_owned(), root_fd: Some(root_fd) })
+    }
+
+    /// Opens the root to look at it; that it is missing is no error, and nothing is found below it
+    /// then.
+    pub fn open_if_there(root: &Path) -> io::Result<RealDisk> {
+        match RealDisk::open(root) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(RealDisk { root: root.to_owned(), root_fd: None })
+            }
+            opened => opened,
+        }
     }
 
     /// Opens the root and makes it (and its parents) where it is missing. Its owner can enter it,
@@ -163,15 +179,16 @@ impl RealDisk {
         let mut components = path.split('/').peekable();
         while let Some(component) = components.next() {
             let access = if components.peek().is_none() { last } else { OFlags::PATH };
-            let from = at.as_ref().map_or(self.root_fd.as_fd(), AsFd::as_fd);
+            let from = self.at(&at)?;
             let name = if component.is_empty() { "." } else { component };
             at = Some(rustix::fs::openat(from, name, access | flags, Mode::empty())?);
         }
         at.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    fn at<'f>(&'f self, folder: &'f Option<OwnedFd>) -> BorrowedFd<'f> {
-        folder.as_ref().map_or(self.root_fd.as_fd(), AsFd::as_fd)
+    fn at<'f>(&'f self, folder: &'f Option<OwnedFd>) -> io::Result<BorrowedFd<'f>> {
+        let at = folder.as_ref().or(self.root_fd.as_ref()).map(AsFd::as_fd);
+        at.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
@@ -187,7 +204,7 @@ impl Disk for RealDisk {
         // NONBLOCK: a FIFO in the way is an error below, not a hang.
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let (folder, name) = self.parent(path)?;
-        let file = rustix::fs::openat(self.at(&folder), name, flags, Mode::from_raw_mode(mode))?;
+        let file = rustix::fs::openat(self.at(&folder)?, name, flags, Mode::from_raw_mode(mode))?;
         let file = File::from(file);
         let found = file.metadata()?;
         if !found.is_file() {
@@ -210,13 +227,13 @@ impl Disk for RealDisk {
     fn make_dir(&self, path: &str, mode: u32) -> io::Result<()> {
         let (folder, name) = self.parent(path)?;
         let mode = Mode::from_raw_mode(mode);
-        rustix::fs::mkdirat(self.at(&folder), name, mode)?;
-        let made = rustix::fs::statat(self.at(&folder), name, AtFlags::SYMLINK_NOFOLLOW)?;
+        rustix::fs::mkdirat(self.at(&folder)?, name, mode)?;
+        let made = rustix::fs::statat(self.at(&folder)?, name, AtFlags::SYMLINK_NOFOLLOW)?;
         if Mode::from_raw_mode(made.st_mode) == mode {
             return Ok(());
         }
         // The process's umask took bits away.
-        Ok(rustix::fs::chmodat(self.at(&folder), name, mode, AtFlags::empty())?)
+        Ok(rustix::fs::chmodat(self.at(&folder)?, name, mode, AtFlags::empty())?)
     }
 
     fn sync_dir(&self, path: &str) -> io::Result<()> {
@@ -257,35 +274,43 @@ impl Disk for RealDisk {
     fn link(&self, from: &str, to: &str) -> io::Result<()> {
         let (from_folder, from) = self.parent(from)?;
         let (to_folder, to) = self.parent(to)?;
-        let (old, new) = (self.at(&from_folder), self.at(&to_folder));
+        let (old, new) = (self.at(&from_folder)?, self.at(&to_folder)?);
         Ok(rustix::fs::linkat(old, from, new, to, AtFlags::empty())?)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let (from_folder, from) = self.parent(from)?;
         let (to_folder, to) = self.parent(to)?;
-        Ok(rustix::fs::renameat(self.at(&from_folder), from, self.at(&to_folder), to)?)
+        Ok(rustix::fs::renameat(self.at(&from_folder)?, from, self.at(&to_folder)?, to)?)
     }
 
     fn unlink(&self, path: &str) -> io::Result<()> {
         let (folder, name) = self.parent(path)?;
-        Ok(rustix::fs::unlinkat(self.at(&folder), name, AtFlags::empty())?)
+        Ok(rustix::fs::unlinkat(self.at(&folder)?, name, AtFlags::empty())?)
     }
 
     fn remove_dir(&self, path: &str) -> io::Result<()> {
         let (folder, name) = self.parent(path)?;
-        Ok(rustix::fs::unlinkat(self.at(&folder), name, AtFlags::REMOVEDIR)?)
+        Ok(rustix::fs::unlinkat(self.at(&folder)?, name, AtFlags::REMOVEDIR)?)
+    }
+}
+
+fn flock(file: &File, how: FlockOperation) -> io::Result<bool> {
+    match rustix::fs::flock(file, how) {
+        Ok(()) => Ok(true),
+        // INTR: not taken; the caller tries again anyway.
+        Err(Errno::WOULDBLOCK | Errno::INTR) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 
 impl Handle for File {
     fn try_lock(&self) -> io::Result<bool> {
-        match rustix::fs::flock(self, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(true),
-            // INTR: not taken; the caller tries again anyway.
-            Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        flock(self, FlockOperation::NonBlockingLockExclusive)
+    }
+
+    fn try_lock_shared(&self) -> io::Result<bool> {
+        flock(self, FlockOperation::NonBlockingLockShared)
     }
 
     fn length(&self) -> io::Result<u64> {

@@ -1,8 +1,9 @@
 //! The rows of one landing for one day file, held compactly until they are committed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::routing::log_group;
 use crate::row::{Identity, Row};
 
 /// How much memory for lines is asked for at once.
@@ -34,6 +35,9 @@ pub struct Batch {
     /// The lines. None is in two pieces.
     pieces: Vec<Vec<u8>>,
     rows: Vec<Entry>,
+    /// The streams, each once, and the number of each.
+    streams: Vec<Arc<str>>,
+    numbers: HashMap<Arc<str>, u32>,
     objects: BTreeSet<usize>,
     spare: Spare,
 }
@@ -52,6 +56,7 @@ struct Entry {
     piece: u32,
     start: u32,
     end: u32,
+    stream: u32,
 }
 
 impl Batch {
@@ -62,8 +67,18 @@ impl Batch {
         batch
     }
 
-    /// Adds a row of the landing's object number `object`.
-    pub fn push(&mut self, row: &Row<'_>, object: usize) {
+    /// Adds a row of the landing's object number `object`. Answers the memory that it takes, about.
+    pub fn push(&mut self, row: &Row<'_>, object: usize) -> usize {
+        self.add(row, object, true)
+    }
+
+    /// The same for a row that transform made: of plain text, it alone says where it belongs.
+    pub fn push_made(&mut self, row: &Row<'_>, object: usize) -> usize {
+        self.add(row, object, false)
+    }
+
+    fn add(&mut self, row: &Row<'_>, object: usize, is_routed: bool) -> usize {
+        let (stream, new) = self.number(&row.stream, is_routed);
         let line = row.line.as_bytes();
         let piece = self.room(line.len() + 1);
         let start = piece.len() as u32;
@@ -71,8 +86,30 @@ impl Batch {
         piece.push(b'\n');
         let end = piece.len() as u32;
         let piece = (self.pieces.len() - 1) as u32;
-        self.rows.push(Entry { identity: row.identity(), piece, start, end });
+        self.rows.push(Entry { identity: row.identity(), piece, start, end, stream });
         self.objects.insert(object);
+        line.len() + 1 + size_of::<Entry>() + new
+    }
+
+    /// A stream's number, and what it takes in memory if it is new.
+    fn number(&mut self, stream: &str, is_routed: bool) -> (u32, usize) {
+        // What a stream costs in both tables, beside its name.
+        const STREAM_BYTES: usize = 96;
+        match self.rows.last() {
+            // Mostly it is the one of the row before.
+            Some(last) if *self.streams[last.stream as usize] == *stream => (last.stream, 0),
+            _ if !is_routed && !stream.is_empty() && log_group(stream).is_none() => {
+                self.number("", is_routed)
+            }
+            _ if self.numbers.contains_key(stream) => (self.numbers[stream], 0),
+            _ => {
+                let number = self.streams.len() as u32;
+                let name = Arc::<str>::from(stream);
+                self.streams.push(name.clone());
+                self.numbers.insert(name, number);
+                (number, STREAM_BYTES + stream.len())
+            }
+        }
     }
 
     /// The piece for a line of so many bytes.
@@ -93,11 +130,6 @@ impl Batch {
         &mut self.pieces[last]
     }
 
-    /// The memory that one row takes, about.
-    pub fn cost(row: &Row<'_>) -> usize {
-        row.line.len() + 1 + size_of::<Entry>()
-    }
-
     /// The numbers of the objects that the rows came from.
     pub fn objects(&self) -> &BTreeSet<usize> {
         &self.objects
@@ -116,6 +148,23 @@ impl Batch {
     /// The identity of a row.
     pub fn identity(&self, row: u32) -> Identity {
         self.rows[row as usize].identity
+    }
+
+    /// The stream of a row by which rules send it; empty, if none does.
+    pub fn stream(&self, row: u32) -> &str {
+        &self.streams[self.rows[row as usize].stream as usize]
+    }
+
+    /// Forgets the rows that are not to be kept.
+    pub fn retain(&mut self, keep: impl Fn(u32) -> bool) {
+        let mut row = 0..;
+        self.rows.retain(|_| row.next().is_some_and(&keep));
+    }
+
+    /// The first and the last timestamp; none if there are no rows.
+    pub fn span(&self) -> Option<(i64, i64)> {
+        let timestamps = || self.rows.iter().map(|row| row.identity.timestamp);
+        timestamps().min().zip(timestamps().max())
     }
 
     /// The line of a row, with its line break.
@@ -221,7 +270,9 @@ mod tests {
             assert_eq!(spare.0.lock().unwrap().len(), 3);
         }
         let mut small = [0; 4].map(|_| Batch::with(&spare));
-        small.iter_mut().for_each(|batch| batch.push(&row("small"), 0));
+        small.iter_mut().for_each(|batch| {
+            batch.push(&row("small"), 0);
+        });
         assert_eq!(
             spare.0.lock().unwrap().len(),
             0,

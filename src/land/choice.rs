@@ -13,8 +13,6 @@ pub struct Choice {
     pub day: Option<Day>,
     /// Only rows of log groups that match.
     pub log_group: Option<Glob>,
-    /// Refuse records that may have landed under another routing; see [`super::guard`].
-    pub guarded: bool,
 }
 
 /// Why a row is left out.
@@ -30,16 +28,6 @@ impl Choice {
     /// Everything, as it is delivered for the first time.
     pub fn all() -> Choice {
         Choice { plain: true, ..Choice::default() }
-    }
-
-    /// What may have landed before: without plain text, and not where it may have landed elsewhere.
-    pub fn again() -> Choice {
-        Choice { guarded: true, ..Choice::default() }
-    }
-
-    /// Whether a row becomes a line, or is one: it is neither left out nor put into quarantine.
-    pub fn lands(&self, row: &Row<'_>) -> bool {
-        self.leaves(row).is_none() && super::check(row).is_ok()
     }
 
     /// Why a row is left out, if it is.

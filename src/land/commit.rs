@@ -5,9 +5,13 @@
 use super::Lander;
 use super::batch::Batch;
 use super::day_file::DayFile;
-use super::error::LandError;
+use super::error::{LandError, Named, is_absent};
 use super::hold::Hold;
+use super::journal::Journal;
 use super::publish::lock;
+use super::state::Segment;
+use crate::disk::Open;
+use crate::row::Identity;
 
 /// What a batch came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,16 +56,6 @@ pub fn commit_after(
     objects: &[String],
     before: &dyn Fn() -> Result<(), LandError>,
 ) -> Result<Outcome, LandError> {
-    lander.while_lease_is_lost(|| attempt(lander, day_file, batch, objects, before))
-}
-
-fn attempt(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    batch: &Batch,
-    objects: &[String],
-    before: &dyn Fn() -> Result<(), LandError>,
-) -> Result<Outcome, LandError> {
     // Steps 1 and 2: lock and read the journal; finish a seal that was interrupted.
     let mut journal = lock(lander, day_file)?;
     if journal.state.closed.is_some() {
@@ -95,6 +89,38 @@ fn attempt(
     done.busy_retries = journal.busy_retries;
     journal.remember(day_file);
     Ok(Outcome::Committed(done))
+}
+
+/// Tells which of some events a day file has: `offered` is sorted, and each one's flag is set.
+/// `false`: the day is closed, so that nobody can tell. What is told depends on durable frames.
+/// Nothing is made for it.
+pub fn ask(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    offered: &mut [(Identity, bool)],
+) -> Result<bool, LandError> {
+    let Some(mut journal) = Journal::lock_existing(lander, day_file)? else { return Ok(true) };
+    if journal.state.closed.is_some() {
+        return Ok(false);
+    }
+    let segment = journal.state.next_segment();
+    let committed = journal.state.segment(segment).map_or(0, Segment::bytes);
+    let path = day_file.open_segment(segment);
+    let length = match lander.disk.open(&path, Open::Read) {
+        Err(error) if is_absent(&error) => 0,
+        opened => opened.and_then(|data| data.length()).named("open", &path)?,
+    };
+    if journal.state.seen() > 0 || length > committed {
+        let mut hold = Hold::take(lander, day_file, &mut journal)?;
+        hold.mark_seen(offered).map_err(|error| hold.journal.confirm_damage(error))?;
+        if length > committed {
+            // Of a landing that was interrupted: its rows may become lines of another day file now.
+            hold.open_segment(segment)?;
+            hold.truncate_to_committed(segment)?;
+        }
+    }
+    journal.remember(day_file);
+    Ok(true)
 }
 
 /// Rows in pieces of up to `bytes` of text each; a longer line is a piece of its own.

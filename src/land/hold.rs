@@ -12,6 +12,7 @@ use super::seen::{self, Watermark};
 use super::state::Segment;
 use super::{Lander, folders};
 use crate::disk::{Handle, Open};
+use crate::row::Identity;
 
 /// The three locked handles of a day file. Closed in the order data, seen; the journal is its owner's.
 pub struct Hold<'h, 'l> {
@@ -62,6 +63,12 @@ impl<'h, 'l> Hold<'h, 'l> {
     pub fn new_rows(&self, batch: &Batch) -> Result<Vec<u32>, LandError> {
         let blocks = &self.journal.state.blocks;
         seen::new_rows(self.seen.as_ref(), &self.day_file.seen(), blocks, batch)
+    }
+
+    /// Sets the flag of each event that a commit has; `offered` is sorted.
+    pub fn mark_seen(&self, offered: &mut [(Identity, bool)]) -> Result<(), LandError> {
+        let blocks = &self.journal.state.blocks;
+        seen::mark(self.seen.as_ref(), &self.day_file.seen(), blocks, offered)
     }
 
     /// Step 4: the segment's data file, afresh and locked; proof that the journal's lock still stands; then

@@ -241,8 +241,6 @@ fn give_up(
 fn hopeless(cause: Cause, receives: u32) -> Option<&'static str> {
     match cause {
         Cause::Name => Some("object-name"),
-        // Another delivery finds the same: somebody has to say `--reroute`.
-        Cause::Routing => Some("object-routing"),
         Cause::Missing if receives >= MISSING_RECEIVES => Some("object-missing"),
         Cause::Denied if receives >= DENIED_RECEIVES => Some("object-denied"),
         _ => None,

@@ -35,10 +35,39 @@ pub struct Journal<'l> {
 impl<'l> Journal<'l> {
     /// Commit steps 1 and 2: takes the lock and reads; a new journal gets its header.
     pub fn lock(lander: &'l Lander<'l>, day_file: &DayFile) -> Result<Journal<'l>, LandError> {
+        Journal::lock_as(lander, day_file, Open::Create(lander.open_mode()))
+    }
+
+    /// The same without making it. `None`: there is none, nor anything else of the day.
+    pub fn lock_existing(
+        lander: &'l Lander<'l>,
+        day_file: &DayFile,
+    ) -> Result<Option<Journal<'l>>, LandError> {
+        let lock = || {
+            folders::refresh(lander, &day_file.journal_folder())?;
+            match Journal::lock_as(lander, day_file, Open::ReadWrite) {
+                Err(LandError::Io { source, .. }) if is_absent(&source) => Ok(None),
+                locked => locked.map(Some),
+            }
+        };
+        if let Some(journal) = lock()? {
+            return Ok(Some(journal));
+        }
+        match orphan(lander, day_file, true)? {
+            None => Ok(None),
+            // Somebody may have begun meanwhile.
+            Some(name) => lock()?.ok_or_else(|| headless(&day_file.journal(), &name)).map(Some),
+        }
+    }
+
+    fn lock_as(
+        lander: &'l Lander<'l>,
+        day_file: &DayFile,
+        how: Open,
+    ) -> Result<Journal<'l>, LandError> {
         let path = day_file.journal();
         // Step 1: lock.
-        let (handle, busy_retries) =
-            lander.open_locked(&path, Open::Create(lander.open_mode()), lander.lock_deadline())?;
+        let (handle, busy_retries) = lander.open_locked(&path, how, lander.lock_deadline())?;
         // Step 2: read through that handle.
         if let Some(state) = lander.journals.take(day_file)
             && let Some((state, last)) = read_on(state, handle.as_ref(), &path)?
@@ -100,10 +129,13 @@ impl<'l> Journal<'l> {
         match orphan(lander, day_file, true)? {
             None => Ok(None),
             // Somebody may have begun meanwhile.
-            Some(name) => match Journal::peek(lander, day_file)? {
-                None => Err(headless(&day_file.journal(), &name)),
-                state => Ok(state),
-            },
+            Some(name) => {
+                folders::refresh(lander, &day_file.journal_folder())?;
+                match Journal::peek(lander, day_file)? {
+                    None => Err(headless(&day_file.journal(), &name)),
+                    state => Ok(state),
+                }
+            }
         }
     }
 
@@ -208,7 +240,7 @@ fn check_lease(lander: &Lander<'_>, handle: &dyn Handle, path: &str) -> Result<(
     proof.map_err(|error| lease_lost(path, error))
 }
 
-fn lease_lost(path: &str, error: io::Error) -> LandError {
+pub(super) fn lease_lost(path: &str, error: io::Error) -> LandError {
     match Errno::from_io_error(&error) {
         // What Linux answers on a handle whose lock was lost.
         Some(Errno::IO | Errno::BADF) => LandError::LeaseLost { path: path.to_owned() },

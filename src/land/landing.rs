@@ -1,24 +1,24 @@
-//! One landing: objects read as streams, their rows gathered by day file, committed when the buffer is full.
+//! One landing: objects read as streams, their rows gathered by day file, committed when the buffer
+//! is full ([`flush`]).
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+mod flush;
+
+use std::collections::{BTreeSet, HashMap};
 use std::io;
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::batch::{Batch, Spare};
-use super::commit::{self, Outcome};
 use super::day_file::DayFile;
-use super::error::LandError;
-use super::guard::{Guard, Rerouted};
+use super::elsewhere::Routes;
+use super::plan::{DayPlan, Plan};
 use super::quarantine::Quarantine;
-use super::routing::{self, History, Used};
 use super::tally::{Cause, Landed, NotLanded, Tally};
-use super::{Choice, Lander, Left, in_parallel, merge};
+use super::{Choice, Lander, Left, merge};
 use crate::file_name;
 use crate::label::plain_lines;
 use crate::object::{self, Bad, Options, ReadError, Sink, Skipped};
 use crate::record::Records;
-use crate::row::{Kind, Row};
+use crate::row::{Identity, Kind, Row};
 use crate::store::{ObjectId, Store, StoreError};
 
 /// What a day file costs in memory beside its rows, about: its key, its place in the map, the smallest vectors.
@@ -33,50 +33,19 @@ const RESTARTS_MAX: u32 = 5;
 /// Objects are read for three quarters of the time until the deadline; what was read by then is committed
 /// in the last quarter. An object that was not read to its end comes again, and finds its rows landed.
 pub fn land(lander: &Lander<'_>, store: &Store, objects: &[ObjectId], choice: &Choice) -> Landed {
-    let now = Instant::now();
-    let read_until = now + lander.deadline.saturating_duration_since(now).mul_f64(0.75);
-    let mut landing = Landing {
-        lander,
-        objects,
-        choice,
-        guard: Guard::open(lander.config),
-        noted: Mutex::default(),
-        read_until,
-        results: vec![Ok(()); objects.len()],
-        states: vec![None; objects.len()],
-        batches: HashMap::new(),
-        present: None,
-        spare: Spare::default(),
-        bytes: 0,
-        quarantine: Quarantine::default(),
-        quarantined_from: BTreeSet::new(),
-        quarantined: BTreeSet::new(),
-        closed: HashSet::new(),
-        closed_from: BTreeSet::new(),
-        closed_rows: 0,
-        tally: Tally::default(),
-        reasons: Vec::new(),
-    };
-    if choice.guarded {
-        match History::read(lander) {
-            Ok(history) => landing.guard = Guard::new(lander.config, &history),
-            Err(error) => return landing.nothing(&error),
-        }
-    }
-    let mut records = Records::new(lander.config);
-    for number in 0..objects.len() {
-        landing.read(store, &mut records, number, Pass::Land);
-    }
-    landing.flush();
-    // Only now it is known which days are closed: their rows are read again, for quarantine.
-    landing.read_until = lander.deadline;
-    for number in std::mem::take(&mut landing.closed_from) {
-        landing.read(store, &mut records, number, Pass::Closed);
-    }
-    landing.write_quarantine();
-    landing.tally.deferred += landing.closed_rows;
-    landing.tally.objects = landing.results.iter().filter(|result| result.is_ok()).count() as u64;
-    landing.landed()
+    Landing::new(lander, objects, choice, None).land(store).0
+}
+
+/// Says what the landing of objects would come to, by the same reading. Takes no locks and writes
+/// nothing.
+pub fn plan(
+    lander: &Lander<'_>,
+    store: &Store,
+    objects: &[ObjectId],
+    choice: &Choice,
+) -> (Landed, Vec<DayPlan>) {
+    let (landed, plan) = Landing::new(lander, objects, choice, Some(Plan::default())).land(store);
+    (landed, plan.map_or_else(Vec::new, Plan::days))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,9 +60,9 @@ struct Landing<'l> {
     lander: &'l Lander<'l>,
     objects: &'l [ObjectId],
     choice: &'l Choice,
-    guard: Guard<'l>,
-    /// What `.hiwake/routing` is known to say.
-    noted: Mutex<Option<Used>>,
+    routes: Routes,
+    /// Set if nothing is to be written.
+    plan: Option<Plan>,
     /// When reading ends, so that what was read can still be committed.
     read_until: Instant,
     results: Vec<Result<(), NotLanded>>,
@@ -108,16 +77,69 @@ struct Landing<'l> {
     /// The objects that have something in `quarantine`; those that ever had.
     quarantined_from: BTreeSet<usize>,
     quarantined: BTreeSet<usize>,
-    /// The days that are known to be closed, the objects that have rows for them, and how many
-    /// such rows are not in quarantine yet.
-    closed: HashSet<DayFile>,
+    /// For each day file the rows that a closed one may have, itself mostly: that one, and their
+    /// identities in order.
+    closed: HashMap<DayFile, Vec<(DayFile, Vec<Identity>)>>,
+    /// The objects that have such rows, and how many of these are not in quarantine yet.
     closed_from: BTreeSet<usize>,
     closed_rows: u64,
     tally: Tally,
     reasons: Vec<String>,
 }
 
-impl Landing<'_> {
+impl<'l> Landing<'l> {
+    fn new(
+        lander: &'l Lander<'l>,
+        objects: &'l [ObjectId],
+        choice: &'l Choice,
+        plan: Option<Plan>,
+    ) -> Landing<'l> {
+        let now = Instant::now();
+        Landing {
+            lander,
+            objects,
+            choice,
+            routes: Routes::new(lander.config),
+            plan,
+            read_until: now + lander.deadline.saturating_duration_since(now).mul_f64(0.75),
+            results: vec![Ok(()); objects.len()],
+            states: vec![None; objects.len()],
+            batches: HashMap::new(),
+            present: None,
+            spare: Spare::default(),
+            bytes: 0,
+            quarantine: Quarantine::default(),
+            quarantined_from: BTreeSet::new(),
+            quarantined: BTreeSet::new(),
+            closed: HashMap::new(),
+            closed_from: BTreeSet::new(),
+            closed_rows: 0,
+            tally: Tally::default(),
+            reasons: Vec::new(),
+        }
+    }
+
+    fn land(mut self, store: &Store) -> (Landed, Option<Plan>) {
+        let mut records = Records::new(self.lander.config);
+        for number in 0..self.objects.len() {
+            self.read(store, &mut records, number, Pass::Land);
+        }
+        self.flush();
+        if self.plan.is_some() {
+            self.tally.quarantined += std::mem::take(&mut self.closed_rows);
+        }
+        // Only now it is known which days are closed: their rows are read again, for quarantine.
+        self.read_until = self.lander.deadline;
+        for number in std::mem::take(&mut self.closed_from) {
+            self.read(store, &mut records, number, Pass::Closed);
+        }
+        self.write_quarantine();
+        self.tally.deferred += self.closed_rows;
+        self.tally.objects = self.results.iter().filter(|result| result.is_ok()).count() as u64;
+        let Landing { results, tally, quarantined, reasons, plan, .. } = self;
+        (Landed { objects: results, tally, quarantined, reasons }, plan)
+    }
+
     /// Reads one object. When that fails, what was read of it may land; the object comes again.
     fn read(&mut self, store: &Store, records: &mut Records<'_>, number: usize, pass: Pass) {
         let id = &self.objects[number];
@@ -131,9 +153,6 @@ impl Landing<'_> {
                 Some(error) => (Cause::from(error), error.to_string()),
                 None if error.kind() == io::ErrorKind::TimedOut => {
                     (Cause::Time, format!("{id}: {error}"))
-                }
-                None if Rerouted::of(&error).is_some() => {
-                    (Cause::Routing, format!("{id}: {error}"))
                 }
                 None => (Cause::Other, format!("{id}: {error}")),
             };
@@ -165,7 +184,6 @@ impl Landing<'_> {
         let mut options = Options::new(&self.lander.config.limits);
         options.plain = self.choice.plain;
         options.until = Some(until);
-        self.guard.begin(modified);
         let mut sink = Reading { landing: self, number, pass };
         let read = object::read(input, &id.place(), modified, records, &options, &mut sink);
         read.map_err(|(ReadError::Input(error) | ReadError::Sink(error))| error)
@@ -191,76 +209,13 @@ impl Landing<'_> {
         }
     }
 
-    /// Nothing can be landed.
-    fn nothing(mut self, error: &LandError) -> Landed {
-        for number in 0..self.objects.len() {
-            self.fail(number, Cause::Other, &error.to_string());
-        }
-        self.landed()
-    }
-
-    fn landed(self) -> Landed {
-        let Landing { results, tally, quarantined, reasons, .. } = self;
-        Landed { objects: results, tally, quarantined, reasons }
-    }
-
-    /// Before the first new line: `.hiwake/routing` says which routing is in use.
-    fn note(&self) -> Result<(), LandError> {
-        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        let used = self.guard.used();
-        if *noted != Some(used) {
-            routing::note(self.lander, used)?;
-            *noted = Some(used);
-        }
-        Ok(())
-    }
-
-    /// Commits all batches, several day files at once.
-    fn flush(&mut self) {
-        let mut batches: Vec<_> = std::mem::take(&mut self.batches).into_iter().collect();
-        batches.extend(self.present.take());
-        batches.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        self.bytes = 0;
-        let (lander, objects) = (self.lander, self.objects);
-        let before = || self.note();
-        let results = in_parallel(lander.config.limits.parallel, batches, |(day_file, batch)| {
-            let names: Vec<String> =
-                batch.objects().iter().map(|number| objects[*number].to_string()).collect();
-            let result = lander
-                .check_time(&day_file)
-                .and_then(|()| commit::commit_after(lander, &day_file, &batch, &names, &before));
-            (day_file, batch, result)
-        });
-        for (day_file, batch, result) in results {
-            match result {
-                Ok(Outcome::Committed(committed)) => {
-                    self.tally.lines += committed.lines;
-                    self.tally.late += committed.late;
-                    self.tally.duplicates += committed.duplicates;
-                    self.tally.commits += committed.commits;
-                    self.tally.busy_retries += committed.busy_retries;
-                }
-                Ok(Outcome::Closed) => {
-                    self.closed_rows += batch.len() as u64;
-                    self.closed.insert(day_file);
-                    self.closed_from.extend(batch.objects());
-                }
-                Err(error) => {
-                    let time = matches!(error, LandError::Time { .. });
-                    let cause = if time { Cause::Time } else { Cause::Other };
-                    self.tally.deferred += batch.len() as u64;
-                    for number in batch.objects() {
-                        self.fail(*number, cause, &error.to_string());
-                    }
-                }
-            }
-        }
-        self.write_quarantine();
-    }
-
     fn write_quarantine(&mut self) {
         let gathered = self.quarantine.count();
-        match self.quarantine.write(self.lander) {
+        let written = match &self.plan {
+            None => self.quarantine.write(self.lander),
+            Some(_) => Ok(std::mem::take(&mut self.quarantine).count()),
+        };
+        match written {
             Ok(count) => self.tally.quarantined += count,
             Err(error) => {
                 self.tally.deferred += gathered;
@@ -302,7 +257,11 @@ struct Reading<'r, 'l> {
 }
 
 impl Reading<'_, '_> {
-    fn land(&mut self, row: &Row<'_>) -> io::Result<()> {
+    fn land(
+        &mut self,
+        row: &Row<'_>,
+        push: fn(&mut Batch, &Row<'_>, usize) -> usize,
+    ) -> io::Result<()> {
         let (landing, number) = (&mut *self.landing, self.number);
         if let Some(left) = landing.choice.leaves(row) {
             if self.pass == Pass::Land {
@@ -321,33 +280,35 @@ impl Reading<'_, '_> {
             && (day_file.file == row.file && day_file.day == row.day && day_file.kind == row.kind)
             && check_line(row).is_ok()
         {
-            landing.bytes += Batch::cost(row);
-            batch.push(row, number);
+            landing.bytes += push(batch, row, number);
             return landing.flush_when_full();
         }
         let day_file = DayFile { file: row.file.to_string(), day: row.day, kind: row.kind };
-        let closed = landing.closed.contains(&day_file);
         match (self.pass, check(row)) {
             (Pass::Land, Err(reason)) => {
                 landing.quarantine.row(row, &reason, &landing.objects[number].to_string());
                 landing.quarantined(number, &reason);
             }
-            (Pass::Land, Ok(())) if closed => {
-                landing.closed_rows += 1;
-                landing.closed_from.insert(number);
-            }
             (Pass::Land, Ok(())) => {
                 landing.batches.extend(landing.present.take());
-                landing.bytes += Batch::cost(row);
                 let mut batch = landing.batches.remove(&day_file).unwrap_or_else(|| {
                     landing.bytes += DAY_FILE_BYTES + day_file.file.len();
                     Batch::with(&landing.spare)
                 });
-                batch.push(row, number);
+                landing.bytes += push(&mut batch, row, number);
                 landing.present = Some((day_file, batch));
             }
-            (Pass::Closed, Ok(())) if closed => {
-                let reason = format!("{day_file} is closed: `[seal] journal_days` have passed");
+            (Pass::Closed, Ok(())) => {
+                let identity = row.identity();
+                let mut closed = landing.closed.get(&day_file).into_iter().flatten();
+                let closed = closed.find(|(_, rows)| rows.binary_search(&identity).is_ok());
+                let Some((closed, _)) = closed else { return Ok(()) };
+                let reason = match *closed == day_file {
+                    true => format!("{closed} is closed: `[seal] journal_days` have passed"),
+                    false => {
+                        format!("{closed} is closed and may have it, by another configuration")
+                    }
+                };
                 landing.closed_rows = landing.closed_rows.saturating_sub(1);
                 landing.quarantine.row(row, &reason, &landing.objects[number].to_string());
                 landing.quarantined(number, &reason);
@@ -360,19 +321,11 @@ impl Reading<'_, '_> {
 
 impl Sink for Reading<'_, '_> {
     fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
-        let Landing { guard, choice, .. } = &mut *self.landing;
-        if self.pass == Pass::Land {
-            guard.row(row, || choice.lands(row)).map_err(io::Error::other)?;
-        }
-        self.land(row)
+        self.land(row, Batch::push_made)
     }
 
     fn made(&mut self, row: &Row<'_>) -> io::Result<()> {
-        let Landing { guard, choice, .. } = &mut *self.landing;
-        if self.pass == Pass::Land {
-            guard.made(|| choice.lands(row)).map_err(io::Error::other)?;
-        }
-        self.land(row)
+        self.land(row, Batch::push)
     }
 
     fn skipped(&mut self, skipped: Skipped, bytes: &[u8]) -> io::Result<()> {

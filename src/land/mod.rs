@@ -12,7 +12,6 @@ pub mod day_file;
 pub mod error;
 pub mod folders;
 pub mod frame;
-pub mod guard;
 pub mod invocation;
 pub mod journal;
 pub mod journals;
@@ -20,8 +19,10 @@ pub mod merge;
 pub mod notes;
 pub mod notice;
 pub mod output;
+pub mod plan;
 pub mod quarantine;
 pub mod rebuild;
+pub mod register;
 pub mod routing;
 pub mod seal;
 pub mod seen;
@@ -31,6 +32,7 @@ pub mod sweep;
 pub mod verify;
 
 mod contents;
+mod elsewhere;
 mod hold;
 mod landing;
 mod publish;
@@ -52,7 +54,6 @@ use crate::store::{ObjectId, Store};
 pub use choice::{Choice, Left};
 use error::{LandError, Named, is_gone};
 use journals::Journals;
-pub(crate) use landing::check;
 pub use tally::{Cause, Landed, NotLanded, Tally};
 
 /// How long to wait after the lease was lost.
@@ -83,6 +84,17 @@ impl Lander<'_> {
     /// Lands what is chosen of objects.
     pub fn land_chosen(&self, store: &Store, objects: &[ObjectId], choice: &Choice) -> Landed {
         landing::land(self, store, objects, choice)
+    }
+
+    /// Says what the same would come to. Takes no locks, writes nothing, and needs no root to be
+    /// there.
+    pub fn plan(
+        &self,
+        store: &Store,
+        objects: &[ObjectId],
+        choice: &Choice,
+    ) -> (Landed, Vec<plan::DayPlan>) {
+        landing::plan(self, store, objects, choice)
     }
 
     /// Seals what is due, closes old journals, removes what retention says.
@@ -197,8 +209,19 @@ impl Lander<'_> {
         until: Instant,
     ) -> Result<(Box<dyn Handle>, u64), LandError> {
         let handle = self.open(path, how)?;
+        let busy_retries = self.lock(path, until, || handle.try_lock())?;
+        Ok((handle, busy_retries))
+    }
+
+    /// Tries to take a lock until `until`; answers how often it was busy.
+    fn lock(
+        &self,
+        path: &str,
+        until: Instant,
+        try_lock: impl Fn() -> std::io::Result<bool>,
+    ) -> Result<u64, LandError> {
         let (mut wait, mut busy_retries) = (Duration::from_millis(10), 0);
-        while !handle.try_lock().named("lock", path)? {
+        while !try_lock().named("lock", path)? {
             busy_retries += 1;
             let pause = wait.mul_f64(0.3 + 0.7 * jitter());
             if Instant::now() + pause >= until {
@@ -207,7 +230,7 @@ impl Lander<'_> {
             std::thread::sleep(pause);
             wait = (wait * 2).min(Duration::from_secs(1));
         }
-        Ok((handle, busy_retries))
+        Ok(busy_retries)
     }
 
     /// Makes a hint, durably. Hints only say where to look; the journals decide.

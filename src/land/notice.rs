@@ -62,14 +62,12 @@ pub struct Created {
 pub struct Replay {
     /// With plain text.
     pub plain: bool,
-    /// Also what may have landed under another routing.
-    pub reroute: bool,
 }
 
 impl Replay {
     /// What of the object is landed.
     pub fn choice(self) -> Choice {
-        Choice { plain: self.plain, guarded: !self.reroute, ..Choice::default() }
+        Choice { plain: self.plain, ..Choice::default() }
     }
 }
 

@@ -29,7 +29,7 @@ pub struct Tally {
     pub lines: u64,
     /// Of these, lines in late segments.
     pub late: u64,
-    /// Rows that had landed before.
+    /// Rows that had landed before, in their day file or in another one.
     pub duplicates: u64,
     /// Rows and unreadable things that were put into quarantine.
     pub quarantined: u64,
@@ -82,8 +82,6 @@ pub enum Cause {
     Name,
     /// The time was up.
     Time,
-    /// Its records may have landed under another routing.
-    Routing,
     /// The network, the file system, a lock that is busy, a damaged day file.
     Other,
 }

@@ -18,7 +18,7 @@ use super::journal::Journal;
 use super::publish::checksum;
 use super::seen::{self, Watermark};
 use super::state::{Segment, State};
-use super::{Lander, seal};
+use super::{Lander, register, seal};
 use crate::disk::{Handle, Open};
 
 /// How long a commit may take to cover lines that are written already, and a day file to stand still.
@@ -121,6 +121,10 @@ pub fn verify(lander: &Lander<'_>) -> Verified {
                 verified.note(path, "this hint is stale; the next round of sealing removes it");
             }
         }
+    }
+    match register::check(lander) {
+        Ok(findings) => verified.findings.extend(findings),
+        Err(error) => verified.unread(vec![error], true),
     }
     verified
 }

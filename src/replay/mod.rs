@@ -1,9 +1,8 @@
 //! Replay: objects that were delivered before land once more; exactly-once by event identity makes it harmless.
 //!
-//! [`select`] finds the objects, [`Replay`] lands them into a root, [`plan::plan`] says what it would come to, and
-//! [`queue::Sending`] has the land λ do it.
+//! [`select`] finds the objects, [`Replay`] lands them into a root, [`Lander::plan`] says what it
+//! would come to, and [`queue::Sending`] has the land λ do it.
 
-pub mod plan;
 #[cfg(feature = "aws")]
 pub mod queue;
 mod resumed;
@@ -11,7 +10,7 @@ mod resumed;
 use std::ops::Range;
 
 use crate::land::error::LandError;
-use crate::land::routing::Rules;
+use crate::land::routing;
 use crate::land::{Choice, Landed, Lander};
 use crate::store::{Buckets, Location, Object, ObjectId, Store, StoreError};
 
@@ -66,7 +65,7 @@ impl<'l> Replay<'l> {
         choice: &'l Choice,
         from_start: bool,
     ) -> Result<Replay<'l>, LandError> {
-        let routing = Rules::of(lander.config).fingerprint();
+        let routing = routing::fingerprint(lander.config);
         let command = format!("{source}\n{choice:?}\n{routing}");
         let resumed = Resumed::begin(lander, "replays", &command, from_start)?;
         Ok(Replay { lander, choice, resumed })

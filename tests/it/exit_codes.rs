@@ -114,7 +114,7 @@ fn a_landing_is_whole_whoever_listens() {
     let landed = |arguments: &str, out: Stdio, err: Stdio| {
         run(&desk, arguments, out, err);
         let mut files = given::tree(&desk.path("fresh"));
-        files.retain(|name, _| !name.ends_with("/journal"));
+        files.retain(|name, _| !name.ends_with("/.journal"));
         assert!(files.len() > 1, "{arguments}");
         files
     };

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use chrono::{DateTime, SecondsFormat};
-use hiwake::backfill::{Backfill, certain_from};
+use hiwake::backfill::Backfill;
 use hiwake::config::Config;
 use hiwake::land::{Landed, Tally};
 use serde_json::json;
@@ -50,12 +50,6 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let group = logs.log_group(&args.log_group)?;
     let disk = crate::disk(&args.root.root, true)?;
     let lander = crate::lander(&disk, config, &args.now);
-    if let Some(certain) = certain_from(&lander)?.filter(|_| !args.before.reroute)
-        && args.since < certain
-    {
-        refused(&args.log_group, certain);
-        return Ok(ExitCode::from(1));
-    }
     let backfill = Backfill { group, since: args.since, until: args.until };
     let begun = backfill.begin(&lander, args.before.from_start)?;
     let (from, unsettled_from) = (begun.from, begun.unsettled_from);
@@ -99,17 +93,6 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::from(u8::from(quarantined > 0)))
-}
-
-/// Says that nothing was landed, and why.
-fn refused(log_group: &str, certain: i64) {
-    let since = match certain {
-        i64::MAX => "the present one was not used yet".to_owned(),
-        certain => format!("certain is only what is of {} or later", in_words(certain)),
-    };
-    err!(
-        "nothing was landed: events may have landed in other files, under another routing ({since}). `hiwake config explain --log-group {log_group}` says where they go now; with --reroute they land there once more"
-    );
 }
 
 fn in_words(time: i64) -> String {

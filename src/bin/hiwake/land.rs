@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use hiwake::config::Config;
-use hiwake::land::{Choice, Landed, Lander, Tally};
+use hiwake::land::{Landed, Lander, Tally};
 use hiwake::replay::BATCH;
 use hiwake::store::{Location, Object, ObjectId, Store};
 
@@ -28,9 +28,6 @@ pub struct Args {
     objects: Vec<String>,
     #[command(flatten)]
     root: Root,
-    /// Land also what may have landed under another routing
-    #[arg(long)]
-    reroute: bool,
     #[command(flatten)]
     now: Now,
     /// The counts as JSON
@@ -48,13 +45,11 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let disk = crate::disk(&args.root.root, true)?;
     let lander = crate::lander(&disk, config, &args.now);
     let bytes = places.iter().flat_map(|(_, objects)| objects).map(|object| object.size).sum();
-    let choice = Choice { plain: true, guarded: !args.reroute, ..Choice::default() };
     let mut report = Report::new("landing", bytes);
     for (store, objects) in &places {
         for batch in objects.chunks(BATCH) {
             let ids: Vec<ObjectId> = batch.iter().map(|object| object.id.clone()).collect();
-            let store = store.counted(report.done());
-            report.add(&lander.land_chosen(&store, &ids, &choice));
+            report.land(&lander, store, &ids);
         }
     }
     report.finish(args.json)

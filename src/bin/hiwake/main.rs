@@ -129,9 +129,6 @@ struct Root {
 /// What was landed, or sent, before.
 #[derive(Debug, clap::Args)]
 struct Before {
-    /// Land also what may have landed under another routing
-    #[arg(long)]
-    reroute: bool,
     /// Begin anew: forget how far the same command came before it was cut off
     #[arg(long)]
     from_start: bool,

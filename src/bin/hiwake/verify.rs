@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use hiwake::config::Config;
 use hiwake::land::day_file::DayFile;
 use hiwake::land::rebuild::{self, Rebuilt};
+use hiwake::land::register;
 use hiwake::store::Location;
 
 use crate::output::{err, out};
@@ -17,6 +18,7 @@ use crate::{Now, Root, apart};
 /// checksums hold keep their bytes, missing ones come from the objects that the journal names, or from all of SOURCE. A
 /// published file that is whole never changes; a damaged one is replaced by the same text or not at all. If an
 /// acknowledged line is in no object, the day stays as it is. The damaged files are kept under `.hiwake/damaged`.
+/// Registers of routings that are missing or damaged are restored first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake verify --root out
@@ -40,6 +42,11 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     source.iter().try_for_each(|source| apart::source(source, &args.root.root))?;
     let disk = crate::disk(&args.root.root, false)?;
     let lander = crate::lander(&disk, config, &args.now);
+    if args.rebuild.is_some() {
+        for path in register::restore(&lander)? {
+            err!("restored {path}");
+        }
+    }
     let mut verified = lander.verify();
     let mut failed = 0;
     if let (Some(source), false) = (source, verified.damaged.is_empty()) {

@@ -82,6 +82,9 @@ impl Handle for WatchedHandle {
     fn try_lock(&self) -> io::Result<bool> {
         self.handle.try_lock()
     }
+    fn try_lock_shared(&self) -> io::Result<bool> {
+        self.handle.try_lock_shared()
+    }
     fn length(&self) -> io::Result<u64> {
         self.handle.length()
     }

@@ -16,7 +16,9 @@ struct Yard {
 
 impl Yard {
     fn new(toml: &str) -> Yard {
-        Yard { site: Site::new(toml), objects: tempfile::tempdir().unwrap() }
+        // The rules send each row where it says.
+        let toml = format!("[unmatched]\nfile = \"{{log_group}}\"\n{toml}");
+        Yard { site: Site::new(&toml), objects: tempfile::tempdir().unwrap() }
     }
 
     fn put(&self, key: &str, text: &[u8]) -> ObjectId {
@@ -46,7 +48,7 @@ impl Yard {
 fn row(file: &str, kind: &str, day: &str, at: i64, id: &str, line: &str) -> String {
     let row = serde_json::json!({
         "file": file, "kind": kind, "day": day, "timestamp": MIDNIGHT + at,
-        "stream": "1:g:s", "id": id, "line": line,
+        "stream": format!("1:{file}:s"), "id": id, "line": line,
     });
     format!("{row}\n")
 }

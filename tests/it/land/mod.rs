@@ -7,6 +7,7 @@ mod damage;
 mod journals;
 mod landing;
 mod model;
+mod register;
 mod routing;
 mod seal;
 

@@ -177,7 +177,7 @@ fn a_snapshot_that_shares_its_files_with_the_root_is_not_changed() {
     yard.put("b", ROWS..2 * ROWS);
     let before = given::tree(&yard.path("snapshot"));
     let said = fails(&mut yard.land());
-    assert!(said.contains(JOURNAL) && said.contains("second name"), "{said}");
+    assert!(said.contains(".hiwake/") && said.contains("second name"), "{said}");
     // What the error says to do.
     ok(quiet(Command::new("cp").arg("-a").arg(yard.root()).arg(yard.path("copy"))));
     fs::remove_dir_all(yard.root()).unwrap();

@@ -35,13 +35,17 @@ fn notices_become_lines_once_each() {
 
 #[test]
 fn i7_rows_in_are_lines_duplicates_quarantined_and_deferred_in_the_metrics_alone() {
-    let mut yard = Yard::new("");
+    let source = |group: &str, file: &str| {
+        format!("[[source]]\nlog_groups = [\"{group}\"]\nfile = \"{file}\"\n")
+    };
+    let mut yard = Yard::new(&(source("g", "messages") + &source("h", "busy")));
     yard.bucket.put(
         "a",
         rows(0..10) + &rows(5..12) + "{\"rawData\":\"not base64\",\"errorCode\":\"x\"}\n",
     );
     yard.bucket.put("b", rows(10..15) + &rows(0..3).replace("\"messages\"", "\"../up\""));
-    yard.bucket.put("c", rows(0..4).replace("\"messages\"", "\"busy\""));
+    let busy = rows(0..4).replace("\"messages\"", "\"busy\"").replace("1:g:s", "1:h:s");
+    yard.bucket.put("c", busy);
     assert!(yard.land(1, &[("3", &["c"])]).is_empty());
     check_i7(&yard.lambda.metrics());
     let journal = yard.root.path().join("efs/.hiwake/days/2022-04-18/busy.csv/.journal");

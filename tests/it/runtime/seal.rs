@@ -7,7 +7,8 @@ use super::*;
 fn yard() -> Yard {
     let mut yard = Yard::new("[seal]\ngrace = \"0s\"");
     yard.bucket.put("o", rows(0..3));
-    yard.bucket.put("p", rows(0..2).replace("messages", "other"));
+    let other = rows(0..2).replace("messages", "other").replace("1:g:s", "1:h:s");
+    yard.bucket.put("p", other);
     assert!(yard.land(1, &[("1", &["o", "p"])]).is_empty());
     check_i7(&yard.lambda.metrics());
     yard

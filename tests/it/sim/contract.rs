@@ -61,6 +61,40 @@ fn a_lock_excludes_other_handles_until_its_handle_is_dropped() {
 }
 
 #[test]
+fn a_shared_lock_lets_others_share_it_and_keeps_the_exclusive_one_out() {
+    on_both(|one, other| {
+        let open = |disk: &dyn Disk| disk.open("file", Open::Create(0o600)).unwrap();
+        let (first, second, third) = (open(one), open(other), open(one));
+        assert!(first.try_lock_shared().unwrap() && second.try_lock_shared().unwrap());
+        assert!(first.try_lock_shared().unwrap(), "it has it already");
+        assert!(!third.try_lock().unwrap());
+        drop(first);
+        assert!(!third.try_lock().unwrap(), "one of two is left");
+        drop(second);
+        assert!(third.try_lock().unwrap());
+        let fourth = open(other);
+        assert!(!fourth.try_lock_shared().unwrap());
+        drop(third);
+        assert!(fourth.try_lock_shared().unwrap());
+    });
+}
+
+#[test]
+fn a_shared_lock_is_fenced_as_the_exclusive_one_is() {
+    let server = Server::new(0);
+    let disk = server.client();
+    let file = disk.open("file", Open::Create(0o600)).unwrap();
+    assert!(file.try_lock_shared().unwrap());
+    file.write_at(b".", 0).and_then(|()| file.sync()).unwrap();
+    server.lock().lose_lease(disk.id());
+    let other = server.client().open("file", Open::ReadWrite).unwrap();
+    assert!(other.try_lock().unwrap(), "it is free");
+    assert!(file.write_at(b"x", 0).and_then(|()| file.sync()).is_err());
+    let mut byte = [0];
+    assert_eq!((other.read_at(&mut byte, 0).unwrap(), byte), (1, *b"."));
+}
+
+#[test]
 fn a_handle_reads_and_writes_where_it_is_told() {
     on_both(|one, other| {
         let file = one.open("file", Open::CreateNew(0o600)).unwrap();

@@ -108,7 +108,7 @@ impl Server {
 
     /// A machine has done its work; the others go on.
     fn leave(&self, client: usize) {
-        let mut state = self.lock();
+        let mut state = self.await_turn(client);
         if let Some(baton) = &mut state.baton {
             baton.runnable.retain(|other| *other != client);
         }
@@ -260,13 +260,18 @@ impl SimHandle {
 
 impl Drop for SimHandle {
     fn drop(&mut self) {
-        self.server.lock().close(self.id);
+        // Its lock goes in its turn: the same seed gives the same order.
+        self.server.await_turn(self.client).close(self.id);
     }
 }
 
 impl Handle for SimHandle {
     fn try_lock(&self) -> io::Result<bool> {
-        self.operation(|state| state.try_lock(self.id))
+        self.operation(|state| state.try_lock(self.id, false))
+    }
+
+    fn try_lock_shared(&self) -> io::Result<bool> {
+        self.operation(|state| state.try_lock(self.id, true))
     }
 
     fn length(&self) -> io::Result<u64> {

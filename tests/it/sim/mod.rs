@@ -14,6 +14,7 @@ mod probe;
 mod promise;
 mod rebuild;
 mod regressions;
+mod routings;
 mod state;
 
 use std::collections::{BTreeMap, BTreeSet};

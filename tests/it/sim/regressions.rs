@@ -5,6 +5,7 @@ use hiwake::config::{Compress, Order};
 use hiwake::disk::{Disk, Open};
 use hiwake::land::journal::Journal;
 use hiwake::land::rebuild::{Rebuilt, rebuild};
+use hiwake::land::register;
 use hiwake::store::Store;
 
 use super::disk::{Server, SimDisk};
@@ -492,6 +493,189 @@ fn a_file_is_removed_only_when_the_journal_says_so_durably() {
             let journal = Journal::peek(&site.lander(&disk), &day_file()).unwrap().unwrap();
             let there = server.lock().tree().contains_key(SEALED);
             assert!(there || journal.segments[0].removed.is_some(), "gone, and nothing says why");
+        }
+    }
+}
+
+/// Two events of two UTC dates, each as a row of each of two files.
+fn two_rows() -> (tempfile::TempDir, hiwake::store::Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = |file: &str| {
+        let mut text = Vec::new();
+        for (event, hours) in [(1, 0), (2, 9)] {
+            let row = Row {
+                file: file.into(),
+                kind: Kind::Csv,
+                day: day_file().day,
+                timestamp: MIDNIGHT + hours * HOUR,
+                stream: "1:g:s".into(),
+                id: event.to_string().into(),
+                line: line(event).into(),
+            };
+            row.encode(&mut text);
+        }
+        text
+    };
+    crate::given::put(folder.path(), "one", &rows("messages"));
+    crate::given::put(folder.path(), "other", &rows("other"));
+    crate::given::put(folder.path(), "both", &[rows("messages"), rows("other")].concat());
+    let store = hiwake::store::Store::folder(folder.path()).unwrap();
+    (folder, store)
+}
+
+fn site_to(file: &str) -> Site {
+    let rules = format!("[[source]]\nlog_groups = [\"g\"]\nfile = \"{file}\"");
+    let limits = Site::new().config.limits;
+    Site { config: Config { limits, ..crate::given::config(&rules) }, now: MIDNIGHT + HOUR }
+}
+
+/// The registers of the events' dates have the rules that send them to this file.
+fn register(server: &Arc<Server>, file: &str) {
+    register_by(server, &site_to(file));
+}
+
+fn register_by(server: &Arc<Server>, site: &Site) {
+    let disk = server.client();
+    let dates = [MIDNIGHT, MIDNIGHT + 9 * HOUR].map(register::date).into();
+    let rules = hiwake::land::routing::rules(&site.config);
+    assert!(register::Held::take(&site.lander(&disk), &dates, &rules, |_, _| Ok(())).is_ok());
+}
+
+/// The lease that a landing's registers depend on is lost at any operation: before anything was
+/// written, it starts again.
+#[test]
+fn a_landing_that_loses_its_lease_takes_its_registers_again() {
+    let (_folder, store) = two_rows();
+    let id = store.look("both").unwrap().id;
+    let mut again = 0;
+    for at in (1..).step_by(3) {
+        let (server, mut site) = (Server::new(at), Site::new());
+        site.config.limits.lock_wait = Duration::from_secs(2);
+        let disk = server.client();
+        server.lock().plan(&disk, at, Fault::LeaseLost);
+        let start = Instant::now();
+        let landed = site.lander(&disk).land(&store, std::slice::from_ref(&id));
+        match &landed.objects[0] {
+            Ok(()) => {
+                assert_eq!((landed.tally.lines, landed.tally.duplicates), (2, 2), "at {at}");
+            }
+            Err(error) => assert!(error.reason.contains("cannot "), "at {at}: {error}"),
+        }
+        assert!(site.lander(&disk).land(&store, std::slice::from_ref(&id)).objects[0].is_ok());
+        check_each_once(&server.lock().tree(), &[1, 2].into());
+        again += u64::from(start.elapsed() > Duration::from_millis(90));
+        if server.lock().operations(&disk) < at {
+            break;
+        }
+    }
+    assert!(again > 5, "{again}");
+}
+
+/// A landing stands still at any operation, past its lease or not, while one with another
+/// configuration lands the same events in another file. Past its lease, a journal's lock may be a
+/// fresh one that stands; only the register's does not.
+#[test]
+fn a_landing_that_stands_still_doubles_nothing_of_another_configuration() {
+    let (_folder, store) = two_rows();
+    let store = Arc::new(store);
+    for (known, lost) in [(false, false), (false, true), (true, false), (true, true)] {
+        for at in 1.. {
+            let server = Server::new(at);
+            let (first, second) = (server.client(), server.client());
+            let [one, other] = ["one", "other"].map(|key| store.look(key).unwrap().id);
+            if known {
+                ["messages", "other"].iter().for_each(|file| register(&server, file));
+            }
+            let (behind, sleeper, objects) = (server.clone(), first.id(), store.clone());
+            server.before(&first, at, move || {
+                if lost {
+                    behind.lock().lose_lease(sleeper);
+                }
+                let landed = site_to("other").lander(&second).land(&objects, &[other]);
+                assert!(!lost || landed.objects[0].is_ok(), "{landed:?}");
+            });
+            let site = site_to("messages");
+            drop(site.lander(&first).land(&store, std::slice::from_ref(&one)));
+            if server.is_waiting() {
+                assert!(at > 20);
+                break;
+            }
+            let landed = site.lander(&server.client()).land(&store, &[one]);
+            assert!(landed.objects[0].is_ok(), "{landed:?}");
+            check_each_once(&server.lock().tree(), &[1, 2].into());
+        }
+    }
+}
+
+/// A landing is killed at any operation, also before its register's entry was durable. The next one
+/// relies on the entry; then the power fails.
+#[test]
+fn an_entry_that_its_maker_did_not_sync_is_durable_before_anybody_relies_on_it() {
+    let (_folder, store) = two_rows();
+    let land = |disk: &SimDisk, file: &str| {
+        let key = if file == "messages" { "one" } else { "other" };
+        site_to(file).lander(disk).land(&store, &[store.look(key).unwrap().id])
+    };
+    for at in 1.. {
+        let begin = Server::new(at);
+        register(&begin, "third");
+        let first = begin.client();
+        begin.lock().plan(&first, at, Fault::Kill);
+        drop(land(&first, "messages"));
+        if begin.lock().operations(&first) < at {
+            assert!(at > 20);
+            break;
+        }
+        for loss in [Loss::All, Loss::Content, Loss::Names, Loss::Mixed(at), Loss::Mixed(at + 99)] {
+            let server = resumed(&begin.lock().clone());
+            let landed = land(&server.client(), "messages");
+            assert!(landed.objects[0].is_ok(), "{landed:?}");
+            server.lock().power_failure(loss);
+            let landed = land(&server.client(), "other");
+            assert!(landed.objects[0].is_ok(), "{landed:?}");
+            check_each_once(&server.lock().tree(), &[1, 2].into());
+        }
+    }
+}
+
+/// While a landing asks whether a day file has its event, another one makes that day file: it has
+/// `seen` when the first looks for what is left of a journal, which it did not find. That was
+/// damage.
+#[test]
+fn a_day_file_that_is_made_while_it_is_asked_is_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    for (group, file) in [("g", "other"), ("h", "messages")] {
+        let (id, stream) = (group.into(), format!("1:{group}:s").into());
+        let (line, day) = (line(if group == "g" { 1 } else { 2 }).into(), day_file().day);
+        let kind = Kind::Csv;
+        let mut text = Vec::new();
+        Row { file: file.into(), kind, day, timestamp: MIDNIGHT, stream, id, line }
+            .encode(&mut text);
+        crate::given::put(folder.path(), group, &text);
+    }
+    let store = Arc::new(hiwake::store::Store::folder(folder.path()).unwrap());
+    let site_to = |file: &str| {
+        let mut site = site_to(file);
+        let rest = crate::given::config("[unmatched]\nfile = \"messages\"").unmatched;
+        site.config.unmatched = rest;
+        site
+    };
+    for at in 1.. {
+        let server = Server::new(at);
+        ["messages", "other"].iter().for_each(|file| register_by(&server, &site_to(file)));
+        let (first, second, objects) = (server.client(), server.client(), store.clone());
+        server.before(&first, at, move || {
+            let id = objects.look("h").unwrap().id;
+            let landed = site_to("messages").lander(&second).land(&objects, &[id]);
+            assert!(landed.objects[0].is_ok() || at > 1, "{landed:?}");
+        });
+        let landed = site_to("other").lander(&first).land(&store, &[store.look("g").unwrap().id]);
+        if server.is_waiting() {
+            assert!(at > 20);
+            break;
+        }
+        if let Err(error) = &landed.objects[0] {
+            assert!(!error.reason.contains("damaged"), "at {at}: {error}");
         }
     }
 }

@@ -49,11 +49,18 @@ enum Body {
 
 type Names = Arc<BTreeMap<String, usize>>;
 
+/// The handles that hold a file's lock: one, or several that share it.
+#[derive(Debug, Clone, Default)]
+struct Lock {
+    holders: Vec<usize>,
+    shared: bool,
+}
+
 #[derive(Debug, Clone)]
 pub struct Node {
     body: Body,
     pub mode: u32,
-    lock: Option<usize>,
+    lock: Lock,
     removed_by: Option<usize>,
 }
 
@@ -107,7 +114,7 @@ impl State {
     pub fn new(seed: u64) -> State {
         let names = Names::default();
         let body = Body::Folder { durable: names.clone(), now: names, pending: Vec::new() };
-        let root = Node { body, mode: 0o755, lock: None, removed_by: None };
+        let root = Node { body, mode: 0o755, lock: Lock::default(), removed_by: None };
         State {
             nodes: vec![root],
             handles: Vec::new(),
@@ -212,11 +219,12 @@ impl State {
         for id in 0..self.handles.len() {
             let handle = &mut self.handles[id];
             let node = handle.node;
-            if handle.client != client || self.nodes[node].lock != Some(id) {
+            let lock = &mut self.nodes[node].lock;
+            if handle.client != client || !lock.holders.contains(&id) {
                 continue;
             }
             handle.lost = true;
-            self.nodes[node].lock = None;
+            lock.holders.retain(|holder| *holder != id);
             let Body::File { durable, now, pending } = &mut self.nodes[node].body else { continue };
             let mut kept = durable.as_ref().clone();
             let mut left = Vec::new();
@@ -229,6 +237,28 @@ impl State {
             }
             (*pending, *now) = (left, Arc::new(kept));
         }
+    }
+
+    /// Changes a file's content on the server's disk, for damage.
+    pub fn edit(&mut self, path: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        let node = path.split('/').try_fold(0, |at, name| self.server_name(at, name)).unwrap();
+        if let Body::File { durable, now, pending } = &mut self.nodes[node].body {
+            change(Arc::make_mut(now));
+            *durable = now.clone();
+            pending.clear();
+        }
+    }
+
+    /// Removes a file on the server's disk, and lets every machine know.
+    pub fn remove(&mut self, path: &str) {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let of = folder.split('/').filter(|name| !name.is_empty());
+        let folder = of.fold(0, |at, name| self.server_name(at, name).unwrap());
+        if let Body::Folder { durable, now, .. } = &mut self.nodes[folder].body {
+            Arc::make_mut(now).remove(name);
+            Arc::make_mut(durable).remove(name);
+        }
+        self.forget_names();
     }
 
     /// Every file's path and bytes, as they are seen now.
@@ -322,7 +352,7 @@ impl State {
     }
 
     fn make(&mut self, client: usize, folder: usize, name: &str, body: Body, mode: u32) -> usize {
-        self.nodes.push(Node { body, mode, lock: None, removed_by: None });
+        self.nodes.push(Node { body, mode, lock: Lock::default(), removed_by: None });
         let node = self.nodes.len() - 1;
         self.change(folder, NameOp::Add(name.to_owned(), node));
         self.forget(client, folder, name);
@@ -466,10 +496,7 @@ impl State {
     pub fn close(&mut self, id: usize) {
         let handle = &mut self.handles[id];
         handle.open = false;
-        let lock = &mut self.nodes[handle.node].lock;
-        if *lock == Some(id) {
-            *lock = None;
-        }
+        self.nodes[handle.node].lock.holders.retain(|holder| *holder != id);
     }
 
     /// The handle's file, if the machine that removed it is not another one.
@@ -482,18 +509,21 @@ impl State {
         Ok(&mut self.nodes[node])
     }
 
-    pub fn try_lock(&mut self, id: usize) -> io::Result<bool> {
-        let Opened { writes, lost, .. } = self.handles[id];
-        if !writes {
+    pub fn try_lock(&mut self, id: usize, shared: bool) -> io::Result<bool> {
+        let Opened { reads, writes, lost, .. } = self.handles[id];
+        if !(if shared { reads } else { writes }) {
             return Err(error(EBADF));
         }
         if lost {
             return Err(error(EIO));
         }
-        let node = self.file(id)?;
-        let free = node.lock.is_none_or(|holder| holder == id);
+        let lock = &mut self.file(id)?.lock;
+        let alone = lock.holders.iter().all(|holder| *holder == id);
+        let free = alone || (shared && lock.shared);
         if free {
-            node.lock = Some(id);
+            lock.shared = shared;
+            lock.holders.retain(|holder| *holder != id);
+            lock.holders.push(id);
         }
         Ok(free)
     }

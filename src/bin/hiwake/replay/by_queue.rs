@@ -34,12 +34,6 @@ pub fn run(
         true => would_send(args, &objects)?,
         false => send(config, args, url, objects)?,
     };
-    if !args.before.reroute {
-        err!(
-            "the land λ does not land what was delivered before its routing's first use: such objects go into its quarantine, as object-routing. This cannot be told from here: where its files are, `hiwake replay {} --root DIR --dry-run` tells it; --reroute lands them",
-            args.source
-        );
-    }
     let verb = if args.dry_run { "would send" } else { "sent" };
     let Sent { notices, bytes, failed, before } = sent;
     if args.json {
@@ -69,7 +63,7 @@ fn send(config: &Config, args: &Args, url: &str, objects: Vec<Object>) -> anyhow
     let folder = state_folder_from_env().map_err(|error| anyhow!(error))?;
     let disk = crate::disk(&folder, true).context("what is sent cannot be noted")?;
     let notes = crate::lander(&disk, config, &args.now);
-    let replay = notice::Replay { plain: args.include_plain, reroute: args.before.reroute };
+    let replay = notice::Replay { plain: args.include_plain };
     let mut sending =
         Sending::begin(&notes, &queue, &args.selection(), replay, args.before.from_start)?;
     let found = objects.len();

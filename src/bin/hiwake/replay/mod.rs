@@ -9,12 +9,11 @@ use std::process::ExitCode;
 use anyhow::Context;
 use hiwake::config::{Config, Glob};
 use hiwake::disk::RealDisk;
-use hiwake::land::routing::{History, Rules};
-use hiwake::land::{Choice, Lander};
-use hiwake::replay::plan::{Looked, look, plan};
+use hiwake::land::Choice;
 use hiwake::replay::{self, BATCH, Delivered, Replay};
 use hiwake::row::Day;
-use hiwake::store::{Location, Object, Store};
+use hiwake::store::{Location, Object, ObjectId, Store};
+use serde_json::json;
 
 use crate::land::Report;
 use crate::output::{err, out};
@@ -29,9 +28,11 @@ use told::Summary;
 /// objects, so `--day` and `--log-group` need `--root`. Cut off, the same command goes on after what it has landed or
 /// sent, and says so: lines that somebody removed meanwhile come back with `--from-start`.
 ///
+/// What has landed is found in whatever file the configuration of that time put it. To move it to
+/// where the present one sends it, replay into a fresh root.
+///
 /// Plain text has no identity that survives a backup and is left out, unless `--include-plain` is given: then it lands
-/// once more. Records from before the present routing's first use may have landed in other files: they are refused,
-/// unless `--reroute` is given. With `--queue` the land λ refuses them, which cannot be told from here.
+/// once more.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake replay s3://backup-bucket/backup --root /mnt/efs \\
@@ -108,12 +109,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn choice(args: &Args) -> Choice {
-    Choice {
-        plain: args.include_plain,
-        day: args.day,
-        log_group: args.log_group.clone(),
-        guarded: !args.before.reroute,
-    }
+    Choice { plain: args.include_plain, day: args.day, log_group: args.log_group.clone() }
 }
 
 fn here(
@@ -126,9 +122,6 @@ fn here(
     let disk = crate::disk(root, true)?;
     let lander = crate::lander(&disk, config, &args.now);
     let choice = choice(args);
-    if choice.guarded && is_refused(args, &lander, store, &objects, &choice)? {
-        return Ok(ExitCode::from(1));
-    }
     let mut replay = Replay::begin(&lander, &args.selection(), &choice, args.before.from_start)?;
     let found = objects.len();
     let left = replay.left(objects);
@@ -145,39 +138,9 @@ fn here(
     }
     replay.finish()?;
     let (tally, failed) = report.counts();
-    Summary { tally, before, failed, refused: 0 }.print("read", args.json);
+    Summary { tally, before, failed }.print("read", args.json);
     let faults = failed + tally.quarantined + quarantined_before as u64;
     Ok(ExitCode::from(u8::from(faults > 0)))
-}
-
-/// Whether there are records that may have landed elsewhere. Then it is said what would land where, and nothing lands.
-/// (Rows of another routing are refused as they come: to look for them would be to read all objects twice.)
-fn is_refused(
-    args: &Args,
-    lander: &Lander<'_>,
-    store: &Store,
-    objects: &[Object],
-    choice: &Choice,
-) -> anyhow::Result<bool> {
-    let history = History::read(lander)?;
-    let others_until = history.others_until(&Rules::of(lander.config).fingerprint());
-    let Some(until) = others_until else { return Ok(false) };
-    let before = objects.iter().filter(|object| object.modified < until);
-    let before: Vec<Object> = before.cloned().collect();
-    let bytes = before.iter().map(|object| object.size).sum();
-    let progress = Progress::of_bytes("looking for another routing", bytes);
-    let looked = look(lander, &store.counted(progress.done()), &before, choice, &history);
-    drop(progress);
-    if looked.plan.refused.is_empty() {
-        return Ok(false);
-    }
-    told::not_read(&looked.plan);
-    told::refused(&looked, before.len());
-    let mut tally = looked.plan.tally;
-    tally.deferred += tally.lines + tally.duplicates + tally.quarantined;
-    (tally.lines, tally.late, tally.duplicates, tally.quarantined) = (0, 0, 0, 0);
-    Summary::planned(&looked.plan, tally).print("looked at", args.json);
-    Ok(true)
 }
 
 fn dry_run(
@@ -187,31 +150,27 @@ fn dry_run(
     store: &Store,
     objects: &[Object],
 ) -> anyhow::Result<ExitCode> {
-    let disk = match RealDisk::open(root) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        disk => Some(disk.with_context(|| format!("cannot open the root {}", root.display()))?),
-    };
-    let lander = disk.as_ref().map(|disk| crate::lander(disk, config, &args.now));
-    let choice = choice(args);
-    let history = lander.as_ref().map_or(Ok(History::default()), History::read)?;
+    let disk = RealDisk::open_if_there(root)
+        .with_context(|| format!("cannot open the root {}", root.display()))?;
+    let lander = crate::lander(&disk, config, &args.now);
     let progress = Progress::of_bytes("reading", objects.iter().map(|object| object.size).sum());
-    let store = store.counted(progress.done());
-    let plan = plan(lander.as_ref(), config, &store, objects, &choice, &history);
+    let ids: Vec<ObjectId> = objects.iter().map(|object| object.id.clone()).collect();
+    let (landed, days) = lander.plan(&store.counted(progress.done()), &ids, &choice(args));
     drop(progress);
+    let failed: Vec<_> = landed.objects.iter().filter_map(|one| one.as_ref().err()).collect();
+    let failed: Vec<String> = failed.iter().map(ToString::to_string).collect();
+    let tally = landed.tally;
     if args.json {
-        out!("{}", serde_json::to_string(&plan)?);
+        let plan = json!({ "days": days, "tally": tally, "failed": failed });
+        out!("{plan}");
     } else {
-        if !plan.days.is_empty() {
-            out!("{}", told::table(&plan.days));
+        if !days.is_empty() {
+            out!("{}", told::table(&days));
         }
-        Summary::planned(&plan, plan.tally).print("would read", false);
+        let summary = Summary { tally, before: 0, failed: failed.len() as u64 };
+        summary.print("would read", false);
     }
-    told::not_read(&plan);
-    let looked = Looked { plan, objects: objects.len() };
-    if !looked.plan.refused.is_empty() {
-        told::refused(&looked, objects.len());
-    }
-    let plan = looked.plan;
-    let faults = plan.failed.len() + plan.refused.len() + plan.tally.quarantined as usize;
+    failed.iter().for_each(|error| err!("not read: {error}"));
+    let faults = failed.len() as u64 + tally.quarantined;
     Ok(ExitCode::from(u8::from(faults > 0)))
 }

@@ -1,10 +1,8 @@
-//! What a replay tells: what would land where, what was refused, what it came to.
+//! What a replay tells: what would land where, what it came to.
 
 use comfy_table::{CellAlignment, Table};
 use hiwake::land::Tally;
-use hiwake::land::guard::Rerouted;
-use hiwake::land::routing;
-use hiwake::replay::plan::{DayPlan, Looked, Plan};
+use hiwake::land::plan::DayPlan;
 use serde_json::json;
 
 use crate::output::{err, out};
@@ -18,53 +16,21 @@ pub fn goes_on(before: usize, done: &str) {
     }
 }
 
-/// Names what could not be looked at.
-pub fn not_read(plan: &Plan) {
-    for error in &plan.failed {
-        err!("not read: {error}");
-    }
-}
-
-/// Says what would land where, and that nothing was. `count`: how many objects there are to look into.
-pub fn refused(looked: &Looked, count: usize) {
-    let Looked { plan, objects } = looked;
-    let more = match count - objects {
-        0 => String::new(),
-        more => format!(" ({more} more objects of that time were not looked into)"),
-    };
-    let why = match plan.why {
-        Some(Rerouted::Rows) => {
-            "are rows of another routing, and may have landed in other files as records of the present one".to_owned()
-        }
-        Some(Rerouted::Records { until }) => format!(
-            "were delivered under another routing ({}), and may have landed in other files",
-            routing::in_use(until)
-        ),
-        None => String::new(),
-    };
-    err!(
-        "nothing was landed: {} of the {objects} objects that were looked into hold {} events that {why}{more}. With --reroute they land once more, so:\n{}",
-        plan.refused_objects.len(),
-        plan.refused_events(),
-        table(&plan.refused)
-    );
-    err!(
-        "With --since, only later objects are read; .hiwake/routing below the root lists the routings."
-    );
-}
-
 /// A line for each day file.
 pub fn table(days: &[DayPlan]) -> String {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     table.set_header(["FILE", "DAY", "EVENTS", "THERE", "NEW", "GO TO"]);
     for day in days {
-        let name = match (day.closed, day.late, day.new) {
+        let mut name = match (day.closed, day.late, day.new) {
             (true, _, _) => "quarantine: the day is closed".to_owned(),
             (false, _, 0) => String::new(),
             (false, true, _) => "the late file".to_owned(),
             (false, false, _) => format!("{}/{}.{}", day.file, day.day, day.kind.extension()),
         };
+        if day.quarantined > 0 && !day.closed {
+            name += &format!(" {} to quarantine: a closed day may have them", day.quarantined);
+        }
         let looked = |number: u64| if day.closed { "-".to_owned() } else { number.to_string() };
         let (events, there, new) = (day.events.to_string(), looked(day.there), looked(day.new));
         table.add_row([day.file.clone(), day.day.clone(), events, there, new, name]);
@@ -84,17 +50,9 @@ pub struct Summary {
     pub before: usize,
     /// Objects that could not be landed.
     pub failed: u64,
-    /// Events of [`Tally::deferred`] that are refused.
-    pub refused: u64,
 }
 
 impl Summary {
-    /// Of what would be landed.
-    pub fn planned(plan: &Plan, tally: Tally) -> Summary {
-        let (failed, refused) = (plan.failed.len() as u64, plan.refused_events());
-        Summary { tally, before: 0, failed, refused }
-    }
-
     pub fn print(&self, verb: &str, json: bool) {
         let Tally { objects, lines, late, duplicates, .. } = self.tally;
         let reasons = self.reasons();
@@ -124,7 +82,7 @@ impl Summary {
     }
 
     /// Why events were skipped: for a program, for a person, and how many.
-    fn reasons(&self) -> [(&'static str, &'static str, u64); 7] {
+    fn reasons(&self) -> [(&'static str, &'static str, u64); 6] {
         let tally = &self.tally;
         [
             ("other_day", "of another day", tally.other_day),
@@ -132,8 +90,7 @@ impl Summary {
             ("plain_text", "plain text (--include-plain lands it)", tally.plain_left_out),
             ("no_events", "control messages and records without events", tally.dropped),
             ("quarantined", "put into quarantine", tally.quarantined),
-            ("refused", "of another routing (--reroute lands them)", self.refused),
-            ("not_landed", "not landed", tally.deferred.saturating_sub(self.refused)),
+            ("not_landed", "not landed", tally.deferred),
         ]
     }
 }

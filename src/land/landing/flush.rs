@@ -1,0 +1,196 @@
+//! Flush: what was gathered is committed, each event to one day file, whatever other configurations
+//! did.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use chrono::NaiveDate;
+
+use super::Landing;
+use crate::land::batch::Batch;
+use crate::land::commit::{self, Outcome};
+use crate::land::day_file::DayFile;
+use crate::land::elsewhere::{Elsewhere, Sifted};
+use crate::land::error::LandError;
+use crate::land::register::{self, Held};
+use crate::land::tally::Cause;
+use crate::land::{in_parallel, plan};
+use crate::row::Identity;
+
+/// The registers of how many dates are held at once.
+const DATES_MAX: usize = 8;
+/// How long a landing waits after its lease was lost.
+const LEASE_PAUSE: Duration = Duration::from_millis(100);
+
+/// A batch and what its commit came to.
+type Done = (DayFile, Batch, Result<Outcome, LandError>);
+
+impl Landing<'_> {
+    /// Commits all batches: of a few dates at a time, whose registers are held meanwhile.
+    pub(super) fn flush(&mut self) {
+        let mut batches: Vec<_> = std::mem::take(&mut self.batches).into_iter().collect();
+        batches.extend(self.present.take());
+        batches.sort_unstable_by(|(one, _), (other, _)| (one.day, one).cmp(&(other.day, other)));
+        self.bytes = 0;
+        let (mut chunk, mut dates) = (Vec::new(), BTreeSet::new());
+        for (day_file, batch) in batches {
+            let of_batch: BTreeSet<NaiveDate> = register::dates(batch.span()).collect();
+            let all: BTreeSet<NaiveDate> = dates.union(&of_batch).copied().collect();
+            if all.len() > DATES_MAX {
+                self.commit_chunk(std::mem::take(&mut chunk), &dates);
+                dates = of_batch;
+            } else {
+                dates = all;
+            }
+            chunk.push((day_file, batch));
+        }
+        self.commit_chunk(chunk, &dates);
+        self.write_quarantine();
+    }
+
+    /// Commits the batches of some dates. Where a lease was lost before anything was written, it
+    /// starts again.
+    fn commit_chunk(&mut self, mut batches: Vec<(DayFile, Batch)>, dates: &BTreeSet<NaiveDate>) {
+        let until = self.lander.lock_deadline();
+        // A disk that fails says the same, so not for ever.
+        let is_lost = |error: &LandError| {
+            matches!(error, LandError::LeaseLost { .. }) && Instant::now() + LEASE_PAUSE < until
+        };
+        while !batches.is_empty() {
+            match self.commit_held(&mut batches, dates) {
+                Err(error) if is_lost(&error) => {}
+                Err(error) => {
+                    let all = std::mem::take(&mut batches);
+                    all.iter().for_each(|(_, batch)| self.defer(batch.len() as u64, batch, &error));
+                }
+                Ok(done) => {
+                    for (day_file, batch, result) in done {
+                        match result {
+                            Err(error) if is_lost(&error) => batches.push((day_file, batch)),
+                            result => self.done(&day_file, &batch, result),
+                        }
+                    }
+                }
+            }
+            if !batches.is_empty() {
+                std::thread::sleep(LEASE_PAUSE);
+            }
+        }
+    }
+
+    /// Holds the registers, and commits: what can be nowhere else several day files at once, the
+    /// rest one by one, so that each finds what those before it have committed.
+    fn commit_held(
+        &mut self,
+        batches: &mut Vec<(DayFile, Batch)>,
+        dates: &BTreeSet<NaiveDate>,
+    ) -> Result<Vec<Done>, LandError> {
+        let (lander, objects, planning) = (self.lander, self.objects, self.plan.is_some());
+        let (rules, routes) = (self.routes.rules.clone(), &mut self.routes);
+        let look = |registers: &_, missing: &mut _| {
+            let one =
+                |(day_file, batch): &(_, _)| routes.elsewhere(registers, day_file, batch, missing);
+            batches.iter().map(one).collect::<Result<Vec<Elsewhere>, _>>()
+        };
+        let (mut held, elsewhere) = match planning {
+            true => Held::peek(lander, dates, look)?,
+            false => Held::take(lander, dates, &rules, look)?,
+        };
+        if !planning {
+            let mixed =
+                batches.iter().zip(&elsewhere).filter(|(_, elsewhere)| !elsewhere.is_empty());
+            let dates = mixed.flat_map(|((_, batch), _)| register::dates(batch.span())).collect();
+            held.exclude_others(lander, &dates)?;
+        }
+        let commit = |(day_file, batch): (DayFile, Batch)| {
+            let names: Vec<String> =
+                batch.objects().iter().map(|number| objects[*number].to_string()).collect();
+            let before = || held.prove();
+            let result = lander
+                .check_time(&day_file)
+                .and_then(|()| commit::commit_after(lander, &day_file, &batch, &names, &before));
+            (day_file, batch, result)
+        };
+        let (alone, mixed): (Vec<_>, Vec<_>) = std::mem::take(batches)
+            .into_iter()
+            .zip(elsewhere)
+            .partition(|(_, elsewhere)| elsewhere.is_empty() && !planning);
+        let alone = alone.into_iter().map(|(one, _)| one).collect();
+        let mut done = in_parallel(lander.config.limits.parallel, alone, commit);
+        for ((day_file, mut batch), elsewhere) in mixed {
+            let rows = batch.len() as u64;
+            let sifted =
+                elsewhere.sift(&day_file, &mut batch, &|candidate, offered| match planning {
+                    true => plan::ask(lander, candidate, offered),
+                    false => lander
+                        .check_time(candidate)
+                        .and_then(|()| commit::ask(lander, candidate, offered)),
+                });
+            let planned = self
+                .plan
+                .as_mut()
+                .map(|plan| plan.commit(lander, &day_file, &batch, (rows, &sifted)));
+            self.sifted(&day_file, &batch, sifted);
+            match planned {
+                Some(result) => done.push((day_file, batch, result)),
+                None if batch.is_empty() => {}
+                None => done.push(commit((day_file, batch))),
+            }
+        }
+        Ok(done)
+    }
+
+    /// What a batch's commit came to.
+    fn done(&mut self, day_file: &DayFile, batch: &Batch, result: Result<Outcome, LandError>) {
+        match result {
+            Ok(Outcome::Committed(committed)) => {
+                self.tally.lines += committed.lines;
+                self.tally.late += committed.late;
+                self.tally.duplicates += committed.duplicates;
+                self.tally.commits += committed.commits;
+                self.tally.busy_retries += committed.busy_retries;
+            }
+            Ok(Outcome::Closed) => {
+                let rows = (0..batch.len() as u32).map(|row| batch.identity(row)).collect();
+                self.closed(day_file, day_file.clone(), rows, batch);
+            }
+            Err(error) => self.defer(batch.len() as u64, batch, &error),
+        }
+    }
+
+    /// What of a batch does not come to its commit.
+    fn sifted(&mut self, day_file: &DayFile, batch: &Batch, sifted: Sifted) {
+        self.tally.duplicates += sifted.duplicates;
+        if let Some(error) = sifted.error {
+            self.defer(sifted.deferred, batch, &error);
+        }
+        for (closed, rows) in sifted.closed {
+            self.closed(day_file, closed, rows, batch);
+        }
+    }
+
+    /// Rows of a day file that a closed one may have are put into quarantine when their objects are
+    /// read again.
+    fn closed(
+        &mut self,
+        day_file: &DayFile,
+        closed: DayFile,
+        mut rows: Vec<Identity>,
+        batch: &Batch,
+    ) {
+        self.closed_rows += rows.len() as u64;
+        if self.plan.is_none() && !rows.is_empty() {
+            rows.sort_unstable();
+            self.closed.entry(day_file.clone()).or_default().push((closed, rows));
+            self.closed_from.extend(batch.objects());
+        }
+    }
+
+    fn defer(&mut self, rows: u64, batch: &Batch, error: &LandError) {
+        let time = matches!(error, LandError::Time { .. });
+        self.tally.deferred += rows;
+        for number in batch.objects() {
+            self.fail(*number, if time { Cause::Time } else { Cause::Other }, &error.to_string());
+        }
+    }
+}
