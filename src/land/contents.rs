@@ -37,7 +37,7 @@ impl Lines {
 }
 
 /// A published file, as it is or as it has to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Contents {
     /// Its length.
     pub bytes: u64,

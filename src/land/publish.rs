@@ -2,17 +2,16 @@
 //!
 //! Step 4 of a seal in docs/design.md.
 
-use sha2::{Digest, Sha256};
-
+use super::contents::Contents;
 use super::day_file::{DayFile, Hint, folder_of, name_of};
 use super::error::{LandError, Named, is_absent, is_foreign, is_gone};
 use super::frame::{Frame, Sealed, SegmentEvent};
 use super::hold::Hold;
 use super::journal::Journal;
-use super::output::{CHUNK, hex};
+use super::output::hex;
 use super::{Lander, folders, unique};
 use crate::day::utc_day;
-use crate::disk::{Handle, Open};
+use crate::disk::Open;
 
 /// How many rounds announce a published segment: the answer of one may be lost.
 pub const ANNOUNCED: u32 = 2;
@@ -40,7 +39,7 @@ pub fn publish(hold: &mut Hold<'_, '_>, number: u32) -> Result<(), LandError> {
     };
     let folder = folder_of(&sealed.target);
     folders::refresh(lander, folder)?;
-    link(lander, &sealed)?;
+    link(lander, day_file, &sealed)?;
     write_checksum(lander, day_file, &sealed)?;
     lander.disk.sync_dir(folder).named("sync", folder)?;
     folders::remove(lander, &day_file.open_segment(number))?;
@@ -82,7 +81,7 @@ pub fn announce(lander: &Lander<'_>, day_file: &DayFile, number: u32) -> Result<
 }
 
 /// Gives the finished file its final name; never replaces. An error may be a success whose reply was lost.
-fn link(lander: &Lander<'_>, sealed: &Sealed) -> Result<(), LandError> {
+fn link(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed) -> Result<(), LandError> {
     let ours = match lander.disk.open(&sealed.temporary, Open::Read) {
         Ok(temporary) => Some(temporary),
         Err(error) if is_absent(&error) => None,
@@ -107,25 +106,11 @@ fn link(lander: &Lander<'_>, sealed: &Sealed) -> Result<(), LandError> {
             return Ok(());
         }
     }
-    if hash_file(target.as_ref(), &sealed.target)? == sealed.sha256 {
+    let there = Contents::read(target.as_ref(), &sealed.target, day_file.kind)?;
+    if there.sha256 == sealed.sha256 {
         return Ok(());
     }
     Err(LandError::Foreign { path: sealed.target.clone() })
-}
-
-/// The SHA-256 of a whole file.
-pub fn hash_file(file: &dyn Handle, path: &str) -> Result<[u8; 32], LandError> {
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; CHUNK];
-    let mut at = 0;
-    loop {
-        let filled = file.read_at(&mut buffer, at).named("read", path)?;
-        hash.update(&buffer[..filled]);
-        at += filled as u64;
-        if filled < buffer.len() {
-            return Ok(hash.finalize().into());
-        }
-    }
 }
 
 /// What `<path>.sha256` says, for `sha256sum -c` in the folder.

@@ -36,47 +36,19 @@ pub enum RebuildError {
     /// A file of the day, or the lock.
     #[error(transparent)]
     Land(#[from] LandError),
-    /// An object could not be read.
-    #[error("{object}: {reason}; nothing was changed")]
-    Object {
-        /// Which one.
-        object: String,
-        /// Why.
-        reason: String,
-    },
-    /// Lines that were acknowledged are in no object.
-    #[error(
-        "{day_file}: at least {lines} of its lines are in no object of SOURCE. Objects that its journal names and that were not found: {}. {}",
-        if objects.is_empty() { "none".to_owned() } else { objects.join(", ") },
-        unchanged(aside.as_deref())
-    )]
-    Missing {
-        /// The day file.
-        day_file: DayFile,
-        /// How many.
-        lines: u64,
-        /// Objects that the journal names and that were not found.
-        objects: Vec<String>,
-        /// Where an interrupted rebuild has put the day's files.
-        aside: Option<String>,
-    },
-    /// It cannot be made as it was.
-    #[error("{path}: {reason}. {}", unchanged(aside.as_deref()))]
+    /// It stays as it is; `aside` is where an interrupted rebuild has put its files.
+    #[error("{path}: {reason}. {}", match aside {
+        None => "Nothing was changed".to_owned(),
+        Some(folder) => format!("An interrupted rebuild has put the day's files into {folder}"),
+    })]
     Refused {
-        /// Which file.
+        /// Which file, day or object.
         path: String,
         /// Why.
         reason: String,
-        /// Where an interrupted rebuild has put the day's files.
+        /// The folder.
         aside: Option<String>,
     },
-}
-
-fn unchanged(aside: Option<&str>) -> String {
-    match aside {
-        None => "Nothing was changed".to_owned(),
-        Some(folder) => format!("An interrupted rebuild has put the day's files into {folder}"),
-    }
 }
 
 /// What became of a day that nothing is wrong with any more.
@@ -92,8 +64,6 @@ pub enum Rebuilt {
         lines: u64,
         /// How many objects were read.
         objects: usize,
-        /// Objects that the journal names, that were not found, and that were not needed.
-        missing: Vec<String>,
         /// Published files that have the same text in other bytes, because it was compressed again.
         compressed: Vec<String>,
         /// Whether the day takes no rows any more, because the identities of its lines are lost.
@@ -132,7 +102,7 @@ pub fn rebuild(
     let mut survey = Survey::read(&files, &before)?;
     let mut segments = published(&files, &survey)?;
     let count = segments.len() as u32;
-    survey.add_loose(day_file.kind, segments.iter().map(|one| (one.number, one.contents.lines)));
+    survey.add_loose(segments.iter().map(|one| (one.number, one.contents.lines)));
     let named = survey.objects(|_| true);
     let found: Vec<Option<&Object>> = named.iter().map(|name| find(name, objects)).collect();
     let gone = named.iter().zip(&found).filter(|(_, found)| found.is_none());
@@ -153,11 +123,12 @@ pub fn rebuild(
         let ids = rows.ids(piece, text, day_file.kind, objects, &lines.taken);
         lines.add(piece, ids, count, &rows, day_file.kind);
     }
-    let lost = |lines| RebuildError::Missing {
-        day_file: day_file.clone(),
-        lines,
-        objects: missing.clone(),
-        aside: files.aside.clone(),
+    let lost = |lines: u64| {
+        let names = if missing.is_empty() { "none".to_owned() } else { missing.join(", ") };
+        let reason = format!(
+            "at least {lines} of its lines are in no object of SOURCE. Objects that its journal names and that were not found: {names}"
+        );
+        Err(files.refused(&day_file.to_string(), &reason))
     };
     for one in &mut segments {
         one.ids = lines.published.remove(&one.number).unwrap_or_default();
@@ -169,24 +140,18 @@ pub fn rebuild(
     let closed = lines.unknown > 0 && lines.lost == 0 && lines.open.is_empty();
     let closed = closed && count <= CLOSED_SEGMENTS_MAX;
     if lines.lost > 0 || (lines.unknown > 0 && !closed) {
-        return Err(lost(lines.lost + lines.unknown));
+        return lost(lines.lost + lines.unknown);
     }
     if segments.is_empty() && lines.open.is_empty() {
-        return Err(lost(1));
+        return lost(1);
     }
     lines.open.sort_by_key(|(id, _)| id.timestamp);
-    let plan = Plan {
-        files: &files,
-        survey: &survey,
-        segments: &segments,
-        open: &lines.open,
-        rows: &rows,
-    };
-    let kept = plan.replacement(closed).put(&files, &journal)?;
+    let plan = Plan { files: &files, survey: &survey, segments: &segments, rows: &rows };
+    let kept = plan.replacement(&lines.open, closed).put(&files, &journal)?;
     let lines = lines_if_whole(lander, day_file)?;
     let compressed = segments.iter().filter(|one| one.is_other_bytes).map(|one| one.target.clone());
     let (compressed, objects) = (compressed.collect(), rows.objects.len());
-    Ok(Rebuilt::Rebuilt { lines, objects, missing, compressed, closed, kept })
+    Ok(Rebuilt::Rebuilt { lines, objects, compressed, closed, kept })
 }
 
 /// The acknowledged lines, as far as they were found.
@@ -266,6 +231,7 @@ pub fn make_hints(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> Res
 }
 
 /// A published segment, as it is on record and as it is.
+#[derive(Default)]
 struct Segment {
     number: u32,
     target: String,
@@ -294,9 +260,15 @@ fn published(files: &Files<'_>, survey: &Survey) -> Result<Vec<Segment>, Rebuild
     let mut segments: BTreeMap<u32, Segment> = BTreeMap::new();
     for (number, segment) in survey.state.iter().flat_map(State::numbered) {
         let Some(sealed) = &segment.sealed else { continue };
-        let mut one = Segment::new(number, &sealed.target, Contents::of(sealed), sealed.at);
-        one.text_sha256 = Some(sealed.text_sha256);
-        (one.done, one.removed) = (segment.done.unwrap_or(sealed.at), segment.removed);
+        let mut one = Segment {
+            number,
+            target: sealed.target.clone(),
+            contents: Contents::of(sealed),
+            text_sha256: Some(sealed.text_sha256),
+            done: segment.done.unwrap_or(sealed.at),
+            removed: segment.removed,
+            ..Segment::default()
+        };
         if one.removed.is_none() {
             one.read(lander, &[&sealed.target, &sealed.temporary])?;
         }
@@ -321,10 +293,11 @@ fn published(files: &Files<'_>, survey: &Survey) -> Result<Vec<Segment>, Rebuild
         }
         let file = lander.disk.open(&target, Open::Read).named("open", &target)?;
         let modified = file.inode().named("look at", &target)?.modified;
-        let at = if modified > 0 { modified } else { lander.clock.now() };
         let contents = Contents::read(file.as_ref(), &target, day_file.kind)?;
-        let mut one = Segment::new(number, &target, contents, at);
-        one.read(lander, &[&target])?;
+        let done = if modified > 0 { modified } else { lander.clock.now() };
+        let path = target.clone();
+        let mut one = Segment { number, target, contents, done, ..Segment::default() };
+        one.read(lander, &[&path])?;
         segments.insert(number, one);
     }
     if let Some((wanted, one)) = (1..).zip(segments.values()).find(|(n, one)| *n != one.number) {
@@ -335,28 +308,13 @@ fn published(files: &Files<'_>, survey: &Survey) -> Result<Vec<Segment>, Rebuild
 }
 
 impl Files<'_> {
-    fn refused(&self, path: &str, reason: &str) -> RebuildError {
+    pub(super) fn refused(&self, path: &str, reason: &str) -> RebuildError {
         let (path, reason, aside) = (path.to_owned(), reason.to_owned(), self.aside.clone());
         RebuildError::Refused { path, reason, aside }
     }
 }
 
 impl Segment {
-    fn new(number: u32, target: &str, contents: Contents, done: i64) -> Segment {
-        Segment {
-            number,
-            target: target.to_owned(),
-            contents,
-            text_sha256: None,
-            done,
-            removed: None,
-            ids: Vec::new(),
-            text: Vec::new(),
-            bytes: None,
-            is_other_bytes: false,
-        }
-    }
-
     fn is_gzip(&self) -> bool {
         self.target.ends_with(".gz")
     }
@@ -415,15 +373,15 @@ struct Plan<'p> {
     files: &'p Files<'p>,
     survey: &'p Survey,
     segments: &'p [Segment],
-    open: &'p [(Identity, Vec<u8>)],
     rows: &'p Rows,
 }
 
 impl Plan<'_> {
-    fn replacement(&self, closed: bool) -> Replacement {
-        let lines: Vec<&[u8]> = self.open.iter().map(|(_, line)| line.as_slice()).collect();
+    fn replacement(&self, open: &[(Identity, Vec<u8>)], closed: bool) -> Replacement {
+        let (ids, lines): (Vec<Identity>, Vec<&[u8]>) =
+            open.iter().map(|(id, line)| (*id, line.as_slice())).unzip();
         let text = lines.concat();
-        let (journal, seen) = if closed { self.closed() } else { self.journal(&text) };
+        let (journal, seen) = if closed { self.closed() } else { self.journal(&ids, &text) };
         let mut published = Vec::new();
         for one in self.segments.iter().filter(|one| one.removed.is_none()) {
             published.extend(one.bytes.iter().map(|bytes| (one.target.clone(), bytes.clone())));
@@ -458,7 +416,7 @@ impl Plan<'_> {
     }
 
     /// The journal's and `seen`'s bytes.
-    fn journal(&self, text: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    fn journal(&self, open: &[Identity], text: &[u8]) -> (Vec<u8>, Vec<u8>) {
         let count = self.segments.len() as u32;
         let (mut frames, mut runs, mut entries) = (Vec::new(), Vec::new(), 0);
         let mut commit = |segment, at, ids: &[Identity], text: &[u8], frames: &mut Vec<Frame>| {
@@ -494,10 +452,8 @@ impl Plan<'_> {
             frames.push(Frame::Done(event));
             frames.extend(one.removed.map(|at| Frame::Removed(SegmentEvent { segment, at })));
         }
-        if !self.open.is_empty() {
-            let (ids, at): (Vec<Identity>, i64) =
-                (self.open.iter().map(|(id, _)| *id).collect(), self.files.lander.clock.now());
-            commit(count + 1, at, &ids, text, &mut frames);
+        if !open.is_empty() {
+            commit(count + 1, self.files.lander.clock.now(), open, text, &mut frames);
         }
         let (journal, watermark) = journal::compose(&self.header(), &frames);
         let mut seen = watermark.encode();

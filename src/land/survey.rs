@@ -92,9 +92,9 @@ pub struct Survey {
     /// The commits that it has.
     pub pieces: Vec<Piece>,
     /// Where it is not complete: what no commit of it has. Identities in the order in which they were
-    /// committed, and the text of open files.
+    /// committed, and how many lines open files have.
     loose: Vec<Identity>,
-    loose_text: Vec<u8>,
+    loose_lines: u64,
 }
 
 impl Survey {
@@ -127,8 +127,7 @@ impl Survey {
             }
             committed.insert(open, segment.bytes() as usize);
         }
-        let mut survey =
-            Survey { state, complete, pieces, loose: Vec::new(), loose_text: Vec::new() };
+        let mut survey = Survey { state, complete, pieces, loose: Vec::new(), loose_lines: 0 };
         if complete {
             return Ok(survey);
         }
@@ -139,44 +138,30 @@ impl Survey {
         for name in files.names()?.iter().filter(|name| name.ends_with(".open")) {
             let from = committed.get(name).copied().unwrap_or_default();
             let bytes = files.read(name)?;
-            survey.loose_text.extend_from_slice(bytes.get(from..).unwrap_or_default());
+            let lines = split(bytes.get(from..).unwrap_or_default(), day_file.kind);
+            survey.loose_lines += lines.filter(|line| line.ends_with(b"\n")).count() as u64;
         }
         Ok(survey)
     }
 
     /// What no commit has: first what is missing of each published segment (segments follow each other
     /// in `seen`), then what is in open files.
-    pub fn add_loose(&mut self, kind: Kind, published: impl Iterator<Item = (u32, u64)>) {
-        let mut loose = std::mem::take(&mut self.loose).into_iter();
-        let add = |segment, count: u64, ids: Vec<Identity>, pieces: &mut Vec<Piece>| {
+    pub fn add_loose(&mut self, published: impl Iterator<Item = (u32, u64)>) {
+        let (mut loose, mut last) = (std::mem::take(&mut self.loose).into_iter(), 0);
+        let piece = |segment, count: u64, ids: Vec<Identity>| {
             let ids = (ids.len() as u64 == count).then_some(ids);
-            pieces.push(Piece { segment, count, objects: None, ids, text: None });
+            (count > 0).then_some(Piece { segment, count, objects: None, ids, text: None })
         };
-        let text = std::mem::take(&mut self.loose_text);
-        let lines = split(&text, kind).filter(|line| line.ends_with(b"\n")).count() as u64;
-        let mut last = 0;
         for (segment, lines) in published {
             let known = self.pieces.iter().filter(|piece| piece.segment == segment);
             let count = lines.saturating_sub(known.map(|piece| piece.count).sum());
-            if count > 0 {
-                add(
-                    segment,
-                    count,
-                    loose.by_ref().take(count as usize).collect(),
-                    &mut self.pieces,
-                );
-            }
+            let ids = loose.by_ref().take(count as usize).collect();
+            self.pieces.extend(piece(segment, count, ids));
             last = segment;
         }
         let rest: Vec<Identity> = loose.collect();
-        let is_lost = rest.is_empty();
-        let count = if is_lost { lines } else { rest.len() as u64 };
-        if count > 0 {
-            add(last + 1, count, rest, &mut self.pieces);
-        }
-        if let Some(piece) = self.pieces.last_mut().filter(|_| is_lost && count > 0) {
-            piece.text = Some(text);
-        }
+        let count = if rest.is_empty() { self.loose_lines } else { rest.len() as u64 };
+        self.pieces.extend(piece(last + 1, count, rest));
     }
 
     /// The places of the objects of pieces that some are wanted of.
@@ -226,7 +211,7 @@ impl Rows {
         let mut records = Records::new(lander.config);
         let mut rows = Rows::default();
         for id in objects {
-            let failed = |reason: String| RebuildError::Object { object: id.to_string(), reason };
+            let failed = |reason: String| files.refused(&id.to_string(), &reason);
             let input = store.open(&id.key).map_err(|error| failed(error.to_string()))?;
             let modified = input.object().modified;
             let options = Options::new(&lander.config.limits);
@@ -251,10 +236,9 @@ impl Rows {
         lines.map(|lines| lines.concat())
     }
 
-    /// The identities of a piece with this text, if it is known: its own, where a commit or the objects
-    /// vouch for them. Where they are lost, those of the rows of its objects that are nobody else's, if
-    /// they are as many as its lines; or of those with its lines. In the order of their times, as a
-    /// commit has them.
+    /// The identities of a piece with this text: its own, where a commit or the objects vouch for them.
+    /// Where they are lost, those of the rows of its objects that are nobody else's, if they are as many
+    /// as its lines; or of those with its lines. In the order of their times, as a commit has them.
     pub fn ids(
         &self,
         piece: &Piece,
@@ -267,23 +251,17 @@ impl Rows {
             let vouched = piece.objects.is_some() || ids.iter().all(|id| self.line(id).is_some());
             return vouched.then(|| ids.clone());
         }
-        let named: Option<BTreeSet<&ObjectId>> = match &piece.objects {
-            Some(names) => {
-                names.iter().map(|name| find(name, objects).map(|object| &object.id)).collect()
-            }
-            None => Some(objects.iter().map(|object| &object.id).collect()),
-        };
-        let named = named?;
+        let named = piece.objects.as_ref()?.iter();
+        let named = named.map(|name| find(name, objects).map(|object| &object.id));
+        let named: BTreeSet<&ObjectId> = named.collect::<Option<_>>()?;
         let read = self.objects.iter().filter(|(id, _)| named.contains(id));
-        let free: BTreeSet<&Identity> =
-            read.flat_map(|(_, ids)| ids).filter(|id| !taken.contains(id)).collect();
+        let free: BTreeSet<Identity> =
+            read.flat_map(|(_, ids)| ids).filter(|id| !taken.contains(id)).copied().collect();
+        let lines: HashSet<&[u8]> = split(text, kind).collect();
+        let has_line = |id: &Identity| self.line(id).is_some_and(|line| lines.contains(line));
+        let matching = free.iter().copied().filter(has_line).collect();
         let is_all = |ids: &Vec<Identity>| ids.len() as u64 == piece.count;
-        let all = piece.objects.as_ref().map(|_| free.iter().copied().copied().collect());
-        all.filter(is_all).or_else(|| {
-            let lines: HashSet<&[u8]> = split(text, kind).collect();
-            let has_line = |id: &&Identity| self.line(id).is_some_and(|line| lines.contains(line));
-            Some(free.into_iter().filter(has_line).copied().collect()).filter(is_all)
-        })
+        [free.iter().copied().collect(), matching].into_iter().find(is_all)
     }
 }
 

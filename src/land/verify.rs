@@ -4,7 +4,7 @@
 //! Reads without locks, so landing and sealing go on meanwhile. What looks wrong counts only if it
 //! looks so again, past the pages that an NFS client keeps, with the same journal.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -93,9 +93,6 @@ pub fn verify(lander: &Lander<'_>) -> Verified {
         let name = name_of(&path);
         match DayFile::of_journal_folder(folder_of(&path)) {
             Some(day_file) if matches!(name, JOURNAL | SEEN) => drop(days.insert(day_file)),
-            Some(_) if name.starts_with(".seen.") && name.ends_with(".tmp") => {
-                verified.note(path, "left by an interrupted rebuild; the next one removes it");
-            }
             _ => verified.note(path, NOT_OURS),
         }
     }
@@ -111,43 +108,20 @@ pub fn verify(lander: &Lander<'_>) -> Verified {
             None => verified.note(path, NOT_OURS),
         }
     }
-    let hints = hints(lander, &mut verified);
-    days.extend(hints.keys().cloned());
-    for day_file in days {
-        verify_day(lander, &day_file, &mut verified);
-        for (hint, path) in hints.get(&day_file).into_iter().flatten() {
-            let state = Journal::peek(lander, &day_file).ok().flatten();
-            if state.is_some_and(|state| is_stale(&state, hint)) {
-                verified.note(path, "this hint is stale; the next round of sealing removes it");
-            }
+    let Below { files, unread } = folders::walk(lander, DUE, &|_| true);
+    verified.unread(unread, true);
+    for path in files {
+        match DayFile::of_hint(&path) {
+            Some((day_file, _)) => drop(days.insert(day_file)),
+            None => verified.note(path, NOT_OURS),
         }
     }
+    days.iter().for_each(|day_file| verify_day(lander, day_file, &mut verified));
     match register::check(lander) {
         Ok(findings) => verified.findings.extend(findings),
         Err(error) => verified.unread(vec![error], true),
     }
     verified
-}
-
-fn hints(lander: &Lander<'_>, verified: &mut Verified) -> BTreeMap<DayFile, Vec<(Hint, String)>> {
-    let mut hints: BTreeMap<DayFile, Vec<(Hint, String)>> = BTreeMap::new();
-    let Below { files, unread } = folders::walk(lander, DUE, &|_| true);
-    verified.unread(unread, true);
-    for path in files {
-        match DayFile::of_hint(&path) {
-            Some((day_file, hint)) => hints.entry(day_file).or_default().push((hint, path)),
-            None => verified.note(path, NOT_OURS),
-        }
-    }
-    hints
-}
-
-fn is_stale(state: &State, hint: &Hint) -> bool {
-    match hint {
-        Hint::Seal(segment) => state.segment(*segment).is_none_or(|segment| segment.done.is_some()),
-        Hint::Announce(..) => false,
-        hint => state.last_done().is_some() && state.calendar_hint().as_ref() != Some(hint),
-    }
 }
 
 /// Looks at one day file, again and again while its journal changes and something looks wrong.

@@ -85,10 +85,7 @@ fn tell(day_file: &DayFile, rebuilt: Rebuilt) {
     match rebuilt {
         Rebuilt::Whole => err!("{day_file}: nothing is wrong with it any more"),
         Rebuilt::Repaired => err!("repaired {day_file}: a checksum or a hint was missing"),
-        Rebuilt::Rebuilt { lines, objects, missing, compressed, closed, kept } => {
-            for object in missing {
-                err!("{day_file}: {object} was not found, and not needed");
-            }
+        Rebuilt::Rebuilt { lines, objects, compressed, closed, kept } => {
             for path in compressed {
                 err!("{path}: the same text, compressed again: it has a new checksum");
             }
