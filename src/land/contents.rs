@@ -76,6 +76,25 @@ impl Contents {
     }
 }
 
+/// A file from some place on. One that is longer than any of its sort was stretched: it is damage, and
+/// not read into memory.
+pub fn read_whole(
+    file: &dyn Handle,
+    path: &str,
+    from: u64,
+    bytes_max: u64,
+) -> Result<Vec<u8>, LandError> {
+    let length = file.length().named("look at", path)?;
+    if length > bytes_max {
+        let what = format!("it has {length} bytes, and may have {bytes_max}");
+        return Err(LandError::damage(path, what));
+    }
+    let mut bytes = vec![0; length.saturating_sub(from) as usize];
+    let filled = file.read_at(&mut bytes, from).named("read", path)?;
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
 struct Hashed<'h> {
     file: &'h dyn Handle,
     at: u64,

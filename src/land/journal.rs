@@ -7,6 +7,7 @@ use std::io;
 use rustix::io::Errno;
 
 use super::Lander;
+use super::contents::read_whole;
 use super::day_file::DayFile;
 use super::error::{LandError, Named, is_absent};
 use super::folders;
@@ -43,21 +44,12 @@ impl<'l> Journal<'l> {
         lander: &'l Lander<'l>,
         day_file: &DayFile,
     ) -> Result<Option<Journal<'l>>, LandError> {
-        let lock = || {
-            folders::refresh(lander, &day_file.journal_folder())?;
-            match Journal::lock_as(lander, day_file, Open::ReadWrite) {
-                Err(LandError::Io { source, .. }) if is_absent(&source) => Ok(None),
-                locked => locked.map(Some),
-            }
+        let lock = || match Journal::lock_as(lander, day_file, Open::ReadWrite) {
+            Err(LandError::Io { source, .. }) if is_absent(&source) => Ok(None),
+            locked => locked.map(Some),
         };
-        if let Some(journal) = lock()? {
-            return Ok(Some(journal));
-        }
-        match orphan(lander, day_file, true)? {
-            None => Ok(None),
-            // Somebody may have begun meanwhile.
-            Some(name) => lock()?.ok_or_else(|| headless(&day_file.journal(), &name)).map(Some),
-        }
+        folders::refresh(lander, &day_file.journal_folder())?;
+        unless_orphaned(lander, day_file, lock)
     }
 
     fn lock_as(
@@ -75,7 +67,7 @@ impl<'l> Journal<'l> {
             let published = Vec::new();
             return Ok(Journal { lander, path, handle, last, state, busy_retries, published });
         }
-        let bytes = read_all(handle.as_ref(), &path)?;
+        let bytes = read_whole(handle.as_ref(), &path, 0, BYTES_MAX)?;
         let state = match State::read(&path, &bytes) {
             Ok(state) => state,
             Err(damage) => return Err(confirm_damage(lander, handle.as_ref(), &path, damage)),
@@ -110,7 +102,7 @@ impl<'l> Journal<'l> {
             Err(error) if is_absent(&error) => return Ok(None),
             Err(error) => return Err(error).named("open", &path),
         };
-        let read = || State::read(&path, &read_all(handle.as_ref(), &path)?);
+        let read = || State::read(&path, &read_whole(handle.as_ref(), &path, 0, BYTES_MAX)?);
         match read() {
             Err(LandError::Damage { .. }) => {
                 handle.drop_cache().named("read", &path)?;
@@ -123,20 +115,7 @@ impl<'l> Journal<'l> {
     /// The same where something of the day is there, or a hint of it: that there is no journal is damage then, unless a
     /// landing was cut short before it had written anything else.
     pub fn look(lander: &Lander<'_>, day_file: &DayFile) -> Result<Option<State>, LandError> {
-        if let Some(state) = Journal::peek(lander, day_file)? {
-            return Ok(Some(state));
-        }
-        match orphan(lander, day_file, true)? {
-            None => Ok(None),
-            // Somebody may have begun meanwhile.
-            Some(name) => {
-                folders::refresh(lander, &day_file.journal_folder())?;
-                match Journal::peek(lander, day_file)? {
-                    None => Err(headless(&day_file.journal(), &name)),
-                    state => Ok(state),
-                }
-            }
-        }
+        unless_orphaned(lander, day_file, || Journal::peek(lander, day_file))
     }
 
     /// Remembers what it says, when nothing of it is in doubt. The lock is given back.
@@ -236,8 +215,30 @@ const REMOVED_BYTES: usize = 4096;
 
 fn check_lease(lander: &Lander<'_>, handle: &dyn Handle, path: &str) -> Result<(), LandError> {
     let value = lander.clock.now().to_le_bytes()[0];
-    let proof = handle.write_at(&[value], PROOF_AT).and_then(|()| handle.sync());
+    let proof = match handle.length() {
+        Ok(length) if length > PROOF_AT => {
+            handle.write_at(&[value], PROOF_AT).and_then(|()| handle.sync())
+        }
+        // A byte written here would change a journal that may be damaged; its own length does not.
+        Ok(length) => handle.truncate(length),
+        Err(error) => Err(error),
+    };
     proof.map_err(|error| lease_lost(path, error))
+}
+
+/// What is looked for; damage, if it is not there and something of the day is.
+fn unless_orphaned<T>(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    look: impl Fn() -> Result<Option<T>, LandError>,
+) -> Result<Option<T>, LandError> {
+    if let Some(found) = look()? {
+        return Ok(Some(found));
+    }
+    let Some(name) = orphan(lander, day_file, true)? else { return Ok(None) };
+    // Somebody may have begun meanwhile.
+    folders::refresh(lander, &day_file.journal_folder())?;
+    look()?.ok_or_else(|| headless(&day_file.journal(), &name)).map(Some)
 }
 
 pub(super) fn lease_lost(path: &str, error: io::Error) -> LandError {
@@ -257,13 +258,7 @@ fn confirm_damage(
     if !matches!(error, LandError::Damage { .. }) {
         return error;
     }
-    let proof = match handle.length() {
-        Ok(length) if length > PROOF_AT => check_lease(lander, handle, path),
-        // A byte written here would change a journal that may be damaged; its own length does not.
-        Ok(length) => handle.truncate(length).map_err(|error| lease_lost(path, error)),
-        Err(error) => Err(lease_lost(path, error)),
-    };
-    proof.err().unwrap_or(error)
+    check_lease(lander, handle, path).err().unwrap_or(error)
 }
 
 /// A journal is new where neither `seen` nor a data file is there; otherwise its header was lost. Where there is a
@@ -327,10 +322,6 @@ fn headless(path: &str, name: &str) -> LandError {
 /// No journal gets so long: a commit takes some hundred bytes. What pretends to be is not read into memory.
 const BYTES_MAX: u64 = 1 << 30;
 
-fn read_all(handle: &dyn Handle, path: &str) -> Result<Vec<u8>, LandError> {
-    read_from(handle, path, 0)
-}
-
 /// What was added to a journal that this process knows, and the bytes of its last frame.
 fn read_on(
     state: State,
@@ -340,24 +331,10 @@ fn read_on(
     let mut header = vec![0; FRAMES_AT as usize];
     let filled = handle.read_at(&mut header, 0).named("read", path)?;
     let known = state.last;
-    let tail = read_from(handle, path, known)?;
+    let tail = read_whole(handle, path, known, BYTES_MAX)?;
     let Some(state) = state.read_on(path, &header[..filled], &tail) else { return Ok(None) };
     let last = tail[(state.last - known) as usize..(state.end - known) as usize].to_vec();
     Ok(Some((state, last)))
-}
-
-fn read_from(handle: &dyn Handle, path: &str, at: u64) -> Result<Vec<u8>, LandError> {
-    let length = handle.length().named("look at", path)?;
-    if length > BYTES_MAX {
-        return Err(LandError::damage(
-            path,
-            format!("it has {length} bytes, which no journal has"),
-        ));
-    }
-    let mut bytes = vec![0; length.saturating_sub(at) as usize];
-    let count = handle.read_at(&mut bytes, at).named("read", path)?;
-    bytes.truncate(count);
-    Ok(bytes)
 }
 
 /// The bytes of a journal with these frames, and the watermark of its last one.
@@ -388,10 +365,9 @@ impl<'l> DamagedJournal<'l> {
         let path = day_file.journal();
         let how = Open::Create(lander.open_mode());
         let (handle, _) = lander.open_locked(&path, how, lander.lock_deadline())?;
-        let length = handle.length().named("look at", &path)?;
-        let bytes = match length > BYTES_MAX {
-            true => Vec::new(),
-            false => read_all(handle.as_ref(), &path)?,
+        let bytes = match read_whole(handle.as_ref(), &path, 0, BYTES_MAX) {
+            Err(LandError::Damage { .. }) => Vec::new(),
+            read => read?,
         };
         Ok(DamagedJournal { lander, path, handle, bytes })
     }
@@ -406,14 +382,9 @@ impl<'l> DamagedJournal<'l> {
         interrupted_rebuild(&self.bytes)
     }
 
-    /// Proves that the lock still stands. A byte written into a short journal would change it; its
-    /// own length does not.
+    /// Proves that the lock still stands.
     pub fn check_lease(&self) -> Result<(), LandError> {
-        let length = self.handle.length().named("look at", &self.path)?;
-        match length > PROOF_AT {
-            true => check_lease(self.lander, self.handle.as_ref(), &self.path),
-            false => self.handle.truncate(length).map_err(|error| lease_lost(&self.path, error)),
-        }
+        check_lease(self.lander, self.handle.as_ref(), &self.path)
     }
 
     /// From now on the day counts as damaged, until [`DamagedJournal::replace`]: its files are in

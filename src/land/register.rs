@@ -17,6 +17,7 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::contents::read_whole;
 use super::day_file::{DayFile, folder_of, name_of};
 use super::error::{LandError, Named, is_absent};
 use super::journal::Journal;
@@ -110,14 +111,7 @@ impl Register {
     }
 
     fn read(handle: &dyn Handle, path: &str) -> Result<Register, LandError> {
-        let length = handle.length().named("look at", path)?;
-        if length > BYTES_MAX {
-            let what = format!("it has {length} bytes, which no register has");
-            return Err(LandError::damage(path, what));
-        }
-        let mut bytes = vec![0; length as usize];
-        let filled = handle.read_at(&mut bytes, 0).named("read", path)?;
-        Register::decode(path, &bytes[..filled])
+        Register::decode(path, &read_whole(handle, path, 0, BYTES_MAX)?)
     }
 
     fn decode(path: &str, bytes: &[u8]) -> Result<Register, LandError> {
@@ -376,9 +370,8 @@ fn may_hold(lander: &Lander<'_>, day_file: &DayFile, date: NaiveDate) -> Result<
         Err(LandError::Damage { .. }) => {
             let path = day_file.seen();
             let Ok(seen) = lander.disk.open(&path, Open::Read) else { return Ok(true) };
-            let mut bytes = vec![0; seen.length().named("look at", &path)? as usize];
-            let filled = seen.read_at(&mut bytes, 0).named("read", &path)?;
-            let entries = bytes[..filled].get(seen::WATERMARK_BYTES as usize..).unwrap_or_default();
+            let bytes = read_whole(seen.as_ref(), &path, 0, u64::MAX)?;
+            let entries = bytes.get(seen::WATERMARK_BYTES as usize..).unwrap_or_default();
             Ok(entries.is_empty()
                 || seen::entries(entries).any(|entry| touches(entry.timestamp, entry.timestamp)))
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 
 use super::batch::Batch;
-use super::contents::split;
+use super::contents::{read_whole, split};
 use super::day_file::{DayFile, JOURNAL, SEEN, name_of};
 use super::error::{LandError, Named, is_absent};
 use super::rebuild::RebuildError;
@@ -52,15 +52,7 @@ pub fn read_file(lander: &Lander<'_>, path: &str) -> Result<Option<Vec<u8>>, Lan
         Err(error) if is_absent(&error) => return Ok(None),
         opened => opened.named("open", path)?,
     };
-    let length = file.length().named("look at", path)?;
-    if length > FILE_BYTES_MAX {
-        let what = format!("it has {length} bytes: more than a rebuild holds in memory");
-        return Err(LandError::damage(path, what));
-    }
-    let mut bytes = vec![0; length as usize];
-    let filled = file.read_at(&mut bytes, 0).named("read", path)?;
-    bytes.truncate(filled);
-    Ok(Some(bytes))
+    read_whole(file.as_ref(), path, 0, FILE_BYTES_MAX).map(Some)
 }
 
 /// Lines that were acknowledged together, and what of them is still good.

@@ -27,7 +27,7 @@ const DAY_MS: i64 = 24 * 3600 * 1000;
 /// SNS takes 256 KB, and wraps the answer in some of its own.
 const ANSWER_BYTES_MAX: usize = 199_000;
 /// What each of the lists but the announcements may take of it.
-const LIST_BYTES_MAX: usize = 40_000;
+const LIST_BYTES_MAX: usize = 20_000;
 
 /// What a round did.
 #[derive(Debug, Default)]
