@@ -15,7 +15,7 @@ use self::budget::Budget;
 use self::member::Member;
 pub use self::wire::EventError;
 use self::wire::{Answer, Event, Record};
-use crate::record::{Origin, Outcome, RecordError, Records};
+use crate::record::{Origin, Outcome, Records};
 
 /// Answers one Firehose event: every recordId once, in order, never more than
 /// `limits.answer_bytes`, never `Ok` without data.
@@ -35,7 +35,7 @@ pub fn transform(records: &mut Records<'_>, event: &[u8]) -> Result<(Vec<u8>, Co
     for (record, id) in event.records.iter().zip(&ids) {
         let read = decode(record, &mut data)
             .and_then(|()| rows(records, &data, &event.stream, record, &mut member));
-        let events = if matches!(read, Err(Failure::Base64)) { 0 } else { records.events() };
+        let events = if read == Err(BASE64) { 0 } else { records.events() };
         match read {
             Ok(Outcome::Events(rows) | Outcome::Plain(rows)) => {
                 let mut gzip = member.finish();
@@ -52,19 +52,14 @@ pub fn transform(records: &mut Records<'_>, event: &[u8]) -> Result<(Vec<u8>, Co
                     counts.failed(events, OVERFLOW);
                 }
             }
-            Ok(Outcome::Empty) => {
+            Ok(outcome @ (Outcome::Empty | Outcome::PlainDropped)) => {
                 budget.dropped();
                 answer.dropped(id);
-                counts.dropped(events, "empty");
+                counts.dropped(events, if outcome == Outcome::Empty { "empty" } else { "plain" });
             }
-            Ok(Outcome::PlainDropped) => {
-                budget.dropped();
-                answer.dropped(id);
-                counts.dropped(events, "plain");
-            }
-            Err(failure) => {
+            Err(code) => {
                 answer.failed(id);
-                counts.failed(events, failure.code());
+                counts.failed(events, code);
             }
         }
     }
@@ -74,44 +69,31 @@ pub fn transform(records: &mut Records<'_>, event: &[u8]) -> Result<(Vec<u8>, Co
     Ok((answer, counts))
 }
 
-/// Why one record is answered `ProcessingFailed`.
-enum Failure {
-    /// No base64, or no data at all.
-    Base64,
-    Record(RecordError),
-}
-
-impl Failure {
-    fn code(&self) -> &'static str {
-        match self {
-            Failure::Base64 => "base64",
-            Failure::Record(error) => error.code(),
-        }
-    }
-}
+/// The code of a record without data, or whose data is not base64.
+const BASE64: &str = "base64";
 
 /// The code of a record whose rows do not fit the answer.
 pub const OVERFLOW: &str = "answer-overflow";
 
-fn decode(record: &Record<'_>, data: &mut Vec<u8>) -> Result<(), Failure> {
+fn decode(record: &Record<'_>, data: &mut Vec<u8>) -> Result<(), &'static str> {
     data.clear();
-    let text = record.data.as_deref().ok_or(Failure::Base64)?;
-    STANDARD.decode_append(text, data).map_err(|_| Failure::Base64)
+    let text = record.data.as_deref().ok_or(BASE64)?;
+    STANDARD.decode_append(text, data).map_err(|_| BASE64)
 }
 
-/// One record's rows, into a gzip member. A plain record without a readable arrival has no day:
-/// it fails for that.
+/// One record's rows, into a gzip member; or the code of why it is answered `ProcessingFailed`. A
+/// plain record without a readable arrival has no day: it fails for that.
 fn rows(
     records: &mut Records<'_>,
     data: &[u8],
     stream: &str,
     record: &Record<'_>,
     member: &mut Member,
-) -> Result<Outcome, Failure> {
+) -> Result<Outcome, &'static str> {
     member.start();
     let arrival = record.arrival.unwrap_or(i64::MIN);
     let origin = Origin { stream, id: &record.id, arrival };
-    records.rows(data, origin, &mut |row| member.row(row)).map_err(Failure::Record)
+    records.rows(data, origin, &mut |row| member.row(row)).map_err(|error| error.code())
 }
 
 fn json(text: &str) -> String {
