@@ -11,7 +11,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -150,11 +150,9 @@ impl RealDisk {
     }
 
     /// The folder of a path (opened component by component, following no link) and the last name.
-    fn parent<'p>(&self, path: &'p str) -> io::Result<(Option<OwnedFd>, &'p str)> {
-        match path.rsplit_once('/') {
-            None => Ok((None, path)),
-            Some((folder, name)) => Ok((Some(self.folder(folder, OFlags::PATH)?), name)),
-        }
+    fn parent<'p>(&self, path: &'p str) -> io::Result<(OwnedFd, &'p str)> {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        Ok((self.folder(folder, OFlags::PATH)?, name))
     }
 
     fn folder(&self, path: &str, last: OFlags) -> io::Result<OwnedFd> {
@@ -168,10 +166,6 @@ impl RealDisk {
             at = Some(rustix::fs::openat(from, name, access | flags, Mode::empty())?);
         }
         at.ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-
-    fn at<'f>(&'f self, folder: &'f Option<OwnedFd>) -> BorrowedFd<'f> {
-        folder.as_ref().map_or(self.root_fd.as_fd(), AsFd::as_fd)
     }
 }
 
@@ -187,7 +181,7 @@ impl Disk for RealDisk {
         // NONBLOCK: a FIFO in the way is an error below, not a hang.
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let (folder, name) = self.parent(path)?;
-        let file = rustix::fs::openat(self.at(&folder), name, flags, Mode::from_raw_mode(mode))?;
+        let file = rustix::fs::openat(&folder, name, flags, Mode::from_raw_mode(mode))?;
         let file = File::from(file);
         let found = file.metadata()?;
         if !found.is_file() {
@@ -210,13 +204,13 @@ impl Disk for RealDisk {
     fn make_dir(&self, path: &str, mode: u32) -> io::Result<()> {
         let (folder, name) = self.parent(path)?;
         let mode = Mode::from_raw_mode(mode);
-        rustix::fs::mkdirat(self.at(&folder), name, mode)?;
-        let made = rustix::fs::statat(self.at(&folder), name, AtFlags::SYMLINK_NOFOLLOW)?;
+        rustix::fs::mkdirat(&folder, name, mode)?;
+        let made = rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
         if Mode::from_raw_mode(made.st_mode) == mode {
             return Ok(());
         }
         // The process's umask took bits away.
-        Ok(rustix::fs::chmodat(self.at(&folder), name, mode, AtFlags::empty())?)
+        Ok(rustix::fs::chmodat(&folder, name, mode, AtFlags::empty())?)
     }
 
     fn sync_dir(&self, path: &str) -> io::Result<()> {
@@ -257,24 +251,23 @@ impl Disk for RealDisk {
     fn link(&self, from: &str, to: &str) -> io::Result<()> {
         let (from_folder, from) = self.parent(from)?;
         let (to_folder, to) = self.parent(to)?;
-        let (old, new) = (self.at(&from_folder), self.at(&to_folder));
-        Ok(rustix::fs::linkat(old, from, new, to, AtFlags::empty())?)
+        Ok(rustix::fs::linkat(&from_folder, from, &to_folder, to, AtFlags::empty())?)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let (from_folder, from) = self.parent(from)?;
         let (to_folder, to) = self.parent(to)?;
-        Ok(rustix::fs::renameat(self.at(&from_folder), from, self.at(&to_folder), to)?)
+        Ok(rustix::fs::renameat(&from_folder, from, &to_folder, to)?)
     }
 
     fn unlink(&self, path: &str) -> io::Result<()> {
         let (folder, name) = self.parent(path)?;
-        Ok(rustix::fs::unlinkat(self.at(&folder), name, AtFlags::empty())?)
+        Ok(rustix::fs::unlinkat(&folder, name, AtFlags::empty())?)
     }
 
     fn remove_dir(&self, path: &str) -> io::Result<()> {
         let (folder, name) = self.parent(path)?;
-        Ok(rustix::fs::unlinkat(self.at(&folder), name, AtFlags::REMOVEDIR)?)
+        Ok(rustix::fs::unlinkat(&folder, name, AtFlags::REMOVEDIR)?)
     }
 }
 
