@@ -11,7 +11,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -155,17 +155,15 @@ impl RealDisk {
         Ok((self.folder(folder, OFlags::PATH)?, name))
     }
 
-    fn folder(&self, path: &str, last: OFlags) -> io::Result<OwnedFd> {
-        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut at: Option<OwnedFd> = None;
-        let mut components = path.split('/').peekable();
-        while let Some(component) = components.next() {
-            let access = if components.peek().is_none() { last } else { OFlags::PATH };
-            let from = at.as_ref().map_or(self.root_fd.as_fd(), AsFd::as_fd);
-            let name = if component.is_empty() { "." } else { component };
-            at = Some(rustix::fs::openat(from, name, access | flags, Mode::empty())?);
-        }
-        at.ok_or_else(|| io::ErrorKind::NotFound.into())
+    fn folder(&self, path: &str, access: OFlags) -> io::Result<OwnedFd> {
+        let flags = access | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let open =
+            |from: BorrowedFd<'_>, name| rustix::fs::openat(from, name, flags, Mode::empty());
+        Ok(match path.rsplit_once('/') {
+            None if path.is_empty() => open(self.root_fd.as_fd(), ".")?,
+            None => open(self.root_fd.as_fd(), path)?,
+            Some((parent, name)) => open(self.folder(parent, OFlags::PATH)?.as_fd(), name)?,
+        })
     }
 }
 

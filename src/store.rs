@@ -413,22 +413,18 @@ impl ObjectReader {
     pub fn object(&self) -> &Object {
         &self.object
     }
-
-    fn fetch(&mut self) -> Result<(), StoreError> {
-        let (_, chunk) = self.store.get(&self.name, self.fetched, self.etag.as_deref())?;
-        if chunk.is_empty() {
-            return Err(StoreError::Changed(self.object.id.place()));
-        }
-        self.fetched += chunk.len() as u64;
-        self.chunk = Cursor::new(chunk);
-        Ok(())
-    }
 }
 
 impl Read for ObjectReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.chunk.fill_buf()?.is_empty() && self.fetched < self.object.size {
-            self.fetch().map_err(io::Error::other)?;
+            let chunk = self.store.get(&self.name, self.fetched, self.etag.as_deref());
+            let (_, chunk) = chunk.map_err(io::Error::other)?;
+            if chunk.is_empty() {
+                return Err(io::Error::other(StoreError::Changed(self.object.id.place())));
+            }
+            self.fetched += chunk.len() as u64;
+            self.chunk = Cursor::new(chunk);
         }
         self.chunk.read(buffer)
     }

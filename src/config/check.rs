@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::place::KeyPath;
 use super::read::Reader;
-use super::{ANSWER_BYTES_MAX, Config, Files, Glob, Newline, Problem, Source, Subscribe};
+use super::{ANSWER_BYTES_MAX, Config, Glob, Newline, Problem, Source, Subscribe};
 use crate::row::Kind;
 
 /// Longest grace: CloudWatch takes events up to 14 days old, but a day that stays open for longer
@@ -146,30 +146,23 @@ fn check_kinds(config: &Config, reader: &mut Reader<'_>) {
 }
 
 fn check_seal(config: &Config, reader: &mut Reader<'_>) {
-    let mut check = |wrong, key, message| {
-        if wrong {
-            reader.note(&KeyPath::at(key), message);
-        }
-    };
-    let Files { mode, dir_mode } = config.files;
-    check(
-        config.seal.grace > GRACE_MAX,
-        "seal.grace",
-        "is more than 7 days; write at most \"7days\"",
-    );
-    check(config.seal.journal_days == 0, "seal.journal_days", FORGETS);
-    check(
-        mode & 0o400 == 0,
-        "files.mode",
-        "its owner could not read a sealed file; write e.g. \"0440\"",
-    );
-    check(
-        mode & 0o222 != 0,
-        "files.mode",
-        "a sealed file is never written again; write e.g. \"0440\"",
-    );
-    let message = "its owner must read, write and enter a folder; write e.g. \"0750\"";
-    check(dir_mode & 0o700 != 0o700, "files.dir_mode", message);
+    let mut note = |key, message| reader.note(&KeyPath::at(key), message);
+    if config.seal.grace > GRACE_MAX {
+        note("seal.grace", "is more than 7 days; write at most \"7days\"");
+    }
+    if config.seal.journal_days == 0 {
+        note("seal.journal_days", FORGETS);
+    }
+    if config.files.mode & 0o400 == 0 {
+        note("files.mode", "its owner could not read a sealed file; write e.g. \"0440\"");
+    }
+    if config.files.mode & 0o222 != 0 {
+        note("files.mode", "a sealed file is never written again; write e.g. \"0440\"");
+    }
+    if config.files.dir_mode & 0o700 != 0o700 {
+        let message = "its owner must read, write and enter a folder; write e.g. \"0750\"";
+        note("files.dir_mode", message);
+    }
 }
 
 fn check_limits(config: &Config, reader: &mut Reader<'_>) {

@@ -50,15 +50,10 @@ impl Config {
     ///
     /// The one place where a source is chosen: transform, the command line and tests all ask here.
     pub fn source_of(&self, log_group: &str, log_stream: &str) -> Option<usize> {
-        self.sources.iter().position(|source| source.matches(log_group, log_stream))
-    }
-}
-
-impl Source {
-    /// Whether one of its log groups and one of its log streams match.
-    pub fn matches(&self, log_group: &str, log_stream: &str) -> bool {
-        first(&self.log_groups, log_group).is_some()
-            && first(&self.log_streams, log_stream).is_some()
+        self.sources.iter().position(|source| {
+            first(&source.log_groups, log_group).is_some()
+                && first(&source.log_streams, log_stream).is_some()
+        })
     }
 }
 

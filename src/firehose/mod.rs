@@ -3,7 +3,6 @@
 //! Pure: no network, no clock but the events' own. The same event gives the same answer, byte for
 //! byte, since Firehose may ask again.
 
-mod budget;
 mod member;
 mod wire;
 
@@ -11,7 +10,6 @@ use std::collections::BTreeMap;
 
 use base64_simd::STANDARD;
 
-use self::budget::Budget;
 use self::member::Member;
 pub use self::wire::EventError;
 use self::wire::{Answer, Event, Record};
@@ -26,9 +24,7 @@ use crate::record::{Origin, Outcome, Records};
 pub fn transform(records: &mut Records<'_>, event: &[u8]) -> Result<(Vec<u8>, Counts), EventError> {
     let event = Event::parse(event)?;
     let ids: Vec<String> = event.records.iter().map(|record| json(&record.id)).collect();
-    let limit = records.config().limits.answer_bytes;
-    let mut budget = Budget::new(limit, ids.iter().map(String::as_str))?;
-    let mut answer = Answer::new();
+    let mut answer = Answer::new(records.config().limits.answer_bytes, &ids)?;
     let mut counts = Counts::default();
     let mut member = Member::default();
     let mut data = Vec::new();
@@ -36,35 +32,36 @@ pub fn transform(records: &mut Records<'_>, event: &[u8]) -> Result<(Vec<u8>, Co
         let read = decode(record, &mut data)
             .and_then(|()| rows(records, &data, &event.stream, record, &mut member));
         let events = if read == Err(BASE64) { 0 } else { records.events() };
-        match read {
+        counts.records += 1;
+        counts.events += events;
+        let failure = match read {
             Ok(Outcome::Events(rows) | Outcome::Plain(rows)) => {
-                let mut gzip = member.finish();
-                let mut fits = budget.take(id, gzip.len());
-                if !fits {
-                    gzip = member.finish_small();
-                    fits = budget.take(id, gzip.len());
-                }
-                if fits {
-                    answer.ok(id, gzip);
-                    counts.ok(events, rows, matches!(read, Ok(Outcome::Plain(_))));
+                if answer.ok(id, member.finish()) || answer.ok(id, member.finish_small()) {
+                    counts.ok += 1;
+                    counts.plain += usize::from(matches!(read, Ok(Outcome::Plain(_))));
+                    counts.rows += rows;
+                    counts.events_dropped += events - rows;
+                    None
                 } else {
-                    answer.failed(id);
-                    counts.failed(events, OVERFLOW);
+                    Some(OVERFLOW)
                 }
             }
             Ok(outcome @ (Outcome::Empty | Outcome::PlainDropped)) => {
-                budget.dropped();
                 answer.dropped(id);
-                counts.dropped(events, if outcome == Outcome::Empty { "empty" } else { "plain" });
+                let reason = if outcome == Outcome::Empty { "empty" } else { "plain" };
+                *counts.dropped.entry(reason).or_default() += 1;
+                counts.events_dropped += events;
+                None
             }
-            Err(code) => {
-                answer.failed(id);
-                counts.failed(events, code);
-            }
+            Err(code) => Some(code),
+        };
+        if let Some(code) = failure {
+            answer.failed(id);
+            *counts.failed.entry(code).or_default() += 1;
+            counts.events_failed += events;
         }
     }
     let answer = answer.finish();
-    debug_assert_eq!(answer.len(), budget.taken(), "the budget counts what is sent");
     counts.answer_bytes = answer.len();
     Ok((answer, counts))
 }
@@ -142,28 +139,5 @@ impl Counts {
     /// Records answered `Dropped`.
     pub fn records_dropped(&self) -> usize {
         self.dropped.values().sum()
-    }
-
-    fn ok(&mut self, events: usize, rows: usize, plain: bool) {
-        self.records += 1;
-        self.ok += 1;
-        self.plain += usize::from(plain);
-        self.events += events;
-        self.rows += rows;
-        self.events_dropped += events - rows;
-    }
-
-    fn dropped(&mut self, events: usize, reason: &'static str) {
-        self.records += 1;
-        self.events += events;
-        self.events_dropped += events;
-        *self.dropped.entry(reason).or_default() += 1;
-    }
-
-    fn failed(&mut self, events: usize, code: &'static str) {
-        self.records += 1;
-        self.events += events;
-        self.events_failed += events;
-        *self.failed.entry(code).or_default() += 1;
     }
 }
