@@ -1,10 +1,11 @@
 //! The day and the local time of an event's own timestamp. Pure: no clock is read.
 //!
-//! [`Calendar`] keeps the offset of the quarter hour (UTC) that it was last asked about, and the
+//! [`Calendar`] keeps the offset that it was last asked about and how long it holds, and the
 //! text of the hour with its minute and second digits patched: events come in order of time, and
 //! looking up the zone and formatting for each of them costs more than all other work on a line.
 
 use std::fmt::Write;
+use std::ops::Range;
 
 use chrono::format::{DelayedFormat, Fixed, Item, Numeric, Pad, StrftimeItems};
 use chrono::{DateTime, Days, NaiveDate};
@@ -15,7 +16,6 @@ use crate::zone::{Zone, ZoneOffset};
 
 const SECOND: i64 = 1_000;
 const MINUTE: i64 = 60 * SECOND;
-const QUARTER: i64 = 15 * MINUTE;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 /// The last millisecond of the year 9999 in UTC.
@@ -29,24 +29,19 @@ pub struct TimestampError(pub i64);
 /// Days and local times in one zone and one format.
 pub struct Calendar {
     zone: Zone,
-    quarter: Option<Quarter>,
+    /// The last offset, and from when to when it holds.
+    offset: (ZoneOffset, Range<i64>),
     /// The last day given out, by its number since the epoch.
     day: Option<(i64, Day)>,
     text: TimeText,
-}
-
-/// A quarter hour of UTC throughout which the zone's offset and its name stay the same.
-#[derive(Clone, Copy)]
-struct Quarter {
-    number: i64,
-    offset: ZoneOffset,
 }
 
 impl Calendar {
     /// For one zone and one strftime pattern. The caller has checked the pattern; one that chrono
     /// cannot format by stands for itself.
     pub fn new(tz: Tz, time_format: &str) -> Calendar {
-        Calendar { zone: Zone::new(tz), quarter: None, day: None, text: TimeText::new(time_format) }
+        let zone = Zone::new(tz);
+        Calendar { zone, offset: offset(zone, 0), day: None, text: TimeText::new(time_format) }
     }
 
     /// The local calendar date of a timestamp in milliseconds since the epoch.
@@ -67,29 +62,20 @@ impl Calendar {
     /// The local time of a timestamp as the pattern says.
     pub fn time(&mut self, timestamp: i64) -> Result<&str, TimestampError> {
         self.day(timestamp)?;
-        let (offset, quarter) = self.offset(timestamp)?;
+        let (offset, since) = self.offset(timestamp)?;
         let local = timestamp + milliseconds(offset);
-        let key = quarter.map(|quarter| (quarter, local.div_euclid(HOUR)));
-        Ok(self.text.at(key, timestamp, local, offset))
+        Ok(self.text.at((since, local.div_euclid(HOUR)), timestamp, local, offset))
     }
 
-    /// The offset at a timestamp, and the quarter hour that it holds for throughout, if it does.
-    fn offset(&mut self, timestamp: i64) -> Result<(ZoneOffset, Option<i64>), TimestampError> {
+    /// The offset at a timestamp, and since when it holds.
+    fn offset(&mut self, timestamp: i64) -> Result<(ZoneOffset, i64), TimestampError> {
         if !(0..=LAST).contains(&timestamp) {
             return Err(TimestampError(timestamp));
         }
-        let number = timestamp.div_euclid(QUARTER);
-        if let Some(quarter) = self.quarter
-            && quarter.number == number
-        {
-            return Ok((quarter.offset, Some(number)));
+        if !self.offset.1.contains(&timestamp) {
+            self.offset = offset(self.zone, timestamp);
         }
-        let start = offset_at(self.zone, number * QUARTER);
-        if start != offset_at(self.zone, (number + 1) * QUARTER) {
-            return Ok((offset_at(self.zone, timestamp), None));
-        }
-        self.quarter = Some(Quarter { number, offset: start });
-        Ok((start, Some(number)))
+        Ok((self.offset.0, self.offset.1.start))
     }
 }
 
@@ -99,8 +85,10 @@ pub fn utc_day(at: i64) -> Day {
     date.unwrap_or_default()
 }
 
-fn offset_at(zone: Zone, timestamp: i64) -> ZoneOffset {
-    zone.at(timestamp.div_euclid(SECOND))
+/// [`Zone::at`] in milliseconds.
+fn offset(zone: Zone, timestamp: i64) -> (ZoneOffset, Range<i64>) {
+    let (offset, holds) = zone.at(timestamp.div_euclid(SECOND));
+    (offset, holds.start.saturating_mul(SECOND)..holds.end.saturating_mul(SECOND))
 }
 
 fn milliseconds(offset: ZoneOffset) -> i64 {
@@ -114,7 +102,7 @@ struct TimeText {
     grain: Option<i64>,
     text: String,
     patches: Vec<(usize, Piece)>,
-    /// Quarter hour and local hour of `text`, or its grain.
+    /// Its key, or its grain.
     made_for: Option<(i64, i64)>,
 }
 
@@ -149,21 +137,12 @@ impl TimeText {
         TimeText { pieces, grain, text: String::new(), patches: Vec::new(), made_for: None }
     }
 
-    /// `key` is the quarter hour and the local hour, within which only the patches change.
-    fn at(
-        &mut self,
-        key: Option<(i64, i64)>,
-        timestamp: i64,
-        local: i64,
-        offset: ZoneOffset,
-    ) -> &str {
-        let key = match self.grain {
-            Some(grain) => Some((timestamp.div_euclid(grain), 0)),
-            None => key,
-        };
-        if key.is_none() || key != self.made_for {
+    /// `key` is since when the offset holds and the local hour: for one key only the patches change.
+    fn at(&mut self, key: (i64, i64), timestamp: i64, local: i64, offset: ZoneOffset) -> &str {
+        let key = self.grain.map_or(key, |grain| (timestamp.div_euclid(grain), 0));
+        if self.made_for != Some(key) {
             self.make(local, offset);
-            self.made_for = key;
+            self.made_for = Some(key);
         } else if self.grain.is_none() {
             self.patch(local);
         }
@@ -269,43 +248,18 @@ fn still_text(fixed: &Fixed) -> bool {
 /// that a zone skipped (Pacific/Apia has no 2011-12-30) ends where the day before it did.
 pub fn day_end(tz: Tz, day: Day) -> i64 {
     let zone = Zone::new(tz);
-    let midnight = day.date() + Days::new(1);
-    let wall = i64::from(midnight.to_epoch_days()) * DAY;
-    let from = wall - WINDOW;
-    // Segments of one offset, the latest first: within one, local time only goes forward.
-    let mut end = wall + WINDOW;
-    while end > from {
-        let offset = offset_ms(zone, end - 1);
-        let start = segment_start(zone, from, end, offset);
-        if start < wall - offset {
-            return end.min(wall - offset);
+    let midnight = i64::from((day.date() + Days::new(1)).to_epoch_days()) * DAY;
+    // Times of one offset, the latest first: within them, local time only goes forward.
+    let mut end = midnight + WINDOW;
+    loop {
+        let (offset, holds) = offset(zone, end - 1);
+        let over = midnight - milliseconds(offset);
+        if holds.start < over {
+            return end.min(over);
         }
-        end = start;
+        end = holds.start;
     }
-    end
 }
 
 /// No zone was ever further from UTC.
 const WINDOW: i64 = 17 * HOUR;
-
-/// Where the segment that ends at `end` begins, or `from` if it begins before.
-fn segment_start(zone: Zone, from: i64, end: i64, offset: i64) -> i64 {
-    let mut same = end - 1;
-    while same > from {
-        let mut other = (same - QUARTER).max(from);
-        if offset_ms(zone, other) == offset {
-            same = other;
-            continue;
-        }
-        while same - other > 1 {
-            let middle = other + (same - other) / 2;
-            if offset_ms(zone, middle) == offset { same = middle } else { other = middle }
-        }
-        return same;
-    }
-    from
-}
-
-fn offset_ms(zone: Zone, timestamp: i64) -> i64 {
-    milliseconds(offset_at(zone, timestamp))
-}

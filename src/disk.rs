@@ -166,29 +166,21 @@ impl RealDisk {
     }
 
     /// The folder of a path (opened component by component, following no link) and the last name.
-    fn parent<'p>(&self, path: &'p str) -> io::Result<(Option<OwnedFd>, &'p str)> {
-        match path.rsplit_once('/') {
-            None => Ok((None, path)),
-            Some((folder, name)) => Ok((Some(self.folder(folder, OFlags::PATH)?), name)),
-        }
+    fn parent<'p>(&self, path: &'p str) -> io::Result<(OwnedFd, &'p str)> {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        Ok((self.folder(folder, OFlags::PATH)?, name))
     }
 
-    fn folder(&self, path: &str, last: OFlags) -> io::Result<OwnedFd> {
-        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut at: Option<OwnedFd> = None;
-        let mut components = path.split('/').peekable();
-        while let Some(component) = components.next() {
-            let access = if components.peek().is_none() { last } else { OFlags::PATH };
-            let from = self.at(&at)?;
-            let name = if component.is_empty() { "." } else { component };
-            at = Some(rustix::fs::openat(from, name, access | flags, Mode::empty())?);
-        }
-        at.ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-
-    fn at<'f>(&'f self, folder: &'f Option<OwnedFd>) -> io::Result<BorrowedFd<'f>> {
-        let at = folder.as_ref().or(self.root_fd.as_ref()).map(AsFd::as_fd);
-        at.ok_or_else(|| io::ErrorKind::NotFound.into())
+    fn folder(&self, path: &str, access: OFlags) -> io::Result<OwnedFd> {
+        let flags = access | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let open =
+            |from: BorrowedFd<'_>, name| rustix::fs::openat(from, name, flags, Mode::empty());
+        let root = || self.root_fd.as_ref().map(AsFd::as_fd).ok_or(Errno::NOENT);
+        Ok(match path.rsplit_once('/') {
+            None if path.is_empty() => open(root()?, ".")?,
+            None => open(root()?, path)?,
+            Some((parent, name)) => open(self.folder(parent, OFlags::PATH)?.as_fd(), name)?,
+        })
     }
 }
 
@@ -204,7 +196,7 @@ impl Disk for RealDisk {
         // NONBLOCK: a FIFO in the way is an error below, not a hang.
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let (folder, name) = self.parent(path)?;
-        let file = rustix::fs::openat(self.at(&folder)?, name, flags, Mode::from_raw_mode(mode))?;
+        let file = rustix::fs::openat(&folder, name, flags, Mode::from_raw_mode(mode))?;
         let file = File::from(file);
         let found = file.metadata()?;
         if !found.is_file() {
@@ -227,13 +219,13 @@ impl Disk for RealDisk {
     fn make_dir(&self, path: &str, mode: u32) -> io::Result<()> {
         let (folder, name) = self.parent(path)?;
         let mode = Mode::from_raw_mode(mode);
-        rustix::fs::mkdirat(self.at(&folder)?, name, mode)?;
-        let made = rustix::fs::statat(self.at(&folder)?, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        rustix::fs::mkdirat(&folder, name, mode)?;
+        let made = rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
         if Mode::from_raw_mode(made.st_mode) == mode {
             return Ok(());
         }
         // The process's umask took bits away.
-        Ok(rustix::fs::chmodat(self.at(&folder)?, name, mode, AtFlags::empty())?)
+        Ok(rustix::fs::chmodat(&folder, name, mode, AtFlags::empty())?)
     }
 
     fn sync_dir(&self, path: &str) -> io::Result<()> {
@@ -274,24 +266,23 @@ impl Disk for RealDisk {
     fn link(&self, from: &str, to: &str) -> io::Result<()> {
         let (from_folder, from) = self.parent(from)?;
         let (to_folder, to) = self.parent(to)?;
-        let (old, new) = (self.at(&from_folder)?, self.at(&to_folder)?);
-        Ok(rustix::fs::linkat(old, from, new, to, AtFlags::empty())?)
+        Ok(rustix::fs::linkat(&from_folder, from, &to_folder, to, AtFlags::empty())?)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let (from_folder, from) = self.parent(from)?;
         let (to_folder, to) = self.parent(to)?;
-        Ok(rustix::fs::renameat(self.at(&from_folder)?, from, self.at(&to_folder)?, to)?)
+        Ok(rustix::fs::renameat(&from_folder, from, &to_folder, to)?)
     }
 
     fn unlink(&self, path: &str) -> io::Result<()> {
         let (folder, name) = self.parent(path)?;
-        Ok(rustix::fs::unlinkat(self.at(&folder)?, name, AtFlags::empty())?)
+        Ok(rustix::fs::unlinkat(&folder, name, AtFlags::empty())?)
     }
 
     fn remove_dir(&self, path: &str) -> io::Result<()> {
         let (folder, name) = self.parent(path)?;
-        Ok(rustix::fs::unlinkat(self.at(&folder)?, name, AtFlags::REMOVEDIR)?)
+        Ok(rustix::fs::unlinkat(&folder, name, AtFlags::REMOVEDIR)?)
     }
 }
 

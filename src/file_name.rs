@@ -4,7 +4,7 @@
 //! one rule, [`check`]: what a [`FileTemplate`] gives always passes it, and land checks it
 //! again before it touches the disk, so that no name in a row can leave the root.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode_byte, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -124,7 +124,7 @@ pub fn component(value: &str) -> String {
     let mut encoded = String::with_capacity(value.len() + 16);
     let mut rest = value;
     if value.starts_with('.') || looks_like_a_day_file(value) {
-        push_encoded(&mut encoded, value.as_bytes()[0]);
+        encoded.push_str(percent_encode_byte(value.as_bytes()[0]));
         rest = &value[1..];
     }
     encoded.extend(utf8_percent_encode(rest, KEPT));
@@ -132,13 +132,6 @@ pub fn component(value: &str) -> String {
         shorten(&mut encoded, value);
     }
     encoded
-}
-
-fn push_encoded(text: &mut String, byte: u8) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    text.push('%');
-    text.push(char::from(HEX[usize::from(byte >> 4)]));
-    text.push(char::from(HEX[usize::from(byte & 15)]));
 }
 
 fn shorten(encoded: &mut String, value: &str) {
@@ -251,14 +244,16 @@ impl FileTemplate {
 }
 
 fn part(component: &str, whole: &str) -> Result<Part, FileTemplateError> {
-    match component {
-        "{log_group}" => return Ok(Part::LogGroup),
-        "{log_stream}" => return Ok(Part::LogStream),
-        "{owner}" => return Ok(Part::Owner),
-        _ => {}
-    }
-    let known = ["{log_group}", "{log_stream}", "{owner}"];
-    if known.iter().any(|placeholder| component.contains(placeholder)) {
+    let known = [
+        ("{log_group}", Part::LogGroup),
+        ("{log_stream}", Part::LogStream),
+        ("{owner}", Part::Owner),
+    ];
+    if let Some((placeholder, part)) = known.into_iter().find(|(name, _)| component.contains(name))
+    {
+        if component == placeholder {
+            return Ok(part);
+        }
         return Err(FileTemplateError::NotAlone(component.to_owned()));
     }
     if component.starts_with('{') && component.ends_with('}') {
@@ -289,13 +284,5 @@ impl TryFrom<String> for FileTemplate {
 impl From<FileTemplate> for String {
     fn from(template: FileTemplate) -> String {
         template.text
-    }
-}
-
-impl std::str::FromStr for FileTemplate {
-    type Err = FileTemplateError;
-
-    fn from_str(text: &str) -> Result<FileTemplate, FileTemplateError> {
-        FileTemplate::try_from(text.to_owned())
     }
 }

@@ -6,13 +6,14 @@
 
 use std::future::Future;
 use std::io::Write;
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context as Task, Poll};
 use std::time::{Duration, Instant};
 
+use anyhow::anyhow;
 use bytes::Bytes;
 use lambda_runtime::layers::TracingLayer;
-use lambda_runtime::tower::{Layer, Service};
+use lambda_runtime::tower::util::MapRequestLayer;
 use lambda_runtime::{Context, Diagnostic, Error, LambdaEvent, LambdaInvocation, Runtime};
 use serde_json::value::RawValue;
 use tracing::level_filters::LevelFilter;
@@ -31,19 +32,29 @@ const MARGIN_MAX: Duration = Duration::from_secs(5);
 /// The time of an invocation whose deadline says nothing.
 const UNTOLD: Duration = Duration::from_secs(60);
 
+/// Runs a function. Why it cannot start or go on is logged, one line a fault.
+pub fn run(function: impl FnOnce() -> Result<(), Vec<anyhow::Error>>) -> ExitCode {
+    log();
+    let Err(errors) = function() else { return ExitCode::SUCCESS };
+    for error in errors {
+        for fault in format!("{error:#}").lines() {
+            tracing::error!("{fault}");
+        }
+    }
+    ExitCode::FAILURE
+}
+
 /// Logs as JSON lines on standard output, which Lambda sends to CloudWatch.
 ///
 /// Other crates' chatter stays out whatever the level: below a warning, some would tell what they send.
-pub fn log() {
+fn log() {
     let level = config::log_level_from_env().to_ascii_lowercase();
     let level = match level.as_str() {
         "fatal" => LevelFilter::ERROR,
         level => level.parse().unwrap_or(LevelFilter::INFO),
     };
-    let targets = Targets::new()
-        .with_default(level.min(LevelFilter::WARN))
-        .with_target("hiwake", level)
-        .with_target(env!("CARGO_CRATE_NAME"), level);
+    let targets =
+        Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("hiwake", level);
     let json = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
@@ -60,15 +71,6 @@ pub fn log() {
 pub fn config() -> anyhow::Result<&'static Config> {
     let path = Config::path_from_env()?;
     Ok(Box::leak(Box::new(Config::load(&path)?)))
-}
-
-/// Says, one line a fault, why the process does not start.
-pub fn refuse(errors: &[anyhow::Error]) {
-    for error in errors {
-        for fault in format!("{error:#}").lines() {
-            tracing::error!("{fault}");
-        }
-    }
 }
 
 /// Sends an invocation's metrics: one line on standard output.
@@ -98,21 +100,30 @@ impl From<Failure> for Diagnostic {
 
 /// Answers events, one after the other, for as long as Lambda sends any. The handler gets an event's bytes
 /// and gives an answer's: one JSON value.
-pub fn serve<F, Answer>(mut handler: F) -> Result<(), Error>
+pub fn serve<F, Answer>(mut handler: F) -> Result<(), Vec<anyhow::Error>>
 where
     F: FnMut(Bytes, Context) -> Answer,
     Answer: Future<Output = Result<String, Failure>>,
 {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let slot = Slot::default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let slot = Arc::new(Mutex::new(Bytes::new()));
     let body = slot.clone();
     let service = lambda_runtime::service_fn(move |event: LambdaEvent<()>| {
-        let answer = handler(body.take(), event.context);
+        let answer = handler(swap(&body, Bytes::new()), event.context);
         async move { raw(answer.await?) }
     });
-    runtime.block_on(async {
-        Runtime::new(service).layer(KeepBody(slot)).layer(TracingLayer::new()).run().await
-    })
+    // Takes an event's body aside before the runtime deserialises it; what is left is `null`.
+    let aside = MapRequestLayer::new(move |mut invocation: LambdaInvocation| {
+        let body = std::mem::replace(&mut invocation.body, Bytes::from_static(b"null"));
+        swap(&slot, body);
+        invocation
+    });
+    let served = runtime.map_err(Error::from).and_then(|runtime| {
+        runtime.block_on(async {
+            Runtime::new(service).layer(aside).layer(TracingLayer::new()).run().await
+        })
+    });
+    served.map_err(|error| vec![anyhow!("the Runtime API cannot be reached: {error}")])
 }
 
 /// A text that is JSON, as it is. It is checked once more, but not copied.
@@ -123,51 +134,7 @@ fn raw(answer: String) -> Result<Box<RawValue>, Failure> {
     })
 }
 
-/// The body of the one event that is worked on.
-#[derive(Clone, Default)]
-struct Slot(Arc<Mutex<Bytes>>);
-
-impl Slot {
-    fn put(&self, body: Bytes) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = body;
-    }
-
-    fn take(&self) -> Bytes {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// Takes an event's body aside before the runtime deserialises it; what is left is `null`.
-struct KeepBody(Slot);
-
-impl<S> Layer<S> for KeepBody {
-    type Service = BodyKept<S>;
-
-    fn layer(&self, inner: S) -> BodyKept<S> {
-        BodyKept { inner, slot: self.0.clone() }
-    }
-}
-
-struct BodyKept<S> {
-    inner: S,
-    slot: Slot,
-}
-
-impl<S> Service<LambdaInvocation> for BodyKept<S>
-where
-    S: Service<LambdaInvocation, Response = (), Error = Error>,
-{
-    type Response = ();
-    type Error = Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, task: &mut Task<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_ready(task)
-    }
-
-    fn call(&mut self, mut invocation: LambdaInvocation) -> S::Future {
-        let null = Bytes::from_static(b"null");
-        self.slot.put(std::mem::replace(&mut invocation.body, null));
-        self.inner.call(invocation)
-    }
+/// Puts another body in the place of the one event's that is worked on.
+fn swap(slot: &Mutex<Bytes>, body: Bytes) -> Bytes {
+    std::mem::replace(&mut slot.lock().unwrap_or_else(PoisonError::into_inner), body)
 }

@@ -6,6 +6,7 @@
 use std::fmt::Write;
 
 use memchr::{memchr, memchr2, memchr3};
+use serde::Serialize;
 
 use crate::config::Newline;
 use crate::row::Kind;
@@ -45,15 +46,7 @@ impl Style {
     /// Labels as they stand in a line: joined, or in json as an array.
     pub fn labels(self, labels: &[String]) -> String {
         if self.kind == Kind::Json {
-            let mut text = String::from("[");
-            for (index, label) in labels.iter().enumerate() {
-                if index > 0 {
-                    text.push(',');
-                }
-                json(&mut text, label);
-            }
-            text.push(']');
-            return text;
+            return json(labels);
         }
         let mut line = Line::default();
         line.start(self);
@@ -95,7 +88,7 @@ impl Line {
         self.separate(name);
         let style = self.style;
         if style.kind == Kind::Json {
-            return json(&mut self.text, value);
+            return self.text.push_str(&json(value));
         }
         let quoted = style.quotes(value.as_bytes());
         let space = style.newline == Newline::Space;
@@ -150,7 +143,7 @@ impl Line {
             (Kind::Tsv, false) => self.text.push('\t'),
             (Kind::Json, first) => {
                 self.text.push(if first { '{' } else { ',' });
-                json(&mut self.text, name);
+                self.text.push_str(&json(name));
                 self.text.push(':');
             }
         }
@@ -158,7 +151,7 @@ impl Line {
     }
 }
 
-/// A JSON string, escaped as serde_json does.
-fn json(out: &mut String, value: &str) {
-    out.push_str(&serde_json::to_string(value).expect("a string is always JSON"));
+/// Strings as JSON.
+fn json(value: &(impl Serialize + ?Sized)) -> String {
+    serde_json::to_string(value).expect("strings are always JSON")
 }

@@ -16,7 +16,8 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-use crate::{event_id, json};
+use crate::event_id;
+use crate::json::{self, Text};
 
 /// How the lines of a day file are formatted, and with it the file's extension.
 #[derive(
@@ -249,35 +250,19 @@ pub(crate) const FIELDS: [&str; 7] = ["file", "kind", "day", "timestamp", "strea
 /// A row on the wire: every member optional, so that what is missing can be named.
 #[derive(Deserialize)]
 struct Wire<'a> {
-    #[serde(borrow, default)]
-    file: Text<'a>,
-    #[serde(borrow, default)]
-    kind: Text<'a>,
-    #[serde(borrow, default)]
-    day: Text<'a>,
+    #[serde(borrow)]
+    file: Option<Text<'a>>,
+    #[serde(borrow)]
+    kind: Option<Text<'a>>,
+    #[serde(borrow)]
+    day: Option<Text<'a>>,
     timestamp: Option<i64>,
-    #[serde(borrow, default)]
-    stream: Text<'a>,
-    #[serde(borrow, default)]
-    id: Text<'a>,
-    #[serde(borrow, default)]
-    line: Text<'a>,
-}
-
-/// A string that is borrowed where it can be, or missing.
-#[derive(Default)]
-struct Text<'a>(Option<Cow<'a, str>>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Text<'a>, D::Error> {
-        json::Text::deserialize(deserializer).map(|text| Text(Some(text.0)))
-    }
-}
-
-impl<'a> Text<'a> {
-    fn named(self, name: &'static str) -> Result<Cow<'a, str>, RowError> {
-        self.0.ok_or(RowError::Missing(name))
-    }
+    #[serde(borrow)]
+    stream: Option<Text<'a>>,
+    #[serde(borrow)]
+    id: Option<Text<'a>>,
+    #[serde(borrow)]
+    line: Option<Text<'a>>,
 }
 
 /// The first field of a row that an object has twice.
@@ -302,10 +287,14 @@ impl<'a> Row<'a> {
             };
             RowError::Malformed { what, column: error.column() }
         })?;
-        let kind = wire.kind.named("kind")?;
-        let day = wire.day.named("day")?;
+        let text = |field: Option<Text<'a>>, name| match field {
+            Some(Text(text)) => Ok(text),
+            None => Err(RowError::Missing(name)),
+        };
+        let kind = text(wire.kind, "kind")?;
+        let day = text(wire.day, "day")?;
         let timestamp = wire.timestamp.ok_or(RowError::Missing("timestamp"))?;
-        let mut id = wire.id.named("id")?;
+        let mut id = text(wire.id, "id")?;
         if id.starts_with(|first: char| first.is_ascii_digit()) {
             // As CloudWatch gave it, in a row that somebody else made: the same event all the same.
             let mut short = String::new();
@@ -314,13 +303,13 @@ impl<'a> Row<'a> {
             }
         }
         Ok(Row {
-            file: wire.file.named("file")?,
+            file: text(wire.file, "file")?,
             kind: Kind::from_name(&kind).ok_or(RowError::Kind)?,
             day: day.parse().map_err(|_: DayError| RowError::Day)?,
             timestamp,
-            stream: wire.stream.named("stream")?,
+            stream: text(wire.stream, "stream")?,
             id,
-            line: wire.line.named("line")?,
+            line: text(wire.line, "line")?,
         })
     }
 }

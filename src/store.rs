@@ -31,6 +31,9 @@ use self::pipe::Spool;
 /// Bytes of one ranged read: a request to S3 costs the same whatever it asks for, memory does not.
 const RANGE_BYTES: u64 = 4 << 20;
 
+/// Why an object is not read whose key is listed twice.
+const TWICE: &str = "another key differs from it by a `/` at an end only, and cannot be asked for: copy it to another key";
+
 /// Which object, and which state of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectId {
@@ -99,10 +102,7 @@ impl Location {
             if let ("s3", Some(location)) = (scheme, Location::bucket(_place)) {
                 return Ok(location);
             }
-            return Err(StoreError::Location {
-                location: argument.to_owned(),
-                reason: unsupported(scheme),
-            });
+            return Err(StoreError::name(argument, unsupported(scheme)));
         }
         let path = PathBuf::from(argument);
         if argument == pipe::STDIN {
@@ -116,9 +116,7 @@ impl Location {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(StoreError::NotFound(argument.to_owned()))
             }
-            Err(error) => {
-                Err(StoreError::Other { place: argument.to_owned(), source: Box::new(error) })
-            }
+            Err(error) => Err(StoreError::other(argument, error)),
         }
     }
 
@@ -155,10 +153,10 @@ impl Location {
             Location::File(file) => {
                 let parent = file.parent().filter(|p| !p.as_os_str().is_empty());
                 let store = Store::folder(parent.unwrap_or(Path::new(".")))?;
-                let name = file.file_name().and_then(|name| name.to_str()).ok_or_else(|| {
-                    let reason = "its name is not UTF-8".to_owned();
-                    StoreError::Name { place: file.display().to_string(), reason }
-                })?;
+                let name = file
+                    .file_name()
+                    .and_then(|name| name.to_str())
+                    .ok_or_else(|| StoreError::name(file.display(), "its name is not UTF-8"))?;
                 folder::check_name(file, name)?;
                 let object = store.look(name)?;
                 Ok((store, vec![object]))
@@ -212,8 +210,8 @@ impl Store {
     /// What a pipe holds, read to its end: a bucket of one object, called like the pipe.
     fn pipe(path: &Path) -> Result<Store, StoreError> {
         let bucket = path.display().to_string();
-        let other = |error| StoreError::Other { place: bucket.clone(), source: Box::new(error) };
-        let spool = Some(Arc::new(Spool::new(path).map_err(other)?));
+        let spool = Spool::new(path).map_err(|error| StoreError::other(&bucket, error))?;
+        let spool = Some(Arc::new(spool));
         Ok(Store { spool, ..Store::memory(&bucket)? })
     }
 
@@ -253,30 +251,29 @@ impl Store {
     /// [`StoreError::Changed`].
     pub fn open(&self, key: &str) -> Result<ObjectReader, StoreError> {
         let name = self.name(key)?;
-        let first = self.get(&name, 0, None);
-        let (meta, chunk) = match first {
-            Ok(answer) => answer,
-            Err(StoreError::Other { place, source }) => match self.look(key) {
-                // A range of an empty object cannot be satisfied.
-                Ok(object) if object.size == 0 => {
-                    return Ok(ObjectReader::new(self, name, object, None, Vec::new()));
-                }
-                _ => return Err(StoreError::Other { place, source }),
+        let (meta, bytes) = match self.get(&name, 0, None) {
+            // A range of an empty object cannot be satisfied.
+            Err(error @ StoreError::Other { .. }) => match self.head(&name) {
+                Ok(meta) if meta.size == 0 => (meta, Vec::new()),
+                _ => return Err(error),
             },
-            Err(error) => return Err(error),
+            answer => answer?,
         };
-        let etag = meta.e_tag.clone();
-        Ok(ObjectReader::new(self, name, self.object(meta), etag, chunk))
+        let (fetched, chunk) = (bytes.len() as u64, Cursor::new(bytes));
+        let (store, etag) = (self.clone(), meta.e_tag.clone());
+        Ok(ObjectReader { store, name, object: self.object(meta), etag, chunk, fetched })
     }
 
     /// What an object is now, without its bytes.
     pub fn look(&self, key: &str) -> Result<Object, StoreError> {
-        let name = self.name(key)?;
-        if let Some(spool) = &self.spool {
-            return Ok(self.object(spool.meta.clone()));
+        Ok(self.object(self.head(&self.name(key)?)?))
+    }
+
+    fn head(&self, name: &Key) -> Result<ObjectMeta, StoreError> {
+        match &self.spool {
+            Some(spool) => Ok(spool.meta.clone()),
+            None => self.block_on(name.as_ref(), self.objects.head(name)),
         }
-        let meta = self.block_on(key, self.objects.head(&name))?;
-        Ok(self.object(meta))
     }
 
     /// The objects below a prefix that ends at a `/` (or is empty), in the order of their keys' bytes. Empty ones are
@@ -291,10 +288,7 @@ impl Store {
         // The crate strips a `/` at an end: what is listed twice are two objects, of which it can read one.
         match objects.windows(2).find(|pair| pair[0].id.key == pair[1].id.key) {
             None => Ok(objects),
-            Some(pair) => Err(StoreError::Name {
-                place: pair[0].id.place(),
-                reason: "another key differs from it by a `/` at an end only, and cannot be asked for: copy it to another key".to_owned(),
-            }),
+            Some(pair) => Err(StoreError::name(pair[0].id.place(), TWICE)),
         }
     }
 
@@ -320,9 +314,8 @@ impl Store {
         etag: Option<&str>,
     ) -> Result<(ObjectMeta, Vec<u8>), StoreError> {
         if let Some(spool) = &self.spool {
-            let place = self.place(name.as_ref());
             let bytes = spool.range(offset);
-            let bytes = bytes.map_err(|e| StoreError::Other { place, source: Box::new(e) })?;
+            let bytes = bytes.map_err(|error| StoreError::other(self.place(name), error))?;
             return Ok((spool.meta.clone(), bytes));
         }
         let options = GetOptions {
@@ -365,21 +358,18 @@ impl Store {
     fn name(&self, key: &str) -> Result<Key, StoreError> {
         let name = self.prefix(key)?;
         if name.as_ref() != key {
-            let reason = "a key with a `/` at either end cannot be asked for".to_owned();
-            return Err(StoreError::Name { place: self.place(key), reason });
+            let reason = "a key with a `/` at either end cannot be asked for";
+            return Err(StoreError::name(self.place(key), reason));
         }
         Ok(name)
     }
 
     /// A prefix, with or without a `/` at its end.
     fn prefix(&self, prefix: &str) -> Result<Key, StoreError> {
-        Key::parse(prefix).map_err(|error| StoreError::Name {
-            place: self.place(prefix),
-            reason: error.to_string(),
-        })
+        Key::parse(prefix).map_err(|error| StoreError::name(self.place(prefix), error.to_string()))
     }
 
-    fn place(&self, key: &str) -> String {
+    fn place(&self, key: impl fmt::Display) -> String {
         format!("{}/{key}", self.bucket.trim_end_matches('/'))
     }
 
@@ -403,8 +393,7 @@ impl Store {
 
 /// A runtime of a store's own.
 fn runtime(bucket: &str, builder: &mut Builder) -> Result<Arc<Runtime>, StoreError> {
-    let other = |error| StoreError::Other { place: bucket.to_owned(), source: Box::new(error) };
-    builder.build().map(Arc::new).map_err(other)
+    builder.build().map(Arc::new).map_err(|error| StoreError::other(bucket, error))
 }
 
 /// The bytes of one object, a range at a time. Its errors hold a [`StoreError`]: see [`StoreError::of`].
@@ -420,38 +409,22 @@ pub struct ObjectReader {
 }
 
 impl ObjectReader {
-    fn new(
-        store: &Store,
-        name: Key,
-        object: Object,
-        etag: Option<String>,
-        chunk: Vec<u8>,
-    ) -> ObjectReader {
-        let fetched = chunk.len() as u64;
-        let chunk = Cursor::new(chunk);
-        ObjectReader { store: store.clone(), name, object, etag, chunk, fetched }
-    }
-
     /// Which state of which object is read.
     pub fn object(&self) -> &Object {
         &self.object
-    }
-
-    fn fetch(&mut self) -> Result<(), StoreError> {
-        let (_, chunk) = self.store.get(&self.name, self.fetched, self.etag.as_deref())?;
-        if chunk.is_empty() {
-            return Err(StoreError::Changed(self.object.id.place()));
-        }
-        self.fetched += chunk.len() as u64;
-        self.chunk = Cursor::new(chunk);
-        Ok(())
     }
 }
 
 impl Read for ObjectReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.chunk.fill_buf()?.is_empty() && self.fetched < self.object.size {
-            self.fetch().map_err(io::Error::other)?;
+            let chunk = self.store.get(&self.name, self.fetched, self.etag.as_deref());
+            let (_, chunk) = chunk.map_err(io::Error::other)?;
+            if chunk.is_empty() {
+                return Err(io::Error::other(StoreError::Changed(self.object.id.place())));
+            }
+            self.fetched += chunk.len() as u64;
+            self.chunk = Cursor::new(chunk);
         }
         self.chunk.read(buffer)
     }

@@ -6,6 +6,7 @@
 //! which also compares the two; `docs/design.md`, "Packages", has the figures.
 
 use std::fmt;
+use std::ops::Range;
 
 use chrono::{FixedOffset, Offset};
 use chrono_tz::Tz;
@@ -55,17 +56,19 @@ impl Zone {
         table.rules()
     }
 
-    /// At a moment, in seconds since the epoch. Before 1970 it is that of 1970.
-    pub fn at(self, seconds: i64) -> ZoneOffset {
+    /// At a moment, in seconds since the epoch, and from when to when it holds. Before 1970 it is that of 1970.
+    pub fn at(self, seconds: i64) -> (ZoneOffset, Range<i64>) {
         let (changes, _) = self.changes.as_chunks::<CHANGE_BYTES>();
         let moment = |change: &[u8; 4]| i64::from(u32::from_le_bytes(*change) >> 4) * UNIT;
-        let after = changes.partition_point(|change| moment(change) <= seconds);
-        let kind = usize::from(changes[after.saturating_sub(1)][0] & 15);
+        let after = changes.partition_point(|change| moment(change) <= seconds).max(1);
+        let start = if after == 1 { i64::MIN } else { moment(&changes[after - 1]) };
+        let end = changes.get(after).map_or(i64::MAX, moment);
+        let kind = usize::from(changes[after - 1][0] & 15);
         let kind = &self.kinds[kind * KIND_BYTES..][..KIND_BYTES];
         let (mut seconds, mut name) = ([0; 4], [0; NAME_BYTES]);
         seconds.copy_from_slice(&kind[..4]);
         name.copy_from_slice(&kind[4..]);
-        ZoneOffset { seconds: i32::from_le_bytes(seconds), name }
+        (ZoneOffset { seconds: i32::from_le_bytes(seconds), name }, start..end)
     }
 }
 

@@ -7,12 +7,12 @@ mod logs;
 mod queue;
 
 use std::fmt;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use futures_util::future::BoxFuture;
 use object_store::CredentialProvider;
 use object_store::aws::{AmazonS3Builder, AwsCredential};
 use tokio::runtime::{Builder, Runtime};
@@ -122,45 +122,32 @@ impl fmt::Debug for Credentials {
     }
 }
 
-impl Credentials {
-    fn held(&self) -> Option<Arc<AwsCredential>> {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = held.as_ref().filter(|(_, until)| Clock::System.now() < *until);
-        fresh.map(|(credential, _)| credential.clone())
-    }
-
-    async fn ask(&self) -> object_store::Result<Arc<AwsCredential>> {
-        let found = self.provider.provide_credentials().await.map_err(|error| {
-            let reason = AwsError::new("credentials", &error).to_string();
-            object_store::Error::Unauthenticated { path: String::new(), source: reason.into() }
-        })?;
-        let credential = Arc::new(AwsCredential {
-            key_id: found.access_key_id().to_owned(),
-            secret_key: found.secret_access_key().to_owned(),
-            token: found.session_token().map(str::to_owned),
-        });
-        let until = found.expiry().map_or(i64::MAX, |expiry| milliseconds(expiry - EXPIRY));
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        *held = Some((credential.clone(), until));
-        Ok(credential)
-    }
-}
-
 impl CredentialProvider for Credentials {
     type Credential = AwsCredential;
 
-    fn get_credential<'s, 'f>(
-        &'s self,
-    ) -> Pin<Box<dyn Future<Output = object_store::Result<Arc<AwsCredential>>> + Send + 'f>>
+    fn get_credential<'s, 'f>(&'s self) -> BoxFuture<'f, object_store::Result<Arc<AwsCredential>>>
     where
         's: 'f,
         Self: 'f,
     {
         Box::pin(async move {
-            match self.held() {
-                Some(credential) => Ok(credential),
-                None => self.ask().await,
+            let held = || self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            let fresh = held().clone().filter(|(_, until)| Clock::System.now() < *until);
+            if let Some((credential, _)) = fresh {
+                return Ok(credential);
             }
+            let found = self.provider.provide_credentials().await.map_err(|error| {
+                let reason = AwsError::new("credentials", &error).to_string();
+                object_store::Error::Unauthenticated { path: String::new(), source: reason.into() }
+            })?;
+            let credential = Arc::new(AwsCredential {
+                key_id: found.access_key_id().to_owned(),
+                secret_key: found.secret_access_key().to_owned(),
+                token: found.session_token().map(str::to_owned),
+            });
+            let until = found.expiry().map_or(i64::MAX, |expiry| milliseconds(expiry - EXPIRY));
+            *held() = Some((credential.clone(), until));
+            Ok(credential)
         })
     }
 }

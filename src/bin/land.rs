@@ -2,6 +2,7 @@
 //! the work.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,21 +19,19 @@ use hiwake::land::journals::Journals;
 use hiwake::store::{Store, StoreError};
 
 fn main() -> ExitCode {
-    lambda::log();
-    let site = match site() {
-        Ok(site) => Arc::new(site),
-        Err(errors) => {
-            lambda::refuse(&errors);
-            return ExitCode::FAILURE;
-        }
-    };
-    match serve(&site) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("the Runtime API cannot be reached: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    lambda::run(|| {
+        let site = Arc::new(site()?);
+        lambda::serve(|event, context| {
+            let site = site.clone();
+            let deadline = lambda::deadline(&context);
+            async move {
+                // A store has a runtime of its own, and waiting for locks blocks: a plain thread.
+                let work = move || site.invoke(&event, deadline);
+                let done = tokio::task::spawn_blocking(work).await;
+                done.map_err(|error| failure(&anyhow!(error)))?
+            }
+        })
+    })
 }
 
 /// Where this process lands; its buckets are opened when they are first told of.
@@ -53,19 +52,6 @@ fn site() -> Result<Site, Vec<anyhow::Error>> {
         }
         (config, root) => Err([config.err(), root.err()].into_iter().flatten().collect()),
     }
-}
-
-fn serve(site: &Arc<Site>) -> Result<(), lambda_runtime::Error> {
-    lambda::serve(|event, context| {
-        let site = site.clone();
-        let deadline = lambda::deadline(&context);
-        async move {
-            // A store has a runtime of its own, and waiting for locks blocks: a plain thread.
-            let work = move || site.invoke(&event, deadline);
-            let done = tokio::task::spawn_blocking(work).await;
-            done.map_err(|error| failure(&anyhow!(error)))?
-        }
-    })
 }
 
 impl Site {
@@ -94,12 +80,10 @@ impl Site {
 
     fn store(&self, bucket: &str) -> Result<Store, StoreError> {
         let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(store) = stores.get(bucket) {
-            return Ok(store.clone());
-        }
-        let store = Store::bucket_from_env(bucket)?;
-        stores.insert(bucket.to_owned(), store.clone());
-        Ok(store)
+        Ok(match stores.entry(bucket.to_owned()) {
+            Entry::Occupied(entry) => entry.get().clone(),
+            Entry::Vacant(entry) => entry.insert(Store::bucket_from_env(bucket)?).clone(),
+        })
     }
 }
 

@@ -3,41 +3,25 @@
 use std::future::ready;
 use std::process::ExitCode;
 
-use hiwake::config::{Config, pipeline_from_env};
+use hiwake::config::pipeline_from_env;
 use hiwake::land::invocation::Failure;
 use hiwake::metrics::Metrics;
 use hiwake::record::Records;
 use hiwake::{firehose, lambda};
 
 fn main() -> ExitCode {
-    lambda::log();
-    let config = match lambda::config() {
-        Ok(config) => config,
-        Err(error) => {
-            lambda::refuse(&[error]);
-            return ExitCode::FAILURE;
-        }
-    };
-    match serve(config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("the Runtime API cannot be reached: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn serve(config: &'static Config) -> Result<(), lambda_runtime::Error> {
-    let pipeline = pipeline_from_env();
-    let mut records = Records::new(config);
-    lambda::serve(move |event, _| {
-        ready(match firehose::transform(&mut records, &event) {
-            Ok((answer, counts)) => {
-                lambda::send(&Metrics::of_transform(&counts), &pipeline);
-                // Made of text; looked at once more, not copied.
-                String::from_utf8(answer).map_err(|error| failure(&error))
-            }
-            Err(error) => Err(failure(&error)),
+    lambda::run(|| {
+        let mut records = Records::new(lambda::config().map_err(|error| vec![error])?);
+        let pipeline = pipeline_from_env();
+        lambda::serve(move |event, _| {
+            ready(match firehose::transform(&mut records, &event) {
+                Ok((answer, counts)) => {
+                    lambda::send(&Metrics::of_transform(&counts), &pipeline);
+                    // Made of text; looked at once more, not copied.
+                    String::from_utf8(answer).map_err(|error| failure(&error))
+                }
+                Err(error) => Err(failure(&error)),
+            })
         })
     })
 }

@@ -18,7 +18,7 @@ const FILTER_PATTERN_MAX: usize = 1024;
 /// Notes everything that is wrong with values that are right one by one.
 pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
     for (index, source) in config.sources.iter().enumerate() {
-        check_source(source, &KeyPath::top("source").index(index), reader);
+        check_source(source, &KeyPath::at("source").index(index), reader);
         check_reached(config, index, reader);
     }
     check_format(config, reader);
@@ -72,7 +72,7 @@ fn check_source(source: &Source, path: &KeyPath, reader: &mut Reader<'_>) {
 
 /// The first source wins: one whose every (log group, log stream) pair an earlier one takes is dead.
 fn check_reached(config: &Config, index: usize, reader: &mut Reader<'_>) {
-    let path = KeyPath::top("source").index(index);
+    let path = KeyPath::at("source").index(index);
     let (earlier, rest) = config.sources.split_at(index);
     let Some(source) = rest.first() else { return };
     let written = ["log_groups", "log_streams"];
@@ -114,16 +114,10 @@ fn name(config: &Config, index: usize) -> String {
 }
 
 fn check_format(config: &Config, reader: &mut Reader<'_>) {
-    let path = KeyPath::top("format").key("newline");
-    let kind = KeyPath::top("format").key("kind");
-    if config.format.newline == Newline::Keep
-        && config.format.kind != Kind::Csv
-        && reader.is_whole(&kind)
-    {
-        reader.note(
-            &path,
-            "keep needs kind = \"csv\", which quotes line breaks; write escape or space",
-        );
+    let whole = reader.is_whole(&KeyPath::at("format.kind"));
+    if config.format.newline == Newline::Keep && config.format.kind != Kind::Csv && whole {
+        let message = "keep needs kind = \"csv\", which quotes line breaks; write escape or space";
+        reader.note(&KeyPath::at("format.newline"), message);
     }
 }
 
@@ -147,36 +141,34 @@ fn check_kinds(config: &Config, reader: &mut Reader<'_>) {
             "`{plain}` is the file of {} too, of another kind; write another file, or the same kind",
             others.join(" and ")
         );
-        reader.note(&KeyPath::top("plain").key("file"), message);
+        reader.note(&KeyPath::at("plain.file"), message);
     }
 }
 
 fn check_seal(config: &Config, reader: &mut Reader<'_>) {
-    let path = KeyPath::top("seal");
+    let mut note = |key, message| reader.note(&KeyPath::at(key), message);
     if config.seal.grace > GRACE_MAX {
-        reader.note(&path.clone().key("grace"), "is more than 7 days; write at most \"7days\"");
+        note("seal.grace", "is more than 7 days; write at most \"7days\"");
     }
     if config.seal.journal_days == 0 {
-        let message = "0 would forget a day as soon as it is sealed, and a replay would double it; write at least 1";
-        reader.note(&path.key("journal_days"), message);
+        note("seal.journal_days", FORGETS);
     }
     if config.files.mode & 0o400 == 0 {
-        let path = KeyPath::top("files").key("mode");
-        reader.note(&path, "its owner could not read a sealed file; write e.g. \"0440\"");
+        note("files.mode", "its owner could not read a sealed file; write e.g. \"0440\"");
     }
     if config.files.mode & 0o222 != 0 {
-        let path = KeyPath::top("files").key("mode");
-        reader.note(&path, "a sealed file is never written again; write e.g. \"0440\"");
+        note("files.mode", "a sealed file is never written again; write e.g. \"0440\"");
     }
     if config.files.dir_mode & 0o700 != 0o700 {
-        let path = KeyPath::top("files").key("dir_mode");
-        reader.note(&path, "its owner must read, write and enter a folder; write e.g. \"0750\"");
+        let message = "its owner must read, write and enter a folder; write e.g. \"0750\"";
+        note("files.dir_mode", message);
     }
 }
 
 fn check_limits(config: &Config, reader: &mut Reader<'_>) {
     const MIB: usize = 1 << 20;
     let limits = &config.limits;
+    let limit = |key: &str| KeyPath::at("limits").key(key);
     let sizes = [
         ("answer_bytes", limits.answer_bytes, 65_536, ANSWER_BYTES_MAX),
         ("inflated_bytes", limits.inflated_bytes, MIB, 1_024 * MIB),
@@ -188,8 +180,7 @@ fn check_limits(config: &Config, reader: &mut Reader<'_>) {
     ];
     for (key, value, least, most) in sizes {
         if !(least..=most).contains(&value) {
-            let path = KeyPath::top("limits").key(key);
-            reader.note(&path, format!("{value} is out of bounds; write {least} to {most}"));
+            reader.note(&limit(key), format!("{value} is out of bounds; write {least} to {most}"));
         }
     }
     let durations = [
@@ -199,13 +190,14 @@ fn check_limits(config: &Config, reader: &mut Reader<'_>) {
     for (key, value, least, most) in durations {
         if !(least..=most).contains(&value) {
             let [value, least, most] = [value, least, most].map(humantime::format_duration);
-            let path = KeyPath::top("limits").key(key);
-            reader.note(&path, format!("{value} is out of bounds; write {least} to {most}"));
+            reader.note(&limit(key), format!("{value} is out of bounds; write {least} to {most}"));
         }
     }
     if limits.commit_bytes > limits.buffer_bytes {
-        let path = KeyPath::top("limits").key("commit_bytes");
-        reader.note(&path, "is more than buffer_bytes, which holds it; write a smaller number");
+        reader.note(
+            &limit("commit_bytes"),
+            "is more than buffer_bytes, which holds it; write a smaller number",
+        );
     }
 }
 
@@ -245,5 +237,7 @@ impl Config {
     }
 }
 
+const FORGETS: &str =
+    "0 would forget a day as soon as it is sealed, and a replay would double it; write at least 1";
 const PER_STREAM: &str = "{log_stream} makes a day file for each log stream: on EFS many small files cost far more than one large one";
 const ONLY_GLOBS: &str = "filter makes a subscription for each named log group, and these are all globs, so none is made; name them, or write account or manual";

@@ -1,7 +1,6 @@
 //! What holds where `hiwake.toml` says nothing.
 
 use std::fmt::Debug;
-use std::str::FromStr;
 use std::time::Duration;
 
 use super::{
@@ -102,6 +101,6 @@ impl Default for Limits {
 }
 
 /// A constant that the tests parse.
-fn parsed<T: FromStr<Err: Debug>>(text: &str) -> T {
-    text.parse().expect("a constant of this file")
+fn parsed<T: TryFrom<String, Error: Debug>>(text: &str) -> T {
+    text.to_owned().try_into().expect("a constant of this file")
 }

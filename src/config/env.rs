@@ -1,5 +1,6 @@
 //! The environment, in one table and read in one place.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -53,22 +54,18 @@ pub const ENVIRONMENT: &[Variable] = &[CONFIG, ROOT, PIPELINE, LOG_LEVEL, HOME];
 
 impl Config {
     /// Where the Lambdas' configuration is: `HIWAKE_CONFIG`, or `hiwake.toml` beside the binary.
-    #[allow(clippy::disallowed_methods, reason = "the one place that reads it")]
     pub fn path_from_env() -> std::io::Result<PathBuf> {
-        match std::env::var_os(CONFIG.name) {
-            Some(path) if !path.is_empty() => Ok(path.into()),
-            _ => Ok(std::env::current_exe()?.with_file_name("hiwake.toml")),
+        match value(&CONFIG) {
+            Some(path) => Ok(path.into()),
+            None => Ok(std::env::current_exe()?.with_file_name("hiwake.toml")),
         }
     }
 }
 
 /// Where the land λ's daily files are: `HIWAKE_ROOT`. An error says what to set.
-#[allow(clippy::disallowed_methods, reason = "the one reader of the environment")]
 pub fn root_from_env() -> Result<PathBuf, String> {
-    match std::env::var_os(ROOT.name) {
-        Some(path) if !path.is_empty() => Ok(path.into()),
-        _ => Err(format!("{} is not set: {}", ROOT.name, ROOT.meaning)),
-    }
+    let root = value(&ROOT).map(PathBuf::from);
+    root.ok_or_else(|| format!("{} is not set: {}", ROOT.name, ROOT.meaning))
 }
 
 /// Where the command line notes what belongs to no root: `.local/state/hiwake` in `HOME`. An error says what to set.
@@ -89,8 +86,13 @@ pub fn log_level_from_env() -> String {
 }
 
 /// A variable's text, or its default.
-#[allow(clippy::disallowed_methods, reason = "the one reader of the environment")]
 fn text(variable: &Variable) -> String {
-    let text = std::env::var(variable.name).unwrap_or_default();
-    if text.is_empty() { variable.default.to_owned() } else { text }
+    let text = value(variable).and_then(|value| value.into_string().ok());
+    text.unwrap_or_else(|| variable.default.to_owned())
+}
+
+/// What a variable is set to, if it is and not empty.
+#[allow(clippy::disallowed_methods, reason = "the one reader of the environment")]
+fn value(variable: &Variable) -> Option<OsString> {
+    std::env::var_os(variable.name).filter(|value| !value.is_empty())
 }

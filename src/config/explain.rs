@@ -50,24 +50,21 @@ impl Config {
     ///
     /// The one place where a source is chosen: transform, the command line and tests all ask here.
     pub fn source_of(&self, log_group: &str, log_stream: &str) -> Option<usize> {
-        self.sources.iter().position(|source| source.matches(log_group, log_stream))
-    }
-}
-
-impl Source {
-    /// Whether one of its log groups and one of its log streams match.
-    pub fn matches(&self, log_group: &str, log_stream: &str) -> bool {
-        first(&self.log_groups, log_group).is_some()
-            && first(&self.log_streams, log_stream).is_some()
+        self.sources.iter().position(|source| {
+            first(&source.log_groups, log_group).is_some()
+                && first(&source.log_streams, log_stream).is_some()
+        })
     }
 }
 
 /// Tries every source on a log group and stream.
 pub fn explain(config: &Config, owner: &str, log_group: &str, log_stream: &str) -> Explanation {
     let winner = config.source_of(log_group, log_stream);
-    let tried = config.sources.iter().enumerate();
-    let tried =
-        tried.map(|(index, source)| tried_one(index, source, log_group, log_stream, winner));
+    let tried = config.sources.iter().enumerate().map(|(index, source)| {
+        let earlier = winner.filter(|winner| *winner < index);
+        let (outcome, reason) = outcome(source, log_group, log_stream, earlier);
+        Tried { source: index + 1, line: source.line, outcome, reason }
+    });
     let template = match winner {
         Some(index) => &config.sources[index].file,
         None => &config.unmatched.file,
@@ -80,16 +77,16 @@ pub fn explain(config: &Config, owner: &str, log_group: &str, log_stream: &str) 
     }
 }
 
-fn tried_one(
-    index: usize,
+/// `earlier` is the source that won before.
+fn outcome(
     source: &Source,
     log_group: &str,
     log_stream: &str,
-    winner: Option<usize>,
-) -> Tried {
+    earlier: Option<usize>,
+) -> (Outcome, String) {
     let group = first(&source.log_groups, log_group);
     let stream = first(&source.log_streams, log_stream);
-    let (outcome, reason) = match (group, stream) {
+    match (group, stream) {
         (None, _) => (
             Outcome::OtherLogGroup,
             format!("none of its log groups matches: {}", list(&source.log_groups)),
@@ -108,15 +105,14 @@ fn tried_one(
                 group.as_str(),
                 stream.as_str()
             );
-            match winner {
-                Some(winner) if winner < index => {
-                    (Outcome::TooLate, format!("{by}; but source[{}] came first", winner + 1))
+            match earlier {
+                Some(earlier) => {
+                    (Outcome::TooLate, format!("{by}; but source[{}] came first", earlier + 1))
                 }
-                _ => (Outcome::Wins, by),
+                None => (Outcome::Wins, by),
             }
         }
-    };
-    Tried { source: index + 1, line: source.line, outcome, reason }
+    }
 }
 
 fn first<'g>(globs: &'g [Glob], name: &str) -> Option<&'g Glob> {

@@ -19,8 +19,9 @@ pub(super) enum Step {
 pub(super) struct KeyPath(Vec<Step>);
 
 impl KeyPath {
-    pub(super) fn top(key: &str) -> KeyPath {
-        KeyPath::default().key(key)
+    /// As it is shown, without indices.
+    pub(super) fn at(path: &str) -> KeyPath {
+        path.split('.').fold(KeyPath::default(), KeyPath::key)
     }
 
     pub(super) fn key(mut self, key: &str) -> KeyPath {
@@ -103,9 +104,12 @@ impl<'t> Located<'t> {
 
     /// The innermost key or element whose span holds `span`.
     pub(super) fn find(&self, span: &Range<usize>) -> Option<KeyPath> {
-        let mut search = Search { span, path: KeyPath::default(), best: None };
-        search.descend(self.root.get_ref());
-        search.best.map(|(_, path)| path)
+        let mut all = Vec::new();
+        spans(&KeyPath::default(), self.root.get_ref(), &mut all);
+        // Of spans of the same size the inner one wins: it comes later.
+        let holds = |at: &Range<usize>| at.start <= span.start && span.end <= at.end;
+        let found = all.into_iter().rev().filter(|(at, _)| holds(at) && !at.is_empty());
+        found.min_by_key(|(at, _)| at.len()).map(|(_, path)| path)
     }
 
     /// Takes a key or an element out; what follows an element moves up by one.
@@ -140,44 +144,23 @@ pub(super) fn line_of_offset(text: &[u8], offset: usize) -> usize {
     1 + memchr::memchr_iter(b'\n', before).count()
 }
 
-struct Search<'s> {
-    span: &'s Range<usize>,
-    path: KeyPath,
-    best: Option<(usize, KeyPath)>,
-}
-
-impl Search<'_> {
-    fn descend(&mut self, value: &DeValue<'_>) {
-        match value {
-            DeValue::Table(table) => {
-                for (key, inner) in table {
-                    self.path.0.push(Step::Key(key.get_ref().to_string()));
-                    self.consider(&key.span());
-                    self.enter(inner);
-                }
+/// The spans of all keys, values and elements below a path, outer ones first.
+fn spans(path: &KeyPath, value: &DeValue<'_>, all: &mut Vec<(Range<usize>, KeyPath)>) {
+    match value {
+        DeValue::Table(table) => {
+            for (key, inner) in table {
+                let path = path.clone().key(key.get_ref());
+                all.extend([key.span(), inner.span()].map(|span| (span, path.clone())));
+                spans(&path, inner.get_ref(), all);
             }
-            DeValue::Array(array) => {
-                for (index, inner) in array.iter().enumerate() {
-                    self.path.0.push(Step::Index(index));
-                    self.enter(inner);
-                }
+        }
+        DeValue::Array(array) => {
+            for (index, inner) in array.iter().enumerate() {
+                let path = path.clone().index(index);
+                all.push((inner.span(), path.clone()));
+                spans(&path, inner.get_ref(), all);
             }
-            _ => {}
         }
-    }
-
-    fn enter(&mut self, inner: &Spanned<DeValue<'_>>) {
-        self.consider(&inner.span());
-        self.descend(inner.get_ref());
-        self.path.0.pop();
-    }
-
-    /// Of spans of the same size the inner one wins: it is visited later.
-    fn consider(&mut self, span: &Range<usize>) {
-        let holds = span.start <= self.span.start && self.span.end <= span.end && !span.is_empty();
-        let smaller = self.best.as_ref().is_none_or(|(size, _)| span.len() <= *size);
-        if holds && smaller {
-            self.best = Some((span.len(), self.path.clone()));
-        }
+        _ => {}
     }
 }

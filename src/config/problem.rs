@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use strsim::osa_distance;
+
 /// One thing that is wrong, or worth knowing.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
@@ -41,7 +43,7 @@ fn lines(problems: &[Problem]) -> String {
     lines.join("\n")
 }
 
-/// The candidate that `text` is most likely a slip of, if any is near enough.
+/// The candidate that `text` is most likely a slip of, without regard to case, if any is near enough.
 pub(super) fn nearest<'a>(
     text: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -49,45 +51,8 @@ pub(super) fn nearest<'a>(
     let near = (text.chars().count() / 3).clamp(1, 3);
     candidates
         .into_iter()
-        .map(|candidate| (distance(text, candidate), candidate))
+        .map(|candidate| (osa_distance(&text.to_lowercase(), &candidate.to_lowercase()), candidate))
         .filter(|(distance, _)| *distance <= near)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
-}
-
-/// Characters to insert, remove or replace, or neighbours to swap, without regard to case.
-fn distance(a: &str, b: &str) -> usize {
-    let a: Vec<char> = a.chars().flat_map(char::to_lowercase).collect();
-    let b: Vec<char> = b.chars().flat_map(char::to_lowercase).collect();
-    let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for i in 1..=a.len() {
-        let mut row = vec![i; b.len() + 1];
-        for j in 1..=b.len() {
-            let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            row[j] = replaced.min(last[j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                row[j] = row[j].min(before[j - 2] + 1);
-            }
-        }
-        before = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_slip_of_the_finger_is_near_and_another_word_is_not() {
-        assert_eq!(distance("log_grops", "log_groups"), 1);
-        assert_eq!(distance("lable", "label"), 1);
-        assert_eq!(distance("", "abc"), 3);
-        let keys = ["log_groups", "log_streams", "labels", "file"];
-        assert_eq!(nearest("log_grops", keys), Some("log_groups"));
-        assert_eq!(nearest("log_group", keys), Some("log_groups"));
-        assert_eq!(nearest("fil", keys), Some("file"));
-        assert_eq!(nearest("colour", keys), None);
-    }
 }

@@ -61,7 +61,7 @@ impl Config {
         if let Some(mut config) = reader.values() {
             name.clone_into(&mut config.name);
             for (index, source) in config.sources.iter_mut().enumerate() {
-                source.line = reader.document.line(&KeyPath::top("source").index(index));
+                source.line = reader.document.line(&KeyPath::at("source").index(index));
             }
             check::check(&config, &mut reader);
             if reader.problems.is_empty() {
@@ -121,11 +121,11 @@ impl<'t> Reader<'t> {
             let key = key.get_ref().as_ref();
             match value.get_ref() {
                 DeValue::Table(_) if key == "source" => wrong.push((
-                    KeyPath::top(key),
+                    KeyPath::at(key),
                     "sources are a list; write [[source]], with two brackets".to_owned(),
                 )),
                 DeValue::Array(_) if SECTIONS.contains(&key) => wrong.push((
-                    KeyPath::top(key),
+                    KeyPath::at(key),
                     format!("there is only one; write [{key}], with one bracket"),
                 )),
                 _ => {}

@@ -1,7 +1,7 @@
 //! Values of the configuration that parse themselves from strings, each with an error that says
 //! what to write instead.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use wildmatch::WildMatch;
 
 /// A name or a glob: `*` is any text, also with `/` and also none; `?` is one character. Everything
@@ -140,10 +140,19 @@ impl std::str::FromStr for Glob {
     }
 }
 
+/// A value that is written as a string; the error says what to write instead.
+fn read<'de, D: Deserializer<'de>, T>(
+    deserializer: D,
+    parse: impl FnOnce(String) -> Result<T, String>,
+) -> Result<T, D::Error> {
+    parse(String::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
 /// An IANA time zone name.
 pub(super) mod zone {
+    use crate::config::problem::nearest;
     use chrono_tz::Tz;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+    use serde::{Deserializer, Serializer};
 
     /// Abbreviations that people write, and what they most likely mean.
     const ABBREVIATIONS: &[(&str, &str)] = &[
@@ -168,8 +177,7 @@ pub(super) mod zone {
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Tz, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        parse(&text).map_err(D::Error::custom)
+        super::read(deserializer, |text| parse(&text))
     }
 
     fn parse(text: &str) -> Result<Tz, String> {
@@ -177,23 +185,19 @@ pub(super) mod zone {
         if let Some((_, name)) = meant {
             return Err(format!("`{text}` is no IANA time zone name; write {name}"));
         }
-        text.parse::<Tz>().map_err(|_| match nearest(text) {
+        let names = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
+        text.parse::<Tz>().map_err(|_| match nearest(text, names) {
             Some(name) => format!("`{text}` is no IANA time zone name; did you mean {name}?"),
             None => {
                 format!("`{text}` is no IANA time zone name; write one such as Asia/Tokyo or UTC")
             }
         })
     }
-
-    fn nearest(text: &str) -> Option<&'static str> {
-        let names = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
-        super::super::problem::nearest(text, names)
-    }
 }
 
 /// A duration such as `1h` or `2m 30s`.
 pub(super) mod duration {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+    use serde::{Deserializer, Serializer};
     use std::time::Duration;
 
     pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
@@ -201,31 +205,31 @@ pub(super) mod duration {
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        humantime::parse_duration(&text).map_err(|error| {
-            D::Error::custom(format!(
-                "`{text}` is no duration ({error}); write a number and a unit, e.g. 30s, 5m or 1h"
-            ))
+        super::read(deserializer, |text| {
+            humantime::parse_duration(&text).map_err(|error| {
+                format!(
+                    "`{text}` is no duration ({error}); write a number and a unit, e.g. 30s, 5m or 1h"
+                )
+            })
         })
     }
 }
 
 /// A file mode as octal digits, e.g. `0440`.
 pub(super) mod mode {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+    use serde::{Deserializer, Serializer};
 
     pub fn serialize<S: Serializer>(mode: &u32, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{mode:04o}"))
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let octal = (3..=4).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-        let mode = octal.then(|| u32::from_str_radix(&text, 8).ok()).flatten();
-        mode.filter(|mode| *mode <= 0o777).ok_or_else(|| {
-            D::Error::custom(format!(
-                "`{text}` is no file mode; write octal digits up to 0777, e.g. \"0440\""
-            ))
+        super::read(deserializer, |text| {
+            let octal = (3..=4).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+            let mode = octal.then(|| u32::from_str_radix(&text, 8).ok()).flatten();
+            mode.filter(|mode| *mode <= 0o777).ok_or_else(|| {
+                format!("`{text}` is no file mode; write octal digits up to 0777, e.g. \"0440\"")
+            })
         })
     }
 }
@@ -235,14 +239,10 @@ pub(super) mod strftime {
     use std::fmt::Write as _;
 
     use chrono::format::{Item, StrftimeItems};
-    use serde::{Deserialize, Deserializer, de::Error as _};
+    use serde::Deserializer;
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        match check(&text) {
-            Ok(()) => Ok(text),
-            Err(message) => Err(D::Error::custom(message)),
-        }
+        super::read(deserializer, |text| check(&text).map(|()| text))
     }
 
     fn check(text: &str) -> Result<(), String> {
@@ -277,16 +277,14 @@ pub(super) mod strftime {
 /// A daily file's name without placeholders.
 pub(super) mod literal_file {
     use crate::file_name::FileTemplate;
-    use serde::{Deserialize, Deserializer, de::Error as _};
+    use serde::Deserializer;
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let template = FileTemplate::try_from(text).map_err(D::Error::custom)?;
-        match template.literal() {
-            Some(name) => Ok(name.to_owned()),
-            None => Err(D::Error::custom(
-                "plain records have no log group, stream or owner; write a name without {…}",
-            )),
-        }
+        super::read(deserializer, |text| {
+            let template = FileTemplate::try_from(text).map_err(|error| error.to_string())?;
+            let reason =
+                "plain records have no log group, stream or owner; write a name without {…}";
+            template.literal().map(str::to_owned).ok_or_else(|| reason.to_owned())
+        })
     }
 }

@@ -84,29 +84,16 @@ pub struct Event<'a> {
 }
 
 fn id<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>, D::Error> {
-    struct Id;
-
-    impl<'de> serde::de::Visitor<'de> for Id {
-        type Value = Cow<'de, str>;
-
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("an event's id")
-        }
-
-        fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Cow<'de, str>, E> {
-            Ok(Cow::Borrowed(text))
-        }
-
-        fn visit_str<E>(self, text: &str) -> Result<Cow<'de, str>, E> {
-            Ok(Cow::Owned(text.to_owned()))
-        }
-
-        fn visit_u64<E>(self, number: u64) -> Result<Cow<'de, str>, E> {
-            Ok(Cow::Owned(number.to_string()))
-        }
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Id<'a> {
+        Text(#[serde(borrow)] Cow<'a, str>),
+        Number(u64),
     }
-
-    deserializer.deserialize_any(Id)
+    Ok(match Id::deserialize(deserializer)? {
+        Id::Text(text) => text,
+        Id::Number(number) => number.to_string().into(),
+    })
 }
 
 /// Why bytes are neither envelopes nor plain text. Never holds what was logged. Positions are bytes of the inflated text.

@@ -3,7 +3,6 @@
 //! Pure: no network, no clock but the events' own. The same event gives the same answer, byte for
 //! byte, since Firehose may ask again.
 
-mod budget;
 mod member;
 mod wire;
 
@@ -11,11 +10,10 @@ use std::collections::BTreeMap;
 
 use base64_simd::STANDARD;
 
-use self::budget::Budget;
 use self::member::Member;
 pub use self::wire::EventError;
 use self::wire::{Answer, Event, Record};
-use crate::record::{Origin, Outcome, RecordError, Records};
+use crate::record::{Origin, Outcome, Records};
 
 /// Answers one Firehose event: every recordId once, in order, never more than
 /// `limits.answer_bytes`, never `Ok` without data.
@@ -26,92 +24,73 @@ use crate::record::{Origin, Outcome, RecordError, Records};
 pub fn transform(records: &mut Records<'_>, event: &[u8]) -> Result<(Vec<u8>, Counts), EventError> {
     let event = Event::parse(event)?;
     let ids: Vec<String> = event.records.iter().map(|record| json(&record.id)).collect();
-    let limit = records.config().limits.answer_bytes;
-    let mut budget = Budget::new(limit, ids.iter().map(String::as_str))?;
-    let mut answer = Answer::new();
+    let mut answer = Answer::new(records.config().limits.answer_bytes, &ids)?;
     let mut counts = Counts::default();
     let mut member = Member::default();
     let mut data = Vec::new();
     for (record, id) in event.records.iter().zip(&ids) {
         let read = decode(record, &mut data)
             .and_then(|()| rows(records, &data, &event.stream, record, &mut member));
-        let events = if matches!(read, Err(Failure::Base64)) { 0 } else { records.events() };
-        match read {
+        let events = if read == Err(BASE64) { 0 } else { records.events() };
+        counts.records += 1;
+        counts.events += events;
+        let failure = match read {
             Ok(Outcome::Events(rows) | Outcome::Plain(rows)) => {
-                let mut gzip = member.finish();
-                let mut fits = budget.take(id, gzip.len());
-                if !fits {
-                    gzip = member.finish_small();
-                    fits = budget.take(id, gzip.len());
-                }
-                if fits {
-                    answer.ok(id, gzip);
-                    counts.ok(events, rows, matches!(read, Ok(Outcome::Plain(_))));
+                if answer.ok(id, member.finish()) || answer.ok(id, member.finish_small()) {
+                    counts.ok += 1;
+                    counts.plain += usize::from(matches!(read, Ok(Outcome::Plain(_))));
+                    counts.rows += rows;
+                    counts.events_dropped += events - rows;
+                    None
                 } else {
-                    answer.failed(id);
-                    counts.failed(events, OVERFLOW);
+                    Some(OVERFLOW)
                 }
             }
-            Ok(Outcome::Empty) => {
-                budget.dropped();
+            Ok(outcome @ (Outcome::Empty | Outcome::PlainDropped)) => {
                 answer.dropped(id);
-                counts.dropped(events, "empty");
+                let reason = if outcome == Outcome::Empty { "empty" } else { "plain" };
+                *counts.dropped.entry(reason).or_default() += 1;
+                counts.events_dropped += events;
+                None
             }
-            Ok(Outcome::PlainDropped) => {
-                budget.dropped();
-                answer.dropped(id);
-                counts.dropped(events, "plain");
-            }
-            Err(failure) => {
-                answer.failed(id);
-                counts.failed(events, failure.code());
-            }
+            Err(code) => Some(code),
+        };
+        if let Some(code) = failure {
+            answer.failed(id);
+            *counts.failed.entry(code).or_default() += 1;
+            counts.events_failed += events;
         }
     }
     let answer = answer.finish();
-    debug_assert_eq!(answer.len(), budget.taken(), "the budget counts what is sent");
     counts.answer_bytes = answer.len();
     Ok((answer, counts))
 }
 
-/// Why one record is answered `ProcessingFailed`.
-enum Failure {
-    /// No base64, or no data at all.
-    Base64,
-    Record(RecordError),
-}
-
-impl Failure {
-    fn code(&self) -> &'static str {
-        match self {
-            Failure::Base64 => "base64",
-            Failure::Record(error) => error.code(),
-        }
-    }
-}
+/// The code of a record without data, or whose data is not base64.
+const BASE64: &str = "base64";
 
 /// The code of a record whose rows do not fit the answer.
 pub const OVERFLOW: &str = "answer-overflow";
 
-fn decode(record: &Record<'_>, data: &mut Vec<u8>) -> Result<(), Failure> {
+fn decode(record: &Record<'_>, data: &mut Vec<u8>) -> Result<(), &'static str> {
     data.clear();
-    let text = record.data.as_deref().ok_or(Failure::Base64)?;
-    STANDARD.decode_append(text, data).map_err(|_| Failure::Base64)
+    let text = record.data.as_deref().ok_or(BASE64)?;
+    STANDARD.decode_append(text, data).map_err(|_| BASE64)
 }
 
-/// One record's rows, into a gzip member. A plain record without a readable arrival has no day:
-/// it fails for that.
+/// One record's rows, into a gzip member; or the code of why it is answered `ProcessingFailed`. A
+/// plain record without a readable arrival has no day: it fails for that.
 fn rows(
     records: &mut Records<'_>,
     data: &[u8],
     stream: &str,
     record: &Record<'_>,
     member: &mut Member,
-) -> Result<Outcome, Failure> {
+) -> Result<Outcome, &'static str> {
     member.start();
     let arrival = record.arrival.unwrap_or(i64::MIN);
     let origin = Origin { stream, id: &record.id, arrival };
-    records.rows(data, origin, &mut |row| member.row(row)).map_err(Failure::Record)
+    records.rows(data, origin, &mut |row| member.row(row)).map_err(|error| error.code())
 }
 
 fn json(text: &str) -> String {
@@ -160,28 +139,5 @@ impl Counts {
     /// Records answered `Dropped`.
     pub fn records_dropped(&self) -> usize {
         self.dropped.values().sum()
-    }
-
-    fn ok(&mut self, events: usize, rows: usize, plain: bool) {
-        self.records += 1;
-        self.ok += 1;
-        self.plain += usize::from(plain);
-        self.events += events;
-        self.rows += rows;
-        self.events_dropped += events - rows;
-    }
-
-    fn dropped(&mut self, events: usize, reason: &'static str) {
-        self.records += 1;
-        self.events += events;
-        self.events_dropped += events;
-        *self.dropped.entry(reason).or_default() += 1;
-    }
-
-    fn failed(&mut self, events: usize, code: &'static str) {
-        self.records += 1;
-        self.events += events;
-        self.events_failed += events;
-        *self.failed.entry(code).or_default() += 1;
     }
 }

@@ -123,44 +123,57 @@ fn malformed(event: &[u8], error: &serde_json::Error) -> EventError {
     EventError::Malformed { what, line: error.line(), column: error.column() }
 }
 
-/// The answer in the making: what Firehose wants back, written as it is sent.
+/// The answer in the making: what Firehose wants back, written as it is sent. Lambda refuses one over
+/// 6 MB, and Firehose then fails the whole batch: what does not fit is answered without data instead,
+/// and lands by way of `failed/`.
 pub struct Answer {
     text: String,
+    /// How large it may get.
+    limit: usize,
+    /// Bytes of its end, and of the entries without data of the records to come: no record's data can
+    /// push out another's answer.
+    reserved: usize,
 }
 
-/// Bytes of an answer around its entries.
-pub const FRAME: usize = HEAD.len() + TAIL.len();
-const HEAD: &str = "{\"records\":[";
+const HEAD: &str = "{\"records\":";
 const TAIL: &str = "]}";
 const ID: &str = "{\"recordId\":";
 const OK: &str = ",\"result\":\"Ok\",\"data\":\"";
+const OK_END: &str = "\"}";
 const DROPPED: &str = ",\"result\":\"Dropped\"}";
 const FAILED: &str = ",\"result\":\"ProcessingFailed\"}";
 
-/// Bytes that `Dropped` is shorter than `ProcessingFailed`.
-pub const DROPPED_LESS: usize = FAILED.len() - DROPPED.len();
-
-/// Bytes of a `ProcessingFailed` entry: no answer to a record without data is longer.
-pub fn bare_bytes(id_json: &str) -> usize {
-    ID.len() + id_json.len() + FAILED.len()
-}
-
-/// Bytes of an entry with so many bytes of data before base64.
-pub fn ok_bytes(id_json: &str, data: usize) -> usize {
-    ID.len() + id_json.len() + OK.len() + data.div_ceil(3) * 4 + "\"}".len()
+/// Bytes of an entry that ends in `rest`, and of the bracket or comma before it.
+fn bytes(id_json: &str, rest: &str) -> usize {
+    1 + ID.len() + id_json.len() + rest.len()
 }
 
 impl Answer {
-    /// An answer without entries.
-    pub fn new() -> Answer {
-        Answer { text: HEAD.to_owned() }
+    /// Reserves the smallest answer to the records of these ids (as JSON).
+    pub fn new(limit: usize, ids_json: &[String]) -> Result<Answer, EventError> {
+        // No entry without data is longer.
+        let entries = ids_json.iter().map(|id| bytes(id, FAILED));
+        let reserved = TAIL.len() + entries.sum::<usize>();
+        let needed = HEAD.len() + reserved;
+        if needed > limit {
+            return Err(EventError::Budget { needed, limit });
+        }
+        Ok(Answer { text: HEAD.to_owned(), limit, reserved })
     }
 
-    /// `Ok` with data, which must not be empty: Firehose fails such a record.
-    pub fn ok(&mut self, id_json: &str, data: &[u8]) {
+    /// `Ok` with data, which must not be empty: Firehose fails such a record. `false`: there is no room
+    /// for it, and the record must be answered without.
+    #[must_use]
+    pub fn ok(&mut self, id_json: &str, data: &[u8]) -> bool {
+        let entry = bytes(id_json, OK) + data.len().div_ceil(3) * 4 + OK_END.len();
+        let others = self.reserved - bytes(id_json, FAILED);
+        if self.text.len() + entry + others > self.limit {
+            return false;
+        }
         self.entry(id_json, OK);
         STANDARD.encode_append(data, &mut self.text);
-        self.text.push_str("\"}");
+        self.text.push_str(OK_END);
+        true
     }
 
     /// `Dropped`: it leaves no trace.
@@ -175,14 +188,16 @@ impl Answer {
 
     /// The answer as it is sent.
     pub fn finish(mut self) -> Vec<u8> {
+        if self.text == HEAD {
+            self.text.push('[');
+        }
         self.text.push_str(TAIL);
         self.text.into_bytes()
     }
 
     fn entry(&mut self, id_json: &str, rest: &str) {
-        if self.text.len() > HEAD.len() {
-            self.text.push(',');
-        }
+        self.reserved -= bytes(id_json, FAILED);
+        self.text.push(if self.text == HEAD { '[' } else { ',' });
         self.text.push_str(ID);
         self.text.push_str(id_json);
         self.text.push_str(rest);

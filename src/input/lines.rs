@@ -76,13 +76,6 @@ impl<'l> Stamps<'l> {
     }
 }
 
-/// A line, and where it begins.
-struct Line {
-    offset: u64,
-    /// Without its line break; or why it is no event.
-    text: Result<String, String>,
-}
-
 impl Reading<'_> {
     /// A log file's lines, each an event.
     ///
@@ -107,7 +100,9 @@ impl Reading<'_> {
         let mut stamps = Stamps::new(log_file, modified);
         let mut lines = Lines { input, offset: 0, buffer: Vec::new() };
         let mut number = 0_u64;
-        while let Some(Line { offset, text }) = lines.next().map_err(|e| self.failed(e))? {
+        loop {
+            let offset = lines.offset;
+            let Some(text) = lines.next().map_err(|e| self.failed(e))? else { break };
             number += 1;
             let event = text.and_then(|text| Ok((stamps.of(&text)?, text)));
             let (timestamp, text) = match event {
@@ -137,30 +132,26 @@ struct Lines<R> {
 }
 
 impl<R: BufRead> Lines<R> {
-    fn next(&mut self) -> io::Result<Option<Line>> {
-        let offset = self.offset;
+    /// The next line without its line break; or why it is no event.
+    fn next(&mut self) -> io::Result<Option<Result<String, String>>> {
         self.fill()?;
         if self.buffer.is_empty() {
             return Ok(None);
         }
-        let mut long = false;
-        while self.buffer.len() > LINE_BYTES + 1 && !self.buffer.ends_with(b"\n") {
-            long = true;
-            self.fill()?;
+        if self.buffer.len() > LINE_BYTES + 1 && !self.buffer.ends_with(b"\n") {
+            while !self.buffer.is_empty() && !self.buffer.ends_with(b"\n") {
+                self.fill()?;
+            }
+            let reason = "bytes: CloudWatch Logs takes no such event";
+            return Ok(Some(Err(format!("more than {LINE_BYTES} {reason}"))));
         }
-        if long {
-            self.skip_rest()?;
-            let reason =
-                format!("more than {LINE_BYTES} bytes: CloudWatch Logs takes no such event");
-            return Ok(Some(Line { offset, text: Err(reason) }));
-        }
-        let text = self.buffer.strip_suffix(b"\n").unwrap_or(&self.buffer);
-        let text =
-            text.strip_suffix(b"\r").filter(|_| self.buffer.ends_with(b"\n")).unwrap_or(text);
-        let text = std::str::from_utf8(text).map(str::to_owned).map_err(|_| {
-            "not UTF-8: convert the file, e.g. with `iconv -f LATIN1 -t UTF-8`".to_owned()
-        });
-        Ok(Some(Line { offset, text }))
+        let text = match self.buffer.strip_suffix(b"\n") {
+            Some(line) => line.strip_suffix(b"\r").unwrap_or(line),
+            None => &self.buffer,
+        };
+        let reason = "not UTF-8: convert the file, e.g. with `iconv -f LATIN1 -t UTF-8`";
+        let text = std::str::from_utf8(text).map(str::to_owned);
+        Ok(Some(text.map_err(|_| reason.to_owned())))
     }
 
     /// Reads up to the line's end, or so far that it is too long.
@@ -169,13 +160,6 @@ impl<R: BufRead> Lines<R> {
         let limit = LINE_BYTES as u64 + 2;
         let length = self.input.by_ref().take(limit).read_until(b'\n', &mut self.buffer)?;
         self.offset += length as u64;
-        Ok(())
-    }
-
-    fn skip_rest(&mut self) -> io::Result<()> {
-        while !self.buffer.is_empty() && !self.buffer.ends_with(b"\n") {
-            self.fill()?;
-        }
         Ok(())
     }
 }

@@ -94,10 +94,7 @@ pub fn files(arguments: &[String]) -> Result<Vec<InputFile>, StoreError> {
                 files.push(InputFile { path, name });
             }
             Location::Folder(folder) => {
-                let paths = walk(&folder).map_err(|source| StoreError::Other {
-                    place: argument.clone(),
-                    source: Box::new(source),
-                })?;
+                let paths = walk(&folder).map_err(|error| StoreError::other(argument, error))?;
                 let name = |path: &PathBuf| {
                     path.strip_prefix(&folder).unwrap_or(path).to_string_lossy().into_owned()
                 };
@@ -105,11 +102,8 @@ pub fn files(arguments: &[String]) -> Result<Vec<InputFile>, StoreError> {
             }
             #[cfg(feature = "s3")]
             Location::Bucket { .. } => {
-                return Err(StoreError::Location {
-                    location: argument.clone(),
-                    reason: "inputs are files and folders; objects of a bucket can be landed"
-                        .into(),
-                });
+                let reason = "inputs are files and folders; objects of a bucket can be landed";
+                return Err(StoreError::name(argument, reason));
             }
         }
     }

@@ -18,6 +18,11 @@ impl Spare {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
+    /// How many pieces it holds.
+    pub fn pieces(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     fn give(&self, pieces: impl Iterator<Item = Vec<u8>>) {
         let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A day file's first piece may be small, and a long line's large.
@@ -231,52 +236,5 @@ impl Batch {
 impl Drop for Batch {
     fn drop(&mut self) {
         self.spare.give(self.pieces.drain(..));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::row::Kind;
-
-    fn row(line: &str) -> Row<'_> {
-        Row {
-            file: "messages".into(),
-            kind: Kind::Csv,
-            day: "2022-04-18".parse().unwrap(),
-            timestamp: 0,
-            stream: "".into(),
-            id: "".into(),
-            line: line.into(),
-        }
-    }
-
-    #[test]
-    fn lines_are_whole_in_memory_that_was_used_before() {
-        let spare = Spare::default();
-        for (round, fill) in ["a", "b", "c"].into_iter().enumerate() {
-            let lengths =
-                [1, 600_000, 500_000, PIECE_BYTES - 1, PIECE_BYTES, 3 * PIECE_BYTES, 0, 2];
-            let lines = lengths.map(|length| fill.repeat(length));
-            let mut batch = Batch::with(&spare);
-            for line in &lines {
-                batch.push(&row(line), 0);
-            }
-            for (row, line) in lines.iter().enumerate() {
-                assert!(batch.line(row as u32) == format!("{line}\n").as_bytes(), "{round} {row}");
-            }
-            drop(batch);
-            // Neither the first piece, which grew, nor the two long lines': what is kept is used again.
-            assert_eq!(spare.0.lock().unwrap().len(), 3);
-        }
-        let mut small = [0; 4].map(|_| Batch::with(&spare));
-        small.iter_mut().for_each(|batch| {
-            batch.push(&row("small"), 0);
-        });
-        assert_eq!(
-            spare.0.lock().unwrap().len(),
-            0,
-            "many small day files take no more memory than one"
-        );
     }
 }

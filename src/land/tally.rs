@@ -99,9 +99,7 @@ impl From<&StoreError> for Cause {
             StoreError::Denied { .. } => Cause::Denied,
             StoreError::Name { .. } => Cause::Name,
             StoreError::Deadline(_) => Cause::Time,
-            StoreError::Changed(_) | StoreError::Location { .. } | StoreError::Other { .. } => {
-                Cause::Other
-            }
+            StoreError::Changed(_) | StoreError::Other { .. } => Cause::Other,
         }
     }
 }

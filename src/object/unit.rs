@@ -100,17 +100,9 @@ impl Reader<'_, '_> {
         };
         let value = &window.bytes()[indent..end];
         match shape(value) {
-            Shape::Row => match Row::decode(value) {
-                Ok(row) => {
-                    self.read.rows += 1;
-                    self.sink.row(&row).map_err(ReadError::Sink)?;
-                }
-                Err(error) => self.bad_unit("malformed-row", &error.to_string(), value)?,
-            },
-            Shape::Failed => self.failed(value, value, 0)?,
-            Shape::Envelope => {
-                self.record(value, self.modified, value)?;
-            }
+            Shape::Row => drop(self.decoded(value, value)?),
+            Shape::Failed => self.failed(value, 0)?,
+            Shape::Envelope => drop(self.record(value, self.modified, value)?),
             Shape::Other if !stands_alone(window, end)? => return self.plain(window),
             Shape::Other => {
                 let value = &window.bytes()[..end];
@@ -121,46 +113,52 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
+    /// What has the keys of a row. `whole` is what is reported if it is none. `true`: it is one.
+    fn decoded(&mut self, value: &[u8], whole: &[u8]) -> Result<bool, ReadError> {
+        let row = Row::decode(value);
+        match &row {
+            Ok(row) => {
+                self.read.rows += 1;
+                self.sink.row(row).map_err(ReadError::Sink)?;
+            }
+            Err(error) => self.bad_unit("malformed-row", &error.to_string(), whole)?,
+        }
+        Ok(row.is_ok())
+    }
+
     /// A record that transform did not answer, as Firehose writes it. Only two keys matter; their
     /// types differ between documentation and service, other keys between kinds of errors.
     ///
     /// What it holds may be such a record again, or another piece that was put into quarantine: it is unwrapped, so that
     /// it is never taken for text, and quarantined as it was before.
-    fn failed(&mut self, value: &[u8], whole: &[u8], depth: usize) -> Result<(), ReadError> {
-        let bad =
-            |reader: &mut Self, code: &str, reason: &str| reader.bad_unit(code, reason, whole);
+    fn failed(&mut self, value: &[u8], depth: usize) -> Result<(), ReadError> {
         let Ok(failed) = serde_json::from_slice::<Failed<'_>>(value) else {
-            return bad(self, "failed-record", "a failed record without rawData as text");
+            let reason = "a failed record without rawData as text";
+            return self.bad_unit("failed-record", reason, value);
         };
         let Ok(data) = STANDARD.decode(failed.raw_data.as_bytes()) else {
-            return bad(self, "base64", "a failed record whose rawData is no base64");
+            return self.bad_unit("base64", "a failed record whose rawData is no base64", value);
         };
         if data.is_empty() {
-            return bad(self, "empty-raw-data", "a failed record without data");
+            return self.bad_unit("empty-raw-data", "a failed record without data", value);
         }
-        match if data.starts_with(b"{") { shape(&data) } else { Shape::Envelope } {
-            Shape::Failed if depth < NESTED_MAX => return self.failed(&data, &data, depth + 1),
+        let read = match if data.starts_with(b"{") { shape(&data) } else { Shape::Envelope } {
+            Shape::Failed if depth < NESTED_MAX => return self.failed(&data, depth + 1),
             Shape::Failed => {
-                return bad(self, "nested-failed-record", "failed records in failed records");
+                let reason = "failed records in failed records";
+                return self.bad_unit("nested-failed-record", reason, value);
             }
-            Shape::Row => match Row::decode(&data) {
-                Ok(row) => {
-                    (self.read.rows, self.read.failed_records) =
-                        (self.read.rows + 1, self.read.failed_records + 1);
-                    return self.sink.row(&row).map_err(ReadError::Sink);
-                }
-                Err(error) => return bad(self, "malformed-row", &error.to_string()),
-            },
+            Shape::Row => self.decoded(&data, value)?,
             Shape::Other if is_torn(&data) => {
-                return bad(self, "torn-json", "a JSON value breaks off");
+                return self.bad_unit("torn-json", "a JSON value breaks off", value);
             }
-            Shape::Envelope | Shape::Other => {}
-        }
-        let arrival = failed.arrival_timestamp.map(|raw| raw.get().trim_matches('"').parse());
-        let arrival = arrival.and_then(Result::ok).unwrap_or(self.modified);
-        if self.record(&data, arrival, whole)? {
-            self.read.failed_records += 1;
-        }
+            Shape::Envelope | Shape::Other => {
+                let arrival = failed.arrival_timestamp;
+                let arrival = arrival.and_then(|raw| raw.get().trim_matches('"').parse().ok());
+                self.record(&data, arrival.unwrap_or(self.modified), value)?
+            }
+        };
+        self.read.failed_records += u64::from(read);
         Ok(())
     }
 

@@ -39,8 +39,8 @@ impl Store {
         // The crate makes a URL of it, and would end the process if that is none.
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
         if bucket.is_empty() || !bucket.bytes().all(plain) {
-            let reason = "no bucket's name: expected letters, digits, `-`, `.`, `_`".to_owned();
-            return Err(StoreError::Name { place: bucket.to_owned(), reason });
+            let reason = "no bucket's name: expected letters, digits, `-`, `.`, `_`";
+            return Err(StoreError::name(bucket, reason));
         }
         let objects = builder.build().map_err(|error| StoreError::new(bucket.to_owned(), error))?;
         Ok(Store::new(bucket.to_owned(), Arc::new(objects), runtime))

@@ -1,5 +1,6 @@
 //! What can keep an object from being read. No error's text holds a credential.
 
+use std::fmt;
 use std::io;
 
 /// Why an object cannot be had.
@@ -11,20 +12,12 @@ pub enum StoreError {
     /// The object was replaced while it was read. Opening it afresh helps.
     #[error("{0} was changed while it was read: try it again")]
     Changed(String),
-    /// A key that cannot be asked for, e.g. with `//` or `..` in it.
+    /// A key that cannot be asked for, e.g. with `//` or `..` in it, or a location that this build cannot open.
     #[error("{place}: {reason}")]
     Name {
-        /// `bucket/key`.
+        /// `bucket/key`, or the location as the user wrote it.
         place: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A location that this build cannot open.
-    #[error("{location}: {reason}")]
-    Location {
-        /// As the user wrote it.
-        location: String,
-        /// What to write instead.
+        /// What is wrong with it, or what to write instead.
         reason: String,
     },
     /// The store refuses to hand it out. Permissions may be mended; S3 also says so of an object that
@@ -53,6 +46,18 @@ pub enum StoreError {
 const DENIED: [&str; 3] = ["AccessDenied", "AllAccessDisabled", "InvalidObjectState"];
 
 impl StoreError {
+    pub(crate) fn name(place: impl fmt::Display, reason: impl Into<String>) -> StoreError {
+        StoreError::Name { place: place.to_string(), reason: reason.into() }
+    }
+
+    /// What happened at a place, which the error does not name.
+    pub fn other(
+        place: impl fmt::Display,
+        error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> StoreError {
+        StoreError::Other { place: place.to_string(), source: error.into() }
+    }
+
     /// The store's error inside an error of an [`ObjectReader`](super::ObjectReader), if it is one.
     pub fn of(error: &io::Error) -> Option<&StoreError> {
         error.get_ref()?.downcast_ref()
@@ -65,17 +70,15 @@ impl StoreError {
         let code = element(&text, "Code").unwrap_or_default();
         match error {
             // The bucket itself: its name, region or endpoint is wrong, and that can be mended.
-            Error::NotFound { .. } if code == "NoSuchBucket" => {
-                StoreError::Other { place, source: reason.into() }
-            }
+            Error::NotFound { .. } if code == "NoSuchBucket" => StoreError::other(place, reason),
             Error::NotFound { .. } => StoreError::NotFound(place),
             Error::Precondition { .. } => StoreError::Changed(place),
-            Error::InvalidPath { source } => StoreError::Name { place, reason: source.to_string() },
+            Error::InvalidPath { source } => StoreError::name(place, source.to_string()),
             // Any other refusal is of the request, not of the object: a clock, a key or a token is wrong.
             Error::PermissionDenied { .. } if DENIED.contains(&code) => {
                 StoreError::Denied { place, reason }
             }
-            _ => StoreError::Other { place, source: reason.into() },
+            _ => StoreError::other(place, reason),
         }
     }
 }
@@ -92,22 +95,4 @@ fn said(text: &str) -> String {
 fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(&format!("<{name}>"))?;
     Some(rest.split_once('<')?.0.trim())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_but_code_and_message_is_told_of_an_answer_of_s3() {
-        let text = "Server returned non-2xx status code: 400 Bad Request: <?xml version=\"1.0\"?>\n\
-            <Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message>\
-            <Token-0>SECRET</Token-0><RequestId>1</RequestId></Error>";
-        assert_eq!(
-            said(text),
-            "Server returned non-2xx status code: 400 Bad Request: ExpiredToken: The provided token has expired."
-        );
-        assert_eq!(said("a plain text"), "a plain text");
-        assert_eq!(said("odd: <html>SECRET</html>"), "odd: ");
-    }
 }

@@ -15,18 +15,12 @@ const KEPT: &str = "a name that ends in # and digits cannot be read as an object
 
 /// An error names a file that the crate cannot read.
 pub(super) fn check_name(file: &Path, name: &str) -> Result<(), StoreError> {
-    if !is_kept(name) {
-        return Ok(());
-    }
-    Err(StoreError::Name { place: file.display().to_string(), reason: KEPT.to_owned() })
+    if is_kept(name) { Err(StoreError::name(file.display(), KEPT)) } else { Ok(()) }
 }
 
 /// An error names the first thing in a folder that a listing left out; `deep`: or in any folder below it.
 pub(super) fn check(folder: &Path, deep: bool) -> Result<(), StoreError> {
-    let other = |error: io::Error| StoreError::Other {
-        place: folder.display().to_string(),
-        source: Box::new(error),
-    };
+    let other = |error: io::Error| StoreError::other(folder.display(), error);
     let entries = match std::fs::read_dir(folder) {
         Err(error) if is_absent(&error) => return Ok(()),
         entries => entries.map_err(other)?,
@@ -51,8 +45,7 @@ pub(super) fn check(folder: &Path, deep: bool) -> Result<(), StoreError> {
             Err(error) if is_absent(&error) => "is a link to nothing: mend or remove it",
             Err(error) => return Err(other(error)),
         };
-        let place = path.display().to_string();
-        return Err(StoreError::Name { place, reason: reason.to_owned() });
+        return Err(StoreError::name(path.display(), reason));
     }
     Ok(())
 }

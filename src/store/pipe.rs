@@ -4,7 +4,7 @@
 //! They are read to their end into a temporary file without a name, which is then the object: it
 //! has a length, and can be read again from any place.
 
-use std::fs::{File, remove_file};
+use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Chain, Cursor, ErrorKind, Read};
 use std::os::fd::AsFd;
@@ -86,21 +86,17 @@ impl Spool {
     /// Reads to the end.
     pub(super) fn new(path: &Path) -> io::Result<Spool> {
         let mut input = open(path)?;
-        let folder = std::env::temp_dir();
-        let unique = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
         let kept = |error: io::Error| {
+            let folder = std::env::temp_dir();
             let folder = folder.display();
             let reason = format!("cannot be copied to {folder} (TMPDIR names another): {error}");
             io::Error::new(error.kind(), reason)
         };
-        let name = folder.join(format!("hiwake.{unique}"));
-        let mut options = File::options();
-        options.read(true).write(true).create_new(true).mode(0o600);
-        let mut file = options.open(&name).map_err(kept)?;
-        remove_file(&name).map_err(kept)?;
+        let mut file = tempfile::tempfile().map_err(kept)?;
         let size = io::copy(&mut input, &mut file).map_err(kept)?;
         let last_modified = file.metadata()?.modified()?.into();
-        let location = Key::from(unique);
+        let unique = RandomState::new().hash_one(std::process::id());
+        let location = Key::from(format!("{unique:016x}"));
         let meta = ObjectMeta { location, last_modified, size, e_tag: None, version: None };
         Ok(Spool { file, meta })
     }

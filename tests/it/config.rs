@@ -173,6 +173,23 @@ fn sections_and_lists_of_sections_are_told_apart() {
     assert!(error("source = [5]\n").contains("source[1]: is integer `5`; write a table"));
 }
 
+/// Characters too few, too many or others, or neighbours swapped, without regard to case.
+#[test]
+fn a_slip_of_the_finger_is_near_and_another_word_is_not() {
+    let slips = [
+        ("log_grops", "log_groups"),
+        ("log_group", "log_groups"),
+        ("fil", "file"),
+        ("fiel", "file"),
+        ("FILE", "file"),
+    ];
+    for (key, near) in slips {
+        let says = error(&format!("[[source]]\nlog_groups = [\"/a\"]\n{key} = \"x\"\n"));
+        assert!(says.ends_with(&format!("unknown key; did you mean {near}?")), "{says}");
+    }
+    assert!(error("colour = \"x\"\n").contains("unknown key; known here: timezone"));
+}
+
 #[test]
 fn each_value_says_what_to_write_instead() {
     let source = "[[source]]\nlog_groups = [\"/a\"]\n";

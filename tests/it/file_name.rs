@@ -4,7 +4,7 @@ use hiwake::file_name::{self, FileNameError, FileTemplate, component};
 use proptest::prelude::*;
 
 fn file(template: &str, log_group: &str, log_stream: &str) -> String {
-    let template: FileTemplate = template.parse().expect("a template");
+    let template = FileTemplate::try_from(template.to_owned()).expect("a template");
     template.file("123456789012", log_group, log_stream)
 }
 
@@ -70,10 +70,10 @@ fn bad_templates_say_what_to_write() {
         ("a/b/c/d/e/f/g/h/i", "9 components"),
         ("{owner}/{owner}/{owner}/{owner}/{owner}", "1004 bytes"),
     ] {
-        let error = template.parse::<FileTemplate>().expect_err(template).to_string();
+        let error = FileTemplate::try_from(template.to_owned()).expect_err(template).to_string();
         assert!(error.contains(says), "{template}: {error}");
     }
-    let error = "a".repeat(201).parse::<FileTemplate>().expect_err("201 bytes").to_string();
+    let error = FileTemplate::try_from("a".repeat(201)).expect_err("201 bytes").to_string();
     assert!(error.contains("more than 200 bytes"), "{error}");
 }
 
@@ -125,7 +125,8 @@ fn value() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn i6_no_name_made_from_a_value_can_leave_the_root(owner in value(), group in value(), stream in value()) {
-        let template: FileTemplate = "{owner}/x/{log_group}/{log_stream}".parse().unwrap();
+        let template = "{owner}/x/{log_group}/{log_stream}".to_owned();
+        let template = FileTemplate::try_from(template).unwrap();
         let name = template.file(&owner, &group, &stream);
         prop_assert_eq!(file_name::check(&name), Ok(()));
         prop_assert_eq!(name.split('/').count(), 4);

@@ -99,16 +99,9 @@ fn in_words(error: &anyhow::Error) -> String {
 }
 
 /// A fault of the call itself: exit code 2.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
 struct Usage(String);
-
-impl std::fmt::Display for Usage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Usage {}
 
 /// Times from one moment to another: the other is later.
 fn is_span(since: i64, until: i64) -> Result<(), Usage> {
@@ -159,8 +152,7 @@ fn aws() -> Result<&'static Aws, AwsError> {
 
 /// A bucket, with the credentials that the AWS CLI would use.
 fn bucket(name: &str) -> Result<Store, StoreError> {
-    let other = |error| StoreError::Other { place: name.to_owned(), source: Box::new(error) };
-    aws().map_err(other)?.bucket(name)
+    aws().map_err(|error| StoreError::other(name, error))?.bucket(name)
 }
 
 fn rfc_3339(text: &str) -> Result<i64, String> {

@@ -34,10 +34,9 @@ impl Progress {
 
     fn new(what: &'static str, bar: ProgressBar, style: &str) -> Progress {
         let style = ProgressStyle::with_template(style);
-        let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        let done = Arc::new(AtomicU64::new(0));
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+        let (bar, done) = (bar.with_style(style).with_message(what), Arc::new(AtomicU64::new(0)));
         let (stop, stopped) = mpsc::channel();
-        let (bar, done) = (bar.with_message(what), done);
         let drawer = std::thread::spawn({
             let (bar, done) = (bar.clone(), done.clone());
             move || {

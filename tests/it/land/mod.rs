@@ -1,5 +1,6 @@
 //! Commit, seal, close: on a real folder, against a model that is a map from event to line.
 
+mod batch;
 mod blocks;
 mod close;
 mod commit;
@@ -7,6 +8,7 @@ mod damage;
 mod journals;
 mod landing;
 mod model;
+mod names;
 mod register;
 mod routing;
 mod seal;

@@ -355,12 +355,17 @@ fn no_credential_is_ever_told() {
     let mut yard = Yard::new("");
     yard.bucket.fault("a", Fault::Refused(400, error("ExpiredToken")));
     yard.bucket.fault("b", Fault::Refused(403, error("SignatureDoesNotMatch")));
-    assert_eq!(yard.land(1, &[("1", &["a"]), ("2", &["b"])]), ["1", "2"]);
+    yard.bucket.fault("c", Fault::Refused(400, "odd: <html>AKIDEXAMPLE</html>".to_owned()));
+    yard.bucket.fault("d", Fault::Refused(400, "a plain text".to_owned()));
+    let all = [("1", &["a"][..]), ("2", &["b"]), ("3", &["c"]), ("4", &["d"])];
+    assert_eq!(yard.land(1, &all), ["1", "2", "3", "4"]);
     assert_eq!(yard.land(10, &[("2", &["b"])]), ["2"]);
     let (quarantine, answer) =
         (yard.quarantine(), yard.lambda.invoke(s3(&["a"]).to_string().as_bytes()));
     let log = yard.lambda.end();
-    assert!(log.contains("Told by ExpiredToken"), "{log}");
+    for said in ["400 Bad Request: ExpiredToken: Told by ExpiredToken", "odd: ", "a plain text"] {
+        assert!(log.contains(said), "{said} not in {log}");
+    }
     let all = format!("{log}{quarantine}{}", answer.unwrap_err());
     for secret in ["SESSIONTOKEN", "SECRETACCESSKEY", "AKIDEXAMPLE"] {
         assert!(!all.contains(secret), "{secret} in {all}");
