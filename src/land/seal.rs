@@ -57,8 +57,9 @@ fn seal_one(
     published: &mut Vec<Sealed>,
 ) -> Result<bool, LandError> {
     let Some((number, segment)) = freeze(lander, day_file, published)? else { return Ok(false) };
-    if let Some(draft) = draft(lander, day_file, number, &segment)? {
-        finish(lander, day_file, draft, &segment, published)?;
+    let frozen = Frozen { lander, day_file, number, segment };
+    if let Some(draft) = frozen.draft()? {
+        frozen.finish(draft, published)?;
     }
     Ok(true)
 }
@@ -108,147 +109,156 @@ fn freeze(
     Ok(frozen(&journal).map(|segment| (number, segment)))
 }
 
-/// Step 2: the finished file, synced and read-only, under a temporary name (or the open file itself where its lines
-/// are in order). `None`: somebody else has finished the segment meanwhile.
-fn draft(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
+/// A segment that takes no more commits.
+struct Frozen<'f> {
+    lander: &'f Lander<'f>,
+    day_file: &'f DayFile,
     number: u32,
-    segment: &Segment,
-) -> Result<Option<Sealed>, LandError> {
-    let seal = &lander.config.seal;
-    let ordered = seal.order == Order::Arrival || merge::in_order(&segment.commits);
-    let gzip = seal.compress == Compress::Gzip;
-    folders::refresh(lander, day_file.folder())?;
-    let result = match (gzip, ordered) {
-        (false, true) => check_in_place(lander, day_file, number, segment),
-        _ => write_merged(lander, day_file, number, segment, gzip, ordered).map(Some),
-    };
-    let result = match result {
-        // Something lies beyond the last commit after all: the open file itself must not be published.
-        Ok(None) => write_merged(lander, day_file, number, segment, gzip, ordered),
-        Ok(Some(sealed)) => Ok(sealed),
-        Err(error) => Err(error),
-    };
-    let Err(error) = result else { return result.map(Some) };
-    // ENOENT, ESTALE, or what looks like damage: nothing of it counts if somebody else has finished.
-    let finished = |state: State| {
-        let sealed = state.segment(number).is_some_and(|now| now.sealed.is_some());
-        sealed || state.closed.is_some()
-    };
-    match Journal::peek(lander, day_file)?.is_some_and(finished) {
-        true => Ok(None),
-        false => match &error {
-            LandError::Io { path, .. } if *path == day_file.open_segment(number) => {
-                Err(lost(lander, error, segment.bytes()))
-            }
-            _ => Err(error),
-        },
-    }
+    segment: Segment,
 }
 
-/// The open file is the finished file: checked against its commits, hashed, made read-only. `None`: it has other bytes too.
-fn check_in_place(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    number: u32,
-    segment: &Segment,
-) -> Result<Option<Sealed>, LandError> {
-    let path = day_file.open_segment(number);
-    let file = lander.disk.open(&path, Open::Read).named("open", &path)?;
-    if file.length().named("look at", &path)? > segment.bytes() {
-        return Ok(None);
-    }
-    let mut hash = Sha256::new();
-    copy_commits(file.as_ref(), &path, &segment.commits, &mut |bytes| {
-        hash.update(bytes);
-        Ok(())
-    })?;
-    file.set_mode(lander.config.files.mode).named("make read-only", &path)?;
-    file.sync().named("sync", &path)?;
-    let (bytes, sha256) = (segment.bytes(), hash.finalize().into());
-    let finished = Finished { bytes, text_bytes: bytes, sha256, text_sha256: sha256 };
-    let target = day_file.target(number, false);
-    Ok(Some(sealed(lander, number, segment, path, target, &finished)))
-}
-
-fn sealed(
-    lander: &Lander<'_>,
-    number: u32,
-    segment: &Segment,
-    temporary: String,
-    target: String,
-    finished: &Finished,
-) -> Sealed {
-    let Finished { bytes, text_bytes, sha256, text_sha256 } = *finished;
-    let (lines, at) = (segment.lines(), lander.clock.now());
-    let segment = number;
-    Sealed { segment, temporary, target, bytes, text_bytes, lines, sha256, text_sha256, at }
-}
-
-/// Writes the merged (or, in order, the same) lines into a temporary file, compressed or not.
-fn write_merged(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    number: u32,
-    segment: &Segment,
-    gzip: bool,
-    ordered: bool,
-) -> Result<Sealed, LandError> {
-    let data_path = day_file.open_segment(number);
-    let data = lander.disk.open(&data_path, Open::Read).named("open", &data_path)?;
-    let temporary = day_file.temporary(number, &unique());
-    let merging =
-        Merging { day_file, segment, data: data.as_ref(), data_path: &data_path, ordered };
-    match write_temporary(lander, &merging, &temporary, gzip) {
-        Ok(finished) => {
-            let target = day_file.target(number, gzip);
-            Ok(sealed(lander, number, segment, temporary, target, &finished))
+impl Frozen<'_> {
+    /// Step 2: the finished file, synced and read-only, under a temporary name (or the open file itself
+    /// where its lines are in order). `None`: somebody else has finished the segment meanwhile.
+    fn draft(&self) -> Result<Option<Sealed>, LandError> {
+        let Frozen { lander, day_file, number, segment } = self;
+        let seal = &lander.config.seal;
+        let ordered = seal.order == Order::Arrival || merge::in_order(&segment.commits);
+        let gzip = seal.compress == Compress::Gzip;
+        folders::refresh(lander, day_file.folder())?;
+        let in_place = if ordered && !gzip { self.check_in_place() } else { Ok(None) };
+        let error = match in_place.and_then(|sealed| {
+            // Also where something lies beyond the last commit, so that it must not be published itself.
+            sealed.map_or_else(|| self.write_merged(gzip, ordered), Ok)
+        }) {
+            Ok(sealed) => return Ok(Some(sealed)),
+            Err(error) => error,
+        };
+        // ENOENT, ESTALE, or what looks like damage: nothing of it counts if somebody else has finished.
+        let finished = |state: State| {
+            let sealed = state.segment(*number).is_some_and(|now| now.sealed.is_some());
+            sealed || state.closed.is_some()
+        };
+        match Journal::peek(lander, day_file)?.is_some_and(finished) {
+            true => Ok(None),
+            false => match &error {
+                LandError::Io { path, .. } if *path == day_file.open_segment(*number) => {
+                    Err(lost(lander, error, segment.bytes()))
+                }
+                _ => Err(error),
+            },
         }
-        // What cannot be removed now is removed by whoever publishes, or by the next round.
-        Err(error) => match folders::remove(lander, &temporary) {
-            Ok(()) | Err(_) => Err(error),
-        },
     }
-}
 
-/// What goes into a temporary.
-struct Merging<'m> {
-    day_file: &'m DayFile,
-    segment: &'m Segment,
-    data: &'m dyn Handle,
-    data_path: &'m str,
-    ordered: bool,
-}
-
-/// Writes it, syncs it and makes it read-only.
-fn write_temporary(
-    lander: &Lander<'_>,
-    merging: &Merging<'_>,
-    temporary: &str,
-    gzip: bool,
-) -> Result<Finished, LandError> {
-    let Merging { day_file, segment, data, data_path, ordered } = *merging;
-    let how = Open::CreateNew(lander.open_mode());
-    let file = lander.disk.open(temporary, how).named("make", temporary)?;
-    let mut output = Output::new(file.as_ref(), gzip);
-    let mut emit = |bytes: &[u8]| output.write_all(bytes).named("write", temporary);
-    if ordered {
-        copy_commits(data, data_path, &segment.commits, &mut emit)?;
-    } else {
-        let seen_path = day_file.seen();
-        let seen = lander.disk.open(&seen_path, Open::Read).named("open", &seen_path)?;
-        let (seen, kind) = (seen.as_ref(), day_file.kind);
-        let source = Source { data, data_path, seen, seen_path: &seen_path, kind };
-        let memory = lander.config.limits.merge_bytes;
-        merge::merge(&source, &segment.commits, memory, &mut emit)?;
+    /// The open file is the finished file: checked against its commits, hashed, made read-only. `None`:
+    /// it has other bytes too.
+    fn check_in_place(&self) -> Result<Option<Sealed>, LandError> {
+        let Frozen { lander, day_file, number, segment } = self;
+        let path = day_file.open_segment(*number);
+        let file = lander.disk.open(&path, Open::Read).named("open", &path)?;
+        if file.length().named("look at", &path)? > segment.bytes() {
+            return Ok(None);
+        }
+        let mut hash = Sha256::new();
+        copy_commits(file.as_ref(), &path, &segment.commits, &mut |bytes| {
+            hash.update(bytes);
+            Ok(())
+        })?;
+        file.set_mode(lander.config.files.mode).named("make read-only", &path)?;
+        file.sync().named("sync", &path)?;
+        let (bytes, sha256) = (segment.bytes(), hash.finalize().into());
+        let finished = Finished { bytes, text_bytes: bytes, sha256, text_sha256: sha256 };
+        Ok(Some(self.sealed(path, false, &finished)))
     }
-    let finished = output.finish().named("write", temporary)?;
-    file.set_mode(lander.config.files.mode).named("make read-only", temporary)?;
-    file.sync().named("sync", temporary)?;
-    drop(file);
-    lander.disk.sync_dir(day_file.folder()).named("sync", day_file.folder())?;
-    Ok(finished)
+
+    fn sealed(&self, temporary: String, gzip: bool, finished: &Finished) -> Sealed {
+        let Finished { bytes, text_bytes, sha256, text_sha256 } = *finished;
+        let (segment, target) = (self.number, self.day_file.target(self.number, gzip));
+        let (lines, at) = (self.segment.lines(), self.lander.clock.now());
+        Sealed { segment, temporary, target, bytes, text_bytes, lines, sha256, text_sha256, at }
+    }
+
+    /// Writes the merged (or, in order, the same) lines into a temporary file, compressed or not.
+    fn write_merged(&self, gzip: bool, ordered: bool) -> Result<Sealed, LandError> {
+        let temporary = self.day_file.temporary(self.number, &unique());
+        match self.write_temporary(&temporary, gzip, ordered) {
+            Ok(finished) => Ok(self.sealed(temporary, gzip, &finished)),
+            Err(error) => Err(self.discard(&temporary, error)),
+        }
+    }
+
+    /// Nothing names the temporary file, and the next try makes one of its own. What cannot be removed
+    /// now is removed by whoever publishes, or by the next round.
+    fn discard(&self, temporary: &str, error: LandError) -> LandError {
+        match folders::remove(self.lander, temporary) {
+            Ok(()) | Err(_) => error,
+        }
+    }
+
+    /// Writes it, syncs it and makes it read-only.
+    fn write_temporary(
+        &self,
+        temporary: &str,
+        gzip: bool,
+        ordered: bool,
+    ) -> Result<Finished, LandError> {
+        let Frozen { lander, day_file, number, segment } = self;
+        let data_path = day_file.open_segment(*number);
+        let data = lander.disk.open(&data_path, Open::Read).named("open", &data_path)?;
+        let (data, data_path) = (data.as_ref(), data_path.as_str());
+        let how = Open::CreateNew(lander.open_mode());
+        let file = lander.disk.open(temporary, how).named("make", temporary)?;
+        let mut output = Output::new(file.as_ref(), gzip);
+        let mut emit = |bytes: &[u8]| output.write_all(bytes).named("write", temporary);
+        if ordered {
+            copy_commits(data, data_path, &segment.commits, &mut emit)?;
+        } else {
+            let seen_path = day_file.seen();
+            let seen = lander.disk.open(&seen_path, Open::Read).named("open", &seen_path)?;
+            let (seen, kind) = (seen.as_ref(), day_file.kind);
+            let source = Source { data, data_path, seen, seen_path: &seen_path, kind };
+            let memory = lander.config.limits.merge_bytes;
+            merge::merge(&source, &segment.commits, memory, &mut emit)?;
+        }
+        let finished = output.finish().named("write", temporary)?;
+        file.set_mode(lander.config.files.mode).named("make read-only", temporary)?;
+        file.sync().named("sync", temporary)?;
+        drop(file);
+        lander.disk.sync_dir(day_file.folder()).named("sync", day_file.folder())?;
+        Ok(finished)
+    }
+
+    /// Step 3: the Sealed frame, unless someone else was first; then step 4.
+    fn finish(&self, draft: Sealed, published: &mut Vec<Sealed>) -> Result<(), LandError> {
+        let (temporary, mut is_named) = (draft.temporary.clone(), false);
+        let finished = self.append_and_publish(draft, published, &mut is_named);
+        let is_open_file = temporary == self.day_file.open_segment(self.number);
+        match finished {
+            finished if is_named || is_open_file => finished,
+            Ok(()) => folders::remove(self.lander, &temporary),
+            Err(error) => Err(self.discard(&temporary, error)),
+        }
+    }
+
+    fn append_and_publish(
+        &self,
+        draft: Sealed,
+        published: &mut Vec<Sealed>,
+        is_named: &mut bool,
+    ) -> Result<(), LandError> {
+        let mut journal = lock(self.lander, self.day_file)?;
+        published.append(&mut journal.published);
+        if journal.state.segment(self.number).is_none_or(|segment| *segment != self.segment) {
+            return Ok(());
+        }
+        let mut hold = Hold::take(self.lander, self.day_file, &mut journal)?;
+        hold.journal.check_lease()?;
+        *is_named = true;
+        hold.journal.append(Frame::Sealed(draft))?;
+        publish(&mut hold, self.number)?;
+        published.append(&mut hold.journal.published);
+        Ok(())
+    }
 }
 
 /// The commits' bytes as they stand, each commit's CRC checked.
@@ -280,58 +290,4 @@ pub(super) fn copy_commits(
         }
     }
     Ok(())
-}
-
-/// Step 3: the Sealed frame, unless someone else was first; then step 4.
-fn finish(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    draft: Sealed,
-    drafted: &Segment,
-    published: &mut Vec<Sealed>,
-) -> Result<(), LandError> {
-    let number = draft.segment;
-    let locked = lock(lander, day_file).map(|mut journal| {
-        published.append(&mut journal.published);
-        journal
-    });
-    let mut journal = match locked {
-        Ok(journal) => journal,
-        Err(error) => return failed(lander, day_file, &draft, error),
-    };
-    if journal.state.segment(number).is_none_or(|segment| segment != drafted) {
-        return discard(lander, day_file, &draft);
-    }
-    let held = Hold::take(lander, day_file, &mut journal)
-        .and_then(|hold| hold.journal.check_lease().map(|()| hold));
-    let mut hold = match held {
-        Ok(hold) => hold,
-        Err(error) => return failed(lander, day_file, &draft, error),
-    };
-    hold.journal.append(Frame::Sealed(draft))?;
-    publish(&mut hold, number)?;
-    drop(hold);
-    published.append(&mut journal.published);
-    Ok(())
-}
-
-/// Nothing names the draft yet, and the next try makes one of its own. What cannot be removed now is
-/// removed by whoever publishes, or by the next round.
-fn failed(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    draft: &Sealed,
-    error: LandError,
-) -> Result<(), LandError> {
-    match discard(lander, day_file, draft) {
-        Ok(()) | Err(_) => Err(error),
-    }
-}
-
-/// Removes a draft that no Sealed frame names; the open file, if it is that, stays.
-fn discard(lander: &Lander<'_>, day_file: &DayFile, draft: &Sealed) -> Result<(), LandError> {
-    match draft.temporary == day_file.open_segment(draft.segment) {
-        true => Ok(()),
-        false => folders::remove(lander, &draft.temporary),
-    }
 }

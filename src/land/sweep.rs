@@ -27,7 +27,9 @@ const DAY_MS: i64 = 24 * 3600 * 1000;
 /// SNS takes 256 KB, and wraps the answer in some of its own.
 const ANSWER_BYTES_MAX: usize = 199_000;
 /// What each of the lists but the announcements may take of it.
-const LIST_BYTES_MAX: usize = 20_000;
+const LIST_BYTES_MAX: usize = 40_000;
+/// How many day files are closed or removed before it is asked whether the answer has room.
+const AT_ONCE: usize = 16;
 
 /// What a round did.
 #[derive(Debug, Default)]
@@ -230,18 +232,24 @@ impl<'l> Round<'l> {
             let date = when.parse::<Day>();
             date.is_ok_and(|date| (today - date.date()).num_days() >= i64::from(days))
         };
-        let mut found = self.hints(what, &due);
-        let names: Vec<String> = found.iter().map(|(day_file, _)| day_file.to_string()).collect();
-        found.truncate(fitting(&names, LIST_BYTES_MAX));
+        let found = self.hints(what, &due);
         let dates = found.iter().filter_map(|(_, hint)| hint.date()).map(|date| date.to_string());
         let dates: BTreeSet<String> = dates.collect();
-        let results = in_parallel(lander.config.limits.parallel, found, |(day_file, hint)| {
-            lander.check_time(&day_file).and_then(|()| act(lander, &day_file, &hint, days))
-        });
-        for result in results {
-            match result {
-                Ok(done) => take(&mut self.swept, done),
-                Err(error) => self.swept.failed.push(error),
+        for part in found.chunks(AT_ONCE) {
+            let threads = lander.config.limits.parallel;
+            let results = in_parallel(threads, part.to_vec(), |(day_file, hint)| {
+                lander.check_time(&day_file).and_then(|()| act(lander, &day_file, &hint, days))
+            });
+            for result in results {
+                match result {
+                    Ok(done) => take(&mut self.swept, done),
+                    Err(error) => self.swept.failed.push(error),
+                }
+            }
+            let closed = self.swept.closed.iter().map(|day_file| day_file.to_string().len());
+            let listed = closed.chain(self.swept.removed.iter().map(String::len));
+            if listed.sum::<usize>() > LIST_BYTES_MAX {
+                break;
             }
         }
         self.tidy(what, dates);
