@@ -62,7 +62,11 @@ pub enum LandError {
         what: String,
     },
     /// The machine's clock and the file system's are too far apart to tell which days are over.
-    #[error("this machine's clock is {} s ahead of the file system's, so it cannot tell which days have ended: set the clock (NTP). Nothing was landed or sealed", (ours - theirs) / 1000)]
+    #[error(
+        "this machine's clock is {} s {} the file system's, so it cannot tell which days have ended: set the clock (NTP). Nothing was landed or sealed",
+        (ours - theirs).abs() / 1000,
+        if ours > theirs { "ahead of" } else { "behind" }
+    )]
     Clock {
         /// The machine's, milliseconds since the epoch.
         ours: i64,

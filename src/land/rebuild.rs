@@ -138,7 +138,9 @@ pub fn rebuild(
         one.ids.sort_by_key(|id| id.timestamp);
     }
     let closed = lines.unknown > 0 && lines.lost == 0 && lines.open.is_empty();
-    let closed = closed && count <= CLOSED_SEGMENTS_MAX;
+    // A SOURCE without a row of the day is another one's.
+    let is_source = rows.objects.iter().any(|(_, ids)| !ids.is_empty());
+    let closed = closed && is_source && count <= CLOSED_SEGMENTS_MAX;
     if lines.lost > 0 || (lines.unknown > 0 && !closed) {
         return lost(lines.lost + lines.unknown);
     }

@@ -239,21 +239,25 @@ impl Rows {
         objects: &[Object],
         taken: &HashSet<Identity>,
     ) -> Option<Vec<Identity>> {
-        if let Some(ids) = &piece.ids {
-            let vouched = piece.objects.is_some() || ids.iter().all(|id| self.line(id).is_some());
-            return vouched.then(|| ids.clone());
+        let vouched = |ids: &&Vec<Identity>| {
+            piece.objects.is_some() || ids.iter().all(|id| self.line(id).is_some())
+        };
+        if let Some(ids) = piece.ids.as_ref().filter(vouched) {
+            return Some(ids.clone());
         }
-        let named = piece.objects.as_ref()?.iter();
+        let named = piece.objects.iter().flatten();
         let named = named.map(|name| find(name, objects).map(|object| &object.id));
         let named: BTreeSet<&ObjectId> = named.collect::<Option<_>>()?;
-        let read = self.objects.iter().filter(|(id, _)| named.contains(id));
+        let is_named = piece.objects.is_some();
+        let read = self.objects.iter().filter(|(id, _)| !is_named || named.contains(id));
         let free: BTreeSet<Identity> =
             read.flat_map(|(_, ids)| ids).filter(|id| !taken.contains(id)).copied().collect();
         let lines: HashSet<&[u8]> = split(text, kind).collect();
         let has_line = |id: &Identity| self.line(id).is_some_and(|line| lines.contains(line));
         let matching = free.iter().copied().filter(has_line).collect();
         let is_all = |ids: &Vec<Identity>| ids.len() as u64 == piece.count;
-        [free.iter().copied().collect(), matching].into_iter().find(is_all)
+        let all = is_named.then(|| free.iter().copied().collect());
+        all.into_iter().chain([matching]).find(is_all)
     }
 }
 

@@ -254,3 +254,36 @@ fn one_bad_folder_is_one_failure_and_everything_else_is_done() {
     let output = yard.seal().output().unwrap();
     assert_eq!((stdout(&output).as_str(), output.status.code()), ("", Some(1)));
 }
+
+/// The first frame of the journal and an entry of `seen` were damaged: the day was closed though SOURCE had every row,
+/// and a SOURCE that was another one's closed it for good.
+#[test]
+fn a_published_day_is_repaired_from_its_rows_and_closed_only_where_they_do_not_tell() {
+    let damaged = || {
+        let yard = sealed(0..6);
+        for (name, at) in [(JOURNAL, 8192 + 30), (SEEN, 40)] {
+            let mut bytes = fs::read(yard.at(name)).unwrap();
+            bytes[at] ^= 1;
+            put(&yard.at(name), &bytes);
+        }
+        yard
+    };
+    let yard = damaged();
+    let before = fs::read(yard.at(SEALED)).unwrap();
+    let said = ok_stderr(&mut rebuild(&yard));
+    assert!(said.contains("6 lines, 1 objects read") && !said.contains("no more rows"), "{said}");
+    ok(&mut yard.land());
+    assert_eq!(fs::read(yard.at(SEALED)).unwrap(), before);
+    let yard = damaged();
+    fs::remove_file(yard.path("in/a")).unwrap();
+    let said = fails(&mut rebuild(&yard));
+    assert!(
+        said.contains("in no object of SOURCE") && said.contains("Nothing was changed"),
+        "{said}"
+    );
+    yard.put("a", 0..5);
+    let said = ok_stderr(&mut rebuild(&yard));
+    assert!(said.contains("takes no more rows"), "{said}");
+    assert!(fails(&mut yard.land()).contains("is closed"));
+    assert_eq!(fs::read(yard.at(SEALED)).unwrap(), before);
+}
