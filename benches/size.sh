@@ -58,7 +58,7 @@ many() {
 }
 
 day() {
-  echo "== seal of a day of 2 GB, out of order, while landing goes on"
+  echo "== seal of a day of 2 GB, out of order, while landing continues"
   mkdir -p "$at/day"
   for part in 1 2 3 4; do rows 800000 600 1 "1$part" | gzip -1 > "$at/day/$part.gz"; done
   for part in 2 1 4 3; do "$hiwake" land "$at/day/$part.gz" --root "$at/day.root" --now 2022-04-18T23:00:00+09:00; done

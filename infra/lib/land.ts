@@ -26,7 +26,7 @@ export interface LandProps {
 }
 
 const TIMEOUT = Duration.minutes(2);
-/** A notice that failed comes again when this is over: a busy day file must not wait for six time-outs. */
+/** A notice that failed is retried when this has ended: a busy day file must not wait for six time-outs. */
 const VISIBILITY = TIMEOUT.plus(Duration.seconds(30));
 /** docs/design.md, "What never becomes readable": an object that is denied is given up at the 10th. */
 const RECEIVES = 20;
@@ -118,7 +118,7 @@ export class Land extends Construct {
 
   private alarms(): void {
     new Alarm(this, 'land failing', {
-      means: 'land ends with an error, or is throttled. Its notices come again.',
+      means: 'land ends with an error, or is throttled. Its notices are retried.',
       metric: sum({ errors: this.function.metricErrors(), throttles: this.function.metricThrottles() }),
       periods: 3,
     });

@@ -1,4 +1,4 @@
-// seal λ: the package of land, called by a schedule, finishes the days that are over.
+// seal λ: the package of land, called by a schedule, finishes the days that have ended.
 
 import { Duration, Stack, TimeZone } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
@@ -31,7 +31,7 @@ const HOUR = Duration.hours(1);
 
 export class Seal extends Construct {
   readonly function: lambda.Function;
-  /** Runs that failed or could not be started. Not land's dead letters: those can be sent back into their queue. */
+  /** Runs that failed as a whole or could not be started. Not land's dead letters: those can be sent back into their queue. */
   readonly failed: sqs.Queue;
 
   constructor(scope: Construct, id: string, private readonly props: SealProps) {
@@ -46,7 +46,7 @@ export class Seal extends Construct {
       packages: props.packages,
       package: 'land',
       what: 'seal',
-      description: 'hiwake: seals the days that are over',
+      description: 'hiwake: seals the days that have ended',
       // A whole CPU: what it does is to read, merge and hash whole days (docs/cost.md). limits.merge_bytes × parallel fit.
       memoryMiB: 1769,
       timeout: Duration.minutes(15),
@@ -55,11 +55,11 @@ export class Seal extends Construct {
     }).function;
     const sealed = props.deployment.tell.sealed;
     this.function.configureAsyncInvoke({
-      // A second try has nothing to announce: what was sealed is sealed. The next round does what is left.
+      // The next round does what is left, and announces what this one published.
       retryAttempts: 0,
       maxEventAge: HOUR,
       onFailure: new destinations.SqsDestination(this.failed),
-      // Of a round in which all went well: one day that fails sends all that the round did to onFailure (docs/runbook.md).
+      // Of every round: a day that fails is in its `failed`, and rings by SealFailed. What was published is listed by two rounds.
       ...(sealed && { onSuccess: new destinations.SnsDestination(sns.Topic.fromTopicArn(this, 'Sealed', sealed)) }),
     });
     this.schedule();
@@ -74,7 +74,7 @@ export class Seal extends Construct {
     const { config, deployment } = this.props;
     const minute = (Math.ceil(config.graceSeconds / 60) + Math.ceil(deployment.bufferSeconds / 60) + 5) % 60;
     new scheduler.Schedule(this, 'Schedule', {
-      description: 'hiwake: seals the days that are over',
+      description: 'hiwake: seals the days that have ended',
       schedule: scheduler.ScheduleExpression.cron({ minute: `${minute}`, timeZone: TimeZone.of(this.props.config.timezone) }),
       target: new targets.LambdaInvoke(this.function, {
         input: scheduler.ScheduleTargetInput.fromObject({ hiwake: 'seal' }),
@@ -98,7 +98,7 @@ export class Seal extends Construct {
   private alarms(): void {
     const { graceSeconds } = this.props.config;
     new Alarm(this, 'seal failing', {
-      means: 'Days could not be sealed, for two rounds. Nothing is lost; they stay open.',
+      means: 'Days could not be sealed, closed or removed, for two rounds. Nothing is lost; all others are done.',
       metric: sum({ days: own(this, 'SealFailed', { period: HOUR }), errors: this.function.metricErrors({ period: HOUR }) }, HOUR),
       periods: 2,
     });
@@ -110,12 +110,12 @@ export class Seal extends Construct {
       silenceRings: true,
     });
     new Alarm(this, 'days too old', {
-      means: 'A day that is over has been waiting to be sealed for six hours longer than its grace.',
+      means: 'A day that has ended has been waiting to be sealed for six hours longer than its grace.',
       metric: own(this, 'OldestUnsealedAge', { statistic: 'Maximum', period: HOUR }),
       above: graceSeconds + 6 * 3600,
     });
     new Alarm(this, 'seal runs lost', {
-      means: 'A run of the sealer failed or could not be started; the queue has what it said.',
+      means: 'A run of the sealer failed as a whole or could not be started; the queue has what it said.',
       metric: this.failed.metricApproximateNumberOfMessagesVisible({ statistic: 'Maximum', period: FIVE_MINUTES }),
     });
   }

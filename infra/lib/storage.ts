@@ -199,8 +199,8 @@ const ABORT: s3.LifecycleRule = { id: 'unfinished', abortIncompleteMultipartUplo
 /**
  * How long source records are kept: as long as any day that they belong to can be replayed into. A day's first records
  * come with it; its last may come 14 days after it, since CloudWatch Logs takes events that old. They make a late
- * segment, which is sealed after `grace`, or 48 h after its first commit, and only `journal_days` later is the day's
- * journal closed. So: the day itself, its late events, the longer of both, and a day for what Firehose could not
+ * segment, which is published after `grace`, or 48 h after its first commit, and only `journal_days` after the last
+ * publication is the day's journal closed. So: the day itself, its late events, the longer of both, and a day for what Firehose could not
  * deliver at once.
  */
 export function backupDays(config: Config): number {
