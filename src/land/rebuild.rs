@@ -2,7 +2,7 @@
 //! where a line that was acknowledged is nowhere, nothing changes.
 //!
 //! All of it happens under the journal's lock, so landers wait and try again. The day's lines are held
-//! in memory. How the result takes its place is in [`super::replace`].
+//! in memory. How the result takes its place is in `replace.rs`.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::Read;
