@@ -22,6 +22,8 @@ use crate::row::Kind;
 pub const FRAMES_AT: u64 = 8192;
 /// The byte that is written to prove that a lock still stands.
 pub const PROOF_AT: u64 = 4095;
+/// What follows the slot of a closed day, where no Removed frame does.
+pub const RESERVE: u8 = b'R';
 /// Where the Closed slot begins; it ends where the frames begin.
 pub const CLOSED_AT: u64 = 4096;
 /// How many entries of `seen` a block has at most.

@@ -12,7 +12,7 @@ use super::day_file::DayFile;
 use super::error::{LandError, Named, is_absent};
 use super::folders;
 use super::frame::{CLOSED_AT, Closed, FORM_AT, FORM_REBUILD, FRAMES_AT, Frame};
-use super::frame::{HEADER_MAGIC, Header, PROOF_AT, REBUILD_AT, Sealed};
+use super::frame::{HEADER_MAGIC, Header, PROOF_AT, REBUILD_AT, RESERVE, Sealed};
 use super::frame::{interrupted_rebuild, rebuild_note};
 use super::seen::Watermark;
 use super::state::State;
@@ -201,7 +201,7 @@ impl<'l> Journal<'l> {
         self.handle.sync().named("sync", &self.path)?;
         self.handle.truncate(FRAMES_AT).named("cut", &self.path)?;
         // Room for the Removed frames: retention needs it most when the file system is full.
-        self.handle.write_at(&[0; REMOVED_BYTES], FRAMES_AT).named("write", &self.path)?;
+        self.handle.write_at(&[RESERVE; REMOVED_BYTES], FRAMES_AT).named("write", &self.path)?;
         self.handle.sync().named("sync", &self.path)?;
         let crc = u32::from_le_bytes([slot[4], slot[5], slot[6], slot[7]]);
         self.state.close(closed, crc);
@@ -403,7 +403,9 @@ impl<'l> DamagedJournal<'l> {
         self.write(&bytes[PROOF_AT as usize..], PROOF_AT)?;
         let length = bytes.len() as u64;
         self.handle.truncate(length).and_then(|()| self.handle.sync()).named("cut", &self.path)?;
-        self.write(&bytes[form..=form], FORM_AT)
+        self.write(&bytes[form..=form], FORM_AT)?;
+        // The note has done its work: no changed byte is to lead back to the old files.
+        self.write(&bytes[REBUILD_AT as usize..PROOF_AT as usize], REBUILD_AT)
     }
 
     fn write(&self, bytes: &[u8], at: u64) -> Result<(), LandError> {

@@ -43,12 +43,7 @@ pub fn publish(hold: &mut Hold<'_, '_>, number: u32) -> Result<(), LandError> {
     write_checksum(lander, day_file, &sealed)?;
     lander.disk.sync_dir(folder).named("sync", folder)?;
     folders::remove(lander, &day_file.open_segment(number))?;
-    let prefix = day_file.temporary_prefix(number);
-    for entry in lander.disk.list(folder).named("list", folder)? {
-        if entry.name.starts_with(&prefix) && entry.name.ends_with(".tmp") {
-            folders::remove(lander, &format!("{folder}/{}", entry.name))?;
-        }
-    }
+    remove_temporaries(lander, day_file, number)?;
     // Or a crash after Done could bring them back, and every line of the open file twice.
     lander.disk.sync_dir(folder).named("sync", folder)?;
     // The hint of this publication comes before the one of an earlier one goes.
@@ -63,6 +58,21 @@ pub fn publish(hold: &mut Hold<'_, '_>, number: u32) -> Result<(), LandError> {
     if let Some(before) = before.map(utc_day).filter(|before| *before != date) {
         for hint in [Hint::Close(before), Hint::Removed(before)] {
             folders::remove(lander, &day_file.hint(&hint))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes what drafts of a segment have left; it is published.
+pub fn remove_temporaries(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    number: u32,
+) -> Result<(), LandError> {
+    let (folder, prefix) = (day_file.folder(), day_file.temporary_prefix(number));
+    for entry in lander.disk.list(folder).named("list", folder)? {
+        if entry.name.starts_with(&prefix) && entry.name.ends_with(".tmp") {
+            folders::remove(lander, &format!("{folder}/{}", entry.name))?;
         }
     }
     Ok(())

@@ -22,7 +22,7 @@ use super::replace::{Replacement, put};
 use super::seen;
 use super::state::State;
 use super::survey::{Files, Piece, Rows, Survey, find, read_file};
-use super::verify::{Verified, verify_day};
+use super::verify::{self, Verified, verify_day};
 use crate::disk::Open;
 use crate::row::{Identity, Kind};
 use crate::store::{Object, ObjectId, Store};
@@ -38,7 +38,7 @@ pub enum RebuildError {
     Land(#[from] LandError),
     /// It stays as it is; `aside` is where an interrupted rebuild has put its files.
     #[error("{path}: {reason}. {}", match aside {
-        None => "Nothing was changed".to_owned(),
+        None => "No line was changed".to_owned(),
         Some(folder) => format!("An interrupted rebuild has put the day's files into {folder}"),
     })]
     Refused {
@@ -68,6 +68,8 @@ pub enum Rebuilt {
         compressed: Vec<String>,
         /// Whether the day takes no rows any more, because the identities of its lines are lost.
         closed: bool,
+        /// How many lines no commit had: they are no lines of it any more.
+        uncommitted: u64,
         /// Where the damaged files are kept.
         kept: String,
     },
@@ -145,7 +147,8 @@ pub fn rebuild(
         return lost(lines.lost + lines.unknown);
     }
     if segments.is_empty() && lines.open.is_empty() {
-        return lost(1);
+        let reason = "nothing of it is left, so land its objects again";
+        return Err(files.refused(&day_file.to_string(), reason));
     }
     lines.open.sort_by_key(|(id, _)| id.timestamp);
     let plan = Plan { files: &files, survey: &survey, segments: &segments, rows: &rows };
@@ -153,7 +156,8 @@ pub fn rebuild(
     let lines = lines_if_whole(lander, day_file)?;
     let compressed = segments.iter().filter(|one| one.is_other_bytes).map(|one| one.target.clone());
     let (compressed, objects) = (compressed.collect(), rows.objects.len());
-    Ok(Rebuilt::Rebuilt { lines, objects, compressed, closed, kept })
+    let uncommitted = if survey.complete { survey.loose_lines } else { 0 };
+    Ok(Rebuilt::Rebuilt { lines, objects, compressed, closed, uncommitted, kept })
 }
 
 /// The acknowledged lines, as far as they were found.
@@ -200,7 +204,7 @@ impl Lines {
 /// How many lines a day has that nothing is wrong with.
 fn lines_if_whole(lander: &Lander<'_>, day_file: &DayFile) -> Result<u64, LandError> {
     let mut verified = Verified::default();
-    verify_day(lander, day_file, &mut verified);
+    verify_day(lander, day_file, verify::is_hinted(lander, day_file), &mut verified);
     match verified.findings.into_iter().find(|finding| finding.wrong) {
         Some(wrong) => Err(LandError::damage(wrong.path, wrong.what)),
         None => Ok(verified.lines),

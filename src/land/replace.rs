@@ -10,6 +10,7 @@ use super::day_file::{DayFile, folder_of, name_of};
 use super::error::{LandError, Named, is_absent};
 use super::journal::DamagedJournal;
 use super::output::CHUNK;
+use super::publish::remove_temporaries;
 use super::rebuild::make_hints;
 use super::state::State;
 use super::survey::{Files, read_file};
@@ -76,6 +77,7 @@ impl Replacement {
         for (number, _) in state.iter().flat_map(State::numbered) {
             if state.as_ref().is_some_and(|state| state.is_done(number)) {
                 folders::remove(lander, &day_file.open_segment(number))?;
+                remove_temporaries(lander, day_file, number)?;
             }
         }
         Ok(folder)

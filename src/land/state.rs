@@ -10,7 +10,7 @@ use super::contents::Contents;
 use super::day_file::{DayFile, Hint};
 use super::error::LandError;
 use super::frame::{
-    self, Block, Closed, ClosedSegment, Commit, FRAMES_AT, Found, Frame, Header, Sealed,
+    self, Block, Closed, ClosedSegment, Commit, FRAMES_AT, Found, Frame, Header, RESERVE, Sealed,
 };
 use super::seen::Watermark;
 use crate::day::utc_day;
@@ -128,7 +128,7 @@ impl State {
             // Frames that do not follow the slot are those of before the close.
             let found = frame::decode(frames);
             if !matches!(found, Found::Frame { previous, .. } if previous == crc) {
-                state.torn = frames.iter().any(|byte| *byte != 0);
+                state.torn = frames.iter().any(|byte| *byte != RESERVE);
                 return (Some(state), None);
             }
         }
@@ -190,7 +190,10 @@ impl State {
                     );
                     return Err(LandError::Newer { path: path.to_owned(), what });
                 }
-                Found::Nothing if rest.is_empty() => return Ok(()),
+                Found::Nothing if rest.is_empty() || self.is_reserve(rest) => return Ok(()),
+                Found::Nothing if rest[0] == RESERVE && self.segments.is_empty() => {
+                    return damage("its Closed slot is missing".to_owned());
+                }
                 Found::Nothing if frame::any_frame(&rest[1..]) => {
                     let end = self.end;
                     return damage(format!(
@@ -209,6 +212,10 @@ impl State {
                 }
             }
         }
+    }
+
+    fn is_reserve(&self, rest: &[u8]) -> bool {
+        self.closed.is_some() && rest.iter().all(|byte| *byte == RESERVE)
     }
 
     /// The next frame comes after this one.

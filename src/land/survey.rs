@@ -83,10 +83,10 @@ pub struct Survey {
     pub complete: bool,
     /// The commits that it has.
     pub pieces: Vec<Piece>,
-    /// Where it is not complete: what no commit of it has. Identities in the order in which they were
-    /// committed, and how many lines open files have.
+    /// Where it is not complete: identities that no commit has, in the order in which they were committed.
     loose: Vec<Identity>,
-    loose_lines: u64,
+    /// How many lines open files have that no commit has.
+    pub loose_lines: u64,
 }
 
 impl Survey {
@@ -120,13 +120,11 @@ impl Survey {
             committed.insert(open, segment.bytes() as usize);
         }
         let mut survey = Survey { state, complete, pieces, loose: Vec::new(), loose_lines: 0 };
-        if complete {
-            return Ok(survey);
-        }
         let from = seen::place(survey.state.as_ref().map_or(0, State::seen)) as usize;
         // Zeros are what a crash leaves, and nobody's identity.
         let entries = seen::entries(seen.get(from..).unwrap_or_default());
-        survey.loose.extend(entries.filter(|id| *id != Identity { timestamp: 0, hash: 0 }));
+        let entries = entries.filter(|id| !complete && *id != Identity { timestamp: 0, hash: 0 });
+        survey.loose.extend(entries);
         for name in files.names()?.iter().filter(|name| name.ends_with(".open")) {
             let from = committed.get(name).copied().unwrap_or_default();
             let bytes = files.read(name)?;
@@ -152,7 +150,8 @@ impl Survey {
             last = segment;
         }
         let rest: Vec<Identity> = loose.collect();
-        let count = if rest.is_empty() { self.loose_lines } else { rest.len() as u64 };
+        let lost = if self.complete { 0 } else { self.loose_lines };
+        let count = if rest.is_empty() { lost } else { rest.len() as u64 };
         self.pieces.extend(piece(last + 1, count, rest));
     }
 
@@ -229,8 +228,8 @@ impl Rows {
     }
 
     /// The identities of a piece with this text: its own, where a commit or the objects vouch for them.
-    /// Where they are lost, those of the rows of its objects that are nobody else's, if they are as many
-    /// as its lines; or of those with its lines. In the order of their times, as a commit has them.
+    /// Where they are lost, those of the rows with its lines that are nobody else's, if they are as many:
+    /// of the objects that it names, if it names any. In the order of their times, as a commit has them.
     pub fn ids(
         &self,
         piece: &Piece,
@@ -248,16 +247,13 @@ impl Rows {
         let named = piece.objects.iter().flatten();
         let named = named.map(|name| find(name, objects).map(|object| &object.id));
         let named: BTreeSet<&ObjectId> = named.collect::<Option<_>>()?;
-        let is_named = piece.objects.is_some();
-        let read = self.objects.iter().filter(|(id, _)| !is_named || named.contains(id));
-        let free: BTreeSet<Identity> =
-            read.flat_map(|(_, ids)| ids).filter(|id| !taken.contains(id)).copied().collect();
+        let is_read = |id: &ObjectId| piece.objects.is_none() || named.contains(id);
         let lines: HashSet<&[u8]> = split(text, kind).collect();
         let has_line = |id: &Identity| self.line(id).is_some_and(|line| lines.contains(line));
-        let matching = free.iter().copied().filter(has_line).collect();
-        let is_all = |ids: &Vec<Identity>| ids.len() as u64 == piece.count;
-        let all = is_named.then(|| free.iter().copied().collect());
-        all.into_iter().chain([matching]).find(is_all)
+        let rows = self.objects.iter().filter(|(id, _)| is_read(id)).flat_map(|(_, ids)| ids);
+        let free = rows.filter(|id| !taken.contains(id) && has_line(id)).copied();
+        let ids: BTreeSet<Identity> = free.collect();
+        (ids.len() as u64 == piece.count).then(|| ids.into_iter().collect())
     }
 }
 

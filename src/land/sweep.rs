@@ -29,7 +29,7 @@ const ANSWER_BYTES_MAX: usize = 199_000;
 /// What each of the lists but the announcements may take of it.
 const LIST_BYTES_MAX: usize = 40_000;
 /// How many day files are closed or removed before it is asked whether the answer has room.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 4;
 
 /// What a round did.
 #[derive(Debug, Default)]
@@ -87,18 +87,20 @@ impl Swept {
 
     /// The round as the sealer answers it.
     pub fn answer(&self) -> Answer {
-        let mut failed: Vec<String> = self.failed.iter().map(ToString::to_string).collect();
-        let fitting = fitting(&failed, LIST_BYTES_MAX);
-        if fitting < failed.len() {
-            let more = failed.len() - fitting;
-            failed.truncate(fitting);
-            failed.push(format!("{more} more failed; `hiwake verify` names all"));
-        }
+        let fit = |mut list: Vec<String>| {
+            let fitting = fitting(&list, LIST_BYTES_MAX);
+            if fitting < list.len() {
+                let more = list.len() - fitting;
+                list.truncate(fitting);
+                list.push(format!("and {more} more"));
+            }
+            list
+        };
         Answer {
             sealed: self.announced.clone(),
-            closed: self.closed.iter().map(ToString::to_string).collect(),
-            removed: self.removed.clone(),
-            failed,
+            closed: fit(self.closed.iter().map(ToString::to_string).collect()),
+            removed: fit(self.removed.clone()),
+            failed: fit(self.failed.iter().map(ToString::to_string).collect()),
         }
     }
 }
@@ -151,8 +153,13 @@ struct Round<'l> {
 
 impl<'l> Round<'l> {
     fn begin(lander: &'l Lander<'l>) -> Result<Round<'l>, LandError> {
-        check_clock(lander)?;
-        Ok(Round { lander, swept: Swept::default() })
+        let mut swept = Swept::default();
+        match check_clock(lander) {
+            Err(error @ LandError::Clock { .. }) => return Err(error),
+            // Each day is compared again, before anything of it is changed.
+            checked => swept.failed.extend(checked.err()),
+        }
+        Ok(Round { lander, swept })
     }
 
     /// Retention first: where the file system is full, it makes room for the others.
@@ -248,7 +255,7 @@ impl<'l> Round<'l> {
             }
             let closed = self.swept.closed.iter().map(|day_file| day_file.to_string().len());
             let listed = closed.chain(self.swept.removed.iter().map(String::len));
-            if listed.sum::<usize>() > LIST_BYTES_MAX {
+            if listed.sum::<usize>() > LIST_BYTES_MAX / 2 {
                 break;
             }
         }
@@ -471,6 +478,7 @@ fn retain(
         }
         Ok(())
     };
+    journal.check_lease()?;
     match journal.state.closed {
         Some(_) => append(&mut journal)?,
         None => {

@@ -110,13 +110,16 @@ pub fn verify(lander: &Lander<'_>) -> Verified {
     }
     let Below { files, unread } = folders::walk(lander, DUE, &|_| true);
     verified.unread(unread, true);
+    let mut hinted = BTreeSet::new();
     for path in files {
         match DayFile::of_hint(&path) {
-            Some((day_file, _)) => drop(days.insert(day_file)),
+            Some((day_file, _)) => drop(hinted.insert(day_file)),
             None => verified.note(path, NOT_OURS),
         }
     }
-    days.iter().for_each(|day_file| verify_day(lander, day_file, &mut verified));
+    for day_file in days.union(&hinted) {
+        verify_day(lander, day_file, hinted.contains(day_file), &mut verified);
+    }
     match register::check(lander) {
         Ok(findings) => verified.findings.extend(findings),
         Err(error) => verified.unread(vec![error], true),
@@ -124,15 +127,21 @@ pub fn verify(lander: &Lander<'_>) -> Verified {
     verified
 }
 
+/// Whether a hint names a day file.
+pub fn is_hinted(lander: &Lander<'_>, day_file: &DayFile) -> bool {
+    let hints = folders::walk(lander, DUE, &|_| true).files;
+    hints.iter().filter_map(|path| DayFile::of_hint(path)).any(|(found, _)| found == *day_file)
+}
+
 /// Looks at one day file, again and again while its journal changes and something looks wrong.
-pub fn verify_day(lander: &Lander<'_>, day_file: &DayFile, verified: &mut Verified) {
+pub fn verify_day(lander: &Lander<'_>, day_file: &DayFile, hinted: bool, verified: &mut Verified) {
     let until = Instant::now() + PATIENCE;
     let mut before = None;
     loop {
         let state = Journal::peek(lander, day_file);
         let mut one = Verified::default();
         let fresh = before.is_some();
-        Look { lander, day_file, fresh, verified: &mut one }.journal(&state);
+        Look { lander, day_file, hinted, fresh, verified: &mut one }.journal(&state);
         let state = state.map_err(|error| error.to_string());
         if one.is_whole() || before.as_ref() == Some(&state) || Instant::now() > until {
             if !one.is_whole() {
@@ -161,6 +170,7 @@ pub fn names_of(lander: &Lander<'_>, day_file: &DayFile) -> Result<BTreeSet<Stri
 struct Look<'v, 'l> {
     lander: &'l Lander<'l>,
     day_file: &'v DayFile,
+    hinted: bool,
     /// Past what this machine keeps of the files.
     fresh: bool,
     verified: &'v mut Verified,
@@ -201,11 +211,13 @@ impl Look<'_, '_> {
         let state = match state {
             Ok(Some(state)) => state,
             Ok(None) if present.is_empty() && self.absent(&self.day_file.seen()) => {
-                match self.absent(&path) {
+                match self.hinted {
+                    // The header is durable before the first hint is.
                     true => self.wrong(&path, "there is none, but a hint names its day"),
-                    false => self
-                        .verified
-                        .note(path, "a journal without a header: of an interrupted landing"),
+                    false => {
+                        let what = "a journal without a header: of an interrupted landing";
+                        self.verified.note(path, what);
+                    }
                 }
                 return;
             }
@@ -324,7 +336,7 @@ impl Look<'_, '_> {
                 let what = "not published yet; the next landing or round of sealing does it";
                 self.verified.note(target, what);
                 let from = if self.absent(temporary) { target } else { temporary };
-                self.hashed(from, &Contents::of(sealed));
+                self.hashed(from, target, &Contents::of(sealed));
             }
             None => {
                 expected.insert(open.clone());
@@ -404,7 +416,7 @@ impl Look<'_, '_> {
     }
 
     fn published(&mut self, path: &str, wanted: &Contents) {
-        self.hashed(path, wanted);
+        self.hashed(path, path, wanted);
         let sums = format!("{path}.sha256");
         let found = self.open(&sums).and_then(|file| {
             let mut bytes = vec![0; checksum(path, &wanted.sha256).len() + 1];
@@ -418,10 +430,11 @@ impl Look<'_, '_> {
         }
     }
 
-    fn hashed(&mut self, path: &str, wanted: &Contents) {
+    /// What a file has that is published, or is about to be, under a name.
+    fn hashed(&mut self, path: &str, target: &str, wanted: &Contents) {
         let contents = self
             .open(path)
-            .and_then(|file| Contents::read(file.as_ref(), path, self.day_file.kind));
+            .and_then(|file| Contents::read(file.as_ref(), target, self.day_file.kind));
         match contents {
             Err(error) => self.failed(error),
             Ok(contents) => {

@@ -48,12 +48,12 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
         }
     }
     let mut verified = lander.verify();
-    let mut failed = 0;
+    let mut failed = 0_u64;
     if let (Some(source), false) = (source, verified.damaged.is_empty()) {
         let (store, objects) = source.objects(&crate::bucket)?;
         for day_file in &verified.damaged {
             match rebuild::rebuild(&lander, &store, &objects, day_file) {
-                Ok(rebuilt) => tell(day_file, rebuilt),
+                Ok(rebuilt) => failed += u64::from(!tell(day_file, rebuilt)),
                 Err(error) => {
                     err!("not rebuilt: {error}");
                     failed += 1;
@@ -81,11 +81,12 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(failed > 0 || !verified.is_whole())))
 }
 
-fn tell(day_file: &DayFile, rebuilt: Rebuilt) {
+/// Says what became of a day; `false`: there is something left to do.
+fn tell(day_file: &DayFile, rebuilt: Rebuilt) -> bool {
     match rebuilt {
         Rebuilt::Whole => err!("{day_file}: nothing is wrong with it any more"),
         Rebuilt::Repaired => err!("repaired {day_file}: a checksum or a hint was missing"),
-        Rebuilt::Rebuilt { lines, objects, compressed, closed, kept } => {
+        Rebuilt::Rebuilt { lines, objects, compressed, closed, uncommitted, kept } => {
             for path in compressed {
                 err!("{path}: the same text, compressed again: it has a new checksum");
             }
@@ -95,6 +96,13 @@ fn tell(day_file: &DayFile, rebuilt: Rebuilt) {
             err!(
                 "rebuilt {day_file}: {lines} lines, {objects} objects read; the damaged files are in {kept}"
             );
+            if uncommitted > 0 {
+                err!(
+                    "{day_file}: {uncommitted} lines that no commit had were set aside: land the objects of this day again"
+                );
+            }
+            return uncommitted == 0;
         }
     }
+    true
 }
