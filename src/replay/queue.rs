@@ -58,7 +58,7 @@ impl<'l> Sending<'l> {
                 sequencer: None,
                 replay: Some(self.replay),
             };
-            s3_event(&[created], now).to_string()
+            s3_event(&created, now).to_string()
         };
         let sent = self.queue.send(&batch.iter().map(notice).collect::<Vec<_>>())?;
         self.resumed.add(batch, &sent, &BTreeSet::new())?;
