@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::firehose::{Counts, OVERFLOW};
@@ -16,8 +17,8 @@ pub const NAMESPACE: &str = "hiwake";
 /// Their only dimension.
 pub const DIMENSION: &str = "Pipeline";
 
-/// What a value counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a value counts, by CloudWatch's names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Unit {
     /// A number of things.
     Count,
@@ -25,17 +26,6 @@ pub enum Unit {
     Bytes,
     /// Seconds.
     Seconds,
-}
-
-impl Unit {
-    /// As CloudWatch writes it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Unit::Count => "Count",
-            Unit::Bytes => "Bytes",
-            Unit::Seconds => "Seconds",
-        }
-    }
 }
 
 macro_rules! metrics {
@@ -220,7 +210,7 @@ impl Metrics {
     /// The line in CloudWatch's embedded metric format, without a line break. `now` is in milliseconds
     /// since the epoch.
     pub fn line(&self, pipeline: &str, now: i64) -> String {
-        let named = |metric: &Metric| json!({"Name": metric.name(), "Unit": metric.unit().name()});
+        let named = |metric: &Metric| json!({"Name": metric.name(), "Unit": metric.unit()});
         let mut line = Map::new();
         let directive = json!({
             "Namespace": NAMESPACE,

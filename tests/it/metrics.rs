@@ -15,7 +15,7 @@ fn the_runbook_has_every_metric_with_its_unit_and_meaning_and_no_other() {
     let ours: BTreeSet<String> = Metric::ALL
         .iter()
         .map(|metric| {
-            format!("| `{}` | {} | {} |", metric.name(), metric.unit().name(), metric.meaning())
+            format!("| `{}` | {:?} | {} |", metric.name(), metric.unit(), metric.meaning())
         })
         .collect();
     let missing: Vec<_> = ours.iter().filter(|row| !rows.contains(row.as_str())).collect();
