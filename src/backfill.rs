@@ -8,6 +8,7 @@
 //! read, and not noted: a run that goes on reads it again.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde_json::json;
 
@@ -15,7 +16,7 @@ use crate::aws::{AwsError, LogEvent, LogGroup, Logs};
 use crate::land::error::LandError;
 use crate::land::notes::Notes;
 use crate::land::routing;
-use crate::land::{Choice, Landed, Lander, Tally};
+use crate::land::{Landed, Lander, Tally};
 use crate::store::{Store, StoreError};
 
 /// The first window, the shortest and the longest.
@@ -23,24 +24,13 @@ const WINDOW_MS: i64 = 3_600_000;
 const WINDOW_MS_MIN: i64 = 60_000;
 const WINDOW_MS_MAX: i64 = 24 * 3_600_000;
 /// A window of more pages is too long to be read again after a crash.
-const PAGES_MAX: usize = 50;
+const PAGES_MAX: u64 = 50;
 /// An event may be stamped so much ahead of its arrival: PutLogEvents takes no more.
 const AHEAD_MS: i64 = 2 * 3_600_000;
 /// Events that are so old can be read, if they come in time at all. AWS promises nothing; mostly it takes seconds.
 const SETTLED_MS: i64 = 15 * 60_000;
 /// So many bytes of messages are landed at once.
 const LAND_BYTES: usize = 16 << 20;
-
-/// What there is to read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Backfill {
-    /// The log group.
-    pub group: LogGroup,
-    /// Events at this moment or later, milliseconds since the epoch.
-    pub since: i64,
-    /// Events before this moment.
-    pub until: i64,
-}
 
 /// Why it stopped. What was landed until then is noted: the same command goes on from there.
 #[derive(Debug, thiserror::Error)]
@@ -69,71 +59,54 @@ pub struct Filled {
 }
 
 /// A backfill that has begun: its notes are locked.
-pub struct Begun<'l> {
-    backfill: &'l Backfill,
+pub struct Backfill<'l> {
     lander: &'l Lander<'l>,
+    group: LogGroup,
+    time: Range<i64>,
     notes: Notes<'l>,
-    /// Set if an earlier run of the same command was cut off: this one goes on from there.
+    /// Set if an earlier run of the same command was interrupted: this one resumes from there.
     pub from: Option<i64>,
-    /// Set if events of this moment and later may still come: what is asked for is not all over.
+    /// Set if events of this moment and later may still arrive: what is asked for has not all ended.
     pub unsettled_from: Option<i64>,
 }
 
-impl Begun<'_> {
-    /// Lands all events; `landed` is told of each landing, and how far in time it came.
+impl<'l> Backfill<'l> {
+    /// Begins, or resumes where an earlier run of the same command was interrupted; `from_start`: begins afresh. `time` is
+    /// the events' own, in milliseconds since the epoch.
+    pub fn begin(
+        lander: &'l Lander<'l>,
+        group: LogGroup,
+        time: Range<i64>,
+        from_start: bool,
+    ) -> Result<Backfill<'l>, LandError> {
+        let routing = routing::fingerprint(lander.config);
+        let command = format!("{}\n{}\n{}\n{routing}", group.arn, time.start, time.end);
+        let (notes, noted) = Notes::open(lander, "backfills", &command, from_start)?;
+        let from = noted.last().and_then(|line| line.parse().ok());
+        let settled = lander.clock.now().saturating_sub(SETTLED_MS).max(time.start);
+        let unsettled_from = (settled < time.end).then_some(settled);
+        Ok(Backfill { lander, group, time, notes, from, unsettled_from })
+    }
+
+    /// Lands all events; `landed` is told of each landing.
     pub fn run(
         mut self,
         logs: &mut Logs,
-        landed: &mut dyn FnMut(&Landed, i64),
-    ) -> Result<Filled, BackfillError> {
-        let backfill = self.backfill;
-        let filled = backfill.run(&mut self, logs, landed)?;
-        self.notes.finish()?;
-        Ok(filled)
-    }
-}
-
-impl Backfill {
-    /// Begins, or goes on where an earlier run of the same command was cut off; `from_start`: begins anew.
-    pub fn begin<'l>(
-        &'l self,
-        lander: &'l Lander<'l>,
-        from_start: bool,
-    ) -> Result<Begun<'l>, LandError> {
-        let Backfill { group, since, until } = self;
-        let routing = routing::fingerprint(lander.config);
-        let command = format!("{}\n{since}\n{until}\n{routing}", group.arn);
-        let (notes, noted) = Notes::open(lander, "backfills", &command, from_start)?;
-        let settled = lander.clock.now().saturating_sub(SETTLED_MS).max(*since);
-        Ok(Begun {
-            backfill: self,
-            lander,
-            notes,
-            from: noted.last().and_then(|line| line.parse().ok()),
-            unsettled_from: (settled < *until).then_some(settled),
-        })
-    }
-
-    /// Lands all events from a moment on; `landed` is told of each landing, and how far in time it came.
-    fn run(
-        &self,
-        begun: &mut Begun<'_>,
-        logs: &mut Logs,
-        landed: &mut dyn FnMut(&Landed, i64),
+        landed: &mut dyn FnMut(&Landed),
     ) -> Result<Filled, BackfillError> {
         let mut filled = Filled::default();
-        let settled = begun.unsettled_from.unwrap_or(self.until);
-        let mut from = begun.from.unwrap_or(self.since);
+        let settled = self.unsettled_from.unwrap_or(self.time.end);
+        let mut from = self.from.unwrap_or(self.time.start);
         let mut window = WINDOW_MS;
         // CloudWatch Logs takes no event that is stamped later.
-        let until = self.until.min(begun.lander.clock.now().saturating_add(AHEAD_MS));
+        let until = self.time.end.min(self.lander.clock.now().saturating_add(AHEAD_MS));
         while from < until {
             let end = if from < settled { settled } else { until };
             let to = from.saturating_add(window).min(end);
-            let pages = self.window(begun.lander, logs, from..to, &mut filled, landed)?;
-            filled.pages += pages as u64;
+            let pages = self.window(logs, from..to, &mut filled.tally, landed)?;
+            filled.pages += pages;
             if to <= settled {
-                begun.notes.add(&[to.to_string()])?;
+                self.notes.add(&[to.to_string()])?;
             }
             from = to;
             window = match pages {
@@ -142,18 +115,18 @@ impl Backfill {
                 _ => window,
             };
         }
+        self.notes.finish()?;
         Ok(filled)
     }
 
     /// Lands the events of one window; how many pages it had.
     fn window(
         &self,
-        lander: &Lander<'_>,
         logs: &mut Logs,
-        time: std::ops::Range<i64>,
-        filled: &mut Filled,
-        landed: &mut dyn FnMut(&Landed, i64),
-    ) -> Result<usize, BackfillError> {
+        time: Range<i64>,
+        tally: &mut Tally,
+        landed: &mut dyn FnMut(&Landed),
+    ) -> Result<u64, BackfillError> {
         let (mut pages, mut next, mut text) = (0, None, Vec::new());
         loop {
             let page = logs.events(&self.group, time.start, time.end, next)?;
@@ -161,10 +134,12 @@ impl Backfill {
             self.envelopes(&page.events, &mut text);
             next = page.next;
             if text.len() > LAND_BYTES || next.is_none() && !text.is_empty() {
+                let store = Store::memory(&format!("cloudwatch-logs:{}", self.group.name))?;
                 let key = format!("{}-{}-{pages}", time.start, time.end);
-                let one = self.land(lander, &key, std::mem::take(&mut text))?;
-                filled.tally.add(&one.tally);
-                landed(&one, time.end);
+                let object = store.put(&key, std::mem::take(&mut text))?;
+                let one = self.lander.land(&store, &[object]);
+                tally.add(&one.tally);
+                landed(&one);
                 if let Some(error) = one.objects.iter().find_map(|result| result.as_ref().err()) {
                     return Err(BackfillError::NotLanded(error.to_string()));
                 }
@@ -194,11 +169,5 @@ impl Backfill {
             text.extend_from_slice(envelope.to_string().as_bytes());
             text.push(b'\n');
         }
-    }
-
-    fn land(&self, lander: &Lander<'_>, key: &str, text: Vec<u8>) -> Result<Landed, StoreError> {
-        let store = Store::memory(&format!("cloudwatch-logs:{}", self.group.name))?;
-        let object = store.put(key, text)?;
-        Ok(lander.land_chosen(&store, &[object], &Choice::all()))
     }
 }

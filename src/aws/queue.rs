@@ -31,11 +31,6 @@ impl Queue {
         Queue { runtime, client, url: url.to_owned() }
     }
 
-    /// Its URL.
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
     /// Sends up to [`BATCH`] messages; what became of each, in their order. An error: none can be sent.
     pub fn send(&self, bodies: &[String]) -> Result<Vec<Sent>, AwsError> {
         self.runtime.block_on(self.send_batch(bodies))

@@ -77,12 +77,8 @@ impl Batch {
         self.add(row, object, true)
     }
 
-    /// The same for a row that transform made: of plain text, it alone says where it belongs.
-    pub fn push_made(&mut self, row: &Row<'_>, object: usize) -> usize {
-        self.add(row, object, false)
-    }
-
-    fn add(&mut self, row: &Row<'_>, object: usize, is_routed: bool) -> usize {
+    /// The same; `is_routed` is false for a row that transform made: of plain text, it alone says where it belongs.
+    pub fn add(&mut self, row: &Row<'_>, object: usize, is_routed: bool) -> usize {
         let (stream, new) = self.number(&row.stream, is_routed);
         let line = row.line.as_bytes();
         let piece = self.room(line.len() + 1);

@@ -2,7 +2,6 @@
 //!
 //! The steps are numbered as in docs/design.md.
 
-use super::Lander;
 use super::batch::Batch;
 use super::day_file::DayFile;
 use super::error::{LandError, Named, is_absent};
@@ -10,30 +9,17 @@ use super::hold::Hold;
 use super::journal::Journal;
 use super::publish::lock;
 use super::state::Segment;
+use super::{Lander, Tally};
 use crate::disk::Open;
 use crate::row::Identity;
-
-/// What a batch came to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Committed {
-    /// Rows that are lines now.
-    pub lines: u64,
-    /// Of these, lines in a late segment.
-    pub late: u64,
-    /// Rows that had landed before, or stood twice in the batch.
-    pub duplicates: u64,
-    /// Commit frames written.
-    pub commits: u64,
-    /// How often a lock was busy.
-    pub busy_retries: u64,
-}
 
 /// Whether the day still takes rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Outcome {
-    /// All rows of the batch are durable lines, now or before.
-    Committed(Committed),
+    /// All rows of the batch are durable lines, now or before: `lines` and `late` of them are new, `duplicates` had
+    /// landed, or stood twice in the batch.
+    Committed(Tally),
     /// The day is closed: its journal is cut, and nobody can tell what has landed. Nothing was done.
     Closed,
 }
@@ -64,10 +50,10 @@ pub fn commit_after(
     // Step 3: drop what was seen.
     let mut hold = Hold::take(lander, day_file, &mut journal)?;
     let new = hold.new_rows(batch).map_err(|error| hold.journal.confirm_damage(error))?;
-    let mut done = Committed {
+    let mut done = Tally {
         lines: new.len() as u64,
         duplicates: (batch.len() - new.len()) as u64,
-        ..Committed::default()
+        ..Tally::default()
     };
     // Where none is new, all is acknowledged because of frames that `take` knows to be durable.
     if !new.is_empty() {

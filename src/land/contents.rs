@@ -1,7 +1,8 @@
 //! What is in a file, read once: how many lines, how many bytes, their SHA-256.
 
-use std::io::{self, Read};
+use std::io::{self, Write};
 
+use flate2::write::GzDecoder;
 use sha2::{Digest, Sha256};
 
 use super::error::{LandError, Named};
@@ -36,6 +37,17 @@ impl Lines {
     }
 }
 
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.read(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// A published file, as it is or as it has to be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Contents {
@@ -54,26 +66,37 @@ impl Contents {
     }
 
     pub(super) fn read(file: &dyn Handle, path: &str, kind: Kind) -> Result<Contents, LandError> {
-        let mut lines = Lines::new(kind);
-        let mut hashed = Hashed { file, at: 0, hash: Sha256::new() };
-        let mut buffer = vec![0; 1 << 20];
-        if path.ends_with(".gz") {
-            let mut inflated = flate2::read::GzDecoder::new(&mut hashed);
-            // What cannot be inflated is found by its hash.
-            while let Ok(length @ 1..) = inflated.read(&mut buffer) {
-                lines.read(&buffer[..length]);
-            }
-        }
+        let (mut bytes, mut hash, mut buffer) = (0, Sha256::new(), vec![0; 1 << 20]);
+        let mut lines = GzDecoder::new(Lines::new(kind));
         loop {
-            match hashed.read(&mut buffer).named("read", path)? {
-                0 => break,
-                length if !path.ends_with(".gz") => lines.read(&buffer[..length]),
-                _ => {}
+            let length = file.read_at(&mut buffer, bytes).named("read", path)?;
+            bytes += length as u64;
+            let read = &buffer[..length];
+            hash.update(read);
+            // What cannot be inflated is found by its hash.
+            match path.ends_with(".gz") {
+                _ if length == 0 => break,
+                true => drop(lines.write_all(read)),
+                false => lines.get_mut().read(read),
             }
         }
-        let (bytes, sha256) = (hashed.at, hashed.hash.finalize().into());
-        Ok(Contents { bytes, lines: lines.count, sha256 })
+        lines.try_finish().ok();
+        Ok(Contents { bytes, lines: lines.get_ref().count, sha256: hash.finalize().into() })
     }
+}
+
+/// The lines of a text, each with its line break; what has none at the end comes last.
+pub(super) fn split(text: &[u8], kind: Kind) -> impl Iterator<Item = &[u8]> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let length = merge::line_length(rest, kind).unwrap_or(rest.len());
+        let (line, after) = rest.split_at(length);
+        rest = after;
+        Some(line)
+    })
 }
 
 /// A file from some place on. One that is longer than any of its sort was stretched: it is damage, and
@@ -93,33 +116,4 @@ pub fn read_whole(
     let filled = file.read_at(&mut bytes, from).named("read", path)?;
     bytes.truncate(filled);
     Ok(bytes)
-}
-
-struct Hashed<'h> {
-    file: &'h dyn Handle,
-    at: u64,
-    hash: Sha256,
-}
-
-impl Read for Hashed<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.file.read_at(buffer, self.at)?;
-        self.hash.update(&buffer[..length]);
-        self.at += length as u64;
-        Ok(length)
-    }
-}
-
-/// The lines of a text, each with its line break; what has none at the end comes last.
-pub(super) fn split(text: &[u8], kind: Kind) -> impl Iterator<Item = &[u8]> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let length = merge::line_length(rest, kind).unwrap_or(rest.len());
-        let (line, after) = rest.split_at(length);
-        rest = after;
-        Some(line)
-    })
 }

@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde_json::Value;
+use aws_lambda_events::sqs::SqsBatchResponse;
+use serde_json::{Value, json};
 
-use super::notice::{Message, Notice, Replay, batch_answer};
+use super::notice::{Message, Notice, Replay};
 use super::quarantine::Quarantine;
 use super::sweep::oldest_unsealed;
 use super::{Cause, Choice, Lander, NotLanded};
@@ -123,11 +124,12 @@ fn land(lander: &Lander<'_>, stores: &Stores<'_>, messages: &[Message]) -> Invoc
     let mut objects = told(messages);
     metrics.landed(&super::Tally::default());
     for ((bucket, replay), told) in &mut objects {
-        let choice = replay.map_or_else(Choice::all, Replay::choice);
+        let plain = replay.is_none_or(|replay| replay.plain);
+        let choice = Choice { plain, ..Choice::default() };
         land_bucket(lander, stores, (bucket, &choice), told, &mut metrics, &mut remarks);
     }
     give_up(lander, &mut objects, &mut metrics, &mut remarks);
-    let (mut failed_ids, mut failures) = (Vec::new(), Vec::new());
+    let (mut answer, mut failures) = (SqsBatchResponse::default(), Vec::new());
     for message in messages {
         metrics.add(Metric::NoticesIgnored, message.ignored);
         metrics.add(Metric::NoticesUnreadable, u64::from(message.error.is_some()));
@@ -140,7 +142,7 @@ fn land(lander: &Lander<'_>, stores: &Stores<'_>, messages: &[Message]) -> Invoc
         reasons.extend(results.map(ToString::to_string));
         match &message.message_id {
             _ if reasons.is_empty() => {}
-            Some(id) => failed_ids.push(id.as_str()),
+            Some(id) => answer.add_failure(id),
             None => failures.append(&mut reasons),
         }
     }
@@ -149,7 +151,7 @@ fn land(lander: &Lander<'_>, stores: &Stores<'_>, messages: &[Message]) -> Invoc
     metrics.add(Metric::ObjectsFailed, failed.len());
     remarks.extend(failed.iter().map(|error| Remark::Retried(error.to_string())));
     let answer = match failures.is_empty() {
-        true => Ok(batch_answer(failed_ids)),
+        true => Ok(json!(answer)),
         false => {
             failures.truncate(FAILURES_MAX);
             Err(Failure { kind: "hiwake.NotLanded", message: failures.join("; ") })

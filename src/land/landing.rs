@@ -10,9 +10,9 @@ use std::time::Instant;
 use super::batch::{Batch, Spare};
 use super::day_file::DayFile;
 use super::elsewhere::Routes;
-use super::plan::{DayPlan, Plan};
+use super::plan::Plan;
 use super::quarantine::Quarantine;
-use super::tally::{Cause, Landed, NotLanded, Tally};
+use super::tally::{Cause, Landed, NotLanded};
 use super::{Choice, Lander, Left, merge};
 use crate::file_name;
 use crate::label::plain_lines;
@@ -28,26 +28,6 @@ const REASONS_MAX: usize = 20;
 /// How often the reading of an object that is replaced meanwhile starts over: Firehose replaces one seldom.
 const RESTARTS_MAX: u32 = 5;
 
-/// Lands objects. The rows of all of them for one day file go under one lock hold, unless the buffer is full before.
-///
-/// Objects are read for three quarters of the time until the deadline; what was read by then is committed
-/// in the last quarter. An object that was not read to its end comes again, and finds its rows landed.
-pub fn land(lander: &Lander<'_>, store: &Store, objects: &[ObjectId], choice: &Choice) -> Landed {
-    Landing::new(lander, objects, choice, None).land(store).0
-}
-
-/// Says what the landing of objects would come to, by the same reading. Takes no locks and writes
-/// nothing.
-pub fn plan(
-    lander: &Lander<'_>,
-    store: &Store,
-    objects: &[ObjectId],
-    choice: &Choice,
-) -> (Landed, Vec<DayPlan>) {
-    let (landed, plan) = Landing::new(lander, objects, choice, Some(Plan::default())).land(store);
-    (landed, plan.map_or_else(Vec::new, Plan::days))
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Pass {
     /// Everything is landed or put into quarantine, but for rows of closed days.
@@ -56,7 +36,11 @@ enum Pass {
     Closed,
 }
 
-struct Landing<'l> {
+/// Lands objects. The rows of all of them for one day file go under one lock hold, unless the buffer is full before.
+///
+/// Objects are read for three quarters of the time until the deadline; what was read by then is committed
+/// in the last quarter. An object that was not read to its end comes again, and finds its rows landed.
+pub struct Landing<'l> {
     lander: &'l Lander<'l>,
     objects: &'l [ObjectId],
     choice: &'l Choice,
@@ -65,7 +49,7 @@ struct Landing<'l> {
     plan: Option<Plan>,
     /// When reading ends, so that what was read can still be committed.
     read_until: Instant,
-    results: Vec<Result<(), NotLanded>>,
+    landed: Landed,
     /// The state of each object that was landed: its entity tag.
     states: Vec<Option<String>>,
     batches: HashMap<DayFile, Batch>,
@@ -74,21 +58,19 @@ struct Landing<'l> {
     spare: Spare,
     bytes: usize,
     quarantine: Quarantine,
-    /// The objects that have something in `quarantine`; those that ever had.
+    /// The objects that have something in `quarantine`.
     quarantined_from: BTreeSet<usize>,
-    quarantined: BTreeSet<usize>,
     /// For each day file the rows that a closed one may have, itself mostly: that one, and their
     /// identities in order.
     closed: HashMap<DayFile, Vec<(DayFile, Vec<Identity>)>>,
     /// The objects that have such rows, and how many of these are not in quarantine yet.
     closed_from: BTreeSet<usize>,
     closed_rows: u64,
-    tally: Tally,
-    reasons: Vec<String>,
 }
 
 impl<'l> Landing<'l> {
-    fn new(
+    /// With a plan, nothing is written.
+    pub fn new(
         lander: &'l Lander<'l>,
         objects: &'l [ObjectId],
         choice: &'l Choice,
@@ -102,7 +84,7 @@ impl<'l> Landing<'l> {
             routes: Routes::new(lander.config),
             plan,
             read_until: now + lander.deadline.saturating_duration_since(now).mul_f64(0.75),
-            results: vec![Ok(()); objects.len()],
+            landed: Landed { objects: vec![Ok(()); objects.len()], ..Landed::default() },
             states: vec![None; objects.len()],
             batches: HashMap::new(),
             present: None,
@@ -110,23 +92,21 @@ impl<'l> Landing<'l> {
             bytes: 0,
             quarantine: Quarantine::default(),
             quarantined_from: BTreeSet::new(),
-            quarantined: BTreeSet::new(),
             closed: HashMap::new(),
             closed_from: BTreeSet::new(),
             closed_rows: 0,
-            tally: Tally::default(),
-            reasons: Vec::new(),
         }
     }
 
-    fn land(mut self, store: &Store) -> (Landed, Option<Plan>) {
+    /// Lands, or says what it would come to by the same reading: that takes no locks and writes nothing.
+    pub fn land(mut self, store: &Store) -> (Landed, Option<Plan>) {
         let mut records = Records::new(self.lander.config);
         for number in 0..self.objects.len() {
             self.read(store, &mut records, number, Pass::Land);
         }
         self.flush();
         if self.plan.is_some() {
-            self.tally.quarantined += std::mem::take(&mut self.closed_rows);
+            self.landed.tally.quarantined += std::mem::take(&mut self.closed_rows);
         }
         // Only now it is known which days are closed: their rows are read again, for quarantine.
         self.read_until = self.lander.deadline;
@@ -134,10 +114,10 @@ impl<'l> Landing<'l> {
             self.read(store, &mut records, number, Pass::Closed);
         }
         self.write_quarantine();
-        self.tally.deferred += self.closed_rows;
-        self.tally.objects = self.results.iter().filter(|result| result.is_ok()).count() as u64;
-        let Landing { results, tally, quarantined, reasons, plan, .. } = self;
-        (Landed { objects: results, tally, quarantined, reasons }, plan)
+        self.landed.tally.deferred += self.closed_rows;
+        let landed = self.landed.objects.iter().filter(|result| result.is_ok()).count();
+        self.landed.tally.objects = landed as u64;
+        (self.landed, self.plan)
     }
 
     /// Reads one object. When that fails, what was read of it may land; the object comes again.
@@ -203,7 +183,7 @@ impl<'l> Landing<'l> {
             true => reason.to_owned(),
             false => format!("{place}: {reason}"),
         };
-        let result = &mut self.results[number];
+        let result = &mut self.landed.objects[number];
         if result.is_ok() {
             *result = Err(NotLanded { cause, reason });
         }
@@ -216,9 +196,9 @@ impl<'l> Landing<'l> {
             Some(_) => Ok(std::mem::take(&mut self.quarantine).count()),
         };
         match written {
-            Ok(count) => self.tally.quarantined += count,
+            Ok(count) => self.landed.tally.quarantined += count,
             Err(error) => {
-                self.tally.deferred += gathered;
+                self.landed.tally.deferred += gathered;
                 for number in std::mem::take(&mut self.quarantined_from) {
                     self.fail(number, Cause::Other, &error.to_string());
                 }
@@ -229,10 +209,10 @@ impl<'l> Landing<'l> {
 
     fn quarantined(&mut self, number: usize, reason: &str) {
         self.quarantined_from.insert(number);
-        self.quarantined.insert(number);
+        self.landed.quarantined.insert(number);
         let reason = format!("{}: {reason}", self.objects[number]);
-        if self.reasons.len() < REASONS_MAX && !self.reasons.contains(&reason) {
-            self.reasons.push(reason);
+        if self.landed.reasons.len() < REASONS_MAX && !self.landed.reasons.contains(&reason) {
+            self.landed.reasons.push(reason);
         }
     }
 
@@ -257,30 +237,26 @@ struct Reading<'r, 'l> {
 }
 
 impl Reading<'_, '_> {
-    fn land(
-        &mut self,
-        row: &Row<'_>,
-        push: fn(&mut Batch, &Row<'_>, usize) -> usize,
-    ) -> io::Result<()> {
+    fn land(&mut self, row: &Row<'_>, is_routed: bool) -> io::Result<()> {
         let (landing, number) = (&mut *self.landing, self.number);
         if let Some(left) = landing.choice.leaves(row) {
             if self.pass == Pass::Land {
                 match left {
-                    Left::OtherDay => landing.tally.other_day += 1,
-                    Left::OtherLogGroup => landing.tally.other_log_group += 1,
+                    Left::OtherDay => landing.landed.tally.other_day += 1,
+                    Left::OtherLogGroup => landing.landed.tally.other_log_group += 1,
                 }
             }
             return Ok(());
         }
         if self.pass == Pass::Land {
-            landing.tally.rows += 1;
+            landing.landed.tally.rows += 1;
         }
         if self.pass == Pass::Land
             && let Some((day_file, batch)) = &mut landing.present
             && (day_file.file == row.file && day_file.day == row.day && day_file.kind == row.kind)
             && check_line(row).is_ok()
         {
-            landing.bytes += push(batch, row, number);
+            landing.bytes += batch.add(row, number, is_routed);
             return landing.flush_when_full();
         }
         let day_file = DayFile { file: row.file.to_string(), day: row.day, kind: row.kind };
@@ -295,7 +271,7 @@ impl Reading<'_, '_> {
                     landing.bytes += DAY_FILE_BYTES + day_file.file.len();
                     Batch::with(&landing.spare)
                 });
-                landing.bytes += push(&mut batch, row, number);
+                landing.bytes += batch.add(row, number, is_routed);
                 landing.present = Some((day_file, batch));
             }
             (Pass::Closed, Ok(())) => {
@@ -321,15 +297,15 @@ impl Reading<'_, '_> {
 
 impl Sink for Reading<'_, '_> {
     fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
-        self.land(row, Batch::push_made)
+        self.land(row, false)
     }
 
     fn made(&mut self, row: &Row<'_>) -> io::Result<()> {
-        self.land(row, Batch::push)
+        self.land(row, true)
     }
 
     fn skipped(&mut self, skipped: Skipped, bytes: &[u8]) -> io::Result<()> {
-        let tally = &mut self.landing.tally;
+        let tally = &mut self.landing.landed.tally;
         match skipped {
             _ if self.pass == Pass::Closed => {}
             Skipped::PlainLeftOut => {
@@ -346,7 +322,7 @@ impl Sink for Reading<'_, '_> {
             return Ok(());
         }
         let object = self.landing.objects[self.number].to_string();
-        self.landing.tally.unreadable += 1;
+        self.landing.landed.tally.unreadable += 1;
         self.landing.quarantine.record(bad, &object);
         self.landing.quarantined(self.number, &format!("at {}: {}", bad.offset, bad.reason));
         self.landing.flush_when_full()

@@ -82,12 +82,8 @@ fn overlap(commits: &[Commit]) -> usize {
     edges.sort_unstable();
     let (mut open, mut most) = (0_usize, 0);
     for (_, edge) in edges {
-        if edge == 0 {
-            open += 1;
-            most = most.max(open);
-        } else {
-            open -= 1;
-        }
+        open = if edge == 0 { open + 1 } else { open - 1 };
+        most = most.max(open);
     }
     most
 }
@@ -115,24 +111,21 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(source: &'a Source<'a>, commit: &'a Commit, chunk: usize) -> Run<'a> {
-        let (text, block) = (Vec::new(), Vec::new());
-        let (filled, at, end, read, crc) = (0, 0, 0, 0, 0);
-        let (next, entry, lines, timestamp) = (0, 0, 0, commit.min);
         Run {
             source,
             commit,
             chunk,
-            text,
-            filled,
-            at,
-            end,
-            read,
-            crc,
-            block,
-            next,
-            entry,
-            lines,
-            timestamp,
+            text: Vec::new(),
+            filled: 0,
+            at: 0,
+            end: 0,
+            read: 0,
+            crc: 0,
+            block: Vec::new(),
+            next: 0,
+            entry: 0,
+            lines: 0,
+            timestamp: commit.min,
         }
     }
 

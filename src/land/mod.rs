@@ -83,7 +83,7 @@ impl Lander<'_> {
 
     /// Lands what is chosen of objects.
     pub fn land_chosen(&self, store: &Store, objects: &[ObjectId], choice: &Choice) -> Landed {
-        landing::land(self, store, objects, choice)
+        landing::Landing::new(self, objects, choice, None).land(store).0
     }
 
     /// Says what the same would come to. Takes no locks, writes nothing, and needs no root to be
@@ -94,7 +94,9 @@ impl Lander<'_> {
         objects: &[ObjectId],
         choice: &Choice,
     ) -> (Landed, Vec<plan::DayPlan>) {
-        landing::plan(self, store, objects, choice)
+        let landing = landing::Landing::new(self, objects, choice, Some(plan::Plan::default()));
+        let (landed, plan) = landing.land(store);
+        (landed, plan.map_or_else(Vec::new, plan::Plan::days))
     }
 
     /// Seals what is due, closes old journals, removes what retention says.

@@ -7,12 +7,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use aws_lambda_events::s3::S3Entity;
+use aws_lambda_events::sqs::SqsMessage;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::Choice;
 use crate::store::ObjectId;
 
 /// How many keys of an unknown event are named, and how much of each.
@@ -22,14 +24,14 @@ const KEY_CHARS_MAX: usize = 64;
 /// What one invocation is to do.
 #[derive(Debug)]
 pub enum Notice {
-    /// Land these objects; see [`batch_answer`] for the answer.
+    /// Land these objects.
     Objects(Vec<Message>),
     /// Finish the days that are over: `{"hiwake":"seal"}`.
     Seal,
 }
 
 /// One SQS message, or a whole S3 event that came without SQS.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Message {
     /// The SQS message's id; `None` outside of SQS.
     pub message_id: Option<String>,
@@ -64,22 +66,12 @@ pub struct Replay {
     pub plain: bool,
 }
 
-impl Replay {
-    /// What of the object is landed.
-    pub fn choice(self) -> Choice {
-        Choice { plain: self.plain, ..Choice::default() }
-    }
-}
-
 /// Why an event or a message says nothing. Names top-level keys only, never values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoticeError {
-    /// No JSON object.
-    #[error("the {what} is no JSON object")]
-    NotJson {
-        /// `event`, `message body` or `record`.
-        what: &'static str,
-    },
+    /// No JSON object: an `event`, a `message body` or a `record`.
+    #[error("the {0} is no JSON object")]
+    NotJson(&'static str),
     /// JSON of another kind.
     #[error(
         "the {what} is no notice of S3 or SQS, and not {{\"hiwake\":\"seal\"}}: its keys are {keys}"
@@ -102,65 +94,47 @@ impl Notice {
     /// Reads the bytes of an invocation's event. An error is about the event as a whole.
     pub fn read(event: &[u8]) -> Result<Notice, NoticeError> {
         let keys = keys(event, "event")?;
-        if keys.get("hiwake").is_some_and(|value| value.get() == "\"seal\"") {
+        if is_text(&keys, "hiwake", "\"seal\"") {
             return Ok(Notice::Seal);
         }
-        let Some(records) = records(&keys) else {
-            let mut message = Message::default();
-            message.single(&keys, "event")?;
-            return Ok(Notice::Objects(vec![message]));
-        };
-        let mut messages = Vec::new();
-        let mut bare = Message::default();
-        for record in records {
-            match serde_json::from_str::<SqsRecord>(record.get()) {
-                Ok(sqs) => messages.push(Message::of_sqs(&sqs)),
-                Err(_) => bare.note(record),
-            }
+        let (mut messages, mut bare) = (Vec::new(), Message::default());
+        match records(&keys) {
+            Some(records) => records.iter().for_each(|record| match Message::of_sqs(record) {
+                Some(message) => messages.push(message),
+                None => bare.note(record),
+            }),
+            None => bare.read(&keys, "event")?,
         }
-        if messages.is_empty() || bare.objects.len() + bare.ignored > 0 || bare.error.is_some() {
+        if messages.is_empty() || bare != Message::default() {
             messages.push(bare);
         }
         Ok(Notice::Objects(messages))
     }
 }
 
-/// The answer to an SQS event: these messages come again, the others are done.
-///
-/// A message without an id (an event that did not come from SQS) cannot be answered so: fail the invocation.
-pub fn batch_answer<I>(failed_ids: I) -> Value
-where
-    I: IntoIterator,
-    I::Item: AsRef<str>,
-{
-    let failures: Vec<_> =
-        failed_ids.into_iter().map(|id| json!({ "itemIdentifier": id.as_ref() })).collect();
-    json!({ "batchItemFailures": failures })
-}
-
 impl Message {
-    fn of_sqs(sqs: &SqsRecord<'_>) -> Message {
-        let mut message =
-            Message { message_id: Some(sqs.message_id.to_string()), ..Message::default() };
-        message.receives = sqs.attributes.and_then(receives);
-        match keys(sqs.body.as_bytes(), "message body") {
-            Err(error) => message.error = Some(error),
-            Ok(keys) => match records(&keys) {
-                Some(records) => records.iter().for_each(|record| message.note(record)),
-                None => message.error = message.single(&keys, "message body").err(),
-            },
-        }
-        message
+    /// A message of SQS, if a record is one.
+    fn of_sqs(record: &RawValue) -> Option<Message> {
+        let SqsMessage { message_id, body, attributes, .. } =
+            serde_json::from_str(record.get()).ok()?;
+        let (message_id, body) = (Some(message_id?), body?);
+        let receives = attributes.get("ApproximateReceiveCount");
+        let receives = receives.and_then(|count| count.parse().ok());
+        let mut message = Message { message_id, receives, ..Message::default() };
+        let read = keys(body.as_bytes(), "message body")
+            .and_then(|keys| message.read(&keys, "message body"));
+        message.error = message.error.or(read.err());
+        Some(message)
     }
 
-    /// Something without records: S3's test event, or nothing that we know.
-    fn single(&mut self, keys: &Keys<'_>, what: &'static str) -> Result<(), NoticeError> {
-        let named = |key| keys.get(key).map(|value| value.get());
-        if named("Event") == Some("\"s3:TestEvent\"") {
-            self.ignored += 1;
-            return Ok(());
+    /// What a message's body says, or an event that came without SQS.
+    fn read(&mut self, keys: &Keys<'_>, what: &'static str) -> Result<(), NoticeError> {
+        match records(keys) {
+            Some(records) => records.iter().for_each(|record| self.note(record)),
+            None if is_text(keys, "Event", "\"s3:TestEvent\"") => self.ignored += 1,
+            None => return Err(unknown(keys, what)),
         }
-        Err(unknown(keys, what))
+        Ok(())
     }
 
     /// One record of an S3 notice.
@@ -173,120 +147,97 @@ impl Message {
     }
 }
 
-/// `ApproximateReceiveCount`; a number in a string.
-fn receives(attributes: &RawValue) -> Option<u32> {
-    let attributes: BTreeMap<Cow<'_, str>, Cow<'_, str>> =
-        serde_json::from_str(attributes.get()).ok()?;
-    attributes.get("ApproximateReceiveCount")?.parse().ok()
-}
-
 fn created(record: &RawValue) -> Result<Option<Created>, NoticeError> {
     let keys = keys(record.get().as_bytes(), "record")?;
-    if !keys.contains_key("eventName") || !keys.contains_key("s3") {
+    let (Some(name), Some(s3)) = (keys.get("eventName"), keys.get("s3")) else {
         return Err(unknown(&keys, "record"));
-    }
-    let name: Name<'_> = serde_json::from_str(record.get()).map_err(malformed)?;
-    let name = name.event_name.strip_prefix("s3:").unwrap_or(&name.event_name);
-    if !name.starts_with("ObjectCreated:") {
+    };
+    let name: String = read(name)?;
+    if !name.strip_prefix("s3:").unwrap_or(&name).starts_with("ObjectCreated:") {
         return Ok(None);
     }
-    let record: S3Record<'_> = serde_json::from_str(record.get()).map_err(malformed)?;
-    let object = record.s3.object;
-    let key = decode_key(&object.key)?;
-    if key.ends_with('/') && object.size == Some(0) {
+    let S3Entity { bucket, object, .. } = read(s3)?;
+    let (Some(bucket), Some(key)) = (bucket.name, object.key) else {
+        return Err(NoticeError::Malformed("its bucket name or its key is missing".to_owned()));
+    };
+    // The key as S3 means it: `+` is a space, then `%2B` a plus.
+    let key = key.replace('+', " ");
+    let key = percent_decode_str(&key).decode_utf8().map_err(|_| NoticeError::Key)?.into_owned();
+    let size = object.size.and_then(|size| u64::try_from(size).ok());
+    if key.ends_with('/') && size == Some(0) {
         // A folder that somebody made in the S3 console.
         return Ok(None);
     }
-    Ok(Some(Created {
-        id: ObjectId {
-            bucket: record.s3.bucket.name.into_owned(),
-            key,
-            etag: object.e_tag,
-            version: object.version_id,
-        },
-        size: object.size,
-        sequencer: object.sequencer,
-        replay: record.hiwake,
-    }))
-}
-
-/// The key as S3 means it: `+` is a space, then `%2B` a plus.
-fn decode_key(encoded: &str) -> Result<String, NoticeError> {
-    let spaced = encoded.replace('+', " ");
-    let decoded = percent_decode_str(&spaced).decode_utf8().map_err(|_| NoticeError::Key)?;
-    Ok(decoded.into_owned())
+    let id = ObjectId { bucket, key, etag: object.e_tag, version: object.version_id };
+    let replay = keys.get("hiwake").map_or(Ok(None), read)?;
+    Ok(Some(Created { id, size, sequencer: object.sequencer, replay }))
 }
 
 /// What S3 leaves as it is in a notice's key.
 const KEY: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b' ');
 
-/// The notice that S3 would send for these objects, created at `time` (milliseconds since the epoch).
-pub fn s3_event(objects: &[Created], time: i64) -> Value {
+/// The notice that S3 would send for an object, created at `time` (milliseconds since the epoch).
+pub fn s3_event(created: &Created, time: i64) -> Value {
     let time = chrono::DateTime::from_timestamp_millis(time).unwrap_or_default();
-    let time = time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
-    let record = |created: &Created| {
-        let mut object = json!({
-            "key": utf8_percent_encode(&created.id.key, KEY).to_string().replace(' ', "+"),
-        });
-        let optional = [
-            ("size", created.size.map(Value::from)),
-            ("eTag", created.id.etag.clone().map(Value::from)),
-            ("versionId", created.id.version.clone().map(Value::from)),
-            ("sequencer", created.sequencer.clone().map(Value::from)),
-        ];
-        for (name, value) in optional {
-            if let Some(value) = value {
-                object[name] = value;
-            }
-        }
-        let mut record = json!({
-            "eventVersion": "2.1",
-            "eventSource": "aws:s3",
-            "awsRegion": "",
-            "eventTime": time,
-            "eventName": "ObjectCreated:Put",
-            "userIdentity": { "principalId": "hiwake" },
-            "requestParameters": { "sourceIPAddress": "127.0.0.1" },
-            "responseElements": {},
-            "s3": {
-                "s3SchemaVersion": "1.0",
-                "configurationId": "hiwake",
-                "bucket": {
-                    "name": created.id.bucket,
-                    "ownerIdentity": { "principalId": "hiwake" },
-                    "arn": format!("arn:aws:s3:::{}", created.id.bucket),
-                },
-                "object": object,
+    let record = json!({
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "awsRegion": "",
+        "eventTime": time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+        "eventName": "ObjectCreated:Put",
+        "userIdentity": { "principalId": "hiwake" },
+        "requestParameters": { "sourceIPAddress": "127.0.0.1" },
+        "responseElements": {},
+        "s3": {
+            "s3SchemaVersion": "1.0",
+            "configurationId": "hiwake",
+            "bucket": {
+                "name": created.id.bucket,
+                "ownerIdentity": { "principalId": "hiwake" },
+                "arn": format!("arn:aws:s3:::{}", created.id.bucket),
             },
-        });
-        if let Some(replay) = created.replay {
-            record["hiwake"] = json!(replay);
-        }
-        record
-    };
-    json!({ "Records": objects.iter().map(record).collect::<Vec<_>>() })
+            "object": known(json!({
+                "key": utf8_percent_encode(&created.id.key, KEY).to_string().replace(' ', "+"),
+                "size": created.size,
+                "eTag": created.id.etag,
+                "versionId": created.id.version,
+                "sequencer": created.sequencer,
+            })),
+        },
+        "hiwake": created.replay,
+    });
+    json!({ "Records": [known(record)] })
 }
 
-/// The SQS event whose messages have these ids and bodies.
-pub fn sqs_event<'a>(messages: impl IntoIterator<Item = (&'a str, &'a Value)>) -> Value {
-    let record = |(id, body): (&str, &Value)| {
+/// An object's fields but for those that are null.
+fn known(mut object: Value) -> Value {
+    object
+        .as_object_mut()
+        .into_iter()
+        .for_each(|fields| fields.retain(|_, value| !value.is_null()));
+    object
+}
+
+/// The SQS event whose messages have these bodies.
+pub fn sqs_event(bodies: &[Value]) -> Value {
+    let record = |(number, body): (usize, &Value)| {
         json!({
-            "messageId": id,
-            "receiptHandle": id,
+            "messageId": format!("message-{number}"),
+            "receiptHandle": format!("message-{number}"),
             "body": body.to_string(),
             "attributes": {},
             "messageAttributes": {},
             "eventSource": "aws:sqs",
         })
     };
-    json!({ "Records": messages.into_iter().map(record).collect::<Vec<_>>() })
+    json!({ "Records": bodies.iter().enumerate().map(record).collect::<Vec<_>>() })
 }
 
 type Keys<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
 
 fn keys<'a>(bytes: &'a [u8], what: &'static str) -> Result<Keys<'a>, NoticeError> {
-    serde_json::from_slice(bytes).map_err(|_| NoticeError::NotJson { what })
+    serde_json::from_slice(bytes).map_err(|_| NoticeError::NotJson(what))
 }
 
 fn records<'a>(keys: &Keys<'a>) -> Option<Vec<&'a RawValue>> {
@@ -305,57 +256,14 @@ fn unknown(keys: &Keys<'_>, what: &'static str) -> NoticeError {
     NoticeError::Unknown { what, keys: named.join(", ") }
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "it is what map_err calls")]
-fn malformed(error: serde_json::Error) -> NoticeError {
-    // Such an error may quote a value; its place and category never do.
-    let (line, column) = (error.line(), error.column());
-    NoticeError::Malformed(format!("{:?} error at {line}:{column}", error.classify()))
+fn is_text(keys: &Keys<'_>, key: &str, text: &str) -> bool {
+    keys.get(key).is_some_and(|value| value.get() == text)
 }
 
-#[derive(Deserialize)]
-struct SqsRecord<'a> {
-    #[serde(rename = "messageId", borrow)]
-    message_id: Cow<'a, str>,
-    #[serde(borrow)]
-    body: Cow<'a, str>,
-    #[serde(borrow)]
-    attributes: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Name<'a> {
-    #[serde(rename = "eventName", borrow)]
-    event_name: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-struct S3Record<'a> {
-    #[serde(borrow)]
-    s3: S3<'a>,
-    hiwake: Option<Replay>,
-}
-
-#[derive(Deserialize)]
-struct S3<'a> {
-    #[serde(borrow)]
-    bucket: S3Bucket<'a>,
-    #[serde(borrow)]
-    object: S3Object<'a>,
-}
-
-#[derive(Deserialize)]
-struct S3Bucket<'a> {
-    #[serde(borrow)]
-    name: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct S3Object<'a> {
-    #[serde(borrow)]
-    key: Cow<'a, str>,
-    e_tag: Option<String>,
-    version_id: Option<String>,
-    size: Option<u64>,
-    sequencer: Option<String>,
+fn read<T: DeserializeOwned>(value: &&RawValue) -> Result<T, NoticeError> {
+    serde_json::from_str(value.get()).map_err(|error| {
+        // Such an error may quote a value; its place and category never do.
+        let (line, column) = (error.line(), error.column());
+        NoticeError::Malformed(format!("{:?} error at {line}:{column}", error.classify()))
+    })
 }

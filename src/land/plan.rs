@@ -8,18 +8,18 @@ use std::collections::{BTreeMap, HashSet};
 use serde::Serialize;
 
 use super::batch::Batch;
-use super::commit::{Committed, Outcome};
+use super::commit::Outcome;
 use super::day_file::DayFile;
 use super::elsewhere::Sifted;
 use super::error::{LandError, Named};
 use super::journal::Journal;
 use super::state::State;
-use super::{Lander, seen};
+use super::{Lander, Tally, seen};
 use crate::disk::Open;
 use crate::row::{Identity, Kind};
 
 /// What would become of the rows of one day file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct DayPlan {
     /// The file's name without its day.
     pub file: String,
@@ -68,36 +68,31 @@ impl Plan {
             (0..left as u32).map(|row| (batch.identity(row), false)).collect();
         offered.sort_unstable();
         offered.dedup();
-        let open = mark(lander, day_file, state.as_ref(), &mut offered)?;
-        let late = state.is_some_and(|state| state.next_segment() > 1);
-        let mut is_new =
-            |(identity, found): &&(Identity, bool)| !found && self.planned.insert(*identity);
-        let lines = if open { offered.iter().filter(&mut is_new).count() as u64 } else { 0 };
-        let duplicates = if open { left - lines } else { 0 };
+        let closed = !mark(lander, day_file, state.as_ref(), &mut offered)?;
+        let is_late = state.is_some_and(|state| state.next_segment() > 1);
+        offered.retain(|(identity, found)| !closed && !found && self.planned.insert(*identity));
+        let lines = offered.len() as u64;
         let DayFile { file, day, kind } = day_file;
         let plan = self.days.entry(day_file.clone()).or_insert_with(|| DayPlan {
             file: file.clone(),
             day: day.to_string(),
             kind: *kind,
-            events: 0,
-            there: 0,
-            new: 0,
-            quarantined: 0,
-            late,
-            closed: !open,
+            late: is_late,
+            closed,
+            ..DayPlan::default()
         });
         plan.events += rows;
-        plan.there += sifted.duplicates + duplicates;
+        plan.there += sifted.duplicates;
         plan.new += lines;
-        let elsewhere = sifted.closed.iter().map(|(_, rows)| rows.len() as u64).sum::<u64>();
-        plan.quarantined += elsewhere + if open { 0 } else { left };
-        let late = if late { lines } else { 0 };
-        Ok(match open {
-            true => {
-                Outcome::Committed(Committed { lines, late, duplicates, ..Committed::default() })
-            }
-            false => Outcome::Closed,
-        })
+        plan.quarantined += sifted.closed.iter().map(|(_, rows)| rows.len() as u64).sum::<u64>();
+        if closed {
+            plan.quarantined += left;
+            return Ok(Outcome::Closed);
+        }
+        let duplicates = left - lines;
+        plan.there += duplicates;
+        let late = if is_late { lines } else { 0 };
+        Ok(Outcome::Committed(Tally { lines, late, duplicates, ..Tally::default() }))
     }
 }
 

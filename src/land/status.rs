@@ -1,5 +1,7 @@
 //! What the journals say of every day file, read without locks: for the eye.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use super::day_file::DayFile;
@@ -15,40 +17,31 @@ pub const MERGE_BYTES_MAX: u64 = 40_000_000_000;
 
 /// How far a day file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum DayState {
     /// A segment takes commits.
-    #[serde(rename = "open")]
     Open,
     /// A segment takes no more commits, and is not sealed yet.
-    #[serde(rename = "frozen")]
     Frozen,
     /// All segments are published.
-    #[serde(rename = "sealed")]
     Sealed,
     /// Published, and a late segment takes commits.
     #[serde(rename = "sealed+late")]
     SealedLate,
     /// Sealed, and its journal is cut: no row can be added any more.
-    #[serde(rename = "closed")]
     Closed,
     /// Retention has removed the published files.
-    #[serde(rename = "removed")]
     Removed,
 }
 
-impl DayState {
-    /// As it is shown.
-    pub fn name(self) -> &'static str {
-        match self {
-            DayState::Open => "open",
-            DayState::Frozen => "frozen",
-            DayState::Sealed => "sealed",
-            DayState::SealedLate => "sealed+late",
-            DayState::Closed => "closed",
-            DayState::Removed => "removed",
-        }
+/// As in JSON.
+impl fmt::Display for DayState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
+}
 
+impl DayState {
     fn of(state: &State) -> DayState {
         let published = state.last_done().is_some();
         let done = state.segments.iter().any(|segment| segment.done.is_some());
@@ -110,36 +103,28 @@ pub fn status(lander: &Lander<'_>) -> (Vec<DayStatus>, Vec<LandError>) {
 }
 
 fn day_status(day_file: &DayFile, state: &State) -> DayStatus {
-    let (file, day) = (day_file.file.clone(), day_file.day.to_string());
-    let mut status = DayStatus {
-        file,
-        day,
+    let closed = state.closed.iter().flat_map(|closed| &closed.segments);
+    let mut sizes: Vec<_> = closed.map(|segment| (segment.lines, segment.bytes)).collect();
+    sizes.extend(state.segments.iter().map(|segment| {
+        let sealed = segment.sealed.as_ref().filter(|_| segment.done.is_some());
+        (segment.lines(), sealed.map_or(segment.bytes(), |sealed| sealed.bytes))
+    }));
+    let published = state.published(day_file).into_iter().filter(|one| !one.removed);
+    let open = state.numbered().filter(|(_, segment)| segment.done.is_none());
+    let open = open.map(|(number, _)| day_file.open_segment(number));
+    DayStatus {
+        file: day_file.file.clone(),
+        day: day_file.day.to_string(),
         kind: day_file.kind,
         state: DayState::of(state),
-        lines: 0,
-        bytes: 0,
-        duplicates: 0,
-        late: 0,
-        commits: 0,
-        last_commit: None,
-        paths: Vec::new(),
-    };
-    for (number, segment) in (1..).zip(state.closed.iter().flat_map(|closed| &closed.segments)) {
-        status.add(number, segment.lines, segment.bytes);
+        lines: sizes.iter().map(|(lines, _)| lines).sum(),
+        bytes: sizes.iter().map(|(_, bytes)| bytes).sum(),
+        duplicates: state.commits().map(|commit| commit.duplicates).sum(),
+        late: sizes.iter().skip(1).map(|(lines, _)| lines).sum(),
+        commits: state.commits().count() as u64,
+        last_commit: state.commits().map(|commit| commit.at).max(),
+        paths: published.map(|one| one.path).chain(open).collect(),
     }
-    for (number, segment) in state.numbered() {
-        let sealed = segment.sealed.as_ref().filter(|_| segment.done.is_some());
-        status.add(number, segment.lines(), sealed.map_or(segment.bytes(), |sealed| sealed.bytes));
-        status.commits += segment.commits.len() as u64;
-        status.duplicates += segment.commits.iter().map(|commit| commit.duplicates).sum::<u64>();
-        let last = segment.commits.iter().map(|commit| commit.at).max();
-        status.last_commit = last.max(status.last_commit);
-    }
-    let published = state.published(day_file).into_iter().filter(|one| !one.removed);
-    status.paths.extend(published.map(|one| one.path));
-    let open = state.numbered().filter(|(_, segment)| segment.done.is_none());
-    status.paths.extend(open.map(|(number, _)| day_file.open_segment(number)));
-    status
 }
 
 impl DayStatus {
@@ -147,13 +132,5 @@ impl DayStatus {
     pub fn outgrows_an_invocation(&self) -> bool {
         let unsealed = [DayState::Open, DayState::Frozen, DayState::SealedLate];
         unsealed.contains(&self.state) && self.bytes > MERGE_BYTES_MAX
-    }
-
-    fn add(&mut self, number: u32, lines: u64, bytes: u64) {
-        self.lines += lines;
-        self.bytes += bytes;
-        if number > 1 {
-            self.late += lines;
-        }
     }
 }

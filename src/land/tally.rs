@@ -105,7 +105,7 @@ impl From<&StoreError> for Cause {
 }
 
 /// What a landing answers.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[must_use]
 pub struct Landed {
     /// For each object, in order: landed, or why it has to come again.

@@ -158,16 +158,8 @@ impl<'t> Firehose<'t> {
     pub fn finish(mut self) -> Result<(Delivered, Value), LocalError> {
         self.transform_batch()?;
         self.close_objects(1)?;
-        let notices: Vec<_> = self
-            .created
-            .iter()
-            .enumerate()
-            .map(|(n, created)| {
-                (format!("message-{n}"), s3_event(std::slice::from_ref(created), 0))
-            })
-            .collect();
-        let event = sqs_event(notices.iter().map(|(id, body)| (id.as_str(), body)));
-        Ok((self.delivered, event))
+        let notices: Vec<_> = self.created.iter().map(|created| s3_event(created, 0)).collect();
+        Ok((self.delivered, sqs_event(&notices)))
     }
 
     fn transform_batch(&mut self) -> Result<(), LocalError> {

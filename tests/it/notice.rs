@@ -1,6 +1,6 @@
 //! S3's and SQS's notices: what no fixture of `events/` shows.
 
-use hiwake::land::notice::{Created, Notice, NoticeError, batch_answer, s3_event, sqs_event};
+use hiwake::land::notice::{Created, Notice, NoticeError, s3_event, sqs_event};
 use hiwake::store::ObjectId;
 use serde_json::{Value, json};
 
@@ -84,13 +84,18 @@ fn a_folder_of_the_consoles_is_ignored() {
 
 #[test]
 fn values_of_a_malformed_notice_are_not_told() {
-    let event = br#"{"Records":[{"eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":"k","size":"secret"}}}]}"#;
-    let told = told(event);
-    let error = told[0]["error"].as_str().unwrap();
-    assert!(
-        error.starts_with("the S3 notice cannot be read") && !error.contains("secret"),
-        "{error}"
-    );
+    for (bucket, object) in [
+        (json!({"name": "b"}), json!({"key": "k", "size": "secret"})),
+        (json!({"name": "b"}), json!({"size": 1, "versionId": "secret"})),
+        (json!({"arn": "secret"}), json!({"key": "k"})),
+    ] {
+        let s3 = json!({"bucket": bucket, "object": object});
+        let event = json!({"Records": [{"eventName": "ObjectCreated:Put", "s3": s3}]});
+        let told = told(event.to_string().as_bytes());
+        let error = told[0]["error"].as_str().unwrap();
+        assert!(error.starts_with("the S3 notice cannot be read"), "{error}");
+        assert!(!error.contains("secret") && told[0]["objects"] == json!([]), "{told}");
+    }
 }
 
 #[test]
@@ -108,15 +113,6 @@ fn a_key_that_is_no_text_fails_its_message_only() {
     assert_eq!((messages[1].objects.len(), &messages[1].error), (1, &None));
 }
 
-#[test]
-fn failed_messages_are_answered_by_their_ids() {
-    assert_eq!(
-        batch_answer(["a", "b"]),
-        json!({"batchItemFailures": [{"itemIdentifier": "a"}, {"itemIdentifier": "b"}]})
-    );
-    assert_eq!(batch_answer::<[&str; 0]>([]), json!({"batchItemFailures": []}));
-}
-
 fn created(key: &str) -> Created {
     let id = ObjectId {
         bucket: "out/some folder".into(),
@@ -130,10 +126,10 @@ fn created(key: &str) -> Created {
 #[test]
 fn what_we_tell_is_what_is_read() {
     for key in ["a b+c", "a%20b", "日/本 ~!()'*", "plain/2022/04/18.gz", "q?#&=\"\\", " "] {
-        let event = s3_event(&[created(key)], 1_650_214_747_000);
+        let event = s3_event(&created(key), 1_650_214_747_000);
         let encoded = event["Records"][0]["s3"]["object"]["key"].as_str().unwrap();
         assert!(encoded.is_ascii() && !encoded.contains(' '), "{encoded}");
-        let sqs = sqs_event([("m", &event)]);
+        let sqs = sqs_event(std::slice::from_ref(&event));
         for event in [&event, &sqs] {
             let Notice::Objects(messages) = Notice::read(event.to_string().as_bytes()).unwrap()
             else {
@@ -147,10 +143,10 @@ fn what_we_tell_is_what_is_read() {
 /// The types that the rest of the world reads such events with take ours, and see the same in them.
 #[test]
 fn the_crates_types_read_what_we_write() {
-    let body = s3_event(&[created("a b")], 1_650_214_747_000);
+    let body = s3_event(&created("a b"), 1_650_214_747_000);
     let event: aws_lambda_events::sqs::SqsEvent =
-        serde_json::from_value(sqs_event([("m", &body)])).unwrap();
-    assert_eq!(event.records[0].message_id.as_deref(), Some("m"));
+        serde_json::from_value(sqs_event(&[body])).unwrap();
+    assert_eq!(event.records[0].message_id.as_deref(), Some("message-0"));
     let body = event.records[0].body.as_deref().unwrap();
     let theirs: aws_lambda_events::s3::S3Event = serde_json::from_str(body).unwrap();
     let record = &theirs.records[0];

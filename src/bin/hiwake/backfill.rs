@@ -50,9 +50,9 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let group = logs.log_group(&args.log_group)?;
     let disk = crate::disk(&args.root.root, true)?;
     let lander = crate::lander(&disk, config, &args.now);
-    let backfill = Backfill { group, since: args.since, until: args.until };
-    let begun = backfill.begin(&lander, args.before.from_start)?;
-    let (from, unsettled_from) = (begun.from, begun.unsettled_from);
+    let time = args.since..args.until;
+    let backfill = Backfill::begin(&lander, group, time, args.before.from_start)?;
+    let (from, unsettled_from) = (backfill.from, backfill.unsettled_from);
     if let Some(from) = from {
         err!(
             "goes on from {}, where the same command was cut off; what was removed since does not come back: --from-start begins anew",
@@ -60,14 +60,11 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
         );
     }
     let progress = Progress::unknown("reading CloudWatch Logs");
-    let mut told = |landed: &Landed, _| {
-        progress.suspend(|| {
-            for reason in &landed.reasons {
-                err!("quarantined: {reason}");
-            }
-        });
+    let mut told = |landed: &Landed| {
+        let quarantined = |reason| err!("quarantined: {reason}");
+        progress.suspend(|| landed.reasons.iter().for_each(quarantined));
     };
-    let filled = begun.run(&mut logs, &mut told);
+    let filled = backfill.run(&mut logs, &mut told);
     drop(progress);
     let filled = filled.map_err(|error| {
         anyhow::Error::new(error).context("cut off: the same command goes on from there")

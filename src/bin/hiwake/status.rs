@@ -58,7 +58,7 @@ fn table(config: &Config, days: &[DayStatus]) -> Table {
         table.add_row([
             day.file.clone(),
             day.day.clone(),
-            day.state.name().to_owned(),
+            day.state.to_string(),
             day.lines.to_string(),
             day.bytes.to_string(),
             day.duplicates.to_string(),

@@ -2,7 +2,6 @@
 //! did.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
 
 use chrono::NaiveDate;
 
@@ -19,8 +18,6 @@ use crate::row::Identity;
 
 /// The registers of how many dates are held at once.
 const DATES_MAX: usize = 8;
-/// How long a landing waits after its lease was lost.
-const LEASE_PAUSE: Duration = Duration::from_millis(100);
 
 /// A batch and what its commit came to.
 type Done = (DayFile, Batch, Result<Outcome, LandError>);
@@ -48,33 +45,28 @@ impl Landing<'_> {
         self.write_quarantine();
     }
 
-    /// Commits the batches of some dates. Where a lease was lost before anything was written, it
-    /// starts again.
+    /// Commits the batches of some dates. Those whose lease was lost before anything was written
+    /// start again.
     fn commit_chunk(&mut self, mut batches: Vec<(DayFile, Batch)>, dates: &BTreeSet<NaiveDate>) {
-        let until = self.lander.lock_deadline();
-        // A disk that fails says the same, so not for ever.
-        let is_lost = |error: &LandError| {
-            matches!(error, LandError::LeaseLost { .. }) && Instant::now() + LEASE_PAUSE < until
-        };
-        while !batches.is_empty() {
-            match self.commit_held(&mut batches, dates) {
-                Err(error) if is_lost(&error) => {}
-                Err(error) => {
-                    let all = std::mem::take(&mut batches);
-                    all.iter().for_each(|(_, batch)| self.defer(batch.len() as u64, batch, &error));
-                }
-                Ok(done) => {
-                    for (day_file, batch, result) in done {
-                        match result {
-                            Err(error) if is_lost(&error) => batches.push((day_file, batch)),
-                            result => self.done(&day_file, &batch, result),
-                        }
+        let lander = self.lander;
+        if batches.is_empty() {
+            return;
+        }
+        let result = lander.while_lease_is_lost(|| {
+            let (done, mut lost) = (self.commit_held(&mut batches, dates)?, None);
+            for (day_file, batch, result) in done {
+                match result {
+                    Err(error @ LandError::LeaseLost { .. }) => {
+                        batches.push((day_file, batch));
+                        lost = Some(error);
                     }
+                    result => self.done(&day_file, &batch, result),
                 }
             }
-            if !batches.is_empty() {
-                std::thread::sleep(LEASE_PAUSE);
-            }
+            lost.map_or(Ok(()), Err)
+        });
+        if let Err(error) = result {
+            batches.iter().for_each(|(_, batch)| self.defer(batch.len() as u64, batch, &error));
         }
     }
 
@@ -143,13 +135,7 @@ impl Landing<'_> {
     /// What a batch's commit came to.
     fn done(&mut self, day_file: &DayFile, batch: &Batch, result: Result<Outcome, LandError>) {
         match result {
-            Ok(Outcome::Committed(committed)) => {
-                self.tally.lines += committed.lines;
-                self.tally.late += committed.late;
-                self.tally.duplicates += committed.duplicates;
-                self.tally.commits += committed.commits;
-                self.tally.busy_retries += committed.busy_retries;
-            }
+            Ok(Outcome::Committed(tally)) => self.landed.tally.add(&tally),
             Ok(Outcome::Closed) => {
                 let rows = (0..batch.len() as u32).map(|row| batch.identity(row)).collect();
                 self.closed(day_file, day_file.clone(), rows, batch);
@@ -160,7 +146,7 @@ impl Landing<'_> {
 
     /// What of a batch does not come to its commit.
     fn sifted(&mut self, day_file: &DayFile, batch: &Batch, sifted: Sifted) {
-        self.tally.duplicates += sifted.duplicates;
+        self.landed.tally.duplicates += sifted.duplicates;
         if let Some(error) = sifted.error {
             self.defer(sifted.deferred, batch, &error);
         }
@@ -188,7 +174,7 @@ impl Landing<'_> {
 
     fn defer(&mut self, rows: u64, batch: &Batch, error: &LandError) {
         let time = matches!(error, LandError::Time { .. });
-        self.tally.deferred += rows;
+        self.landed.tally.deferred += rows;
         for number in batch.objects() {
             self.fail(*number, if time { Cause::Time } else { Cause::Other }, &error.to_string());
         }

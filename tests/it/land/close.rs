@@ -207,7 +207,7 @@ fn a_landing_whose_clock_is_not_the_file_systems_is_refused() {
         assert!((ours - theirs - behind).abs() < HOUR, "{behind}: {ours} {theirs}");
     }
     disk.set_behind(0);
-    assert!(matches!(land(), Ok(Outcome::Committed(Committed { lines: 1, .. }))));
+    assert!(matches!(land(), Ok(Outcome::Committed(Tally { lines: 1, .. }))));
 }
 
 #[test]

@@ -310,7 +310,7 @@ fn a_journal_from_before_the_seal_seals_nothing_twice() {
         let error = swept.failed.first().unwrap().to_string();
         assert!(error.contains("damaged"), "{number}: {error}");
         let committed = site.try_commit(&[event("a", 1), event("c", 3)]);
-        assert!(matches!(&committed, Err(_) | Ok(Outcome::Committed(Committed { lines: 0, .. }))));
+        assert!(matches!(&committed, Err(_) | Ok(Outcome::Committed(Tally { lines: 0, .. }))));
     }
 }
 

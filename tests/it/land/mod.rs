@@ -20,12 +20,12 @@ use std::time::{Duration, Instant};
 use hiwake::clock::Clock;
 use hiwake::config::Config;
 use hiwake::disk::RealDisk;
-use hiwake::land::Lander;
 use hiwake::land::batch::Batch;
-use hiwake::land::commit::{Committed, Outcome};
+use hiwake::land::commit::Outcome;
 use hiwake::land::day_file::DayFile;
 use hiwake::land::error::LandError;
 use hiwake::land::journals::Journals;
+use hiwake::land::{Lander, Tally};
 use hiwake::row::{Kind, Row};
 
 use crate::given;
@@ -69,7 +69,7 @@ impl Site {
         }
     }
 
-    pub fn commit(&self, events: &[Event]) -> Committed {
+    pub fn commit(&self, events: &[Event]) -> Tally {
         match self.try_commit(events).unwrap() {
             Outcome::Committed(committed) => committed,
             Outcome::Closed => panic!("the day is closed"),

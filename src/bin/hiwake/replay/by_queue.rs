@@ -1,12 +1,14 @@
 //! `hiwake replay --queue`: a notice of each object, for the land λ.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, anyhow};
+use hiwake::aws::MESSAGES;
 use hiwake::config::{Config, state_folder_from_env};
-use hiwake::land::notice;
-use hiwake::replay::queue::{BATCH, NotSent, Sending};
+use hiwake::land::notice::{self, Created, s3_event};
+use hiwake::replay::Replay;
 use hiwake::store::Object;
 use serde_json::json;
 
@@ -63,24 +65,29 @@ fn send(config: &Config, args: &Args, url: &str, objects: Vec<Object>) -> anyhow
     let folder = state_folder_from_env().map_err(|error| anyhow!(error))?;
     let disk = crate::disk(&folder, true).context("what is sent cannot be noted")?;
     let notes = crate::lander(&disk, config, &args.now);
-    let replay = notice::Replay { plain: args.include_plain };
-    let mut sending =
-        Sending::begin(&notes, &queue, &args.selection(), replay, args.before.from_start)?;
+    let how = notice::Replay { plain: args.include_plain };
+    let command = format!("{}\n{url}\n{how:?}", args.selection());
+    let mut replay = Replay::begin(&notes, "queued", &command, args.before.from_start)?;
     let found = objects.len();
-    let left = sending.left(objects);
+    let left = replay.left(objects);
     let mut sent = Sent { before: found - left.len(), ..Sent::default() };
     told::goes_on(sent.before, "sent");
     let progress = Progress::of_bytes("queueing", left.iter().map(|object| object.size).sum());
-    for batch in left.chunks(BATCH) {
-        let results = match sending.send(batch, args.now.clock().now()) {
+    let notice = |object: &Object| {
+        let (id, size) = (object.id.clone(), Some(object.size));
+        let created = Created { id, size, sequencer: None, replay: Some(how) };
+        s3_event(&created, args.now.clock().now()).to_string()
+    };
+    for batch in left.chunks(MESSAGES) {
+        let results = match queue.send(&batch.iter().map(notice).collect::<Vec<_>>()) {
             Ok(results) => results,
-            Err(NotSent::Aws(error)) => {
+            Err(error) => {
                 let first = batch.first().map(|object| object.id.place()).unwrap_or_default();
                 progress.suspend(|| err!("not sent: {first} and all after it: {error}"));
                 break;
             }
-            Err(error) => return Err(error.into()),
         };
+        replay.add(batch, &results, &BTreeSet::new())?;
         for (object, result) in batch.iter().zip(&results) {
             match result {
                 Ok(()) => {
@@ -97,7 +104,7 @@ fn send(config: &Config, args: &Args, url: &str, objects: Vec<Object>) -> anyhow
     drop(progress);
     sent.failed = left.len() - sent.notices;
     if sent.failed == 0 {
-        sending.finish()?;
+        replay.finish()?;
     } else {
         err!("the same command goes on with what was not sent");
     }

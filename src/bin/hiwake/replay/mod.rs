@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use hiwake::config::{Config, Glob};
 use hiwake::disk::RealDisk;
-use hiwake::land::Choice;
-use hiwake::replay::{self, BATCH, Delivered, Replay};
+use hiwake::land::{Choice, routing};
+use hiwake::replay::{self, BATCH, Replay};
 use hiwake::row::Day;
 use hiwake::store::{Location, Object, ObjectId, Store};
 use serde_json::json;
@@ -19,7 +19,6 @@ use crate::land::Report;
 use crate::output::{err, out};
 use crate::progress::Progress;
 use crate::{Before, Now, Usage, apart};
-use told::Summary;
 
 /// Land backup or failed objects once more, here or by the land λ; what has landed is not doubled
 ///
@@ -84,18 +83,17 @@ impl Args {
 }
 
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
-    let delivered = Delivered { since: args.since, until: args.until };
-    if let (Some(since), Some(until)) = (args.since, args.until) {
-        crate::is_span(since, until)?;
-    }
+    let (since, until) = (args.since.unwrap_or(i64::MIN), args.until.unwrap_or(i64::MAX));
+    crate::is_span(since, until)?;
+    let time = (since > i64::MIN || until < i64::MAX).then_some(since..until);
     let source = Location::parse(&args.source)?;
     if args.queue.is_some() && !matches!(source, Location::Bucket { .. }) {
         let reason = "--queue: the land λ reads buckets only: write s3://bucket/prefix";
         return Err(Usage(reason.to_owned()).into());
     }
     args.root.iter().try_for_each(|root| apart::source(&source, root))?;
-    let (store, objects) = replay::select(&source, &delivered, &crate::bucket)?;
-    if objects.is_empty() && delivered != Delivered::default() {
+    let (store, objects) = replay::select(&source, time.as_ref(), &crate::bucket)?;
+    if objects.is_empty() && time.is_some() {
         err!(
             "no object was delivered then. Folders of other days were not looked into: objects that were copied keep their keys, and are found without --since and --until"
         );
@@ -112,6 +110,10 @@ fn choice(args: &Args) -> Choice {
     Choice { plain: args.include_plain, day: args.day, log_group: args.log_group.clone() }
 }
 
+fn ids(objects: &[Object]) -> Vec<ObjectId> {
+    objects.iter().map(|object| object.id.clone()).collect()
+}
+
 fn here(
     config: &Config,
     args: &Args,
@@ -122,23 +124,26 @@ fn here(
     let disk = crate::disk(root, true)?;
     let lander = crate::lander(&disk, config, &args.now);
     let choice = choice(args);
-    let mut replay = Replay::begin(&lander, &args.selection(), &choice, args.before.from_start)?;
+    let command = format!("{}\n{choice:?}\n{}", args.selection(), routing::fingerprint(config));
+    let mut replay = Replay::begin(&lander, "replays", &command, args.before.from_start)?;
     let found = objects.len();
     let left = replay.left(objects);
     let before = found - left.len();
     told::goes_on(before, "landed");
-    let quarantined_before = replay.quarantined_before();
+    let quarantined_before = replay.quarantined;
     if quarantined_before > 0 {
         err!("{quarantined_before} of these objects put something into .hiwake/quarantine");
     }
     let mut report = Report::new("replaying", left.iter().map(|object| object.size).sum());
     let store = store.counted(report.done());
     for batch in left.chunks(BATCH) {
-        report.add(&replay.land(&store, batch)?);
+        let landed = lander.land_chosen(&store, &ids(batch), &choice);
+        replay.add(batch, &landed.objects, &landed.quarantined)?;
+        report.add(&landed);
     }
     replay.finish()?;
     let (tally, failed) = report.counts();
-    Summary { tally, before, failed }.print("read", args.json);
+    told::summary("read", &tally, (before, failed), args.json);
     let faults = failed + tally.quarantined + quarantined_before as u64;
     Ok(ExitCode::from(u8::from(faults > 0)))
 }
@@ -154,11 +159,10 @@ fn dry_run(
         .with_context(|| format!("cannot open the root {}", root.display()))?;
     let lander = crate::lander(&disk, config, &args.now);
     let progress = Progress::of_bytes("reading", objects.iter().map(|object| object.size).sum());
-    let ids: Vec<ObjectId> = objects.iter().map(|object| object.id.clone()).collect();
-    let (landed, days) = lander.plan(&store.counted(progress.done()), &ids, &choice(args));
+    let (landed, days) = lander.plan(&store.counted(progress.done()), &ids(objects), &choice(args));
     drop(progress);
-    let failed: Vec<_> = landed.objects.iter().filter_map(|one| one.as_ref().err()).collect();
-    let failed: Vec<String> = failed.iter().map(ToString::to_string).collect();
+    let failed = landed.objects.iter().filter_map(|one| one.as_ref().err());
+    let failed: Vec<String> = failed.map(ToString::to_string).collect();
     let tally = landed.tally;
     if args.json {
         let plan = json!({ "days": days, "tally": tally, "failed": failed });
@@ -167,8 +171,7 @@ fn dry_run(
         if !days.is_empty() {
             out!("{}", told::table(&days));
         }
-        let summary = Summary { tally, before: 0, failed: failed.len() as u64 };
-        summary.print("would read", false);
+        told::summary("would read", &tally, (0, failed.len() as u64), false);
     }
     failed.iter().for_each(|error| err!("not read: {error}"));
     let faults = failed.len() as u64 + tally.quarantined;

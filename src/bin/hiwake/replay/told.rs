@@ -43,54 +43,39 @@ pub fn table(days: &[DayPlan]) -> String {
     table.trim_fmt()
 }
 
-/// read = new + there before + skipped, by reason.
-pub struct Summary {
-    pub tally: Tally,
-    /// Objects that an earlier run of the same command has landed.
-    pub before: usize,
-    /// Objects that could not be landed.
-    pub failed: u64,
-}
-
-impl Summary {
-    pub fn print(&self, verb: &str, json: bool) {
-        let Tally { objects, lines, late, duplicates, .. } = self.tally;
-        let reasons = self.reasons();
-        let skips: u64 = reasons.iter().map(|(_, _, count)| count).sum();
-        let read = lines + duplicates + skips;
-        if json {
-            let by_reason: serde_json::Map<_, _> =
-                reasons.iter().map(|(name, _, count)| ((*name).to_owned(), json!(count))).collect();
-            let answer = json!({
-                "objects": objects, "objects_failed": self.failed, "objects_landed_before": self.before,
-                "read": read, "new": lines, "late": late, "there_before": duplicates, "skipped": skips,
-                "skipped_by_reason": by_reason,
-            });
-            out!("{answer}");
-            return;
-        }
-        out!(
-            "{verb} {read} events of {objects} objects: {lines} new lines ({late} late), {duplicates} there before, {skips} skipped"
-        );
-        for (_, reason, count) in reasons.iter().filter(|(_, _, count)| *count > 0) {
-            out!("skipped {count}: {reason}");
-        }
-        if self.before > 0 {
-            let before = self.before;
-            out!("{before} objects were landed by the same replay before it was cut off");
-        }
+/// Prints what a replay came to: read = new + there before + skipped, by reason. `before` objects an earlier run of the
+/// same command has landed, `failed` could not be landed.
+pub fn summary(verb: &str, tally: &Tally, (before, failed): (usize, u64), json: bool) {
+    // Why events were skipped: for a program, for a person, and how many.
+    let reasons = [
+        ("other_day", "of another day", tally.other_day),
+        ("other_log_group", "of another log group", tally.other_log_group),
+        ("plain_text", "plain text (--include-plain lands it)", tally.plain_left_out),
+        ("no_events", "control messages and records without events", tally.dropped),
+        ("quarantined", "put into quarantine", tally.quarantined),
+        ("not_landed", "not landed", tally.deferred),
+    ];
+    let Tally { objects, lines, late, duplicates, .. } = tally;
+    let skips: u64 = reasons.iter().map(|(_, _, count)| count).sum();
+    let read = lines + duplicates + skips;
+    if json {
+        let by_reason: serde_json::Map<_, _> =
+            reasons.iter().map(|(name, _, count)| ((*name).to_owned(), json!(count))).collect();
+        let answer = json!({
+            "objects": objects, "objects_failed": failed, "objects_landed_before": before,
+            "read": read, "new": lines, "late": late, "there_before": duplicates, "skipped": skips,
+            "skipped_by_reason": by_reason,
+        });
+        out!("{answer}");
+        return;
     }
-
-    /// Why events were skipped: for a program, for a person, and how many.
-    fn reasons(&self) -> [(&'static str, &'static str, u64); 6] {
-        let tally = &self.tally;
-        [
-            ("other_day", "of another day", tally.other_day),
-            ("other_log_group", "of another log group", tally.other_log_group),
-            ("plain_text", "plain text (--include-plain lands it)", tally.plain_left_out),
-            ("no_events", "control messages and records without events", tally.dropped),
-            ("quarantined", "put into quarantine", tally.quarantined),
-            ("not_landed", "not landed", tally.deferred),
-        ]
+    out!(
+        "{verb} {read} events of {objects} objects: {lines} new lines ({late} late), {duplicates} there before, {skips} skipped"
+    );
+    for (_, reason, count) in reasons.iter().filter(|(_, _, count)| *count > 0) {
+        out!("skipped {count}: {reason}");
+    }
+    if before > 0 {
+        out!("{before} objects were landed by the same replay before it was cut off");
     }
 }

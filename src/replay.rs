@@ -1,21 +1,39 @@
-//! Which objects of a replay are done, so that the same command goes on after them when it was cut off.
+//! Replay: objects that were delivered before land once more; exactly-once by event identity makes it harmless.
+//!
+//! [`select`] finds the objects. [`Replay`] notes which of them have landed, or which notices were
+//! sent to the land λ, so that an interrupted command resumes after them.
 
 use std::collections::{BTreeSet, HashSet};
+use std::ops::Range;
 
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::land::Lander;
 use crate::land::error::LandError;
 use crate::land::notes::Notes;
-use crate::store::Object;
+use crate::store::{Buckets, Location, Object, Store, StoreError};
 
+/// How many objects go under one hold of the locks: as many as SQS hands to the land λ at once.
+pub const BATCH: usize = 10;
 /// At the end of a note: something of the object is in quarantine.
 const QUARANTINED: char = '!';
 
-/// The objects that are done with, noted in a file of their own.
+/// The objects of a location that were delivered in a time, in key order. When an object was delivered is its
+/// LastModified; its key only spares the listing of other days.
+pub fn select(
+    source: &Location,
+    time: Option<&Range<i64>>,
+    buckets: &Buckets<'_>,
+) -> Result<(Store, Vec<Object>), StoreError> {
+    let (store, mut objects) = source.objects_delivered(buckets, time.cloned())?;
+    objects.retain(|object| time.is_none_or(|time| time.contains(&object.modified)));
+    Ok((store, objects))
+}
+
+/// The objects of one command that are done with, noted in a file of their own.
 ///
 /// What is noted is believed: that lines were removed since, nobody sees here.
-pub struct Resumed<'l> {
+pub struct Replay<'l> {
     notes: Notes<'l>,
     done: HashSet<String>,
     /// How many of them put something into quarantine.
@@ -23,22 +41,22 @@ pub struct Resumed<'l> {
     failed: bool,
 }
 
-impl<'l> Resumed<'l> {
-    /// `what` is done by `command`: its notes go on, or begin anew.
+impl<'l> Replay<'l> {
+    /// `what` is done by `command`, which names all that decides it. `from_start`: what was noted is forgotten.
     pub fn begin(
         lander: &'l Lander<'l>,
         what: &str,
         command: &str,
         from_start: bool,
-    ) -> Result<Resumed<'l>, LandError> {
+    ) -> Result<Replay<'l>, LandError> {
         let (notes, lines) = Notes::open(lander, what, command, from_start)?;
         let quarantined = lines.iter().filter(|line| line.ends_with(QUARANTINED)).count();
         let state = |line: &String| line.trim_end_matches(QUARANTINED).to_owned();
         let done = lines.iter().map(state).collect();
-        Ok(Resumed { notes, done, quarantined, failed: false })
+        Ok(Replay { notes, done, quarantined, failed: false })
     }
 
-    /// The objects that are not done yet.
+    /// The objects that an interrupted run of the same command has not done.
     pub fn left(&self, objects: Vec<Object>) -> Vec<Object> {
         objects.into_iter().filter(|object| !self.done.contains(&state(object))).collect()
     }
@@ -60,7 +78,7 @@ impl<'l> Resumed<'l> {
         self.notes.add(&done)
     }
 
-    /// All was done: the same command begins afresh. Otherwise it goes on with what was not.
+    /// The end: where all was done, the same command begins afresh. Otherwise it resumes with what was not.
     pub fn finish(self) -> Result<(), LandError> {
         if self.failed { Ok(()) } else { self.notes.finish() }
     }
