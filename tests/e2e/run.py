@@ -327,7 +327,7 @@ class Pipeline:
         self.sqs.send_message(QueueUrl=self.notices, MessageBody=notice("landing/gone"))
         row = {
             "file": "beside", "kind": "csv", "day": "2022-04-18", "timestamp": 1650214747000,
-            "stream": "1:g:s", "id": "0", "line": "beside the poison",
+            "stream": "1:g:s", "id": "beside", "line": "beside the poison",
         }
         self.s3.put_object(Bucket=BUCKET, Key="landing/good", Body=json.dumps(row).encode())
         self.expected.update([row["line"]])
