@@ -5,7 +5,7 @@
 //! candidate. All landings at one time have the same registers, so where one of them puts an event
 //! is another one's candidate.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 
@@ -21,8 +21,7 @@ use crate::row::Identity;
 pub struct Routes {
     /// The configuration's own.
     pub rules: String,
-    numbers: HashMap<String, usize>,
-    routes: Vec<Route>,
+    routes: Vec<(String, Route)>,
 }
 
 /// The rows of one batch that may be lines of a day file.
@@ -53,19 +52,18 @@ pub struct Sifted {
 impl Routes {
     /// Those of a configuration.
     pub fn new(config: &Config) -> Routes {
-        Routes { rules: routing::rules(config), numbers: HashMap::new(), routes: Vec::new() }
+        Routes { rules: routing::rules(config), routes: Vec::new() }
     }
 
     fn number(&mut self, rules: &str) -> Result<usize, LandError> {
-        if let Some(number) = self.numbers.get(rules) {
-            return Ok(*number);
+        if let Some(number) = self.routes.iter().position(|(known, _)| known == rules) {
+            return Ok(number);
         }
         let route = Route::new(rules).map_err(|error| LandError::Newer {
             path: super::register::ROUTINGS.to_owned(),
             what: format!("rules that this release cannot follow: {error}"),
         })?;
-        self.routes.push(route);
-        self.numbers.insert(rules.to_owned(), self.routes.len() - 1);
+        self.routes.push((rules.to_owned(), route));
         Ok(self.routes.len() - 1)
     }
 
@@ -108,12 +106,8 @@ impl Routes {
             let is_routed = !batch.stream(row).is_empty();
             let mut is_known = is_listed || !is_routed;
             for route in routes.iter().filter(|_| is_routed) {
-                match self.routes[*route].to(batch.stream(row), timestamp) {
-                    Some((file, kind, day))
-                        if *file == *day_file.file
-                            && kind == day_file.kind
-                            && day == day_file.day =>
-                    {
+                match self.routes[*route].1.to(batch.stream(row), timestamp) {
+                    Some(to) if to == (&*day_file.file, day_file.kind, day_file.day) => {
                         is_known = true;
                     }
                     Some((file, kind, day)) => {

@@ -14,17 +14,11 @@ pub enum LandError {
         path: String,
     },
     /// A long command is running already: it holds its notes.
-    #[error("the same command is running already: it holds {path}; this one has done nothing")]
-    Running {
-        /// The notes.
-        path: String,
-    },
+    #[error("the same command is running already: it holds {0}; this one has done nothing")]
+    Running(String),
     /// The caller's time was up before this was begun. Nothing of it was changed.
-    #[error("{path}: no time was left for it; it is retried")]
-    Time {
-        /// The day file.
-        path: String,
-    },
+    #[error("{0}: no time was left for it; it is retried")]
+    Time(String),
     /// The lease that the locks depend on was lost before anything was changed.
     #[error("{path}: its lease was lost before anything was written; it is retried")]
     LeaseLost {
@@ -75,12 +69,9 @@ pub enum LandError {
     },
     /// A file that hiwake writes to is also something else: a hard link.
     #[error(
-        "{path}: has a second name (a hard link), and writing to it would change that file too. Put a copy in its place, e.g. with `cp -p` and `mv`; nothing was changed"
+        "{0}: has a second name (a hard link), and writing to it would change that file too. Put a copy in its place, e.g. with `cp -p` and `mv`; nothing was changed"
     )]
-    Linked {
-        /// The file.
-        path: String,
-    },
+    Linked(String),
     /// The root is on a file system that lacks what hiwake relies on.
     #[error(
         "the root's file system {lack}. Use Amazon EFS, another NFSv4 server or a local file system of Linux; nothing was landed"
@@ -152,7 +143,7 @@ impl<T> Named<T> for io::Result<T> {
         // The root's own path is empty.
         let path = if path.is_empty() { "the root" } else { path };
         self.map_err(|source| match Errno::from_io_error(&source) {
-            Some(Errno::MLINK) => LandError::Linked { path: path.to_owned() },
+            Some(Errno::MLINK) => LandError::Linked(path.to_owned()),
             _ if is_foreign(&source) => LandError::Foreign { path: path.to_owned() },
             _ => LandError::Io { verb, path: path.to_owned(), source },
         })

@@ -119,22 +119,27 @@ type Objects = BTreeMap<(String, Option<Replay>), BTreeMap<String, Told>>;
 
 /// Notices of objects: each message that is not done with is named in the answer.
 fn land(lander: &Lander<'_>, stores: &Stores<'_>, messages: &[Message]) -> Invocation {
-    let mut metrics = Metrics::default();
-    let mut remarks = Vec::new();
+    let (metrics, remarks) = (Metrics::default(), Vec::new());
+    let mut done = Invocation { answer: Ok(Value::Null), metrics, remarks };
     let mut objects = told(messages);
-    metrics.landed(&super::Tally::default());
+    done.metrics.landed(&super::Tally::default());
     for ((bucket, replay), told) in &mut objects {
         let plain = replay.is_none_or(|replay| replay.plain);
-        let choice = Choice { plain, ..Choice::default() };
-        land_bucket(lander, stores, (bucket, &choice), told, &mut metrics, &mut remarks);
+        match stores(bucket) {
+            Ok(store) => land_bucket(lander, &store, plain, told, &mut done),
+            Err(error) => {
+                let failed = NotLanded { cause: Cause::from(&error), reason: error.to_string() };
+                told.values_mut().for_each(|told| told.result = Err(failed.clone()));
+            }
+        }
     }
-    give_up(lander, &mut objects, &mut metrics, &mut remarks);
+    give_up(lander, &mut objects, &mut done);
     let (mut answer, mut failures) = (SqsBatchResponse::default(), Vec::new());
     for message in messages {
-        metrics.add(Metric::NoticesIgnored, message.ignored);
-        metrics.add(Metric::NoticesUnreadable, u64::from(message.error.is_some()));
+        done.metrics.add(Metric::NoticesIgnored, message.ignored);
+        done.metrics.add(Metric::NoticesUnreadable, u64::from(message.error.is_some()));
         let mut reasons: Vec<String> = message.error.iter().map(ToString::to_string).collect();
-        remarks.extend(reasons.iter().cloned().map(Remark::GivenUp));
+        done.remarks.extend(reasons.iter().cloned().map(Remark::GivenUp));
         let results = message.objects.iter().filter_map(|created| {
             let told = objects.get(&(created.id.bucket.clone(), created.replay))?;
             told.get(&created.id.key)?.result.as_ref().err()
@@ -148,16 +153,14 @@ fn land(lander: &Lander<'_>, stores: &Stores<'_>, messages: &[Message]) -> Invoc
     }
     let results = objects.values().flat_map(BTreeMap::values).map(|told| &told.result);
     let failed: Vec<_> = results.filter_map(|result| result.as_ref().err()).collect();
-    metrics.add(Metric::ObjectsFailed, failed.len());
-    remarks.extend(failed.iter().map(|error| Remark::Retried(error.to_string())));
-    let answer = match failures.is_empty() {
+    done.metrics.add(Metric::ObjectsFailed, failed.len());
+    done.remarks.extend(failed.iter().map(|error| Remark::Retried(error.to_string())));
+    failures.truncate(FAILURES_MAX);
+    done.answer = match failures.is_empty() {
         true => Ok(json!(answer)),
-        false => {
-            failures.truncate(FAILURES_MAX);
-            Err(Failure { kind: "hiwake.NotLanded", message: failures.join("; ") })
-        }
+        false => Err(Failure { kind: "hiwake.NotLanded", message: failures.join("; ") }),
     };
-    Invocation { answer, metrics, remarks }
+    done
 }
 
 fn told(messages: &[Message]) -> Objects {
@@ -178,64 +181,50 @@ fn told(messages: &[Message]) -> Objects {
 
 fn land_bucket(
     lander: &Lander<'_>,
-    stores: &Stores<'_>,
-    (bucket, choice): (&str, &Choice),
+    store: &Store,
+    plain: bool,
     told: &mut BTreeMap<String, Told>,
-    metrics: &mut Metrics,
-    remarks: &mut Vec<Remark>,
+    done: &mut Invocation,
 ) {
-    let store = match stores(bucket) {
-        Ok(store) => store,
-        Err(error) => {
-            let failed = NotLanded { cause: Cause::from(&error), reason: error.to_string() };
-            told.values_mut().for_each(|told| told.result = Err(failed.clone()));
-            return;
-        }
-    };
     // One that takes all the time there is does not hold up the others: small ones first, and before them those that
     // have failed less often.
     let mut told: Vec<&mut Told> = told.values_mut().collect();
     told.sort_by_key(|told| (told.receives, told.size));
     let ids: Vec<ObjectId> = told.iter().map(|told| told.id.clone()).collect();
-    let landed = lander.land_chosen(&store, &ids, choice);
+    let landed = lander.land_chosen(store, &ids, &Choice { plain, ..Choice::default() });
     for (told, result) in told.into_iter().zip(landed.objects) {
         told.result = result;
     }
-    metrics.landed(&landed.tally);
-    let quarantined = |reason| Remark::GivenUp(format!("put into quarantine: {reason}"));
-    remarks.extend(landed.reasons.into_iter().map(quarantined));
+    done.metrics.landed(&landed.tally);
+    done.remarks.extend(landed.reasons.iter().map(quarantined));
+}
+
+fn quarantined(reason: impl fmt::Display) -> Remark {
+    Remark::GivenUp(format!("put into quarantine: {reason}"))
 }
 
 /// Objects that can never be read are put into quarantine by name, and do not come again.
-fn give_up(
-    lander: &Lander<'_>,
-    objects: &mut Objects,
-    metrics: &mut Metrics,
-    remarks: &mut Vec<Remark>,
-) {
+fn give_up(lander: &Lander<'_>, objects: &mut Objects, done: &mut Invocation) {
     let mut quarantine = Quarantine::default();
     let mut given_up = Vec::new();
     for told in objects.values_mut().flat_map(BTreeMap::values_mut) {
         let Err(failed) = &told.result else { continue };
         if let Some(code) = hopeless(failed.cause, told.receives) {
             quarantine.object(code, &failed.reason, &told.id.to_string());
-            given_up.push(told);
+            given_up.push((quarantined(failed), &mut told.result));
         }
-    }
-    if given_up.is_empty() {
-        return;
     }
     match quarantine.write(lander) {
+        Ok(0) => {}
         Ok(count) => {
-            metrics.add(Metric::ObjectsQuarantined, count);
-            for told in given_up {
-                if let Err(failed) = std::mem::replace(&mut told.result, Ok(())) {
-                    remarks.push(Remark::GivenUp(format!("put into quarantine: {failed}")));
-                }
+            done.metrics.add(Metric::ObjectsQuarantined, count);
+            for (remark, result) in given_up {
+                *result = Ok(());
+                done.remarks.push(remark);
             }
         }
-        // They come again, and are tried again.
-        Err(error) => remarks.push(Remark::Retried(error.to_string())),
+        // They are retried.
+        Err(error) => done.remarks.push(Remark::Retried(error.to_string())),
     }
 }
 

@@ -129,20 +129,15 @@ impl<'l> Landing<'l> {
             if matches!(StoreError::of(&error), Some(StoreError::Changed(_))) {
                 continue;
             }
-            let (cause, reason) = match StoreError::of(&error) {
-                Some(error) => (Cause::from(error), error.to_string()),
-                None if error.kind() == io::ErrorKind::TimedOut => {
-                    (Cause::Time, format!("{id}: {error}"))
-                }
-                None => (Cause::Other, format!("{id}: {error}")),
+            let is_time = error.kind() == io::ErrorKind::TimedOut;
+            return match StoreError::of(&error) {
+                Some(error) => self.fail(number, Cause::from(error), &error.to_string()),
+                None if is_time => self.fail(number, Cause::Time, &format!("{id}: {error}")),
+                None => self.fail(number, Cause::Other, &format!("{id}: {error}")),
             };
-            return self.fail(number, cause, &reason);
         }
-        self.fail(
-            number,
-            Cause::Other,
-            &format!("{id}: was changed while it was read, again and again"),
-        );
+        let reason = format!("{id}: was changed while it was read, again and again");
+        self.fail(number, Cause::Other, &reason);
     }
 
     fn read_once(
@@ -260,11 +255,8 @@ impl Reading<'_, '_> {
             return landing.flush_when_full();
         }
         let day_file = DayFile { file: row.file.to_string(), day: row.day, kind: row.kind };
-        match (self.pass, check(row)) {
-            (Pass::Land, Err(reason)) => {
-                landing.quarantine.row(row, &reason, &landing.objects[number].to_string());
-                landing.quarantined(number, &reason);
-            }
+        let reason = match (self.pass, check(row)) {
+            (Pass::Land, Err(reason)) => reason,
             (Pass::Land, Ok(())) => {
                 landing.batches.extend(landing.present.take());
                 let mut batch = landing.batches.remove(&day_file).unwrap_or_else(|| {
@@ -273,24 +265,24 @@ impl Reading<'_, '_> {
                 });
                 landing.bytes += batch.add(row, number, is_routed);
                 landing.present = Some((day_file, batch));
+                return landing.flush_when_full();
             }
             (Pass::Closed, Ok(())) => {
                 let identity = row.identity();
                 let mut closed = landing.closed.get(&day_file).into_iter().flatten();
                 let closed = closed.find(|(_, rows)| rows.binary_search(&identity).is_ok());
                 let Some((closed, _)) = closed else { return Ok(()) };
-                let reason = match *closed == day_file {
-                    true => format!("{closed} is closed: `[seal] journal_days` have passed"),
-                    false => {
-                        format!("{closed} is closed and may have it, by another configuration")
-                    }
-                };
                 landing.closed_rows = landing.closed_rows.saturating_sub(1);
-                landing.quarantine.row(row, &reason, &landing.objects[number].to_string());
-                landing.quarantined(number, &reason);
+                let why = match *closed == day_file {
+                    true => ": `[seal] journal_days` have passed",
+                    false => " and may have it, by another configuration",
+                };
+                format!("{closed} is closed{why}")
             }
-            (Pass::Closed, _) => {}
-        }
+            (Pass::Closed, Err(_)) => return Ok(()),
+        };
+        landing.quarantine.row(row, &reason, &landing.objects[number].to_string());
+        landing.quarantined(number, &reason);
         landing.flush_when_full()
     }
 }

@@ -128,7 +128,7 @@ impl Lander<'_> {
     fn check_time(&self, day_file: &day_file::DayFile) -> Result<(), LandError> {
         match Instant::now() < self.deadline {
             true => Ok(()),
-            false => Err(LandError::Time { path: day_file.to_string() }),
+            false => Err(LandError::Time(day_file.to_string())),
         }
     }
 

@@ -34,7 +34,7 @@ impl<'l> Notes<'l> {
         let how = Open::Create(lander.open_mode());
         // Nobody waits for a command that may run for hours.
         let handle = match lander.open_locked(&path, how, Instant::now()) {
-            Err(LandError::Busy { path }) => return Err(LandError::Running { path }),
+            Err(LandError::Busy { path }) => return Err(LandError::Running(path)),
             locked => locked?.0,
         };
         if from_start {

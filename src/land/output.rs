@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
 use crate::disk::Handle;
@@ -13,22 +15,15 @@ const GZIP_LEVEL: u32 = 6;
 
 /// Where the lines of a finished file go.
 pub struct Output<'h> {
-    pipe: Pipe<'h>,
-    /// Of a compressed file's text.
-    text_bytes: u64,
-    text_hash: Sha256,
-}
-
-enum Pipe<'h> {
-    Plain(Hashed<'h>),
-    Gzip(Box<flate2::write::GzEncoder<Hashed<'h>>>),
-}
-
-struct Hashed<'h> {
     file: &'h dyn Handle,
+    gzip: Option<GzEncoder<Vec<u8>>>,
+    /// What is not written yet.
     buffer: Vec<u8>,
     written: u64,
     hash: Sha256,
+    /// Of a compressed file's text.
+    text_bytes: u64,
+    text_hash: Sha256,
 }
 
 /// What a finished file is.
@@ -47,51 +42,37 @@ pub struct Finished {
 impl<'h> Output<'h> {
     /// Into a new, empty file.
     pub fn new(file: &'h dyn Handle, gzip: bool) -> Output<'h> {
-        let (buffer, written, hash) = (Vec::with_capacity(2 * CHUNK), 0, Sha256::new());
-        let hashed = Hashed { file, buffer, written, hash };
-        let level = flate2::Compression::new(GZIP_LEVEL);
-        let pipe = match gzip {
-            false => Pipe::Plain(hashed),
-            true => Pipe::Gzip(Box::new(flate2::write::GzEncoder::new(hashed, level))),
-        };
-        Output { pipe, text_bytes: 0, text_hash: Sha256::new() }
+        let gzip = gzip.then(|| GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL)));
+        let (buffer, written, text_bytes) = (Vec::with_capacity(2 * CHUNK), 0, 0);
+        let (hash, text_hash) = (Sha256::new(), Sha256::new());
+        Output { file, gzip, buffer, written, hash, text_bytes, text_hash }
     }
 
     /// What all that was written came to.
-    pub fn finish(self) -> io::Result<Finished> {
-        let (mut hashed, text) = match self.pipe {
-            Pipe::Plain(hashed) => (hashed, None),
-            Pipe::Gzip(encoder) => (encoder.finish()?, Some(self.text_hash.finalize().into())),
+    pub fn finish(mut self) -> io::Result<Finished> {
+        let gzip = self.gzip.take().map(GzEncoder::finish).transpose()?;
+        self.buffer.extend(gzip.iter().flatten());
+        self.flush()?;
+        let (bytes, sha256) = (self.written, self.hash.finalize().into());
+        let (text_bytes, text_sha256) = match gzip {
+            None => (bytes, sha256),
+            Some(_) => (self.text_bytes, self.text_hash.finalize().into()),
         };
-        hashed.flush()?;
-        let (bytes, sha256) = (hashed.written, hashed.hash.finalize().into());
-        let (text_bytes, text_sha256) =
-            text.map_or((bytes, sha256), |text_sha256| (self.text_bytes, text_sha256));
         Ok(Finished { bytes, text_bytes, sha256, text_sha256 })
     }
 }
 
 impl Write for Output<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut self.pipe {
-            Pipe::Plain(hashed) => hashed.write(bytes),
-            Pipe::Gzip(encoder) => {
-                let written = encoder.write(bytes)?;
-                self.text_hash.update(&bytes[..written]);
-                self.text_bytes += written as u64;
-                Ok(written)
+        match &mut self.gzip {
+            None => self.buffer.extend_from_slice(bytes),
+            Some(encoder) => {
+                encoder.write_all(bytes)?;
+                self.buffer.append(encoder.get_mut());
+                self.text_hash.update(bytes);
+                self.text_bytes += bytes.len() as u64;
             }
         }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Write for Hashed<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.buffer.extend_from_slice(bytes);
         if self.buffer.len() >= CHUNK {
             self.flush()?;
         }
@@ -109,8 +90,7 @@ impl Write for Hashed<'_> {
 
 /// The same bytes as a compressed [`Output`] writes, in memory.
 pub fn gzip(text: &[u8]) -> io::Result<Vec<u8>> {
-    let level = flate2::Compression::new(GZIP_LEVEL);
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL));
     encoder.write_all(text)?;
     encoder.finish()
 }

@@ -9,7 +9,7 @@ use super::Landing;
 use crate::land::batch::Batch;
 use crate::land::commit::{self, Outcome};
 use crate::land::day_file::DayFile;
-use crate::land::elsewhere::{Elsewhere, Sifted};
+use crate::land::elsewhere::Elsewhere;
 use crate::land::error::LandError;
 use crate::land::register::{self, Held};
 use crate::land::tally::Cause;
@@ -122,7 +122,13 @@ impl Landing<'_> {
                 .plan
                 .as_mut()
                 .map(|plan| plan.commit(lander, &day_file, &batch, (rows, &sifted)));
-            self.sifted(&day_file, &batch, sifted);
+            self.landed.tally.duplicates += sifted.duplicates;
+            if let Some(error) = sifted.error {
+                self.defer(sifted.deferred, &batch, &error);
+            }
+            for (closed, rows) in sifted.closed {
+                self.closed(&day_file, closed, rows, &batch);
+            }
             match planned {
                 Some(result) => done.push((day_file, batch, result)),
                 None if batch.is_empty() => {}
@@ -144,17 +150,6 @@ impl Landing<'_> {
         }
     }
 
-    /// What of a batch does not come to its commit.
-    fn sifted(&mut self, day_file: &DayFile, batch: &Batch, sifted: Sifted) {
-        self.landed.tally.duplicates += sifted.duplicates;
-        if let Some(error) = sifted.error {
-            self.defer(sifted.deferred, batch, &error);
-        }
-        for (closed, rows) in sifted.closed {
-            self.closed(day_file, closed, rows, batch);
-        }
-    }
-
     /// Rows of a day file that a closed one may have are put into quarantine when their objects are
     /// read again.
     fn closed(
@@ -173,10 +168,9 @@ impl Landing<'_> {
     }
 
     fn defer(&mut self, rows: u64, batch: &Batch, error: &LandError) {
-        let time = matches!(error, LandError::Time { .. });
+        let is_time = matches!(error, LandError::Time(_));
+        let cause = if is_time { Cause::Time } else { Cause::Other };
         self.landed.tally.deferred += rows;
-        for number in batch.objects() {
-            self.fail(*number, if time { Cause::Time } else { Cause::Other }, &error.to_string());
-        }
+        batch.objects().iter().for_each(|number| self.fail(*number, cause, &error.to_string()));
     }
 }
