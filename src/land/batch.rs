@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::frame::Routing;
 use super::routing::log_group;
 use crate::row::{Identity, Row};
 
@@ -44,6 +45,8 @@ pub struct Batch {
     streams: Vec<Arc<str>>,
     numbers: HashMap<Arc<str>, u32>,
     objects: BTreeSet<usize>,
+    /// By which routings its rows came here, as its commits name them.
+    pub routings: BTreeSet<Routing>,
     spare: Spare,
 }
 

@@ -12,6 +12,7 @@ use chrono::NaiveDate;
 use super::batch::Batch;
 use super::day_file::DayFile;
 use super::error::LandError;
+use super::frame::Routing;
 use super::register::{DAY_MS, Missing, Register, date};
 use super::routing::{self, Route};
 use crate::config::Config;
@@ -21,7 +22,7 @@ use crate::row::Identity;
 pub struct Routes {
     /// The configuration's own.
     pub rules: String,
-    routes: Vec<(String, Route)>,
+    routes: Vec<(String, u32, Route)>,
 }
 
 /// The rows of one batch that may be lines of a day file.
@@ -32,9 +33,13 @@ struct Rows {
     dates: BTreeSet<NaiveDate>,
 }
 
-/// The candidates of one batch.
+/// Where else the rows of one batch may be.
 #[derive(Debug, Default)]
-pub struct Elsewhere(BTreeMap<DayFile, Rows>);
+pub struct Elsewhere {
+    candidates: BTreeMap<DayFile, Rows>,
+    /// By which routings the rows came to their own day file.
+    pub routings: BTreeSet<Routing>,
+}
 
 /// What of a batch is not committed to its own day file.
 #[derive(Debug, Default)]
@@ -56,14 +61,14 @@ impl Routes {
     }
 
     fn number(&mut self, rules: &str) -> Result<usize, LandError> {
-        if let Some(number) = self.routes.iter().position(|(known, _)| known == rules) {
+        if let Some(number) = self.routes.iter().position(|(known, ..)| known == rules) {
             return Ok(number);
         }
         let route = Route::new(rules).map_err(|error| LandError::Newer {
             path: super::register::ROUTINGS.to_owned(),
             what: format!("rules that this release cannot follow: {error}"),
         })?;
-        self.routes.push((rules.to_owned(), route));
+        self.routes.push((rules.to_owned(), crc32c::crc32c(rules.as_bytes()), route));
         Ok(self.routes.len() - 1)
     }
 
@@ -97,22 +102,32 @@ impl Routes {
                 routes.dedup();
                 let listed = register.into_iter().flat_map(|register| &register.day_files);
                 for other in listed.filter(|other| *other != day_file) {
-                    elsewhere.0.entry(other.clone()).or_default().dates.insert(date(timestamp));
+                    elsewhere
+                        .candidates
+                        .entry(other.clone())
+                        .or_default()
+                        .dates
+                        .insert(date(timestamp));
                 }
                 let is_listed = register.is_some_and(|one| one.day_files.contains(day_file));
+                let listed = is_listed.then_some(Routing { date: number as i32, rules: None });
+                elsewhere.routings.extend(listed);
                 dates.push((number, is_listed, routes));
             }
             let (_, is_listed, ref routes) = dates[last];
             let is_routed = !batch.stream(row).is_empty();
             let mut is_known = is_listed || !is_routed;
             for route in routes.iter().filter(|_| is_routed) {
-                match self.routes[*route].1.to(batch.stream(row), timestamp) {
+                let (_, crc, route) = &mut self.routes[*route];
+                match route.to(batch.stream(row), timestamp) {
                     Some(to) if to == (&*day_file.file, day_file.kind, day_file.day) => {
                         is_known = true;
+                        let rules = Some(*crc);
+                        elsewhere.routings.insert(Routing { date: number as i32, rules });
                     }
                     Some((file, kind, day)) => {
                         let other = DayFile { file: file.to_owned(), day, kind };
-                        elsewhere.0.entry(other).or_default().rows.push(row);
+                        elsewhere.candidates.entry(other).or_default().rows.push(row);
                     }
                     None => {}
                 }
@@ -144,7 +159,7 @@ pub type Ask<'a> = dyn Fn(&DayFile, &mut [(Identity, bool)]) -> Result<bool, Lan
 impl Elsewhere {
     /// Whether all rows can be lines of their own day file only.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.candidates.is_empty()
     }
 
     /// Asks the candidates, one after the other, and takes out of the batch what is not to become a
@@ -154,7 +169,7 @@ impl Elsewhere {
         let mut fates = vec![Fate::New; batch.len()];
         let all = 0..batch.len() as u32;
         // Last of all its own day file: what that has is nothing that a closed one could have.
-        let candidates = self.0.iter().map(|(candidate, rows)| (candidate, Some(rows)));
+        let candidates = self.candidates.iter().map(|(candidate, rows)| (candidate, Some(rows)));
         for (candidate, rows) in candidates.chain([(day_file, None)]) {
             let is_of_dates = |row: &u32| match rows {
                 Some(Rows { dates, .. }) => {

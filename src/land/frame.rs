@@ -150,6 +150,15 @@ pub enum Form {
     Zstd,
 }
 
+/// Why rows of a date came to a day file, as the register of that date has to know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Routing {
+    /// The UTC date, in days since the epoch.
+    pub date: i32,
+    /// CRC-32C of the rules that send them there; `None`: the register lists the day file.
+    pub rules: Option<u32>,
+}
+
 /// Rows appended to a segment, all or none. What a reader needs to pass it over comes first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
@@ -181,6 +190,8 @@ pub struct Commit {
     pub blocks: Vec<Block>,
     /// The objects that the rows came from: bucket, key and ETag or version.
     pub objects: Vec<String>,
+    /// What registers have to say, so that its events are found.
+    pub routings: Vec<Routing>,
 }
 
 impl Commit {
@@ -208,6 +219,7 @@ impl Commit {
             duplicates: 0,
             blocks,
             objects: Vec::new(),
+            routings: Vec::new(),
         }
     }
 

@@ -173,6 +173,7 @@ impl<'h, 'l> Hold<'h, 'l> {
             at: self.lander.clock.now(),
             duplicates,
             objects: objects.to_vec(),
+            routings: batch.routings.iter().copied().collect(),
             ..Commit::plain(segment, offset, bytes, crc, run_at, blocks)
         }))
     }

@@ -14,7 +14,7 @@ use super::contents::{Contents, split};
 use super::day_file::{DayFile, Hint, name_of};
 use super::error::{LandError, Named};
 use super::frame::SegmentEvent;
-use super::frame::{CLOSED_AT, Closed, ClosedSegment, Commit, Frame, Header, Sealed};
+use super::frame::{CLOSED_AT, Closed, ClosedSegment, Commit, Frame, Header, Routing, Sealed};
 use super::journal::{self, DamagedJournal};
 use super::output::gzip;
 use super::publish::checksum;
@@ -432,6 +432,7 @@ impl Plan<'_> {
             frames.push(Frame::Commit(Commit {
                 at,
                 objects: self.objects(segment, ids),
+                routings: self.routings(segment),
                 ..commit
             }));
             entries += ids.len() as u64;
@@ -465,6 +466,17 @@ impl Plan<'_> {
         let mut seen = watermark.encode();
         seen.extend_from_slice(&runs);
         (journal, seen)
+    }
+
+    /// The routings of a segment's commits, as far as the journal is good.
+    fn routings(&self, segment: u32) -> Vec<Routing> {
+        let state = self.survey.state.as_ref();
+        let commits = state.into_iter().flat_map(State::commits);
+        let count = self.segments.len() as u32;
+        let ours = commits.filter(|commit| commit.segment.min(count + 1) == segment);
+        let routings: BTreeSet<Routing> =
+            ours.flat_map(|commit| &commit.routings).copied().collect();
+        routings.into_iter().collect()
     }
 
     /// The objects that the lines of a segment came from, as far as it is known: those that its

@@ -20,6 +20,7 @@ use serde_json::value::RawValue;
 use super::contents::read_whole;
 use super::day_file::{DayFile, folder_of, name_of};
 use super::error::{LandError, Named, is_absent};
+use super::frame::Routing;
 use super::journal::Journal;
 use super::verify::Finding;
 use super::{Lander, folders, journal, seen};
@@ -104,7 +105,10 @@ impl Register {
     fn peek(lander: &Lander<'_>, date: NaiveDate) -> Result<Register, LandError> {
         let path = path(date);
         match lander.disk.open(&path, Open::Read) {
-            Ok(handle) => Register::read(handle.as_ref(), &path),
+            Ok(handle) => {
+                handle.drop_cache().named("read", &path)?;
+                Register::read(handle.as_ref(), &path)
+            }
             Err(error) if is_absent(&error) => Register::decode(&path, b""),
             Err(error) => Err(error).named("open", &path),
         }
@@ -172,6 +176,12 @@ impl Register {
     /// Whether it says all there is to say, these rules too.
     fn is_complete(&self, rules: &str) -> bool {
         !self.lost && !self.untidy && self.has(rules)
+    }
+
+    /// Whether an event that came to a day file by a routing is found there.
+    fn knows(&self, day_file: &DayFile, routing: Option<u32>) -> bool {
+        let has = |crc| self.rules.iter().any(|rules| crc32c::crc32c(rules.as_bytes()) == crc);
+        self.day_files.contains(day_file) || routing.is_some_and(has)
     }
 
     fn has(&self, rules: &str) -> bool {
@@ -380,46 +390,66 @@ fn may_hold(lander: &Lander<'_>, day_file: &DayFile, date: NaiveDate) -> Result<
     }
 }
 
-/// The UTC dates that a local day can have events of.
-fn around(day: NaiveDate) -> impl Iterator<Item = NaiveDate> {
-    [day.pred_opt(), Some(day), day.succ_opt()].into_iter().flatten()
+/// A register that is missing, damaged, or lacks an entry.
+struct Wrong {
+    what: String,
+    /// The day files that it does not lead to.
+    missed: BTreeSet<DayFile>,
 }
 
-/// The dates whose registers are missing or damaged, and what is wrong with each.
-fn wrong(lander: &Lander<'_>) -> Result<BTreeMap<NaiveDate, String>, LandError> {
+/// What is wrong with registers, by their dates.
+fn wrong(lander: &Lander<'_>) -> Result<BTreeMap<NaiveDate, Wrong>, LandError> {
     // Journals first: an event's register was there before it was.
-    let (mut dates, mut closed) = (BTreeMap::new(), Vec::new());
+    let (mut routings, mut closed) = (BTreeMap::<_, BTreeSet<_>>::new(), Vec::new());
     for day_file in journals(lander, &|_| true)? {
         // One that is damaged is told of as such.
         let Ok(Some(state)) = Journal::peek(lander, &day_file) else { continue };
-        let blocks = state.commits().flat_map(|commit| &commit.blocks);
-        let times = blocks.flat_map(|block| [block.min, block.max]);
-        dates.extend(times.map(|time| (date(time), day_file.clone())));
+        for commit in state.commits() {
+            for time in commit.blocks.iter().flat_map(|block| [block.min, block.max]) {
+                routings.entry(date(time)).or_default();
+            }
+            for Routing { date, rules } in &commit.routings {
+                let date = self::date(i64::from(*date) * DAY_MS);
+                routings.entry(date).or_default().insert((day_file.clone(), *rules));
+            }
+        }
         if state.closed.is_some() {
-            closed.push(day_file);
+            closed.push(day_file.day.date());
         }
     }
-    let (mut wrong, mut known) = (BTreeMap::new(), BTreeSet::new());
+    let mut registers = BTreeMap::new();
     for name in folders::names(lander, ROUTINGS)? {
         let Ok(date) = name.parse() else { continue };
-        let register = Register::peek(lander, date)?;
-        if register.damaged {
-            wrong.insert(date, "an entry is unreadable".to_owned());
-        }
-        if register.damaged || !register.lost {
-            known.insert(date);
+        registers.insert(date, Register::peek(lander, date)?);
+    }
+    // A local day can have events of three UTC dates; of a closed one nobody knows of which.
+    for day in closed {
+        let mut around = [day.pred_opt(), Some(day), day.succ_opt()].into_iter().flatten();
+        if !around.any(|date| registers.contains_key(&date)) {
+            routings.entry(day).or_default();
         }
     }
-    for day_file in closed {
-        let day = day_file.day.date();
-        if !around(day).any(|date| known.contains(&date)) {
-            dates.insert(day, day_file);
-        }
-    }
-    for (date, day_file) in dates {
-        if !known.contains(&date) {
-            wrong.insert(date, format!("is missing, but {day_file} has events of that date"));
-        }
+    let mut wrong = BTreeMap::new();
+    for date in registers.keys().chain(routings.keys()) {
+        let register = registers.get(date);
+        let used = routings.get(date).into_iter().flatten();
+        let missed = |(day_file, rules): &&(DayFile, Option<u32>)| {
+            register.is_none_or(|register| !register.knows(day_file, *rules))
+        };
+        let missed: BTreeSet<DayFile> = used.filter(missed).map(|(one, _)| one.clone()).collect();
+        let what = match register {
+            Some(register) if register.damaged => "an entry is unreadable".to_owned(),
+            Some(register) if !register.lost && missed.is_empty() => continue,
+            Some(register) if !register.lost => {
+                let names: Vec<String> = missed.iter().map(ToString::to_string).collect();
+                format!("it lacks an entry that leads to {}", names.join(", "))
+            }
+            _ if routings.contains_key(date) => {
+                "it is missing, but events of that date have landed".to_owned()
+            }
+            _ => continue,
+        };
+        wrong.insert(*date, Wrong { what, missed });
     }
     Ok(wrong)
 }
@@ -427,10 +457,10 @@ fn wrong(lander: &Lander<'_>) -> Result<BTreeMap<NaiveDate, String>, LandError> 
 /// Says what is wrong with registers. Without one, an event of its date could not be found in
 /// another day file.
 pub fn check(lander: &Lander<'_>) -> Result<Vec<Finding>, LandError> {
-    let remedy = "the next landing into that date, or `hiwake verify --rebuild`, restores it";
-    let finding = |(date, what): (NaiveDate, String)| Finding {
+    let remedy = "`hiwake verify --rebuild` restores it";
+    let finding = |(date, wrong): (NaiveDate, Wrong)| Finding {
         path: path(date),
-        what: format!("{what}; {remedy}"),
+        what: format!("{}; {remedy}", wrong.what),
         wrong: true,
     };
     Ok(wrong(lander)?.into_iter().map(finding).collect())
@@ -438,6 +468,6 @@ pub fn check(lander: &Lander<'_>) -> Result<Vec<Finding>, LandError> {
 
 /// Restores registers that are missing or damaged; which.
 pub fn restore(lander: &Lander<'_>) -> Result<Vec<String>, LandError> {
-    let dates = wrong(lander)?.into_keys();
-    dates.map(|date| add(lander, date, None, &BTreeSet::new()).map(|()| path(date))).collect()
+    let wrong = wrong(lander)?.into_iter();
+    wrong.map(|(date, one)| add(lander, date, None, &one.missed).map(|()| path(date))).collect()
 }

@@ -94,6 +94,9 @@ impl Landing<'_> {
             let dates = mixed.flat_map(|((_, batch), _)| register::dates(batch.span())).collect();
             held.exclude_others(lander, &dates)?;
         }
+        for ((_, batch), elsewhere) in batches.iter_mut().zip(&elsewhere) {
+            batch.routings.clone_from(&elsewhere.routings);
+        }
         let commit = |(day_file, batch): (DayFile, Batch)| {
             let names: Vec<String> =
                 batch.objects().iter().map(|number| objects[*number].to_string()).collect();

@@ -124,6 +124,36 @@ fn any_flipped_bit_is_wrong_to_verify_and_doubles_nothing() {
 }
 
 #[test]
+fn a_register_cut_at_a_lines_end_or_of_an_older_copy_is_wrong_to_verify_and_restored() {
+    let mut site = Site::new(&toml("one"));
+    landed(&site, "one", "a");
+    let first = site.text(REGISTER);
+    site.config = given::config(&toml("two"));
+    landed(&site, "two", "b");
+    landed(&site, "old", "c");
+    let lines: Vec<String> = site.text(REGISTER).lines().map(|line| format!("{line}\n")).collect();
+    let cuts: Vec<String> = (1..lines.len()).map(|count| lines[..count].concat()).collect();
+    assert_eq!((cuts.len(), &cuts[1]), (3, &first));
+    let tree = site.tree();
+    for cut in cuts {
+        let mut site = Site::new(&toml("two"));
+        for (name, bytes) in &tree {
+            given::put(site.folder.path(), name, bytes);
+        }
+        given::put(site.folder.path(), REGISTER, cut.as_bytes());
+        let wrong = check(&site.lander()).unwrap();
+        assert_eq!(wrong.len(), 1, "{cut}");
+        assert_eq!(restore(&site.lander()).unwrap(), [REGISTER]);
+        assert!(check(&site.lander()).unwrap().is_empty(), "{cut}");
+        site.config = given::config(&toml("three"));
+        for id in ["a", "b", "c"] {
+            landed(&site, "three", id);
+        }
+        assert!(!site.path("three/2022-04-18.csv.open").exists(), "{cut}");
+    }
+}
+
+#[test]
 fn an_entry_of_a_newer_release_stops_the_landing_and_is_kept() {
     let site = Site::new(&toml("one"));
     landed(&site, "one", "a");
@@ -166,7 +196,7 @@ fn of_a_closed_day_one_register_around_it_is_enough_and_none_is_wrong() {
     assert!(check(&site.lander()).unwrap().is_empty());
     fs::remove_file(site.path(REGISTER)).unwrap();
     let wrong = check(&site.lander()).unwrap();
-    assert!(wrong[0].wrong && wrong[0].what.contains("is missing, but one/2022-04-18.csv has"));
+    assert!(wrong[0].wrong && wrong[0].what.contains("is missing, but events"));
     restore(&site.lander()).unwrap();
     assert!(check(&site.lander()).unwrap().is_empty());
 }
