@@ -83,7 +83,7 @@ metrics! {
     RecordsFailed: Count,
     /// Failed: the rows did not fit the answer. Harmless, they land from `failed/`.
     AnswerOverflow: Count,
-    /// Failed: the record is no base64.
+    /// Failed: the record is not valid base64.
     FailedBase64: Count,
     /// Failed: the gzip ends too early.
     FailedTornGzip: Count,
@@ -99,7 +99,7 @@ metrics! {
     FailedMalformedEnvelope: Count,
     /// Failed: an envelope of an unknown messageType.
     FailedUnknownMessageType: Count,
-    /// Failed: an event's timestamp is no moment that a calendar has.
+    /// Failed: an event's timestamp is before 1970 or after the year 9999.
     FailedImpossibleTimestamp: Count,
     /// Bytes of transform's answer; Lambda takes 6,291,556.
     AnswerBytes: Bytes,
@@ -109,21 +109,21 @@ metrics! {
     RowsLanded: Count,
     /// Of these, lines in late segments.
     RowsLate: Count,
-    /// Rows that had landed before.
+    /// Rows that had already landed.
     RowsDuplicate: Count,
     /// Rows and records that were put into quarantine.
     RowsQuarantined: Count,
-    /// Rows that could not be landed this time: they come again with their objects.
+    /// Rows that could not be landed this time: they are retried with their objects.
     RowsDeferred: Count,
     /// Objects that were landed whole.
     ObjectsLanded: Count,
-    /// Objects that come again.
+    /// Objects that will be retried.
     ObjectsFailed: Count,
     /// Objects that can never be read and were put into quarantine by name.
     ObjectsQuarantined: Count,
     /// Notices that call for nothing: S3's test event, removals.
     NoticesIgnored: Count,
-    /// Messages that are no notices: they end in the dead-letter queue.
+    /// Messages that are not valid notices: they end in the dead-letter queue.
     NoticesUnreadable: Count,
     /// Commits to day files.
     Commits: Count,
@@ -160,6 +160,8 @@ impl Metric {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Metrics {
     values: BTreeMap<Metric, u64>,
+    /// What a person reads in the function's log.
+    message: Option<String>,
 }
 
 impl Metrics {
@@ -191,6 +193,14 @@ impl Metrics {
             }
         }
         metrics.add(Metric::AnswerBytes, counts.answer_bytes);
+        metrics.message = Some(format!(
+            "answered {} records: {} Ok ({} rows), {} Dropped, {} ProcessingFailed",
+            counts.records,
+            counts.ok,
+            counts.rows,
+            counts.records_dropped(),
+            counts.records_failed()
+        ));
         metrics
     }
 
@@ -219,6 +229,7 @@ impl Metrics {
         });
         line.insert("_aws".to_owned(), json!({"Timestamp": now, "CloudWatchMetrics": [directive]}));
         line.insert(DIMENSION.to_owned(), pipeline.into());
+        line.extend(self.message.iter().map(|text| ("message".to_owned(), text.as_str().into())));
         for (metric, value) in &self.values {
             line.insert(metric.name().to_owned(), (*value).into());
         }

@@ -17,7 +17,7 @@ describe('subscribe = "filter"', () => {
     expect(filters(hiwake)).toEqual([['/a', ''], ['/b', ''], ['/c', '{ $.level = "ERROR" }']]);
   });
 
-  test('the role is for this account’s logs only, and there before the filter', () => {
+  test('the role is for this account’s logs only, and already landed the filter', () => {
     const template = templateOf();
     const { Statement } = only(template, 'AWS::IAM::Role', 'Subscriptions').Properties.AssumeRolePolicyDocument;
     expect(Statement[0].Principal).toEqual({ Service: 'logs.amazonaws.com' });

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use futures_util::future::BoxFuture;
 use object_store::CredentialProvider;
@@ -65,6 +66,14 @@ impl Aws {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| AwsError::new("the network", &error))?;
         let config = runtime.block_on(aws_config::load_defaults(BehaviorVersion::latest()));
+        let provider = config.credentials_provider();
+        let found = provider.map(|provider| runtime.block_on(provider.provide_credentials()));
+        if let None | Some(Err(CredentialsError::CredentialsNotLoaded(_))) = found {
+            let what = "AWS credentials".to_owned();
+            let reason = "none were found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and \
+                          AWS_SECRET_ACCESS_KEY, or run this where a role gives them";
+            return Err(AwsError { what, reason: reason.to_owned() });
+        }
         Ok(Aws { runtime: Arc::new(runtime), config })
     }
 

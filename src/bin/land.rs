@@ -70,7 +70,7 @@ impl Site {
             invoke(&lander, &|bucket| self.store(bucket), event);
         for remark in remarks {
             match remark {
-                Remark::Retried(text) => tracing::warn!("comes again: {text}"),
+                Remark::Retried(text) => tracing::warn!("will be retried: {text}"),
                 Remark::GivenUp(text) => tracing::error!("{text}"),
             }
         }

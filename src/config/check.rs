@@ -56,6 +56,12 @@ fn check_source(source: &Source, path: &KeyPath, reader: &mut Reader<'_>) {
             let message = "holds a line break or a NUL, and a line is one line; take it out";
             reader.note(&path.clone().key("labels").index(index), message);
         }
+        let mut braces = label.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
+        let is_name = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        if let Some((name, _)) = braces.find(|(name, _)| !name.is_empty() && is_name(name)) {
+            let message = format!("labels are fixed text; write {{{name}}} into columns");
+            reader.note(&path.clone().key("labels").index(index), message);
+        }
     }
     let columns = path.clone().key("columns");
     if source.columns.is_empty() && reader.is_whole(&columns) {

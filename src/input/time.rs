@@ -24,6 +24,11 @@ pub enum FormatError {
     /// No strftime format.
     #[error("`{0}` is no timestamp format: write it as strftime does, e.g. '%b %d %H:%M:%S'")]
     Unknown(String),
+    /// chrono takes `%f` for whole nanoseconds, Python for the digits after the point.
+    #[error(
+        "the timestamp format `{0}` has %f, whose digits mean different things to different programs: write %.f for a point and the digits of a second, or %3f, %6f or %9f for so many digits"
+    )]
+    Fraction(String),
     /// The lines do not say the year.
     #[error("the timestamp format `{0}` has no year: give --year")]
     Year(String),
@@ -53,6 +58,9 @@ impl TimestampFormat {
         timezone: Tz,
     ) -> Result<TimestampFormat, FormatError> {
         let unknown = || FormatError::Unknown(format.to_owned());
+        if format.replace("%%", "").contains("%f") {
+            return Err(FormatError::Fraction(format.to_owned()));
+        }
         let items = StrftimeItems::new(format).parse_to_owned().map_err(|_| unknown())?;
         if items.is_empty() {
             return Err(unknown());

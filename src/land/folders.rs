@@ -12,7 +12,7 @@ use crate::disk::{Entry, Open};
 use crate::row::Day;
 
 /// The folder that all else of hiwake's is in. Where it is missing, nothing has landed yet.
-const HIWAKE: &str = ".hiwake";
+pub const HIWAKE: &str = ".hiwake";
 
 /// Makes a folder and its parents where they are missing.
 pub fn make(lander: &Lander<'_>, folder: &str) -> Result<(), LandError> {

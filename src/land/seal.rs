@@ -64,22 +64,35 @@ fn seal_one(
     Ok(true)
 }
 
-/// The first segment that is not sealed and may be: frozen already, or ended for long enough. The day
-/// has to have ended in the zone in force, too, by which rounds choose what they look at.
+/// The first segment that is not sealed and may be: frozen already, or ended for long enough.
 fn due(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> Result<Option<u32>, LandError> {
+    for (number, segment) in state.numbered().filter(|(_, segment)| segment.sealed.is_none()) {
+        let is_due = due_at(lander, day_file, state, segment)? <= lander.clock.now();
+        if is_due || segment.frozen.is_some() {
+            return Ok(Some(number));
+        }
+    }
+    Ok(None)
+}
+
+/// When a segment may be sealed: the day has ended, in the zone in force, too, by which rounds choose
+/// what they look at, and nothing was committed for a while.
+pub fn due_at(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    state: &State,
+    segment: &Segment,
+) -> Result<i64, LandError> {
     let zone = state.timezone(&day_file.journal())?;
-    let now = lander.clock.now();
     let grace = lander.config.seal.grace.as_millis() as i64;
-    let ended = day::day_end(zone, day_file.day) + grace <= now && lander.may_seal(day_file.day);
-    let quiet = |segment: &Segment| {
-        let (first, last) = (segment.commits.first(), segment.commits.last());
-        last.is_some_and(|commit| commit.at + grace <= now || lander.is_ahead(commit.at))
-            || first.is_some_and(|commit| commit.at + OPEN_MS_MAX <= now)
-    };
-    let unsealed = state.numbered().filter(|(_, segment)| segment.sealed.is_none());
-    Ok({ unsealed }
-        .find(|(_, segment)| segment.frozen.is_some() || (ended && quiet(segment)))
-        .map(|(number, _)| number))
+    let end = |zone| day::day_end(zone, day_file.day);
+    let ended = end(zone).max(end(lander.config.timezone)) + grace;
+    Ok(match (segment.commits.first(), segment.commits.last()) {
+        (Some(first), Some(last)) if !lander.is_ahead(last.at) => {
+            ended.max((last.at + grace).min(first.at + OPEN_MS_MAX))
+        }
+        _ => ended,
+    })
 }
 
 /// Step 1: under all three locks the segment ends; what lies beyond its last commit is cut.

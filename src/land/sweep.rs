@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::contents::Contents;
 use super::day_file::{DUE, DayFile, Hint, folder_of, name_of};
-use super::error::{LandError, Named};
-use super::folders::{self, Below};
+use super::error::{LandError, Named, is_absent};
+use super::folders::{self, Below, HIWAKE};
 use super::frame::{Closed, ClosedSegment, Frame, Sealed, SegmentEvent};
 use super::hold::Hold;
 use super::journal::Journal;
@@ -154,6 +154,10 @@ struct Round<'l> {
 impl<'l> Round<'l> {
     fn begin(lander: &'l Lander<'l>) -> Result<Round<'l>, LandError> {
         let mut swept = Swept::default();
+        if lander.disk.refresh_dir(HIWAKE).is_err_and(|error| is_absent(&error)) {
+            // Nothing has landed here. It may be another folder, so nothing is made in it.
+            return Ok(Round { lander, swept });
+        }
         match check_clock(lander) {
             Err(error @ LandError::Clock { .. }) => return Err(error),
             // Each day is compared again, before anything of it is changed.
@@ -349,6 +353,22 @@ pub fn oldest_unsealed(lander: &Lander<'_>) -> Result<i64, LandError> {
     });
     let oldest = ages.map(|since| now - since).max().unwrap_or_default().max(0);
     round.swept.failed.pop().map_or(Ok(oldest), Err)
+}
+
+/// The day files that wait for their seal, each with the moment from which it may be sealed. One
+/// whose journal cannot be read is left out: [`sweep`] says what is wrong with it.
+pub fn waiting(lander: &Lander<'_>) -> BTreeMap<DayFile, i64> {
+    let mut round = Round { lander, swept: Swept::default() };
+    let hints = round.hints("seal", &|_| true).into_iter();
+    let day_files: BTreeSet<DayFile> = hints.map(|(day_file, _)| day_file).collect();
+    let waits = day_files.into_iter().filter_map(|day_file| {
+        let state = Journal::peek(lander, &day_file).ok()??;
+        let unsealed = state.numbered().filter(|(_, segment)| segment.sealed.is_none());
+        let due_at = |(_, segment)| seal::due_at(lander, &day_file, &state, segment).ok();
+        let due = unsealed.filter_map(due_at).min()?;
+        Some((day_file, due))
+    });
+    waits.collect()
 }
 
 /// Since when the oldest unsealed segment of a day could have been sealed.

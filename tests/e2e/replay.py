@@ -142,7 +142,7 @@ class Replay:
         recent = self.counts("replay", source, "--root", root, "--since", hour)
         assert recent["new"] == len(texts) and recent["skipped_by_reason"]["plain_text"] == 1, recent
         rest = self.counts("replay", source, "--root", root)
-        assert (rest["new"], rest["there_before"]) == (len(self.lines), len(texts)), rest
+        assert (rest["new"], rest["already_landed"]) == (len(self.lines), len(texts)), rest
         self.hiwake("replay", source, "--root", root)
         self.hiwake("cat", f"s3://{BUCKET}/backup/2022/04/17/16/08", "--events")
         self.hiwake("land", f"s3://{BUCKET}/backup/2022", "--root", root)
@@ -169,7 +169,7 @@ class Replay:
             root = self.work / f"gap-{seed}"
             there, missing = self.a_part_landed(root, seed)
             filled = self.counts("replay", source, "--root", root)
-            assert (filled["new"], filled["there_before"]) == (missing, there), filled
+            assert (filled["new"], filled["already_landed"]) == (missing, there), filled
             assert lines(root) == whole
         print(f"e2e replay: {missing} objects that were never landed, exactly they are filled in, 3 times")
 
@@ -216,7 +216,7 @@ class Replay:
         assert len(found) == 46 and set(found.values()) == {1}, found
         assert noted(root) == 0
         again = self.counts(*command)
-        assert (again["new"], again["there_before"]) == (0, 46), again
+        assert (again["new"], again["already_landed"]) == (0, 46), again
         print(f"e2e replay: killed, it went on after {done['objects_landed_before']} of 46 objects")
 
     def after_a_change_of_routing_what_has_landed_is_found(self):
@@ -229,7 +229,7 @@ class Replay:
         command = ("replay", f"s3://{BUCKET}/backup", "--config", moved)
         count = sum(self.near.values())
         again = self.counts(*command, "--root", root)
-        assert (again["new"], again["there_before"]) == (0, count) and lines(root) == before, again
+        assert (again["new"], again["already_landed"]) == (0, count) and lines(root) == before, again
         moved = self.counts(*command, "--root", fresh)
         assert moved["new"] == count and lines(fresh) == self.near, moved
         assert {path.parts[0] for path in tree(fresh) if path.parts[0] != ".hiwake"} == {"syslog"}
@@ -269,7 +269,7 @@ class Replay:
         ]
         backfill = ("backfill", "--log-group", "/var/log/messages", *span)
         filled = self.counts(*backfill, "--root", live, profile="logs")
-        assert (filled["new"], filled["there_before"]) == (0, len(texts)), filled
+        assert (filled["new"], filled["already_landed"]) == (0, len(texts)), filled
         self.hiwake(*backfill, "--root", live, profile="logs")
         self.hiwake(*backfill, "--root", fresh, profile="logs")
         assert lines(fresh) == lines(live)

@@ -124,7 +124,7 @@ fn the_lines_of_a_log_file_keep_their_order_and_find_their_days() {
     assert!(sums.status().unwrap().success());
 
     let again = desk.ok(&run);
-    assert!(again.contains(" 0 new lines (0 late), 832 there before, 0 quarantined"), "{again}");
+    assert!(again.contains(" 0 new lines (0 late), 832 already landed, 0 quarantined"), "{again}");
     desk.ok("seal --root @root --now 2006-01-03T00:00:00Z");
     assert_eq!(desk.published("root"), published);
 }

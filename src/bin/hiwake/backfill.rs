@@ -10,13 +10,13 @@ use serde_json::json;
 
 use crate::output::{err, out};
 use crate::progress::Progress;
-use crate::{Before, Now, Root};
+use crate::{Before, Moment, Now, Root};
 
 /// Land what is still in CloudWatch Logs: history from before the subscription, or a gap that Firehose never saw
 ///
 /// Reads a log group's events by FilterLogEvents, at most 5 pages a second, and lands them with the labels and files of
-/// the configuration. Events that came by Firehose have the same ids and are not doubled. Cut off, the same command goes
-/// on where it was, and says so: lines that somebody removed meanwhile come back with `--from-start`. Events of the last
+/// the configuration. Events that came by Firehose have the same ids and are not doubled. When it was interrupted, the
+/// same command resumes, and says so. Lines that somebody removed meanwhile come back with `--from-start`. Events of the last
 /// 15 minutes may not have reached CloudWatch Logs: run it again for them. Lines with the column `{filter}` have it
 /// empty: these events came by no subscription filter.
 #[derive(Debug, clap::Args)]
@@ -28,11 +28,11 @@ pub struct Args {
     #[arg(long, value_name = "G")]
     log_group: String,
     /// Events at this moment or later
-    #[arg(long, value_name = "TIME", value_parser = crate::rfc_3339)]
-    since: i64,
+    #[arg(long, value_name = "TIME")]
+    since: Moment,
     /// Events before this moment; more than 2 hours from now there are none, and none are asked for
-    #[arg(long, value_name = "TIME", value_parser = crate::rfc_3339)]
-    until: i64,
+    #[arg(long, value_name = "TIME")]
+    until: Moment,
     #[command(flatten)]
     root: Root,
     #[command(flatten)]
@@ -45,17 +45,17 @@ pub struct Args {
 }
 
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
-    crate::is_span(args.since, args.until)?;
+    let time = args.since.resolve(config, &args.now)..args.until.resolve(config, &args.now);
+    crate::is_span(time.start, time.end)?;
     let mut logs = crate::aws()?.logs();
     let group = logs.log_group(&args.log_group)?;
     let disk = crate::disk(&args.root.root, true)?;
     let lander = crate::lander(&disk, config, &args.now);
-    let time = args.since..args.until;
     let backfill = Backfill::begin(&lander, group, time, args.before.from_start)?;
     let (from, unsettled_from) = (backfill.from, backfill.unsettled_from);
     if let Some(from) = from {
         err!(
-            "goes on from {}, where the same command was cut off; what was removed since does not come back: --from-start begins anew",
+            "resuming from {}, where an interrupted run of the same command stopped; lines that were removed since do not come back (--from-start starts over)",
             in_words(from)
         );
     }
@@ -67,19 +67,19 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let filled = backfill.run(&mut logs, &mut told);
     drop(progress);
     let filled = filled.map_err(|error| {
-        anyhow::Error::new(error).context("cut off: the same command goes on from there")
+        anyhow::Error::new(error).context("interrupted: the same command resumes there")
     })?;
     let Tally { rows, lines, late, duplicates, quarantined, .. } = filled.tally;
     if args.json {
         let answer = json!({
-            "events": rows, "new": lines, "late": late, "there_before": duplicates,
+            "events": rows, "new": lines, "late": late, "already_landed": duplicates,
             "quarantined": filled.tally.quarantined, "requests": filled.pages, "from": from,
             "unsettled_from": unsettled_from,
         });
         out!("{answer}");
     } else {
         out!(
-            "read {rows} events of {} in {} requests: {lines} new lines ({late} late), {duplicates} there before, {quarantined} quarantined",
+            "read {rows} events of {} in {} requests: {lines} new lines ({late} late), {duplicates} already landed, {quarantined} quarantined",
             args.log_group,
             filled.pages
         );

@@ -11,11 +11,12 @@ use hiwake::record::Records;
 use hiwake::row::Row;
 use hiwake::store::Location;
 
+use crate::Usage;
 use crate::output::{self, err};
 
 /// Print objects of any shape as lines: rows, failed records, backups, envelopes, text
 ///
-/// What an object is is told by its content. Unreadable pieces are named on stderr; the exit code is then 1.
+/// The format is detected from the content. Unreadable pieces are named on stderr; the exit code is then 1.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake cat out.s3/landing
@@ -45,10 +46,20 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
         out: BufWriter::new(io::stdout().lock()),
         place: String::new(),
         bad: 0,
+        found: 0,
     };
     let mut printed = Ok(());
     'objects: for argument in &args.objects {
-        let (store, objects) = Location::parse(argument)?.objects(&crate::bucket)?;
+        let source = Location::parse(argument)?;
+        if let Location::Folder(folder) = &source
+            && folder.join(".hiwake").is_dir()
+        {
+            let reason = format!(
+                "{argument} is a root of daily files, which are text already: read them with less or cat. `hiwake cat` reads objects"
+            );
+            return Err(Usage(reason).into());
+        }
+        let (store, objects) = source.objects(&crate::bucket)?;
         for object in objects {
             printer.place = object.id.place();
             let input = store.open(&object.id.key)?;
@@ -69,6 +80,10 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
         }
     }
     output::ended(printed.and_then(|()| printer.out.flush()));
+    if let (Some(id), 0) = (&args.id, printer.found) {
+        err!("no event with the id {id} is in what was read");
+        return Ok(ExitCode::from(1));
+    }
     Ok(ExitCode::from(u8::from(printer.bad > 0)))
 }
 
@@ -78,6 +93,7 @@ struct Printer<'a, W: Write> {
     out: W,
     place: String,
     bad: u64,
+    found: u64,
 }
 
 impl<W: Write> Sink for Printer<'_, W> {
@@ -86,6 +102,7 @@ impl<W: Write> Sink for Printer<'_, W> {
         if self.args.id.as_ref().is_some_and(|wanted| *wanted != id && *wanted != row.id) {
             return Ok(());
         }
+        self.found += 1;
         if self.args.rows {
             let mut json = Vec::new();
             row.encode(&mut json);

@@ -108,7 +108,7 @@ impl Report {
             out!("{}", serde_json::to_string(&self.tally)?);
         } else {
             out!(
-                "landed {objects} objects: {rows} rows, {lines} new lines ({late} late), {duplicates} there before, {quarantined} quarantined"
+                "landed {objects} objects: {rows} rows, {lines} new lines ({late} late), {duplicates} already landed, {quarantined} quarantined"
             );
         }
         Ok(ExitCode::from(u8::from(self.failed + quarantined > 0)))

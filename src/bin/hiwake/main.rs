@@ -1,9 +1,11 @@
 //! `hiwake`: the pipeline and its day files on one machine. Wiring only: the library does the work.
 
 mod apart;
+#[cfg(feature = "aws")]
 mod backfill;
 mod cat;
 mod config;
+mod demo;
 mod land;
 mod output;
 mod progress;
@@ -14,18 +16,24 @@ mod status;
 mod transform;
 mod verify;
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+#[cfg(feature = "aws")]
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+#[cfg(feature = "aws")]
 use hiwake::aws::{Aws, AwsError};
 use hiwake::clock::Clock;
 use hiwake::config::{Config, ConfigErrors};
+use hiwake::day::day_end;
 use hiwake::disk::RealDisk;
 use hiwake::land::Lander;
+use hiwake::row::Day;
 use hiwake::store::{Store, StoreError};
 
 use output::err;
@@ -46,11 +54,13 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Args),
     Run(run::Args),
     Transform(transform::Args),
     Cat(cat::Args),
     Land(land::Args),
     Replay(replay::Args),
+    #[cfg(feature = "aws")]
     Backfill(backfill::Args),
     Seal(seal::Args),
     Status(status::Args),
@@ -73,11 +83,13 @@ fn main() -> ExitCode {
 fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
     let load = || Config::load(&cli.config);
     match &cli.command {
+        Command::Demo(args) => demo::run(args),
         Command::Run(args) => run::run(&load()?, args),
         Command::Transform(args) => transform::run(&load()?, args),
         Command::Cat(args) => cat::run(&load()?, args),
         Command::Land(args) => land::run(&load()?, args),
         Command::Replay(args) => replay::run(&load()?, args),
+        #[cfg(feature = "aws")]
         Command::Backfill(args) => backfill::run(&load()?, args),
         Command::Seal(args) => seal::run(&load()?, args),
         Command::Status(args) => status::run(&load()?, args),
@@ -103,6 +115,41 @@ fn in_words(error: &anyhow::Error) -> String {
 #[error("{0}")]
 struct Usage(String);
 
+/// A moment as a person writes it.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    /// With its offset: milliseconds since the epoch.
+    At(i64),
+    /// The beginning of a day in the configured time zone.
+    Day(Day),
+    /// So long before now.
+    Ago(Duration),
+}
+
+impl std::str::FromStr for Moment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Moment, String> {
+        let day = || text.parse().map(Moment::Day).ok();
+        let ago = || humantime::parse_duration(text).map(Moment::Ago).ok();
+        rfc_3339(text).map(Moment::At).or_else(|error| day().or_else(ago).ok_or(error))
+    }
+}
+
+impl Moment {
+    /// Milliseconds since the epoch.
+    fn resolve(self, config: &Config, now: &Now) -> i64 {
+        match self {
+            Moment::At(at) => at,
+            Moment::Day(day) => {
+                let before = day.date().pred_opt().and_then(Day::new);
+                before.map_or(i64::MIN, |before| day_end(config.timezone, before))
+            }
+            Moment::Ago(time) => now.clock().now() - time.as_millis() as i64,
+        }
+    }
+}
+
 /// Times from one moment to another: the other is later.
 fn is_span(since: i64, until: i64) -> Result<(), Usage> {
     match since < until {
@@ -122,7 +169,7 @@ struct Root {
 /// What was landed, or sent, before.
 #[derive(Debug, clap::Args)]
 struct Before {
-    /// Begin anew: forget how far the same command came before it was cut off
+    /// Start over: forget how far an interrupted run of the same command came
     #[arg(long)]
     from_start: bool,
 }
@@ -142,6 +189,7 @@ impl Now {
 }
 
 /// AWS, once it is needed.
+#[cfg(feature = "aws")]
 fn aws() -> Result<&'static Aws, AwsError> {
     static AWS: OnceLock<Aws> = OnceLock::new();
     match AWS.get() {
@@ -151,20 +199,50 @@ fn aws() -> Result<&'static Aws, AwsError> {
 }
 
 /// A bucket, with the credentials that the AWS CLI would use.
+#[cfg(feature = "aws")]
 fn bucket(name: &str) -> Result<Store, StoreError> {
     aws().map_err(|error| StoreError::other(name, error))?.bucket(name)
 }
 
+#[cfg(not(feature = "aws"))]
+fn bucket(name: &str) -> Result<Store, StoreError> {
+    Err(StoreError::other(name, NO_AWS))
+}
+
+/// What `make run` builds is small.
+#[cfg(not(feature = "aws"))]
+const NO_AWS: &str =
+    "this binary was built without AWS: install the whole one with `cargo install --path .`";
+
 fn rfc_3339(text: &str) -> Result<i64, String> {
     chrono::DateTime::parse_from_rfc3339(text)
         .map(|time| time.timestamp_millis())
-        .map_err(|error| format!("{error}; write e.g. 2022-04-19T02:00:00+09:00 or …T17:00:00Z"))
+        .map_err(|error| {
+            format!(
+                "{error}; write a time with its offset, e.g. 2022-04-19T02:00:00+09:00 or …T17:00:00Z. \
+                 --since and --until also take a day (2022-04-19) and how long ago (1h)"
+            )
+        })
 }
 
-/// A disk that is there; `make` makes the folder.
+/// A disk that is there; `make` makes the folder. What nothing has landed into may be another folder
+/// than was meant, or a file system that is not mounted.
 fn disk(root: &Path, make: bool) -> anyhow::Result<RealDisk> {
+    let hiwake = root.join(".hiwake").metadata();
+    let is_root = !matches!(hiwake, Err(error) if error.kind() == ErrorKind::NotFound);
+    let shown = root.display();
+    match make {
+        false if !is_root && root.is_dir() => {
+            let reason = format!(
+                "{shown} is no root of hiwake: it has no .hiwake folder, so nothing has landed there. Check --root"
+            );
+            return Err(Usage(reason).into());
+        }
+        true if !is_root => err!("{shown} has no .hiwake folder: it becomes a root now"),
+        _ => {}
+    }
     let disk = if make { RealDisk::create(root) } else { RealDisk::open(root) };
-    disk.with_context(|| format!("cannot open the root {}", root.display()))
+    disk.with_context(|| format!("cannot open the root {shown}"))
 }
 
 /// A command line waits for a lock as long as the configuration says; it has no deadline of its own.

@@ -1,17 +1,19 @@
-//! `hiwake seal`: finish the days that are over.
+//! `hiwake seal`: finish the days that have ended.
 
 use std::process::ExitCode;
 
+use chrono::{SecondsFormat, TimeZone};
 use hiwake::config::Config;
-use hiwake::land::sweep::Announced;
+use hiwake::land::Lander;
+use hiwake::land::sweep::{self, Announced};
 
 use crate::output::{err, out};
 use crate::progress::Progress;
 use crate::{Now, Root};
 
-/// Seal the days that are over: in order, published under the final name, read-only, with a checksum
+/// Seal the days that have ended: in order, under the final name, read-only, with a checksum
 ///
-/// A day is over `grace` after its midnight and its last commit. What is sealed already is not touched.
+/// A day is sealed `grace` after its midnight and its last commit. A sealed file is never touched.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake seal --root out
@@ -29,7 +31,8 @@ pub struct Args {
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let disk = crate::disk(&args.root.root, false)?;
     let progress = Progress::unknown("sealing");
-    let swept = crate::lander(&disk, config, &args.now).seal()?;
+    let lander = crate::lander(&disk, config, &args.now);
+    let swept = lander.seal()?;
     drop(progress);
     let answer = swept.answer();
     if args.json {
@@ -45,11 +48,22 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
             out!("removed {path}: published more than `[retention] days` ago");
         }
         if swept.is_idle() {
-            out!("nothing is due");
+            out!("nothing is due: {}", waiting(config, &lander));
         }
     }
     for error in &answer.failed {
         err!("not sealed: {error}");
     }
     Ok(ExitCode::from(u8::from(!answer.failed.is_empty())))
+}
+
+/// Which days are open, and when the next of them may be sealed.
+fn waiting(config: &Config, lander: &Lander<'_>) -> String {
+    let waiting = sweep::waiting(lander);
+    let Some((next, at)) = waiting.iter().min_by_key(|(_, at)| **at) else {
+        return "no day is open".to_owned();
+    };
+    let at = config.timezone.timestamp_millis_opt(*at).single();
+    let at = at.map_or_else(String::new, |at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
+    format!("{} open, the next is {next} from {at} on", waiting.len())
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use chrono::{SecondsFormat, TimeZone};
+use chrono::TimeZone;
 use comfy_table::{CellAlignment, Table};
 use hiwake::config::Config;
 use hiwake::land::status::DayStatus;
@@ -10,10 +10,10 @@ use hiwake::land::status::DayStatus;
 use crate::output::{err, out};
 use crate::{Now, Root};
 
-/// Show each day file: state, lines, bytes, duplicates, late, commits, last commit
+/// Show each day file: state, lines, bytes, late lines, last commit (local time)
 ///
-/// Reads without locks and writes nothing. `duplicates` are the rows that were dropped by landings that added others;
-/// landings of nothing new leave no trace.
+/// Reads without locks and writes nothing. `--json` also has `commits` and `duplicates`: the rows
+/// that were dropped by landings that added others. Landings of nothing new leave no trace.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake status --root out
@@ -32,7 +32,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     if args.json {
         out!("{}", serde_json::to_string(&days)?);
     } else {
-        out!("{}", table(config, &days));
+        out!("{}", table(config, &days).trim_fmt());
     }
     for day in days.iter().filter(|day| day.outgrows_an_invocation()) {
         let DayStatus { file, day, bytes, .. } = day;
@@ -49,25 +49,21 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
 fn table(config: &Config, days: &[DayStatus]) -> Table {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
-    let head =
-        ["FILE", "DAY", "STATE", "LINES", "BYTES", "DUPLICATES", "LATE", "COMMITS", "LAST COMMIT"];
-    table.set_header(head);
+    // The name comes last: the others fit a terminal, and a long one breaks nothing.
+    table.set_header(["DAY", "STATE", "LINES", "BYTES", "LATE", "LAST COMMIT", "FILE"]);
     for day in days {
         let last = day.last_commit.and_then(|at| config.timezone.timestamp_millis_opt(at).single());
-        let last = last.map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, true));
         table.add_row([
-            day.file.clone(),
             day.day.clone(),
             day.state.to_string(),
             day.lines.to_string(),
             day.bytes.to_string(),
-            day.duplicates.to_string(),
             day.late.to_string(),
-            day.commits.to_string(),
-            last.unwrap_or_default(),
+            last.map(|time| time.format("%Y-%m-%d %H:%M").to_string()).unwrap_or_default(),
+            day.file.clone(),
         ]);
     }
-    for column in 3..=7 {
+    for column in 2..=4 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }

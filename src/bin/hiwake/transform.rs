@@ -1,14 +1,20 @@
 //! `hiwake transform`: one Firehose event → its answer.
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as STANDARD;
+use flate2::read::MultiGzDecoder;
 use hiwake::config::Config;
 use hiwake::firehose;
+use hiwake::land::day_file::DayFile;
 use hiwake::record::Records;
+use hiwake::row::Row;
 use hiwake::store::pipe;
+use serde::Deserialize;
 
 use crate::output::out;
 
@@ -18,12 +24,16 @@ use crate::output::out;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake transform events/firehose-hogehoge.json
-  hiwake transform events/firehose-mixed-batch.json | jq '.records[] | {recordId, result}'
+  hiwake transform --lines events/firehose-mixed-batch.json
   hiwake transform - < event.json")]
 pub struct Args {
     /// The event as JSON; `-` is standard input
     #[arg(value_name = "EVENT", default_value = "-")]
     event: PathBuf,
+    /// Show what the answer holds: a line for each event, with its result and day file in front, and
+    /// one for each record without any
+    #[arg(long)]
+    lines: bool,
 }
 
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
@@ -34,6 +44,43 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let mut records = Records::new(config);
     let (answer, _) =
         firehose::transform(&mut records, &event).with_context(|| name.to_string())?;
-    out!("{}", String::from_utf8_lossy(&answer));
+    match args.lines {
+        true => lines(&answer)?,
+        false => out!("{}", String::from_utf8_lossy(&answer)),
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Our own answer, as Firehose reads it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    records: Vec<Answered>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answered {
+    record_id: String,
+    result: String,
+    #[serde(default)]
+    data: String,
+}
+
+fn lines(answer: &[u8]) -> anyhow::Result<()> {
+    let answer: Answer = serde_json::from_slice(answer)?;
+    for Answered { record_id, result, data } in answer.records {
+        let data = STANDARD.decode(data)?;
+        if data.is_empty() {
+            out!("{result}\t{record_id}");
+            continue;
+        }
+        for row in BufReader::new(MultiGzDecoder::new(&data[..])).split(b'\n') {
+            let row = row?;
+            let row = Row::decode(&row)?;
+            let (file, day, kind) = (row.file.into_owned(), row.day, row.kind);
+            out!("{result}\t{}\t{}", DayFile { file, day, kind }, row.line);
+        }
+    }
+    Ok(())
 }

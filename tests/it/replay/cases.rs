@@ -15,7 +15,7 @@ fn all_of_backup_over_a_tree_that_has_everything_changes_no_byte() {
     let said = desk.ok(REPLAY);
     assert!(said.starts_with("read 120 events of "), "{said}");
     assert!(
-        said.ends_with(" objects: 0 new lines (0 late), 120 there before, 0 skipped\n"),
+        said.ends_with(" objects: 0 new lines (0 late), 120 already landed, 0 skipped\n"),
         "{said}"
     );
     assert_eq!(given::tree(&desk.path("root")), before);
@@ -38,7 +38,7 @@ fn over_a_tree_from_which_any_objects_are_missing_exactly_the_gap_is_filled() {
         let before = sorted(&fs::read_to_string(desk.path(OPEN)).unwrap_or_default()).len() as u64;
         let answer = replay(&desk, "");
         assert_eq!(answer["new"], 60 - before, "{answer}");
-        assert_eq!(answer["there_before"], before, "{answer}");
+        assert_eq!(answer["already_landed"], before, "{answer}");
         let expected: Vec<_> = (0..60).map(|n| format!("HOGE,1,event {n}")).collect();
         assert_eq!(sorted(&desk.text(OPEN)), sorted(&expected.join("\n")));
     }
@@ -64,7 +64,7 @@ fn a_part_and_then_all_of_it_is_all_of_it_once() {
         (&1.into(), &40.into())
     );
     let answer = replay(&desk, "");
-    assert_eq!((&answer["new"], &answer["there_before"]), (&0.into(), &41.into()), "{answer}");
+    assert_eq!((&answer["new"], &answer["already_landed"]), (&0.into(), &41.into()), "{answer}");
     let answer = replay(&desk, "--include-plain");
     assert_eq!((&answer["new"], &answer["skipped"]), (&2.into(), &0.into()), "{answer}");
     assert_eq!(answer["read"], 43);
@@ -106,7 +106,7 @@ fn a_dry_run_writes_nothing_and_tells_what_a_replay_then_does() {
     let replayed = desk.hiwake(&format!("{REPLAY} --json"));
     let replayed: Value = serde_json::from_slice(&replayed.stdout).unwrap();
     assert_eq!(planned["tally"]["lines"], replayed["new"], "{planned} {replayed}");
-    assert_eq!(planned["tally"]["duplicates"], replayed["there_before"]);
+    assert_eq!(planned["tally"]["duplicates"], replayed["already_landed"]);
     assert_eq!(planned["tally"]["quarantined"], replayed["skipped_by_reason"]["quarantined"]);
     assert_eq!(planned["days"][0]["events"], 50);
 }
@@ -151,7 +151,7 @@ fn a_dry_run_does_not_say_what_is_there_of_a_closed_day() {
     let row = said.lines().find(|line| line.contains("2022-04-18")).unwrap();
     let row: Vec<_> = row.split_whitespace().take(6).collect();
     assert_eq!(row, ["messages", "2022-04-18", "5", "-", "-", "quarantine:"]);
-    assert!(said.contains("0 new lines (0 late), 0 there before, 5 skipped"), "{said}");
+    assert!(said.contains("0 new lines (0 late), 0 already landed, 5 skipped"), "{said}");
 }
 
 #[test]

@@ -86,13 +86,13 @@ fn that_it_goes_on_is_said_and_from_the_start_it_fills_a_gap_that_was_made_since
     fs::remove_dir_all(desk.path("root/messages")).unwrap();
     fs::remove_dir_all(desk.path("root/.hiwake/days/2022-04-18/messages.csv")).unwrap();
     let said = desk.fails(1, REPLAY);
-    assert!(said.contains(&format!("goes on after {count} objects")), "{said}");
+    assert!(said.contains(&format!("skipping {count} objects")), "{said}");
     assert!(said.contains("--from-start"), "{said}");
     assert!(!desk.path(OPEN).exists());
     fs::remove_dir(desk.path(JOURNAL)).unwrap();
     let answer = replay(&desk, "--from-start");
     assert_eq!(answer["objects_landed_before"], 0, "{answer}");
-    assert_eq!((&answer["new"], &answer["there_before"]), (&41.into(), &0.into()), "{answer}");
+    assert_eq!((&answer["new"], &answer["already_landed"]), (&41.into(), &0.into()), "{answer}");
 }
 
 #[test]

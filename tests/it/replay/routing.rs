@@ -32,7 +32,7 @@ fn lines(desk: &Desk, root: &str) -> usize {
 
 fn counts(desk: &Desk, command: &str) -> (Value, Value) {
     let answer: Value = serde_json::from_str(&desk.ok(&format!("{command} --json"))).unwrap();
-    (answer["new"].clone(), answer["there_before"].clone())
+    (answer["new"].clone(), answer["already_landed"].clone())
 }
 
 #[test]
@@ -41,11 +41,11 @@ fn after_a_change_of_routing_a_replay_changes_nothing_and_into_a_fresh_root_it_i
     let before = desk.published("root");
     // By a dry run, a replay, by hand; records and rows.
     let dry = desk.ok(&format!("{} --dry-run", changed()));
-    assert!(dry.contains(": 0 new lines (0 late), 30 there before, 0 skipped"), "{dry}");
+    assert!(dry.contains(": 0 new lines (0 late), 30 already landed, 0 skipped"), "{dry}");
     for source in ["s3/backup", "s3/landing"] {
         assert_eq!(counts(&desk, &into("root", source)), (0.into(), 30.into()));
         let land = desk.ok(&into("root", source).replace("replay", "land"));
-        assert!(land.contains("0 new lines (0 late), 30 there before"), "{land}");
+        assert!(land.contains("0 new lines (0 late), 30 already landed"), "{land}");
     }
     assert_eq!(desk.published("root"), before);
 
@@ -98,7 +98,7 @@ fn rows_and_records_of_the_same_events_in_one_landing_land_once_whichever_come_f
         }
         let command = into(root, &format!("{root}.s3"));
         let dry = desk.ok(&format!("{command} --dry-run"));
-        assert!(dry.contains(": 22 new lines (0 late), 22 there before, 0 skipped"), "{dry}");
+        assert!(dry.contains(": 22 new lines (0 late), 22 already landed, 0 skipped"), "{dry}");
         assert_eq!(counts(&desk, &command), (22.into(), 22.into()));
         assert_eq!(lines(&desk, root), 22, "{first} first");
         assert_eq!(counts(&desk, &command.replace("changed", "hiwake")), (0.into(), 44.into()));
@@ -135,7 +135,7 @@ fn a_register_that_is_lost_or_damaged_is_wrong_to_verify_and_the_next_replay_dou
                 desk.ok(&format!("{verify} --rebuild @s3/landing"));
             }
             let dry = desk.ok(&format!("{} --dry-run", changed()));
-            assert!(dry.contains(": 0 new lines (0 late), 30 there before"), "{dry}");
+            assert!(dry.contains(": 0 new lines (0 late), 30 already landed"), "{dry}");
             assert_eq!(counts(&desk, &changed()), (0.into(), 30.into()));
             assert_eq!(desk.published("root"), before);
             desk.ok(verify);

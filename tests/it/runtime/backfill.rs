@@ -103,7 +103,7 @@ fn events_land_once_whatever_is_paged_throttled_or_broken_off() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(
-        said.contains("goes on from there") && said.contains(GROUP) && said.contains("not now"),
+        said.contains("resumes there") && said.contains(GROUP) && said.contains("not now"),
         "{said}"
     );
     state.lock().unwrap().denied_from = None;
@@ -125,7 +125,7 @@ fn events_land_once_whatever_is_paged_throttled_or_broken_off() {
     assert!(windows.windows(2).all(|pair| pair[1].0 == pair[0].1 + 1), "{windows:?}");
     // Done: the same command begins afresh, and changes nothing.
     let answer = counts(&backfill(folder.path(), &address, DAY));
-    assert_eq!((&answer["new"], &answer["there_before"]), (&0.into(), &11.into()));
+    assert_eq!((&answer["new"], &answer["already_landed"]), (&0.into(), &11.into()));
     assert_eq!(answer["from"], Value::Null);
 }
 
@@ -142,12 +142,12 @@ fn events_that_firehose_brought_are_not_doubled() {
     land.arg(object);
     assert!(land.output().unwrap().status.success());
     let answer = counts(&backfill(folder.path(), &address, DAY));
-    assert_eq!((&answer["new"], &answer["there_before"]), (&1.into(), &1.into()), "{answer}");
+    assert_eq!((&answer["new"], &answer["already_landed"]), (&1.into(), &1.into()), "{answer}");
     let moved = TOML.replace("messages", "syslog");
     let mut moved = hiwake(folder.path(), &moved, &format!("backfill --json {DAY}"));
     let output = moved.env("AWS_ENDPOINT_URL", format!("http://{address}")).output().unwrap();
     let answer = counts(&output);
-    assert_eq!((&answer["new"], &answer["there_before"]), (&0.into(), &2.into()), "{answer}");
+    assert_eq!((&answer["new"], &answer["already_landed"]), (&0.into(), &2.into()), "{answer}");
     let output = backfill(folder.path(), &address, &DAY.replace(GROUP, "/var/log"));
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("log group /var/log: does not exist"), "{said}");
@@ -180,7 +180,7 @@ fn a_backfill_goes_on_only_in_the_same_region_and_under_the_same_routing() {
     let (address, _) = cut_off(folder.path(), &format!("{DAY} --from-start"));
     let output = backfill(folder.path(), &address, DAY);
     let said = String::from_utf8(output.stderr.clone()).unwrap();
-    assert!(said.contains("goes on from 20") && said.contains("--from-start"), "{said}");
+    assert!(said.contains("resuming from 20") && said.contains("--from-start"), "{said}");
     assert!(counts(&output)["from"].is_i64());
     let (address, _) = cut_off(folder.path(), DAY);
     let answer = counts(&backfill(folder.path(), &address, &format!("{DAY} --from-start")));

@@ -78,7 +78,7 @@ fn the_command_line_lands_from_a_bucket_too() {
     let said = hiwake(&["s3://logs/landing", "s3://logs/landing2/c"]);
     assert_eq!(
         said,
-        "landed 3 objects: 10 rows, 9 new lines (0 late), 1 there before, 0 quarantined\n"
+        "landed 3 objects: 10 rows, 9 new lines (0 late), 1 already landed, 0 quarantined\n"
     );
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use anyhow::{Context, anyhow};
 use hiwake::aws::MESSAGES;
 use hiwake::config::{Config, state_folder_from_env};
+use hiwake::disk::RealDisk;
 use hiwake::land::notice::{self, Created, s3_event};
 use hiwake::replay::Replay;
 use hiwake::store::Object;
@@ -30,11 +31,12 @@ pub fn run(
     config: &Config,
     args: &Args,
     url: &str,
+    selection: &str,
     objects: Vec<Object>,
 ) -> anyhow::Result<ExitCode> {
     let sent = match args.dry_run {
         true => would_send(args, &objects)?,
-        false => send(config, args, url, objects)?,
+        false => send(config, args, url, selection, objects)?,
     };
     let verb = if args.dry_run { "would send" } else { "sent" };
     let Sent { notices, bytes, failed, before } = sent;
@@ -46,7 +48,7 @@ pub fn run(
     } else {
         out!("{verb} {notices} notices of {bytes} bytes of objects to {url}, {failed} not sent");
         if before > 0 {
-            out!("{before} were sent by the same replay before it was cut off");
+            out!("{before} were sent by an interrupted run of the same replay");
         }
     }
     Ok(ExitCode::from(u8::from(failed > 0)))
@@ -60,18 +62,24 @@ fn would_send(args: &Args, objects: &[Object]) -> anyhow::Result<Sent> {
     Ok(Sent { notices: objects.len(), bytes, ..Sent::default() })
 }
 
-fn send(config: &Config, args: &Args, url: &str, objects: Vec<Object>) -> anyhow::Result<Sent> {
+fn send(
+    config: &Config,
+    args: &Args,
+    url: &str,
+    selection: &str,
+    objects: Vec<Object>,
+) -> anyhow::Result<Sent> {
     let queue = crate::aws()?.queue(url);
     let folder = state_folder_from_env().map_err(|error| anyhow!(error))?;
-    let disk = crate::disk(&folder, true).context("what is sent cannot be noted")?;
+    let disk = RealDisk::create(&folder).context("what is sent cannot be noted")?;
     let notes = crate::lander(&disk, config, &args.now);
     let how = notice::Replay { plain: args.include_plain };
-    let command = format!("{}\n{url}\n{how:?}", args.selection());
+    let command = format!("{selection}\n{url}\n{how:?}");
     let mut replay = Replay::begin(&notes, "queued", &command, args.before.from_start)?;
     let found = objects.len();
     let left = replay.left(objects);
     let mut sent = Sent { before: found - left.len(), ..Sent::default() };
-    told::goes_on(sent.before, "sent");
+    told::resuming(sent.before, "sent");
     let progress = Progress::of_bytes("queueing", left.iter().map(|object| object.size).sum());
     let notice = |object: &Object| {
         let (id, size) = (object.id.clone(), Some(object.size));
@@ -106,7 +114,7 @@ fn send(config: &Config, args: &Args, url: &str, objects: Vec<Object>) -> anyhow
     if sent.failed == 0 {
         replay.finish()?;
     } else {
-        err!("the same command goes on with what was not sent");
+        err!("run the same command again: it resumes with what was not sent");
     }
     Ok(sent)
 }

@@ -1,5 +1,6 @@
 //! `hiwake replay`: what was delivered before lands once more, here or by the land λ.
 
+#[cfg(feature = "aws")]
 mod by_queue;
 mod told;
 
@@ -18,14 +19,14 @@ use serde_json::json;
 use crate::land::Report;
 use crate::output::{err, out};
 use crate::progress::Progress;
-use crate::{Before, Now, Usage, apart};
+use crate::{Before, Moment, Now, Usage, apart};
 
 /// Land backup or failed objects once more, here or by the land λ; what has landed is not doubled
 ///
 /// SOURCE is a folder or `s3://bucket/prefix`, e.g. that of the source backup. With `--root` the objects land here.
 /// With `--queue` a notice of each goes to the land λ's queue, so that SQS and Lambda do the work; it sends whole
-/// objects, so `--day` and `--log-group` need `--root`. Cut off, the same command goes on after what it has landed or
-/// sent, and says so: lines that somebody removed meanwhile come back with `--from-start`.
+/// objects, so `--day` and `--log-group` need `--root`. When it was interrupted, the same command resumes after what
+/// it has landed or sent, and says so. Lines that somebody removed meanwhile come back with `--from-start`.
 ///
 /// What has landed is found in whatever file the configuration of that time put it. To move it to
 /// where the present one sends it, replay into a fresh root.
@@ -49,11 +50,11 @@ pub struct Args {
     #[arg(long, value_name = "URL")]
     queue: Option<String>,
     /// Only objects delivered at this moment or later
-    #[arg(long, value_name = "TIME", value_parser = crate::rfc_3339)]
-    since: Option<i64>,
+    #[arg(long, value_name = "TIME")]
+    since: Option<Moment>,
     /// Only objects delivered before this moment
-    #[arg(long, value_name = "TIME", value_parser = crate::rfc_3339)]
-    until: Option<i64>,
+    #[arg(long, value_name = "TIME")]
+    until: Option<Moment>,
     /// Only events of this day: their own, in the configured time zone
     #[arg(long, value_name = "DAY", conflicts_with = "queue")]
     day: Option<Day>,
@@ -75,18 +76,15 @@ pub struct Args {
     json: bool,
 }
 
-impl Args {
-    /// What the objects are selected by.
-    fn selection(&self) -> String {
-        format!("{} {:?} {:?}", self.source, self.since, self.until)
-    }
-}
-
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
-    let (since, until) = (args.since.unwrap_or(i64::MIN), args.until.unwrap_or(i64::MAX));
-    crate::is_span(since, until)?;
-    let time = (since > i64::MIN || until < i64::MAX).then_some(since..until);
+    let [since, until] = [args.since, args.until]
+        .map(|moment| moment.map(|moment| moment.resolve(config, &args.now)));
+    let time = since.unwrap_or(i64::MIN)..until.unwrap_or(i64::MAX);
+    crate::is_span(time.start, time.end)?;
+    let time = (since.is_some() || until.is_some()).then_some(time);
+    let selection = format!("{} {since:?} {until:?}", args.source);
     let source = Location::parse(&args.source)?;
+    #[cfg(feature = "aws")]
     if args.queue.is_some() && !matches!(source, Location::Bucket { .. }) {
         let reason = "--queue: the land λ reads buckets only: write s3://bucket/prefix";
         return Err(Usage(reason.to_owned()).into());
@@ -100,8 +98,11 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     }
     match (&args.root, &args.queue) {
         (Some(root), _) if args.dry_run => dry_run(config, args, root, &store, &objects),
-        (Some(root), _) => here(config, args, root, &store, objects),
-        (None, Some(url)) => by_queue::run(config, args, url, objects),
+        (Some(root), _) => here(config, args, root, &selection, &store, objects),
+        #[cfg(feature = "aws")]
+        (None, Some(url)) => by_queue::run(config, args, url, &selection, objects),
+        #[cfg(not(feature = "aws"))]
+        (None, Some(_)) => Err(Usage(crate::NO_AWS.to_owned()).into()),
         (None, None) => Err(Usage("write --root DIR or --queue URL".to_owned()).into()),
     }
 }
@@ -118,18 +119,19 @@ fn here(
     config: &Config,
     args: &Args,
     root: &Path,
+    selection: &str,
     store: &Store,
     objects: Vec<Object>,
 ) -> anyhow::Result<ExitCode> {
     let disk = crate::disk(root, true)?;
     let lander = crate::lander(&disk, config, &args.now);
     let choice = choice(args);
-    let command = format!("{}\n{choice:?}\n{}", args.selection(), routing::fingerprint(config));
+    let command = format!("{selection}\n{choice:?}\n{}", routing::fingerprint(config));
     let mut replay = Replay::begin(&lander, "replays", &command, args.before.from_start)?;
     let found = objects.len();
     let left = replay.left(objects);
     let before = found - left.len();
-    told::goes_on(before, "landed");
+    told::resuming(before, "landed");
     let quarantined_before = replay.quarantined;
     if quarantined_before > 0 {
         err!("{quarantined_before} of these objects put something into .hiwake/quarantine");

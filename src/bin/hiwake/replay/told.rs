@@ -7,11 +7,11 @@ use serde_json::json;
 
 use crate::output::{err, out};
 
-/// Says what an earlier run of the same command has done, if it was cut off.
-pub fn goes_on(before: usize, done: &str) {
+/// Says what an interrupted run of the same command has done.
+pub fn resuming(before: usize, done: &str) {
     if before > 0 {
         err!(
-            "goes on after {before} objects that the same command has {done} before it was cut off; what was removed since does not come back: --from-start begins anew"
+            "resuming: skipping {before} objects that an interrupted run already {done}; lines that were removed since do not come back (--from-start starts over)"
         );
     }
 }
@@ -20,7 +20,7 @@ pub fn goes_on(before: usize, done: &str) {
 pub fn table(days: &[DayPlan]) -> String {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["FILE", "DAY", "EVENTS", "THERE", "NEW", "GO TO"]);
+    table.set_header(["FILE", "DAY", "EVENTS", "LANDED", "NEW", "GO TO"]);
     for day in days {
         let mut name = match (day.closed, day.late, day.new) {
             (true, _, _) => "quarantine: the day is closed".to_owned(),
@@ -43,7 +43,7 @@ pub fn table(days: &[DayPlan]) -> String {
     table.trim_fmt()
 }
 
-/// Prints what a replay came to: read = new + there before + skipped, by reason. `before` objects an earlier run of the
+/// Prints what a replay came to: read = new + already landed + skipped, by reason. `before` objects an earlier run of the
 /// same command has landed, `failed` could not be landed.
 pub fn summary(verb: &str, tally: &Tally, (before, failed): (usize, u64), json: bool) {
     // Why events were skipped: for a program, for a person, and how many.
@@ -63,19 +63,19 @@ pub fn summary(verb: &str, tally: &Tally, (before, failed): (usize, u64), json: 
             reasons.iter().map(|(name, _, count)| ((*name).to_owned(), json!(count))).collect();
         let answer = json!({
             "objects": objects, "objects_failed": failed, "objects_landed_before": before,
-            "read": read, "new": lines, "late": late, "there_before": duplicates, "skipped": skips,
+            "read": read, "new": lines, "late": late, "already_landed": duplicates, "skipped": skips,
             "skipped_by_reason": by_reason,
         });
         out!("{answer}");
         return;
     }
     out!(
-        "{verb} {read} events of {objects} objects: {lines} new lines ({late} late), {duplicates} there before, {skips} skipped"
+        "{verb} {read} events of {objects} objects: {lines} new lines ({late} late), {duplicates} already landed, {skips} skipped"
     );
     for (_, reason, count) in reasons.iter().filter(|(_, _, count)| *count > 0) {
         out!("skipped {count}: {reason}");
     }
     if before > 0 {
-        out!("{before} objects were landed by the same replay before it was cut off");
+        out!("{before} objects were landed by an interrupted run of the same replay");
     }
 }
