@@ -11,6 +11,7 @@ mod envelope;
 mod event_id;
 mod exit_codes;
 mod file_name;
+mod front_door;
 mod fuzz;
 mod given;
 mod globs;
