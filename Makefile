@@ -1,7 +1,7 @@
 # The two commands are `make run` and `make check`; CI runs `make check`, `make lambda`, `make infra` and `make e2e`.
 .PHONY: run check fmt lint test doc guard nextest strace valgrind lambda infra e2e fuzz peers bench
 
-run: ; @./demo.sh
+run: ; cargo run --locked --no-default-features --features cli -- demo out
 check: fmt lint test doc guard
 fmt: ; cargo fmt --check
 lint: ; cargo clippy --locked --all-targets --all-features -- -D warnings
