@@ -146,7 +146,7 @@ impl<'l> Landing<'l> {
         records: &mut Records<'_>,
         number: usize,
         pass: Pass,
-    ) -> io::Result<object::Read> {
+    ) -> io::Result<()> {
         let id = &self.objects[number];
         let until = self.share(number);
         let input = store.until(until).open(&id.key).map_err(io::Error::other)?;
@@ -304,7 +304,7 @@ impl Sink for Reading<'_, '_> {
                 let text = String::from_utf8_lossy(bytes);
                 tally.plain_left_out += plain_lines(&text).count() as u64;
             }
-            Skipped::Empty | Skipped::PlainDropped => tally.dropped += 1,
+            Skipped::Dropped => tally.dropped += 1,
         }
         Ok(())
     }

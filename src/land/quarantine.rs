@@ -68,12 +68,6 @@ impl Quarantine {
         self.count += 1;
     }
 
-    /// An object that can never be read: its identity and the reason, there are no bytes.
-    pub fn object(&mut self, code: &str, reason: &str, object: &str) {
-        let bad = Bad { offset: 0, unit: 0, code, reason, length: 0, bytes: b"" };
-        self.record(&bad, object);
-    }
-
     /// How much was gathered.
     pub fn count(&self) -> u64 {
         self.count

@@ -208,10 +208,9 @@ impl Rows {
             let options = Options::new(&lander.config.limits);
             rows.objects.push((id.clone(), HashSet::new()));
             let mut sink = OfOneDay { day_file, known: &known, named, rows: &mut rows };
-            let read =
-                object::read(input, &id.place(), modified, &mut records, &options, &mut sink);
             // What is unreadable in an object was not landed either.
-            read.map_err(|error| failed(error.to_string())).map(drop)?;
+            object::read(input, &id.place(), modified, &mut records, &options, &mut sink)
+                .map_err(|error| failed(error.to_string()))?;
         }
         Ok(rows)
     }

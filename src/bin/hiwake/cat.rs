@@ -57,7 +57,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
             let read =
                 object::read(input, &place, object.modified, &mut records, &options, &mut printer);
             match read {
-                Ok(_) => {}
+                Ok(()) => {}
                 // Of the printer: its reader is gone, so that nobody wants the rest, or the disk is
                 // full.
                 Err(object::ReadError::Sink(error)) => {
