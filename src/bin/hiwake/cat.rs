@@ -48,7 +48,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     };
     let mut printed = Ok(());
     'objects: for argument in &args.objects {
-        let (store, objects) = Location::parse(argument)?.objects(&crate::bucket)?;
+        let (store, objects) = Location::parse(argument)?.objects(&crate::bucket, None)?;
         for object in objects {
             printer.place = object.id.place();
             let input = store.open(&object.id.key)?;
