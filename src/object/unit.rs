@@ -103,10 +103,7 @@ impl Reader<'_, '_> {
             Shape::Failed => self.failed(value, 0)?,
             Shape::Envelope => self.record(value, self.modified, value)?,
             Shape::Other if !stands_alone(window, end)? => return self.plain(window),
-            Shape::Other => {
-                let value = &window.bytes()[..end];
-                self.text(value)?;
-            }
+            Shape::Other => self.text(&window.bytes()[..end])?,
         }
         window.consume(end);
         Ok(())
@@ -156,11 +153,10 @@ impl Reader<'_, '_> {
 
     /// Plain lines, as many as belong together.
     fn plain(&mut self, window: &mut Window<'_>) -> Result<(), ReadError> {
-        let Some(end) = self.lines_end(window)? else {
-            return Ok(());
-        };
-        self.text(&window.bytes()[..end])?;
-        window.consume(end);
+        if let Some(end) = self.lines_end(window)? {
+            self.text(&window.bytes()[..end])?;
+            window.consume(end);
+        }
         Ok(())
     }
 
