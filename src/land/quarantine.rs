@@ -8,9 +8,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
+use super::contents::write_new;
 use super::error::{LandError, Named};
 use super::{Lander, folders};
-use crate::disk::Open;
 use crate::object::Bad;
 use crate::row::Row;
 
@@ -89,11 +89,7 @@ impl Quarantine {
         let path = format!("{QUARANTINE}/{hash:032x}.ndjson");
         let temporary = format!("{QUARANTINE}/.{hash:032x}.{}.tmp", super::unique());
         folders::make(lander, QUARANTINE)?;
-        let mode = lander.open_mode();
-        let file = lander.disk.open(&temporary, Open::CreateNew(mode)).named("make", &temporary)?;
-        file.write_at(&text, 0).named("write", &temporary)?;
-        file.sync().named("sync", &temporary)?;
-        drop(file);
+        write_new(lander, &temporary, &text, None)?;
         lander.disk.rename(&temporary, &path).named("rename", &temporary)?;
         folders::sync_up(lander, QUARANTINE)?;
         Ok(count)

@@ -92,7 +92,7 @@ fn i3_a_lease_that_is_lost_at_any_operation_of_a_seal_delays_it_no_further_than_
         tried += 1;
         // Once something was written, the journal has to be read again: that is for the next round.
         late += u64::from(swept.sealed.is_empty());
-        let lost = |error: &LandError| matches!(error, LandError::LeaseLost { .. });
+        let lost = |error: &LandError| matches!(error, LandError::LeaseLost(_));
         assert!(!swept.failed.iter().any(lost), "at {at}: {:?}", swept.failed);
         for error in swept.failed {
             assert!(error.to_string().contains("lost lease"), "at {at}: {error}");
