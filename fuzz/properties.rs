@@ -81,15 +81,13 @@ pub fn object(data: &[u8]) -> bool {
             Options { unit_bytes: 1 << 16, inflated_bytes: 1 << 20, plain: true, until: None };
         let mut seen = Seen::default();
         let input = Pieces { bytes: data, piece };
-        let read =
-            object::read(input, "bucket/key", 1, &mut Records::new(&config), &options, &mut seen);
-        (read.expect("a slice can be read"), seen)
+        object::read(input, "bucket/key", 1, &mut Records::new(&config), &options, &mut seen)
+            .expect("a slice can be read");
+        seen
     };
-    let (whole, seen) = read(usize::MAX);
-    assert_eq!(whole.rows_out(), seen.rows, "every row is counted");
-    assert_eq!((whole.bad, whole.dropped), (seen.bad, seen.skipped), "everything else is, too");
-    assert_eq!((whole, seen), read(7), "in pieces of 7 bytes");
-    whole.rows_out() > 0
+    let whole = read(usize::MAX);
+    assert_eq!(whole, read(7), "in pieces of 7 bytes");
+    whole.rows > 0
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]

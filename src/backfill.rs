@@ -10,9 +10,10 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
 use serde_json::json;
 
-use crate::aws::{AwsError, LogEvent, LogGroup, Logs};
+use crate::aws::{AwsError, LogGroup, Logs};
 use crate::land::error::LandError;
 use crate::land::notes::Notes;
 use crate::land::routing;
@@ -131,8 +132,8 @@ impl<'l> Backfill<'l> {
         loop {
             let page = logs.events(&self.group, time.start, time.end, next)?;
             pages += 1;
-            self.envelopes(&page.events, &mut text);
-            next = page.next;
+            self.envelopes(page.events(), &mut text)?;
+            next = page.next_token;
             if text.len() > LAND_BYTES || next.is_none() && !text.is_empty() {
                 let store = Store::memory(&format!("cloudwatch-logs:{}", self.group.name))?;
                 let key = format!("{}-{}-{pages}", time.start, time.end);
@@ -151,9 +152,17 @@ impl<'l> Backfill<'l> {
     }
 
     /// The events as the subscription would have sent them: an envelope for each log stream, a line each.
-    fn envelopes(&self, events: &[LogEvent], text: &mut Vec<u8>) {
+    fn envelopes(&self, events: &[FilteredLogEvent], text: &mut Vec<u8>) -> Result<(), AwsError> {
+        let missing = |what: &str| AwsError {
+            what: format!("log group {}", self.group.name),
+            reason: format!("an event without {what}"),
+        };
         let mut streams: BTreeMap<&str, Vec<serde_json::Value>> = BTreeMap::new();
-        for LogEvent { id, log_stream, timestamp, message } in events {
+        for event in events {
+            let id = event.event_id().ok_or_else(|| missing("eventId"))?;
+            let log_stream = event.log_stream_name().ok_or_else(|| missing("logStreamName"))?;
+            let timestamp = event.timestamp().ok_or_else(|| missing("timestamp"))?;
+            let message = event.message().unwrap_or_default();
             let event = json!({ "id": id, "timestamp": timestamp, "message": message });
             streams.entry(log_stream).or_default().push(event);
         }
@@ -169,5 +178,6 @@ impl<'l> Backfill<'l> {
             text.extend_from_slice(envelope.to_string().as_bytes());
             text.push(b'\n');
         }
+        Ok(())
     }
 }

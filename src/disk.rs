@@ -326,8 +326,7 @@ impl Handle for File {
     }
 
     fn truncate(&self, length: u64) -> io::Result<()> {
-        rustix::io::retry_on_intr(|| rustix::fs::ftruncate(self, length))?;
-        Ok(())
+        self.set_len(length)
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -87,12 +87,7 @@ pub enum FileTemplateError {
 ///
 /// Says nothing about whether another name collides with it as another kind: land sees to that.
 pub fn check(name: &str) -> Result<(), FileNameError> {
-    if name.is_empty() {
-        return Err(FileNameError::Empty);
-    }
-    if name.starts_with('/') {
-        return Err(FileNameError::Absolute(name.to_owned()));
-    }
+    check_beginning(name)?;
     check_size(name.split('/').count(), name.len())?;
     for component in name.split('/') {
         check_component(component, name, |c| is_plain(c) || c == '%' || c == '~')?;
@@ -147,6 +142,14 @@ fn shorten(encoded: &mut String, value: &str) {
 
 fn is_plain(character: char) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-')
+}
+
+fn check_beginning(name: &str) -> Result<(), FileNameError> {
+    match name.bytes().next() {
+        None => Err(FileNameError::Empty),
+        Some(b'/') => Err(FileNameError::Absolute(name.to_owned())),
+        Some(_) => Ok(()),
+    }
 }
 
 fn check_size(components: usize, bytes: usize) -> Result<(), FileNameError> {
@@ -267,12 +270,7 @@ impl TryFrom<String> for FileTemplate {
     type Error = FileTemplateError;
 
     fn try_from(text: String) -> Result<FileTemplate, FileTemplateError> {
-        if text.is_empty() {
-            return Err(FileNameError::Empty.into());
-        }
-        if text.starts_with('/') {
-            return Err(FileNameError::Absolute(text).into());
-        }
+        check_beginning(&text)?;
         let parts = text.split('/').map(|component| part(component, &text));
         let parts = parts.collect::<Result<Vec<_>, _>>()?;
         let template = FileTemplate { text, parts };

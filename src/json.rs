@@ -112,6 +112,14 @@ fn usual(word: u64) -> usize {
     unusual.trailing_zeros() as usize / 8
 }
 
+/// A whole number without a sign or a leading zero, and what follows it. As many digits as may be too many are the parser's.
+pub fn number(text: &[u8]) -> Option<(i64, &[u8])> {
+    let length = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (digits, rest) = text.split_at(length);
+    let plain = (1..=18).contains(&length) && (length == 1 || digits[0] != b'0');
+    plain.then(|| (digits.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')), rest))
+}
+
 /// In one pass without a branch, which the compiler makes of whole registers.
 fn has_control(bytes: &[u8]) -> bool {
     bytes.iter().fold(u8::MAX, |least, byte| least.min(*byte)) < 0x20

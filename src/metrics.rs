@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::firehose::{Counts, OVERFLOW};
 use crate::land::Tally;
@@ -28,116 +28,91 @@ pub enum Unit {
     Seconds,
 }
 
-macro_rules! metrics {
-    ($($(#[doc = $meaning:literal])+ $metric:ident: $unit:ident,)+) => {
-        /// A metric.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Metric {
-            $($(#[doc = $meaning])+ $metric,)+
-        }
-
-        impl Metric {
-            /// All of them.
-            pub const ALL: &[Metric] = &[$(Metric::$metric,)+];
-
-            /// Its name in CloudWatch.
-            pub fn name(self) -> &'static str {
-                match self {
-                    $(Metric::$metric => stringify!($metric),)+
-                }
-            }
-
-            /// What its values count.
-            pub fn unit(self) -> Unit {
-                match self {
-                    $(Metric::$metric => Unit::$unit,)+
-                }
-            }
-
-            /// What it means, in one line.
-            pub fn meaning(self) -> &'static str {
-                match self {
-                    $(Metric::$metric => concat!($($meaning),+).trim_ascii(),)+
-                }
-            }
-        }
-    };
-}
-
-metrics! {
+/// A metric. Its name in CloudWatch is the variant's; the comment on it stands in `docs/runbook.md`, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Metric {
     /// Records of Firehose that transform was given.
-    Records: Count,
+    Records,
     /// Log events (lines of plain text) in them, as far as they could be counted.
-    EventsIn: Count,
+    EventsIn,
     /// Rows that transform answered.
-    RowsOut: Count,
+    RowsOut,
     /// Events that rightly gave no row: those of control messages.
-    EventsDropped: Count,
+    EventsDropped,
     /// Events of records that were answered ProcessingFailed: they come by way of `failed/`.
-    EventsFailed: Count,
+    EventsFailed,
     /// Records of plain text.
-    RecordsPlain: Count,
+    RecordsPlain,
     /// Records answered Dropped: control messages, envelopes without events.
-    RecordsDropped: Count,
+    RecordsDropped,
     /// Records answered ProcessingFailed, for whatever reason.
-    RecordsFailed: Count,
+    RecordsFailed,
     /// Failed: the rows did not fit the answer. Harmless, they land from `failed/`.
-    AnswerOverflow: Count,
+    AnswerOverflow,
     /// Failed: the record is not valid base64.
-    FailedBase64: Count,
+    FailedBase64,
     /// Failed: the gzip ends too early.
-    FailedTornGzip: Count,
+    FailedTornGzip,
     /// Failed: the gzip's content or checksum is wrong.
-    FailedCorruptGzip: Count,
+    FailedCorruptGzip,
     /// Failed: other bytes follow the gzip.
-    FailedTrailingBytes: Count,
+    FailedTrailingBytes,
     /// Failed: the gzip inflates to more than `limits.inflated_bytes`.
-    FailedBomb: Count,
+    FailedBomb,
     /// Failed: neither gzip nor UTF-8 text.
-    FailedNotText: Count,
+    FailedNotText,
     /// Failed: an envelope that cannot be read.
-    FailedMalformedEnvelope: Count,
+    FailedMalformedEnvelope,
     /// Failed: an envelope of an unknown messageType.
-    FailedUnknownMessageType: Count,
+    FailedUnknownMessageType,
     /// Failed: an event's timestamp is before 1970 or after the year 9999.
-    FailedImpossibleTimestamp: Count,
+    FailedImpossibleTimestamp,
     /// Bytes of transform's answer; Lambda takes 6,291,556.
-    AnswerBytes: Bytes,
+    AnswerBytes,
     /// Rows that land was given, and records of objects that no row could be made of.
-    RowsIn: Count,
+    RowsIn,
     /// Rows that became lines.
-    RowsLanded: Count,
+    RowsLanded,
     /// Of these, lines in late segments.
-    RowsLate: Count,
+    RowsLate,
     /// Rows that had already landed.
-    RowsDuplicate: Count,
+    RowsDuplicate,
     /// Rows and records that were put into quarantine.
-    RowsQuarantined: Count,
+    RowsQuarantined,
     /// Rows that could not be landed this time: they are retried with their objects.
-    RowsDeferred: Count,
+    RowsDeferred,
     /// Objects that were landed whole.
-    ObjectsLanded: Count,
+    ObjectsLanded,
     /// Objects that will be retried.
-    ObjectsFailed: Count,
+    ObjectsFailed,
     /// Objects that can never be read and were put into quarantine by name.
-    ObjectsQuarantined: Count,
+    ObjectsQuarantined,
     /// Notices that call for nothing: S3's test event, removals.
-    NoticesIgnored: Count,
+    NoticesIgnored,
     /// Messages that are not valid notices: they end in the dead-letter queue.
-    NoticesUnreadable: Count,
+    NoticesUnreadable,
     /// Commits to day files.
-    Commits: Count,
+    Commits,
     /// How often a day file's lock was busy.
-    BusyRetries: Count,
+    BusyRetries,
     /// Segments that were published.
-    Sealed: Count,
+    Sealed,
     /// Days that failed to be sealed, closed or removed.
-    SealFailed: Count,
+    SealFailed,
     /// Seconds for which the oldest unsealed segment could have been sealed: since its day's end, or its first commit if later; 0 if none.
-    OldestUnsealedAge: Seconds,
+    OldestUnsealedAge,
 }
 
 impl Metric {
+    /// What its values count.
+    pub fn unit(self) -> Unit {
+        match self {
+            Metric::AnswerBytes => Unit::Bytes,
+            Metric::OldestUnsealedAge => Unit::Seconds,
+            _ => Unit::Count,
+        }
+    }
+
     /// The metric of a record's failure code; each has one.
     pub fn of_failure(code: &str) -> Option<Metric> {
         Some(match code {
@@ -220,19 +195,18 @@ impl Metrics {
     /// The line in CloudWatch's embedded metric format, without a line break. `now` is in milliseconds
     /// since the epoch.
     pub fn line(&self, pipeline: &str, now: i64) -> String {
-        let named = |metric: &Metric| json!({"Name": metric.name(), "Unit": metric.unit()});
-        let mut line = Map::new();
+        let named = |metric: &Metric| json!({"Name": metric, "Unit": metric.unit()});
         let directive = json!({
             "Namespace": NAMESPACE,
             "Dimensions": [[DIMENSION]],
             "Metrics": self.values.keys().map(named).collect::<Vec<_>>(),
         });
-        line.insert("_aws".to_owned(), json!({"Timestamp": now, "CloudWatchMetrics": [directive]}));
-        line.insert(DIMENSION.to_owned(), pipeline.into());
-        line.extend(self.message.iter().map(|text| ("message".to_owned(), text.as_str().into())));
-        for (metric, value) in &self.values {
-            line.insert(metric.name().to_owned(), (*value).into());
+        let mut line = json!(self.values);
+        line["_aws"] = json!({"Timestamp": now, "CloudWatchMetrics": [directive]});
+        line[DIMENSION] = pipeline.into();
+        if let Some(message) = &self.message {
+            line["message"] = message.as_str().into();
         }
-        Value::Object(line).to_string()
+        line.to_string()
     }
 }

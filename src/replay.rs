@@ -1,34 +1,21 @@
 //! Replay: objects that were delivered before land once more; exactly-once by event identity makes it harmless.
 //!
-//! [`select`] finds the objects. [`Replay`] notes which of them have landed, or which notices were
+//! [`Replay`] notes which of them have landed, or which notices were
 //! sent to the land λ, so that an interrupted command resumes after them.
 
 use std::collections::{BTreeSet, HashSet};
-use std::ops::Range;
 
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::land::Lander;
 use crate::land::error::LandError;
 use crate::land::notes::Notes;
-use crate::store::{Buckets, Location, Object, Store, StoreError};
+use crate::store::Object;
 
 /// How many objects go under one hold of the locks: as many as SQS hands to the land λ at once.
 pub const BATCH: usize = 10;
 /// At the end of a note: something of the object is in quarantine.
 const QUARANTINED: char = '!';
-
-/// The objects of a location that were delivered in a time, in key order. When an object was delivered is its
-/// LastModified; its key only spares the listing of other days.
-pub fn select(
-    source: &Location,
-    time: Option<&Range<i64>>,
-    buckets: &Buckets<'_>,
-) -> Result<(Store, Vec<Object>), StoreError> {
-    let (store, mut objects) = source.objects_delivered(buckets, time.cloned())?;
-    objects.retain(|object| time.is_none_or(|time| time.contains(&object.modified)));
-    Ok((store, objects))
-}
 
 /// The objects of one command that are done with, noted in a file of their own.
 ///

@@ -198,10 +198,7 @@ impl Encoder {
             (self.day, self.kind) = (Some(row.day), row.kind);
             row.file.as_ref().clone_into(&mut self.file);
             self.head.clear();
-            member(&mut self.head, b"{\"file\":", &row.file);
-            let (kind, day) = (row.kind.name(), row.day);
-            write!(self.head, ",\"kind\":\"{kind}\",\"day\":\"{day}\",\"timestamp\":")
-                .expect("writing to a Vec cannot fail");
+            head(row, &mut self.head);
         }
         if self.stream != row.stream || self.middle.is_empty() {
             row.stream.as_ref().clone_into(&mut self.stream);
@@ -216,6 +213,14 @@ impl Encoder {
         member(out, b",\"line\":", &row.line);
         out.extend_from_slice(b"}\n");
     }
+}
+
+/// Appends what a row begins with, up to its timestamp.
+pub(crate) fn head(row: &Row<'_>, out: &mut Vec<u8>) {
+    member(out, b"{\"file\":", &row.file);
+    let (kind, day) = (row.kind.name(), row.day);
+    write!(out, ",\"kind\":\"{kind}\",\"day\":\"{day}\",\"timestamp\":")
+        .expect("writing to a Vec cannot fail");
 }
 
 fn member(out: &mut Vec<u8>, name: &[u8], value: &str) {

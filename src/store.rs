@@ -120,35 +120,30 @@ impl Location {
         }
     }
 
-    /// Opens the store, and names the objects in key order. `buckets` opens a bucket by its name.
-    pub fn objects(&self, buckets: &Buckets<'_>) -> Result<(Store, Vec<Object>), StoreError> {
-        self.objects_delivered(buckets, None)
-    }
-
-    /// The same for objects that may have been delivered in a time: keys that name another day are not even listed.
-    /// The others' [`Object::modified`] decides.
-    pub fn objects_delivered(
+    /// Opens the store, and names the objects in key order; `buckets` opens a bucket by its name. With a time, those that
+    /// were delivered in it: [`Object::modified`] decides, but keys that name another day are not even listed.
+    pub fn objects(
         &self,
         #[cfg_attr(not(feature = "s3"), allow(unused_variables))] buckets: &Buckets<'_>,
-        time: Option<Range<i64>>,
+        time: Option<&Range<i64>>,
     ) -> Result<(Store, Vec<Object>), StoreError> {
-        match self {
+        let (store, mut objects) = match self {
             #[cfg(feature = "s3")]
             Location::Bucket { bucket, prefix } => {
                 let store = buckets(bucket)?;
                 let objects = store.list_or_look(prefix, time)?;
-                Ok((store, objects))
+                (store, objects)
             }
             Location::Folder(folder) => {
                 let store = Store::folder(folder)?;
                 let objects = store.list_delivered("", time)?;
-                Ok((store, objects))
+                (store, objects)
             }
             Location::Pipe(path) => {
                 let store = Store::pipe(path)?;
                 let object = store.spool.iter().map(|spool| store.object(spool.meta.clone()));
                 let objects = object.collect();
-                Ok((store, objects))
+                (store, objects)
             }
             Location::File(file) => {
                 let parent = file.parent().filter(|p| !p.as_os_str().is_empty());
@@ -159,9 +154,11 @@ impl Location {
                     .ok_or_else(|| StoreError::name(file.display(), "its name is not UTF-8"))?;
                 folder::check_name(file, name)?;
                 let object = store.look(name)?;
-                Ok((store, vec![object]))
+                (store, vec![object])
             }
-        }
+        };
+        objects.retain(|object| time.is_none_or(|time| time.contains(&object.modified)));
+        Ok((store, objects))
     }
 }
 

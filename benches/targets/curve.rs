@@ -115,10 +115,10 @@ fn land(lander: &Lander<'_>, commits: u64, number: u64, stragglers: u64) -> f64 
             id: identity.hash.to_string().into(),
             line: text.as_str().into(),
         };
-        batch.push(&row, 0);
+        batch.push(&row, 0, true);
     }
     let objects = [object(number)];
-    taken(|| assert!(commit::commit(lander, &day_file, &batch, &objects).is_ok()))
+    taken(|| assert!(commit::commit(lander, &day_file, &batch, &objects, &|| Ok(())).is_ok()))
 }
 
 /// Memory that a virtual machine has not used yet comes from its host, which takes longer than a commit: use some now.

@@ -49,9 +49,9 @@ pub fn child() {
                     id: id.into(),
                     line: "x".into(),
                 };
-                batch.push(&row, 0);
+                batch.push(&row, 0, true);
                 if record % 2 == 0 {
-                    known.push(&row, 0);
+                    known.push(&row, 0, true);
                 }
             }
         }
@@ -68,7 +68,8 @@ pub fn child() {
         let mut dedup = || {
             new = Vec::new();
             ms = ms.min(taken(|| {
-                new = seen::new_rows(handle.as_ref(), "seen", &blocks, &batch).unwrap();
+                let known = seen::Known { seen: handle.as_ref(), path: "seen", blocks: &blocks };
+                new = known.new_rows(&batch).unwrap();
             }));
         };
         let peak = memory::peak(&mut dedup);

@@ -81,7 +81,7 @@ fn replay(folder: &Path, root: &Path) {
 
 fn land(root: &Path, objects: &Path) -> Landed {
     let location = Location::Folder(objects.to_owned());
-    let (store, found) = location.objects(&|_| panic!("no buckets here")).unwrap();
+    let (store, found) = location.objects(&|_| panic!("no buckets here"), None).unwrap();
     let ids: Vec<ObjectId> = found.into_iter().map(|object| object.id).collect();
     let landed = place::with_lander(root, place::LANDED, |lander| lander.land(&store, &ids));
     assert!(landed.objects.iter().all(Result::is_ok), "{:?}", landed.reasons);

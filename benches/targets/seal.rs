@@ -62,7 +62,7 @@ fn fill(root: &Path, rows: &[u8], repeats: i64) -> usize {
             let mut row = Row::decode(row).unwrap();
             row.timestamp += repeat * 3_600_000;
             bytes += row.line.len() + 1;
-            batches[random.below(COMMITS as u64) as usize].push(&row, 0);
+            batches[random.below(COMMITS as u64) as usize].push(&row, 0, true);
         }
     }
     place::with_lander(root, place::LANDED, |lander| {
@@ -72,7 +72,7 @@ fn fill(root: &Path, rows: &[u8], repeats: i64) -> usize {
         let journals = lander.journals.clone();
         let lander = hiwake::land::Lander { config: &config, journals, ..*lander };
         for batch in &batches {
-            assert!(commit::commit(&lander, &place::day_file(), batch, &[]).is_ok());
+            assert!(commit::commit(&lander, &place::day_file(), batch, &[], &|| Ok(())).is_ok());
         }
     });
     bytes

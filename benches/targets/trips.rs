@@ -93,7 +93,9 @@ fn land(root: &Path, batches: &[i64]) {
     place::with_lander(root, place::LANDED, |lander| {
         let (last, before) = batches.split_last().unwrap();
         let commit = |first: i64| {
-            assert!(commit::commit(lander, &place::day_file(), &batch(first), &[]).is_ok());
+            assert!(
+                commit::commit(lander, &place::day_file(), &batch(first), &[], &|| Ok(())).is_ok()
+            );
         };
         before.iter().copied().for_each(commit);
         assert!(std::fs::metadata(BEGIN).is_err());
@@ -115,7 +117,7 @@ fn batch(first: i64) -> Batch {
             id: n.to_string().into(),
             line: "a line".into(),
         };
-        batch.push(&row, 0);
+        batch.push(&row, 0, true);
     }
     batch
 }

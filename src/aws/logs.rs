@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use aws_sdk_cloudwatchlogs::operation::filter_log_events::FilterLogEventsOutput;
 use tokio::runtime::Runtime;
 
 use super::AwsError;
@@ -15,9 +16,9 @@ const PACE: Duration = Duration::from_millis(200);
 /// CloudWatch Logs of one account and region.
 #[derive(Debug)]
 pub struct Logs {
-    runtime: Arc<Runtime>,
-    client: aws_sdk_cloudwatchlogs::Client,
-    last: Option<Instant>,
+    pub(super) runtime: Arc<Runtime>,
+    pub(super) client: aws_sdk_cloudwatchlogs::Client,
+    pub(super) last: Option<Instant>,
 }
 
 /// A log group that is there.
@@ -31,33 +32,7 @@ pub struct LogGroup {
     pub arn: String,
 }
 
-/// An event as FilterLogEvents has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogEvent {
-    /// What envelopes call `id`.
-    pub id: String,
-    /// The log stream's name.
-    pub log_stream: String,
-    /// Milliseconds since the epoch.
-    pub timestamp: i64,
-    /// As it was logged.
-    pub message: String,
-}
-
-/// One answer.
-#[derive(Debug)]
-pub struct Page {
-    /// Perhaps none, also where there is a next page.
-    pub events: Vec<LogEvent>,
-    /// Asks for the next one.
-    pub next: Option<String>,
-}
-
 impl Logs {
-    pub(super) fn new(runtime: Arc<Runtime>, client: aws_sdk_cloudwatchlogs::Client) -> Logs {
-        Logs { runtime, client, last: None }
-    }
-
     /// A log group by its exact name. Who owns it is in its ARN.
     pub fn log_group(&mut self, name: &str) -> Result<LogGroup, AwsError> {
         let what = format!("log group {name}");
@@ -83,14 +58,15 @@ impl Logs {
         }
     }
 
-    /// The events with `since <= timestamp < until` in milliseconds, in the order of the service.
+    /// A page of the events with `since <= timestamp < until` in milliseconds, in the order of the service. Perhaps it
+    /// has none, also where there is a next one.
     pub fn events(
         &mut self,
         group: &LogGroup,
         since: i64,
         until: i64,
         next: Option<String>,
-    ) -> Result<Page, AwsError> {
+    ) -> Result<FilterLogEventsOutput, AwsError> {
         if let Some(last) = self.last {
             std::thread::sleep(PACE.saturating_sub(last.elapsed()));
         }
@@ -99,21 +75,6 @@ impl Logs {
         // The end of the API is inclusive.
         let request = request.start_time(since).end_time(until - 1).set_next_token(next);
         let answer = self.runtime.block_on(request.send());
-        let answer =
-            answer.map_err(|error| AwsError::new(&format!("log group {}", group.name), &error))?;
-        let next = answer.next_token().map(str::to_owned);
-        let events = answer.events.unwrap_or_default().into_iter().map(|event| {
-            let missing = |what: &str| AwsError {
-                what: format!("log group {}", group.name),
-                reason: format!("an event without {what}"),
-            };
-            Ok(LogEvent {
-                id: event.event_id.ok_or_else(|| missing("eventId"))?,
-                log_stream: event.log_stream_name.ok_or_else(|| missing("logStreamName"))?,
-                timestamp: event.timestamp.ok_or_else(|| missing("timestamp"))?,
-                message: event.message.unwrap_or_default(),
-            })
-        });
-        Ok(Page { events: events.collect::<Result<_, _>>()?, next })
+        answer.map_err(|error| AwsError::new(&format!("log group {}", group.name), &error))
     }
 }

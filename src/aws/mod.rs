@@ -21,7 +21,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::clock::{Clock, milliseconds};
 use crate::store::{Store, StoreError};
 
-pub use logs::{LogEvent, LogGroup, Logs, Page};
+pub use logs::{LogGroup, Logs};
 pub use queue::{BATCH as MESSAGES, Queue, Sent};
 
 /// Temporary credentials are asked for again so long before they expire.
@@ -101,7 +101,7 @@ impl Aws {
             config = config.region(Region::new(region.to_owned()));
         }
         let client = aws_sdk_sqs::Client::from_conf(config.build());
-        Queue::new(self.runtime.clone(), client, url)
+        Queue { runtime: self.runtime.clone(), client, url: url.to_owned() }
     }
 
     /// CloudWatch Logs.
@@ -109,7 +109,8 @@ impl Aws {
         let retry = aws_config::retry::RetryConfig::standard().with_max_attempts(logs::ATTEMPTS);
         let config = aws_sdk_cloudwatchlogs::config::Builder::from(&self.config);
         let config = config.retry_config(retry).build();
-        Logs::new(self.runtime.clone(), aws_sdk_cloudwatchlogs::Client::from_conf(config))
+        let client = aws_sdk_cloudwatchlogs::Client::from_conf(config);
+        Logs { runtime: self.runtime.clone(), client, last: None }
     }
 }
 

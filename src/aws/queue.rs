@@ -18,19 +18,15 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// A queue.
 #[derive(Debug, Clone)]
 pub struct Queue {
-    runtime: Arc<Runtime>,
-    client: aws_sdk_sqs::Client,
-    url: String,
+    pub(super) runtime: Arc<Runtime>,
+    pub(super) client: aws_sdk_sqs::Client,
+    pub(super) url: String,
 }
 
 /// Whether a message is in the queue, or why not.
 pub type Sent = Result<(), String>;
 
 impl Queue {
-    pub(super) fn new(runtime: Arc<Runtime>, client: aws_sdk_sqs::Client, url: &str) -> Queue {
-        Queue { runtime, client, url: url.to_owned() }
-    }
-
     /// Sends up to [`BATCH`] messages; what became of each, in their order. An error: none can be sent.
     pub fn send(&self, bodies: &[String]) -> Result<Vec<Sent>, AwsError> {
         self.runtime.block_on(self.send_batch(bodies))

@@ -80,13 +80,10 @@ impl<'a> Text<'a> {
         })
     }
 
-    /// Digits without a sign, a fraction or a leading zero.
     fn number(&mut self) -> Option<i64> {
-        let length = self.rest.bytes().take_while(u8::is_ascii_digit).count();
-        let (digits, rest) = self.rest.split_at(length);
-        let plain = (1..=18).contains(&length) && (length == 1 || !digits.starts_with('0'));
+        let (number, rest) = json::number(self.rest.as_bytes())?;
         // What follows is compared next: a fraction or an exponent does not fit there.
-        self.rest = rest;
-        plain.then(|| digits.bytes().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')))
+        self.rest = &self.rest[self.rest.len() - rest.len()..];
+        Some(number)
     }
 }

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::time::{LineTime, Times, TimestampFormat};
-use super::{InputError, Reading, gzip};
+use super::{GZIP_LEVEL, InputError, Reading};
 use crate::clock;
+use crate::land::output::gzip;
 
 /// Events of one envelope, and bytes of their messages: CloudWatch Logs batches alike.
 const EVENTS: usize = 1_000;
@@ -200,6 +201,6 @@ impl<'l> Batch<'l> {
             "logEvents": std::mem::take(&mut self.events),
         });
         let envelope = rest.to_string().replacen('{', r#"{"messageType":"DATA_MESSAGE","#, 1);
-        gzip(envelope.as_bytes())
+        gzip(envelope.as_bytes(), GZIP_LEVEL)
     }
 }

@@ -13,19 +13,18 @@ mod lines;
 mod time;
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use flate2::Compression;
 use flate2::bufread::{GzDecoder, MultiGzDecoder};
-use flate2::write::GzEncoder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::envelope::is_gzip;
+use crate::land::output::gzip;
 use crate::local::{LocalError, SourceRecord};
 use crate::store::{Location, StoreError, folder, pipe};
 
@@ -34,6 +33,8 @@ pub use time::{FormatError, TimestampFormat};
 
 /// Bytes of one file that is read as a whole: a gzip member of source records.
 const MEMBER_BYTES: u64 = 64 << 20;
+/// How envelopes are compressed: quickly, since they are inflated at once.
+const GZIP_LEVEL: u32 = 1;
 
 /// A file to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -226,7 +227,7 @@ impl Reading<'_> {
             match serde_json::from_str::<Value<'_>>(value.get()) {
                 Ok(Value { records: Some(records), .. }) => self.event(&records)?,
                 Ok(Value { message_type: Some(_), .. }) => {
-                    self.record(gzip(value.get().as_bytes()), self.now)?;
+                    self.record(gzip(value.get().as_bytes(), GZIP_LEVEL), self.now)?;
                 }
                 _ => {
                     let reason = "JSON with neither `records` (a Firehose event) nor `messageType` \
@@ -290,11 +291,4 @@ struct Value<'a> {
 struct Record {
     data: String,
     approximate_arrival_timestamp: Option<i64>,
-}
-
-/// As CloudWatch Logs sends envelopes.
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    let written = encoder.write_all(bytes).and_then(|()| encoder.finish());
-    written.expect("writing to a Vec cannot fail")
 }

@@ -75,13 +75,9 @@ impl Batch {
         batch
     }
 
-    /// Adds a row of the landing's object number `object`. Answers the memory that it takes, about.
-    pub fn push(&mut self, row: &Row<'_>, object: usize) -> usize {
-        self.add(row, object, true)
-    }
-
-    /// The same; `is_routed` is false for a row that transform made: of plain text, it alone says where it belongs.
-    pub fn add(&mut self, row: &Row<'_>, object: usize, is_routed: bool) -> usize {
+    /// Adds a row of the landing's object number `object`. `is_routed` is false for a row that transform made: of plain
+    /// text, it alone says where it belongs. Answers the memory that it takes, about.
+    pub fn push(&mut self, row: &Row<'_>, object: usize, is_routed: bool) -> usize {
         let (stream, new) = self.number(&row.stream, is_routed);
         let line = row.line.as_bytes();
         let piece = self.room(line.len() + 1);

@@ -4,13 +4,12 @@
 
 use super::batch::Batch;
 use super::day_file::DayFile;
-use super::error::{LandError, Named, is_absent};
+use super::error::{LandError, Named};
 use super::hold::Hold;
 use super::journal::Journal;
 use super::publish::lock;
 use super::state::Segment;
 use super::{Lander, Tally};
-use crate::disk::Open;
 use crate::row::Identity;
 
 /// Whether the day still takes rows.
@@ -24,18 +23,9 @@ pub enum Outcome {
     Closed,
 }
 
-/// Lands a batch into its day file. `objects` are the names of the objects that it came from.
+/// Lands a batch into its day file. `objects` are the names of the objects that it came from. `before` has to succeed
+/// before the first line is written, and is not called if there is none to write.
 pub fn commit(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    batch: &Batch,
-    objects: &[String],
-) -> Result<Outcome, LandError> {
-    commit_after(lander, day_file, batch, objects, &|| Ok(()))
-}
-
-/// The same; `before` has to succeed before the first line is written, and is not called if there is none to write.
-pub fn commit_after(
     lander: &Lander<'_>,
     day_file: &DayFile,
     batch: &Batch,
@@ -43,7 +33,7 @@ pub fn commit_after(
     before: &dyn Fn() -> Result<(), LandError>,
 ) -> Result<Outcome, LandError> {
     // Steps 1 and 2: lock and read the journal; finish a seal that was interrupted.
-    let mut journal = lock(lander, day_file)?;
+    let (mut journal, _) = lock(lander, day_file)?;
     if journal.state.closed.is_some() {
         return Ok(Outcome::Closed);
     }
@@ -92,9 +82,9 @@ pub fn ask(
     let segment = journal.state.next_segment();
     let committed = journal.state.segment(segment).map_or(0, Segment::bytes);
     let path = day_file.open_segment(segment);
-    let length = match lander.disk.open(&path, Open::Read) {
-        Err(error) if is_absent(&error) => 0,
-        opened => opened.and_then(|data| data.length()).named("open", &path)?,
+    let length = match lander.open_if_there(&path)? {
+        Some(data) => data.length().named("open", &path)?,
+        None => 0,
     };
     if journal.state.seen() > 0 || length > committed {
         let mut hold = Hold::take(lander, day_file, &mut journal)?;

@@ -1,4 +1,4 @@
-//! What is in a file, read once: how many lines, how many bytes, their SHA-256.
+//! Whole files: what is in one, read once (how many lines, how many bytes, their SHA-256), and new ones.
 
 use std::io::{self, Write};
 
@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 
 use super::error::{LandError, Named};
 use super::frame::Sealed;
-use super::merge;
-use crate::disk::Handle;
+use super::{Lander, merge};
+use crate::disk::{Handle, Open};
 use crate::row::Kind;
 
 /// Counts lines as they go by.
@@ -116,4 +116,26 @@ pub fn read_whole(
     let filled = file.read_at(&mut bytes, from).named("read", path)?;
     bytes.truncate(filled);
     Ok(bytes)
+}
+
+/// Whether a file has this text, and nothing else.
+pub fn says(file: &dyn Handle, path: &str, text: &str) -> Result<bool, LandError> {
+    let mut bytes = vec![0; text.len() + 1];
+    let filled = file.read_at(&mut bytes, 0).named("read", path)?;
+    Ok(&bytes[..filled] == text.as_bytes())
+}
+
+/// Makes a new file, durably; read-only, if a mode is given.
+pub fn write_new(
+    lander: &Lander<'_>,
+    path: &str,
+    bytes: &[u8],
+    mode: Option<u32>,
+) -> Result<(), LandError> {
+    let file = lander.disk.open(path, Open::CreateNew(lander.open_mode())).named("make", path)?;
+    file.write_at(bytes, 0).named("write", path)?;
+    if let Some(mode) = mode {
+        file.set_mode(mode).named("make read-only", path)?;
+    }
+    file.sync().named("sync", path)
 }

@@ -8,11 +8,8 @@ use rustix::io::Errno;
 #[derive(Debug, thiserror::Error)]
 pub enum LandError {
     /// Another process holds the lock, and the deadline came.
-    #[error("{path}: busy: another process holds its lock; it is retried")]
-    Busy {
-        /// The file that is locked.
-        path: String,
-    },
+    #[error("{0}: busy: another process holds its lock; it is retried")]
+    Busy(String),
     /// A long command is running already: it holds its notes.
     #[error("the same command is running already: it holds {0}; this one has done nothing")]
     Running(String),
@@ -20,11 +17,8 @@ pub enum LandError {
     #[error("{0}: no time was left for it; it is retried")]
     Time(String),
     /// The lease that the locks depend on was lost before anything was changed.
-    #[error("{path}: its lease was lost before anything was written; it is retried")]
-    LeaseLost {
-        /// The journal.
-        path: String,
-    },
+    #[error("{0}: its lease was lost before anything was written; it is retried")]
+    LeaseLost(String),
     /// The file system refused.
     #[error("{path}: cannot {verb}: {source}{}", remedy(source))]
     Io {
@@ -74,20 +68,14 @@ pub enum LandError {
     Linked(String),
     /// The root is on a file system that lacks what hiwake relies on.
     #[error(
-        "the root's file system {lack}. Use Amazon EFS, another NFSv4 server or a local file system of Linux; nothing was landed"
+        "the root's file system {0}. Use Amazon EFS, another NFSv4 server or a local file system of Linux; nothing was landed"
     )]
-    Unsuited {
-        /// What it lacks, and what for.
-        lack: &'static str,
-    },
+    Unsuited(&'static str),
     /// Something that hiwake did not make has a name that it needs, or stands above it: a file, a link, a folder.
     #[error(
-        "{path}: a file, link or folder that hiwake did not create occupies this path or a parent of it. Move it elsewhere"
+        "{0}: a file, link or folder that hiwake did not create occupies this path or a parent of it. Move it elsewhere"
     )]
-    Foreign {
-        /// The name that is needed.
-        path: String,
-    },
+    Foreign(String),
 }
 
 impl LandError {
@@ -144,7 +132,7 @@ impl<T> Named<T> for io::Result<T> {
         let path = if path.is_empty() { "the root" } else { path };
         self.map_err(|source| match Errno::from_io_error(&source) {
             Some(Errno::MLINK) => LandError::Linked(path.to_owned()),
-            _ if is_foreign(&source) => LandError::Foreign { path: path.to_owned() },
+            _ if is_foreign(&source) => LandError::Foreign(path.to_owned()),
             _ => LandError::Io { verb, path: path.to_owned(), source },
         })
     }

@@ -23,12 +23,22 @@ pub fn make(lander: &Lander<'_>, folder: &str) -> Result<(), LandError> {
             probe(lander)?;
         }
     }
-    match lander.disk.make_dir(folder, lander.config.files.dir_mode) {
+    let make_dir = || lander.disk.make_dir(folder, lander.config.files.dir_mode);
+    let made = match make_dir() {
         Err(error) if error.kind() == io::ErrorKind::NotFound && !folder.is_empty() => {
             make(lander, folder_of(folder))?;
-            made(lander, folder, lander.disk.make_dir(folder, lander.config.files.dir_mode))
+            make_dir()
         }
-        result => made(lander, folder, result),
+        made => made,
+    };
+    // "Already there" may be our own folder, made before its answer was lost, or somebody else's, made meanwhile.
+    match made {
+        // What keeps it from being opened says more than that something is there.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            lander.disk.refresh_dir(folder).named("open", folder)
+        }
+        Err(error) => lander.disk.refresh_dir(folder).map_err(|_| error).named("make", folder),
+        Ok(()) => Ok(()),
     }
 }
 
@@ -54,29 +64,17 @@ fn probe(lander: &Lander<'_>) -> Result<(), LandError> {
     };
     let no_links = [Errno::PERM, Errno::OPNOTSUPP, Errno::NOSYS, Errno::MLINK];
     match linked {
-        Err(error) if is_one_of(&error, &no_links) => Err(LandError::Unsuited {
-            lack: "has no hard links, which publish a sealed file without replacing another",
-        }),
+        Err(error) if is_one_of(&error, &no_links) => Err(LandError::Unsuited(
+            "has no hard links, which publish a sealed file without replacing another",
+        )),
         // But for another first landing that was faster to make the name, or to remove it.
         Err(error) if !is_one_of(&error, &[Errno::EXIST, Errno::NOENT]) => {
             Err(error).named("link", name)
         }
-        Ok(()) | Err(_) if folded => Err(LandError::Unsuited {
-            lack: "takes names that differ in upper and lower case for one: two logs would share a file",
-        }),
+        Ok(()) | Err(_) if folded => Err(LandError::Unsuited(
+            "takes names that differ in upper and lower case for one: two logs would share a file",
+        )),
         Ok(()) | Err(_) => Ok(()),
-    }
-}
-
-/// "Already there" may be our own folder, made before its answer was lost, or somebody else's, made meanwhile.
-fn made(lander: &Lander<'_>, folder: &str, result: io::Result<()>) -> Result<(), LandError> {
-    match result {
-        // What keeps it from being opened says more than that something is there.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            lander.disk.refresh_dir(folder).named("open", folder)
-        }
-        Err(error) => lander.disk.refresh_dir(folder).map_err(|_| error).named("make", folder),
-        Ok(()) => Ok(()),
     }
 }
 

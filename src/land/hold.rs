@@ -61,14 +61,14 @@ impl<'h, 'l> Hold<'h, 'l> {
 
     /// Step 3, second half: the batch's rows that no commit has, each once, in (timestamp, position) order.
     pub fn new_rows(&self, batch: &Batch) -> Result<Vec<u32>, LandError> {
-        let blocks = &self.journal.state.blocks;
-        seen::new_rows(self.seen.as_ref(), &self.day_file.seen(), blocks, batch)
+        let (seen, blocks) = (self.seen.as_ref(), &self.journal.state.blocks);
+        seen::Known { seen, path: &self.day_file.seen(), blocks }.new_rows(batch)
     }
 
     /// Sets the flag of each event that a commit has; `offered` is sorted.
     pub fn mark_seen(&self, offered: &mut [(Identity, bool)]) -> Result<(), LandError> {
-        let blocks = &self.journal.state.blocks;
-        seen::mark(self.seen.as_ref(), &self.day_file.seen(), blocks, offered)
+        let (seen, blocks) = (self.seen.as_ref(), &self.journal.state.blocks);
+        seen::Known { seen, path: &self.day_file.seen(), blocks }.mark(offered)
     }
 
     /// Step 4: the segment's data file, afresh and locked; proof that the journal's lock still stands; then

@@ -14,6 +14,7 @@ use super::quarantine::Quarantine;
 use super::sweep::oldest_unsealed;
 use super::{Cause, Choice, Lander, NotLanded};
 use crate::metrics::{Metric, Metrics};
+use crate::object::Bad;
 use crate::store::{ObjectId, Store, StoreError};
 
 /// Deliveries after which an object that does not exist is given up. S3 answers consistently, so one would
@@ -210,7 +211,9 @@ fn give_up(lander: &Lander<'_>, objects: &mut Objects, done: &mut Invocation) {
     for told in objects.values_mut().flat_map(BTreeMap::values_mut) {
         let Err(failed) = &told.result else { continue };
         if let Some(code) = hopeless(failed.cause, told.receives) {
-            quarantine.object(code, &failed.reason, &told.id.to_string());
+            // Its identity and the reason: there are no bytes.
+            let bad = Bad { offset: 0, code, reason: &failed.reason, length: 0, bytes: b"" };
+            quarantine.record(&bad, &told.id.to_string());
             given_up.push((quarantined(failed), &mut told.result));
         }
     }

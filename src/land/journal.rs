@@ -12,25 +12,28 @@ use super::day_file::DayFile;
 use super::error::{LandError, Named, is_absent};
 use super::folders;
 use super::frame::{CLOSED_AT, Closed, FORM_AT, FORM_REBUILD, FRAMES_AT, Frame};
-use super::frame::{HEADER_MAGIC, Header, PROOF_AT, REBUILD_AT, RESERVE, Sealed};
+use super::frame::{HEADER_MAGIC, Header, PROOF_AT, REBUILD_AT, RESERVE};
 use super::frame::{interrupted_rebuild, rebuild_note};
 use super::seen::Watermark;
 use super::state::State;
 use crate::disk::{Handle, Open};
 
-/// A journal under its lock.
-pub struct Journal<'l> {
+/// A journal's file under its lock.
+struct Locked<'l> {
     lander: &'l Lander<'l>,
     path: String,
     handle: Box<dyn Handle>,
+}
+
+/// A journal under its lock.
+pub struct Journal<'l> {
+    file: Locked<'l>,
     /// The bytes of its last frame.
     last: Vec<u8>,
     /// What it says.
     pub state: State,
     /// How often the lock was busy before it was had.
     pub busy_retries: u64,
-    /// What was published under this lock.
-    pub published: Vec<Sealed>,
 }
 
 impl<'l> Journal<'l> {
@@ -57,32 +60,15 @@ impl<'l> Journal<'l> {
         day_file: &DayFile,
         how: Open,
     ) -> Result<Journal<'l>, LandError> {
-        let path = day_file.journal();
         // Step 1: lock.
-        let (handle, busy_retries) = lander.open_locked(&path, how, lander.lock_deadline())?;
+        let (file, busy_retries) = Locked::open(lander, day_file, how)?;
         // Step 2: read through that handle.
-        if let Some(state) = lander.journals.take(day_file)
-            && let Some((state, last)) = read_on(state, handle.as_ref(), &path)?
-        {
-            let published = Vec::new();
-            return Ok(Journal { lander, path, handle, last, state, busy_retries, published });
-        }
-        let bytes = read_whole(handle.as_ref(), &path, 0, BYTES_MAX)?;
-        let state = match State::read(&path, &bytes) {
-            Ok(state) => state,
-            Err(damage) => return Err(confirm_damage(lander, handle.as_ref(), &path, damage)),
+        let known = lander.journals.take(day_file).map(|state| file.read_on(state)).transpose()?;
+        let (state, last) = match known.flatten() {
+            Some(known) => known,
+            None => file.read_all(day_file)?,
         };
-        let state = match state {
-            Some(state) if state.closed.is_some() || !state.segments.is_empty() => state,
-            state => new_journal(lander, day_file, &path, handle.as_ref(), &bytes, state)?,
-        };
-        if !state.header.is_of(day_file) {
-            let Header { file, day, .. } = &state.header;
-            return Err(LandError::damage(path, format!("it is the journal of {file} {day}")));
-        }
-        let last = bytes.get(state.last as usize..state.end as usize).unwrap_or_default().to_vec();
-        let published = Vec::new();
-        let mut journal = Journal { lander, path, handle, last, state, busy_retries, published };
+        let mut journal = Journal { file, last, state, busy_retries };
         if journal.state.closed.is_some() && journal.state.torn {
             // A close that was interrupted after its slot was whole, and perhaps before it was durable.
             journal.rewrite_last_frame()?;
@@ -97,11 +83,7 @@ impl<'l> Journal<'l> {
     /// an old page, which looks like damage: so damage is read again, past the pages.
     pub fn peek(lander: &Lander<'_>, day_file: &DayFile) -> Result<Option<State>, LandError> {
         let path = day_file.journal();
-        let handle = match lander.disk.open(&path, Open::Read) {
-            Ok(handle) => handle,
-            Err(error) if is_absent(&error) => return Ok(None),
-            Err(error) => return Err(error).named("open", &path),
-        };
+        let Some(handle) = lander.open_if_there(&path)? else { return Ok(None) };
         let read = || State::read(&path, &read_whole(handle.as_ref(), &path, 0, BYTES_MAX)?);
         match read() {
             Err(LandError::Damage { .. }) => {
@@ -120,27 +102,22 @@ impl<'l> Journal<'l> {
 
     /// Remembers what it says, when nothing of it is in doubt. The lock is given back.
     pub fn remember(self, day_file: &DayFile) {
-        self.lander.journals.put(day_file, self.state);
-    }
-
-    /// Its path, for errors.
-    pub fn path(&self) -> &str {
-        &self.path
+        self.file.lander.journals.put(day_file, self.state);
     }
 
     /// Proves that the lock still stands, and makes what was read durable: writes the spare byte
     /// through its handle and syncs. What was read may be of a process that was killed before its
     /// own sync. The file system's time of that write is compared with the clock.
     pub fn check_lease(&self) -> Result<(), LandError> {
-        check_lease(self.lander, self.handle.as_ref(), &self.path)?;
-        let theirs = self.handle.inode().named("look at", &self.path)?.modified;
-        self.lander.compare_clocks(theirs)
+        self.file.check_lease()?;
+        let theirs = self.file.handle.inode().named("look at", &self.file.path)?.modified;
+        self.file.lander.compare_clocks(theirs)
     }
 
     /// Damage that was found under the lock counts only while the lock stands: a process that stood
     /// still past its lease sees what others did since.
     pub fn confirm_damage(&self, error: LandError) -> LandError {
-        confirm_damage(self.lander, self.handle.as_ref(), &self.path, error)
+        self.file.confirm_damage(error)
     }
 
     /// Makes the last frame durable (of a closed day: the slot) that a process left behind which was
@@ -151,18 +128,20 @@ impl<'l> Journal<'l> {
             Some(closed) if self.last.is_empty() => closed.encode(),
             _ => None,
         };
+        let Locked { path, handle, .. } = &self.file;
         let written = match &slot {
-            Some(slot) => self.handle.write_at(slot, CLOSED_AT),
-            None => self.handle.write_at(&self.last, self.state.last),
+            Some(slot) => handle.write_at(slot, CLOSED_AT),
+            None => handle.write_at(&self.last, self.state.last),
         };
-        written.and_then(|()| self.handle.sync()).map_err(|error| lease_lost(&self.path, error))
+        written.and_then(|()| handle.sync()).map_err(|error| lease_lost(path, error))
     }
 
     /// Cuts what follows the last frame. Synced by itself: in a torn frame, what is missing is zeros
     /// and never an older frame's bytes.
     fn truncate_torn(&mut self) -> Result<(), LandError> {
-        self.handle.truncate(self.state.end).named("cut", &self.path)?;
-        self.handle.sync().named("sync", &self.path)?;
+        let Locked { path, handle, .. } = &self.file;
+        handle.truncate(self.state.end).named("cut", path)?;
+        handle.sync().named("sync", path)?;
         self.state.torn = false;
         Ok(())
     }
@@ -173,7 +152,7 @@ impl<'l> Journal<'l> {
         let what = format!(
             "it has {frames} whole frames, and {seen} knows of another one: it was cut, changed or restored from an older copy"
         );
-        LandError::damage(&self.path, what)
+        LandError::damage(&self.file.path, what)
     }
 
     /// Appends a frame and syncs it: when this returns, it happened.
@@ -186,23 +165,20 @@ impl<'l> Journal<'l> {
         self.last.clone_from(&bytes);
         // Checked just before writing, as it is right after reading. After an error of the write the
         // state is ahead of the file: the journal is abandoned and read again.
-        self.state.apply(frame).map_err(|what| LandError::damage(&self.path, what))?;
+        self.state.apply(frame).map_err(|what| LandError::damage(&self.file.path, what))?;
         self.state.follow(crc, bytes.len() as u64);
         self.state.find_blocks();
-        self.handle.write_at(&bytes, at).named("write", &self.path)?;
-        self.handle.sync().named("sync", &self.path)
+        self.file.write(&bytes, at)
     }
 
     /// Writes the Closed slot, then cuts the frames: when the slot is synced, the day is closed.
     /// `false`: it has too many segments for the slot, and stays as it is.
     pub fn close(&mut self, closed: Closed) -> Result<bool, LandError> {
         let Some(slot) = closed.encode() else { return Ok(false) };
-        self.handle.write_at(&slot, CLOSED_AT).named("write", &self.path)?;
-        self.handle.sync().named("sync", &self.path)?;
-        self.handle.truncate(FRAMES_AT).named("cut", &self.path)?;
+        self.file.write(&slot, CLOSED_AT)?;
+        self.file.handle.truncate(FRAMES_AT).named("cut", &self.file.path)?;
         // Room for the Removed frames: retention needs it most when the file system is full.
-        self.handle.write_at(&[RESERVE; REMOVED_BYTES], FRAMES_AT).named("write", &self.path)?;
-        self.handle.sync().named("sync", &self.path)?;
+        self.file.write(&[RESERVE; REMOVED_BYTES], FRAMES_AT)?;
         let crc = u32::from_le_bytes([slot[4], slot[5], slot[6], slot[7]]);
         self.state.close(closed, crc);
         self.last.clear();
@@ -213,17 +189,103 @@ impl<'l> Journal<'l> {
 /// What the Removed frames of a closed day take at most.
 const REMOVED_BYTES: usize = 4096;
 
-fn check_lease(lander: &Lander<'_>, handle: &dyn Handle, path: &str) -> Result<(), LandError> {
-    let value = lander.clock.now().to_le_bytes()[0];
-    let proof = match handle.length() {
-        Ok(length) if length > PROOF_AT => {
-            handle.write_at(&[value], PROOF_AT).and_then(|()| handle.sync())
+impl<'l> Locked<'l> {
+    /// Takes the lock; answers how often it was busy.
+    fn open(
+        lander: &'l Lander<'l>,
+        day_file: &DayFile,
+        how: Open,
+    ) -> Result<(Locked<'l>, u64), LandError> {
+        let path = day_file.journal();
+        let (handle, busy_retries) = lander.open_locked(&path, how, lander.lock_deadline())?;
+        Ok((Locked { lander, path, handle }, busy_retries))
+    }
+
+    /// Writes, and makes it durable.
+    fn write(&self, bytes: &[u8], at: u64) -> Result<(), LandError> {
+        self.handle.write_at(bytes, at).named("write", &self.path)?;
+        self.handle.sync().named("sync", &self.path)
+    }
+
+    fn check_lease(&self) -> Result<(), LandError> {
+        let (handle, value) = (&self.handle, self.lander.clock.now().to_le_bytes()[0]);
+        let proof = match handle.length() {
+            Ok(length) if length > PROOF_AT => {
+                handle.write_at(&[value], PROOF_AT).and_then(|()| handle.sync())
+            }
+            // A byte written here would change a journal that may be damaged; its own length does not.
+            Ok(length) => handle.truncate(length),
+            Err(error) => Err(error),
+        };
+        proof.map_err(|error| lease_lost(&self.path, error))
+    }
+
+    fn confirm_damage(&self, error: LandError) -> LandError {
+        match error {
+            LandError::Damage { .. } => self.check_lease().err().unwrap_or(error),
+            error => error,
         }
-        // A byte written here would change a journal that may be damaged; its own length does not.
-        Ok(length) => handle.truncate(length),
-        Err(error) => Err(error),
-    };
-    proof.map_err(|error| lease_lost(path, error))
+    }
+
+    /// What was added to a journal that this process knows, and the bytes of its last frame.
+    fn read_on(&self, state: State) -> Result<Option<(State, Vec<u8>)>, LandError> {
+        let mut header = vec![0; FRAMES_AT as usize];
+        let filled = self.handle.read_at(&mut header, 0).named("read", &self.path)?;
+        let known = state.last;
+        let tail = read_whole(self.handle.as_ref(), &self.path, known, BYTES_MAX)?;
+        let state = state.read_on(&self.path, &header[..filled], &tail);
+        Ok(state.map(|state| {
+            let last = (state.last - known) as usize..(state.end - known) as usize;
+            let last = tail[last].to_vec();
+            (state, last)
+        }))
+    }
+
+    /// What a journal says that this process does not know, and the bytes of its last frame.
+    fn read_all(&self, day_file: &DayFile) -> Result<(State, Vec<u8>), LandError> {
+        let path = &self.path;
+        let bytes = read_whole(self.handle.as_ref(), path, 0, BYTES_MAX)?;
+        let state = State::read(path, &bytes).map_err(|damage| self.confirm_damage(damage))?;
+        let state = match state {
+            Some(state) if state.closed.is_some() || !state.segments.is_empty() => state,
+            state => self.begin(day_file, &bytes, state)?,
+        };
+        if !state.header.is_of(day_file) {
+            let Header { file, day, .. } = &state.header;
+            return Err(LandError::damage(path, format!("it is the journal of {file} {day}")));
+        }
+        let last = bytes.get(state.last as usize..state.end as usize).unwrap_or_default().to_vec();
+        Ok((state, last))
+    }
+
+    /// A journal is new where neither `seen` nor a data file is there; otherwise its header was lost. Where there is a
+    /// header and no frame (`found`), its maker may have been killed before it was durable: it is written again.
+    fn begin(
+        &self,
+        day_file: &DayFile,
+        bytes: &[u8],
+        found: Option<State>,
+    ) -> Result<State, LandError> {
+        let Locked { lander, path, handle } = self;
+        if let Some(name) = orphan(lander, day_file, found.is_none())? {
+            return Err(self.confirm_damage(headless(path, &name)));
+        }
+        if found.is_none() && !Header::may_be_torn(bytes) {
+            return Err(LandError::Foreign(path.clone()));
+        }
+        if found.is_none() && bytes.len() as u64 > FRAMES_AT {
+            handle.truncate(0).named("cut", path)?;
+        }
+        let state = found.unwrap_or_else(|| {
+            let header = Header::of(day_file, lander.config.timezone.name());
+            let (_, crc) = header.encode();
+            State::new(header, crc)
+        });
+        let (header, _) = state.header.encode();
+        self.write(&header, 0)?;
+        folders::sync_up(lander, &day_file.journal_folder())?;
+        Ok(state)
+    }
 }
 
 /// What is looked for; damage, if it is not there and something of the day is.
@@ -244,52 +306,9 @@ fn unless_orphaned<T>(
 pub(super) fn lease_lost(path: &str, error: io::Error) -> LandError {
     match Errno::from_io_error(&error) {
         // What Linux answers on a handle whose lock was lost.
-        Some(Errno::IO | Errno::BADF) => LandError::LeaseLost { path: path.to_owned() },
+        Some(Errno::IO | Errno::BADF) => LandError::LeaseLost(path.to_owned()),
         _ => LandError::Io { verb: "write", path: path.to_owned(), source: error },
     }
-}
-
-fn confirm_damage(
-    lander: &Lander<'_>,
-    handle: &dyn Handle,
-    path: &str,
-    error: LandError,
-) -> LandError {
-    if !matches!(error, LandError::Damage { .. }) {
-        return error;
-    }
-    check_lease(lander, handle, path).err().unwrap_or(error)
-}
-
-/// A journal is new where neither `seen` nor a data file is there; otherwise its header was lost. Where there is a
-/// header and no frame (`found`), its maker may have been killed before it was durable: it is written again.
-fn new_journal(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    path: &str,
-    handle: &dyn Handle,
-    bytes: &[u8],
-    found: Option<State>,
-) -> Result<State, LandError> {
-    if let Some(name) = orphan(lander, day_file, found.is_none())? {
-        return Err(confirm_damage(lander, handle, path, headless(path, &name)));
-    }
-    if found.is_none() && !Header::may_be_torn(bytes) {
-        return Err(LandError::Foreign { path: path.to_owned() });
-    }
-    if found.is_none() && bytes.len() as u64 > FRAMES_AT {
-        handle.truncate(0).named("cut", path)?;
-    }
-    let state = found.unwrap_or_else(|| {
-        let header = Header::of(day_file, lander.config.timezone.name());
-        let (_, crc) = header.encode();
-        State::new(header, crc)
-    });
-    let (header, _) = state.header.encode();
-    handle.write_at(&header, 0).named("write", path)?;
-    handle.sync().named("sync", path)?;
-    folders::sync_up(lander, &day_file.journal_folder())?;
-    Ok(state)
 }
 
 /// Something of a day that cannot be there before its journal is; `header`: before its journal's header is.
@@ -306,10 +325,8 @@ fn orphan(
         names.extend([day_file.seen(), day_file.open_segment(1)]);
     }
     for name in names {
-        match lander.disk.open(&name, Open::Read) {
-            Err(error) if is_absent(&error) => {}
-            Err(error) => return Err(error).named("open", &name),
-            Ok(_) => return Ok(Some(name)),
+        if lander.open_if_there(&name)?.is_some() {
+            return Ok(Some(name));
         }
     }
     Ok(None)
@@ -321,21 +338,6 @@ fn headless(path: &str, name: &str) -> LandError {
 
 /// No journal gets so long: a commit takes some hundred bytes. What pretends to be is not read into memory.
 const BYTES_MAX: u64 = 1 << 30;
-
-/// What was added to a journal that this process knows, and the bytes of its last frame.
-fn read_on(
-    state: State,
-    handle: &dyn Handle,
-    path: &str,
-) -> Result<Option<(State, Vec<u8>)>, LandError> {
-    let mut header = vec![0; FRAMES_AT as usize];
-    let filled = handle.read_at(&mut header, 0).named("read", path)?;
-    let known = state.last;
-    let tail = read_whole(handle, path, known, BYTES_MAX)?;
-    let Some(state) = state.read_on(path, &header[..filled], &tail) else { return Ok(None) };
-    let last = tail[(state.last - known) as usize..(state.end - known) as usize].to_vec();
-    Ok(Some((state, last)))
-}
 
 /// The bytes of a journal with these frames, and the watermark of its last one.
 pub fn compose(header: &Header, frames: &[Frame]) -> (Vec<u8>, Watermark) {
@@ -350,9 +352,7 @@ pub fn compose(header: &Header, frames: &[Frame]) -> (Vec<u8>, Watermark) {
 
 /// A journal under its lock, whatever it says: for a rebuild.
 pub struct DamagedJournal<'l> {
-    lander: &'l Lander<'l>,
-    path: String,
-    handle: Box<dyn Handle>,
+    file: Locked<'l>,
     bytes: Vec<u8>,
 }
 
@@ -362,14 +362,12 @@ impl<'l> DamagedJournal<'l> {
         lander: &'l Lander<'l>,
         day_file: &DayFile,
     ) -> Result<DamagedJournal<'l>, LandError> {
-        let path = day_file.journal();
-        let how = Open::Create(lander.open_mode());
-        let (handle, _) = lander.open_locked(&path, how, lander.lock_deadline())?;
-        let bytes = match read_whole(handle.as_ref(), &path, 0, BYTES_MAX) {
+        let (file, _) = Locked::open(lander, day_file, Open::Create(lander.open_mode()))?;
+        let bytes = match read_whole(file.handle.as_ref(), &file.path, 0, BYTES_MAX) {
             Err(LandError::Damage { .. }) => Vec::new(),
             read => read?,
         };
-        Ok(DamagedJournal { lander, path, handle, bytes })
+        Ok(DamagedJournal { file, bytes })
     }
 
     /// The journal as it stands; nothing, if it is too long to be one.
@@ -384,32 +382,26 @@ impl<'l> DamagedJournal<'l> {
 
     /// Proves that the lock still stands.
     pub fn check_lease(&self) -> Result<(), LandError> {
-        check_lease(self.lander, self.handle.as_ref(), &self.path)
+        self.file.check_lease()
     }
 
     /// From now on the day counts as damaged, until [`DamagedJournal::replace`]: its files are in
     /// `folder`. The byte that says so changes last.
     pub fn begin_rebuild(&self, folder: &str) -> Result<(), LandError> {
-        self.write(&rebuild_note(folder), REBUILD_AT)?;
-        self.write(&HEADER_MAGIC[..FORM_AT as usize], 0)?;
-        self.write(&[FORM_REBUILD], FORM_AT)
+        self.file.write(&rebuild_note(folder), REBUILD_AT)?;
+        self.file.write(&HEADER_MAGIC[..FORM_AT as usize], 0)?;
+        self.file.write(&[FORM_REBUILD], FORM_AT)
     }
 
     /// Puts a whole journal in the place of this one, in the same file. The byte that makes it count
     /// changes last: this is the commit point of a rebuild. Until then the note of its folder stays.
     pub fn replace(&self, bytes: &[u8]) -> Result<(), LandError> {
-        let form = FORM_AT as usize;
-        self.write(&bytes[form + 1..REBUILD_AT as usize], FORM_AT + 1)?;
-        self.write(&bytes[PROOF_AT as usize..], PROOF_AT)?;
-        let length = bytes.len() as u64;
-        self.handle.truncate(length).and_then(|()| self.handle.sync()).named("cut", &self.path)?;
-        self.write(&bytes[form..=form], FORM_AT)?;
+        let (Locked { path, handle, .. }, form) = (&self.file, FORM_AT as usize);
+        self.file.write(&bytes[form + 1..REBUILD_AT as usize], FORM_AT + 1)?;
+        self.file.write(&bytes[PROOF_AT as usize..], PROOF_AT)?;
+        handle.truncate(bytes.len() as u64).and_then(|()| handle.sync()).named("cut", path)?;
+        self.file.write(&bytes[form..=form], FORM_AT)?;
         // The note has done its work: no changed byte is to lead back to the old files.
-        self.write(&bytes[REBUILD_AT as usize..PROOF_AT as usize], REBUILD_AT)
-    }
-
-    fn write(&self, bytes: &[u8], at: u64) -> Result<(), LandError> {
-        self.handle.write_at(bytes, at).named("write", &self.path)?;
-        self.handle.sync().named("sync", &self.path)
+        self.file.write(&bytes[REBUILD_AT as usize..PROOF_AT as usize], REBUILD_AT)
     }
 }

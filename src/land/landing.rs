@@ -146,7 +146,7 @@ impl<'l> Landing<'l> {
         records: &mut Records<'_>,
         number: usize,
         pass: Pass,
-    ) -> io::Result<object::Read> {
+    ) -> io::Result<()> {
         let id = &self.objects[number];
         let until = self.share(number);
         let input = store.until(until).open(&id.key).map_err(io::Error::other)?;
@@ -251,7 +251,7 @@ impl Reading<'_, '_> {
             && (day_file.file == row.file && day_file.day == row.day && day_file.kind == row.kind)
             && check_line(row).is_ok()
         {
-            landing.bytes += batch.add(row, number, is_routed);
+            landing.bytes += batch.push(row, number, is_routed);
             return landing.flush_when_full();
         }
         let day_file = DayFile { file: row.file.to_string(), day: row.day, kind: row.kind };
@@ -263,7 +263,7 @@ impl Reading<'_, '_> {
                     landing.bytes += DAY_FILE_BYTES + day_file.file.len();
                     Batch::with(&landing.spare)
                 });
-                landing.bytes += batch.add(row, number, is_routed);
+                landing.bytes += batch.push(row, number, is_routed);
                 landing.present = Some((day_file, batch));
                 return landing.flush_when_full();
             }
@@ -304,7 +304,7 @@ impl Sink for Reading<'_, '_> {
                 let text = String::from_utf8_lossy(bytes);
                 tally.plain_left_out += plain_lines(&text).count() as u64;
             }
-            Skipped::Empty | Skipped::PlainDropped => tally.dropped += 1,
+            Skipped::Dropped => tally.dropped += 1,
         }
         Ok(())
     }

@@ -52,7 +52,7 @@ use crate::disk::{Disk, Handle, Open};
 use crate::row::Day;
 use crate::store::{ObjectId, Store};
 pub use choice::{Choice, Left};
-use error::{LandError, Named, is_gone};
+use error::{LandError, Named, is_absent, is_gone};
 use journals::Journals;
 pub use tally::{Cause, Landed, NotLanded, Tally};
 
@@ -99,26 +99,6 @@ impl Lander<'_> {
         (landed, plan.map_or_else(Vec::new, plan::Plan::days))
     }
 
-    /// Seals what is due, closes old journals, removes what retention says.
-    pub fn seal(&self) -> Result<sweep::Swept, LandError> {
-        sweep::sweep(self)
-    }
-
-    /// The same; what was published by anybody is announced, until two rounds have.
-    pub fn seal_and_announce(&self) -> Result<sweep::Swept, LandError> {
-        sweep::sweep_and_announce(self)
-    }
-
-    /// What there is.
-    pub fn status(&self) -> (Vec<status::DayStatus>, Vec<LandError>) {
-        status::status(self)
-    }
-
-    /// Reads everything again and says what is wrong. Writes nothing.
-    pub fn verify(&self) -> verify::Verified {
-        verify::verify(self)
-    }
-
     /// Files that are still written to: as the sealed ones, and writable by their owner only.
     fn open_mode(&self) -> u32 {
         self.config.files.mode & !0o222 | 0o600
@@ -145,7 +125,7 @@ impl Lander<'_> {
         let until = self.lock_deadline();
         loop {
             match attempt() {
-                Err(LandError::LeaseLost { .. }) if Instant::now() + LEASE_PAUSE < until => {
+                Err(LandError::LeaseLost(_)) if Instant::now() + LEASE_PAUSE < until => {
                     std::thread::sleep(LEASE_PAUSE);
                 }
                 result => return result,
@@ -203,6 +183,14 @@ impl Lander<'_> {
         self.disk.open(path, how).named("make", path)
     }
 
+    /// Opens a file to read it; `None`: it is not there.
+    fn open_if_there(&self, path: &str) -> Result<Option<Box<dyn Handle>>, LandError> {
+        match self.disk.open(path, Open::Read) {
+            Err(error) if is_absent(&error) => Ok(None),
+            opened => opened.map(Some).named("open", path),
+        }
+    }
+
     /// Opens a file and takes its lock, trying again until `until`; answers how often it was busy.
     fn open_locked(
         &self,
@@ -227,12 +215,39 @@ impl Lander<'_> {
             busy_retries += 1;
             let pause = wait.mul_f64(0.3 + 0.7 * jitter());
             if Instant::now() + pause >= until {
-                return Err(LandError::Busy { path: path.to_owned() });
+                return Err(LandError::Busy(path.to_owned()));
             }
             std::thread::sleep(pause);
             wait = (wait * 2).min(Duration::from_secs(1));
         }
         Ok(busy_retries)
+    }
+
+    /// Does the work on all items with up to `limits.parallel` of them at once; the results are in the items' order.
+    fn in_parallel<T: Send, R: Send>(&self, items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+        let threads = self.config.limits.parallel.clamp(1, items.len().max(1));
+        if threads == 1 {
+            return items.into_iter().map(work).collect();
+        }
+        let queue = Mutex::new(items.into_iter().enumerate());
+        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let results = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    while let Some((index, item)) = next() {
+                        let result = work(item);
+                        results
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .push((index, result));
+                    }
+                });
+            }
+        });
+        let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+        results.sort_by_key(|(index, _)| *index);
+        results.into_iter().map(|(_, result)| result).collect()
     }
 
     /// Makes a hint, durably. Hints only say where to look; the journals decide.
@@ -250,35 +265,4 @@ fn unique() -> String {
 /// A random number from 0 to 1.
 fn jitter() -> f64 {
     (RandomState::new().hash_one(()) >> 11) as f64 / (1_u64 << 53) as f64
-}
-
-/// Does the work on all items with up to `threads` of them at once; the results are in the items' order.
-fn in_parallel<T: Send, R: Send>(
-    threads: usize,
-    items: Vec<T>,
-    work: impl Fn(T) -> R + Sync,
-) -> Vec<R> {
-    let threads = threads.clamp(1, items.len().max(1));
-    if threads == 1 {
-        return items.into_iter().map(work).collect();
-    }
-    let queue = Mutex::new(items.into_iter().enumerate());
-    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let worker = || {
-        let mut done = Vec::new();
-        while let Some((index, item)) = next() {
-            done.push((index, work(item)));
-        }
-        done
-    };
-    let mut results: Vec<(usize, R)> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
-        let join = |worker: std::thread::ScopedJoinHandle<'_, _>| match worker.join() {
-            Ok(done) => done,
-            Err(panic) => std::panic::resume_unwind(panic),
-        };
-        workers.into_iter().flat_map(join).collect()
-    });
-    results.sort_by_key(|(index, _)| *index);
-    results.into_iter().map(|(_, result)| result).collect()
 }

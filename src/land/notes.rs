@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::contents::read_whole;
 use super::day_file::folder_of;
 use super::error::{LandError, Named};
 use super::{Lander, folders};
@@ -34,16 +35,14 @@ impl<'l> Notes<'l> {
         let how = Open::Create(lander.open_mode());
         // Nobody waits for a command that may run for hours.
         let handle = match lander.open_locked(&path, how, Instant::now()) {
-            Err(LandError::Busy { path }) => return Err(LandError::Running(path)),
+            Err(LandError::Busy(path)) => return Err(LandError::Running(path)),
             locked => locked?.0,
         };
         if from_start {
             handle.truncate(0).named("cut", &path)?;
         }
-        let length = handle.length().named("look at", &path)?;
-        let mut bytes = vec![0; length as usize];
-        let filled = handle.read_at(&mut bytes, 0).named("read", &path)?;
-        let whole = memchr::memrchr(b'\n', &bytes[..filled]).map_or(0, |last| last + 1);
+        let bytes = read_whole(handle.as_ref(), &path, 0, u64::MAX)?;
+        let whole = memchr::memrchr(b'\n', &bytes).map_or(0, |last| last + 1);
         let text = String::from_utf8_lossy(&bytes[..whole]);
         let lines = text.lines().map(str::to_owned).collect();
         Ok((Notes { lander, path, handle, end: whole as u64 }, lines))

@@ -212,10 +212,9 @@ pub fn s3_event(created: &Created, time: i64) -> Value {
 
 /// An object's fields but for those that are null.
 fn known(mut object: Value) -> Value {
-    object
-        .as_object_mut()
-        .into_iter()
-        .for_each(|fields| fields.retain(|_, value| !value.is_null()));
+    if let Some(fields) = object.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
     object
 }
 

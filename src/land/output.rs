@@ -11,7 +11,7 @@ use crate::disk::Handle;
 /// How much is written at once: what an NFS client sends at once.
 pub const CHUNK: usize = 1 << 20;
 /// Sealed files are compressed once and read often.
-const GZIP_LEVEL: u32 = 6;
+pub const GZIP_LEVEL: u32 = 6;
 
 /// Where the lines of a finished file go.
 pub struct Output<'h> {
@@ -88,14 +88,9 @@ impl Write for Output<'_> {
     }
 }
 
-/// The same bytes as a compressed [`Output`] writes, in memory.
-pub fn gzip(text: &[u8]) -> io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL));
-    encoder.write_all(text)?;
-    encoder.finish()
-}
-
-/// Hexadecimal, lower case.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// The same bytes as a compressed [`Output`] writes at [`GZIP_LEVEL`], in memory.
+pub(crate) fn gzip(text: &[u8], level: u32) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::new(level));
+    let written = encoder.write_all(text).and_then(|()| encoder.finish());
+    written.expect("writing to a Vec cannot fail")
 }

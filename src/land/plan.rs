@@ -13,8 +13,9 @@ use super::day_file::DayFile;
 use super::elsewhere::Sifted;
 use super::error::{LandError, Named};
 use super::journal::Journal;
+use super::seen::Known;
 use super::state::State;
-use super::{Lander, Tally, seen};
+use super::{Lander, Tally};
 use crate::disk::Open;
 use crate::row::{Identity, Kind};
 
@@ -115,7 +116,7 @@ fn mark(
     if state.seen() > 0 {
         let path = day_file.seen();
         let seen = lander.disk.open(&path, Open::Read).named("open", &path)?;
-        seen::mark(seen.as_ref(), &path, &state.blocks, offered)?;
+        Known { seen: seen.as_ref(), path: &path, blocks: &state.blocks }.mark(offered)?;
     }
     Ok(state.closed.is_none())
 }

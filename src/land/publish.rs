@@ -2,13 +2,12 @@
 //!
 //! Step 4 of a seal in docs/design.md.
 
-use super::contents::Contents;
+use super::contents::{Contents, says, write_new};
 use super::day_file::{DayFile, Hint, folder_of, name_of};
-use super::error::{LandError, Named, is_absent, is_foreign, is_gone};
+use super::error::{LandError, Named, is_foreign, is_gone};
 use super::frame::{Frame, Sealed, SegmentEvent};
 use super::hold::Hold;
 use super::journal::Journal;
-use super::output::hex;
 use super::{Lander, folders, unique};
 use crate::day::utc_day;
 use crate::disk::Open;
@@ -16,26 +15,31 @@ use crate::disk::Open;
 /// How many rounds announce a published segment: the answer of one may be lost.
 pub const ANNOUNCED: u32 = 2;
 
-/// Locks a day file's journal; segments that are sealed but not published are published first.
-pub fn lock<'l>(lander: &'l Lander<'l>, day_file: &DayFile) -> Result<Journal<'l>, LandError> {
+/// Locks a day file's journal; segments that are sealed but not published are published first. Answers them, too.
+pub fn lock<'l>(
+    lander: &'l Lander<'l>,
+    day_file: &DayFile,
+) -> Result<(Journal<'l>, Vec<Sealed>), LandError> {
     let mut journal = Journal::lock(lander, day_file)?;
-    let unpublished = journal.state.unpublished();
+    let (unpublished, mut published) = (journal.state.unpublished(), Vec::new());
     if !unpublished.is_empty() {
         let mut hold = Hold::take(lander, day_file, &mut journal)?;
         // The Sealed frame may be of a process that was killed before its sync, or whose sync failed.
         hold.journal.rewrite_last_frame()?;
-        unpublished.into_iter().try_for_each(|segment| publish(&mut hold, segment))?;
+        for segment in unpublished {
+            published.extend(publish(&mut hold, segment)?);
+        }
     }
-    Ok(journal)
+    Ok((journal, published))
 }
 
 /// Under the locks of journal and `seen`, whose lease was checked: whatever of it was done before, it
-/// is done after.
-pub fn publish(hold: &mut Hold<'_, '_>, number: u32) -> Result<(), LandError> {
+/// is done after. Answers what the segment was sealed as.
+pub fn publish(hold: &mut Hold<'_, '_>, number: u32) -> Result<Option<Sealed>, LandError> {
     let (lander, day_file) = (hold.lander, hold.day_file);
     let state = &hold.journal.state;
     let Some(sealed) = state.segment(number).and_then(|segment| segment.sealed.clone()) else {
-        return Ok(());
+        return Ok(None);
     };
     let folder = folder_of(&sealed.target);
     folders::refresh(lander, folder)?;
@@ -54,13 +58,12 @@ pub fn publish(hold: &mut Hold<'_, '_>, number: u32) -> Result<(), LandError> {
     hold.journal.append(Frame::Done(SegmentEvent { segment: number, at }))?;
     hold.write_watermark()?;
     announce(lander, day_file, number)?;
-    hold.journal.published.push(sealed);
     if let Some(before) = before.map(utc_day).filter(|before| *before != date) {
         for hint in [Hint::Close(before), Hint::Removed(before)] {
             folders::remove(lander, &day_file.hint(&hint))?;
         }
     }
-    Ok(())
+    Ok(Some(sealed))
 }
 
 /// Removes what drafts of a segment have left; it is published.
@@ -92,11 +95,7 @@ pub fn announce(lander: &Lander<'_>, day_file: &DayFile, number: u32) -> Result<
 
 /// Gives the finished file its final name; never replaces. An error may be a success whose reply was lost.
 fn link(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed) -> Result<(), LandError> {
-    let ours = match lander.disk.open(&sealed.temporary, Open::Read) {
-        Ok(temporary) => Some(temporary),
-        Err(error) if is_absent(&error) => None,
-        Err(error) => return Err(error).named("open", &sealed.temporary),
-    };
+    let ours = lander.open_if_there(&sealed.temporary)?;
     if let Some(ours) = &ours {
         let (length, bytes) = (ours.length().named("look at", &sealed.temporary)?, sealed.bytes);
         if length != bytes {
@@ -120,12 +119,17 @@ fn link(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed) -> Result<(), 
     if there.sha256 == sealed.sha256 {
         return Ok(());
     }
-    Err(LandError::Foreign { path: sealed.target.clone() })
+    Err(LandError::Foreign(sealed.target.clone()))
 }
 
-/// What `<path>.sha256` says, for `sha256sum -c` in the folder.
-pub fn checksum(path: &str, sha256: &[u8; 32]) -> String {
-    format!("{}  {}\n", hex(sha256), name_of(path))
+/// The checksum of a published file: its path, and what it says, for `sha256sum -c` in the folder.
+pub fn checksum(path: &str, sha256: &[u8; 32]) -> (String, String) {
+    (checksum_of(path), format!("{}  {}\n", hex::encode(sha256), name_of(path)))
+}
+
+/// Where the checksum of a published file is.
+pub fn checksum_of(path: &str) -> String {
+    format!("{path}.sha256")
 }
 
 /// Writes `<target>.sha256`, unless it is there.
@@ -135,26 +139,14 @@ pub fn write_checksum(
     sealed: &Sealed,
 ) -> Result<(), LandError> {
     let temporary = day_file.temporary(sealed.segment, &unique());
-    let path = format!("{}.sha256", sealed.target);
-    let text = checksum(&sealed.target, &sealed.sha256);
-    match lander.disk.open(&path, Open::Read) {
-        Ok(there) => {
-            let mut bytes = vec![0; text.len() + 1];
-            let filled = there.read_at(&mut bytes, 0).named("read", &path)?;
-            return match &bytes[..filled] == text.as_bytes() {
-                true => Ok(()),
-                false => Err(LandError::Foreign { path }),
-            };
-        }
-        Err(error) if is_absent(&error) => {}
-        Err(error) => return Err(error).named("open", &path),
+    let (path, text) = checksum(&sealed.target, &sealed.sha256);
+    if let Some(there) = lander.open_if_there(&path)? {
+        return match says(there.as_ref(), &path, &text)? {
+            true => Ok(()),
+            false => Err(LandError::Foreign(path)),
+        };
     }
-    let how = Open::CreateNew(lander.open_mode());
-    let file = lander.disk.open(&temporary, how).named("make", &temporary)?;
-    file.write_at(text.as_bytes(), 0).named("write", &temporary)?;
-    file.set_mode(lander.config.files.mode).named("make read-only", &temporary)?;
-    file.sync().named("sync", &temporary)?;
-    drop(file);
+    write_new(lander, &temporary, text.as_bytes(), Some(lander.config.files.mode))?;
     match lander.disk.rename(&temporary, &path) {
         // Perhaps done, and its reply lost: the temporary is gone then.
         Err(error) if is_gone(&error) && lander.disk.open(&path, Open::Read).is_ok() => Ok(()),

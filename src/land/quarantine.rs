@@ -8,9 +8,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
+use super::contents::write_new;
 use super::error::{LandError, Named};
 use super::{Lander, folders};
-use crate::disk::Open;
 use crate::object::Bad;
 use crate::row::Row;
 
@@ -68,12 +68,6 @@ impl Quarantine {
         self.count += 1;
     }
 
-    /// An object that can never be read: its identity and the reason, there are no bytes.
-    pub fn object(&mut self, code: &str, reason: &str, object: &str) {
-        let bad = Bad { offset: 0, unit: 0, code, reason, length: 0, bytes: b"" };
-        self.record(&bad, object);
-    }
-
     /// How much was gathered.
     pub fn count(&self) -> u64 {
         self.count
@@ -95,11 +89,7 @@ impl Quarantine {
         let path = format!("{QUARANTINE}/{hash:032x}.ndjson");
         let temporary = format!("{QUARANTINE}/.{hash:032x}.{}.tmp", super::unique());
         folders::make(lander, QUARANTINE)?;
-        let mode = lander.open_mode();
-        let file = lander.disk.open(&temporary, Open::CreateNew(mode)).named("make", &temporary)?;
-        file.write_at(&text, 0).named("write", &temporary)?;
-        file.sync().named("sync", &temporary)?;
-        drop(file);
+        write_new(lander, &temporary, &text, None)?;
         lander.disk.rename(&temporary, &path).named("rename", &temporary)?;
         folders::sync_up(lander, QUARANTINE)?;
         Ok(count)

@@ -16,7 +16,7 @@ use super::error::{LandError, Named};
 use super::frame::SegmentEvent;
 use super::frame::{CLOSED_AT, Closed, ClosedSegment, Commit, Frame, Header, Routing, Sealed};
 use super::journal::{self, DamagedJournal};
-use super::output::gzip;
+use super::output::{GZIP_LEVEL, gzip};
 use super::publish::checksum;
 use super::replace::{Replacement, put};
 use super::seen;
@@ -104,7 +104,7 @@ pub fn rebuild(
     let mut survey = Survey::read(&files, &before)?;
     let mut segments = published(&files, &survey)?;
     let count = segments.len() as u32;
-    survey.add_loose(segments.iter().map(|one| (one.number, one.contents.lines)));
+    survey.add_loose(segments.iter().map(|one| (one.sealed.segment, one.sealed.lines)));
     let named = survey.objects(|_| true);
     let found: Vec<Option<&Object>> = named.iter().map(|name| find(name, objects)).collect();
     let gone = named.iter().zip(&found).filter(|(_, found)| found.is_none());
@@ -120,20 +120,13 @@ pub fn rebuild(
     };
     let mut lines = Lines::default();
     for piece in &survey.pieces {
-        let published = segments.iter().find(|one| one.number == piece.segment);
+        let published = segments.iter().find(|one| one.sealed.segment == piece.segment);
         let text = published.map_or(piece.text.as_deref().unwrap_or_default(), |one| &one.text);
         let ids = rows.ids(piece, text, day_file.kind, objects, &lines.taken);
         lines.add(piece, ids, count, &rows, day_file.kind);
     }
-    let lost = |lines: u64| {
-        let names = if missing.is_empty() { "none".to_owned() } else { missing.join(", ") };
-        let reason = format!(
-            "at least {lines} of its lines are in no object of SOURCE. Objects that its journal names and that were not found: {names}"
-        );
-        Err(files.refused(&day_file.to_string(), &reason))
-    };
     for one in &mut segments {
-        one.ids = lines.published.remove(&one.number).unwrap_or_default();
+        one.ids = lines.published.remove(&one.sealed.segment).unwrap_or_default();
         if one.is_damaged() {
             one.make_again(&files, &rows)?;
         }
@@ -144,7 +137,12 @@ pub fn rebuild(
     let is_source = rows.objects.iter().any(|(_, ids)| !ids.is_empty());
     let closed = closed && is_source && count <= CLOSED_SEGMENTS_MAX;
     if lines.lost > 0 || (lines.unknown > 0 && !closed) {
-        return lost(lines.lost + lines.unknown);
+        let lost = lines.lost + lines.unknown;
+        let names = if missing.is_empty() { "none".to_owned() } else { missing.join(", ") };
+        let reason = format!(
+            "at least {lost} of its lines are in no object of SOURCE. Objects that its journal names and that were not found: {names}"
+        );
+        return Err(files.refused(&day_file.to_string(), &reason));
     }
     if segments.is_empty() && lines.open.is_empty() {
         let reason = "nothing of it is left, so land its objects again";
@@ -154,7 +152,8 @@ pub fn rebuild(
     let plan = Plan { files: &files, survey: &survey, segments: &segments, rows: &rows };
     let kept = plan.replacement(&lines.open, closed).put(&files, &journal)?;
     let lines = lines_if_whole(lander, day_file)?;
-    let compressed = segments.iter().filter(|one| one.is_other_bytes).map(|one| one.target.clone());
+    let compressed =
+        segments.iter().filter(|one| one.is_other_bytes).map(|one| one.sealed.target.clone());
     let (compressed, objects) = (compressed.collect(), rows.objects.len());
     let uncommitted = if survey.complete { survey.loose_lines } else { 0 };
     Ok(Rebuilt::Rebuilt { lines, objects, compressed, closed, uncommitted, kept })
@@ -220,10 +219,9 @@ fn repair_names(files: &Files<'_>, journal: &[u8]) -> Result<(), LandError> {
         if Contents::read(file.as_ref(), &one.path, day_file.kind)? != one.contents {
             continue;
         }
-        let sum = checksum(&one.path, &one.contents.sha256).into_bytes();
-        let path = format!("{}.sha256", one.path);
-        if files.read(&path)? != sum {
-            put(lander, day_file, one.segment, &path, &sum)?;
+        let (path, sum) = checksum(&one.path, &one.contents.sha256);
+        if files.read(&path)? != sum.as_bytes() {
+            put(lander, day_file, one.segment, &path, sum.as_bytes())?;
         }
     }
     make_hints(lander, day_file, &state)
@@ -237,12 +235,9 @@ pub fn make_hints(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> Res
 }
 
 /// A published segment, as it is on record and as it is.
-#[derive(Default)]
 struct Segment {
-    number: u32,
-    target: String,
-    contents: Contents,
-    text_sha256: Option<[u8; 32]>,
+    /// What it was sealed as; of one that no journal knows, what its file is.
+    sealed: Sealed,
     /// When it was published, and when retention removed it.
     done: i64,
     removed: Option<i64>,
@@ -264,27 +259,20 @@ fn published(files: &Files<'_>, survey: &Survey) -> Result<Vec<Segment>, Rebuild
         return Err(files.refused(&day_file.to_string(), reason));
     }
     let mut segments: BTreeMap<u32, Segment> = BTreeMap::new();
-    for (number, segment) in survey.state.iter().flat_map(State::numbered) {
+    for segment in survey.state.iter().flat_map(|state| &state.segments) {
         let Some(sealed) = &segment.sealed else { continue };
-        let mut one = Segment {
-            number,
-            target: sealed.target.clone(),
-            contents: Contents::of(sealed),
-            text_sha256: Some(sealed.text_sha256),
-            done: segment.done.unwrap_or(sealed.at),
-            removed: segment.removed,
-            ..Segment::default()
-        };
+        let mut one = Segment::new(sealed.clone(), segment.done.unwrap_or(sealed.at));
+        one.removed = segment.removed;
         if one.removed.is_none() {
             one.read(lander, &[&sealed.target, &sealed.temporary])?;
         }
-        segments.insert(number, one);
+        segments.insert(sealed.segment, one);
     }
     for target in files.names()? {
         let parsed = DayFile::parse_published(day_file.folder(), name_of(&target));
-        let Some((_, number)) = parsed else { continue };
-        match segments.get(&number) {
-            Some(known) if known.target == target => continue,
+        let Some((_, segment)) = parsed else { continue };
+        match segments.get(&segment) {
+            Some(known) if known.sealed.target == target => continue,
             None if !survey.complete => {}
             _ => {
                 return Err(
@@ -293,22 +281,40 @@ fn published(files: &Files<'_>, survey: &Survey) -> Result<Vec<Segment>, Rebuild
             }
         }
         let sha256 = Sha256::digest(files.read(&target)?).into();
-        if files.read(&format!("{target}.sha256"))? != checksum(&target, &sha256).into_bytes() {
+        let (path, sum) = checksum(&target, &sha256);
+        if files.read(&path)? != sum.as_bytes() {
             let reason = "neither its journal nor a .sha256 beside it says what it was";
             return Err(files.refused(&target, reason));
         }
         let file = lander.disk.open(&target, Open::Read).named("open", &target)?;
         let modified = file.inode().named("look at", &target)?.modified;
-        let contents = Contents::read(file.as_ref(), &target, day_file.kind)?;
-        let done = if modified > 0 { modified } else { lander.clock.now() };
-        let path = target.clone();
-        let mut one = Segment { number, target, contents, done, ..Segment::default() };
-        one.read(lander, &[&path])?;
-        segments.insert(number, one);
+        let Contents { bytes, lines, sha256 } =
+            Contents::read(file.as_ref(), &target, day_file.kind)?;
+        let at = if modified > 0 { modified } else { lander.clock.now() };
+        let (temporary, text_bytes, text_sha256) = (target.clone(), bytes, [0; 32]);
+        let sealed = Sealed {
+            segment,
+            temporary,
+            target,
+            bytes,
+            text_bytes,
+            lines,
+            sha256,
+            text_sha256,
+            at,
+        };
+        let mut one = Segment::new(sealed, at);
+        one.read(lander, &[&one.sealed.target.clone()])?;
+        // What it has in clear is known only now.
+        if !one.is_damaged() {
+            one.sealed.text_sha256 = Sha256::digest(&one.text).into();
+        }
+        segments.insert(segment, one);
     }
-    if let Some((wanted, one)) = (1..).zip(segments.values()).find(|(n, one)| *n != one.number) {
+    let mut numbered = (1..).zip(segments.values());
+    if let Some((wanted, one)) = numbered.find(|(number, one)| *number != one.sealed.segment) {
         let reason = format!("segment {wanted} is not there, and no journal says what it was");
-        return Err(files.refused(&one.target, &reason));
+        return Err(files.refused(&one.sealed.target, &reason));
     }
     Ok(segments.into_values().collect())
 }
@@ -321,8 +327,13 @@ impl Files<'_> {
 }
 
 impl Segment {
+    fn new(sealed: Sealed, done: i64) -> Segment {
+        let (ids, text, bytes) = (Vec::new(), Vec::new(), None);
+        Segment { sealed, done, removed: None, ids, text, bytes, is_other_bytes: false }
+    }
+
     fn is_gzip(&self) -> bool {
-        self.target.ends_with(".gz")
+        self.sealed.target.ends_with(".gz")
     }
 
     /// Whether its bytes are nowhere.
@@ -335,17 +346,17 @@ impl Segment {
         self.bytes = Some(Vec::new());
         for path in paths {
             let Some(bytes) = read_file(lander, path)? else { continue };
-            if <[u8; 32]>::from(Sha256::digest(&bytes)) != self.contents.sha256 {
+            if <[u8; 32]>::from(Sha256::digest(&bytes)) != self.sealed.sha256 {
                 continue;
             }
-            self.bytes = (**path != self.target).then(|| bytes.clone());
+            self.bytes = (**path != self.sealed.target).then(|| bytes.clone());
             if !self.is_gzip() {
                 self.text = bytes;
                 return Ok(());
             }
             let inflated =
                 flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_end(&mut self.text);
-            return inflated.named("inflate", &self.target).map(drop);
+            return inflated.named("inflate", &self.sealed.target).map(drop);
         }
         Ok(())
     }
@@ -356,21 +367,21 @@ impl Segment {
         let mut by_time = self.ids.clone();
         by_time.sort_by_key(|id| id.timestamp);
         for text in [&self.ids, &by_time].into_iter().filter_map(|ids| rows.text(ids)) {
-            if Some(Sha256::digest(&text).into()) != self.text_sha256 {
+            if <[u8; 32]>::from(Sha256::digest(&text)) != self.sealed.text_sha256 {
                 continue;
             }
             let bytes = match self.is_gzip() {
-                true => gzip(&text).named("compress", &self.target)?,
+                true => gzip(&text, GZIP_LEVEL),
                 false => text.clone(),
             };
             let (length, sha256) = (bytes.len() as u64, Sha256::digest(&bytes).into());
-            self.is_other_bytes = sha256 != self.contents.sha256;
-            (self.contents.bytes, self.contents.sha256) = (length, sha256);
+            self.is_other_bytes = sha256 != self.sealed.sha256;
+            (self.sealed.bytes, self.sealed.sha256) = (length, sha256);
             (self.text, self.bytes) = (text, Some(bytes));
             return Ok(());
         }
         let reason = "it is damaged, and the objects do not give the text that was sealed";
-        Err(files.refused(&self.target, reason))
+        Err(files.refused(&self.sealed.target, reason))
     }
 }
 
@@ -390,12 +401,15 @@ impl Plan<'_> {
         let (journal, seen) = if closed { self.closed() } else { self.journal(&ids, &text) };
         let mut published = Vec::new();
         for one in self.segments.iter().filter(|one| one.removed.is_none()) {
-            published.extend(one.bytes.iter().map(|bytes| (one.target.clone(), bytes.clone())));
-            let sum = checksum(&one.target, &one.contents.sha256).into_bytes();
-            published.push((format!("{}.sha256", one.target), sum));
+            let Sealed { segment, target, sha256, .. } = &one.sealed;
+            let bytes = one.bytes.clone();
+            published.extend(bytes.map(|bytes| (*segment, target.clone(), bytes)));
+            let (path, sum) = checksum(target, sha256);
+            published.push((*segment, path, sum.into_bytes()));
         }
         let number = self.segments.len() as u32 + 1;
-        let open = (!text.is_empty()).then_some((number, text));
+        let open = self.files.day_file.open_segment(number);
+        let open = (!text.is_empty()).then_some((open, text));
         Replacement { journal, seen, published, open }
     }
 
@@ -409,7 +423,7 @@ impl Plan<'_> {
     /// The journal of a day whose identities are lost: it takes no rows any more.
     fn closed(&self) -> (Vec<u8>, Vec<u8>) {
         let segment = |one: &Segment| {
-            let Contents { bytes, lines, sha256 } = one.contents;
+            let Sealed { bytes, lines, sha256, .. } = one.sealed;
             let (gzip, done, removed) = (one.is_gzip(), one.done, one.removed);
             ClosedSegment { gzip, bytes, lines, sha256, done, removed }
         };
@@ -439,23 +453,12 @@ impl Plan<'_> {
             runs.extend_from_slice(&run);
         };
         for one in self.segments {
-            let (segment, at, target) = (one.number, one.done, one.target.clone());
-            commit(segment, at, &one.ids, &one.text, &mut frames);
-            let Contents { bytes, lines, sha256 } = one.contents;
-            let text_sha256 = one.text_sha256.unwrap_or_else(|| Sha256::digest(&one.text).into());
+            let (segment, at, text) = (one.sealed.segment, one.done, &one.text);
+            commit(segment, at, &one.ids, text, &mut frames);
             let event = SegmentEvent { segment, at };
+            let (temporary, text_bytes) = (one.sealed.target.clone(), text.len() as u64);
             frames.push(Frame::Freeze(event));
-            frames.push(Frame::Sealed(Sealed {
-                segment,
-                temporary: target.clone(),
-                target,
-                bytes,
-                text_bytes: one.text.len() as u64,
-                lines,
-                sha256,
-                text_sha256,
-                at,
-            }));
+            frames.push(Frame::Sealed(Sealed { temporary, text_bytes, at, ..one.sealed.clone() }));
             frames.push(Frame::Done(event));
             frames.extend(one.removed.map(|at| Frame::Removed(SegmentEvent { segment, at })));
         }
@@ -486,11 +489,8 @@ impl Plan<'_> {
         let ours = |piece: &Piece| piece.segment.min(count + 1) == segment;
         let named = self.survey.objects(|piece| ours(piece) && piece.is_whole(count));
         let gap = self.survey.pieces.iter().any(|piece| ours(piece) && !piece.is_whole(count));
-        let read = self
-            .rows
-            .objects
-            .iter()
-            .filter(|(_, has)| gap && ids.iter().any(|id| has.contains(id)));
+        let has_one = |has: &HashSet<Identity>| gap && ids.iter().any(|id| has.contains(id));
+        let read = self.rows.objects.iter().filter(|(_, has)| has_one(has));
         let objects: BTreeSet<String> =
             named.into_iter().cloned().chain(read.map(|(id, _)| id.to_string())).collect();
         objects.into_iter().collect()

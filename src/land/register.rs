@@ -291,7 +291,7 @@ impl Held {
                 add(lander, date, Some(rules), &day_files)?;
             }
         }
-        Err(LandError::Busy { path: ROUTINGS.to_owned() })
+        Err(LandError::Busy(ROUTINGS.to_owned()))
     }
 
     /// What they say and would have to say, without their locks.

@@ -6,6 +6,7 @@
 //! locks; a published file is replaced by the same text. Last, in the same file, the journal: one byte
 //! makes it count.
 
+use super::contents::write_new;
 use super::day_file::{DayFile, folder_of, name_of};
 use super::error::{LandError, Named, is_absent};
 use super::journal::DamagedJournal;
@@ -26,10 +27,10 @@ pub struct Replacement {
     pub journal: Vec<u8>,
     /// Those of `seen`.
     pub seen: Vec<u8>,
-    /// Published files and checksums that are to be written.
-    pub published: Vec<(String, Vec<u8>)>,
-    /// The open segment, if there are lines in one.
-    pub open: Option<(u32, Vec<u8>)>,
+    /// Published files and checksums that are to be written, with their segments.
+    pub published: Vec<(u32, String, Vec<u8>)>,
+    /// The open file, if there are lines in one.
+    pub open: Option<(String, Vec<u8>)>,
 }
 
 impl Replacement {
@@ -51,21 +52,16 @@ impl Replacement {
         };
         let seen = day_file.seen();
         rewrite(lander, journal, &seen, &self.seen)?;
-        for (path, bytes) in &self.published {
-            if read_file(lander, path)?.as_ref() == Some(bytes) {
-                continue;
+        for (segment, path, bytes) in &self.published {
+            if read_file(lander, path)?.as_ref() != Some(bytes) {
+                journal.check_lease()?;
+                put(lander, day_file, *segment, path, bytes)?;
             }
-            let name = name_of(path).trim_end_matches(".sha256");
-            let parsed = DayFile::parse_published(day_file.folder(), name);
-            let segment = parsed.map_or(1, |(_, segment)| segment);
-            journal.check_lease()?;
-            put(lander, day_file, segment, path, bytes)?;
         }
-        let open = self.open.as_ref().map(|(number, _)| day_file.open_segment(*number));
-        if let (Some(path), Some((_, text))) = (&open, &self.open) {
+        if let Some((path, text)) = &self.open {
             rewrite(lander, journal, path, text)?;
         }
-        self.empty_others(lander, day_file, journal, open.as_deref())?;
+        self.empty_others(lander, day_file, journal)?;
         folders::sync_up(lander, day_file.folder())?;
         folders::sync_up(lander, &day_file.journal_folder())?;
         let state = State::read(&day_file.journal(), &self.journal)?;
@@ -90,8 +86,8 @@ impl Replacement {
         lander: &Lander<'_>,
         day_file: &DayFile,
         journal: &DamagedJournal<'_>,
-        open: Option<&str>,
     ) -> Result<(), LandError> {
+        let open = self.open.as_ref().map(|(path, _)| path);
         let names = verify::names_of(lander, day_file)?;
         let inode = |path: &str| {
             let file = lander.disk.open(path, Open::Read).named("open", path)?;
@@ -102,7 +98,7 @@ impl Replacement {
         let published: Vec<u64> =
             published.into_iter().map(|name| inode(name)).collect::<Result<_, LandError>>()?;
         for name in others {
-            if Some(name.as_str()) != open && !published.contains(&inode(name)?) {
+            if Some(name) != open && !published.contains(&inode(name)?) {
                 rewrite(lander, journal, name, b"")?;
             }
         }
@@ -120,16 +116,15 @@ fn put_aside(
     let folder = format!("{DAMAGED}/{day_file}.{}", unique());
     folders::make(lander, &folder)?;
     let at = |path: &str| format!("{folder}/{}", name_of(path));
-    write_new(lander, &at(&day_file.journal()), journal.bytes(), lander.open_mode())?;
-    if let Some(seen) = read_file(lander, &day_file.seen())? {
-        write_new(lander, &at(&day_file.seen()), &seen, lander.open_mode())?;
-    }
+    let copy = |path: &str| match read_file(lander, path)? {
+        Some(bytes) => write_new(lander, &at(path), &bytes, None),
+        None => Ok(()),
+    };
+    write_new(lander, &at(&day_file.journal()), journal.bytes(), None)?;
+    copy(&day_file.seen())?;
     for name in verify::names_of(lander, day_file)? {
         match name.ends_with(".open") {
-            true => {
-                let bytes = read_file(lander, &name)?.unwrap_or_default();
-                write_new(lander, &at(&name), &bytes, lander.open_mode())?;
-            }
+            true => copy(&name)?,
             false => match lander.disk.link(&name, &at(&name)) {
                 Err(error) if is_absent(&error) => {}
                 result => result.named("keep", &name)?,
@@ -157,14 +152,6 @@ fn rewrite(
     file.sync().named("sync", path)
 }
 
-/// A new file, synced.
-fn write_new(lander: &Lander<'_>, path: &str, bytes: &[u8], mode: u32) -> Result<(), LandError> {
-    let file = lander.disk.open(path, Open::CreateNew(lander.open_mode())).named("make", path)?;
-    file.write_at(bytes, 0).named("write", path)?;
-    file.set_mode(mode).named("set the mode of", path)?;
-    file.sync().named("sync", path)
-}
-
 /// A published file or a checksum, in the place of what is there.
 pub fn put(
     lander: &Lander<'_>,
@@ -174,7 +161,7 @@ pub fn put(
     bytes: &[u8],
 ) -> Result<(), LandError> {
     let temporary = day_file.temporary(segment, &unique());
-    write_new(lander, &temporary, bytes, lander.config.files.mode)?;
+    write_new(lander, &temporary, bytes, Some(lander.config.files.mode))?;
     lander.disk.rename(&temporary, path).named("rename", &temporary)?;
     let folder = folder_of(path);
     lander.disk.sync_dir(folder).named("sync", folder)

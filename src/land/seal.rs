@@ -56,8 +56,7 @@ fn seal_one(
     day_file: &DayFile,
     published: &mut Vec<Sealed>,
 ) -> Result<bool, LandError> {
-    let Some((number, segment)) = freeze(lander, day_file, published)? else { return Ok(false) };
-    let frozen = Frozen { lander, day_file, number, segment };
+    let Some(frozen) = freeze(lander, day_file, published)? else { return Ok(false) };
     if let Some(draft) = frozen.draft()? {
         frozen.finish(draft, published)?;
     }
@@ -97,13 +96,13 @@ pub fn due_at(
 
 /// Step 1: under all three locks the segment ends; what lies beyond its last commit is cut.
 /// Answers the segment to be merged; none if nothing is due any more.
-fn freeze(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
+fn freeze<'f>(
+    lander: &'f Lander<'f>,
+    day_file: &'f DayFile,
     published: &mut Vec<Sealed>,
-) -> Result<Option<(u32, Segment)>, LandError> {
-    let mut journal = lock(lander, day_file)?;
-    published.append(&mut journal.published);
+) -> Result<Option<Frozen<'f>>, LandError> {
+    let (mut journal, finished) = lock(lander, day_file)?;
+    published.extend(finished);
     let Some(number) = due(lander, day_file, &journal.state)? else { return Ok(None) };
     let frozen = |journal: &Journal<'_>| {
         journal.state.segment(number).filter(|segment| segment.frozen.is_some()).cloned()
@@ -119,7 +118,7 @@ fn freeze(
         hold.journal.append(Frame::Freeze(event))?;
         hold.write_watermark()?;
     }
-    Ok(frozen(&journal).map(|segment| (number, segment)))
+    Ok(frozen(&journal).map(|segment| Frozen { lander, day_file, number, segment }))
 }
 
 /// A segment that takes no more commits.
@@ -194,18 +193,13 @@ impl Frozen<'_> {
     /// Writes the merged (or, in order, the same) lines into a temporary file, compressed or not.
     fn write_merged(&self, gzip: bool, ordered: bool) -> Result<Sealed, LandError> {
         let temporary = self.day_file.temporary(self.number, &unique());
-        match self.write_temporary(&temporary, gzip, ordered) {
-            Ok(finished) => Ok(self.sealed(temporary, gzip, &finished)),
-            Err(error) => Err(self.discard(&temporary, error)),
+        let finished = self.write_temporary(&temporary, gzip, ordered);
+        if finished.is_err() {
+            // Nothing names it, and the next try makes one of its own. What cannot be removed now is removed by
+            // whoever publishes, or by the next round.
+            folders::remove(self.lander, &temporary).ok();
         }
-    }
-
-    /// Nothing names the temporary file, and the next try makes one of its own. What cannot be removed
-    /// now is removed by whoever publishes, or by the next round.
-    fn discard(&self, temporary: &str, error: LandError) -> LandError {
-        match folders::remove(self.lander, temporary) {
-            Ok(()) | Err(_) => error,
-        }
+        finished.map(|finished| self.sealed(temporary, gzip, &finished))
     }
 
     /// Writes it, syncs it and makes it read-only.
@@ -246,11 +240,11 @@ impl Frozen<'_> {
         let (temporary, mut is_named) = (draft.temporary.clone(), false);
         let finished = self.append_and_publish(draft, published, &mut is_named);
         let is_open_file = temporary == self.day_file.open_segment(self.number);
-        match finished {
-            finished if is_named || is_open_file => finished,
-            Ok(()) => folders::remove(self.lander, &temporary),
-            Err(error) => Err(self.discard(&temporary, error)),
+        if is_named || is_open_file {
+            return finished;
         }
+        // No frame names it.
+        finished.and(folders::remove(self.lander, &temporary))
     }
 
     fn append_and_publish(
@@ -259,8 +253,8 @@ impl Frozen<'_> {
         published: &mut Vec<Sealed>,
         is_named: &mut bool,
     ) -> Result<(), LandError> {
-        let mut journal = lock(self.lander, self.day_file)?;
-        published.append(&mut journal.published);
+        let (mut journal, finished) = lock(self.lander, self.day_file)?;
+        published.extend(finished);
         if journal.state.segment(self.number).is_none_or(|segment| *segment != self.segment) {
             return Ok(());
         }
@@ -268,8 +262,7 @@ impl Frozen<'_> {
         hold.journal.check_lease()?;
         *is_named = true;
         hold.journal.append(Frame::Sealed(draft))?;
-        publish(&mut hold, self.number)?;
-        published.append(&mut hold.journal.published);
+        published.extend(publish(&mut hold, self.number)?);
         Ok(())
     }
 }

@@ -152,47 +152,38 @@ pub fn entries(bytes: &[u8]) -> impl Iterator<Item = Identity> {
     })
 }
 
-/// Marks what was seen: `offered` is sorted by identity, the flag of each that a commit already has is set.
-pub fn mark(
-    seen: &dyn Handle,
-    path: &str,
-    blocks: &Blocks,
-    offered: &mut [(Identity, bool)],
-) -> Result<(), LandError> {
-    let known = Known { seen, path, blocks };
-    known.mark(offered, &|(identity, _)| *identity, &|(_, there)| *there = true)
-}
-
-/// The batch's rows that no commit has, each once, in (timestamp, position) order.
-pub fn new_rows(
-    seen: &dyn Handle,
-    path: &str,
-    blocks: &Blocks,
-    batch: &Batch,
-) -> Result<Vec<u32>, LandError> {
-    /// A row that was seen; no batch has so many rows.
-    const THERE: u32 = 1 << 31;
-    let mut rows = batch.by_identity();
-    // The first of equal ones stays.
-    rows.dedup_by_key(|row| batch.identity(*row));
-    let known = Known { seen, path, blocks };
-    let identity = |row: &u32| batch.identity(*row & !THERE);
-    known.mark(&mut rows, &identity, &|row| *row |= THERE)?;
-    rows.retain(|row| row & THERE == 0);
-    let at_once = |one: &u32, next: &u32| identity(one).timestamp == identity(next).timestamp;
-    rows.chunk_by_mut(at_once).for_each(<[u32]>::sort_unstable);
-    Ok(rows)
-}
-
 /// The identities that commits have, read where an offered one can be among them.
-struct Known<'k> {
-    seen: &'k dyn Handle,
-    path: &'k str,
-    blocks: &'k Blocks,
+pub struct Known<'k> {
+    /// The open file.
+    pub seen: &'k dyn Handle,
+    /// Its path, for errors.
+    pub path: &'k str,
+    /// Where they are in it.
+    pub blocks: &'k Blocks,
 }
 
 impl Known<'_> {
-    fn mark<T>(
+    /// Marks what was seen: `offered` is sorted by identity, the flag of each that a commit already has is set.
+    pub fn mark(&self, offered: &mut [(Identity, bool)]) -> Result<(), LandError> {
+        self.mark_each(offered, &|(identity, _)| *identity, &|(_, there)| *there = true)
+    }
+
+    /// The batch's rows that no commit has, each once, in (timestamp, position) order.
+    pub fn new_rows(&self, batch: &Batch) -> Result<Vec<u32>, LandError> {
+        /// A row that was seen; no batch has so many rows.
+        const THERE: u32 = 1 << 31;
+        let mut rows = batch.by_identity();
+        // The first of equal ones stays.
+        rows.dedup_by_key(|row| batch.identity(*row));
+        let identity = |row: &u32| batch.identity(*row & !THERE);
+        self.mark_each(&mut rows, &identity, &|row| *row |= THERE)?;
+        rows.retain(|row| row & THERE == 0);
+        let at_once = |one: &u32, next: &u32| identity(one).timestamp == identity(next).timestamp;
+        rows.chunk_by_mut(at_once).for_each(<[u32]>::sort_unstable);
+        Ok(rows)
+    }
+
+    fn mark_each<T>(
         &self,
         offered: &mut [T],
         identity: &impl Fn(&T) -> Identity,

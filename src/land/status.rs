@@ -85,21 +85,23 @@ pub struct DayStatus {
     pub paths: Vec<String>,
 }
 
-/// Every day file below the root, by file and day; and what could not be read.
-pub fn status(lander: &Lander<'_>) -> (Vec<DayStatus>, Vec<LandError>) {
-    let (day_files, mut failed) = folders::day_files(lander, &|_| true);
-    let mut days = Vec::new();
-    for day_file in day_files {
-        match Journal::look(lander, &day_file) {
-            // What an interrupted landing has begun is no day yet.
-            Ok(Some(state)) if state.closed.is_none() && state.segments.is_empty() => {}
-            Ok(Some(state)) => days.push(day_status(&day_file, &state)),
-            Ok(None) => {}
-            Err(error) => failed.push(error),
+impl Lander<'_> {
+    /// Every day file below the root, by file and day; and what could not be read.
+    pub fn status(&self) -> (Vec<DayStatus>, Vec<LandError>) {
+        let (day_files, mut failed) = folders::day_files(self, &|_| true);
+        let mut days = Vec::new();
+        for day_file in day_files {
+            match Journal::look(self, &day_file) {
+                // What an interrupted landing has begun is no day yet.
+                Ok(Some(state)) if state.closed.is_none() && state.segments.is_empty() => {}
+                Ok(Some(state)) => days.push(day_status(&day_file, &state)),
+                Ok(None) => {}
+                Err(error) => failed.push(error),
+            }
         }
+        days.sort_by(|a, b| (&a.file, &a.day, a.kind).cmp(&(&b.file, &b.day, b.kind)));
+        (days, failed)
     }
-    days.sort_by(|a, b| (&a.file, &a.day, a.kind).cmp(&(&b.file, &b.day, b.kind)));
-    (days, failed)
 }
 
 fn day_status(day_file: &DayFile, state: &State) -> DayStatus {

@@ -3,15 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 
-use super::batch::Batch;
 use super::contents::{read_whole, split};
 use super::day_file::{DayFile, JOURNAL, SEEN, name_of};
-use super::error::{LandError, Named, is_absent};
+use super::error::LandError;
 use super::rebuild::RebuildError;
 use super::seen::{self, Watermark};
 use super::state::State;
 use super::{Lander, folders, landing, verify};
-use crate::disk::Open;
 use crate::object::{self, Bad, Options, Sink, Skipped};
 use crate::record::Records;
 use crate::row::{Identity, Kind, Row};
@@ -48,11 +46,8 @@ impl Files<'_> {
 
 /// A whole file; `None` if it is not there.
 pub fn read_file(lander: &Lander<'_>, path: &str) -> Result<Option<Vec<u8>>, LandError> {
-    let file = match lander.disk.open(path, Open::Read) {
-        Err(error) if is_absent(&error) => return Ok(None),
-        opened => opened.named("open", path)?,
-    };
-    read_whole(file.as_ref(), path, 0, FILE_BYTES_MAX).map(Some)
+    let file = lander.open_if_there(path)?;
+    file.map(|file| read_whole(file.as_ref(), path, 0, FILE_BYTES_MAX)).transpose()
 }
 
 /// Lines that were acknowledged together, and what of them is still good.
@@ -192,13 +187,8 @@ impl Rows {
         survey: &Survey,
     ) -> Result<Rows, RebuildError> {
         let Files { lander, day_file, .. } = files;
-        let known: HashSet<Identity> = survey
-            .pieces
-            .iter()
-            .filter_map(|piece| piece.ids.as_ref())
-            .flatten()
-            .copied()
-            .collect();
+        let known = survey.pieces.iter().flat_map(|piece| &piece.ids).flatten();
+        let known: HashSet<Identity> = known.copied().collect();
         let mut records = Records::new(lander.config);
         let mut rows = Rows::default();
         for id in objects {
@@ -208,10 +198,9 @@ impl Rows {
             let options = Options::new(&lander.config.limits);
             rows.objects.push((id.clone(), HashSet::new()));
             let mut sink = OfOneDay { day_file, known: &known, named, rows: &mut rows };
-            let read =
-                object::read(input, &id.place(), modified, &mut records, &options, &mut sink);
             // What is unreadable in an object was not landed either.
-            read.map_err(|error| failed(error.to_string())).map(drop)?;
+            object::read(input, &id.place(), modified, &mut records, &options, &mut sink)
+                .map_err(|error| failed(error.to_string()))?;
         }
         Ok(rows)
     }
@@ -270,11 +259,10 @@ impl Sink for OfOneDay<'_> {
         let ours = *row.file == **file && row.day == *day;
         let wanted = row.kind == *kind && (ours || self.known.contains(&row.identity()));
         if wanted && landing::check(row).is_ok() {
-            let mut one = Batch::default();
-            one.push(row, 0);
-            self.rows.lines.entry(one.identity(0)).or_insert_with(|| one.line(0).to_vec());
+            let id = row.identity();
+            self.rows.lines.entry(id).or_insert_with(|| format!("{}\n", row.line).into_bytes());
             if let Some((_, ids)) = self.rows.objects.last_mut() {
-                ids.insert(one.identity(0));
+                ids.insert(id);
             }
         }
         Ok(())

@@ -14,10 +14,9 @@ use super::folders::{self, Below, HIWAKE};
 use super::frame::{Closed, ClosedSegment, Frame, Sealed, SegmentEvent};
 use super::hold::Hold;
 use super::journal::Journal;
-use super::output::hex;
-use super::publish::{ANNOUNCED, lock};
-use super::state::{Published, State};
-use super::{Lander, in_parallel, seal};
+use super::publish::{ANNOUNCED, checksum_of, lock};
+use super::state::State;
+use super::{Lander, seal};
 use crate::clock::Clock;
 use crate::day::{day_end, utc_day};
 use crate::disk::Open;
@@ -88,7 +87,11 @@ impl Swept {
     /// The round as the sealer answers it.
     pub fn answer(&self) -> Answer {
         let fit = |mut list: Vec<String>| {
-            let fitting = fitting(&list, LIST_BYTES_MAX);
+            let sizes = list.iter().scan(0, |sum, item| {
+                *sum += json_bytes(item) + 1;
+                Some(*sum)
+            });
+            let fitting = sizes.take_while(|sum| *sum <= LIST_BYTES_MAX).count();
             if fitting < list.len() {
                 let more = list.len() - fitting;
                 list.truncate(fitting);
@@ -105,45 +108,40 @@ impl Swept {
     }
 }
 
-/// How many of these, from the first, take no more than so many bytes of JSON.
-fn fitting<T: Serialize>(items: &[T], bytes_max: usize) -> usize {
-    let size = |item: &T| serde_json::to_string(item).map_or(0, |json| json.len() + 1);
-    let sum = |sum: &mut usize, item: &T| {
-        *sum += size(item);
-        Some(*sum)
-    };
-    items.iter().scan(0, sum).take_while(|sum| *sum <= bytes_max).count()
+/// How many bytes of JSON something takes.
+fn json_bytes(value: &impl Serialize) -> usize {
+    serde_json::to_string(value).map_or(0, |json| json.len())
 }
 
 impl Announced {
-    fn of(day_file: &DayFile, one: Published) -> Announced {
-        let Published { segment, path, contents: Contents { bytes, lines, sha256 }, .. } = one;
-        let (file, day, sha256) = (day_file.file.clone(), day_file.day.to_string(), hex(&sha256));
-        Announced { file, day, segment, path, lines, bytes, sha256 }
+    fn of(day_file: &DayFile, segment: u32, path: &str, contents: &Contents) -> Announced {
+        let (file, day, path) = (day_file.file.clone(), day_file.day.to_string(), path.to_owned());
+        let Contents { bytes, lines, sha256 } = *contents;
+        Announced { file, day, segment, path, lines, bytes, sha256: hex::encode(sha256) }
     }
 }
 
-/// One round of the command line: it answers what it published itself.
-pub fn sweep(lander: &Lander<'_>) -> Result<Swept, LandError> {
-    let mut round = Round::begin(lander)?;
-    round.run();
-    round.clear(&BTreeSet::new());
-    let Round { mut swept, .. } = round;
-    let announced = |(day_file, sealed): &(DayFile, Sealed)| {
-        let (segment, path) = (sealed.segment, sealed.target.clone());
-        let contents = Contents::of(sealed);
-        Announced::of(day_file, Published { segment, path, removed: false, contents })
-    };
-    swept.announced = swept.sealed.iter().map(announced).collect();
-    Ok(swept)
-}
+impl Lander<'_> {
+    /// Seals what is due, closes old journals, removes what retention says. Answers what it published itself.
+    pub fn seal(&self) -> Result<Swept, LandError> {
+        let mut round = Round::begin(self)?;
+        round.run();
+        round.clear(&BTreeSet::new());
+        let Round { mut swept, .. } = round;
+        let announced = |(day_file, sealed): &(DayFile, Sealed)| {
+            Announced::of(day_file, sealed.segment, &sealed.target, &Contents::of(sealed))
+        };
+        swept.announced = swept.sealed.iter().map(announced).collect();
+        Ok(swept)
+    }
 
-/// One round of the function: it answers what was published by anybody, until two rounds have.
-pub fn sweep_and_announce(lander: &Lander<'_>) -> Result<Swept, LandError> {
-    let mut round = Round::begin(lander)?;
-    round.run();
-    round.announce();
-    Ok(round.swept)
+    /// The same; what was published by anybody is announced, until two rounds have.
+    pub fn seal_and_announce(&self) -> Result<Swept, LandError> {
+        let mut round = Round::begin(self)?;
+        round.run();
+        round.announce();
+        Ok(round.swept)
+    }
 }
 
 struct Round<'l> {
@@ -211,8 +209,7 @@ impl<'l> Round<'l> {
             }
         }
         let dates: BTreeSet<String> = days.keys().map(|one| one.day.to_string()).collect();
-        let threads = lander.config.limits.parallel;
-        let results = in_parallel(threads, days.into_iter().collect(), |(day_file, segments)| {
+        let results = lander.in_parallel(days.into_iter().collect(), |(day_file, segments)| {
             let mut published = Vec::new();
             let result = lander
                 .check_time(&day_file)
@@ -247,8 +244,7 @@ impl<'l> Round<'l> {
         let dates = found.iter().filter_map(|(_, hint)| hint.date()).map(|date| date.to_string());
         let dates: BTreeSet<String> = dates.collect();
         for part in found.chunks(AT_ONCE) {
-            let threads = lander.config.limits.parallel;
-            let results = in_parallel(threads, part.to_vec(), |(day_file, hint)| {
+            let results = lander.in_parallel(part.to_vec(), |(day_file, hint)| {
                 lander.check_time(&day_file).and_then(|()| act(lander, &day_file, &hint, days))
             });
             for result in results {
@@ -272,8 +268,7 @@ impl<'l> Round<'l> {
         let hints = self.hints("announce", &|_| true);
         let day_files = hints.iter().map(|(day_file, _)| day_file.clone()).collect();
         self.clear(&day_files);
-        let taken = serde_json::to_string(&self.swept.answer()).map_or(0, |json| json.len());
-        let mut room = ANSWER_BYTES_MAX.saturating_sub(taken);
+        let mut room = ANSWER_BYTES_MAX.saturating_sub(json_bytes(&self.swept.answer()));
         for (day_file, hint) in hints {
             let Hint::Announce(rounds, segment) = hint else { continue };
             let published = read(lander, &day_file).map(|state| state.published(&day_file));
@@ -284,8 +279,9 @@ impl<'l> Round<'l> {
                     continue;
                 }
             };
-            let announced = announced.map(|one| Announced::of(&day_file, one));
-            let size = serde_json::to_string(&announced).map_or(0, |json| json.len() + 1);
+            let announced = announced
+                .map(|one| Announced::of(&day_file, one.segment, &one.path, &one.contents));
+            let size = json_bytes(&announced) + 1;
             if size > room {
                 break;
             }
@@ -339,7 +335,7 @@ impl<'l> Round<'l> {
 /// For how long the oldest unsealed segment could have been sealed, in milliseconds: since its day's
 /// end, or since its first commit if that came later. 0 if no day that has ended is unsealed.
 ///
-/// A day whose journal cannot be read counts since its end: [`sweep`] says what is wrong with it. So
+/// A day whose journal cannot be read counts since its end: [`Lander::seal`] says what is wrong with it. So
 /// does a commit that was stamped by a clock that was ahead.
 pub fn oldest_unsealed(lander: &Lander<'_>) -> Result<i64, LandError> {
     let now = lander.clock.now();
@@ -407,7 +403,7 @@ fn close(
     if !is_due(&state) {
         return move_hint(lander, day_file, &state, hint).map(|()| None);
     }
-    let mut journal = lock(lander, day_file)?;
+    let (mut journal, _) = lock(lander, day_file)?;
     if journal.state.closed.is_some() {
         // The slot may be of a process that was killed before its sync, or whose sync failed.
         journal.rewrite_last_frame()?;
@@ -484,7 +480,7 @@ fn retain(
     if !published_before(lander, &state, days) {
         return move_hint(lander, day_file, &state, hint).map(|()| Vec::new());
     }
-    let mut journal = lock(lander, day_file)?;
+    let (mut journal, _) = lock(lander, day_file)?;
     if !published_before(lander, &journal.state, days) {
         return Ok(Vec::new());
     }
@@ -508,7 +504,7 @@ fn retain(
         }
     }
     for one in &published {
-        for path in [&format!("{}.sha256", one.path), &one.path] {
+        for path in [&checksum_of(&one.path), &one.path] {
             folders::remove(lander, path)?;
             lander.disk.sync_dir(day_file.folder()).named("sync", day_file.folder())?;
         }

@@ -1,7 +1,6 @@
 //! What a landing comes to: counts, and what has to come again.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use serde::Serialize;
 
@@ -63,7 +62,8 @@ impl Tally {
 }
 
 /// Why an object was not landed and has to come again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
 pub struct NotLanded {
     /// What kept it from landing: the first thing, if several did.
     pub cause: Cause,
@@ -84,12 +84,6 @@ pub enum Cause {
     Time,
     /// The network, the file system, a lock that is busy, a damaged day file.
     Other,
-}
-
-impl fmt::Display for NotLanded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason)
-    }
 }
 
 impl From<&StoreError> for Cause {

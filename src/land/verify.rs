@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::contents::{Contents, Lines};
+use super::contents::{Contents, Lines, says};
 use super::day_file::{DAYS, DUE, DayFile, Hint, JOURNAL, SEEN, folder_of, name_of};
 use super::error::{LandError, Named, is_absent};
 use super::folders::{self, Below};
 use super::frame::{Commit, Sealed};
 use super::journal::Journal;
-use super::publish::checksum;
+use super::publish::{checksum, checksum_of};
 use super::seen::{self, Watermark};
 use super::state::{Segment, State};
 use super::{Lander, register, seal};
@@ -68,6 +68,28 @@ impl Verified {
         self.findings.push(Finding { path: path.into(), what: what.into(), wrong: true });
     }
 
+    /// The day files that files are of, by their folders and names; the others are noted.
+    fn sort(
+        &mut self,
+        Below { files, unread }: Below,
+        ours: bool,
+        of: impl Fn(&str, &str) -> Option<DayFile>,
+    ) -> BTreeSet<DayFile> {
+        self.unread(unread, ours);
+        let mut day_files = BTreeSet::new();
+        for path in files {
+            let name = name_of(&path);
+            match of(folder_of(&path), name) {
+                Some(day_file) => drop(day_files.insert(day_file)),
+                None if !ours && name.starts_with('.') && name.ends_with(".tmp") => {
+                    self.note(path, "a temporary file: of a seal at work, or left by a crash");
+                }
+                None => self.note(path, "not a file of hiwake's"),
+            }
+        }
+        day_files
+    }
+
     /// Folders that cannot be read: of hiwake's own nothing can be said without them, others' are
     /// none of its business.
     fn unread(&mut self, unread: Vec<LandError>, ours: bool) {
@@ -81,50 +103,29 @@ impl Verified {
     }
 }
 
-const NOT_OURS: &str = "not a file of hiwake's";
-
-/// Looks at every day file below the root.
-pub fn verify(lander: &Lander<'_>) -> Verified {
-    let mut verified = Verified::default();
-    let mut days: BTreeSet<DayFile> = BTreeSet::new();
-    let Below { files, unread } = folders::walk(lander, DAYS, &|_| true);
-    verified.unread(unread, true);
-    for path in files {
-        let name = name_of(&path);
-        match DayFile::of_journal_folder(folder_of(&path)) {
-            Some(day_file) if matches!(name, JOURNAL | SEEN) => drop(days.insert(day_file)),
-            _ => verified.note(path, NOT_OURS),
+impl Lander<'_> {
+    /// Reads every day file below the root again and says what is wrong. Writes nothing.
+    pub fn verify(&self) -> Verified {
+        let mut verified = Verified::default();
+        let journals = folders::walk(self, DAYS, &|_| true);
+        let mut days = verified.sort(journals, true, |folder, name| {
+            DayFile::of_journal_folder(folder).filter(|_| matches!(name, JOURNAL | SEEN))
+        });
+        let visible = folders::walk(self, "", &|path| path != ".hiwake");
+        days.extend(verified.sort(visible, false, DayFile::parse_visible));
+        let hints = folders::walk(self, DUE, &|_| true);
+        let hinted = verified.sort(hints, true, |folder, name| {
+            DayFile::of_hint(&format!("{folder}/{name}")).map(|(day_file, _)| day_file)
+        });
+        for day_file in days.union(&hinted) {
+            verify_day(self, day_file, hinted.contains(day_file), &mut verified);
         }
-    }
-    let Below { files, unread } = folders::walk(lander, "", &|path| path != ".hiwake");
-    verified.unread(unread, false);
-    for path in files {
-        let name = name_of(&path);
-        match DayFile::parse_visible(folder_of(&path), name) {
-            Some(day_file) => drop(days.insert(day_file)),
-            None if name.starts_with('.') && name.ends_with(".tmp") => {
-                verified.note(path, "a temporary file: of a seal at work, or left by a crash");
-            }
-            None => verified.note(path, NOT_OURS),
+        match register::check(self) {
+            Ok(findings) => verified.findings.extend(findings),
+            Err(error) => verified.unread(vec![error], true),
         }
+        verified
     }
-    let Below { files, unread } = folders::walk(lander, DUE, &|_| true);
-    verified.unread(unread, true);
-    let mut hinted = BTreeSet::new();
-    for path in files {
-        match DayFile::of_hint(&path) {
-            Some((day_file, _)) => drop(hinted.insert(day_file)),
-            None => verified.note(path, NOT_OURS),
-        }
-    }
-    for day_file in days.union(&hinted) {
-        verify_day(lander, day_file, hinted.contains(day_file), &mut verified);
-    }
-    match register::check(lander) {
-        Ok(findings) => verified.findings.extend(findings),
-        Err(error) => verified.unread(vec![error], true),
-    }
-    verified
 }
 
 /// Whether a hint names a day file.
@@ -187,7 +188,7 @@ impl Look<'_, '_> {
             LandError::Io { verb, path, source } => {
                 self.wrong(&path, format!("cannot {verb}: {source}"));
             }
-            LandError::Foreign { path } => {
+            LandError::Foreign(path) => {
                 self.wrong(&path, "not a file of hiwake's, or not a folder above it");
             }
             error => self.wrong(&self.day_file.journal(), error.to_string()),
@@ -247,7 +248,7 @@ impl Look<'_, '_> {
             }
         }
         for one in state.published(self.day_file) {
-            let names = [one.path.clone(), format!("{}.sha256", one.path)];
+            let names = [one.path.clone(), checksum_of(&one.path)];
             if !one.removed {
                 self.published(&one.path, &one.contents);
                 expected.extend(names);
@@ -331,7 +332,7 @@ impl Look<'_, '_> {
             Some(sealed) => {
                 // Sealed, not published: whoever comes next publishes it.
                 let Sealed { target, temporary, .. } = sealed;
-                let names = [target.clone(), format!("{target}.sha256"), open];
+                let names = [target.clone(), checksum_of(target), open];
                 expected.extend(names);
                 let what = "not published yet; the next landing or round of sealing does it";
                 self.verified.note(target, what);
@@ -417,13 +418,8 @@ impl Look<'_, '_> {
 
     fn published(&mut self, path: &str, wanted: &Contents) {
         self.hashed(path, path, wanted);
-        let sums = format!("{path}.sha256");
-        let found = self.open(&sums).and_then(|file| {
-            let mut bytes = vec![0; checksum(path, &wanted.sha256).len() + 1];
-            let filled = file.read_at(&mut bytes, 0).named("read", &sums)?;
-            Ok(bytes[..filled] == *checksum(path, &wanted.sha256).as_bytes())
-        });
-        match found {
+        let (sums, text) = checksum(path, &wanted.sha256);
+        match self.open(&sums).and_then(|file| says(file.as_ref(), &sums, &text)) {
             Ok(true) => {}
             Ok(false) => self.wrong(&sums, "not the checksum that was sealed"),
             Err(error) => self.failed(error),

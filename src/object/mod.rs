@@ -50,7 +50,7 @@ pub fn read(
     records: &mut Records<'_>,
     options: &Options,
     sink: &mut dyn Sink,
-) -> Result<Read, ReadError> {
+) -> Result<(), ReadError> {
     let mut input = Whole(input);
     let mut window = Window::new(&mut input, Vec::new(), 0);
     let mut reader = Reader {
@@ -64,10 +64,8 @@ pub fn read(
         buffers: Vec::new(),
         offset: 0,
         unit: 0,
-        read: Read::default(),
     };
-    reader.level(&mut window, 0)?;
-    Ok(reader.read)
+    reader.level(&mut window, 0)
 }
 
 /// Limits and choices of a reader.
@@ -102,31 +100,6 @@ impl Options {
     }
 }
 
-/// What an object held. Every unit is counted once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[must_use]
-pub struct Read {
-    /// Rows that were rows already.
-    pub rows: u64,
-    /// Rows made of envelopes' events.
-    pub events: u64,
-    /// Failed records that could be read; what they held is counted as well.
-    pub failed_records: u64,
-    /// Rows made of plain text.
-    pub plain: u64,
-    /// Records without events, and plain text that is not wanted.
-    pub dropped: u64,
-    /// Units and members that could not be read.
-    pub bad: u64,
-}
-
-impl Read {
-    /// All rows that went to the sink.
-    pub fn rows_out(&self) -> u64 {
-        self.rows + self.events + self.plain
-    }
-}
-
 /// Takes what a reader finds, in the object's order. An error ends the reading.
 pub trait Sink {
     /// One row that was a row already.
@@ -144,10 +117,8 @@ pub trait Sink {
 /// Why a unit rightly gives no rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Skipped {
-    /// A control message, an envelope without events, an empty record.
-    Empty,
-    /// Plain text, and `[plain] drop = true`.
-    PlainDropped,
+    /// A control message, an envelope without events, an empty record; plain text, and `[plain] drop = true`.
+    Dropped,
     /// Plain text, and [`Options::plain`] is off.
     PlainLeftOut,
 }
@@ -157,8 +128,6 @@ pub enum Skipped {
 pub struct Bad<'a> {
     /// Where in the object it is: its own offset, or that of the outermost gzip member it is in.
     pub offset: u64,
-    /// How many units were found before it.
-    pub unit: u64,
     /// A short stable name, e.g. `torn-gzip`.
     pub code: &'a str,
     /// What is wrong, for a person.
@@ -194,7 +163,6 @@ struct Reader<'r, 'c> {
     /// Where in the object the present member or unit begins.
     offset: u64,
     unit: u64,
-    read: Read,
 }
 
 impl Reader<'_, '_> {
@@ -210,7 +178,6 @@ impl Reader<'_, '_> {
     }
 
     fn skipped(&mut self, skipped: Skipped, bytes: &[u8]) -> Result<(), ReadError> {
-        self.read.dropped += 1;
         self.sink.skipped(skipped, bytes).map_err(ReadError::Sink)
     }
 
@@ -221,9 +188,7 @@ impl Reader<'_, '_> {
         length: u64,
         bytes: &[u8],
     ) -> Result<(), ReadError> {
-        self.read.bad += 1;
-        let (offset, unit) = (self.offset, self.unit);
-        let bad = Bad { offset, unit, code, reason, length, bytes };
+        let bad = Bad { offset: self.offset, code, reason, length, bytes };
         self.sink.bad(&bad).map_err(ReadError::Sink)
     }
 }

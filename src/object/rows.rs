@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use crate::json;
-use crate::row::{Day, Kind, Row, RowError};
+use crate::row::{self, Day, Kind, Row, RowError};
 
 /// Reads rows; keeps what the row before began with, since most begin alike.
 #[derive(Default)]
@@ -30,15 +30,11 @@ impl Rows {
         let begins = self.head.as_ref().is_some_and(|head| text.starts_with(&head.text));
         if !begins {
             let row = Row::decode(text)?;
-            let Row { file, kind, day, .. } = &row;
-            let name = serde_json::to_string(file).unwrap_or_default();
-            let head = format!(
-                "{{\"file\":{name},\"kind\":\"{}\",\"day\":\"{day}\",\"timestamp\":",
-                kind.name()
-            );
-            if text.starts_with(head.as_bytes()) {
-                let (text, file) = (head.into_bytes(), file.to_string());
-                self.head = Some(Head { text, file, kind: *kind, day: *day });
+            let mut head = Vec::new();
+            row::head(&row, &mut head);
+            if text.starts_with(&head) {
+                let (file, kind, day) = (row.file.to_string(), row.kind, row.day);
+                self.head = Some(Head { text: head, file, kind, day });
             }
             return Ok(row);
         }
@@ -52,7 +48,7 @@ impl Rows {
 fn exact<'a>(head: Option<&'a Head>, text: &'a [u8], line: &'a mut Vec<u8>) -> Option<Row<'a>> {
     let head = head?;
     let rest = text.strip_prefix(&head.text[..])?;
-    let (timestamp, rest) = digits(rest)?;
+    let (timestamp, rest) = json::number(rest)?;
     let (stream, rest) = plain_string(rest.strip_prefix(b",\"stream\":\"")?, line)?;
     let (id, rest) = plain_string(rest.strip_prefix(b",\"id\":\"")?, line)?;
     let body = rest.strip_prefix(b",\"line\":\"")?;
@@ -70,16 +66,6 @@ fn exact<'a>(head: Option<&'a Head>, text: &'a [u8], line: &'a mut Vec<u8>) -> O
         id: Cow::Borrowed(id),
         line: Cow::Borrowed(str::from_utf8(line).ok()?),
     })
-}
-
-/// A number, and what follows it. A sign, a leading zero or as many digits as may be too many are the decoder's.
-fn digits(text: &[u8]) -> Option<(i64, &[u8])> {
-    let length = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let (digits, rest) = text.split_at(length);
-    if !(1..=18).contains(&length) || digits[0] == b'0' {
-        return None;
-    }
-    Some((digits.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')), rest))
 }
 
 /// A string without escapes up to its quote, and what follows; `spare` is written over.

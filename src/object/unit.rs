@@ -53,7 +53,6 @@ impl Reader<'_, '_> {
         let Ok(row) = self.rows.decode(&window.bytes()[..end]) else {
             return Ok(false);
         };
-        self.read.rows += 1;
         self.sink.row(&row).map_err(ReadError::Sink)?;
         window.consume(end + usize::from(stop == Stop::Break));
         Ok(true)
@@ -100,30 +99,22 @@ impl Reader<'_, '_> {
         };
         let value = &window.bytes()[indent..end];
         match shape(value) {
-            Shape::Row => drop(self.decoded(value, value)?),
+            Shape::Row => self.decoded(value, value)?,
             Shape::Failed => self.failed(value, 0)?,
-            Shape::Envelope => drop(self.record(value, self.modified, value)?),
+            Shape::Envelope => self.record(value, self.modified, value)?,
             Shape::Other if !stands_alone(window, end)? => return self.plain(window),
-            Shape::Other => {
-                let value = &window.bytes()[..end];
-                self.text(value)?;
-            }
+            Shape::Other => self.text(&window.bytes()[..end])?,
         }
         window.consume(end);
         Ok(())
     }
 
-    /// What has the keys of a row. `whole` is what is reported if it is none. `true`: it is one.
-    fn decoded(&mut self, value: &[u8], whole: &[u8]) -> Result<bool, ReadError> {
-        let row = Row::decode(value);
-        match &row {
-            Ok(row) => {
-                self.read.rows += 1;
-                self.sink.row(row).map_err(ReadError::Sink)?;
-            }
-            Err(error) => self.bad_unit("malformed-row", &error.to_string(), whole)?,
+    /// What has the keys of a row. `whole` is what is reported if it is none.
+    fn decoded(&mut self, value: &[u8], whole: &[u8]) -> Result<(), ReadError> {
+        match Row::decode(value) {
+            Ok(row) => self.sink.row(&row).map_err(ReadError::Sink),
+            Err(error) => self.bad_unit("malformed-row", &error.to_string(), whole),
         }
-        Ok(row.is_ok())
     }
 
     /// A record that transform did not answer, as Firehose writes it. Only two keys matter; their
@@ -142,41 +133,37 @@ impl Reader<'_, '_> {
         if data.is_empty() {
             return self.bad_unit("empty-raw-data", "a failed record without data", value);
         }
-        let read = match if data.starts_with(b"{") { shape(&data) } else { Shape::Envelope } {
-            Shape::Failed if depth < NESTED_MAX => return self.failed(&data, depth + 1),
+        match if data.starts_with(b"{") { shape(&data) } else { Shape::Envelope } {
+            Shape::Failed if depth < NESTED_MAX => self.failed(&data, depth + 1),
             Shape::Failed => {
                 let reason = "failed records in failed records";
-                return self.bad_unit("nested-failed-record", reason, value);
+                self.bad_unit("nested-failed-record", reason, value)
             }
-            Shape::Row => self.decoded(&data, value)?,
+            Shape::Row => self.decoded(&data, value),
             Shape::Other if is_torn(&data) => {
-                return self.bad_unit("torn-json", "a JSON value breaks off", value);
+                self.bad_unit("torn-json", "a JSON value breaks off", value)
             }
             Shape::Envelope | Shape::Other => {
                 let arrival = failed.arrival_timestamp;
                 let arrival = arrival.and_then(|raw| raw.get().trim_matches('"').parse().ok());
-                self.record(&data, arrival.unwrap_or(self.modified), value)?
+                self.record(&data, arrival.unwrap_or(self.modified), value)
             }
-        };
-        self.read.failed_records += u64::from(read);
-        Ok(())
+        }
     }
 
     /// Plain lines, as many as belong together.
     fn plain(&mut self, window: &mut Window<'_>) -> Result<(), ReadError> {
-        let Some(end) = self.lines_end(window)? else {
-            return Ok(());
-        };
-        self.text(&window.bytes()[..end])?;
-        window.consume(end);
+        if let Some(end) = self.lines_end(window)? {
+            self.text(&window.bytes()[..end])?;
+            window.consume(end);
+        }
         Ok(())
     }
 
     /// Text that may hold lines that are none.
     fn text(&mut self, text: &[u8]) -> Result<(), ReadError> {
         if std::str::from_utf8(text).is_ok() {
-            self.record(text, self.modified, text)?;
-            return Ok(());
+            return self.record(text, self.modified, text);
         }
         let is_text = |line: &[u8]| std::str::from_utf8(line).is_ok();
         let lines: Vec<_> = text.split_inclusive(|&byte| byte == b'\n').collect();
@@ -205,31 +192,22 @@ impl Reader<'_, '_> {
     }
 
     /// One record's rows, all or none. `whole` is what is reported if there are none.
-    /// `true`: it could be read.
-    fn record(&mut self, data: &[u8], arrival: i64, whole: &[u8]) -> Result<bool, ReadError> {
+    fn record(&mut self, data: &[u8], arrival: i64, whole: &[u8]) -> Result<(), ReadError> {
         self.staged.clear();
         let id = self.unit.to_string();
         let origin = Origin { stream: self.place, id: &id, arrival };
         let staged = &mut self.staged;
         match self.records.rows(data, origin, &mut |row| staged.push(row)) {
-            Ok(Outcome::Events(rows)) => self.read.events += rows as u64,
-            Ok(Outcome::Plain(rows)) if self.options.plain => self.read.plain += rows as u64,
-            Ok(Outcome::Plain(_)) => {
-                return self.skipped(Skipped::PlainLeftOut, whole).map(|()| true);
+            Ok(Outcome::Plain(_)) if !self.options.plain => {
+                self.skipped(Skipped::PlainLeftOut, whole)
             }
-            Ok(Outcome::PlainDropped) => {
-                return self.skipped(Skipped::PlainDropped, whole).map(|()| true);
+            Ok(Outcome::Empty | Outcome::PlainDropped) => self.skipped(Skipped::Dropped, whole),
+            Ok(Outcome::Events(_) | Outcome::Plain(_)) => {
+                let mut rows = self.staged.rows();
+                rows.try_for_each(|row| self.sink.made(&row)).map_err(ReadError::Sink)
             }
-            Ok(Outcome::Empty) => return self.skipped(Skipped::Empty, whole).map(|()| true),
-            Err(error) => {
-                self.bad_unit(error.code(), &error.to_string(), whole)?;
-                return Ok(false);
-            }
+            Err(error) => self.bad_unit(error.code(), &error.to_string(), whole),
         }
-        for row in self.staged.rows() {
-            self.sink.made(&row).map_err(ReadError::Sink)?;
-        }
-        Ok(true)
     }
 
     /// Where the plain lines end that begin here: before a JSON value, at a member, or when they are

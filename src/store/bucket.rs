@@ -50,7 +50,7 @@ impl Store {
     pub(super) fn list_or_look(
         &self,
         prefix: &str,
-        time: Option<Range<i64>>,
+        time: Option<&Range<i64>>,
     ) -> Result<Vec<Object>, StoreError> {
         let narrowed = time.is_some();
         let objects = self.list_delivered(prefix, time)?;

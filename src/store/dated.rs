@@ -49,11 +49,11 @@ impl Store {
     pub(super) fn list_delivered(
         &self,
         prefix: &str,
-        time: Option<Range<i64>>,
+        time: Option<&Range<i64>>,
     ) -> Result<Vec<Object>, StoreError> {
         let Some(time) = time else { return self.list(prefix) };
         let mut objects = Vec::new();
-        self.descend(prefix, Days::of(&time), &[], 0, &mut objects)?;
+        self.descend(prefix, Days::of(time), &[], 0, &mut objects)?;
         objects.sort_unstable_by(|a, b| a.id.key.cmp(&b.id.key));
         Ok(objects)
     }

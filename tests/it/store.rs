@@ -31,7 +31,7 @@ fn names_with_spaces_unicode_and_percent_signs_are_listed_and_read() {
         let file = inner.join(key).display().to_string();
         let (store, objects) = Location::parse(&file)
             .unwrap()
-            .objects(&hiwake::store::Store::bucket_from_env)
+            .objects(&hiwake::store::Store::bucket_from_env, None)
             .unwrap();
         assert_eq!(objects.len(), 1, "{file}");
         assert_eq!(store.open(&objects[0].id.key).unwrap().object().size, key.len() as u64);
@@ -164,7 +164,7 @@ fn what_a_folder_has_and_a_listing_cannot_give_is_named() {
         put(folder.path(), "2022/04/17/good#a", b"x");
         let location = Location::Folder(folder.path().to_owned());
         let times = [None, Some(1_650_000_000_000..i64::MAX)];
-        let list = |time| location.objects_delivered(&Store::bucket_from_env, time);
+        let list = |time: Option<_>| location.objects(&Store::bucket_from_env, time.as_ref());
         for time in times.clone() {
             assert_eq!(list(time).unwrap().1.len(), 2);
         }

@@ -59,7 +59,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
             );
             return Err(Usage(reason).into());
         }
-        let (store, objects) = source.objects(&crate::bucket)?;
+        let (store, objects) = source.objects(&crate::bucket, None)?;
         for object in objects {
             printer.place = object.id.place();
             let input = store.open(&object.id.key)?;
@@ -68,7 +68,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
             let read =
                 object::read(input, &place, object.modified, &mut records, &options, &mut printer);
             match read {
-                Ok(_) => {}
+                Ok(()) => {}
                 // Of the printer: its reader is gone, so that nobody wants the rest, or the disk is
                 // full.
                 Err(object::ReadError::Sink(error)) => {

@@ -39,7 +39,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let places = args.objects.iter().map(|argument| {
         let source = Location::parse(argument)?;
         apart::source(&source, &args.root.root)?;
-        Ok(source.objects(&crate::bucket)?)
+        Ok(source.objects(&crate::bucket, None)?)
     });
     let places: Vec<(Store, Vec<Object>)> = places.collect::<anyhow::Result<_>>()?;
     let disk = crate::disk(&args.root.root, true)?;

@@ -50,7 +50,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let mut verified = lander.verify();
     let mut failed = 0_u64;
     if let (Some(source), false) = (source, verified.damaged.is_empty()) {
-        let (store, objects) = source.objects(&crate::bucket)?;
+        let (store, objects) = source.objects(&crate::bucket, None)?;
         for day_file in &verified.damaged {
             match rebuild::rebuild(&lander, &store, &objects, day_file) {
                 Ok(rebuilt) => failed += u64::from(!tell(day_file, rebuilt)),

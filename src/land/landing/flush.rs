@@ -11,9 +11,9 @@ use crate::land::commit::{self, Outcome};
 use crate::land::day_file::DayFile;
 use crate::land::elsewhere::Elsewhere;
 use crate::land::error::LandError;
+use crate::land::plan;
 use crate::land::register::{self, Held};
 use crate::land::tally::Cause;
-use crate::land::{in_parallel, plan};
 use crate::row::Identity;
 
 /// The registers of how many dates are held at once.
@@ -56,7 +56,7 @@ impl Landing<'_> {
             let (done, mut lost) = (self.commit_held(&mut batches, dates)?, None);
             for (day_file, batch, result) in done {
                 match result {
-                    Err(error @ LandError::LeaseLost { .. }) => {
+                    Err(error @ LandError::LeaseLost(_)) => {
                         batches.push((day_file, batch));
                         lost = Some(error);
                     }
@@ -103,7 +103,7 @@ impl Landing<'_> {
             let before = || held.prove();
             let result = lander
                 .check_time(&day_file)
-                .and_then(|()| commit::commit_after(lander, &day_file, &batch, &names, &before));
+                .and_then(|()| commit::commit(lander, &day_file, &batch, &names, &before));
             (day_file, batch, result)
         };
         let (alone, mixed): (Vec<_>, Vec<_>) = std::mem::take(batches)
@@ -111,7 +111,7 @@ impl Landing<'_> {
             .zip(elsewhere)
             .partition(|(_, elsewhere)| elsewhere.is_empty() && !planning);
         let alone = alone.into_iter().map(|(one, _)| one).collect();
-        let mut done = in_parallel(lander.config.limits.parallel, alone, commit);
+        let mut done = lander.in_parallel(alone, commit);
         for ((day_file, mut batch), elsewhere) in mixed {
             let rows = batch.len() as u64;
             let sifted =

@@ -68,14 +68,36 @@ pub struct Seen {
     pub rows: Vec<Row<'static>>,
     pub skipped: Vec<(Skipped, usize)>,
     pub bad: Vec<(String, Vec<u8>)>,
-    pub offsets: Vec<(u64, u64)>,
+    pub offsets: Vec<u64>,
+    counts: Counts,
 }
+
+/// How many of each sort.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Rows that were rows already.
+    pub rows: usize,
+    /// Rows that were made of events, and of plain text, whose stream is the object.
+    pub events: usize,
+    pub plain: usize,
+}
+
+/// The object that all is read from.
+const PLACE: &str = "bucket/key";
 
 impl Sink for Seen {
     fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
-        self.ids.push(row.id.to_string());
-        self.lines.push(row.line.to_string());
-        self.rows.push(owned(row));
+        self.counts.rows += 1;
+        self.take(row);
+        Ok(())
+    }
+
+    fn made(&mut self, row: &Row<'_>) -> io::Result<()> {
+        match row.stream == PLACE {
+            true => self.counts.plain += 1,
+            false => self.counts.events += 1,
+        }
+        self.take(row);
         Ok(())
     }
 
@@ -86,19 +108,25 @@ impl Sink for Seen {
 
     fn bad(&mut self, bad: &Bad<'_>) -> io::Result<()> {
         self.bad.push((bad.code.to_owned(), bad.bytes.to_vec()));
-        self.offsets.push((bad.offset, bad.unit));
+        self.offsets.push(bad.offset);
         Ok(())
     }
 }
 
 impl Seen {
+    fn take(&mut self, row: &Row<'_>) {
+        self.ids.push(row.id.to_string());
+        self.lines.push(row.line.to_string());
+        self.rows.push(owned(row));
+    }
+
     pub fn bad_codes(&self) -> Vec<&str> {
         self.bad.iter().map(|(code, _)| code.as_str()).collect()
     }
 }
 
 /// Reads an object with ample limits.
-pub fn read(input: impl Read) -> (object::Read, Seen) {
+pub fn read(input: impl Read) -> (Counts, Seen) {
     let config = config();
     read_with(
         input,
@@ -107,12 +135,11 @@ pub fn read(input: impl Read) -> (object::Read, Seen) {
     )
 }
 
-pub fn read_with(input: impl Read, options: &Options, config: &Config) -> (object::Read, Seen) {
+pub fn read_with(input: impl Read, options: &Options, config: &Config) -> (Counts, Seen) {
     let mut seen = Seen::default();
     let mut records = Records::new(config);
-    let read =
-        object::read(input, "bucket/key", 1_650_214_800_000, &mut records, options, &mut seen);
-    (read.unwrap(), seen)
+    object::read(input, PLACE, 1_650_214_800_000, &mut records, options, &mut seen).unwrap();
+    (seen.counts, seen)
 }
 
 /// Hands out so many bytes at a time, going through the sizes again and again.

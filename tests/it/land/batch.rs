@@ -26,7 +26,7 @@ fn lines_are_whole_in_memory_that_was_used_before() {
         let lines = lengths.map(|length| fill.repeat(length));
         let mut batch = Batch::with(&spare);
         for line in &lines {
-            batch.push(&row(line), 0);
+            batch.push(&row(line), 0, true);
         }
         for (row, line) in lines.iter().enumerate() {
             assert!(batch.line(row as u32) == format!("{line}\n").as_bytes(), "{round} {row}");
@@ -37,7 +37,7 @@ fn lines_are_whole_in_memory_that_was_used_before() {
     }
     let mut small = [0; 4].map(|_| Batch::with(&spare));
     for batch in &mut small {
-        batch.push(&row("small"), 0);
+        batch.push(&row("small"), 0, true);
     }
     assert_eq!(spare.pieces(), 0, "many small day files take no more memory than one");
 }

@@ -94,10 +94,12 @@ fn a_round_over_1000_sealed_days_opens_none_of_their_journals() {
             batch.push(
                 &Row { file: file.into(), day: day_file.day, timestamp: midnight, ..row() },
                 0,
+                true,
             );
             site.now = midnight + HOUR;
             let lander = site.lander();
-            let done = hiwake::land::commit::commit(&lander, &day_file, &batch, &[]).unwrap();
+            let done =
+                hiwake::land::commit::commit(&lander, &day_file, &batch, &[], &|| Ok(())).unwrap();
             assert!(matches!(done, Outcome::Committed(_)));
             days += 1;
         }
@@ -170,8 +172,9 @@ fn an_answer_stays_below_200_kb_and_the_rest_follows() {
         let file = [&name[..180], &name[180..360], &name[360..540], &name[540..]].join("/");
         let day_file = DayFile { file: file.clone(), day: day_file().day, kind: Kind::Csv };
         let mut batch = Batch::default();
-        batch.push(&Row { file: file.into(), ..row() }, 0);
-        let done = hiwake::land::commit::commit(&site.lander(), &day_file, &batch, &[]).unwrap();
+        batch.push(&Row { file: file.into(), ..row() }, 0, true);
+        let done = hiwake::land::commit::commit(&site.lander(), &day_file, &batch, &[], &|| Ok(()))
+            .unwrap();
         assert!(matches!(done, Outcome::Committed(_)));
     }
     site.now = MIDNIGHT + DAY + HOUR;
@@ -199,7 +202,15 @@ fn a_landing_whose_clock_is_not_the_file_systems_is_refused() {
     let site = Site::new("");
     let disk = Watched::new(&site.disk);
     let lander = Lander { disk: &disk, clock: Clock::System, ..site.lander() };
-    let land = || hiwake::land::commit::commit(&lander, &day_file(), &batch(&[event("a", 1)]), &[]);
+    let land = || {
+        hiwake::land::commit::commit(
+            &lander,
+            &day_file(),
+            &batch(&[event("a", 1)]),
+            &[],
+            &|| Ok(()),
+        )
+    };
     for behind in [-DAY, DAY] {
         disk.set_behind(behind);
         let error = land().unwrap_err();

@@ -35,7 +35,8 @@ fn bytes_read(commits: i64, late: i64) -> Vec<u64> {
         }));
         let before = disk.bytes_read();
         let lander = Lander { disk: &disk, ..site.lander() };
-        let done = hiwake::land::commit::commit(&lander, &day_file(), &batch(&events), &[]);
+        let done =
+            hiwake::land::commit::commit(&lander, &day_file(), &batch(&events), &[], &|| Ok(()));
         assert!(matches!(done, Ok(Outcome::Committed(_))));
         disk.bytes_read() - before
     };
@@ -64,7 +65,8 @@ fn what_another_process_did_since_is_read() {
     let mut site = one_process();
     let other = |site: &Site, events: &[Event]| {
         let lander = Lander { journals: Arc::default(), ..site.lander() };
-        let done = hiwake::land::commit::commit(&lander, &day_file(), &batch(events), &[]);
+        let done =
+            hiwake::land::commit::commit(&lander, &day_file(), &batch(events), &[], &|| Ok(()));
         assert!(matches!(done, Ok(Outcome::Committed(_))));
     };
     site.commit(&[event("a", 1)]);

@@ -78,7 +78,9 @@ impl Site {
 
     pub fn try_commit(&self, events: &[Event]) -> Result<Outcome, LandError> {
         let objects = ["bucket/key@1".to_owned()];
-        hiwake::land::commit::commit(&self.lander(), &day_file(), &batch(events), &objects)
+        hiwake::land::commit::commit(&self.lander(), &day_file(), &batch(events), &objects, &|| {
+            Ok(())
+        })
     }
 
     pub fn seal(&self) -> hiwake::land::sweep::Swept {
@@ -125,7 +127,7 @@ pub fn batch(events: &[Event]) -> Batch {
             id: id.into(),
             line: line.into(),
         };
-        batch.push(&row, 0);
+        batch.push(&row, 0, true);
     }
     batch
 }

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use chrono::DateTime;
-use hiwake::replay::select;
 use hiwake::store::{Location, Store};
 use proptest::prelude::*;
 
@@ -13,7 +12,7 @@ use crate::land::{DAY, HOUR, MIDNIGHT};
 fn keys(folder: &Path, since: Option<i64>, until: Option<i64>) -> Vec<String> {
     let location = Location::Folder(folder.to_owned());
     let time = since.unwrap_or(i64::MIN)..until.unwrap_or(i64::MAX);
-    let (_, objects) = select(&location, Some(&time), &Store::bucket_from_env).unwrap();
+    let (_, objects) = location.objects(&Store::bucket_from_env, Some(&time)).unwrap();
     objects.into_iter().map(|object| object.id.key).collect()
 }
 

@@ -92,7 +92,7 @@ fn i3_a_lease_that_is_lost_at_any_operation_of_a_seal_delays_it_no_further_than_
         tried += 1;
         // Once something was written, the journal has to be read again: that is for the next round.
         late += u64::from(swept.sealed.is_empty());
-        let lost = |error: &LandError| matches!(error, LandError::LeaseLost { .. });
+        let lost = |error: &LandError| matches!(error, LandError::LeaseLost(_));
         assert!(!swept.failed.iter().any(lost), "at {at}: {:?}", swept.failed);
         for error in swept.failed {
             assert!(error.to_string().contains("lost lease"), "at {at}: {error}");
@@ -132,7 +132,7 @@ fn a_disk_that_fails_for_good_ends_with_an_error_and_when_it_is_well_all_lands()
 fn quarantine(site: &Site, disk: &SimDisk) -> Result<u64, LandError> {
     let mut quarantine = Quarantine::default();
     let (code, reason, bytes) = ("Broken", "cannot be read", b"bytes".as_slice());
-    let bad = Bad { offset: 0, unit: 0, code, reason, length: 5, bytes };
+    let bad = Bad { offset: 0, code, reason, length: 5, bytes };
     quarantine.record(&bad, "bucket/key");
     quarantine.write(&site.lander(disk))
 }

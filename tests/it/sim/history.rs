@@ -246,7 +246,7 @@ fn act(site: &Site, disk: &SimDisk, rows: Option<&[Event]>) -> Result<bool, Stri
         }
     };
     done.map_err(|error| {
-        assert!(!matches!(error, LandError::Damage { .. } | LandError::Foreign { .. }), "{error}");
+        assert!(!matches!(error, LandError::Damage { .. } | LandError::Foreign(_)), "{error}");
         error.to_string()
     })
 }

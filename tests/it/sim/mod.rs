@@ -77,7 +77,7 @@ impl Site {
     /// Lands events. `Ok(true)`: acknowledged; `Ok(false)`: the day is closed.
     fn deliver(&self, disk: &SimDisk, events: &[Event]) -> Result<bool, LandError> {
         let objects = ["bucket/key@1".to_owned()];
-        match commit(&self.lander(disk), &day_file(), &batch(events), &objects)? {
+        match commit(&self.lander(disk), &day_file(), &batch(events), &objects, &|| Ok(()))? {
             Outcome::Committed(done) => {
                 assert_eq!(
                     done.lines + done.duplicates,
@@ -130,7 +130,7 @@ fn batch(events: &[Event]) -> Batch {
             id: event.to_string().into(),
             line: line(*event).into(),
         };
-        batch.push(&row, 0);
+        batch.push(&row, 0, true);
     }
     batch
 }

@@ -85,7 +85,7 @@ fn machines_that_land_first_at_the_same_time_do_not_disturb_each_other() {
         let land = |event: Event| -> disk::Act<'_> {
             Box::new(move |disk: &SimDisk| {
                 while let Err(error) = site.deliver(disk, &[event]) {
-                    assert!(matches!(error, LandError::Busy { .. }), "seed {seed}: {error}");
+                    assert!(matches!(error, LandError::Busy(_)), "seed {seed}: {error}");
                 }
             })
         };

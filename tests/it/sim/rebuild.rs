@@ -49,7 +49,8 @@ fn land(site: &Site, disk: &SimDisk, number: usize) {
     let (key, events) = OBJECTS[number].clone();
     let events: Vec<Event> = events.collect();
     let objects = [format!("in/{key}@1")];
-    let landed = commit(&site.lander(disk), &day_file(), &batch(&events), &objects).unwrap();
+    let landed =
+        commit(&site.lander(disk), &day_file(), &batch(&events), &objects, &|| Ok(())).unwrap();
     assert!(matches!(landed, Outcome::Committed(_)));
 }
 

@@ -11,7 +11,7 @@ use anyhow::Context;
 use hiwake::config::{Config, Glob};
 use hiwake::disk::RealDisk;
 use hiwake::land::{Choice, routing};
-use hiwake::replay::{self, BATCH, Replay};
+use hiwake::replay::{BATCH, Replay};
 use hiwake::row::Day;
 use hiwake::store::{Location, Object, ObjectId, Store};
 use serde_json::json;
@@ -90,7 +90,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
         return Err(Usage(reason.to_owned()).into());
     }
     args.root.iter().try_for_each(|root| apart::source(&source, root))?;
-    let (store, objects) = replay::select(&source, time.as_ref(), &crate::bucket)?;
+    let (store, objects) = source.objects(&crate::bucket, time.as_ref())?;
     if objects.is_empty() && time.is_some() {
         err!(
             "no object was delivered then. Folders of other days were not looked into: objects that were copied keep their keys, and are found without --since and --until"
