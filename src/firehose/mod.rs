@@ -12,7 +12,7 @@ use base64_simd::STANDARD;
 
 use self::member::Member;
 pub use self::wire::EventError;
-use self::wire::{Answer, Event, Record};
+use self::wire::{Answer, Event};
 use crate::record::{Origin, Outcome, Records};
 
 /// Answers one Firehose event: every recordId once, in order, never more than
@@ -23,15 +23,24 @@ use crate::record::{Origin, Outcome, Records};
 /// cannot be answered at all.
 pub fn transform(records: &mut Records<'_>, event: &[u8]) -> Result<(Vec<u8>, Counts), EventError> {
     let event = Event::parse(event)?;
-    let ids: Vec<String> = event.records.iter().map(|record| json(&record.id)).collect();
+    let ids: Vec<String> = event.records.iter().map(|record| json(record.id())).collect();
     let mut answer = Answer::new(records.config().limits.answer_bytes, &ids)?;
     let mut counts = Counts::default();
     let mut member = Member::default();
     let mut data = Vec::new();
     for (record, id) in event.records.iter().zip(&ids) {
-        let read = decode(record, &mut data)
-            .and_then(|()| rows(records, &data, &event.stream, record, &mut member));
-        let events = if read == Err(BASE64) { 0 } else { records.events() };
+        data.clear();
+        let decode = |text: &str| STANDARD.decode_append(text, &mut data).is_ok();
+        let (read, events) = if record.data.as_deref().is_some_and(decode) {
+            member.start();
+            // A plain record without a readable arrival has no day: it fails for that.
+            let arrival = record.arrival.unwrap_or(i64::MIN);
+            let origin = Origin { stream: &event.stream, id: record.id(), arrival };
+            let read = records.rows(&data, origin, &mut |row| member.row(row));
+            (read.map_err(|error| error.code()), records.events())
+        } else {
+            (Err(BASE64), 0)
+        };
         counts.records += 1;
         counts.events += events;
         let failure = match read {
@@ -72,27 +81,6 @@ const BASE64: &str = "base64";
 /// The code of a record whose rows do not fit the answer.
 pub const OVERFLOW: &str = "answer-overflow";
 
-fn decode(record: &Record<'_>, data: &mut Vec<u8>) -> Result<(), &'static str> {
-    data.clear();
-    let text = record.data.as_deref().ok_or(BASE64)?;
-    STANDARD.decode_append(text, data).map_err(|_| BASE64)
-}
-
-/// One record's rows, into a gzip member; or the code of why it is answered `ProcessingFailed`. A
-/// plain record without a readable arrival has no day: it fails for that.
-fn rows(
-    records: &mut Records<'_>,
-    data: &[u8],
-    stream: &str,
-    record: &Record<'_>,
-    member: &mut Member,
-) -> Result<Outcome, &'static str> {
-    member.start();
-    let arrival = record.arrival.unwrap_or(i64::MIN);
-    let origin = Origin { stream, id: &record.id, arrival };
-    records.rows(data, origin, &mut |row| member.row(row)).map_err(|error| error.code())
-}
-
 fn json(text: &str) -> String {
     serde_json::to_string(text).expect("a string is always JSON")
 }
@@ -126,11 +114,6 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Records that were refused because the answer was full.
-    pub fn overflow(&self) -> usize {
-        self.failed.get(OVERFLOW).copied().unwrap_or_default()
-    }
-
     /// Records answered `ProcessingFailed`.
     pub fn records_failed(&self) -> usize {
         self.failed.values().sum()

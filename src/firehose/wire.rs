@@ -4,103 +4,83 @@
 use std::borrow::Cow;
 
 use base64_simd::STANDARD;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 /// Why an event as a whole cannot be answered: Firehose calls again, then fails the batch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum EventError {
-    /// Not UTF-8, not JSON, or without a list of records.
-    #[error("no Firehose event: {what} at line {line}, column {column}")]
-    Malformed {
-        /// Which sort of mistake.
-        what: &'static str,
-        /// Where, from 1.
-        line: usize,
-        /// Where in the line, from 1.
-        column: usize,
-    },
+#[error("{0}")]
+pub struct EventError(String);
+
+impl EventError {
     /// A record cannot be answered without its id.
-    #[error("record {0} (from 0) of the Firehose event has no readable recordId")]
-    RecordId(usize),
-    /// Not even the answers without data fit: `limits.answer_bytes` is far too small.
-    #[error("{needed} bytes are needed to answer without any data, limits.answer_bytes is {limit}")]
-    Budget {
-        /// Bytes of the smallest answer.
-        needed: usize,
-        /// What is configured.
-        limit: usize,
-    },
+    fn record_id(index: usize) -> EventError {
+        EventError(format!(
+            "record {index} (from 0) of the Firehose event has no readable recordId"
+        ))
+    }
 }
 
-/// One transformation request.
-#[derive(Debug)]
+/// One transformation request. Unknown members are ignored.
+#[derive(Deserialize)]
 pub struct Event<'a> {
     /// The delivery stream's ARN; empty if there is none.
+    #[serde(borrow, default, rename = "deliveryStreamArn", deserialize_with = "string_or_empty")]
     pub stream: Cow<'a, str>,
     /// In order.
+    #[serde(borrow)]
     pub records: Vec<Record<'a>>,
 }
 
-/// One record of a request. Whatever is wrong with it but its id is found when it is used.
-#[derive(Debug)]
+/// One record of a request. A mistake in a member is that record's, not the event's: it is found when it is used.
+#[derive(Deserialize)]
 pub struct Record<'a> {
-    /// What it is answered by.
-    pub id: Cow<'a, str>,
+    #[serde(borrow, default, rename = "recordId", deserialize_with = "string")]
+    id: Option<Cow<'a, str>>,
     /// The base64 text; `None`: missing or no string.
+    #[serde(borrow, default, deserialize_with = "string")]
     pub data: Option<Cow<'a, str>>,
-    /// `approximateArrivalTimestamp` in milliseconds since the epoch; `None`: missing or no number.
+    /// Milliseconds since the epoch; `None`: missing or no number.
+    #[serde(default, rename = "approximateArrivalTimestamp", deserialize_with = "number")]
     pub arrival: Option<i64>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireEvent<'a> {
-    #[serde(borrow)]
-    delivery_stream_arn: Option<&'a RawValue>,
-    #[serde(borrow)]
-    records: Vec<WireRecord<'a>>,
-}
-
-/// Undecoded members: a mistake in one is that record's, not the event's.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireRecord<'a> {
-    #[serde(borrow)]
-    record_id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
-    #[serde(borrow)]
-    approximate_arrival_timestamp: Option<&'a RawValue>,
-}
-
 impl<'a> Event<'a> {
-    /// Reads a request. Unknown members are ignored.
+    /// Reads a request. Each record has an id that can be read.
     pub fn parse(event: &'a [u8]) -> Result<Event<'a>, EventError> {
-        let wire: WireEvent<'a> =
+        let read: Event<'a> =
             serde_json::from_slice(event).map_err(|error| malformed(event, &error))?;
-        let records = wire.records.iter().enumerate().map(|(index, record)| {
-            let arrival = record.approximate_arrival_timestamp;
-            Ok(Record {
-                id: record.record_id.and_then(string).ok_or(EventError::RecordId(index))?,
-                data: record.data.and_then(string),
-                arrival: arrival.and_then(|raw| raw.get().trim_matches('"').parse().ok()),
-            })
-        });
-        Ok(Event {
-            stream: wire.delivery_stream_arn.and_then(string).unwrap_or_default(),
-            records: records.collect::<Result<_, _>>()?,
-        })
+        match read.records.iter().position(|record| record.id.is_none()) {
+            Some(index) => Err(EventError::record_id(index)),
+            None => Ok(read),
+        }
     }
 }
 
-/// The string that a JSON value is; borrowed unless it holds escapes.
-fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
-    let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
-    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
-        return Some(Cow::Borrowed(inner));
+impl Record<'_> {
+    /// What it is answered by.
+    pub fn id(&self) -> &str {
+        self.id.as_deref().unwrap_or_default()
     }
-    serde_json::from_str(raw.get()).ok().map(Cow::Owned)
+}
+
+/// The string that a JSON value is, if it is one; borrowed unless it holds escapes.
+fn string<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Cow<'de, str>>, D::Error> {
+    let text = <&RawValue>::deserialize(value)?.get();
+    Ok(match text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+        Some(inner) if memchr::memchr(b'\\', inner.as_bytes()).is_none() => Some(inner.into()),
+        Some(_) => serde_json::from_str(text).ok().map(Cow::Owned),
+        None => None,
+    })
+}
+
+fn string_or_empty<'de, D: Deserializer<'de>>(value: D) -> Result<Cow<'de, str>, D::Error> {
+    string(value).map(Option::unwrap_or_default)
+}
+
+/// The whole number that a JSON value is, in quotes or not.
+fn number<'de, D: Deserializer<'de>>(value: D) -> Result<Option<i64>, D::Error> {
+    Ok(<&RawValue>::deserialize(value)?.get().trim_matches('"').parse().ok())
 }
 
 /// What is wrong with a request; a record that is no object is named.
@@ -113,14 +93,15 @@ fn malformed(event: &[u8], error: &serde_json::Error) -> EventError {
     if let Ok(values) = serde_json::from_slice::<Values<'_>>(event)
         && let Some(index) = values.records.iter().position(|raw| !raw.get().starts_with('{'))
     {
-        return EventError::RecordId(index);
+        return EventError::record_id(index);
     }
     let what = match error.classify() {
         serde_json::error::Category::Eof => "the end comes too early",
         serde_json::error::Category::Data => "a member is missing or of the wrong type",
         _ => "no JSON",
     };
-    EventError::Malformed { what, line: error.line(), column: error.column() }
+    let (line, column) = (error.line(), error.column());
+    EventError(format!("no Firehose event: {what} at line {line}, column {column}"))
 }
 
 /// The answer in the making: what Firehose wants back, written as it is sent. Lambda refuses one over
@@ -156,7 +137,9 @@ impl Answer {
         let reserved = TAIL.len() + entries.sum::<usize>();
         let needed = HEAD.len() + reserved;
         if needed > limit {
-            return Err(EventError::Budget { needed, limit });
+            return Err(EventError(format!(
+                "{needed} bytes are needed to answer without any data, limits.answer_bytes is {limit}"
+            )));
         }
         Ok(Answer { text: HEAD.to_owned(), limit, reserved })
     }

@@ -4,7 +4,7 @@ use aws_lambda_events::event::firehose::{KinesisFirehoseEvent, KinesisFirehoseRe
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hiwake::config::Config;
-use hiwake::firehose::{EventError, OVERFLOW, transform};
+use hiwake::firehose::{Counts, OVERFLOW, transform};
 use hiwake::record::Records;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -79,7 +79,7 @@ fn a_record_without_a_readable_id_fails_the_event_and_is_named() {
     for bad in [json!({"data": "aGk="}), json!({"recordId": 5}), json!(null), json!("r1")] {
         let event = event(&json!([good, good, bad]));
         let error = transform(&mut Records::new(&config("")), &event).unwrap_err();
-        assert_eq!(error, EventError::RecordId(2), "{bad}");
+        assert!(error.to_string().starts_with("record 2 (from 0) of the"), "{bad}: {error}");
     }
 }
 
@@ -87,7 +87,7 @@ fn a_record_without_a_readable_id_fails_the_event_and_is_named() {
 fn what_is_no_firehose_event_is_an_error_without_its_text() {
     for event in ["", "{}", "[]", "{\"records\":5}", "{\"records\":[{]}", "{\"records\":[\u{0}]}"] {
         let error = transform(&mut Records::new(&config("")), event.as_bytes()).unwrap_err();
-        assert!(matches!(error, EventError::Malformed { .. }), "{event}: {error}");
+        assert!(error.to_string().starts_with("no Firehose event: "), "{event}: {error}");
     }
     let secret =
         transform(&mut Records::new(&config("")), b"{\"records\":\"secret\"}").unwrap_err();
@@ -175,6 +175,11 @@ fn the_crates_types_read_our_events_and_our_answers() {
 
 // The budget: landing-zone-accelerator 145, CloudWatch2S3 3 (6 MB answers and 413).
 
+/// Records that were refused because the answer was full.
+fn overflow(counts: &Counts) -> usize {
+    counts.failed.get(OVERFLOW).copied().unwrap_or_default()
+}
+
 /// With less room than a configuration file may ask for.
 fn limited(answer_bytes: usize) -> Config {
     let mut config = config("");
@@ -192,9 +197,8 @@ fn the_answer_never_exceeds_its_budget_and_every_record_is_answered() {
     for limit in [bare.max(1_950), 2_500, 5_000, 20_000, full - 1, full, full + 1] {
         let (answered, counts) = answer(&limited(limit), &request(&noise));
         assert_eq!(answered.len(), 40);
-        assert!(counts.overflow() == 0 || limit < full, "{limit}");
-        assert!(counts.overflow() > 0 || limit > full / 2, "{limit}");
-        assert_eq!(counts.overflow(), counts.failed.get(OVERFLOW).copied().unwrap_or(0));
+        assert!(overflow(&counts) == 0 || limit < full, "{limit}");
+        assert!(overflow(&counts) > 0 || limit > full / 2, "{limit}");
         assert_eq!(counts.events, 40, "what overflows is counted");
     }
 }
@@ -207,7 +211,7 @@ fn what_does_not_fit_is_compressed_harder_before_it_is_given_up() {
     let request = request(&vec![gzipped(&envelope(&lines)); 3]);
     let (wanted, counts) = answer(&config(""), &request);
     let (answered, less) = answer(&limited(counts.answer_bytes - 1), &request);
-    assert!(less.overflow() == 0 && less.answer_bytes < counts.answer_bytes, "{less:?}");
+    assert!(overflow(&less) == 0 && less.answer_bytes < counts.answer_bytes, "{less:?}");
     assert_eq!(answered[2].rows, wanted[2].rows);
 }
 
@@ -226,7 +230,7 @@ fn ten_megabytes_of_repetition_in_forty_kilobytes_fit() {
     let data = gzipped(&envelope(&vec![&*message; 1_100]));
     assert!(data.len() < 100_000);
     let (answered, counts) = answer(&config(""), &request(&[data]));
-    assert_eq!((answered[0].rows.len(), counts.overflow()), (1_100, 0));
+    assert_eq!((answered[0].rows.len(), overflow(&counts)), (1_100, 0));
 }
 
 #[test]
@@ -234,7 +238,7 @@ fn a_budget_too_small_for_bare_answers_is_an_error() {
     let config = limited(100);
     let datas = vec![b"text".to_vec(); 10];
     let error = transform(&mut Records::new(&config), &request(&datas)).unwrap_err();
-    assert!(matches!(error, EventError::Budget { limit: 100, needed } if needed > 100));
+    assert!(error.to_string().ends_with("limits.answer_bytes is 100"), "{error}");
 }
 
 /// Bytes near the edges of what is understood: good records with a few bytes changed or cut.
