@@ -8,6 +8,7 @@
 //! read, and not noted: a run that goes on reads it again.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::ops::Range;
 
 use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
@@ -18,7 +19,7 @@ use crate::land::error::LandError;
 use crate::land::notes::Notes;
 use crate::land::routing;
 use crate::land::{Landed, Lander, Tally};
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 /// The first window, the shortest and the longest.
 const WINDOW_MS: i64 = 3_600_000;
@@ -32,23 +33,6 @@ const AHEAD_MS: i64 = 2 * 3_600_000;
 const SETTLED_MS: i64 = 15 * 60_000;
 /// So many bytes of messages are landed at once.
 const LAND_BYTES: usize = 16 << 20;
-
-/// Why it stopped. What was landed until then is noted: the same command goes on from there.
-#[derive(Debug, thiserror::Error)]
-pub enum BackfillError {
-    /// CloudWatch Logs refused, or could not be reached.
-    #[error(transparent)]
-    Aws(#[from] AwsError),
-    /// The root.
-    #[error(transparent)]
-    Land(#[from] LandError),
-    /// Events could not be handed on.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Events could not be landed.
-    #[error("{0}")]
-    NotLanded(String),
-}
 
 /// What a backfill came to.
 #[derive(Debug, Clone, Copy, Default)]
@@ -89,12 +73,13 @@ impl<'l> Backfill<'l> {
         Ok(Backfill { lander, group, time, notes, from, unsettled_from })
     }
 
-    /// Lands all events; `landed` is told of each landing.
+    /// Lands all events; `landed` is told of each landing. An error says why it stopped: what was landed until then is
+    /// noted, and the same command goes on from there.
     pub fn run(
         mut self,
         logs: &mut Logs,
         landed: &mut dyn FnMut(&Landed),
-    ) -> Result<Filled, BackfillError> {
+    ) -> Result<Filled, Box<dyn Error + Send + Sync>> {
         let mut filled = Filled::default();
         let settled = self.unsettled_from.unwrap_or(self.time.end);
         let mut from = self.from.unwrap_or(self.time.start);
@@ -127,7 +112,7 @@ impl<'l> Backfill<'l> {
         time: Range<i64>,
         tally: &mut Tally,
         landed: &mut dyn FnMut(&Landed),
-    ) -> Result<u64, BackfillError> {
+    ) -> Result<u64, Box<dyn Error + Send + Sync>> {
         let (mut pages, mut next, mut text) = (0, None, Vec::new());
         loop {
             let page = logs.events(&self.group, time.start, time.end, next)?;
@@ -142,7 +127,7 @@ impl<'l> Backfill<'l> {
                 tally.add(&one.tally);
                 landed(&one);
                 if let Some(error) = one.objects.iter().find_map(|result| result.as_ref().err()) {
-                    return Err(BackfillError::NotLanded(error.to_string()));
+                    return Err(error.clone().into());
                 }
             }
             if next.is_none() {

@@ -24,69 +24,13 @@ const KEPT_BYTES: usize = 160;
 /// and the `~` in front of a hash never comes first. (`%00` would be that of a NUL.)
 const EMPTY: &str = "~empty";
 
-/// Why a text is no name of a daily file. The message says what to write instead.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum FileNameError {
-    /// No text at all.
-    #[error("a file needs a name; write one, e.g. messages")]
-    Empty,
-    /// Begins with `/`.
-    #[error("`{0}` is absolute; write it relative to the root, without the leading /")]
-    Absolute(String),
-    /// Two slashes in a row, or one at the end.
-    #[error("`{0}` has an empty path component; write single slashes, and none at the end")]
-    EmptyComponent(String),
-    /// `.`, `..`, `.hiwake`, …
-    #[error(
-        "`{0}` begins with a dot; hidden names, `.` and `..` are not allowed: write another name"
-    )]
-    LeadingDot(String),
-    /// A character that is not allowed here.
-    #[error("`{component}` holds {character:?}; write letters, digits, `.`, `_`, `-` only")]
-    Character {
-        /// The component.
-        component: String,
-        /// The first character that is not allowed.
-        character: char,
-    },
-    /// Would collide with the day files of the file one level up.
-    #[error(
-        "`{0}` looks like a day file, and day files go below their file's name; write another name"
-    )]
-    DayLike(String),
-    /// A component above [`COMPONENT_BYTES_MAX`].
-    #[error("`{0}` has more than {COMPONENT_BYTES_MAX} bytes; write a shorter name")]
-    LongComponent(String),
-    /// A path above [`FILE_BYTES_MAX`].
-    #[error("the path can reach {0} bytes, more than {FILE_BYTES_MAX}; write a shorter one")]
-    Long(usize),
-    /// More components than [`COMPONENTS_MAX`].
-    #[error("the path has {0} components, more than {COMPONENTS_MAX}; write a flatter one")]
-    Deep(usize),
-}
-
-/// Why a text is no [`FileTemplate`]. The message says what to write instead.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum FileTemplateError {
-    /// A literal part breaks the rule of names.
-    #[error(transparent)]
-    Name(#[from] FileNameError),
-    /// A placeholder that shares its component with other text.
-    #[error(
-        "`{0}`: a placeholder must be alone in its path component; put a / in front of it and after it"
-    )]
-    NotAlone(String),
-    /// A placeholder nobody knows.
-    #[error("`{0}` is not known here; write {{log_group}}, {{log_stream}} or {{owner}}")]
-    Unknown(String),
-}
-
 /// Whether `name` can be the name of a daily file: a relative path of at most
 /// [`COMPONENTS_MAX`] components joined by `/`, each of letters, digits, `.`, `_`, `-`, `%`, `~`,
 /// without a leading dot and not like a day file (`2022-04-18`, `2022-04-18.…`).
 ///
-/// Says nothing about whether another name collides with it as another kind: land sees to that.
-pub fn check(name: &str) -> Result<(), FileNameError> {
+/// Says nothing about whether another name collides with it as another kind: land sees to that. An error
+/// says what to write instead.
+pub fn check(name: &str) -> Result<(), String> {
     check_beginning(name)?;
     check_size(name.split('/').count(), name.len())?;
     for component in name.split('/') {
@@ -144,20 +88,26 @@ fn is_plain(character: char) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-')
 }
 
-fn check_beginning(name: &str) -> Result<(), FileNameError> {
+fn check_beginning(name: &str) -> Result<(), String> {
     match name.bytes().next() {
-        None => Err(FileNameError::Empty),
-        Some(b'/') => Err(FileNameError::Absolute(name.to_owned())),
+        None => Err("a file needs a name; write one, e.g. messages".to_owned()),
+        Some(b'/') => Err(format!(
+            "`{name}` is absolute; write it relative to the root, without the leading /"
+        )),
         Some(_) => Ok(()),
     }
 }
 
-fn check_size(components: usize, bytes: usize) -> Result<(), FileNameError> {
+fn check_size(components: usize, bytes: usize) -> Result<(), String> {
     if components > COMPONENTS_MAX {
-        return Err(FileNameError::Deep(components));
+        return Err(format!(
+            "the path has {components} components, more than {COMPONENTS_MAX}; write a flatter one"
+        ));
     }
     if bytes > FILE_BYTES_MAX {
-        return Err(FileNameError::Long(bytes));
+        return Err(format!(
+            "the path can reach {bytes} bytes, more than {FILE_BYTES_MAX}; write a shorter one"
+        ));
     }
     Ok(())
 }
@@ -166,21 +116,30 @@ fn check_component(
     component: &str,
     whole: &str,
     allowed: impl Fn(char) -> bool,
-) -> Result<(), FileNameError> {
+) -> Result<(), String> {
+    let refused = |what: &str| Err(format!("`{component}` {what}"));
     if component.is_empty() {
-        return Err(FileNameError::EmptyComponent(whole.to_owned()));
+        return Err(format!(
+            "`{whole}` has an empty path component; write single slashes, and none at the end"
+        ));
     }
     if component.starts_with('.') {
-        return Err(FileNameError::LeadingDot(component.to_owned()));
+        return refused(
+            "begins with a dot; hidden names, `.` and `..` are not allowed: write another name",
+        );
     }
-    if let Some(character) = component.chars().find(|c| !allowed(*c)) {
-        return Err(FileNameError::Character { component: component.to_owned(), character });
+    if let Some(other) = component.chars().find(|c| !allowed(*c)) {
+        return refused(&format!("holds {other:?}; write letters, digits, `.`, `_`, `-` only"));
     }
     if looks_like_a_day_file(component) {
-        return Err(FileNameError::DayLike(component.to_owned()));
+        return refused(
+            "looks like a day file, and day files go below their file's name; write another name",
+        );
     }
     if component.len() > COMPONENT_BYTES_MAX {
-        return Err(FileNameError::LongComponent(component.to_owned()));
+        return refused(&format!(
+            "has more than {COMPONENT_BYTES_MAX} bytes; write a shorter name"
+        ));
     }
     Ok(())
 }
@@ -246,30 +205,34 @@ impl FileTemplate {
     }
 }
 
-fn part(component: &str, whole: &str) -> Result<Part, FileTemplateError> {
+fn part(component: &str, whole: &str) -> Result<Part, String> {
     let known = [
         ("{log_group}", Part::LogGroup),
         ("{log_stream}", Part::LogStream),
         ("{owner}", Part::Owner),
     ];
-    if let Some((placeholder, part)) = known.into_iter().find(|(name, _)| component.contains(name))
-    {
-        if component == placeholder {
-            return Ok(part);
+    match known.into_iter().find(|(name, _)| component.contains(name)) {
+        Some((name, part)) if name == component => return Ok(part),
+        Some(_) => {
+            return Err(format!(
+                "`{component}`: a placeholder must be alone in its path component; put a / in front of it and after it"
+            ));
         }
-        return Err(FileTemplateError::NotAlone(component.to_owned()));
+        None => {}
     }
     if component.starts_with('{') && component.ends_with('}') {
-        return Err(FileTemplateError::Unknown(component.to_owned()));
+        return Err(format!(
+            "`{component}` is not known here; write {{log_group}}, {{log_stream}} or {{owner}}"
+        ));
     }
     check_component(component, whole, is_plain)?;
     Ok(Part::Literal(component.to_owned()))
 }
 
 impl TryFrom<String> for FileTemplate {
-    type Error = FileTemplateError;
+    type Error = String;
 
-    fn try_from(text: String) -> Result<FileTemplate, FileTemplateError> {
+    fn try_from(text: String) -> Result<FileTemplate, String> {
         check_beginning(&text)?;
         let parts = text.split('/').map(|component| part(component, &text));
         let parts = parts.collect::<Result<Vec<_>, _>>()?;

@@ -143,28 +143,8 @@ pub struct Identity {
 
 /// Why a line is no row. Never holds what was logged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RowError {
-    /// Not one JSON object, or a member of the wrong type.
-    #[error("no row: {what} at column {column}")]
-    Malformed {
-        /// Which sort of mistake.
-        what: &'static str,
-        /// Where in the line, from 1.
-        column: usize,
-    },
-    /// A member that every row has.
-    #[error("no row: `{0}` is missing")]
-    Missing(&'static str),
-    /// A field that a row has once.
-    #[error("not a valid row: field `{0}` appears twice")]
-    Repeated(&'static str),
-    /// A kind that this release does not know.
-    #[error("unknown `kind`: expected csv, tsv, json or raw")]
-    Kind,
-    /// A day that is none.
-    #[error("`day` is no day: expected YYYY-MM-DD")]
-    Day,
-}
+#[error("{0}")]
+pub struct RowError(String);
 
 impl Row<'_> {
     /// Appends the row as one line of JSON with its line break. The same row gives the same bytes.
@@ -283,22 +263,23 @@ impl<'a> Row<'a> {
     pub fn decode(line: &'a [u8]) -> Result<Row<'a>, RowError> {
         let wire: Wire<'a> = serde_json::from_slice(line).map_err(|error| {
             if let Some(name) = repeated(line) {
-                return RowError::Repeated(name);
+                return RowError(format!("not a valid row: field `{name}` appears twice"));
             }
             let what = match error.classify() {
                 serde_json::error::Category::Eof => "the end comes too early",
                 serde_json::error::Category::Data => "a member of the wrong type",
                 _ => "no JSON",
             };
-            RowError::Malformed { what, column: error.column() }
+            RowError(format!("no row: {what} at column {}", error.column()))
         })?;
+        let missing = |name| RowError(format!("no row: `{name}` is missing"));
         let text = |field: Option<Text<'a>>, name| match field {
             Some(Text(text)) => Ok(text),
-            None => Err(RowError::Missing(name)),
+            None => Err(missing(name)),
         };
         let kind = text(wire.kind, "kind")?;
         let day = text(wire.day, "day")?;
-        let timestamp = wire.timestamp.ok_or(RowError::Missing("timestamp"))?;
+        let timestamp = wire.timestamp.ok_or_else(|| missing("timestamp"))?;
         let mut id = text(wire.id, "id")?;
         if id.starts_with(|first: char| first.is_ascii_digit()) {
             // As CloudWatch gave it, in a row that somebody else made: the same event all the same.
@@ -309,8 +290,12 @@ impl<'a> Row<'a> {
         }
         Ok(Row {
             file: text(wire.file, "file")?,
-            kind: Kind::from_name(&kind).ok_or(RowError::Kind)?,
-            day: day.parse().map_err(|_: DayError| RowError::Day)?,
+            kind: Kind::from_name(&kind).ok_or_else(|| {
+                RowError("unknown `kind`: expected csv, tsv, json or raw".to_owned())
+            })?,
+            day: day.parse().map_err(|_: DayError| {
+                RowError("`day` is no day: expected YYYY-MM-DD".to_owned())
+            })?,
             timestamp,
             stream: text(wire.stream, "stream")?,
             id,

@@ -27,7 +27,7 @@ pub use env::{
 };
 pub use explain::{Explanation, Outcome, Tried, explain};
 pub use problem::{ConfigErrors, Problem};
-pub use value::{Glob, GlobError};
+pub use value::Glob;
 
 /// The whole configuration. Every field has a default but the sources' log groups.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ pub struct Config {
     #[serde(skip)]
     pub name: String,
     /// Where a day begins and ends, and `{time}`: an IANA name such as `Asia/Tokyo` or `UTC`.
-    #[serde(with = "value::zone")]
+    #[serde(serialize_with = "value::write_zone", deserialize_with = "value::read_zone")]
     #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub timezone: Tz,
     /// The rules; the first that matches wins. `[[source]]` in the file.
@@ -143,7 +143,7 @@ pub struct Format {
     /// What a line break inside a message becomes.
     pub newline: Newline,
     /// strftime pattern of `{time}`, local time.
-    #[serde(deserialize_with = "value::strftime::deserialize")]
+    #[serde(deserialize_with = "value::read_strftime")]
     pub time: String,
 }
 
@@ -176,7 +176,7 @@ pub struct Unmatched {
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Plain {
     /// The daily file that they go to: no placeholders, since plain text has no log group.
-    #[serde(deserialize_with = "value::literal_file::deserialize")]
+    #[serde(deserialize_with = "value::read_literal_file")]
     pub file: String,
     /// Its own format: `raw` is the text as it came.
     pub kind: Kind,
@@ -190,7 +190,7 @@ pub struct Plain {
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Seal {
     /// How long after midnight, and after its last commit, a day stays open; at most 7 days.
-    #[serde(with = "value::duration")]
+    #[serde(serialize_with = "value::write_duration", deserialize_with = "value::read_duration")]
     #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub grace: Duration,
     /// Order of the lines.
@@ -241,11 +241,11 @@ pub struct Retention {
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Files {
     /// Mode of sealed files, octal: nobody may write them. Open ones are writable by their owner only.
-    #[serde(with = "value::mode")]
+    #[serde(serialize_with = "value::write_mode", deserialize_with = "value::read_mode")]
     #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub mode: u32,
     /// Mode of folders, octal.
-    #[serde(with = "value::mode")]
+    #[serde(serialize_with = "value::write_mode", deserialize_with = "value::read_mode")]
     #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub dir_mode: u32,
 }
@@ -277,12 +277,12 @@ pub struct Limits {
     pub parallel: usize,
     /// How long land waits for a day file's lock before it reports "busy", which is tried again: well
     /// inside the invocation's time.
-    #[serde(with = "value::duration")]
+    #[serde(serialize_with = "value::write_duration", deserialize_with = "value::read_duration")]
     #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub lock_wait: Duration,
     /// How far the machine's clock may be off the file system's before seal refuses: a wrong clock
     /// would seal a day that is not over.
-    #[serde(with = "value::duration")]
+    #[serde(serialize_with = "value::write_duration", deserialize_with = "value::read_duration")]
     #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub clock_skew: Duration,
     /// Bytes of memory for the merge of one day file, which runs over its commits.

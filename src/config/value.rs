@@ -1,8 +1,16 @@
 //! Values of the configuration that parse themselves from strings, each with an error that says
 //! what to write instead.
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use chrono::format::{Item, StrftimeItems};
+use chrono_tz::Tz;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use wildmatch::WildMatch;
+
+use super::problem::nearest;
+use crate::file_name::FileTemplate;
 
 /// A name or a glob: `*` is any text, also with `/` and also none; `?` is one character. Everything
 /// else is itself, also `[` and `{`: log streams are called `2022/04/18/[$LATEST]0123…`.
@@ -18,19 +26,6 @@ pub struct Glob {
 
 /// Characters of the longest log group or log stream name that CloudWatch allows.
 const NAME_CHARACTERS_MAX: usize = 512;
-
-/// Why a text is no [`Glob`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum GlobError {
-    /// No text.
-    #[error("an empty name matches nothing; write a name, or * for every one")]
-    Empty,
-    /// Longer than any name.
-    #[error(
-        "{0} characters; names of CloudWatch Logs have at most {NAME_CHARACTERS_MAX}: write it shorter, with *"
-    )]
-    Long(usize),
-}
 
 impl Glob {
     /// As it is written.
@@ -112,16 +107,18 @@ fn covers(glob: &[char], text: &[char]) -> bool {
 }
 
 impl TryFrom<String> for Glob {
-    type Error = GlobError;
+    type Error = String;
 
-    fn try_from(text: String) -> Result<Glob, GlobError> {
+    fn try_from(text: String) -> Result<Glob, String> {
         match text.chars().count() {
-            0 => Err(GlobError::Empty),
+            0 => Err("an empty name matches nothing; write a name, or * for every one".to_owned()),
             1..=NAME_CHARACTERS_MAX => {
                 let wild = text.contains(['*', '?']).then(|| WildMatch::new(&text));
                 Ok(Glob { text, wild })
             }
-            characters => Err(GlobError::Long(characters)),
+            characters => Err(format!(
+                "{characters} characters; names of CloudWatch Logs have at most {NAME_CHARACTERS_MAX}: write it shorter, with *"
+            )),
         }
     }
 }
@@ -133,158 +130,136 @@ impl From<Glob> for String {
 }
 
 impl std::str::FromStr for Glob {
-    type Err = GlobError;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Glob, GlobError> {
+    fn from_str(text: &str) -> Result<Glob, String> {
         Glob::try_from(text.to_owned())
     }
 }
 
 /// A value that is written as a string; the error says what to write instead.
-fn read<'de, D: Deserializer<'de>, T>(
+fn parsed<'de, D: Deserializer<'de>, T>(
     deserializer: D,
     parse: impl FnOnce(String) -> Result<T, String>,
 ) -> Result<T, D::Error> {
     parse(String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
+/// Abbreviations of time zones that people write, and what they most likely mean.
+const ABBREVIATIONS: &[(&str, &str)] = &[
+    ("JST", "Asia/Tokyo"),
+    ("Japan", "Asia/Tokyo"),
+    ("KST", "Asia/Seoul"),
+    ("IST", "Asia/Kolkata"),
+    ("SGT", "Asia/Singapore"),
+    ("BST", "Europe/London"),
+    ("CEST", "Europe/Berlin"),
+    ("EDT", "America/New_York"),
+    ("CDT", "America/Chicago"),
+    ("MDT", "America/Denver"),
+    ("PST", "America/Los_Angeles"),
+    ("PDT", "America/Los_Angeles"),
+    ("AEST", "Australia/Sydney"),
+    ("Z", "UTC"),
+];
+
+pub(super) fn write_zone<S: Serializer>(zone: &Tz, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(zone.name())
+}
+
 /// An IANA time zone name.
-pub(super) mod zone {
-    use crate::config::problem::nearest;
-    use chrono_tz::Tz;
-    use serde::{Deserializer, Serializer};
-
-    /// Abbreviations that people write, and what they most likely mean.
-    const ABBREVIATIONS: &[(&str, &str)] = &[
-        ("JST", "Asia/Tokyo"),
-        ("Japan", "Asia/Tokyo"),
-        ("KST", "Asia/Seoul"),
-        ("IST", "Asia/Kolkata"),
-        ("SGT", "Asia/Singapore"),
-        ("BST", "Europe/London"),
-        ("CEST", "Europe/Berlin"),
-        ("EDT", "America/New_York"),
-        ("CDT", "America/Chicago"),
-        ("MDT", "America/Denver"),
-        ("PST", "America/Los_Angeles"),
-        ("PDT", "America/Los_Angeles"),
-        ("AEST", "Australia/Sydney"),
-        ("Z", "UTC"),
-    ];
-
-    pub fn serialize<S: Serializer>(zone: &Tz, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(zone.name())
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Tz, D::Error> {
-        super::read(deserializer, |text| parse(&text))
-    }
-
-    fn parse(text: &str) -> Result<Tz, String> {
-        let meant = ABBREVIATIONS.iter().find(|(short, _)| short.eq_ignore_ascii_case(text));
+pub(super) fn read_zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Tz, D::Error> {
+    parsed(deserializer, |text| {
+        let meant = ABBREVIATIONS.iter().find(|(short, _)| short.eq_ignore_ascii_case(&text));
         if let Some((_, name)) = meant {
             return Err(format!("`{text}` is no IANA time zone name; write {name}"));
         }
         let names = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
-        text.parse::<Tz>().map_err(|_| match nearest(text, names) {
+        text.parse::<Tz>().map_err(|_| match nearest(&text, names) {
             Some(name) => format!("`{text}` is no IANA time zone name; did you mean {name}?"),
             None => {
                 format!("`{text}` is no IANA time zone name; write one such as Asia/Tokyo or UTC")
             }
         })
-    }
+    })
+}
+
+pub(super) fn write_duration<S: Serializer>(
+    duration: &Duration,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&humantime::format_duration(*duration))
 }
 
 /// A duration such as `1h` or `2m 30s`.
-pub(super) mod duration {
-    use serde::{Deserializer, Serializer};
-    use std::time::Duration;
-
-    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&humantime::format_duration(*duration))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        super::read(deserializer, |text| {
-            humantime::parse_duration(&text).map_err(|error| {
-                format!(
-                    "`{text}` is no duration ({error}); write a number and a unit, e.g. 30s, 5m or 1h"
-                )
-            })
+pub(super) fn read_duration<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Duration, D::Error> {
+    parsed(deserializer, |text| {
+        humantime::parse_duration(&text).map_err(|error| {
+            format!(
+                "`{text}` is no duration ({error}); write a number and a unit, e.g. 30s, 5m or 1h"
+            )
         })
-    }
+    })
+}
+
+pub(super) fn write_mode<S: Serializer>(mode: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{mode:04o}"))
 }
 
 /// A file mode as octal digits, e.g. `0440`.
-pub(super) mod mode {
-    use serde::{Deserializer, Serializer};
-
-    pub fn serialize<S: Serializer>(mode: &u32, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{mode:04o}"))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-        super::read(deserializer, |text| {
-            let octal = (3..=4).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-            let mode = octal.then(|| u32::from_str_radix(&text, 8).ok()).flatten();
-            mode.filter(|mode| *mode <= 0o777).ok_or_else(|| {
-                format!("`{text}` is no file mode; write octal digits up to 0777, e.g. \"0440\"")
-            })
+pub(super) fn read_mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    parsed(deserializer, |text| {
+        let octal = (3..=4).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+        let mode = octal.then(|| u32::from_str_radix(&text, 8).ok()).flatten();
+        mode.filter(|mode| *mode <= 0o777).ok_or_else(|| {
+            format!("`{text}` is no file mode; write octal digits up to 0777, e.g. \"0440\"")
         })
-    }
+    })
 }
 
 /// A strftime pattern that gives one line.
-pub(super) mod strftime {
-    use std::fmt::Write as _;
+pub(super) fn read_strftime<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<String, D::Error> {
+    parsed(deserializer, |text| check_strftime(&text).map(|()| text))
+}
 
-    use chrono::format::{Item, StrftimeItems};
-    use serde::Deserializer;
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-        super::read(deserializer, |text| check(&text).map(|()| text))
+fn check_strftime(text: &str) -> Result<(), String> {
+    if text.is_empty() {
+        return Err("an empty pattern gives no time; write e.g. %Y-%m-%d %H:%M:%S".to_owned());
     }
-
-    fn check(text: &str) -> Result<(), String> {
-        if text.is_empty() {
-            return Err("an empty pattern gives no time; write e.g. %Y-%m-%d %H:%M:%S".to_owned());
-        }
-        for item in StrftimeItems::new(text) {
-            let literal = match &item {
-                Item::Error => {
-                    return Err(format!(
-                        "`{text}` is no strftime pattern; write e.g. %Y-%m-%d %H:%M:%S, and %% for a %"
-                    ));
-                }
-                Item::Literal(literal) | Item::Space(literal) => literal,
-                Item::OwnedLiteral(literal) | Item::OwnedSpace(literal) => &**literal,
-                Item::Numeric(..) | Item::Fixed(_) => "",
-            };
-            if literal.contains(['\n', '\r', '\0']) {
-                return Err(
-                    "the pattern gives a line break; a line is one line: write a space".to_owned()
-                );
+    for item in StrftimeItems::new(text) {
+        let literal = match &item {
+            Item::Error => {
+                return Err(format!(
+                    "`{text}` is no strftime pattern; write e.g. %Y-%m-%d %H:%M:%S, and %% for a %"
+                ));
             }
+            Item::Literal(literal) | Item::Space(literal) => literal,
+            Item::OwnedLiteral(literal) | Item::OwnedSpace(literal) => &**literal,
+            Item::Numeric(..) | Item::Fixed(_) => "",
+        };
+        if literal.contains(['\n', '\r', '\0']) {
+            return Err(
+                "the pattern gives a line break; a line is one line: write a space".to_owned()
+            );
         }
-        // Some patterns, e.g. %#z, can be read by and not be written by.
-        let mut time = String::new();
-        write!(time, "{}", chrono::DateTime::UNIX_EPOCH.format(text)).map_err(|_| {
-            format!("no time can be written by `{text}`; write e.g. %Y-%m-%d %H:%M:%S%z")
-        })
     }
+    // Some patterns, e.g. %#z, can be read by and not be written by.
+    let mut time = String::new();
+    write!(time, "{}", chrono::DateTime::UNIX_EPOCH.format(text))
+        .map_err(|_| format!("no time can be written by `{text}`; write e.g. %Y-%m-%d %H:%M:%S%z"))
 }
 
 /// A daily file's name without placeholders.
-pub(super) mod literal_file {
-    use crate::file_name::FileTemplate;
-    use serde::Deserializer;
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-        super::read(deserializer, |text| {
-            let template = FileTemplate::try_from(text).map_err(|error| error.to_string())?;
-            let reason =
-                "plain records have no log group, stream or owner; write a name without {…}";
-            template.literal().map(str::to_owned).ok_or_else(|| reason.to_owned())
-        })
-    }
+pub(super) fn read_literal_file<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<String, D::Error> {
+    parsed(deserializer, |text| {
+        let template = FileTemplate::try_from(text)?;
+        let reason = "plain records have no log group, stream or owner; write a name without {…}";
+        template.literal().map(str::to_owned).ok_or_else(|| reason.to_owned())
+    })
 }

@@ -1,6 +1,6 @@
 //! Names of daily files: nothing leaves the root, nothing shares a name by accident.
 
-use hiwake::file_name::{self, FileNameError, FileTemplate, component};
+use hiwake::file_name::{self, FileTemplate, component};
 use proptest::prelude::*;
 
 fn file(template: &str, log_group: &str, log_stream: &str) -> String {
@@ -105,10 +105,11 @@ fn what_land_takes_from_a_row_cannot_leave_the_root() {
     ] {
         assert!(file_name::check(bad).is_err(), "{bad:?}");
     }
-    assert!(matches!(file_name::check("../x"), Err(FileNameError::LeadingDot(_))));
-    assert!(matches!(file_name::check(&"a".repeat(201)), Err(FileNameError::LongComponent(_))));
+    let reason = |name: &str| file_name::check(name).unwrap_err();
+    assert!(reason("../x").starts_with("`..` begins with a dot"));
+    assert!(reason(&"a".repeat(201)).ends_with("has more than 200 bytes; write a shorter name"));
     let deep = vec!["a".repeat(199); 6].join("/");
-    assert!(matches!(file_name::check(&deep), Err(FileNameError::Long(1199))));
+    assert!(reason(&deep).starts_with("the path can reach 1199 bytes"));
 }
 
 /// Values that are near each other and near every special case.

@@ -6,7 +6,7 @@ use hiwake::config::{Config, Newline};
 use hiwake::envelope::{Envelope, Event};
 use hiwake::label::Labeler;
 use hiwake::line::{Line, Style};
-use hiwake::row::{Day, Kind, Row, RowError};
+use hiwake::row::{Day, Kind, Row};
 use proptest::prelude::*;
 
 use crate::given::{T, config, owned};
@@ -295,16 +295,16 @@ fn what_is_wrong_with_a_row_is_named_without_its_text() {
         let mut value: serde_json::Value = serde_json::from_str(WIRE).unwrap();
         value.as_object_mut().unwrap().remove(member);
         let error = Row::decode(value.to_string().as_bytes()).unwrap_err();
-        assert_eq!(error, RowError::Missing(member));
+        assert_eq!(error.to_string(), format!("no row: `{member}` is missing"));
         value[member] = serde_json::json!(["secret"]);
         let error = Row::decode(value.to_string().as_bytes()).unwrap_err();
-        assert!(matches!(error, RowError::Malformed { .. }), "{error}");
+        assert!(error.to_string().starts_with("no row: a member of the wrong type at"), "{error}");
         assert!(!error.to_string().contains("secret"));
     }
     let error = Row::decode(WIRE.replace("\"csv\"", "\"xml\"").as_bytes()).unwrap_err();
-    assert_eq!(error, RowError::Kind);
+    assert!(error.to_string().starts_with("unknown `kind`"), "{error}");
     let error = Row::decode(WIRE.replace("04-18", "02-30").as_bytes()).unwrap_err();
-    assert_eq!(error, RowError::Day);
+    assert!(error.to_string().starts_with("`day` is no day"), "{error}");
     assert!(Row::decode(format!("{WIRE}{WIRE}").as_bytes()).is_err());
 }
 

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use chrono::{DateTime, SecondsFormat};
 use hiwake::backfill::Backfill;
 use hiwake::config::Config;
@@ -66,9 +67,8 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     };
     let filled = backfill.run(&mut logs, &mut told);
     drop(progress);
-    let filled = filled.map_err(|error| {
-        anyhow::Error::new(error).context("interrupted: the same command resumes there")
-    })?;
+    let filled = filled.map_err(anyhow::Error::from_boxed);
+    let filled = filled.context("interrupted: the same command resumes there")?;
     let Tally { rows, lines, late, duplicates, quarantined, .. } = filled.tally;
     if args.json {
         let answer = json!({
