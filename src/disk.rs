@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -112,26 +112,22 @@ pub trait Handle: Send + Sync {
 /// A folder of this machine: local, or an NFS mount.
 #[derive(Debug)]
 pub struct RealDisk {
-    root: PathBuf,
     /// `None`: it is not there, and nothing below it.
-    root_fd: Option<OwnedFd>,
+    root: Option<OwnedFd>,
 }
 
 impl RealDisk {
     /// Opens the root; it must be there.
     pub fn open(root: &Path) -> io::Result<RealDisk> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root_fd = rustix::fs::open(root, flags, Mode::empty())?;
-        Ok(RealDisk { root: root.to_owned(), root_fd: Some(root_fd) })
+        Ok(RealDisk { root: Some(rustix::fs::open(root, flags, Mode::empty())?) })
     }
 
     /// Opens the root to look at it; that it is missing is no error, and nothing is found below it
     /// then.
     pub fn open_if_there(root: &Path) -> io::Result<RealDisk> {
         match RealDisk::open(root) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Ok(RealDisk { root: root.to_owned(), root_fd: None })
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(RealDisk { root: None }),
             opened => opened,
         }
     }
@@ -160,11 +156,6 @@ impl RealDisk {
         RealDisk::open(root)
     }
 
-    /// Where the root is, as it was given.
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
     /// The folder of a path (opened component by component, following no link) and the last name.
     fn parent<'p>(&self, path: &'p str) -> io::Result<(OwnedFd, &'p str)> {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
@@ -175,7 +166,7 @@ impl RealDisk {
         let flags = access | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let open =
             |from: BorrowedFd<'_>, name| rustix::fs::openat(from, name, flags, Mode::empty());
-        let root = || self.root_fd.as_ref().map(AsFd::as_fd).ok_or(Errno::NOENT);
+        let root = || self.root.as_ref().map(AsFd::as_fd).ok_or(Errno::NOENT);
         Ok(match path.rsplit_once('/') {
             None if path.is_empty() => open(root()?, ".")?,
             None => open(root()?, path)?,

@@ -145,11 +145,6 @@ impl Metrics {
         *self.values.entry(metric).or_default() += value.try_into().unwrap_or(u64::MAX);
     }
 
-    /// A value; 0 if it is not sent.
-    pub fn get(&self, metric: Metric) -> u64 {
-        self.values.get(&metric).copied().unwrap_or_default()
-    }
-
     /// Of one answer to Firehose. Reasons are sent only where there were any: each costs a metric.
     pub fn of_transform(counts: &Counts) -> Metrics {
         let mut metrics = Metrics::default();

@@ -236,11 +236,6 @@ impl Store {
         Store { fetched: Some(fetched), ..self.clone() }
     }
 
-    /// The bucket's name.
-    pub fn bucket(&self) -> &str {
-        &self.bucket
-    }
-
     /// Opens an object as it is now, whatever state of it a notice named: landing is idempotent,
     /// and what Firehose rewrote holds what was there before.
     ///

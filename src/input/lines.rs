@@ -6,10 +6,11 @@ use chrono::TimeZone as _;
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::time::{LineTime, Times, TimestampFormat};
-use super::{GZIP_LEVEL, InputError, Reading};
+use super::time::{Times, TimestampFormat};
+use super::{GZIP_LEVEL, Reading};
 use crate::clock;
 use crate::land::output::gzip;
+use crate::local::LocalError;
 
 /// Events of one envelope, and bytes of their messages: CloudWatch Logs batches alike.
 const EVENTS: usize = 1_000;
@@ -62,12 +63,10 @@ impl<'l> Stamps<'l> {
 
     /// The time of the next line, or why it has none.
     fn of(&mut self, text: &str) -> Result<i64, String> {
-        match self.times.as_mut().map_or(LineTime::None, |times| times.of(text)) {
-            LineTime::At(time) => self.last = Some(self.log_file.in_file_order(self.last, time)),
-            LineTime::None => {}
-            LineTime::Impossible => {
-                return Err("its timestamp is no date of the calendar: is --year right?".to_owned());
-            }
+        if let Some(times) = &mut self.times
+            && let Some(time) = times.of(text)?
+        {
+            self.last = Some(self.log_file.in_file_order(self.last, time));
         }
         self.last.ok_or_else(|| {
             "begins with no timestamp, and no line before it has one: \
@@ -88,7 +87,7 @@ impl Reading<'_> {
         &mut self,
         log_file: &LogFile,
         input: impl BufRead,
-    ) -> Result<(), InputError> {
+    ) -> Result<(), LocalError> {
         let modified = match std::fs::metadata(&self.file.path) {
             Ok(found) if found.is_file() => {
                 clock::milliseconds(found.modified().map_err(|e| self.failed(e))?)

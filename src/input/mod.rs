@@ -29,7 +29,7 @@ use crate::local::{LocalError, SourceRecord};
 use crate::store::{Location, StoreError, folder, pipe};
 
 pub use lines::LogFile;
-pub use time::{FormatError, TimestampFormat};
+pub use time::TimestampFormat;
 
 /// Bytes of one file that is read as a whole: a gzip member of source records.
 const MEMBER_BYTES: u64 = 64 << 20;
@@ -53,25 +53,6 @@ pub struct Problem {
     pub place: String,
     /// What is wrong, and what helps.
     pub reason: String,
-}
-
-/// Why reading inputs ended.
-#[derive(Debug, thiserror::Error)]
-pub enum InputError {
-    /// A file or folder is not there or cannot be listed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A file cannot be read further.
-    #[error("{}: {source}", path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A record could not be delivered.
-    #[error(transparent)]
-    Local(#[from] LocalError),
 }
 
 /// Takes what an input holds.
@@ -144,7 +125,7 @@ pub fn read(
     now: i64,
     done: &AtomicU64,
     target: &mut dyn Target,
-) -> Result<(), InputError> {
+) -> Result<(), LocalError> {
     let mut reading = Reading { file, now, target };
     let input = pipe::open(&file.path).map_err(|e| reading.failed(e))?;
     let input = Counted { input, done };
@@ -183,7 +164,7 @@ struct Reading<'r> {
 
 impl Reading<'_> {
     /// Gzip members, each a record as it is.
-    fn members(&mut self, mut input: impl BufRead) -> Result<(), InputError> {
+    fn members(&mut self, mut input: impl BufRead) -> Result<(), LocalError> {
         let mut whole = Vec::new();
         let limit = MEMBER_BYTES;
         input.by_ref().take(limit + 1).read_to_end(&mut whole).map_err(|e| self.failed(e))?;
@@ -210,7 +191,7 @@ impl Reading<'_> {
     }
 
     /// JSON values: Firehose events and envelopes.
-    fn values(&mut self, input: impl BufRead) -> Result<(), InputError> {
+    fn values(&mut self, input: impl BufRead) -> Result<(), LocalError> {
         let values = serde_json::Deserializer::from_reader(input).into_iter::<Box<RawValue>>();
         for (n, value) in values.enumerate() {
             let value = match value {
@@ -240,7 +221,7 @@ impl Reading<'_> {
     }
 
     /// The records of a Firehose event.
-    fn event(&mut self, records: &[&RawValue]) -> Result<(), InputError> {
+    fn event(&mut self, records: &[&RawValue]) -> Result<(), LocalError> {
         for (n, record) in records.iter().enumerate() {
             let place = format!(": records[{n}]");
             let Ok(record) = serde_json::from_str::<Record>(record.get()) else {
@@ -257,13 +238,13 @@ impl Reading<'_> {
         Ok(())
     }
 
-    fn record(&mut self, data: Vec<u8>, arrival: i64) -> Result<(), InputError> {
+    fn record(&mut self, data: Vec<u8>, arrival: i64) -> Result<(), LocalError> {
         match self.target.record(SourceRecord { data, arrival }) {
             Err(error @ LocalError::TooLarge(_)) => {
                 self.problem("", error.to_string());
                 Ok(())
             }
-            other => Ok(other?),
+            other => other,
         }
     }
 
@@ -272,8 +253,8 @@ impl Reading<'_> {
         self.target.problem(Problem { place, reason });
     }
 
-    fn failed(&self, source: io::Error) -> InputError {
-        InputError::Read { path: self.file.path.clone(), source }
+    fn failed(&self, source: io::Error) -> LocalError {
+        LocalError::File { path: self.file.path.clone(), source }
     }
 }
 

@@ -18,48 +18,25 @@ pub struct TimestampFormat {
     timezone: Tz,
 }
 
-/// A format that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum FormatError {
-    /// No strftime format.
-    #[error("`{0}` is no timestamp format: write it as strftime does, e.g. '%b %d %H:%M:%S'")]
-    Unknown(String),
-    /// chrono takes `%f` for whole nanoseconds, Python for the digits after the point.
-    #[error(
-        "the timestamp format `{0}` has %f, whose digits mean different things to different programs: write %.f for a point and the digits of a second, or %3f, %6f or %9f for so many digits"
-    )]
-    Fraction(String),
-    /// The lines do not say the year.
-    #[error("the timestamp format `{0}` has no year: give --year")]
-    Year(String),
-}
-
-/// What a line says about its time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LineTime {
-    /// Milliseconds since the epoch.
-    At(i64),
-    /// It does not begin with a timestamp: it belongs to the line before.
-    None,
-    /// It begins with a date that does not exist.
-    Impossible,
-}
-
 impl TimestampFormat {
     /// A strftime format. `year` is that of a file's first line, for formats without one: when time
     /// then jumps back by more than half a year, the next year has begun; a line that would be the
     /// year before and less than 31 days older than the one above it is an older line.
     ///
     /// Times are local to `timezone` unless the format has an offset. Of a local time that comes
-    /// twice the first is meant; one that is skipped is read with the offset from before the gap.
-    pub fn new(
-        format: &str,
-        year: Option<i32>,
-        timezone: Tz,
-    ) -> Result<TimestampFormat, FormatError> {
-        let unknown = || FormatError::Unknown(format.to_owned());
+    /// twice the first is meant; one that is skipped is read with the offset from before the gap. An error says what to
+    /// write instead.
+    pub fn new(format: &str, year: Option<i32>, timezone: Tz) -> Result<TimestampFormat, String> {
+        let unknown = || {
+            format!(
+                "`{format}` is no timestamp format: write it as strftime does, e.g. '%b %d %H:%M:%S'"
+            )
+        };
+        // chrono takes `%f` for whole nanoseconds, Python for the digits after the point.
         if format.replace("%%", "").contains("%f") {
-            return Err(FormatError::Fraction(format.to_owned()));
+            return Err(format!(
+                "the timestamp format `{format}` has %f, whose digits mean different things to different programs: write %.f for a point and the digits of a second, or %3f, %6f or %9f for so many digits"
+            ));
         }
         let items = StrftimeItems::new(format).parse_to_owned().map_err(|_| unknown())?;
         if items.is_empty() {
@@ -71,7 +48,7 @@ impl TimestampFormat {
             Some(time.format_with_items(items.iter()).to_string())
         };
         if year.is_none() && written(2001) == written(2002) {
-            return Err(FormatError::Year(format.to_owned()));
+            return Err(format!("the timestamp format `{format}` has no year: give --year"));
         }
         Ok(TimestampFormat { items, year, timezone })
     }
@@ -95,15 +72,15 @@ pub(super) struct Times<'f> {
 }
 
 impl Times<'_> {
-    pub(super) fn of(&mut self, line: &str) -> LineTime {
+    /// Milliseconds since the epoch; `None`: the line does not begin with a timestamp, so it belongs to the one before.
+    pub(super) fn of(&mut self, line: &str) -> Result<Option<i64>, String> {
         let mut parsed = Parsed::new();
         if parse_and_remainder(&mut parsed, line, self.format.items.iter()).is_err() {
-            return LineTime::None;
+            return Ok(None);
         }
-        if let Ok(time) = parsed.to_datetime() {
-            return LineTime::At(time.timestamp_millis());
-        }
-        self.local(&parsed).map_or(LineTime::Impossible, LineTime::At)
+        let time = parsed.to_datetime().ok().map(|time| time.timestamp_millis());
+        let impossible = "its timestamp is no date of the calendar: is --year right?";
+        time.or_else(|| self.local(&parsed)).map(Some).ok_or_else(|| impossible.to_owned())
     }
 
     fn local(&mut self, parsed: &Parsed) -> Option<i64> {

@@ -52,8 +52,6 @@ pub struct Created {
     pub id: ObjectId,
     /// Its length in bytes, if the notice has it.
     pub size: Option<u64>,
-    /// Orders the events of one key: hexadecimal, compared from the left after padding with zeros.
-    pub sequencer: Option<String>,
     /// Set in a notice of `hiwake replay`: the object was delivered before, and comes again.
     pub replay: Option<Replay>,
 }
@@ -170,7 +168,7 @@ fn created(record: &RawValue) -> Result<Option<Created>, NoticeError> {
     }
     let id = ObjectId { bucket, key, etag: object.e_tag, version: object.version_id };
     let replay = keys.get("hiwake").map_or(Ok(None), read)?;
-    Ok(Some(Created { id, size, sequencer: object.sequencer, replay }))
+    Ok(Some(Created { id, size, replay }))
 }
 
 /// What S3 leaves as it is in a notice's key.
@@ -202,7 +200,6 @@ pub fn s3_event(created: &Created, time: i64) -> Value {
                 "size": created.size,
                 "eTag": created.id.etag,
                 "versionId": created.id.version,
-                "sequencer": created.sequencer,
             })),
         },
         "hiwake": created.replay,
@@ -216,21 +213,6 @@ fn known(mut object: Value) -> Value {
         fields.retain(|_, value| !value.is_null());
     }
     object
-}
-
-/// The SQS event whose messages have these bodies.
-pub fn sqs_event(bodies: &[Value]) -> Value {
-    let record = |(number, body): (usize, &Value)| {
-        json!({
-            "messageId": format!("message-{number}"),
-            "receiptHandle": format!("message-{number}"),
-            "body": body.to_string(),
-            "attributes": {},
-            "messageAttributes": {},
-            "eventSource": "aws:sqs",
-        })
-    };
-    json!({ "Records": bodies.iter().enumerate().map(record).collect::<Vec<_>>() })
 }
 
 type Keys<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;

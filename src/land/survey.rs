@@ -10,7 +10,7 @@ use super::rebuild::RebuildError;
 use super::seen::{self, Watermark};
 use super::state::State;
 use super::{Lander, folders, landing, verify};
-use crate::object::{self, Bad, Options, Sink, Skipped};
+use crate::object::{self, Bad, Options, Sink};
 use crate::record::Records;
 use crate::row::{Identity, Kind, Row};
 use crate::store::{Object, ObjectId, Store};
@@ -273,10 +273,6 @@ impl Sink for OfOneDay<'_> {
             true => self.row(row),
             false => Ok(()),
         }
-    }
-
-    fn skipped(&mut self, _: Skipped, _: &[u8]) -> io::Result<()> {
-        Ok(())
     }
 
     fn bad(&mut self, _: &Bad<'_>) -> io::Result<()> {

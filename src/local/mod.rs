@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono_tz::Tz;
-use serde_json::{Value, json};
+use serde_json::json;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::config::ANSWER_BYTES_MAX;
-use crate::land::notice::{Created, s3_event, sqs_event};
+use crate::land::notice::Created;
 use answer::{Fate, fates};
 use objects::{Area, Pending};
 
@@ -76,15 +76,15 @@ pub struct Delivered {
     pub retries: usize,
 }
 
-/// Why a record could not be taken or delivered.
+/// Why a record could not be read, taken or delivered.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalError {
     /// Firehose would refuse it.
     #[error("a record of {0} bytes: Firehose takes at most 1,024,000")]
     TooLarge(usize),
-    /// An object could not be written.
-    #[error("{path}: {source}")]
-    Write {
+    /// An input cannot be read further, or an object not be written.
+    #[error("{}: {source}", path.display())]
+    File {
         /// Which.
         path: PathBuf,
         /// Why.
@@ -153,13 +153,11 @@ impl<'t> Firehose<'t> {
         self.close_objects(self.buffers.object_bytes)
     }
 
-    /// Delivers what is left. The notices are what S3 sends to the land λ's queue: an SQS event
-    /// with one message an object of `landing/` and `failed/`.
-    pub fn finish(mut self) -> Result<(Delivered, Value), LocalError> {
+    /// Delivers what is left. Answers the objects of which S3 tells the land λ: those of `landing/` and `failed/`.
+    pub fn finish(mut self) -> Result<(Delivered, Vec<Created>), LocalError> {
         self.transform_batch()?;
         self.close_objects(1)?;
-        let notices: Vec<_> = self.created.iter().map(|created| s3_event(created, 0)).collect();
-        Ok((self.delivered, sqs_event(&notices)))
+        Ok((self.delivered, self.created))
     }
 
     fn transform_batch(&mut self) -> Result<(), LocalError> {
@@ -211,12 +209,8 @@ impl<'t> Firehose<'t> {
             if pending.len() < bytes {
                 continue;
             }
-            let announced = pending.announced();
-            let mut created = pending.close(&self.bucket)?;
-            if announced {
-                created.sequencer = Some(format!("{:016X}", self.created.len()));
-                self.created.push(created);
-            }
+            let created = pending.close(&self.bucket)?;
+            self.created.extend(pending.is_announced().then_some(created));
         }
         Ok(())
     }

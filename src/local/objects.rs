@@ -54,7 +54,7 @@ impl Pending {
     }
 
     /// Whether S3 sends a notice for such an object.
-    pub(super) fn announced(&self) -> bool {
+    pub(super) fn is_announced(&self) -> bool {
         self.area != Area::Backup
     }
 
@@ -67,7 +67,7 @@ impl Pending {
                 Ok(()) => break key,
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => seed += 1,
                 Err(source) => {
-                    return Err(LocalError::Write { path: self.folder.join(key), source });
+                    return Err(LocalError::File { path: self.folder.join(key), source });
                 }
             }
         };
@@ -76,7 +76,7 @@ impl Pending {
         self.bytes.clear();
         (self.oldest, self.newest) = (i64::MAX, 0);
         let id = ObjectId { bucket: bucket.to_owned(), key, etag, version: None };
-        Ok(Created { id, size, sequencer: None, replay: None })
+        Ok(Created { id, size, replay: None })
     }
 
     /// `landing/2022/04/18/01/hiwake-1-2022-04-18-01-59-07-<uuid>.ndjson.gz`: the oldest arrival's local time.

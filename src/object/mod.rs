@@ -109,7 +109,9 @@ pub trait Sink {
         self.row(row)
     }
     /// A unit that rightly gives no rows.
-    fn skipped(&mut self, skipped: Skipped, bytes: &[u8]) -> io::Result<()>;
+    fn skipped(&mut self, _skipped: Skipped, _bytes: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
     /// Something that should have given rows.
     fn bad(&mut self, bad: &Bad<'_>) -> io::Result<()>;
 }

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono_tz::Tz;
 use hiwake::firehose;
-use hiwake::land::notice::Notice;
+use hiwake::land::notice::Created;
 use hiwake::local::{Buffers, Delivered, Firehose, LocalError, SourceRecord};
 use hiwake::record::Records;
 use hiwake::store::Store;
@@ -31,7 +31,7 @@ fn deliver(
     records: &[SourceRecord],
     buffers: Buffers,
     mut transform: impl FnMut(&[u8]) -> Result<Vec<u8>, String>,
-) -> (Delivered, Value) {
+) -> (Delivered, Vec<Created>) {
     let mut firehose = Firehose::new(folder, Tz::Asia__Tokyo, buffers, &mut transform);
     records.iter().for_each(|record| firehose.put(record).unwrap());
     firehose.finish().unwrap()
@@ -66,7 +66,7 @@ fn what_goes_in_is_in_landing_and_in_backup() {
     records.push(source(gzip(&control()), 20));
     let torn = &gzip(&envelope(&[("torn", "m")]))[..40];
     records.push(source(torn.to_vec(), 21));
-    let (delivered, notices) = deliver(folder.path(), &records, Buffers::default(), real);
+    let (delivered, created) = deliver(folder.path(), &records, Buffers::default(), real);
     let expected = Delivered { records: 22, ok: 20, dropped: 1, failed: 1, calls: 1, retries: 0 };
     assert_eq!(delivered, expected);
     let ids: Vec<_> = (0..20).map(|n| n.to_string()).collect();
@@ -75,20 +75,16 @@ fn what_goes_in_is_in_landing_and_in_backup() {
     let concatenated: Vec<u8> = records.iter().flat_map(|record| record.data.clone()).collect();
     assert_eq!(backup, concatenated);
     assert_eq!(read(&backup[..]).1.ids, ids);
-    // The notices name what S3 would: landing and failed, not backup.
-    let Notice::Objects(messages) = Notice::read(notices.to_string().as_bytes()).unwrap() else {
-        panic!("no objects");
-    };
-    let keys: Vec<_> = messages.iter().map(|m| m.objects[0].id.key.as_str()).collect();
+    // S3 tells of landing and failed, not of backup.
+    let keys: Vec<_> = created.iter().map(|one| one.id.key.as_str()).collect();
     assert_eq!(keys.len(), 2);
     assert!(keys[0].starts_with("landing/2022/04/18/01/hiwake-1-2022-04-18-01-59-07-"), "{keys:?}");
     assert!(keys[0].ends_with(".ndjson.gz"));
     assert!(keys[1].starts_with("failed/processing-failed/2022/04/18/01/hiwake-1-"), "{keys:?}");
     let store = Store::folder(folder.path()).unwrap();
-    for message in &messages {
-        let created = &message.objects[0];
-        assert_eq!(created.id.bucket, store.bucket());
-        assert_eq!(created.size, Some(store.look(&created.id.key).unwrap().size));
+    for one in &created {
+        assert_eq!(one.id.bucket, folder.path().display().to_string());
+        assert_eq!(one.size, Some(store.look(&one.id.key).unwrap().size));
     }
     assert!(store.list("backup/2022/04/17/16/").unwrap().len() == 1, "the backup's keys are UTC");
 }
@@ -145,8 +141,8 @@ fn requests_keep_to_the_buffers() {
 fn objects_are_closed_when_they_are_full() {
     let folder = tempfile::tempdir().unwrap();
     let buffers = Buffers { request_records: 5, object_bytes: 1000, ..Buffers::default() };
-    let (_, notices) = deliver(folder.path(), &sources(50), buffers, real);
-    let objects = notices["Records"].as_array().unwrap().len();
+    let (_, created) = deliver(folder.path(), &sources(50), buffers, real);
+    let objects = created.len();
     assert!((3..=10).contains(&objects), "{objects}");
     assert_eq!(read(&bytes(folder.path(), "landing/")[..]).0.rows, 50);
 }

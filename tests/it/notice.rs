@@ -1,8 +1,10 @@
 //! S3's and SQS's notices: what no fixture of `events/` shows.
 
-use hiwake::land::notice::{Created, Notice, NoticeError, s3_event, sqs_event};
+use hiwake::land::notice::{Created, Notice, NoticeError, s3_event};
 use hiwake::store::ObjectId;
 use serde_json::{Value, json};
+
+use crate::given::sqs_event;
 
 /// What a notice says, as the `*.expected.json` files write it.
 pub fn told(event: &[u8]) -> Value {
@@ -18,7 +20,6 @@ pub fn told(event: &[u8]) -> Value {
             "etag": created.id.etag,
             "version": created.id.version,
             "size": created.size,
-            "sequencer": created.sequencer,
         })
     };
     let message = |message: &hiwake::land::notice::Message| {
@@ -120,7 +121,7 @@ fn created(key: &str) -> Created {
         etag: Some("e".into()),
         version: Some("v".into()),
     };
-    Created { id, size: Some(3), sequencer: Some("0A".into()), replay: None }
+    Created { id, size: Some(3), replay: None }
 }
 
 #[test]

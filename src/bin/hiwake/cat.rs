@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use chrono::{SecondsFormat, TimeZone};
 use hiwake::config::Config;
 use hiwake::event_id;
-use hiwake::object::{self, Bad, Options, Sink, Skipped};
+use hiwake::object::{self, Bad, Options, Sink};
 use hiwake::record::Records;
 use hiwake::row::Row;
 use hiwake::store::Location;
@@ -116,11 +116,6 @@ impl<W: Write> Sink for Printer<'_, W> {
         }
         self.out.write_all(row.line.as_bytes())?;
         self.out.write_all(b"\n")
-    }
-
-    fn skipped(&mut self, _: Skipped, _: &[u8]) -> io::Result<()> {
-        // Control messages and the like rightly have no lines.
-        Ok(())
     }
 
     fn bad(&mut self, bad: &Bad<'_>) -> io::Result<()> {

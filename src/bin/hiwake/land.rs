@@ -46,11 +46,9 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let lander = crate::lander(&disk, config, &args.now);
     let bytes = places.iter().flat_map(|(_, objects)| objects).map(|object| object.size).sum();
     let mut report = Report::new("landing", bytes);
-    for (store, objects) in &places {
-        for batch in objects.chunks(BATCH) {
-            let ids: Vec<ObjectId> = batch.iter().map(|object| object.id.clone()).collect();
-            report.land(&lander, store, &ids);
-        }
+    for (store, objects) in places {
+        let ids: Vec<ObjectId> = objects.into_iter().map(|object| object.id).collect();
+        report.land(&lander, &store, &ids);
     }
     report.finish(args.json)
 }
@@ -74,10 +72,10 @@ impl Report {
         self.progress.done()
     }
 
-    /// Lands a batch for the first time.
-    pub fn land(&mut self, lander: &Lander<'_>, store: &Store, batch: &[ObjectId]) {
-        let landed = lander.land(&store.counted(self.done()), batch);
-        self.add(&landed);
+    /// Lands objects for the first time, a batch at a time.
+    pub fn land(&mut self, lander: &Lander<'_>, store: &Store, objects: &[ObjectId]) {
+        let store = store.counted(self.done());
+        objects.chunks(BATCH).for_each(|batch| self.add(&lander.land(&store, batch)));
     }
 
     /// Adds what a batch came to, and names what could not be landed.

@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
 use hiwake::config::Config;
 use hiwake::firehose;
 use hiwake::input::{self, LogFile, Problem, Target, TimestampFormat};
-use hiwake::land::notice::{Created, Notice};
+use hiwake::land::notice::Created;
 use hiwake::local::{Buffers, Delivered, Firehose, LocalError, SourceRecord};
 use hiwake::record::Records;
-use hiwake::replay::BATCH;
-use hiwake::store::{Location, Store};
+use hiwake::store::{Location, ObjectId, Store};
 
 use crate::land::Report;
 use crate::output::{err, out};
@@ -97,12 +95,20 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     drop(progress);
     intake.summarise();
     let problems = intake.problems;
-    let (delivered, event) = intake.firehose.finish()?;
+    let (delivered, created) = intake.firehose.finish()?;
     let Delivered { records, ok, dropped, failed, .. } = delivered;
     if !args.json {
         out!("put {records} records: {ok} transformed, {dropped} dropped, {failed} failed");
     }
-    let landed = land(config, args, &bucket, event.to_string().as_bytes())?;
+    let disk = crate::disk(&args.root, true)?;
+    let lander = crate::lander(&disk, config, &args.now);
+    let size = |created: &Created| created.size.unwrap_or_default();
+    let mut report = Report::new("landing", created.iter().map(size).sum());
+    if !created.is_empty() {
+        let ids: Vec<ObjectId> = created.into_iter().map(|created| created.id).collect();
+        report.land(&lander, &Store::folder(&bucket)?, &ids);
+    }
+    let landed = report.finish(args.json)?;
     Ok(if problems > 0 { ExitCode::from(1) } else { landed })
 }
 
@@ -120,33 +126,12 @@ fn beside(root: &Path) -> anyhow::Result<PathBuf> {
 fn log_file(config: &Config, args: &Args) -> anyhow::Result<Option<LogFile>> {
     let Some(log_group) = args.log_group.clone() else { return Ok(None) };
     let timestamps = match &args.timestamp_format {
-        Some(format) => Some(
-            TimestampFormat::new(format, args.year, config.timezone)
-                .map_err(|error| Usage(error.to_string()))?,
-        ),
+        Some(format) => {
+            Some(TimestampFormat::new(format, args.year, config.timezone).map_err(Usage)?)
+        }
         None => None,
     };
     Ok(Some(LogFile { log_group, log_stream: args.log_stream.clone(), timestamps }))
-}
-
-/// Lands what the notices name, as the land λ does.
-fn land(config: &Config, args: &Args, bucket: &Path, event: &[u8]) -> anyhow::Result<ExitCode> {
-    let Notice::Objects(messages) = Notice::read(event).context("the stand-in's notices")? else {
-        anyhow::bail!("the stand-in's notices are none");
-    };
-    let created: Vec<Created> = messages.into_iter().flat_map(|message| message.objects).collect();
-    let disk = crate::disk(&args.root, true)?;
-    let lander = crate::lander(&disk, config, &args.now);
-    let size = |created: &Created| created.size.unwrap_or_default();
-    let mut report = Report::new("landing", created.iter().map(size).sum());
-    if !created.is_empty() {
-        let store = Store::folder(bucket)?;
-        for batch in created.chunks(BATCH) {
-            let ids: Vec<_> = batch.iter().map(|created| created.id.clone()).collect();
-            report.land(&lander, &store, &ids);
-        }
-    }
-    report.finish(args.json)
 }
 
 /// What the inputs hold goes into the stream; what cannot be read is named.

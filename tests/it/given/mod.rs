@@ -33,6 +33,21 @@ pub fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The SQS event whose messages have these bodies.
+pub fn sqs_event(bodies: &[Value]) -> Value {
+    let record = |(number, body): (usize, &Value)| {
+        json!({
+            "messageId": format!("message-{number}"),
+            "receiptHandle": format!("message-{number}"),
+            "body": body.to_string(),
+            "attributes": {},
+            "messageAttributes": {},
+            "eventSource": "aws:sqs",
+        })
+    };
+    json!({ "Records": bodies.iter().enumerate().map(record).collect::<Vec<_>>() })
+}
+
 /// Writes a file, its folders too.
 #[allow(clippy::disallowed_methods, reason = "a test's own file needs no sync")]
 pub fn put(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {

@@ -83,7 +83,7 @@ fn send(
     let progress = Progress::of_bytes("queueing", left.iter().map(|object| object.size).sum());
     let notice = |object: &Object| {
         let (id, size) = (object.id.clone(), Some(object.size));
-        let created = Created { id, size, sequencer: None, replay: Some(how) };
+        let created = Created { id, size, replay: Some(how) };
         s3_event(&created, args.now.clock().now()).to_string()
     };
     for batch in left.chunks(MESSAGES) {
