@@ -12,7 +12,7 @@ use crate::config::Newline;
 use crate::row::Kind;
 
 /// How fields become a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Style {
     /// How fields are joined and quoted.
     pub kind: Kind,
@@ -21,20 +21,13 @@ pub struct Style {
     pub newline: Newline,
 }
 
-/// A line in the making; keeps its buffers.
-#[derive(Debug)]
+/// A line in the making, after [`Line::start`]; keeps its buffers.
+#[derive(Debug, Default)]
 pub struct Line {
     style: Style,
     text: String,
     /// Whether the next field is the line's first.
     first: bool,
-}
-
-impl Default for Line {
-    fn default() -> Line {
-        let style = Style { kind: Kind::Csv, newline: Newline::Escape };
-        Line { style, text: String::new(), first: true }
-    }
 }
 
 /// A message without its trailing line breaks, which loggers add and nobody means.

@@ -3,6 +3,7 @@
 use hiwake::disk::Open;
 use hiwake::land::batch::Batch;
 use hiwake::land::blocks::Blocks;
+use hiwake::land::day_file::DayFile;
 use hiwake::land::frame::Commit;
 use hiwake::land::seen;
 use hiwake::row::{Day, Kind, Row};
@@ -64,11 +65,13 @@ pub fn child() {
         let mut blocks = Blocks::default();
         blocks.follow(std::iter::once(&commit));
         drop((known, order, bytes));
+        let day_file = DayFile { file: "messages".to_owned(), day, kind: Kind::Csv };
         let (mut ms, mut new) = (f64::INFINITY, Vec::new());
         let mut dedup = || {
             new = Vec::new();
             ms = ms.min(taken(|| {
-                let known = seen::Known { seen: handle.as_ref(), path: "seen", blocks: &blocks };
+                let (seen, day_file) = (handle.as_ref(), &day_file);
+                let known = seen::Known { seen, day_file, blocks: &blocks };
                 new = known.new_rows(&batch).unwrap();
             }));
         };

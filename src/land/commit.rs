@@ -39,7 +39,7 @@ pub fn commit(
     }
     // Step 3: drop what was seen.
     let mut hold = Hold::take(lander, day_file, &mut journal)?;
-    let new = hold.new_rows(batch).map_err(|error| hold.journal.confirm_damage(error))?;
+    let new = hold.known().new_rows(batch).map_err(|error| hold.journal.confirm_damage(error))?;
     let mut done = Tally {
         lines: new.len() as u64,
         duplicates: (batch.len() - new.len()) as u64,
@@ -88,7 +88,7 @@ pub fn ask(
     };
     if journal.state.seen() > 0 || length > committed {
         let mut hold = Hold::take(lander, day_file, &mut journal)?;
-        hold.mark_seen(offered).map_err(|error| hold.journal.confirm_damage(error))?;
+        hold.known().mark(offered).map_err(|error| hold.journal.confirm_damage(error))?;
         if length > committed {
             // Of a landing that was interrupted: its rows may become lines of another day file now.
             hold.open_segment(segment)?;

@@ -42,7 +42,7 @@ const FRAME_HEAD: usize = 20;
 const VERSION: u8 = 1;
 
 /// What the journal is of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Header {
     /// The file's name without its day.
     pub file: String,
@@ -77,15 +77,10 @@ impl Header {
     /// The header's bytes, up to where the frames begin, and the CRC that the first frame names.
     pub fn encode(&self) -> (Vec<u8>, u32) {
         let json = serde_json::to_vec(self).expect("a struct of strings has a JSON text");
-        let crc = crc32c::crc32c(&json);
-        let mut bytes = Vec::with_capacity(FRAMES_AT as usize);
-        bytes.extend_from_slice(HEADER_MAGIC);
-        bytes.extend_from_slice(&(json.len() as u32).to_le_bytes());
-        bytes.extend_from_slice(&crc.to_le_bytes());
-        bytes.extend_from_slice(&json);
+        let mut bytes = [&HEADER_MAGIC[..], &checked(&json)].concat();
         debug_assert!(bytes.len() < REBUILD_AT as usize, "names are limited to 1,000 bytes");
         bytes.resize(FRAMES_AT as usize, 0);
-        (bytes, crc)
+        (bytes, crc32c::crc32c(&json))
     }
 
     /// Whether bytes that are no header may be what a crash left of one: its beginning, or zeros.
@@ -98,34 +93,32 @@ impl Header {
     /// Reads a header; `None` if it is empty, partial or not a header.
     pub fn decode(bytes: &[u8]) -> Option<(Header, u32)> {
         let header = bytes.get(..FRAMES_AT as usize)?;
-        let rest = header.strip_prefix(HEADER_MAGIC)?;
-        let (length, rest) = take_u32(rest)?;
-        let (crc, rest) = take_u32(rest)?;
-        let json = rest.get(..length as usize)?;
-        if crc32c::crc32c(json) != crc {
-            return None;
-        }
+        let (json, crc) = read_checked(header.strip_prefix(HEADER_MAGIC)?)?;
         Some((serde_json::from_slice(json).ok()?, crc))
     }
 }
 
-/// What stands at [`REBUILD_AT`] while a day is rebuilt: the folder that holds its damaged files.
-pub fn rebuild_note(folder: &str) -> Vec<u8> {
-    let mut note = (folder.len() as u32).to_le_bytes().to_vec();
-    note.extend_from_slice(&crc32c::crc32c(folder.as_bytes()).to_le_bytes());
-    note.extend_from_slice(folder.as_bytes());
-    note
+/// How header, note and slot stand in a journal: length, CRC and the bytes themselves.
+pub fn checked(bytes: &[u8]) -> Vec<u8> {
+    let (length, crc) = (bytes.len() as u32, crc32c::crc32c(bytes));
+    [&length.to_le_bytes(), &crc.to_le_bytes(), bytes].concat()
+}
+
+/// What stands so at the beginning of `bytes`, and its CRC; `None`: that is not what was written.
+fn read_checked(bytes: &[u8]) -> Option<(&[u8], u32)> {
+    let (length, rest) = take_u32(bytes)?;
+    let (crc, rest) = take_u32(rest)?;
+    let own = rest.get(..length as usize)?;
+    (crc32c::crc32c(own) == crc).then_some((own, crc))
 }
 
 /// The folder with the damaged files of a day whose rebuild was begun and has not ended.
 pub fn interrupted_rebuild(bytes: &[u8]) -> Option<&str> {
     let form = bytes.strip_prefix(&HEADER_MAGIC[..FORM_AT as usize])?.first()?;
-    let (length, rest) = take_u32(bytes.get(REBUILD_AT as usize..)?)?;
-    let (crc, rest) = take_u32(rest)?;
-    let folder = rest.get(..length as usize)?;
+    let (folder, _) = read_checked(bytes.get(REBUILD_AT as usize..)?)?;
     // A zero is what a power failure can leave of the byte.
-    let is_note = matches!(*form, FORM_REBUILD | 0) && crc32c::crc32c(folder) == crc;
-    std::str::from_utf8(folder).ok().filter(|_| is_note && length > 0)
+    let is_note = matches!(*form, FORM_REBUILD | 0) && !folder.is_empty();
+    std::str::from_utf8(folder).ok().filter(|_| is_note)
 }
 
 /// Identities in the order of their lines, as they stand in `seen`.
@@ -142,9 +135,10 @@ pub struct Block {
 }
 
 /// How the lines of a segment's open file are stored. Its first commit decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Form {
     /// As they are.
+    #[default]
     Plain,
     /// Each commit is a zstd frame.
     Zstd,
@@ -160,7 +154,7 @@ pub struct Routing {
 }
 
 /// Rows appended to a segment, all or none. What a reader needs to pass it over comes first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Commit {
     /// The smallest timestamp of its lines.
     pub min: i64,
@@ -210,16 +204,12 @@ impl Commit {
             segment,
             lines: blocks.iter().map(|block| u64::from(block.count)).sum(),
             seen,
-            form: Form::Plain,
             offset,
             bytes,
             text_bytes: bytes,
             crc,
-            at: 0,
-            duplicates: 0,
             blocks,
-            objects: Vec::new(),
-            routings: Vec::new(),
+            ..Commit::default()
         }
     }
 
@@ -243,7 +233,7 @@ impl Commit {
 }
 
 /// A finished segment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Sealed {
     /// Which segment.
     pub segment: u32,
@@ -318,10 +308,7 @@ pub struct ClosedSegment {
 impl Closed {
     /// The slot's bytes; `None` if there are more segments than it can hold (the day then stays open to replay).
     pub fn encode(&self) -> Option<Vec<u8>> {
-        let payload = postcard::to_stdvec(self).ok()?;
-        let mut slot = (payload.len() as u32).to_le_bytes().to_vec();
-        slot.extend_from_slice(&crc32c::crc32c(&payload).to_le_bytes());
-        slot.extend_from_slice(&payload);
+        let mut slot = checked(&postcard::to_stdvec(self).ok()?);
         if slot.len() > (FRAMES_AT - CLOSED_AT) as usize {
             return None;
         }
@@ -336,12 +323,7 @@ impl Closed {
         if slot.iter().all(|byte| *byte == 0) {
             return Ok(None);
         }
-        let (length, rest) = take_u32(slot).ok_or(TornSlot)?;
-        let (crc, rest) = take_u32(rest).ok_or(TornSlot)?;
-        let payload = rest.get(..length as usize).ok_or(TornSlot)?;
-        if crc32c::crc32c(payload) != crc {
-            return Err(TornSlot);
-        }
+        let (payload, crc) = read_checked(slot).ok_or(TornSlot)?;
         postcard::from_bytes(payload).map(|closed| Some((closed, crc))).map_err(|_| TornSlot)
     }
 }

@@ -8,11 +8,10 @@ use super::error::{LandError, Named, is_absent};
 use super::frame::{Commit, Frame};
 use super::journal::Journal;
 use super::output::CHUNK;
-use super::seen::{self, Watermark};
+use super::seen::{self, Known, Watermark};
 use super::state::Segment;
 use super::{Lander, folders};
 use crate::disk::{Handle, Open};
-use crate::row::Identity;
 
 /// The three locked handles of a day file. Closed in the order data, seen; the journal is its owner's.
 pub struct Hold<'h, 'l> {
@@ -59,16 +58,10 @@ impl<'h, 'l> Hold<'h, 'l> {
         Ok(Hold { data: None, seen, seen_length, lander, day_file, journal })
     }
 
-    /// Step 3, second half: the batch's rows that no commit has, each once, in (timestamp, position) order.
-    pub fn new_rows(&self, batch: &Batch) -> Result<Vec<u32>, LandError> {
+    /// Step 3, second half: what commits have.
+    pub fn known(&self) -> Known<'_> {
         let (seen, blocks) = (self.seen.as_ref(), &self.journal.state.blocks);
-        seen::Known { seen, path: &self.day_file.seen(), blocks }.new_rows(batch)
-    }
-
-    /// Sets the flag of each event that a commit has; `offered` is sorted.
-    pub fn mark_seen(&self, offered: &mut [(Identity, bool)]) -> Result<(), LandError> {
-        let (seen, blocks) = (self.seen.as_ref(), &self.journal.state.blocks);
-        seen::Known { seen, path: &self.day_file.seen(), blocks }.mark(offered)
+        Known { seen, day_file: self.day_file, blocks }
     }
 
     /// Step 4: the segment's data file, afresh and locked; proof that the journal's lock still stands; then

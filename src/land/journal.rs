@@ -11,9 +11,8 @@ use super::contents::read_whole;
 use super::day_file::DayFile;
 use super::error::{LandError, Named, is_absent};
 use super::folders;
-use super::frame::{CLOSED_AT, Closed, FORM_AT, FORM_REBUILD, FRAMES_AT, Frame};
+use super::frame::{self, CLOSED_AT, Closed, FORM_AT, FORM_REBUILD, FRAMES_AT, Frame};
 use super::frame::{HEADER_MAGIC, Header, PROOF_AT, REBUILD_AT, RESERVE};
-use super::frame::{interrupted_rebuild, rebuild_note};
 use super::seen::Watermark;
 use super::state::State;
 use crate::disk::{Handle, Open};
@@ -377,7 +376,7 @@ impl<'l> DamagedJournal<'l> {
 
     /// The folder with the day's files, if a rebuild of it was begun and has not ended.
     pub fn interrupted(&self) -> Option<&str> {
-        interrupted_rebuild(&self.bytes)
+        frame::interrupted_rebuild(&self.bytes)
     }
 
     /// Proves that the lock still stands.
@@ -388,7 +387,7 @@ impl<'l> DamagedJournal<'l> {
     /// From now on the day counts as damaged, until [`DamagedJournal::replace`]: its files are in
     /// `folder`. The byte that says so changes last.
     pub fn begin_rebuild(&self, folder: &str) -> Result<(), LandError> {
-        self.file.write(&rebuild_note(folder), REBUILD_AT)?;
+        self.file.write(&frame::checked(folder.as_bytes()), REBUILD_AT)?;
         self.file.write(&HEADER_MAGIC[..FORM_AT as usize], 0)?;
         self.file.write(&[FORM_REBUILD], FORM_AT)
     }

@@ -232,17 +232,15 @@ impl Lander<'_> {
         let queue = Mutex::new(items.into_iter().enumerate());
         let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
         let results = Mutex::new(Vec::new());
+        let one_by_one = || {
+            while let Some((index, item)) = next() {
+                let result = (index, work(item));
+                results.lock().unwrap_or_else(PoisonError::into_inner).push(result);
+            }
+        };
         std::thread::scope(|scope| {
             for _ in 0..threads {
-                scope.spawn(|| {
-                    while let Some((index, item)) = next() {
-                        let result = work(item);
-                        results
-                            .lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .push((index, result));
-                    }
-                });
+                scope.spawn(one_by_one);
             }
         });
         let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);

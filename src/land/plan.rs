@@ -116,7 +116,7 @@ fn mark(
     if state.seen() > 0 {
         let path = day_file.seen();
         let seen = lander.disk.open(&path, Open::Read).named("open", &path)?;
-        Known { seen: seen.as_ref(), path: &path, blocks: &state.blocks }.mark(offered)?;
+        Known { seen: seen.as_ref(), day_file, blocks: &state.blocks }.mark(offered)?;
     }
     Ok(state.closed.is_none())
 }

@@ -291,20 +291,17 @@ fn published(files: &Files<'_>, survey: &Survey) -> Result<Vec<Segment>, Rebuild
         let Contents { bytes, lines, sha256 } =
             Contents::read(file.as_ref(), &target, day_file.kind)?;
         let at = if modified > 0 { modified } else { lander.clock.now() };
-        let (temporary, text_bytes, text_sha256) = (target.clone(), bytes, [0; 32]);
         let sealed = Sealed {
             segment,
-            temporary,
-            target,
+            target: target.clone(),
             bytes,
-            text_bytes,
             lines,
             sha256,
-            text_sha256,
             at,
+            ..Sealed::default()
         };
         let mut one = Segment::new(sealed, at);
-        one.read(lander, &[&one.sealed.target.clone()])?;
+        one.read(lander, &[&target])?;
         // What it has in clear is known only now.
         if !one.is_damaged() {
             one.sealed.text_sha256 = Sha256::digest(&one.text).into();

@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 
 use super::contents::read_whole;
 use super::day_file::{DayFile, folder_of, name_of};
-use super::error::{LandError, Named, is_absent};
+use super::error::{LandError, Named};
 use super::frame::Routing;
 use super::journal::Journal;
 use super::verify::Finding;
@@ -81,7 +81,7 @@ impl Entry {
 }
 
 /// What a register says.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Register {
     /// The rules of routings, as [`routing::rules`](super::routing::rules) writes them.
     pub rules: Vec<String>,
@@ -104,14 +104,11 @@ impl Register {
     /// Reads a register without its lock.
     fn peek(lander: &Lander<'_>, date: NaiveDate) -> Result<Register, LandError> {
         let path = path(date);
-        match lander.disk.open(&path, Open::Read) {
-            Ok(handle) => {
-                handle.drop_cache().named("read", &path)?;
-                Register::read(handle.as_ref(), &path)
-            }
-            Err(error) if is_absent(&error) => Register::decode(&path, b""),
-            Err(error) => Err(error).named("open", &path),
-        }
+        let Some(handle) = lander.open_if_there(&path)? else {
+            return Register::decode(&path, b"");
+        };
+        handle.drop_cache().named("read", &path)?;
+        Register::read(handle.as_ref(), &path)
     }
 
     fn read(handle: &dyn Handle, path: &str) -> Result<Register, LandError> {
@@ -124,15 +121,8 @@ impl Register {
         let has_header = header.len() == HEADER.len()
             && header[..spare] == HEADER[..spare]
             && header[spare + 1..] == HEADER[spare + 1..];
-        let mut register = Register {
-            rules: Vec::new(),
-            day_files: BTreeSet::new(),
-            lost: true,
-            damaged: false,
-            end: HEADER.len() as u64,
-            tail: Vec::new(),
-            untidy: false,
-        };
+        let end = HEADER.len() as u64;
+        let mut register = Register { lost: true, end, ..Register::default() };
         for line in lines.split_inclusive(|&byte| byte == b'\n') {
             let whole = line.strip_suffix(b"\n");
             // A line break that was lost with the power is missing, or a zero.

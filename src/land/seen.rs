@@ -13,6 +13,7 @@ use std::cmp::Reverse;
 
 use super::batch::Batch;
 use super::blocks::Blocks;
+use super::day_file::DayFile;
 use super::error::{LandError, Named};
 use super::frame::{Block, Commit};
 use crate::disk::Handle;
@@ -156,8 +157,8 @@ pub fn entries(bytes: &[u8]) -> impl Iterator<Item = Identity> {
 pub struct Known<'k> {
     /// The open file.
     pub seen: &'k dyn Handle,
-    /// Its path, for errors.
-    pub path: &'k str,
+    /// Whose it is.
+    pub day_file: &'k DayFile,
     /// Where they are in it.
     pub blocks: &'k Blocks,
 }
@@ -195,13 +196,13 @@ impl Known<'_> {
         let mut found: Vec<_> = found.collect();
         found.sort_unstable_by_key(|(first, _)| *first);
         found.dedup_by_key(|(first, _)| *first);
-        let mut entries = Vec::new();
+        let (path, mut entries) = (self.day_file.seen(), Vec::new());
         for (first, block) in found {
             let from = offered.partition_point(|offer| identity(offer).timestamp < block.min);
             let rest = &mut offered[from..];
             let to = rest.partition_point(|offer| identity(offer).timestamp <= block.max);
             if to > 0 {
-                read_block(self.seen, self.path, first, block, &mut entries)?;
+                read_block(self.seen, &path, first, block, &mut entries)?;
                 mark_block(&entries, &mut rest[..to], identity, set);
             }
         }

@@ -56,7 +56,7 @@ pub struct Published {
 }
 
 /// All that the journal's bytes say.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct State {
     /// What it is of.
     pub header: Header,
@@ -81,17 +81,7 @@ pub struct State {
 impl State {
     /// A journal without frames. `crc` is its header's.
     pub(super) fn new(header: Header, crc: u32) -> State {
-        State {
-            header,
-            segments: Vec::new(),
-            blocks: Blocks::default(),
-            closed: None,
-            end: FRAMES_AT,
-            crc,
-            crcs: Vec::new(),
-            last: FRAMES_AT,
-            torn: false,
-        }
+        State { header, end: FRAMES_AT, crc, last: FRAMES_AT, ..State::default() }
     }
 
     /// Reads a journal's bytes. `Ok(None)`: its header is empty or partial and no frame follows.
@@ -172,19 +162,19 @@ impl State {
     fn read_each(&mut self, path: &str, at: u64, bytes: &[u8]) -> Result<(), LandError> {
         let damage = |what: String| Err(LandError::damage(path, what));
         loop {
-            let rest = &bytes[(self.end - at) as usize..];
+            let end = self.end;
+            let rest = &bytes[(end - at) as usize..];
             match frame::decode(rest) {
                 Found::Frame { frame, previous, crc, length } => {
                     if previous != self.crc {
-                        return damage(format!("the frame at {} follows another one", self.end));
+                        return damage(format!("the frame at {end} follows another one"));
                     }
                     if let Err(what) = self.apply(frame) {
-                        return damage(format!("{what}, at {}", self.end));
+                        return damage(format!("{what}, at {end}"));
                     }
                     self.follow(crc, length as u64);
                 }
                 Found::Unknown { kind, version } => {
-                    let end = self.end;
                     let what = format!(
                         "the frame at {end} has kind {kind} version {version}, which this release does not know"
                     );
@@ -195,13 +185,11 @@ impl State {
                     return damage("its Closed slot is missing".to_owned());
                 }
                 Found::Nothing if frame::any_frame(&rest[1..]) => {
-                    let end = self.end;
                     return damage(format!(
                         "the frame at {end} is unreadable, but valid ones follow"
                     ));
                 }
                 Found::Nothing if frame::was_changed(rest) => {
-                    let end = self.end;
                     return damage(format!(
                         "the last frame, at {end}, was changed since it was written: rows of it may have been acknowledged"
                     ));
