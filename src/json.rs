@@ -5,7 +5,13 @@ use std::borrow::Cow;
 use std::fmt;
 
 use memchr::memchr2;
+use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+
+/// Strings as JSON.
+pub fn written(value: &(impl Serialize + ?Sized)) -> String {
+    serde_json::to_string(value).expect("strings are always JSON")
+}
 
 /// The keys of a JSON object, in its order, with those that appear twice; not those of objects in
 /// it.

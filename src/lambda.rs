@@ -48,7 +48,7 @@ pub fn run(function: impl FnOnce() -> Result<(), Vec<anyhow::Error>>) -> ExitCod
 ///
 /// Other crates' chatter stays out whatever the level: below a warning, some would tell what they send.
 fn log() {
-    let level = config::log_level_from_env().to_ascii_lowercase();
+    let level = config::LOG_LEVEL.text().to_ascii_lowercase();
     let level = match level.as_str() {
         "fatal" => LevelFilter::ERROR,
         level => level.parse().unwrap_or(LevelFilter::INFO),

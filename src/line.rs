@@ -6,9 +6,9 @@
 use std::fmt::Write;
 
 use memchr::{memchr, memchr2, memchr3};
-use serde::Serialize;
 
 use crate::config::Newline;
+use crate::json::written as json;
 use crate::row::Kind;
 
 /// How fields become a line.
@@ -142,9 +142,4 @@ impl Line {
         }
         self.first = false;
     }
-}
-
-/// Strings as JSON.
-fn json(value: &(impl Serialize + ?Sized)) -> String {
-    serde_json::to_string(value).expect("strings are always JSON")
 }

@@ -29,43 +29,41 @@ pub type Sent = Result<(), String>;
 impl Queue {
     /// Sends up to [`BATCH`] messages; what became of each, in their order. An error: none can be sent.
     pub fn send(&self, bodies: &[String]) -> Result<Vec<Sent>, AwsError> {
-        self.runtime.block_on(self.send_batch(bodies))
-    }
-
-    async fn send_batch(&self, bodies: &[String]) -> Result<Vec<Sent>, AwsError> {
         let mut sent: Vec<Sent> = vec![Err("it was not answered for".to_owned()); bodies.len()];
         let mut left: Vec<usize> = (0..bodies.len()).collect();
         let mut pause = PAUSE;
-        for attempt in 1..=ATTEMPTS {
-            let entries = left.iter().map(|&at| {
-                let entry = SendMessageBatchRequestEntry::builder();
-                entry.id(at.to_string()).message_body(&bodies[at]).build()
-            });
-            let entries: Result<Vec<_>, _> = entries.collect();
-            let entries = entries.map_err(|error| AwsError::new(&self.url, &error))?;
-            let request = self.client.send_message_batch().queue_url(&self.url);
-            let answer = request.set_entries(Some(entries)).send().await;
-            let answer = answer.map_err(|error| AwsError::new(&self.url, &error))?;
-            let number = |id: &str| id.parse().ok().filter(|at: &usize| *at < bodies.len());
-            for at in answer.successful().iter().filter_map(|entry| number(entry.id())) {
-                sent[at] = Ok(());
+        self.runtime.block_on(async {
+            for attempt in 1..=ATTEMPTS {
+                let entries = left.iter().map(|&at| {
+                    let entry = SendMessageBatchRequestEntry::builder();
+                    entry.id(at.to_string()).message_body(&bodies[at]).build()
+                });
+                let entries: Result<Vec<_>, _> = entries.collect();
+                let entries = entries.map_err(|error| AwsError::new(&self.url, &error))?;
+                let request = self.client.send_message_batch().queue_url(&self.url);
+                let answer = request.set_entries(Some(entries)).send().await;
+                let answer = answer.map_err(|error| AwsError::new(&self.url, &error))?;
+                let number = |id: &str| id.parse().ok().filter(|at: &usize| *at < bodies.len());
+                for at in answer.successful().iter().filter_map(|entry| number(entry.id())) {
+                    sent[at] = Ok(());
+                }
+                let mut hopeless = Vec::new();
+                for entry in answer.failed() {
+                    let Some(at) = number(entry.id()) else { continue };
+                    let message = entry.message().unwrap_or("no reason was given");
+                    sent[at] = Err(format!("{}: {}: {message}", self.url, entry.code()));
+                    hopeless.extend(entry.sender_fault().then_some(at));
+                }
+                left.retain(|at| sent[*at].is_err() && !hopeless.contains(at));
+                if left.is_empty() {
+                    break;
+                }
+                if attempt < ATTEMPTS {
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
             }
-            let mut hopeless = Vec::new();
-            for entry in answer.failed() {
-                let Some(at) = number(entry.id()) else { continue };
-                let message = entry.message().unwrap_or("no reason was given");
-                sent[at] = Err(format!("{}: {}: {message}", self.url, entry.code()));
-                hopeless.extend(entry.sender_fault().then_some(at));
-            }
-            left.retain(|at| sent[*at].is_err() && !hopeless.contains(at));
-            if left.is_empty() {
-                break;
-            }
-            if attempt < ATTEMPTS {
-                tokio::time::sleep(pause).await;
-                pause *= 2;
-            }
-        }
-        Ok(sent)
+            Ok(sent)
+        })
     }
 }

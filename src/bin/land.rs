@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use anyhow::{Context, anyhow};
 use hiwake::clock::Clock;
-use hiwake::config::{Config, pipeline_from_env, root_from_env};
+use hiwake::config::{Config, PIPELINE, root_from_env};
 use hiwake::disk::RealDisk;
 use hiwake::lambda;
 use hiwake::land::Lander;
@@ -47,7 +47,7 @@ fn site() -> Result<Site, Vec<anyhow::Error>> {
     let root = root_from_env().map_err(|error| anyhow!(error));
     match (lambda::config(), root) {
         (Ok(config), Ok(root)) => {
-            let (pipeline, stores) = (pipeline_from_env(), Mutex::default());
+            let (pipeline, stores) = (PIPELINE.text(), Mutex::default());
             Ok(Site { config, root, pipeline, stores, journals: Arc::default() })
         }
         (config, root) => Err([config.err(), root.err()].into_iter().flatten().collect()),

@@ -3,7 +3,7 @@
 use std::future::ready;
 use std::process::ExitCode;
 
-use hiwake::config::pipeline_from_env;
+use hiwake::config::PIPELINE;
 use hiwake::land::invocation::Failure;
 use hiwake::metrics::Metrics;
 use hiwake::record::Records;
@@ -12,7 +12,7 @@ use hiwake::{firehose, lambda};
 fn main() -> ExitCode {
     lambda::run(|| {
         let mut records = Records::new(lambda::config().map_err(|error| vec![error])?);
-        let pipeline = pipeline_from_env();
+        let pipeline = PIPELINE.text();
         lambda::serve(move |event, _| {
             ready(match firehose::transform(&mut records, &event) {
                 Ok((answer, counts)) => {

@@ -28,9 +28,15 @@ pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
 }
 
 fn check_source(source: &Source, path: &KeyPath, reader: &mut Reader<'_>) {
-    let groups = path.clone().key("log_groups");
-    if source.log_groups.is_empty() && reader.is_whole(&groups) {
-        reader.note(&groups, "names no log group; write log_groups = [\"…\"], with names or globs");
+    for (key, is_empty, message) in [
+        ("log_groups", source.log_groups.is_empty(), NO_GROUP),
+        ("log_streams", source.log_streams.is_empty(), NO_STREAM),
+        ("columns", source.columns.is_empty(), NO_COLUMN),
+    ] {
+        let key = path.clone().key(key);
+        if is_empty && reader.is_whole(&key) {
+            reader.note(&key, message);
+        }
     }
     for (index, group) in source.log_groups.iter().enumerate() {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "_/.#-*?".contains(c);
@@ -38,17 +44,13 @@ fn check_source(source: &Source, path: &KeyPath, reader: &mut Reader<'_>) {
             let message = format!(
                 "no log group's name holds {character:?}; write letters, digits, _ / . # - and the globs * and ?"
             );
-            reader.note(&groups.clone().index(index), message);
+            reader.note(&path.clone().key("log_groups").index(index), message);
         }
-    }
-    let streams = path.clone().key("log_streams");
-    if source.log_streams.is_empty() && reader.is_whole(&streams) {
-        reader.note(&streams, "matches no log stream; write [\"*\"] for all, or leave the key out");
     }
     for (index, stream) in source.log_streams.iter().enumerate() {
         if stream.as_str().contains(':') {
             let message = "no log stream's name holds ':'; write ? or * in its place";
-            reader.note(&streams.clone().index(index), message);
+            reader.note(&path.clone().key("log_streams").index(index), message);
         }
     }
     for (index, label) in source.labels.iter().enumerate() {
@@ -62,13 +64,6 @@ fn check_source(source: &Source, path: &KeyPath, reader: &mut Reader<'_>) {
             let message = format!("labels are fixed text; write {{{name}}} into columns");
             reader.note(&path.clone().key("labels").index(index), message);
         }
-    }
-    let columns = path.clone().key("columns");
-    if source.columns.is_empty() && reader.is_whole(&columns) {
-        reader.note(
-            &columns,
-            "gives empty lines; write [\"{labels}\", \"{message}\"], or leave the key out",
-        );
     }
     if source.filter_pattern.chars().count() > FILTER_PATTERN_MAX {
         let message = format!("has more than {FILTER_PATTERN_MAX} characters; write it shorter");
@@ -200,10 +195,8 @@ fn check_limits(config: &Config, reader: &mut Reader<'_>) {
         }
     }
     if limits.commit_bytes > limits.buffer_bytes {
-        reader.note(
-            &limit("commit_bytes"),
-            "is more than buffer_bytes, which holds it; write a smaller number",
-        );
+        let message = "is more than buffer_bytes, which holds it; write a smaller number";
+        reader.note(&limit("commit_bytes"), message);
     }
 }
 
@@ -216,11 +209,8 @@ impl Config {
             warnings.push(Problem { file, line, key, message: message.to_owned() });
         };
         if self.sources.is_empty() {
-            warn(
-                None,
-                "source".to_owned(),
-                "there is none: every event goes into the [unmatched] file",
-            );
+            let message = "there is none: every event goes into the [unmatched] file";
+            warn(None, "source".to_owned(), message);
         }
         for (index, source) in self.sources.iter().enumerate() {
             let key = |key| format!("source[{}].{key}", index + 1);
@@ -243,6 +233,10 @@ impl Config {
     }
 }
 
+const NO_GROUP: &str = "names no log group; write log_groups = [\"…\"], with names or globs";
+const NO_STREAM: &str = "matches no log stream; write [\"*\"] for all, or leave the key out";
+const NO_COLUMN: &str =
+    "gives empty lines; write [\"{labels}\", \"{message}\"], or leave the key out";
 const FORGETS: &str =
     "0 would forget a day as soon as it is sealed, and a replay would double it; write at least 1";
 const PER_STREAM: &str = "{log_stream} makes a day file for each log stream: on EFS many small files cost far more than one large one";

@@ -30,13 +30,15 @@ const ROOT: Variable = Variable {
     meaning: "The folder of the daily files, e.g. /mnt/efs/hiwake; the command line has --root instead",
 };
 
-const PIPELINE: Variable = Variable {
+/// The pipeline's name in metrics.
+pub const PIPELINE: Variable = Variable {
     name: "HIWAKE_PIPELINE",
     default: "hiwake",
     meaning: "The Lambdas' name for this pipeline: the only dimension of their metrics",
 };
 
-const LOG_LEVEL: Variable = Variable {
+/// How much is logged.
+pub const LOG_LEVEL: Variable = Variable {
     name: "AWS_LAMBDA_LOG_LEVEL",
     default: "INFO",
     meaning: "How much the Lambdas log: ERROR, WARN, INFO, DEBUG; Lambda sets it from its logging configuration",
@@ -75,20 +77,12 @@ pub fn state_folder_from_env() -> Result<PathBuf, String> {
     Ok(home.join(".local/state/hiwake"))
 }
 
-/// The pipeline's name in metrics: `HIWAKE_PIPELINE`.
-pub fn pipeline_from_env() -> String {
-    text(&PIPELINE)
-}
-
-/// How much is logged: `AWS_LAMBDA_LOG_LEVEL`.
-pub fn log_level_from_env() -> String {
-    text(&LOG_LEVEL)
-}
-
-/// A variable's text, or its default.
-fn text(variable: &Variable) -> String {
-    let text = value(variable).and_then(|value| value.into_string().ok());
-    text.unwrap_or_else(|| variable.default.to_owned())
+impl Variable {
+    /// Its text, or its default.
+    pub fn text(&self) -> String {
+        let text = value(self).and_then(|value| value.into_string().ok());
+        text.unwrap_or_else(|| self.default.to_owned())
+    }
 }
 
 /// What a variable is set to, if it is and not empty.

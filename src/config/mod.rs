@@ -21,10 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::row::Kind;
 
 pub use crate::file_name::FileTemplate;
-pub use env::{
-    ENVIRONMENT, Variable, log_level_from_env, pipeline_from_env, root_from_env,
-    state_folder_from_env,
-};
+pub use env::{ENVIRONMENT, LOG_LEVEL, PIPELINE, Variable, root_from_env, state_folder_from_env};
 pub use explain::{Explanation, Outcome, Tried, explain};
 pub use problem::{ConfigErrors, Problem};
 pub use value::Glob;

@@ -13,6 +13,7 @@ use base64_simd::STANDARD;
 use self::member::Member;
 pub use self::wire::EventError;
 use self::wire::{Answer, Event};
+use crate::json;
 use crate::record::{Origin, Outcome, Records};
 
 /// Answers one Firehose event: every recordId once, in order, never more than
@@ -23,7 +24,7 @@ use crate::record::{Origin, Outcome, Records};
 /// cannot be answered at all.
 pub fn transform(records: &mut Records<'_>, event: &[u8]) -> Result<(Vec<u8>, Counts), EventError> {
     let event = Event::parse(event)?;
-    let ids: Vec<String> = event.records.iter().map(|record| json(record.id())).collect();
+    let ids: Vec<String> = event.records.iter().map(|record| json::written(record.id())).collect();
     let mut answer = Answer::new(records.config().limits.answer_bytes, &ids)?;
     let mut counts = Counts::default();
     let mut member = Member::default();
@@ -80,10 +81,6 @@ const BASE64: &str = "base64";
 
 /// The code of a record whose rows do not fit the answer.
 pub const OVERFLOW: &str = "answer-overflow";
-
-fn json(text: &str) -> String {
-    serde_json::to_string(text).expect("a string is always JSON")
-}
 
 /// What became of an event's records, for the metrics.
 ///

@@ -66,27 +66,8 @@ pub struct Replay {
 
 /// Why an event or a message says nothing. Names top-level keys only, never values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoticeError {
-    /// No JSON object: an `event`, a `message body` or a `record`.
-    #[error("the {0} is no JSON object")]
-    NotJson(&'static str),
-    /// JSON of another kind.
-    #[error(
-        "the {what} is no notice of S3 or SQS, and not {{\"hiwake\":\"seal\"}}: its keys are {keys}"
-    )]
-    Unknown {
-        /// `event`, `message body` or `record`.
-        what: &'static str,
-        /// The top-level keys that came, joined by commas: the first 20, each cut to 64 characters.
-        keys: String,
-    },
-    /// A notice of S3 without what it must have.
-    #[error("the S3 notice cannot be read: {0}")]
-    Malformed(String),
-    /// The key is not UTF-8 once it is decoded.
-    #[error("the S3 notice's key is not UTF-8")]
-    Key,
-}
+#[error("{0}")]
+pub struct NoticeError(String);
 
 impl Notice {
     /// Reads the bytes of an invocation's event. An error is about the event as a whole.
@@ -126,7 +107,7 @@ impl Message {
     }
 
     /// What a message's body says, or an event that came without SQS.
-    fn read(&mut self, keys: &Keys<'_>, what: &'static str) -> Result<(), NoticeError> {
+    fn read(&mut self, keys: &Keys<'_>, what: &str) -> Result<(), NoticeError> {
         match records(keys) {
             Some(records) => records.iter().for_each(|record| self.note(record)),
             None if is_text(keys, "Event", "\"s3:TestEvent\"") => self.ignored += 1,
@@ -156,11 +137,13 @@ fn created(record: &RawValue) -> Result<Option<Created>, NoticeError> {
     }
     let S3Entity { bucket, object, .. } = read(s3)?;
     let (Some(bucket), Some(key)) = (bucket.name, object.key) else {
-        return Err(NoticeError::Malformed("its bucket name or its key is missing".to_owned()));
+        return Err(malformed("its bucket name or its key is missing"));
     };
     // The key as S3 means it: `+` is a space, then `%2B` a plus.
     let key = key.replace('+', " ");
-    let key = percent_decode_str(&key).decode_utf8().map_err(|_| NoticeError::Key)?.into_owned();
+    let key = percent_decode_str(&key).decode_utf8();
+    let key = key.map_err(|_| NoticeError("the S3 notice's key is not UTF-8".to_owned()))?;
+    let key = key.into_owned();
     let size = object.size.and_then(|size| u64::try_from(size).ok());
     if key.ends_with('/') && size == Some(0) {
         // A folder that somebody made in the S3 console.
@@ -217,15 +200,15 @@ fn known(mut object: Value) -> Value {
 
 type Keys<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
 
-fn keys<'a>(bytes: &'a [u8], what: &'static str) -> Result<Keys<'a>, NoticeError> {
-    serde_json::from_slice(bytes).map_err(|_| NoticeError::NotJson(what))
+fn keys<'a>(bytes: &'a [u8], what: &str) -> Result<Keys<'a>, NoticeError> {
+    serde_json::from_slice(bytes).map_err(|_| NoticeError(format!("the {what} is no JSON object")))
 }
 
 fn records<'a>(keys: &Keys<'a>) -> Option<Vec<&'a RawValue>> {
     serde_json::from_str(keys.get("Records")?.get()).ok()
 }
 
-fn unknown(keys: &Keys<'_>, what: &'static str) -> NoticeError {
+fn unknown(keys: &Keys<'_>, what: &str) -> NoticeError {
     let clipped = |key: &Cow<'_, str>| key.chars().take(KEY_CHARS_MAX).collect::<String>();
     let mut named: Vec<_> =
         keys.keys().take(KEYS_MAX).map(|key| format!("`{}`", clipped(key))).collect();
@@ -234,7 +217,10 @@ fn unknown(keys: &Keys<'_>, what: &'static str) -> NoticeError {
         count if count > KEYS_MAX => named.push(format!("and {} more", count - KEYS_MAX)),
         _ => {}
     }
-    NoticeError::Unknown { what, keys: named.join(", ") }
+    let keys = named.join(", ");
+    NoticeError(format!(
+        "the {what} is no notice of S3 or SQS, and not {{\"hiwake\":\"seal\"}}: its keys are {keys}"
+    ))
 }
 
 fn is_text(keys: &Keys<'_>, key: &str, text: &str) -> bool {
@@ -245,6 +231,10 @@ fn read<T: DeserializeOwned>(value: &&RawValue) -> Result<T, NoticeError> {
     serde_json::from_str(value.get()).map_err(|error| {
         // Such an error may quote a value; its place and category never do.
         let (line, column) = (error.line(), error.column());
-        NoticeError::Malformed(format!("{:?} error at {line}:{column}", error.classify()))
+        malformed(&format!("{:?} error at {line}:{column}", error.classify()))
     })
+}
+
+fn malformed(what: &str) -> NoticeError {
+    NoticeError(format!("the S3 notice cannot be read: {what}"))
 }

@@ -28,17 +28,23 @@ impl Fate {
     }
 }
 
+/// A transform's answer.
 #[derive(Deserialize)]
-struct Answer {
-    records: Vec<Answered>,
+pub struct Answer {
+    /// One for each record.
+    pub records: Vec<Answered>,
 }
 
+/// What it says of one record.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Answered {
-    record_id: String,
-    result: String,
-    data: Option<String>,
+pub struct Answered {
+    /// Which record.
+    pub record_id: String,
+    /// `Ok`, `Dropped` or `ProcessingFailed`.
+    pub result: String,
+    /// In base64.
+    pub data: Option<String>,
 }
 
 /// The fate of each record, in order. `Err` is a function error that retries did not help.

@@ -17,6 +17,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::config::ANSWER_BYTES_MAX;
 use crate::land::notice::Created;
+pub use answer::{Answer, Answered};
 use answer::{Fate, fates};
 use objects::{Area, Pending};
 

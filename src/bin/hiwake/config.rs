@@ -6,15 +6,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
 use clap::Subcommand;
-use comfy_table::Table;
 use hiwake::clock::Clock;
-use hiwake::config::{self, Config, ENVIRONMENT, Explanation, Outcome};
+use hiwake::config::{self, Config, ENVIRONMENT, Explanation, Outcome, Variable};
 use hiwake::record::{Origin, Records};
 use hiwake::row::Row;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::output::out;
+use crate::output::{self, out};
 
 /// Check the configuration, or show what it does.
 #[derive(Debug, clap::Args)]
@@ -93,7 +92,7 @@ pub fn run(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn pretty(value: &impl Serialize) -> anyhow::Result<String> {
-    Ok(serde_json::to_string_pretty(value)? + "\n")
+    Ok(serde_json::to_string_pretty(value)?)
 }
 
 fn checked(config: &Config) -> String {
@@ -101,19 +100,14 @@ fn checked(config: &Config) -> String {
         1 => "1 source".to_owned(),
         many => format!("{many} sources"),
     };
-    let warnings = config.warnings().into_iter();
-    let lines = std::iter::once(format!("{}: ok, {sources}\n", config.name))
-        .chain(warnings.map(|warning| format!("warning: {warning}\n")));
-    lines.collect()
+    let mut text = format!("{}: ok, {sources}", config.name);
+    config.warnings().iter().for_each(|warning| text += &format!("\nwarning: {warning}"));
+    text
 }
 
 fn environment() -> String {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::NOTHING).set_header(["NAME", "DEFAULT", "MEANING"]);
-    for variable in ENVIRONMENT {
-        table.add_row([variable.name, variable.default, variable.meaning]);
-    }
-    format!("{}\n", table.trim_fmt())
+    let row = |one: &Variable| [one.name, one.default, one.meaning].map(str::to_owned);
+    output::table(["NAME", "DEFAULT", "MEANING"], 0..0, ENVIRONMENT.iter().map(row))
 }
 
 fn explained(config: &Config, args: &Explain) -> anyhow::Result<String> {

@@ -6,8 +6,12 @@
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
+use std::ops::Range;
 use std::process::ExitCode;
 use std::sync::OnceLock;
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
 
 /// Why nothing more is printed on standard output.
 static ENDED: OnceLock<io::Error> = OnceLock::new();
@@ -54,4 +58,18 @@ pub fn exit_code(code: ExitCode) -> ExitCode {
         }
         _ => code,
     }
+}
+
+/// A table for the eye: columns with blanks between them, those of `numbers` to the right.
+pub fn table<const N: usize>(
+    header: [&str; N],
+    numbers: Range<usize>,
+    rows: impl Iterator<Item = [String; N]>,
+) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header(header).add_rows(rows);
+    for column in table.column_iter_mut().skip(numbers.start).take(numbers.len()) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table.trim_fmt()
 }

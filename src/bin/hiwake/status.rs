@@ -3,11 +3,10 @@
 use std::process::ExitCode;
 
 use chrono::TimeZone;
-use comfy_table::{CellAlignment, Table};
 use hiwake::config::Config;
 use hiwake::land::status::DayStatus;
 
-use crate::output::{err, out};
+use crate::output::{self, err, out};
 use crate::{Now, Root};
 
 /// Show each day file: state, lines, bytes, late lines, last commit (local time)
@@ -32,7 +31,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     if args.json {
         out!("{}", serde_json::to_string(&days)?);
     } else {
-        out!("{}", table(config, &days).trim_fmt());
+        out!("{}", table(config, &days));
     }
     for day in days.iter().filter(|day| day.outgrows_an_invocation()) {
         let DayStatus { file, day, bytes, .. } = day;
@@ -46,14 +45,10 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!failed.is_empty())))
 }
 
-fn table(config: &Config, days: &[DayStatus]) -> Table {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    // The name comes last: the others fit a terminal, and a long one breaks nothing.
-    table.set_header(["DAY", "STATE", "LINES", "BYTES", "LATE", "LAST COMMIT", "FILE"]);
-    for day in days {
+fn table(config: &Config, days: &[DayStatus]) -> String {
+    let row = |day: &DayStatus| {
         let last = day.last_commit.and_then(|at| config.timezone.timestamp_millis_opt(at).single());
-        table.add_row([
+        [
             day.day.clone(),
             day.state.to_string(),
             day.lines.to_string(),
@@ -61,12 +56,9 @@ fn table(config: &Config, days: &[DayStatus]) -> Table {
             day.late.to_string(),
             last.map(|time| time.format("%Y-%m-%d %H:%M").to_string()).unwrap_or_default(),
             day.file.clone(),
-        ]);
-    }
-    for column in 2..=4 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
+        ]
+    };
+    // The name comes last: the others fit a terminal, and a long one breaks nothing.
+    let header = ["DAY", "STATE", "LINES", "BYTES", "LATE", "LAST COMMIT", "FILE"];
+    output::table(header, 2..5, days.iter().map(row))
 }

@@ -11,10 +11,10 @@ use flate2::read::MultiGzDecoder;
 use hiwake::config::Config;
 use hiwake::firehose;
 use hiwake::land::day_file::DayFile;
+use hiwake::local::{Answer, Answered};
 use hiwake::record::Records;
 use hiwake::row::Row;
 use hiwake::store::pipe;
-use serde::Deserialize;
 
 use crate::output::out;
 
@@ -51,26 +51,10 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Our own answer, as Firehose reads it.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Answer {
-    records: Vec<Answered>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Answered {
-    record_id: String,
-    result: String,
-    #[serde(default)]
-    data: String,
-}
-
 fn lines(answer: &[u8]) -> anyhow::Result<()> {
     let answer: Answer = serde_json::from_slice(answer)?;
     for Answered { record_id, result, data } in answer.records {
-        let data = STANDARD.decode(data)?;
+        let data = STANDARD.decode(data.unwrap_or_default())?;
         if data.is_empty() {
             out!("{result}\t{record_id}");
             continue;

@@ -34,11 +34,14 @@ pub fn run(
     selection: &str,
     objects: Vec<Object>,
 ) -> anyhow::Result<ExitCode> {
-    let sent = match args.dry_run {
-        true => would_send(args, &objects)?,
-        false => send(config, args, url, selection, objects)?,
+    let (verb, sent) = match args.dry_run {
+        true => {
+            objects.iter().filter(|_| !args.json).for_each(|object| out!("{}", object.id.place()));
+            let bytes = objects.iter().map(|object| object.size).sum();
+            ("would send", Sent { notices: objects.len(), bytes, ..Sent::default() })
+        }
+        false => ("sent", send(config, args, url, selection, objects)?),
     };
-    let verb = if args.dry_run { "would send" } else { "sent" };
     let Sent { notices, bytes, failed, before } = sent;
     if args.json {
         let answer = json!({
@@ -52,14 +55,6 @@ pub fn run(
         }
     }
     Ok(ExitCode::from(u8::from(failed > 0)))
-}
-
-fn would_send(args: &Args, objects: &[Object]) -> anyhow::Result<Sent> {
-    for object in objects.iter().filter(|_| !args.json) {
-        out!("{}", object.id.place());
-    }
-    let bytes = objects.iter().map(|object| object.size).sum();
-    Ok(Sent { notices: objects.len(), bytes, ..Sent::default() })
 }
 
 fn send(

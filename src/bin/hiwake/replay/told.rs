@@ -1,11 +1,10 @@
 //! What a replay tells: what would land where, what it came to.
 
-use comfy_table::{CellAlignment, Table};
 use hiwake::land::Tally;
 use hiwake::land::plan::DayPlan;
 use serde_json::json;
 
-use crate::output::{err, out};
+use crate::output::{self, err, out};
 
 /// Says what an interrupted run of the same command has done.
 pub fn resuming(before: usize, done: &str) {
@@ -18,10 +17,7 @@ pub fn resuming(before: usize, done: &str) {
 
 /// A line for each day file.
 pub fn table(days: &[DayPlan]) -> String {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["FILE", "DAY", "EVENTS", "LANDED", "NEW", "GO TO"]);
-    for day in days {
+    let row = |day: &DayPlan| {
         let mut name = match (day.closed, day.late, day.new) {
             (true, _, _) => "quarantine: the day is closed".to_owned(),
             (false, _, 0) => String::new(),
@@ -33,14 +29,10 @@ pub fn table(days: &[DayPlan]) -> String {
         }
         let looked = |number: u64| if day.closed { "-".to_owned() } else { number.to_string() };
         let (events, there, new) = (day.events.to_string(), looked(day.there), looked(day.new));
-        table.add_row([day.file.clone(), day.day.clone(), events, there, new, name]);
-    }
-    for column in 2..=4 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table.trim_fmt()
+        [day.file.clone(), day.day.clone(), events, there, new, name]
+    };
+    let header = ["FILE", "DAY", "EVENTS", "LANDED", "NEW", "GO TO"];
+    output::table(header, 2..5, days.iter().map(row))
 }
 
 /// Prints what a replay came to: read = new + already landed + skipped, by reason. `before` objects an earlier run of the
