@@ -82,12 +82,11 @@ impl<'c> Records<'c> {
             Content::Messages(messages) => messages,
             Content::Plain(text) => {
                 self.events = plain_lines(text).count();
-                if self.events == 0 {
-                    return Ok(Outcome::Empty);
-                } else if self.config.plain.drop {
-                    return Ok(Outcome::PlainDropped);
-                }
-                return Ok(Outcome::Plain(self.labeler.plain(text, origin, emit)?));
+                return Ok(match self.events {
+                    0 => Outcome::Empty,
+                    _ if self.config.plain.drop => Outcome::PlainDropped,
+                    _ => Outcome::Plain(self.labeler.plain(text, origin, emit)?),
+                });
             }
         };
         self.events = messages.iter().map(Message::events).sum();

@@ -84,34 +84,21 @@ fn outcome(
     log_stream: &str,
     earlier: Option<usize>,
 ) -> (Outcome, String) {
-    let group = first(&source.log_groups, log_group);
-    let stream = first(&source.log_streams, log_stream);
-    match (group, stream) {
-        (None, _) => (
-            Outcome::OtherLogGroup,
-            format!("none of its log groups matches: {}", list(&source.log_groups)),
-        ),
-        (Some(group), None) => (
-            Outcome::OtherLogStream,
-            format!(
-                "{} matches the log group, but none of its log streams the log stream: {}",
-                group.as_str(),
-                list(&source.log_streams)
-            ),
-        ),
-        (Some(group), Some(stream)) => {
-            let by = format!(
-                "{} matches the log group, {} the log stream",
-                group.as_str(),
-                stream.as_str()
-            );
-            match earlier {
-                Some(earlier) => {
-                    (Outcome::TooLate, format!("{by}; but source[{}] came first", earlier + 1))
-                }
-                None => (Outcome::Wins, by),
-            }
+    let Some(group) = first(&source.log_groups, log_group).map(Glob::as_str) else {
+        let globs = list(&source.log_groups);
+        return (Outcome::OtherLogGroup, format!("none of its log groups matches: {globs}"));
+    };
+    let Some(stream) = first(&source.log_streams, log_stream).map(Glob::as_str) else {
+        let globs = list(&source.log_streams);
+        let why = format!("but none of its log streams the log stream: {globs}");
+        return (Outcome::OtherLogStream, format!("{group} matches the log group, {why}"));
+    };
+    let by = format!("{group} matches the log group, {stream} the log stream");
+    match earlier {
+        Some(earlier) => {
+            (Outcome::TooLate, format!("{by}; but source[{}] came first", earlier + 1))
         }
+        None => (Outcome::Wins, by),
     }
 }
 

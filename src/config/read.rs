@@ -1,6 +1,7 @@
 //! Text → [`Config`]: syntax, then keys and values, each problem with its line.
 
 use std::io::Read as _;
+use std::ops::Range;
 use std::path::Path;
 
 use serde::Deserialize as _;
@@ -116,22 +117,20 @@ impl<'t> Reader<'t> {
     /// `[source]` and `[[format]]` would give errors that nobody understands.
     fn shapes(&mut self) {
         let DeValue::Table(root) = self.document.root().get_ref() else { return };
-        let mut wrong = Vec::new();
-        for (key, value) in root {
+        let wrong = root.iter().filter_map(|(key, value)| {
             let key = key.get_ref().as_ref();
-            match value.get_ref() {
-                DeValue::Table(_) if key == "source" => wrong.push((
-                    KeyPath::at(key),
-                    "sources are a list; write [[source]], with two brackets".to_owned(),
-                )),
-                DeValue::Array(_) if SECTIONS.contains(&key) => wrong.push((
-                    KeyPath::at(key),
-                    format!("there is only one; write [{key}], with one bracket"),
-                )),
-                _ => {}
-            }
-        }
-        for (path, message) in wrong {
+            let message = match value.get_ref() {
+                DeValue::Table(_) if key == "source" => {
+                    "sources are a list; write [[source]], with two brackets".to_owned()
+                }
+                DeValue::Array(_) if SECTIONS.contains(&key) => {
+                    format!("there is only one; write [{key}], with one bracket")
+                }
+                _ => return None,
+            };
+            Some((KeyPath::at(key), message))
+        });
+        for (path, message) in wrong.collect::<Vec<_>>() {
             self.note(&path, message);
             self.take_out(path);
         }
@@ -145,15 +144,12 @@ impl<'t> Reader<'t> {
                 Ok(config) => return Some(config),
                 Err(error) => error,
             };
-            let found = error.span().and_then(|span| {
-                self.document
-                    .find(&span)
-                    .map(|path| (self.document.line_of_offset(span.start), path))
-            });
-            let Some((line, path)) = found else {
+            let find = |span: Range<usize>| Some((span.start, self.document.find(&span)?));
+            let Some((start, path)) = error.span().and_then(find) else {
                 self.push(None, String::new(), error.message().to_owned());
                 return None;
             };
+            let line = self.document.line_of_offset(start);
             self.push(Some(line), path.to_string(), in_words(error.message(), path.last_key()));
             self.take_out(path);
         }

@@ -102,12 +102,8 @@ impl Routes {
                 routes.dedup();
                 let listed = register.into_iter().flat_map(|register| &register.day_files);
                 for other in listed.filter(|other| *other != day_file) {
-                    elsewhere
-                        .candidates
-                        .entry(other.clone())
-                        .or_default()
-                        .dates
-                        .insert(date(timestamp));
+                    let candidate = elsewhere.candidates.entry(other.clone()).or_default();
+                    candidate.dates.insert(date(timestamp));
                 }
                 let is_listed = register.is_some_and(|one| one.day_files.contains(day_file));
                 let listed = is_listed.then_some(Routing { date: number as i32, rules: None });

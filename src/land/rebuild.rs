@@ -32,23 +32,13 @@ const CLOSED_SEGMENTS_MAX: u32 = 64;
 
 /// Why a day was not repaired.
 #[derive(Debug, thiserror::Error)]
-pub enum RebuildError {
-    /// A file of the day, or the lock.
-    #[error(transparent)]
-    Land(#[from] LandError),
-    /// It stays as it is; `aside` is where an interrupted rebuild has put its files.
-    #[error("{path}: {reason}. {}", match aside {
-        None => "No line was changed".to_owned(),
-        Some(folder) => format!("An interrupted rebuild has put the day's files into {folder}"),
-    })]
-    Refused {
-        /// Which file, day or object.
-        path: String,
-        /// Why.
-        reason: String,
-        /// The folder.
-        aside: Option<String>,
-    },
+#[error("{0}")]
+pub struct RebuildError(String);
+
+impl From<LandError> for RebuildError {
+    fn from(error: LandError) -> RebuildError {
+        RebuildError(error.to_string())
+    }
 }
 
 /// What became of a day that nothing is wrong with any more.
@@ -317,9 +307,13 @@ fn published(files: &Files<'_>, survey: &Survey) -> Result<Vec<Segment>, Rebuild
 }
 
 impl Files<'_> {
+    /// The day stays as it is.
     pub(super) fn refused(&self, path: &str, reason: &str) -> RebuildError {
-        let (path, reason, aside) = (path.to_owned(), reason.to_owned(), self.aside.clone());
-        RebuildError::Refused { path, reason, aside }
+        let left = match &self.aside {
+            None => "No line was changed".to_owned(),
+            Some(folder) => format!("An interrupted rebuild has put the day's files into {folder}"),
+        };
+        RebuildError(format!("{path}: {reason}. {left}"))
     }
 }
 

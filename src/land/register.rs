@@ -177,14 +177,6 @@ impl Register {
     fn has(&self, rules: &str) -> bool {
         self.rules.iter().any(|known| known == rules)
     }
-
-    /// What it may have lost, found in the journals: for whoever does not restore it.
-    fn fill(&mut self, lander: &Lander<'_>, date: NaiveDate) -> Result<(), LandError> {
-        if self.lost {
-            self.day_files.extend(holders(lander, date)?);
-        }
-        Ok(())
-    }
 }
 
 fn newer(path: &str, what: &str) -> LandError {
@@ -293,7 +285,10 @@ impl Held {
         let mut registers = BTreeMap::new();
         for date in dates {
             let mut register = Register::peek(lander, *date)?;
-            register.fill(lander, *date)?;
+            // Nobody restores it here, so what it may have lost is looked for in the journals.
+            if register.lost {
+                register.day_files.extend(holders(lander, *date)?);
+            }
             registers.insert(*date, register);
         }
         let looked = look(&registers, &mut Missing::new())?;

@@ -65,16 +65,13 @@ impl Replacement {
         folders::sync_up(lander, day_file.folder())?;
         folders::sync_up(lander, &day_file.journal_folder())?;
         let state = State::read(&day_file.journal(), &self.journal)?;
-        if let Some(state) = &state {
-            make_hints(lander, day_file, state)?;
-        }
+        state.iter().try_for_each(|state| make_hints(lander, day_file, state))?;
         journal.check_lease()?;
         journal.replace(&self.journal)?;
-        for (number, _) in state.iter().flat_map(State::numbered) {
-            if state.as_ref().is_some_and(|state| state.is_done(number)) {
-                folders::remove(lander, &day_file.open_segment(number))?;
-                remove_temporaries(lander, day_file, number)?;
-            }
+        let segments = state.iter().flat_map(State::numbered);
+        for (number, _) in segments.filter(|(_, segment)| segment.done.is_some()) {
+            folders::remove(lander, &day_file.open_segment(number))?;
+            remove_temporaries(lander, day_file, number)?;
         }
         Ok(folder)
     }

@@ -240,10 +240,8 @@ impl State {
             };
             let segment = (event.segment as usize).checked_sub(1);
             let segment = segment.and_then(|index| closed.segments.get_mut(index));
-            let Some(segment) = segment else {
-                return Err(format!("a frame of segment {}, which is unknown", event.segment));
-            };
-            segment.removed = Some(event.at);
+            let unknown = || format!("a frame of segment {}, which is unknown", event.segment);
+            segment.ok_or_else(unknown)?.removed = Some(event.at);
             return Ok(());
         }
         match frame {
@@ -255,17 +253,17 @@ impl State {
                     self.segments.push(Segment::default());
                 }
                 let seen = self.seen();
-                if commit.offset != self.last_mut(commit.segment)?.bytes() || commit.seen != seen {
+                let segment = self.last_mut(commit.segment)?;
+                if commit.offset != segment.bytes() || commit.seen != seen {
                     return Err("a commit that does not follow the one before".to_owned());
                 }
                 if !commit.is_whole() {
                     return Err("a commit whose blocks are not of its lines".to_owned());
                 }
-                let form = self.last_mut(commit.segment)?.commits.first().map(|first| first.form);
-                if form.is_some_and(|form| form != commit.form) {
+                if segment.commits.first().is_some_and(|first| first.form != commit.form) {
                     return Err("a commit of another form than its segment".to_owned());
                 }
-                self.last_mut(commit.segment)?.commits.push(commit);
+                segment.commits.push(commit);
             }
             Frame::Freeze(event) => self.last_mut(event.segment)?.frozen = Some(event.at),
             Frame::Sealed(sealed) => {

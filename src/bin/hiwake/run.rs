@@ -125,12 +125,9 @@ fn beside(root: &Path) -> anyhow::Result<PathBuf> {
 
 fn log_file(config: &Config, args: &Args) -> anyhow::Result<Option<LogFile>> {
     let Some(log_group) = args.log_group.clone() else { return Ok(None) };
-    let timestamps = match &args.timestamp_format {
-        Some(format) => {
-            Some(TimestampFormat::new(format, args.year, config.timezone).map_err(Usage)?)
-        }
-        None => None,
-    };
+    let format = args.timestamp_format.as_ref();
+    let format = format.map(|format| TimestampFormat::new(format, args.year, config.timezone));
+    let timestamps = format.transpose().map_err(Usage)?;
     Ok(Some(LogFile { log_group, log_stream: args.log_stream.clone(), timestamps }))
 }
 

@@ -6,6 +6,7 @@ use hiwake::config::Config;
 use hiwake::land::day_file::DayFile;
 use hiwake::land::rebuild::{self, Rebuilt};
 use hiwake::land::register;
+use hiwake::land::verify::Verified;
 use hiwake::store::Location;
 
 use crate::output::{err, out};
@@ -70,12 +71,9 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
             out!("{what} {}: {}", finding.path, finding.what);
         }
         let wrong = verified.findings.iter().filter(|finding| finding.wrong).count();
+        let Verified { day_files, commits, lines, bytes, .. } = verified;
         out!(
-            "{} day files, {} commits, {} lines, {} bytes read: {wrong} wrong",
-            verified.day_files,
-            verified.commits,
-            verified.lines,
-            verified.bytes
+            "{day_files} day files, {commits} commits, {lines} lines, {bytes} bytes read: {wrong} wrong"
         );
     }
     Ok(ExitCode::from(u8::from(failed > 0 || !verified.is_whole())))
