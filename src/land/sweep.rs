@@ -352,7 +352,7 @@ pub fn oldest_unsealed(lander: &Lander<'_>) -> Result<i64, LandError> {
 }
 
 /// The day files that wait for their seal, each with the moment from which it may be sealed. One
-/// whose journal cannot be read is left out: [`sweep`] says what is wrong with it.
+/// whose journal cannot be read is left out: [`Lander::seal`] says what is wrong with it.
 pub fn waiting(lander: &Lander<'_>) -> BTreeMap<DayFile, i64> {
     let mut round = Round { lander, swept: Swept::default() };
     let hints = round.hints("seal", &|_| true).into_iter();
