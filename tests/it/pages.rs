@@ -1,4 +1,4 @@
-//! A page shows what happens: each command of its console blocks is run, and prints what the page says.
+//! A page shows what happens: its commands are run, and each prints what the page says.
 //!
 //! What a page may rely on:
 //!
@@ -282,6 +282,11 @@ fn readme_ja() {
 }
 
 #[test]
+fn deploy() {
+    page("docs/deploy.md");
+}
+
+#[test]
 fn tour_and_an_edited_tour_is_found() {
     let (steps, outputs) = page("docs/tour.md");
     let mut edits = 0;
@@ -347,10 +352,36 @@ fn runbook_each_recipe_from_its_starting_state() {
 }
 
 #[test]
-fn what_a_page_cannot_show_is_refused() {
+fn cargo_is_a_stand_in_and_what_needs_more_than_the_clone_is_refused() {
     let copy = Copy::new();
-    let page = "```console\n$ npx cdk deploy\n$ cargo test\n$ make check\n$ cargo build\n```\n```sh\n$ false\n```\n";
+    let page = "```console\n$ npx cdk deploy\n$ cargo test\n$ make check\n$ cargo build\n```\n\
+        ```sh\n$ echo not run\n```\n\
+        ```console\n$ cargo install --path . --root tools\n$ tools/bin/hiwake --version\n\
+        $ cargo run --quiet -- \\\n    --version\n$ cat <<'END'\n$ text\nEND\n```\n";
     let outputs = copy.run(&copy.project(), &steps(page));
-    let refused: Vec<bool> = outputs.iter().map(|lines| !lines.is_empty()).collect();
-    assert_eq!(refused, [true, true, true, false], "{outputs:?}");
+    let refused = |command: &str| {
+        vec![format!("{command}: not run by the test of the pages: mark the block as sh")]
+    };
+    let version = vec![format!("hiwake {}", env!("CARGO_PKG_VERSION"))];
+    let wanted = [
+        refused("npx cdk deploy"),
+        refused("cargo test"),
+        refused("make check"),
+        vec![],
+        vec![],
+        version.clone(),
+        version,
+        vec!["$ text".to_owned()],
+    ];
+    assert_eq!(outputs, wanted);
+}
+
+#[test]
+fn a_rest_stands_for_no_more_than_a_rest() {
+    let lines = |text: &str| text.split_terminator('|').map(str::to_owned).collect::<Vec<_>>();
+    let same = |shown: &str, printed: &str| same(&lines(shown), &lines(printed));
+    assert!(same("a…|b", "abc|b") && same("…|b", "b") && same("a|…|b", "a|x|y|b") && same("…", ""));
+    assert!(
+        !same("a…|b", "ab|c|b") && !same("b…", "ab") && !same("a|…|b", "a|x") && !same("", "a")
+    );
 }
