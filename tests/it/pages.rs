@@ -5,7 +5,8 @@
 //! * A `console` block holds commands behind `$ `, each followed by its output, stderr too. A command
 //!   continues on the next line after a backslash, and up to the end of its here-document.
 //! * All commands of a page run in order, in one shell, in a copy of the tracked files. The shell has
-//!   no variables of the machine. The page itself puts `hiwake` on the PATH.
+//!   no variables of the machine. `cargo install` puts `hiwake` where rustup's PATH finds it; or the
+//!   page puts it on the PATH.
 //! * `…` at a line's end stands for the rest of the line. A line that is only `…` stands for any lines.
 //! * Cargo is a stand-in, because everything is built: `build` does nothing, `install` links the
 //!   binary, `run` runs it, and none of them prints. `make run` is the real one.
@@ -140,7 +141,8 @@ impl Copy {
         let tools = self.folder.path().join("tools");
         let mut command = Command::new("timeout");
         command.args(["60", "bash"]).arg(script).current_dir(folder).env_clear();
-        command.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", tools.display()));
+        let (tools, bin) = (tools.display(), home.join(".cargo/bin"));
+        command.env("PATH", format!("{tools}:{}:/usr/local/bin:/usr/bin:/bin", bin.display()));
         command.env("HOME", home).env("LC_ALL", "C.UTF-8").env("TZ", "America/New_York");
         command.env("HIWAKE_BUILT", env!("CARGO_BIN_EXE_hiwake"));
         let output = command.output().unwrap();
