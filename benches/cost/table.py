@@ -40,9 +40,9 @@ def pipeline(gb, price, gzip=False, landing_days=30):
     kept = gb * sealed * (FILE_DAYS - 2) * (1 + JOURNALS)
     return {
         "Firehose, Direct PUT": wire * ROUNDING * price["firehose"],
-        "transform λ": cpu("transform") * price["gb_s"] + batches / 1e6 * price["requests"],
-        "land λ": (cpu("land") + waiting * 1.024) * price["gb_s"] + objects / 1e6 * price["requests"],
-        "seal λ": (cpu("seal, gzip" if gzip else "seal") + waiting * (1 + sealed) * 1.769) * price["gb_s"],
+        "transform function": cpu("transform") * price["gb_s"] + batches / 1e6 * price["requests"],
+        "land function": (cpu("land") + waiting * 1.024) * price["gb_s"] + objects / 1e6 * price["requests"],
+        "seal function": (cpu("seal, gzip" if gzip else "seal") + waiting * (1 + sealed) * 1.769) * price["gb_s"],
         "S3 landing/": gb / GZIP * ROWS * landing_days * price["s3"] + objects / 1000 * (price["put"] + 4 * price["get"]),
         "S3 backup/, 108 days": gb / GZIP * (7 * price["s3"] + 101 * price["glacier"]) + backups / 1000 * (price["put"] + price["transition"]),
         "EFS, written and read": month * ((1 + JOURNALS + sealed) * price["write"] + price["read"]),
@@ -89,7 +89,7 @@ def main():
         row("**lean**", [sum(one.values()) for one in lean])
         row("default, with `efs_backups`", [sum(one.values()) + gb * FILE_DAYS * price["backup"] for one, gb in zip(default, VOLUMES)])
         row("Firehose to S3, nothing of ours", [native(gb, price) for gb in VOLUMES])
-        row("Firehose's λ to EFS", [direct(gb, price) for gb in VOLUMES])
+        row("Firehose's function to EFS", [direct(gb, price) for gb in VOLUMES])
         row("*CloudWatch Logs, paid before any of these*", [gb * DAYS * price["logs"] for gb in VOLUMES])
 
 

@@ -6,8 +6,9 @@
 
 import { readFileSync } from 'node:fs';
 
-import { Ajv2020 } from 'ajv/dist/2020.js';
 import { parse } from 'smol-toml';
+
+import { faultsOf } from './schema.ts';
 
 export interface Source {
   /** In the order of the file, from 1, as `hiwake config` counts them. */
@@ -34,15 +35,14 @@ interface File {
   seal?: { grace?: string; journal_days?: number };
 }
 
-const SCHEMA = new URL('../contract/hiwake.schema.json', import.meta.url);
-
 export function loadConfig(path: string): Config {
   return readConfig(readFileSync(path, 'utf8'), path);
 }
 
 export function readConfig(toml: string, name = 'hiwake.toml'): Config {
   const file = parse(toml) as File;
-  check(file, name);
+  const faults = faultsOf(file, 'hiwake').map((fault) => `${name}: ${fault}`);
+  if (faults.length > 0) throw new Error([...faults, 'hiwake config check says more'].join('\n'));
   return {
     toml,
     timezone: file.timezone ?? 'Asia/Tokyo',
@@ -56,20 +56,6 @@ export function readConfig(toml: string, name = 'hiwake.toml'): Config {
     graceSeconds: seconds(file.seal?.grace ?? '1h', name),
     journalDays: file.seal?.journal_days ?? 90,
   };
-}
-
-function check(file: unknown, name: string): void {
-  // The formats uint and uint32 are schemars' own; `minimum` says the same.
-  const ajv = new Ajv2020({ allErrors: true, validateFormats: false, strict: false });
-  const validate = ajv.compile(JSON.parse(readFileSync(SCHEMA, 'utf8')));
-  if (!validate(file)) {
-    const faults = (validate.errors ?? []).map((error) => {
-      const extra = error.params['additionalProperty'];
-      const where = [...error.instancePath.split('/').slice(1), ...(extra ? [extra] : [])].join('.');
-      return `${name}: ${where}: ${extra ? 'unknown key' : error.message}`;
-    });
-    throw new Error([...new Set(faults), 'hiwake config check says more'].join('\n'));
-  }
 }
 
 function isGlob(group: string): boolean {

@@ -1,4 +1,4 @@
-// land λ: notices of objects in landing/ and failed/, by a queue, become lines of day files.
+// The land function: notices of objects in landing/ and failed/, by a queue, become lines of day files.
 
 import { Duration, Stack } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';

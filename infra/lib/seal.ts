@@ -1,4 +1,4 @@
-// seal λ: the package of land, called by a schedule, finishes the days that have ended.
+// The seal function: the package of land, called by a schedule, finishes the days that have ended.
 
 import { Duration, Stack, TimeZone } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';

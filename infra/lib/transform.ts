@@ -1,4 +1,4 @@
-// transform λ: Firehose calls it with what it was given, and delivers what it answers.
+// The transform function: Firehose calls it with what it was given, and delivers what it answers.
 
 import { Duration } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';

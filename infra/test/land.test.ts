@@ -101,8 +101,8 @@ describe('seal', () => {
     const told = templateOf({ deployment: `[tell]\nsealed = "${topic}"` });
     expect(only(told, 'AWS::Lambda::EventInvokeConfig').Properties.DestinationConfig.OnSuccess).toEqual({ Destination: topic });
     // It is a help, not the contract: said wherever somebody would rely on it.
-    for (const path of ['infra/deployment.toml', 'README.md', 'README.ja.md', 'docs/design.md', 'docs/runbook.md']) {
-      expect(projectFile(path), path).toMatch(/(two rounds|2 回)[^]{0,300}\.sha256/);
+    for (const path of ['infra/deployment.toml', 'docs/deploy.md', 'docs/design.md', 'docs/runbook.md']) {
+      expect(projectFile(path), path).toMatch(/two rounds[^]{0,300}\.sha256/);
     }
     expect(statements(told, 'SealRole').filter((one) => one.Action === 'sns:Publish').map((one) => one.Resource)).toEqual([topic]);
   });

@@ -166,7 +166,7 @@ describe('readers', () => {
 
   test('the right without a way is refused: nobody else is in the VPC that is made by default, and mount targets cannot move', () => {
     expect(() => templateOf({ deployment: READERS.replace(VPC, '') })).toThrow(/deployment.toml: readers: [^]*Write network.vpc_id/);
-    for (const path of ['README.md', 'README.ja.md']) expect(projectFile(path)).toMatch(/VPC[^\n]*(before the first deployment|最初のデプロイの前)/);
+    expect(projectFile('docs/deploy.md')).toMatch(/VPC[^\n]*before the first deployment/);
   });
 });
 

@@ -172,13 +172,15 @@ pub(super) fn read_zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Tz
     parsed(deserializer, |text| {
         let meant = ABBREVIATIONS.iter().find(|(short, _)| short.eq_ignore_ascii_case(&text));
         if let Some((_, name)) = meant {
-            return Err(format!("`{text}` is no IANA time zone name; write {name}"));
+            return Err(format!("`{text}` is not an IANA time zone name; write {name}"));
         }
         let names = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
         text.parse::<Tz>().map_err(|_| match nearest(&text, names) {
-            Some(name) => format!("`{text}` is no IANA time zone name; did you mean {name}?"),
+            Some(name) => format!("`{text}` is not an IANA time zone name; did you mean {name}?"),
             None => {
-                format!("`{text}` is no IANA time zone name; write one such as Asia/Tokyo or UTC")
+                format!(
+                    "`{text}` is not an IANA time zone name; write one such as Asia/Tokyo or UTC"
+                )
             }
         })
     })

@@ -182,10 +182,11 @@ pub struct Commit {
     pub duplicates: u64,
     /// The run's blocks, one after the other.
     pub blocks: Vec<Block>,
-    /// The objects that the rows came from: bucket, key and ETag or version.
-    pub objects: Vec<String>,
     /// What registers have to say, so that its events are found.
     pub routings: Vec<Routing>,
+    /// The objects that the rows came from: bucket, key and ETag or version. They come last, since a
+    /// frame that ends with a zero cannot be told from a torn one.
+    pub objects: Vec<String>,
 }
 
 impl Commit {

@@ -135,8 +135,9 @@ pub fn rebuild(
         return Err(files.refused(&day_file.to_string(), &reason));
     }
     if segments.is_empty() && lines.open.is_empty() {
-        let reason = "nothing of it is left, so land its objects again";
-        return Err(files.refused(&day_file.to_string(), reason));
+        let folder = day_file.journal_folder();
+        let reason = format!("nothing of it is left: remove {folder}, then land its objects again");
+        return Err(files.refused(&day_file.to_string(), &reason));
     }
     lines.open.sort_by_key(|(id, _)| id.timestamp);
     let plan = Plan { files: &files, survey: &survey, segments: &segments, rows: &rows };

@@ -26,6 +26,7 @@ mod metrics;
 mod notice;
 mod object;
 mod object_properties;
+mod pages;
 mod pipes;
 mod processes;
 mod replay;

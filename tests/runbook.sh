@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Makes the folder in which a recipe of docs/runbook.md begins: tests/runbook.sh FOLDER RECIPE.
+# RECIPE is the recipe's anchor, for example `replay-an-hour`. `hiwake` must be on the PATH.
+set -euo pipefail
+project=$(cd "$(dirname "$0")/.." && pwd)
+mkdir "$1" && cd "$1"
+cp "$project/hiwake.toml" .
+
+# Three deliveries, each of one day's lines.
+deliver() {
+    grep "^Apr $1 " "$project/events/messages.log" >"$1.log"
+    hiwake run "$1.log" --log-group /var/log/messages --timestamp-format '%b %d %H:%M:%S' \
+        --year 2022 --root efs --bucket s3 --now "$2"
+    rm "$1.log"
+}
+
+# Writes one other byte into a file: at an offset.
+damage() {
+    chmod u+w "$1"
+    printf X | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
+{
+    deliver 16 2022-04-17T00:30:00+09:00
+    deliver 17 2022-04-18T00:30:00+09:00
+    deliver 18 2022-04-18T08:00:00+09:00
+    hiwake seal --root efs --now 2022-04-18T12:00:00+09:00
+} >log 2>&1
+
+case $2 in
+replay-an-hour)
+    # A folder in the place of its journal keeps the last object from landing, as an outage does.
+    mkdir -p other/.hiwake/days/2022-04-18/messages.csv/.journal
+    hiwake replay s3/backup --root other >>log 2>&1 || true
+    rmdir other/.hiwake/days/2022-04-18/messages.csv/.journal
+    ;;
+repair-a-damaged-day)
+    cp -r efs lost && mkdir empty
+    damage lost/messages/2022-04-18.csv.open 40
+    rm -f efs/messages/2022-04-16.csv.sha256
+    damage efs/.hiwake/days/2022-04-17/messages.csv/.journal 8200
+    damage efs/messages/2022-04-18.csv.open 40
+    ;;
+esac
