@@ -45,13 +45,17 @@ pub fn make(lander: &Lander<'_>, folder: &str) -> Result<(), LandError> {
 /// Tries what landing and sealing rely on, before the first landing: hard links, and names that
 /// differ in case.
 fn probe(lander: &Lander<'_>) -> Result<(), LandError> {
+    let is_one_of = |error: &io::Error, errors: &[Errno]| {
+        Errno::from_io_error(error).is_some_and(|error| errors.contains(&error))
+    };
     let [name, second, upper] = [".hiwake.probe", ".hiwake.probe.link", ".HIWAKE.PROBE"];
     // An interrupted landing may have left them.
     remove(lander, second)?;
     remove(lander, name)?;
     match lander.disk.open(name, Open::CreateNew(lander.open_mode())) {
-        // Another first landing tries the same at this moment.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        // Another first landing tries the same at this moment: it has made the name, or removed it
+        // while an NFS client opened it.
+        Err(error) if is_one_of(&error, &[Errno::EXIST, Errno::STALE, Errno::NOENT]) => {}
         made => drop(made.named("make", name)?),
     }
     let linked = lander.disk.link(name, second);
@@ -59,16 +63,13 @@ fn probe(lander: &Lander<'_>) -> Result<(), LandError> {
     remove(lander, second)?;
     remove(lander, name)?;
     lander.disk.sync_dir("").named("sync", "")?;
-    let is_one_of = |error: &io::Error, errors: &[Errno]| {
-        Errno::from_io_error(error).is_some_and(|error| errors.contains(&error))
-    };
     let no_links = [Errno::PERM, Errno::OPNOTSUPP, Errno::NOSYS, Errno::MLINK];
     match linked {
         Err(error) if is_one_of(&error, &no_links) => Err(LandError::Unsuited(
             "has no hard links, which publish a sealed file without replacing another",
         )),
         // But for another first landing that was faster to make the name, or to remove it.
-        Err(error) if !is_one_of(&error, &[Errno::EXIST, Errno::NOENT]) => {
+        Err(error) if !is_one_of(&error, &[Errno::EXIST, Errno::NOENT, Errno::STALE]) => {
             Err(error).named("link", name)
         }
         Ok(()) | Err(_) if folded => Err(LandError::Unsuited(

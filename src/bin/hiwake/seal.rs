@@ -60,7 +60,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
 /// Which days are open, and when the next of them may be sealed.
 fn waiting(config: &Config, lander: &Lander<'_>) -> String {
     let waiting = sweep::waiting(lander);
-    let Some((next, at)) = waiting.iter().min_by_key(|(_, at)| **at) else {
+    let Some((next, at)) = waiting.iter().min_by_key(|(day_file, at)| (**at, day_file.day)) else {
         return "no day is open".to_owned();
     };
     let at = config.timezone.timestamp_millis_opt(*at).single();
