@@ -29,7 +29,7 @@ impl TimestampFormat {
     pub fn new(format: &str, year: Option<i32>, timezone: Tz) -> Result<TimestampFormat, String> {
         let unknown = || {
             format!(
-                "`{format}` is no timestamp format: write it as strftime does, e.g. '%b %d %H:%M:%S'"
+                "`{format}` is not a valid timestamp format: write it as strftime does, e.g. '%b %d %H:%M:%S'"
             )
         };
         // chrono takes `%f` for whole nanoseconds, Python for the digits after the point.
