@@ -4,15 +4,15 @@
 use std::io::{self, Read};
 
 use hiwake::config::Config;
-use hiwake::envelope;
-use hiwake::firehose;
-use hiwake::land::frame::{Closed, FRAMES_AT, Found, Header, decode};
-use hiwake::land::notice::Notice;
-use hiwake::land::seen::Watermark;
-use hiwake::land::state::State;
+use hiwake::label::Origin;
+use hiwake::land::journal::frame::{Closed, FRAMES_AT, Found, Header, decode};
+use hiwake::land::journal::seen::Watermark;
+use hiwake::land::journal::state::State;
+use hiwake::notice::Notice;
 use hiwake::object::{self, Bad, Options, Sink, Skipped};
-use hiwake::record::{Origin, Records};
+use hiwake::record::Records;
 use hiwake::row::Row;
+use hiwake::{envelope, firehose};
 
 /// Whether the bytes were taken for what the property is about; it panics where the property does not hold.
 pub type Property = fn(&[u8]) -> bool;

@@ -15,10 +15,11 @@ use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
 use serde_json::json;
 
 use crate::aws::{AwsError, LogGroup, Logs};
-use crate::land::error::LandError;
-use crate::land::notes::Notes;
-use crate::land::routing;
-use crate::land::{Landed, Lander, Tally};
+use crate::land::intake::routing;
+use crate::land::intake::tally::{Landed, Tally};
+use crate::land::journal::lander::Lander;
+use crate::land::root::checkpoint::Notes;
+use crate::land::root::error::LandError;
 use crate::store::Store;
 
 /// The first window, the shortest and the longest.

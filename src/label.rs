@@ -7,8 +7,18 @@ use crate::day::{Calendar, TimestampError};
 use crate::envelope::Envelope;
 use crate::event_id;
 use crate::line::{Line, Style, without_breaks};
-use crate::record::Origin;
 use crate::row::Row;
+
+/// Where a plain record came from: what its rows are identified by.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// Stands in `Row::stream` of plain rows, e.g. the delivery stream's ARN.
+    pub stream: &'a str,
+    /// Unique for the record within `stream`, e.g. its recordId; the line number is appended.
+    pub id: &'a str,
+    /// When it arrived, milliseconds since the epoch.
+    pub arrival: i64,
+}
 
 /// Makes rows of events; remembers the last log stream's source, file and names.
 pub struct Labeler<'c> {

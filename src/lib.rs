@@ -5,11 +5,11 @@
 //!                       │
 //!                     record ─▶ envelope ─▶ label ─▶ line, day ─▶ row
 //!
-//! notices ─▶ land ─▶ store ─▶ object ─▶ rows ─▶ one batch a day file ─▶ commit ─▶ <file>/<day>.csv.open
-//!                                                     a schedule ─▶ seal ─▶ <file>/<day>.csv
+//! notices ─▶ lambda::land ─▶ store ─▶ object ─▶ land::intake ─▶ land::day_file ─▶ <file>/<day>.csv.open
+//!                                   a schedule ─▶ land::upkeep ─▶ land::day_file ─▶ <file>/<day>.csv
 //! ```
 //!
-//! The modules in the order of the data. What they promise, and why it holds, is in `docs/design.md`.
+//! The modules in the order of the data; [`land`] has rooms of its own, and says which. What they promise, and why it holds, is in `docs/design.md`.
 
 // hiwake.toml, and what time it is.
 pub mod clock;
@@ -36,10 +36,9 @@ pub mod land;
 pub mod object;
 pub mod store;
 
-// The Lambdas: what they count, and how they are called.
-#[cfg(feature = "transform")]
+// The Lambda functions: what they are told, what they count, and how they are called.
 pub mod lambda;
-pub mod metrics;
+pub mod notice;
 
 // AWS as the command line reaches it, and what is landed from there once more, or for the first time.
 #[cfg(feature = "aws")]

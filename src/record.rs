@@ -3,19 +3,8 @@
 use crate::config::Config;
 use crate::day::TimestampError;
 use crate::envelope::{self, Content, EnvelopeError, Inflater, Message};
-use crate::label::{Labeler, plain_lines};
+use crate::label::{Labeler, Origin, plain_lines};
 use crate::row::Row;
-
-/// Where a plain record came from: what its rows are identified by.
-#[derive(Debug, Clone, Copy)]
-pub struct Origin<'a> {
-    /// Stands in `Row::stream` of plain rows, e.g. the delivery stream's ARN.
-    pub stream: &'a str,
-    /// Unique for the record within `stream`, e.g. its recordId; the line number is appended.
-    pub id: &'a str,
-    /// When it arrived, milliseconds since the epoch.
-    pub arrival: i64,
-}
 
 /// What became of a record that could be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,18 +1,18 @@
 //! Replay: objects that were delivered before land once more; exactly-once by event identity makes it harmless.
 //!
 //! [`Replay`] notes which of them have landed, or which notices were
-//! sent to the land λ, so that an interrupted command resumes after them.
+//! sent to the land function, so that an interrupted command resumes after them.
 
 use std::collections::{BTreeSet, HashSet};
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::land::Lander;
-use crate::land::error::LandError;
-use crate::land::notes::Notes;
+use crate::land::journal::lander::Lander;
+use crate::land::root::checkpoint::Notes;
+use crate::land::root::error::LandError;
 use crate::store::Object;
 
-/// How many objects go under one hold of the locks: as many as SQS hands to the land λ at once.
+/// How many objects go under one hold of the locks: as many as SQS hands to the land function at once.
 pub const BATCH: usize = 10;
 /// At the end of a note: something of the object is in quarantine.
 const QUARANTINED: char = '!';

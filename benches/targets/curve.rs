@@ -4,10 +4,11 @@
 //! The first of these commits reads the whole journal, as a process does that has just begun; the others know it.
 
 use hiwake::disk::Open;
-use hiwake::land::batch::Batch;
-use hiwake::land::frame::{Commit, Frame, Header};
-use hiwake::land::journal;
-use hiwake::land::{Lander, commit, seen};
+use hiwake::land::Lander;
+use hiwake::land::day_file::batch::Batch;
+use hiwake::land::day_file::commit;
+use hiwake::land::journal::frame::{Commit, Frame, Header};
+use hiwake::land::journal::{self, seen};
 use hiwake::row::{Identity, Row};
 
 use crate::cpu::taken;

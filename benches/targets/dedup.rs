@@ -1,11 +1,12 @@
 //! Dedup: a million rows, half of them landed before.
 
 use hiwake::disk::Open;
-use hiwake::land::batch::Batch;
-use hiwake::land::blocks::Blocks;
-use hiwake::land::day_file::DayFile;
-use hiwake::land::frame::Commit;
-use hiwake::land::seen;
+use hiwake::land::day_file::batch::Batch;
+use hiwake::land::day_file::dedup::Known;
+use hiwake::land::journal::blocks::Blocks;
+use hiwake::land::journal::frame::Commit;
+use hiwake::land::journal::seen;
+use hiwake::land::root::layout::DayFile;
 use hiwake::row::{Day, Kind, Row};
 
 use crate::cpu::taken;
@@ -71,7 +72,7 @@ pub fn child() {
             new = Vec::new();
             ms = ms.min(taken(|| {
                 let (seen, day_file) = (handle.as_ref(), &day_file);
-                let known = seen::Known { seen, day_file, blocks: &blocks };
+                let known = Known { seen, day_file, blocks: &blocks };
                 new = known.new_rows(&batch).unwrap();
             }));
         };

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use hiwake::clock::Clock;
 use hiwake::config::Config;
 use hiwake::disk::RealDisk;
-use hiwake::land::Lander;
-use hiwake::land::day_file::DayFile;
+use hiwake::land::root::layout::DayFile;
+use hiwake::land::{Lander, Root};
 use hiwake::row::Kind;
 use tempfile::TempDir;
 
@@ -30,7 +30,10 @@ pub fn with_lander<R>(root: &Path, now: i64, work: impl FnOnce(&Lander<'_>) -> R
     let disk = RealDisk::create(root).unwrap();
     let deadline = Instant::now() + Duration::from_secs(3600);
     let journals = Arc::default();
-    work(&Lander { disk: &disk, config: &config, clock: Clock::At(now), deadline, journals })
+    work(&Lander {
+        root: Root { disk: &disk, config: &config, clock: Clock::At(now), deadline },
+        journals,
+    })
 }
 
 /// The one that the benches of single day files fill.

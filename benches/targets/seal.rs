@@ -1,12 +1,13 @@
 //! Seal: 32 commits that overlap line by line become one file; verify reads all of it again.
 
+use hiwake::land::Root;
 use std::path::Path;
 
 use hiwake::disk::Open;
-use hiwake::land::batch::Batch;
-use hiwake::land::commit;
+use hiwake::land::day_file::batch::Batch;
+use hiwake::land::day_file::commit;
+use hiwake::land::day_file::merge::{self, Source};
 use hiwake::land::journal::Journal;
-use hiwake::land::merge::{self, Source};
 use hiwake::row::Row;
 
 use crate::cpu::taken;
@@ -70,7 +71,8 @@ fn fill(root: &Path, rows: &[u8], repeats: i64) -> usize {
         let mut config = lander.config.clone();
         config.limits.commit_bytes = usize::MAX;
         let journals = lander.journals.clone();
-        let lander = hiwake::land::Lander { config: &config, journals, ..*lander };
+        let lander =
+            hiwake::land::Lander { root: Root { config: &config, ..lander.root }, journals };
         for batch in &batches {
             assert!(commit::commit(&lander, &place::day_file(), batch, &[], &|| Ok(())).is_ok());
         }

@@ -7,7 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::{Compress, Compression, Crc, Decompress, FlushCompress, FlushDecompress};
 use hiwake::config::Config;
 use hiwake::firehose;
-use hiwake::record::{Origin, Records};
+use hiwake::label::Origin;
+use hiwake::record::Records;
 use hiwake::row::Encoder;
 use serde::Deserialize;
 

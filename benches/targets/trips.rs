@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::process::Command;
 
-use hiwake::land::batch::Batch;
-use hiwake::land::commit;
+use hiwake::land::day_file::batch::Batch;
+use hiwake::land::day_file::commit;
 use hiwake::row::Row;
 
 use crate::given::DAY_STARTS;

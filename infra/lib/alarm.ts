@@ -47,7 +47,7 @@ export function slug(heading: string): string {
   return heading.toLowerCase().replaceAll(/[^\p{L}\p{N} _-]/gu, '').replaceAll(' ', '-');
 }
 
-/** One of the metrics that the binaries send: see docs/runbook.md and src/metrics.rs. */
+/** One of the metrics that the binaries send: see docs/runbook.md and src/lambda/metrics.rs. */
 export function own(scope: Construct, metricName: string, props: cloudwatch.MetricOptions = {}): cloudwatch.Metric {
   const dimensionsMap = { Pipeline: pipelineOf(scope).name };
   return new cloudwatch.Metric({ namespace: 'hiwake', metricName, dimensionsMap, statistic: 'Sum', period: FIVE_MINUTES, ...props });

@@ -29,7 +29,7 @@ describe('environment', () => {
 });
 
 describe('metrics', () => {
-  // The table is kept equal to src/metrics.rs by tests/it/metrics.rs.
+  // The table is kept equal to src/lambda/metrics.rs by tests/it/metrics.rs.
   const sent = new Set([...runbook.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name));
   const dashboard = JSON.parse(text(only('AWS::CloudWatch::Dashboard').DashboardBody));
 

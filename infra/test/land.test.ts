@@ -25,7 +25,7 @@ describe('notices', () => {
     expect(text(allowed.Condition.ArnLike['aws:SourceArn'])).toBe('arn:<AWS::Partition>:s3:::hiwake-*');
   });
 
-  test('come again soon, twenty times, then to the dead letters', () => {
+  test('are retried soon, twenty times, then to the dead letters', () => {
     expect(Properties.VisibilityTimeout).toBe((functionOf('land')['Timeout'] as number) + 30);
     expect(Properties.RedrivePolicy.maxReceiveCount).toBe(20);
     expect(text(Properties.RedrivePolicy.deadLetterTargetArn)).toMatch(/^<LandDead/);

@@ -45,7 +45,7 @@ export interface Given {
   readonly deployment?: string;
 }
 
-/** The packages as `make lambda` leaves them, with a header of ELF for the machine in the place of a binary. */
+/** The packages as `make lambda` leaves them, with a header of ELF for the machine in place of a binary. */
 export function builtPackages(machine = 0x3e): string {
   const folder = mkdtempSync(join(tmpdir(), 'hiwake-test-'));
   const header = new Uint8Array(64);

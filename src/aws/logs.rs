@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_cloudwatchlogs::operation::filter_log_events::FilterLogEventsOutput;
 use tokio::runtime::Runtime;
 
-use super::AwsError;
+use crate::aws::AwsError;
 
 /// FilterLogEvents is throttled at 5 to 10 requests a second for all of an account: the client waits longer each time.
 pub(super) const ATTEMPTS: u32 = 10;

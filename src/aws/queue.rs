@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use tokio::runtime::Runtime;
 
-use super::AwsError;
+use crate::aws::AwsError;
 
 /// SendMessageBatch takes so many.
 pub const BATCH: usize = 10;

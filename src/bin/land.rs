@@ -1,4 +1,4 @@
-//! The land λ and, with a longer timeout, the seal λ: notices → day files. Wiring only: the library does
+//! The land function and, with a longer timeout, the seal λ: notices → day files. Wiring only: the library does
 //! the work.
 
 use std::collections::HashMap;
@@ -12,18 +12,18 @@ use anyhow::{Context, anyhow};
 use hiwake::clock::Clock;
 use hiwake::config::{Config, PIPELINE, root_from_env};
 use hiwake::disk::RealDisk;
-use hiwake::lambda;
-use hiwake::land::Lander;
-use hiwake::land::invocation::{Failure, Invocation, Remark, invoke};
-use hiwake::land::journals::Journals;
+use hiwake::lambda::land::{Invocation, invoke};
+use hiwake::lambda::{Failure, Remark, runtime};
+use hiwake::land::journal::cache::Journals;
+use hiwake::land::{Lander, Root};
 use hiwake::store::{Store, StoreError};
 
 fn main() -> ExitCode {
-    lambda::run(|| {
+    runtime::run(|| {
         let site = Arc::new(site()?);
-        lambda::serve(|event, context| {
+        runtime::serve(|event, context| {
             let site = site.clone();
-            let deadline = lambda::deadline(&context);
+            let deadline = runtime::deadline(&context);
             async move {
                 // A store has a runtime of its own, and waiting for locks blocks: a plain thread.
                 let work = move || site.invoke(&event, deadline);
@@ -45,7 +45,7 @@ struct Site {
 
 fn site() -> Result<Site, Vec<anyhow::Error>> {
     let root = root_from_env().map_err(|error| anyhow!(error));
-    match (lambda::config(), root) {
+    match (runtime::config(), root) {
         (Ok(config), Ok(root)) => {
             let (pipeline, stores) = (PIPELINE.text(), Mutex::default());
             Ok(Site { config, root, pipeline, stores, journals: Arc::default() })
@@ -60,10 +60,7 @@ impl Site {
             .with_context(|| format!("cannot open the root {}", self.root.display()))
             .map_err(|error| failure(&error))?;
         let lander = Lander {
-            disk: &disk,
-            config: self.config,
-            clock: Clock::System,
-            deadline,
+            root: Root { disk: &disk, config: self.config, clock: Clock::System, deadline },
             journals: self.journals.clone(),
         };
         let Invocation { answer, metrics, remarks } =
@@ -74,7 +71,7 @@ impl Site {
                 Remark::GivenUp(text) => tracing::error!("{text}"),
             }
         }
-        lambda::send(&metrics, &self.pipeline);
+        runtime::send(&metrics, &self.pipeline);
         answer.map(|answer| answer.to_string())
     }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::place::KeyPath;
-use super::read::Reader;
-use super::{ANSWER_BYTES_MAX, Config, Glob, Newline, Problem, Source, Subscribe};
+use crate::config::place::KeyPath;
+use crate::config::reader::Reader;
+use crate::config::{ANSWER_BYTES_MAX, Config, Glob, Newline, Problem, Source, Subscribe};
 use crate::row::Kind;
 
 /// Longest grace: CloudWatch takes events up to 14 days old, but a day that stays open for longer

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use super::{
+use crate::config::{
     Column, Compress, Config, Files, Format, Limits, Newline, Order, Plain, Retention, Seal,
     Source, Subscribe, Unmatched,
 };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::Config;
+use crate::config::Config;
 
 /// An environment variable that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -26,7 +26,7 @@ const CONFIG: Variable = Variable {
 
 const ROOT: Variable = Variable {
     name: "HIWAKE_ROOT",
-    default: "none: the land λ does not start without it",
+    default: "none: the land function does not start without it",
     meaning: "The folder of the daily files, e.g. /mnt/efs/hiwake; the command line has --root instead",
 };
 
@@ -64,7 +64,7 @@ impl Config {
     }
 }
 
-/// Where the land λ's daily files are: `HIWAKE_ROOT`. An error says what to set.
+/// Where the land function's daily files are: `HIWAKE_ROOT`. An error says what to set.
 pub fn root_from_env() -> Result<PathBuf, String> {
     let root = value(&ROOT).map(PathBuf::from);
     root.ok_or_else(|| format!("{} is not set: {}", ROOT.name, ROOT.meaning))

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Config, Glob, Source};
+use crate::config::{Config, Glob, Source};
 use crate::row::Kind;
 
 /// What becomes of the events of one log group and stream.

@@ -11,6 +11,7 @@ mod explain;
 mod place;
 mod problem;
 mod read;
+mod reader;
 mod value;
 
 use std::time::Duration;

@@ -1,20 +1,14 @@
 //! Text → [`Config`]: syntax, then keys and values, each problem with its line.
 
 use std::io::Read as _;
-use std::ops::Range;
 use std::path::Path;
 
-use serde::Deserialize as _;
-use toml::de::{DeTable, DeValue, ValueDeserializer};
-
-use super::place::{KeyPath, Located, line_of_offset};
-use super::problem::nearest;
-use super::{Config, ConfigErrors, Problem, check};
+use crate::config::place::line_of_offset;
+use crate::config::reader::Reader;
+use crate::config::{Config, ConfigErrors, Problem, check};
 
 /// Bytes of the largest configuration that is read: some thousand sources.
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
-/// After so many problems the rest is not looked for.
-const PROBLEMS_MAX: usize = 200;
 
 impl Config {
     /// Reads and checks a file. The error holds everything that is wrong with it.
@@ -47,29 +41,10 @@ impl Config {
 
     /// Reads and checks a text; `name` stands in front of every problem.
     pub fn parse(name: &str, text: &str) -> Result<Config, ConfigErrors> {
-        let (table, errors) = DeTable::parse_recoverable(text);
-        let mut reader = Reader {
-            name,
-            torn: !errors.is_empty(),
-            document: Located::new(text, table),
-            removed: Vec::new(),
-            problems: Vec::new(),
-        };
-        for error in errors {
-            reader.syntax(text, &error);
-        }
-        reader.shapes();
-        if let Some(mut config) = reader.values() {
-            name.clone_into(&mut config.name);
-            for (index, source) in config.sources.iter_mut().enumerate() {
-                source.line = reader.document.line(&KeyPath::at("source").index(index));
-            }
-            check::check(&config, &mut reader);
-            if reader.problems.is_empty() {
-                return Ok(config);
-            }
-        }
-        Err(reader.errors())
+        let mut reader = Reader::new(name, text);
+        let config = reader.values();
+        config.iter().for_each(|config| check::check(config, &mut reader));
+        reader.finish(config)
     }
 }
 
@@ -77,147 +52,4 @@ fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)?.take(CONFIG_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-/// Collects the problems of one document, taking out what is wrong, so that the rest can be read.
-pub(super) struct Reader<'t> {
-    name: &'t str,
-    /// Syntax errors were found: things may be missing that are not missing in the text.
-    torn: bool,
-    document: Located<'t>,
-    removed: Vec<KeyPath>,
-    problems: Vec<Problem>,
-}
-
-impl<'t> Reader<'t> {
-    /// Notes what is wrong with a key or value.
-    pub(super) fn note(&mut self, path: &KeyPath, message: impl Into<String>) {
-        let line = self.document.line(path);
-        self.push(line, path.to_string(), message.into());
-    }
-
-    /// Whether all that the text says below this key is there to be judged.
-    pub(super) fn is_whole(&self, path: &KeyPath) -> bool {
-        !self.torn && !self.removed.iter().any(|removed| removed.starts_with(path))
-    }
-
-    fn push(&mut self, line: Option<usize>, key: String, message: String) {
-        self.problems.push(Problem { file: self.name.to_owned(), line, key, message });
-    }
-
-    fn syntax(&mut self, text: &'t str, error: &toml::de::Error) {
-        let span = error.span().unwrap_or(0..0);
-        let found = text.get(span.clone()).and_then(|found| found.lines().next()).unwrap_or("");
-        let found: String = found.trim().chars().take(40).collect();
-        let near = if found.is_empty() { String::new() } else { format!(" at `{found}`") };
-        let line = self.document.line_of_offset(span.start);
-        self.push(Some(line), String::new(), format!("not TOML{near}: {}", error.message()));
-    }
-
-    /// `[source]` and `[[format]]` would give errors that nobody understands.
-    fn shapes(&mut self) {
-        let DeValue::Table(root) = self.document.root().get_ref() else { return };
-        let wrong = root.iter().filter_map(|(key, value)| {
-            let key = key.get_ref().as_ref();
-            let message = match value.get_ref() {
-                DeValue::Table(_) if key == "source" => {
-                    "sources are a list; write [[source]], with two brackets".to_owned()
-                }
-                DeValue::Array(_) if SECTIONS.contains(&key) => {
-                    format!("there is only one; write [{key}], with one bracket")
-                }
-                _ => return None,
-            };
-            Some((KeyPath::at(key), message))
-        });
-        for (path, message) in wrong.collect::<Vec<_>>() {
-            self.note(&path, message);
-            self.take_out(path);
-        }
-    }
-
-    /// Deserialises; what is refused is noted, taken out, and the rest is tried again.
-    fn values(&mut self) -> Option<Config> {
-        while self.problems.len() < PROBLEMS_MAX {
-            let document = ValueDeserializer::from(self.document.root().clone());
-            let error = match Config::deserialize(document) {
-                Ok(config) => return Some(config),
-                Err(error) => error,
-            };
-            let find = |span: Range<usize>| Some((span.start, self.document.find(&span)?));
-            let Some((start, path)) = error.span().and_then(find) else {
-                self.push(None, String::new(), error.message().to_owned());
-                return None;
-            };
-            let line = self.document.line_of_offset(start);
-            self.push(Some(line), path.to_string(), in_words(error.message(), path.last_key()));
-            self.take_out(path);
-        }
-        None
-    }
-
-    fn take_out(&mut self, path: KeyPath) {
-        self.document.remove(&path);
-        self.removed.push(path);
-    }
-
-    /// A line that is no TOML is named once, not again for what could not be read of it.
-    fn errors(mut self) -> ConfigErrors {
-        let torn: Vec<_> = self.problems.iter().filter(|p| p.is_syntax()).map(|p| p.line).collect();
-        self.problems.retain(|problem| problem.is_syntax() || !torn.contains(&problem.line));
-        self.problems.sort();
-        self.problems.dedup();
-        ConfigErrors { problems: self.problems }
-    }
-}
-
-impl Problem {
-    fn is_syntax(&self) -> bool {
-        self.key.is_empty()
-    }
-}
-
-const SECTIONS: [&str; 7] =
-    ["format", "unmatched", "plain", "seal", "retention", "files", "limits"];
-
-/// serde's message in the words of this file, with what to write instead.
-fn in_words(message: &str, key: Option<&str>) -> String {
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    if message.starts_with("unknown field") {
-        let known: Vec<_> = quoted.skip(1).collect();
-        return match nearest(key.unwrap_or(""), known.iter().copied()) {
-            Some(near) => format!("unknown key; did you mean {near}?"),
-            None => format!("unknown key; known here: {}", known.join(", ")),
-        };
-    }
-    if message.starts_with("unknown variant") {
-        let unknown = quoted.next().unwrap_or("");
-        let known: Vec<_> = quoted.collect();
-        return match nearest(unknown, known.iter().copied()) {
-            Some(near) => format!("`{unknown}` is not known; did you mean {near}?"),
-            None => format!("`{unknown}` is not known; write one of {}", known.join(", ")),
-        };
-    }
-    if message == "wanted string or table" {
-        return "is no string; write a string in quotes".to_owned();
-    }
-    let invalid =
-        message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
-    match invalid.and_then(|rest| rest.rsplit_once(", expected ")) {
-        Some((found, wanted)) => {
-            format!("is {found}; write {}", wanted_in_words(wanted, quoted.next()))
-        }
-        None => message.to_owned(),
-    }
-}
-
-fn wanted_in_words(wanted: &str, found: Option<&str>) -> String {
-    match (wanted, found) {
-        ("a string", Some(found)) => format!("a string in quotes: \"{found}\""),
-        ("a string", None) => "a string in quotes".to_owned(),
-        ("a sequence", _) => "an array: [\"…\"]".to_owned(),
-        ("a boolean", _) => "true or false".to_owned(),
-        ("u32" | "usize", _) => "a whole number, 0 or more, without quotes".to_owned(),
-        _ => wanted.to_owned(),
-    }
 }

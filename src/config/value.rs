@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use wildmatch::WildMatch;
 
-use super::problem::nearest;
+use crate::config::problem::nearest;
 use crate::file_name::FileTemplate;
 
 /// A name or a glob: `*` is any text, also with `/` and also none; `?` is one character. Everything

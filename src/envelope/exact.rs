@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::{Envelope, Event};
+use crate::envelope::{Envelope, Event};
 use crate::json;
 
 /// The message that `text` begins with, and its length.

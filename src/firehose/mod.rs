@@ -14,7 +14,8 @@ use self::member::Member;
 pub use self::wire::EventError;
 use self::wire::{Answer, Event};
 use crate::json;
-use crate::record::{Origin, Outcome, Records};
+use crate::label::Origin;
+use crate::record::{Outcome, Records};
 
 /// Answers one Firehose event: every recordId once, in order, never more than
 /// `limits.answer_bytes`, never `Ok` without data.

@@ -6,10 +6,10 @@ use chrono::TimeZone as _;
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::time::{Times, TimestampFormat};
-use super::{GZIP_LEVEL, Reading};
 use crate::clock;
-use crate::land::output::gzip;
+use crate::input::time::{Times, TimestampFormat};
+use crate::input::{GZIP_LEVEL, Reading};
+use crate::land::day_file::writer::gzip;
 use crate::local::LocalError;
 
 /// Events of one envelope, and bytes of their messages: CloudWatch Logs batches alike.

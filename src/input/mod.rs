@@ -24,7 +24,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::envelope::is_gzip;
-use crate::land::output::gzip;
+use crate::land::day_file::writer::gzip;
 use crate::local::{LocalError, SourceRecord};
 use crate::store::{Location, StoreError, folder, pipe};
 

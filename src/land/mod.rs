@@ -4,76 +4,33 @@
 //! the end, each day file's rows are committed under one hold of its lock ([`commit`]), several day files at once.
 //! An object is acknowledged when all its rows are durable lines, were lines before, or are in quarantine.
 
-pub mod batch;
-pub mod blocks;
-pub mod choice;
-pub mod commit;
+//!
+//! The rooms, from the ground up; a room imports from those below it only.
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | [`root`] | a root on disk: paths and names, files and folders, locks, errors |
+//! | [`journal`] | the journal of a day file: its frames, what they come to, `seen` |
+//! | [`day_file`] | one day file under its locks: commit, publish, seal |
+//! | [`intake`] | objects → rows → commits: landing, registers, quarantine |
+//! | [`upkeep`] | the sealer's round, status, verify |
+//! | [`rebuild`] | a damaged day is repaired |
+
 pub mod day_file;
-pub mod error;
-pub mod folders;
-pub mod frame;
-pub mod invocation;
+pub mod intake;
 pub mod journal;
-pub mod journals;
-pub mod merge;
-pub mod notes;
-pub mod notice;
-pub mod output;
-pub mod plan;
-pub mod quarantine;
 pub mod rebuild;
-pub mod register;
-pub mod routing;
-pub mod seal;
-pub mod seen;
-pub mod state;
-pub mod status;
-pub mod sweep;
-pub mod verify;
+pub mod root;
+pub mod upkeep;
 
-mod contents;
-mod elsewhere;
-mod hold;
-mod landing;
-mod publish;
-mod replace;
-mod survey;
-mod tally;
-
-use std::hash::{BuildHasher, RandomState};
-use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
-use crate::clock::Clock;
-use crate::config::Config;
-use crate::day::day_end;
-use crate::disk::{Disk, Handle, Open};
-use crate::row::Day;
+use self::intake::Landing;
+use self::intake::plan::{DayPlan, Plan};
 use crate::store::{ObjectId, Store};
-pub use choice::{Choice, Left};
-use error::{LandError, Named, is_absent, is_gone};
-use journals::Journals;
-pub use tally::{Cause, Landed, NotLanded, Tally};
 
-/// How long to wait after the lease was lost.
-const LEASE_PAUSE: Duration = Duration::from_millis(100);
-/// How often a folder is made again for a file.
-const FOLDERS_MADE_MAX: usize = 3;
-
-/// Everything that landing and sealing need to know: where, how, when, and until when.
-pub struct Lander<'a> {
-    /// The file system with the daily files.
-    pub disk: &'a dyn Disk,
-    /// The configuration in force.
-    pub config: &'a Config,
-    /// What time it is.
-    pub clock: Clock,
-    /// When the caller has to answer: nothing waits for a lock beyond it.
-    pub deadline: Instant,
-    /// What this process knows of journals already.
-    pub journals: Arc<Journals>,
-}
+pub use self::intake::selection::Choice;
+pub use self::intake::tally::{Landed, Tally};
+pub use self::journal::lander::Lander;
+pub use self::root::Root;
 
 impl Lander<'_> {
     /// Lands objects. One that fails does not hold up the others; landed again, it changes nothing.
@@ -83,7 +40,7 @@ impl Lander<'_> {
 
     /// Lands what is chosen of objects.
     pub fn land_chosen(&self, store: &Store, objects: &[ObjectId], choice: &Choice) -> Landed {
-        landing::Landing::new(self, objects, choice, None).land(store).0
+        Landing::new(self, objects, choice, None).land(store).0
     }
 
     /// Says what the same would come to. Takes no locks, writes nothing, and needs no root to be
@@ -93,174 +50,9 @@ impl Lander<'_> {
         store: &Store,
         objects: &[ObjectId],
         choice: &Choice,
-    ) -> (Landed, Vec<plan::DayPlan>) {
-        let landing = landing::Landing::new(self, objects, choice, Some(plan::Plan::default()));
+    ) -> (Landed, Vec<DayPlan>) {
+        let landing = Landing::new(self, objects, choice, Some(Plan::default()));
         let (landed, plan) = landing.land(store);
-        (landed, plan.map_or_else(Vec::new, plan::Plan::days))
+        (landed, plan.map_or_else(Vec::new, Plan::days))
     }
-
-    /// Files that are still written to: as the sealed ones, and writable by their owner only.
-    fn open_mode(&self) -> u32 {
-        self.config.files.mode & !0o222 | 0o600
-    }
-
-    /// Nothing is begun after the deadline.
-    fn check_time(&self, day_file: &day_file::DayFile) -> Result<(), LandError> {
-        match Instant::now() < self.deadline {
-            true => Ok(()),
-            false => Err(LandError::Time(day_file.to_string())),
-        }
-    }
-
-    fn lock_deadline(&self) -> Instant {
-        self.deadline.min(Instant::now() + self.config.limits.lock_wait)
-    }
-
-    /// Tries again while the lease is lost before anything was changed. A disk that fails says the
-    /// same, so not for ever.
-    fn while_lease_is_lost<T>(
-        &self,
-        mut attempt: impl FnMut() -> Result<T, LandError>,
-    ) -> Result<T, LandError> {
-        let until = self.lock_deadline();
-        loop {
-            match attempt() {
-                Err(LandError::LeaseLost(_)) if Instant::now() + LEASE_PAUSE < until => {
-                    std::thread::sleep(LEASE_PAUSE);
-                }
-                result => return result,
-            }
-        }
-    }
-
-    /// A clock that is wrong would stamp commits so that their day is sealed too early or never.
-    /// `theirs` is the file system's time of a write just now. An explicit `--now` is taken as it is.
-    fn compare_clocks(&self, theirs: i64) -> Result<(), LandError> {
-        let ours = self.clock.now();
-        let skew = ours.abs_diff(theirs);
-        match self.clock == Clock::System && skew > self.clock_skew() as u64 {
-            true => Err(LandError::Clock { ours, theirs }),
-            false => Ok(()),
-        }
-    }
-
-    fn clock_skew(&self) -> i64 {
-        self.config.limits.clock_skew.as_millis() as i64
-    }
-
-    /// Whether a commit's time was stamped by a clock that was ahead.
-    fn is_ahead(&self, at: i64) -> bool {
-        at > self.clock.now() + self.clock_skew()
-    }
-
-    /// Whether a day has ended for long enough in the configured zone. Rounds look at no other.
-    fn may_seal(&self, day: Day) -> bool {
-        let grace = self.config.seal.grace.as_millis() as i64;
-        day_end(self.config.timezone, day) + grace <= self.clock.now()
-    }
-
-    fn hint_without_journal(&self, day_file: &day_file::DayFile) -> LandError {
-        LandError::damage(day_file.journal(), "there is none, but a hint names its day")
-    }
-
-    /// Opens a file. Where it may be made, its folder may be, too; a round may remove that again,
-    /// while it is empty.
-    fn open(&self, path: &str, how: Open) -> Result<Box<dyn Handle>, LandError> {
-        for _ in 0..FOLDERS_MADE_MAX {
-            match self.disk.open(path, how) {
-                Err(error) if is_gone(&error) && matches!(how, Open::Create(_)) => {
-                    folders::make(self, day_file::folder_of(path))?;
-                }
-                // A draft of somebody who stood still may have made it read-only.
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    let file = self.disk.open(path, Open::Read).map_err(|_| error);
-                    let file = file.named("open", path)?;
-                    file.set_mode(self.open_mode()).named("set the mode of", path)?;
-                }
-                opened => return opened.named("open", path),
-            }
-        }
-        self.disk.open(path, how).named("make", path)
-    }
-
-    /// Opens a file to read it; `None`: it is not there.
-    fn open_if_there(&self, path: &str) -> Result<Option<Box<dyn Handle>>, LandError> {
-        match self.disk.open(path, Open::Read) {
-            Err(error) if is_absent(&error) => Ok(None),
-            opened => opened.map(Some).named("open", path),
-        }
-    }
-
-    /// Opens a file and takes its lock, trying again until `until`; answers how often it was busy.
-    fn open_locked(
-        &self,
-        path: &str,
-        how: Open,
-        until: Instant,
-    ) -> Result<(Box<dyn Handle>, u64), LandError> {
-        let handle = self.open(path, how)?;
-        let busy_retries = self.lock(path, until, || handle.try_lock())?;
-        Ok((handle, busy_retries))
-    }
-
-    /// Tries to take a lock until `until`; answers how often it was busy.
-    fn lock(
-        &self,
-        path: &str,
-        until: Instant,
-        try_lock: impl Fn() -> std::io::Result<bool>,
-    ) -> Result<u64, LandError> {
-        let (mut wait, mut busy_retries) = (Duration::from_millis(10), 0);
-        while !try_lock().named("lock", path)? {
-            busy_retries += 1;
-            let pause = wait.mul_f64(0.3 + 0.7 * jitter());
-            if Instant::now() + pause >= until {
-                return Err(LandError::Busy(path.to_owned()));
-            }
-            std::thread::sleep(pause);
-            wait = (wait * 2).min(Duration::from_secs(1));
-        }
-        Ok(busy_retries)
-    }
-
-    /// Does the work on all items with up to `limits.parallel` of them at once; the results are in the items' order.
-    fn in_parallel<T: Send, R: Send>(&self, items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
-        let threads = self.config.limits.parallel.clamp(1, items.len().max(1));
-        if threads == 1 {
-            return items.into_iter().map(work).collect();
-        }
-        let queue = Mutex::new(items.into_iter().enumerate());
-        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-        let results = Mutex::new(Vec::new());
-        let one_by_one = || {
-            while let Some((index, item)) = next() {
-                let result = (index, work(item));
-                results.lock().unwrap_or_else(PoisonError::into_inner).push(result);
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(one_by_one);
-            }
-        });
-        let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-        results.sort_by_key(|(index, _)| *index);
-        results.into_iter().map(|(_, result)| result).collect()
-    }
-
-    /// Makes a hint, durably. Hints only say where to look; the journals decide.
-    fn make_hint(&self, path: &str) -> Result<(), LandError> {
-        self.open(path, Open::Create(self.open_mode()))?;
-        folders::sync_up(self, day_file::folder_of(path))
-    }
-}
-
-/// A text that no other process uses at the same time: for names of temporaries.
-fn unique() -> String {
-    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
-}
-
-/// A random number from 0 to 1.
-fn jitter() -> f64 {
-    (RandomState::new().hash_one(()) >> 11) as f64 / (1_u64 << 53) as f64
 }

@@ -16,7 +16,7 @@ use serde_json::json;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::config::ANSWER_BYTES_MAX;
-use crate::land::notice::Created;
+use crate::notice::Created;
 pub use answer::{Answer, Answered};
 use answer::{Fate, fates};
 use objects::{Area, Pending};
@@ -30,7 +30,7 @@ const RECORD_BYTES: usize = 1_000 << 10;
 /// The account and region are nobody's.
 const STREAM: &str = "arn:aws:firehose:ap-northeast-1:000000000000:deliverystream/hiwake";
 
-/// One call of the transform λ: request → answer, or the function error's text.
+/// One call of the transform function: request → answer, or the function error's text.
 pub type Transform<'t> = dyn FnMut(&[u8]) -> Result<Vec<u8>, String> + 't;
 
 /// What a producer puts into the stream.
@@ -154,7 +154,7 @@ impl<'t> Firehose<'t> {
         self.close_objects(self.buffers.object_bytes)
     }
 
-    /// Delivers what is left. Answers the objects of which S3 tells the land λ: those of `landing/` and `failed/`.
+    /// Delivers what is left. Answers the objects of which S3 tells the land function: those of `landing/` and `failed/`.
     pub fn finish(mut self) -> Result<(Delivered, Vec<Created>), LocalError> {
         self.transform_batch()?;
         self.close_objects(1)?;

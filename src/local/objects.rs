@@ -9,8 +9,8 @@ use chrono::DateTime;
 use chrono_tz::Tz;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
-use super::LocalError;
-use crate::land::notice::Created;
+use crate::local::LocalError;
+use crate::notice::Created;
 use crate::store::ObjectId;
 
 /// What an object holds, and where such objects are.

@@ -4,8 +4,8 @@ use std::io;
 
 use memchr::memmem;
 
-use super::window::{Compressed, Got, Input, Member, Torn, Window};
-use super::{MAGIC, ReadError, Reader};
+use crate::object::window::{Compressed, Got, Input, Member, Torn, Window};
+use crate::object::{MAGIC, ReadError, Reader};
 
 /// How many times [`Options::inflated_bytes`](super::Options) is inflated in vain to find where to go on: of headers
 /// that begin nothing, most end at once; thousands that share a tail are somebody's trap.

@@ -9,10 +9,11 @@ use memchr::{memchr, memchr2, memmem};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::scan::{Braces, HEAD_BYTES, Scan, Shape, meant_for_us, shape};
-use super::window::Window;
-use super::{MAGIC, ReadError, Reader, Skipped};
-use crate::record::{Origin, Outcome};
+use crate::label::Origin;
+use crate::object::scan::{Braces, HEAD_BYTES, Scan, Shape, meant_for_us, shape};
+use crate::object::window::Window;
+use crate::object::{MAGIC, ReadError, Reader, Skipped};
+use crate::record::Outcome;
 use crate::row::Row;
 
 /// How transform's rows begin.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use flate2::bufread::GzDecoder;
 
-use super::out_of_time;
+use crate::object::out_of_time;
 
 /// Bytes by which a window grows at first; then it doubles.
 const STEP: usize = 64 << 10;

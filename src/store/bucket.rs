@@ -7,7 +7,7 @@ use object_store::aws::AmazonS3Builder;
 
 use tokio::runtime::{Builder, Runtime};
 
-use super::{Location, Object, Store, StoreError};
+use crate::store::{Location, Object, Store, StoreError};
 
 impl Location {
     /// What follows `s3://`.

@@ -9,7 +9,7 @@ use std::ops::Range;
 use chrono::{DateTime, Datelike, NaiveDate};
 use object_store::path::Path as Key;
 
-use super::{Object, Store, StoreError};
+use crate::store::{Object, Store, StoreError};
 
 const HOUR_MS: i64 = 3_600_000;
 /// How long before its delivery a key's day may have ended.

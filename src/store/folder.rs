@@ -5,7 +5,7 @@ use std::fs::{metadata, symlink_metadata};
 use std::io;
 use std::path::Path;
 
-use super::StoreError;
+use crate::store::StoreError;
 
 /// Why a FIFO, a socket or a device in a folder is not read.
 pub(crate) const NO_FILE: &str =

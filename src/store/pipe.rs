@@ -16,7 +16,7 @@ use object_store::ObjectMeta;
 use object_store::path::Path as Key;
 use rustix::fs::OFlags;
 
-use super::RANGE_BYTES;
+use crate::store::RANGE_BYTES;
 
 /// The name of standard input.
 pub(super) const STDIN: &str = "-";

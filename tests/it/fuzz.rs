@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use crate::given::object as made;
-use crate::{given, land};
+use crate::given::{self, object as made};
+use crate::land;
 
 #[path = "../../fuzz/properties.rs"]
 mod properties;

@@ -13,10 +13,10 @@ use hiwake::clock::Clock;
 use hiwake::config::Config;
 use hiwake::disk::RealDisk;
 use hiwake::firehose;
-use hiwake::land::invocation::{Invocation, invoke};
-use hiwake::land::notice::s3_event;
-use hiwake::land::{Landed, Lander};
+use hiwake::lambda::land::{Invocation, invoke};
+use hiwake::land::{Landed, Lander, Root};
 use hiwake::local::{Buffers, Delivered, Firehose, SourceRecord, Transform};
+use hiwake::notice::s3_event;
 use hiwake::record::Records;
 use hiwake::store::Store;
 use proptest::prelude::*;
@@ -55,10 +55,7 @@ fn land(root: &Path, bucket: &Path, config: &Config, notices: &Value) -> Invocat
     let disk = RealDisk::create(root).unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     let lander = Lander {
-        disk: &disk,
-        config,
-        clock: Clock::At(T + 600_000),
-        deadline,
+        root: Root { disk: &disk, config, clock: Clock::At(T + 600_000), deadline },
         journals: Arc::default(),
     };
     invoke(&lander, &|_| Store::folder(bucket), notices.to_string().as_bytes())
@@ -68,10 +65,7 @@ fn land_folder(root: &Path, folder: &Path, config: &Config) -> Landed {
     let disk = RealDisk::create(root).unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     let lander = Lander {
-        disk: &disk,
-        config,
-        clock: Clock::At(T + 700_000),
-        deadline,
+        root: Root { disk: &disk, config, clock: Clock::At(T + 700_000), deadline },
         journals: Arc::default(),
     };
     let store = Store::folder(folder).unwrap();

@@ -263,7 +263,10 @@ fn a_format_with_an_offset_or_a_year_needs_nothing_else() {
     assert!(no_year.unwrap_err().ends_with("`%b %d %H:%M:%S` has no year: give --year"));
     for unknown in ["%Q", ""] {
         let error = TimestampFormat::new(unknown, Some(2022), Tz::UTC).unwrap_err();
-        assert!(error.starts_with(&format!("`{unknown}` is not a valid timestamp format")), "{error}");
+        assert!(
+            error.starts_with(&format!("`{unknown}` is not a valid timestamp format")),
+            "{error}"
+        );
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use hiwake::envelope::EnvelopeError;
-use hiwake::metrics::{Metric, Metrics};
+use hiwake::lambda::metrics::{Metric, Metrics};
 use serde_json::{Value, json};
 
 use crate::given::folder;
@@ -12,7 +12,7 @@ use crate::given::folder;
 fn the_runbook_has_every_metric_with_its_unit_and_meaning_and_no_other() {
     let runbook = std::fs::read_to_string(folder().join("docs/runbook.md")).unwrap();
     let rows: BTreeSet<&str> = runbook.lines().filter(|line| line.starts_with("| `")).collect();
-    let source = std::fs::read_to_string(folder().join("src/metrics.rs")).unwrap();
+    let source = std::fs::read_to_string(folder().join("src/lambda/metrics.rs")).unwrap();
     let (_, metrics) = source.split_once("pub enum Metric {\n").unwrap();
     let (metrics, _) = metrics.split_once("\n}\n").unwrap();
     let (mut ours, mut meaning) = (BTreeSet::new(), Vec::new());

@@ -1,6 +1,6 @@
 //! S3's and SQS's notices: what no fixture of `events/` shows.
 
-use hiwake::land::notice::{Created, Notice, NoticeError, s3_event};
+use hiwake::notice::{Created, Notice, NoticeError, s3_event};
 use hiwake::store::ObjectId;
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ pub fn told(event: &[u8]) -> Value {
             "size": created.size,
         })
     };
-    let message = |message: &hiwake::land::notice::Message| {
+    let message = |message: &hiwake::notice::Message| {
         json!({
             "message_id": message.message_id,
             "objects": message.objects.iter().map(object).collect::<Vec<_>>(),

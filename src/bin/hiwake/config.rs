@@ -8,7 +8,8 @@ use anyhow::{Context as _, anyhow};
 use clap::Subcommand;
 use hiwake::clock::Clock;
 use hiwake::config::{self, Config, ENVIRONMENT, Explanation, Outcome, Variable};
-use hiwake::record::{Origin, Records};
+use hiwake::label::Origin;
+use hiwake::record::Records;
 use hiwake::row::Row;
 use serde::Serialize;
 use serde_json::json;
@@ -150,7 +151,7 @@ struct Landed {
     line: Option<String>,
 }
 
-/// Sends one event through the code that the transform λ runs.
+/// Sends one event through the code that the transform function runs.
 fn landed(config: &Config, args: &Explain) -> anyhow::Result<Landed> {
     let message = args.message.as_deref().unwrap_or_default();
     let timestamp = args.timestamp.unwrap_or_else(|| Clock::System.now());

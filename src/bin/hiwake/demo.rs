@@ -11,7 +11,7 @@ use clap::Parser;
 use crate::Cli;
 use crate::output::out;
 
-/// Run sample logs through the whole pipeline, with folders in the place of S3 and EFS
+/// Run sample logs through the whole pipeline, with folders in place of S3 and EFS
 ///
 /// Writes a configuration and events into DIR, then runs the commands that it shows. `efs` holds the
 /// daily files then, `s3` the objects. The same commands work in that folder afterwards.
@@ -84,7 +84,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes the folder, in the place of an earlier demo's.
+/// Makes the folder, in place of an earlier demo's.
 #[expect(clippy::disallowed_methods, reason = "samples: nothing depends on their being durable")]
 fn prepare(dir: &Path) -> anyhow::Result<()> {
     if dir.join(MARKER).exists() {

@@ -249,5 +249,8 @@ fn disk(root: &Path, make: bool) -> anyhow::Result<RealDisk> {
 fn lander<'a>(disk: &'a RealDisk, config: &'a Config, now: &Now) -> Lander<'a> {
     const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
     let deadline = Instant::now() + FOR_EVER;
-    Lander { disk, config, clock: now.clock(), deadline, journals: Arc::default() }
+    Lander {
+        root: hiwake::land::Root { disk, config, clock: now.clock(), deadline },
+        journals: Arc::default(),
+    }
 }

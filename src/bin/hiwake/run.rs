@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use hiwake::config::Config;
 use hiwake::firehose;
 use hiwake::input::{self, LogFile, Problem, Target, TimestampFormat};
-use hiwake::land::notice::Created;
 use hiwake::local::{Buffers, Delivered, Firehose, LocalError, SourceRecord};
+use hiwake::notice::Created;
 use hiwake::record::Records;
 use hiwake::store::{Location, ObjectId, Store};
 
@@ -21,7 +21,7 @@ use crate::{Now, Usage, apart};
 ///
 /// An INPUT is a Firehose event (JSON), an envelope of CloudWatch Logs (JSON or gzip), a folder of such files, or, with
 /// `--log-group`, a log file, each line an event. The stand-in batches, checks and retries as Firehose does, and
-/// writes `landing/`, `failed/` and `backup/` objects; they are landed as the land λ would. Running the same file
+/// writes `landing/`, `failed/` and `backup/` objects; they are landed as the land function would. Running the same file
 /// again lands nothing twice: an event's id is made of its group, stream, place in the file and text.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use chrono::{SecondsFormat, TimeZone};
 use hiwake::config::Config;
 use hiwake::land::Lander;
-use hiwake::land::sweep::{self, Announced};
+use hiwake::land::upkeep::sweep::{self, Announced};
 
 use crate::output::{err, out};
 use crate::progress::Progress;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use chrono::TimeZone;
 use hiwake::config::Config;
-use hiwake::land::status::DayStatus;
+use hiwake::land::upkeep::status::DayStatus;
 
 use crate::output::{self, err, out};
 use crate::{Now, Root};

@@ -10,7 +10,7 @@ use base64::prelude::BASE64_STANDARD as STANDARD;
 use flate2::read::MultiGzDecoder;
 use hiwake::config::Config;
 use hiwake::firehose;
-use hiwake::land::day_file::DayFile;
+use hiwake::land::root::layout::DayFile;
 use hiwake::local::{Answer, Answered};
 use hiwake::record::Records;
 use hiwake::row::Row;
@@ -18,7 +18,7 @@ use hiwake::store::pipe;
 
 use crate::output::out;
 
-/// Answer one Firehose event as the transform λ does
+/// Answer one Firehose event as the transform function does
 ///
 /// Records that fail are named in the answer, as Firehose wants it; the exit code is then still 0.
 #[derive(Debug, clap::Args)]

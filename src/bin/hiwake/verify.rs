@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use hiwake::config::Config;
-use hiwake::land::day_file::DayFile;
+use hiwake::land::intake::register;
 use hiwake::land::rebuild::{self, Rebuilt};
-use hiwake::land::register;
-use hiwake::land::verify::Verified;
+use hiwake::land::root::layout::DayFile;
+use hiwake::land::upkeep::verify::Verified;
 use hiwake::store::Location;
 
 use crate::output::{err, out};

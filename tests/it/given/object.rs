@@ -53,7 +53,7 @@ pub fn rows_member(config: &Config, record: &[u8]) -> Vec<u8> {
 
 /// The rows of a record as text.
 pub fn rows_text(config: &Config, record: &[u8]) -> Vec<u8> {
-    let origin = hiwake::record::Origin { stream: "s", id: "r", arrival: T };
+    let origin = hiwake::label::Origin { stream: "s", id: "r", arrival: T };
     let mut rows = Vec::new();
     let outcome = Records::new(config).rows(record, origin, &mut |row| row.encode(&mut rows));
     assert!(matches!(outcome, Ok(Outcome::Events(_))), "{outcome:?}");

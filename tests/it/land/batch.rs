@@ -1,6 +1,6 @@
 //! The lines of a landing, in memory.
 
-use hiwake::land::batch::{Batch, Spare};
+use hiwake::land::day_file::batch::{Batch, Spare};
 use hiwake::row::{Kind, Row};
 
 /// Bytes of a piece of memory.

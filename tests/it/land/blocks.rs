@@ -1,8 +1,8 @@
 //! The blocks of `seen`: where they end, and how those are found that can hold a time.
 
-use hiwake::land::blocks::Blocks;
-use hiwake::land::frame::{Block, Commit};
-use hiwake::land::seen;
+use hiwake::land::journal::blocks::Blocks;
+use hiwake::land::journal::frame::{Block, Commit};
+use hiwake::land::journal::seen;
 use hiwake::row::Identity;
 use proptest::prelude::*;
 

@@ -1,6 +1,6 @@
 //! After `journal_days` a day takes no rows any more; after `retention.days` its files are removed.
 
-use hiwake::land::sweep::oldest_unsealed;
+use hiwake::land::upkeep::sweep::oldest_unsealed;
 
 use super::*;
 use crate::given::disk::Watched;
@@ -99,7 +99,8 @@ fn a_round_over_1000_sealed_days_opens_none_of_their_journals() {
             site.now = midnight + HOUR;
             let lander = site.lander();
             let done =
-                hiwake::land::commit::commit(&lander, &day_file, &batch, &[], &|| Ok(())).unwrap();
+                hiwake::land::day_file::commit::commit(&lander, &day_file, &batch, &[], &|| Ok(()))
+                    .unwrap();
             assert!(matches!(done, Outcome::Committed(_)));
             days += 1;
         }
@@ -113,7 +114,7 @@ fn a_round_over_1000_sealed_days_opens_none_of_their_journals() {
     site.commit(&[event("a", 1)]);
     site.now = MIDNIGHT + DAY + HOUR;
     let disk = Watched::new(&site.disk);
-    let lander = Lander { disk: &disk, ..site.lander() };
+    let lander = Lander { root: Root { disk: &disk, ..site.lander().root }, ..site.lander() };
     assert_eq!(lander.seal_and_announce().unwrap().sealed.len(), 1);
     let opened = disk.take_opened();
     let others = opened.iter().filter(|path| path.contains("2022-03-")).count();
@@ -173,7 +174,10 @@ fn an_answer_stays_below_200_kb_and_the_rest_follows() {
         let day_file = DayFile { file: file.clone(), day: day_file().day, kind: Kind::Csv };
         let mut batch = Batch::default();
         batch.push(&Row { file: file.into(), ..row() }, 0, true);
-        let done = hiwake::land::commit::commit(&site.lander(), &day_file, &batch, &[], &|| Ok(()))
+        let done =
+            hiwake::land::day_file::commit::commit(&site.lander(), &day_file, &batch, &[], &|| {
+                Ok(())
+            })
             .unwrap();
         assert!(matches!(done, Outcome::Committed(_)));
     }
@@ -201,9 +205,12 @@ fn an_answer_stays_below_200_kb_and_the_rest_follows() {
 fn a_landing_whose_clock_is_not_the_file_systems_is_refused() {
     let site = Site::new("");
     let disk = Watched::new(&site.disk);
-    let lander = Lander { disk: &disk, clock: Clock::System, ..site.lander() };
+    let lander = Lander {
+        root: Root { disk: &disk, clock: Clock::System, ..site.lander().root },
+        ..site.lander()
+    };
     let land = || {
-        hiwake::land::commit::commit(
+        hiwake::land::day_file::commit::commit(
             &lander,
             &day_file(),
             &batch(&[event("a", 1)]),

@@ -70,13 +70,19 @@ fn many_at_the_same_time_land_each_event_once() {
             let (site, events) = (&site, &events);
             scope.spawn(move || {
                 let disk = RealDisk::open(site.folder.path()).unwrap();
-                let lander = Lander { disk: &disk, ..site.lander() };
+                let lander =
+                    Lander { root: Root { disk: &disk, ..site.lander().root }, ..site.lander() };
                 for chunk in 0..10 {
                     let start = (chunk * 40 + offset * 100) % 400;
                     let batch = batch(&events[start..(start + 60).min(400)]);
-                    let outcome =
-                        hiwake::land::commit::commit(&lander, &day_file(), &batch, &[], &|| Ok(()))
-                            .unwrap();
+                    let outcome = hiwake::land::day_file::commit::commit(
+                        &lander,
+                        &day_file(),
+                        &batch,
+                        &[],
+                        &|| Ok(()),
+                    )
+                    .unwrap();
                     assert!(matches!(outcome, Outcome::Committed(_)));
                 }
             });

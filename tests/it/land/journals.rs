@@ -34,9 +34,14 @@ fn bytes_read(commits: i64, late: i64) -> Vec<u64> {
             event(&format!("late-{number}"), (number * 7_919_003 + n * 1_000_003) % at(1).max(1))
         }));
         let before = disk.bytes_read();
-        let lander = Lander { disk: &disk, ..site.lander() };
-        let done =
-            hiwake::land::commit::commit(&lander, &day_file(), &batch(&events), &[], &|| Ok(()));
+        let lander = Lander { root: Root { disk: &disk, ..site.lander().root }, ..site.lander() };
+        let done = hiwake::land::day_file::commit::commit(
+            &lander,
+            &day_file(),
+            &batch(&events),
+            &[],
+            &|| Ok(()),
+        );
         assert!(matches!(done, Ok(Outcome::Committed(_))));
         disk.bytes_read() - before
     };
@@ -65,8 +70,13 @@ fn what_another_process_did_since_is_read() {
     let mut site = one_process();
     let other = |site: &Site, events: &[Event]| {
         let lander = Lander { journals: Arc::default(), ..site.lander() };
-        let done =
-            hiwake::land::commit::commit(&lander, &day_file(), &batch(events), &[], &|| Ok(()));
+        let done = hiwake::land::day_file::commit::commit(
+            &lander,
+            &day_file(),
+            &batch(events),
+            &[],
+            &|| Ok(()),
+        );
         assert!(matches!(done, Ok(Outcome::Committed(_))));
     };
     site.commit(&[event("a", 1)]);

@@ -20,12 +20,12 @@ use std::time::{Duration, Instant};
 use hiwake::clock::Clock;
 use hiwake::config::Config;
 use hiwake::disk::RealDisk;
-use hiwake::land::batch::Batch;
-use hiwake::land::commit::Outcome;
-use hiwake::land::day_file::DayFile;
-use hiwake::land::error::LandError;
-use hiwake::land::journals::Journals;
-use hiwake::land::{Lander, Tally};
+use hiwake::land::day_file::batch::Batch;
+use hiwake::land::day_file::commit::Outcome;
+use hiwake::land::journal::cache::Journals;
+use hiwake::land::root::error::LandError;
+use hiwake::land::root::layout::DayFile;
+use hiwake::land::{Lander, Root, Tally};
 use hiwake::row::{Kind, Row};
 
 use crate::given;
@@ -61,10 +61,7 @@ impl Site {
         let deadline = Instant::now() + Duration::from_secs(60);
         let (disk, config, clock) = (&self.disk, &self.config, Clock::At(self.now));
         Lander {
-            disk,
-            config,
-            clock,
-            deadline,
+            root: Root { disk, config, clock, deadline },
             journals: self.journals.clone().unwrap_or_default(),
         }
     }
@@ -78,12 +75,16 @@ impl Site {
 
     pub fn try_commit(&self, events: &[Event]) -> Result<Outcome, LandError> {
         let objects = ["bucket/key@1".to_owned()];
-        hiwake::land::commit::commit(&self.lander(), &day_file(), &batch(events), &objects, &|| {
-            Ok(())
-        })
+        hiwake::land::day_file::commit::commit(
+            &self.lander(),
+            &day_file(),
+            &batch(events),
+            &objects,
+            &|| Ok(()),
+        )
     }
 
-    pub fn seal(&self) -> hiwake::land::sweep::Swept {
+    pub fn seal(&self) -> hiwake::land::upkeep::sweep::Swept {
         let swept = self.lander().seal().unwrap();
         assert!(swept.failed.is_empty(), "{:?}", swept.failed);
         swept

@@ -1,6 +1,6 @@
 //! The names of a day file lead back to it.
 
-use hiwake::land::day_file::{DUE, DayFile, Hint, name_of};
+use hiwake::land::root::layout::{DUE, DayFile, Hint, name_of};
 use hiwake::row::Kind;
 
 fn named() -> DayFile {

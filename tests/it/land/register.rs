@@ -4,7 +4,7 @@
 use std::fs;
 
 use hiwake::land::Landed;
-use hiwake::land::register::{check, restore};
+use hiwake::land::intake::register::{check, restore};
 use hiwake::store::{ObjectId, Store};
 
 use super::*;
@@ -196,7 +196,7 @@ fn of_a_closed_day_one_register_around_it_is_enough_and_none_is_wrong() {
     assert!(check(&site.lander()).unwrap().is_empty());
     fs::remove_file(site.path(REGISTER)).unwrap();
     let wrong = check(&site.lander()).unwrap();
-    assert!(wrong[0].wrong && wrong[0].what.contains("is missing, but events"));
+    assert!(wrong.values().next().unwrap().contains("is missing, but events"));
     restore(&site.lander()).unwrap();
     assert!(check(&site.lander()).unwrap().is_empty());
 }

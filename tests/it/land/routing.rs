@@ -1,7 +1,8 @@
 //! What decides where an event goes, and that its rules can be read back.
 
-use hiwake::land::routing::{Route, fingerprint, log_group, rules};
-use hiwake::record::{Origin, Records};
+use hiwake::label::Origin;
+use hiwake::land::intake::routing::{Route, fingerprint, log_group, rules};
+use hiwake::record::Records;
 
 use super::*;
 

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use hiwake::land::status::{DayState, DayStatus, MERGE_BYTES_MAX};
+use hiwake::land::upkeep::status::{DayState, DayStatus, MERGE_BYTES_MAX};
 use hiwake::row::Kind;
 
 use super::*;
@@ -179,7 +179,8 @@ fn everybody_may_seal_at_once() {
 #[test]
 fn a_clock_that_is_off_seals_nothing() {
     let site = over("");
-    let lander = Lander { clock: Clock::System, ..site.lander() };
+    let lander =
+        Lander { root: Root { clock: Clock::System, ..site.lander().root }, ..site.lander() };
     assert_eq!(lander.seal().unwrap().sealed.len(), 1, "this machine's clock is the file system's");
     let (ours, theirs) = (DAY, 0);
     let error = LandError::Clock { ours, theirs }.to_string();

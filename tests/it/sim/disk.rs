@@ -16,7 +16,7 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use hiwake::disk::{Disk, Entry, Handle, Inode, Open};
-use hiwake::land::journals::Journals;
+use hiwake::land::journal::cache::Journals;
 
 use super::loss::FileOp;
 use super::state::{Baton, Client, Fault, State, error};

@@ -1,7 +1,7 @@
 //! Every operation of every workload fails once, or says that it did: what was acknowledged stays, and the next try heals.
 
 use hiwake::config::{Compress, Order};
-use hiwake::land::quarantine::Quarantine;
+use hiwake::land::intake::quarantine::Quarantine;
 use hiwake::object::Bad;
 
 use super::disk::{Server, SimDisk};

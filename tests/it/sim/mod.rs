@@ -24,12 +24,12 @@ use std::time::{Duration, Instant};
 
 use hiwake::clock::Clock;
 use hiwake::config::{Compress, Config, Order};
-use hiwake::land::Lander;
-use hiwake::land::batch::Batch;
-use hiwake::land::commit::{Outcome, commit};
-use hiwake::land::day_file::DayFile;
-use hiwake::land::error::LandError;
-use hiwake::land::sweep::Swept;
+use hiwake::land::day_file::batch::Batch;
+use hiwake::land::day_file::commit::{Outcome, commit};
+use hiwake::land::root::error::LandError;
+use hiwake::land::root::layout::DayFile;
+use hiwake::land::upkeep::sweep::Swept;
+use hiwake::land::{Lander, Root};
 use hiwake::row::{Kind, Row};
 use sha2::{Digest, Sha256};
 
@@ -71,7 +71,7 @@ impl Site {
     fn lander<'a>(&'a self, disk: &'a SimDisk) -> Lander<'a> {
         let deadline = Instant::now() + Duration::from_secs(600);
         let (config, clock) = (&self.config, Clock::At(self.now));
-        Lander { disk, config, clock, deadline, journals: disk.journals.clone() }
+        Lander { root: Root { disk, config, clock, deadline }, journals: disk.journals.clone() }
     }
 
     /// Lands events. `Ok(true)`: acknowledged; `Ok(false)`: the day is closed.

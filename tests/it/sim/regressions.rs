@@ -3,9 +3,9 @@
 
 use hiwake::config::{Compress, Order};
 use hiwake::disk::{Disk, Open};
+use hiwake::land::intake::register;
 use hiwake::land::journal::Journal;
 use hiwake::land::rebuild::{Rebuilt, rebuild};
-use hiwake::land::register;
 use hiwake::store::Store;
 
 use super::disk::{Server, SimDisk};
@@ -364,7 +364,10 @@ fn comparing_the_clocks_leaves_one_file_however_often_it_dies() {
     for at in 1..24 {
         let disk = server.client();
         server.lock().plan(&disk, at, Fault::Kill);
-        let lander = Lander { clock: Clock::System, ..site.lander(&disk) };
+        let lander = Lander {
+            root: Root { clock: Clock::System, ..site.lander(&disk).root },
+            ..site.lander(&disk)
+        };
         drop(lander.seal());
     }
     let tree = server.lock().tree();
@@ -539,7 +542,7 @@ fn register(server: &Arc<Server>, file: &str) {
 fn register_by(server: &Arc<Server>, site: &Site) {
     let disk = server.client();
     let dates = [MIDNIGHT, MIDNIGHT + 9 * HOUR].map(register::date).into();
-    let rules = hiwake::land::routing::rules(&site.config);
+    let rules = hiwake::land::intake::routing::rules(&site.config);
     assert!(register::Held::take(&site.lander(&disk), &dates, &rules, |_, _| Ok(())).is_ok());
 }
 

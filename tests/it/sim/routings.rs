@@ -11,11 +11,12 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hiwake::config::Config;
+use hiwake::label::Origin;
 use hiwake::land::Landed;
-use hiwake::land::frame::Closed;
-use hiwake::land::register::{Held, date};
-use hiwake::land::routing::rules;
-use hiwake::record::{Origin, Records};
+use hiwake::land::intake::register::{Held, date};
+use hiwake::land::intake::routing::rules;
+use hiwake::land::journal::frame::Closed;
+use hiwake::record::Records;
 use hiwake::store::{ObjectId, Store};
 
 use super::disk::{Server, SimDisk};
@@ -181,7 +182,7 @@ impl<'o> Sequence<'o> {
     fn lander<'a>(&'a self, disk: &'a SimDisk, config: usize) -> Lander<'a> {
         let deadline = Instant::now() + Duration::from_secs(600);
         let (config, clock) = (&self.all.configs[config], Clock::At(self.now));
-        Lander { disk, config, clock, deadline, journals: disk.journals.clone() }
+        Lander { root: Root { disk, config, clock, deadline }, journals: disk.journals.clone() }
     }
 
     fn land(&self, disk: &SimDisk, landing: &Landing) -> Landed {

@@ -1,4 +1,4 @@
-//! `hiwake replay --queue`: a notice of each object, for the land λ.
+//! `hiwake replay --queue`: a notice of each object, for the land function.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow};
 use hiwake::aws::MESSAGES;
 use hiwake::config::{Config, state_folder_from_env};
 use hiwake::disk::RealDisk;
-use hiwake::land::notice::{self, Created, s3_event};
+use hiwake::notice::{self, Created, s3_event};
 use hiwake::replay::Replay;
 use hiwake::store::Object;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! `hiwake replay`: what was delivered before lands once more, here or by the land λ.
+//! `hiwake replay`: what was delivered before lands once more, here or by the land function.
 
 #[cfg(feature = "aws")]
 mod by_queue;
@@ -10,7 +10,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use hiwake::config::{Config, Glob};
 use hiwake::disk::RealDisk;
-use hiwake::land::{Choice, routing};
+use hiwake::land::Choice;
+use hiwake::land::intake::routing;
 use hiwake::replay::{BATCH, Replay};
 use hiwake::row::Day;
 use hiwake::store::{Location, Object, ObjectId, Store};
@@ -21,10 +22,10 @@ use crate::output::{err, out};
 use crate::progress::Progress;
 use crate::{Before, Moment, Now, Usage, apart};
 
-/// Land backup or failed objects once more, here or by the land λ; what has landed is not doubled
+/// Land backup or failed objects once more, here or by the land function; what has landed is not doubled
 ///
 /// SOURCE is a folder or `s3://bucket/prefix`, e.g. that of the source backup. With `--root` the objects land here.
-/// With `--queue` a notice of each goes to the land λ's queue, so that SQS and Lambda do the work; it sends whole
+/// With `--queue` a notice of each goes to the land function's queue, so that SQS and Lambda do the work; it sends whole
 /// objects, so `--day` and `--log-group` need `--root`. When it was interrupted, the same command resumes after what
 /// it has landed or sent, and says so. Lines that somebody removed meanwhile come back with `--from-start`.
 ///
@@ -46,7 +47,7 @@ pub struct Args {
     /// Land into this folder: an EFS mount, or any folder
     #[arg(long, value_name = "DIR", required_unless_present = "queue", conflicts_with = "queue")]
     root: Option<std::path::PathBuf>,
-    /// Send the objects' keys to the land λ's queue, as notices of S3
+    /// Send the objects' keys to the land function's queue, as notices of S3
     #[arg(long, value_name = "URL")]
     queue: Option<String>,
     /// Only objects delivered at this moment or later
@@ -86,7 +87,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let source = Location::parse(&args.source)?;
     #[cfg(feature = "aws")]
     if args.queue.is_some() && !matches!(source, Location::Bucket { .. }) {
-        let reason = "--queue: the land λ reads buckets only: write s3://bucket/prefix";
+        let reason = "--queue: the land function reads buckets only: write s3://bucket/prefix";
         return Err(Usage(reason.to_owned()).into());
     }
     args.root.iter().try_for_each(|root| apart::source(&source, root))?;

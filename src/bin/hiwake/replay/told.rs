@@ -1,7 +1,7 @@
 //! What a replay tells: what would land where, what it came to.
 
 use hiwake::land::Tally;
-use hiwake::land::plan::DayPlan;
+use hiwake::land::intake::plan::DayPlan;
 use serde_json::json;
 
 use crate::output::{self, err, out};

@@ -1,0 +1,176 @@
+//! The reader of one document: what is wrong with it, all of it, each with its line.
+
+use std::ops::Range;
+
+use serde::Deserialize;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+
+use crate::config::place::{KeyPath, Located};
+use crate::config::problem::nearest;
+use crate::config::{Config, ConfigErrors, Problem};
+
+/// After so many problems the rest is not looked for.
+const PROBLEMS_MAX: usize = 200;
+
+/// Collects the problems of one document, taking out what is wrong, so that the rest can be read.
+pub(super) struct Reader<'t> {
+    name: &'t str,
+    /// Syntax errors were found: things may be missing that are not missing in the text.
+    torn: bool,
+    document: Located<'t>,
+    removed: Vec<KeyPath>,
+    problems: Vec<Problem>,
+}
+
+impl<'t> Reader<'t> {
+    /// Reads the syntax, and notes what is wrong with it.
+    pub(super) fn new(name: &'t str, text: &'t str) -> Reader<'t> {
+        let (table, errors) = DeTable::parse_recoverable(text);
+        let (torn, document) = (!errors.is_empty(), Located::new(text, table));
+        let mut reader = Reader { name, torn, document, removed: Vec::new(), problems: Vec::new() };
+        errors.iter().for_each(|error| reader.syntax(text, error));
+        reader.shapes();
+        reader
+    }
+
+    /// Notes what is wrong with a key or value.
+    pub(super) fn note(&mut self, path: &KeyPath, message: impl Into<String>) {
+        let line = self.document.line(path);
+        self.push(line, path.to_string(), message.into());
+    }
+
+    /// Whether all that the text says below this key is there to be judged.
+    pub(super) fn is_whole(&self, path: &KeyPath) -> bool {
+        !self.torn && !self.removed.iter().any(|removed| removed.starts_with(path))
+    }
+
+    fn push(&mut self, line: Option<usize>, key: String, message: String) {
+        self.problems.push(Problem { file: self.name.to_owned(), line, key, message });
+    }
+
+    fn syntax(&mut self, text: &'t str, error: &toml::de::Error) {
+        let span = error.span().unwrap_or(0..0);
+        let found = text.get(span.clone()).and_then(|found| found.lines().next()).unwrap_or("");
+        let found: String = found.trim().chars().take(40).collect();
+        let near = if found.is_empty() { String::new() } else { format!(" at `{found}`") };
+        let line = self.document.line_of_offset(span.start);
+        self.push(Some(line), String::new(), format!("not TOML{near}: {}", error.message()));
+    }
+
+    /// `[source]` and `[[format]]` would give errors that nobody understands.
+    fn shapes(&mut self) {
+        let DeValue::Table(root) = self.document.root().get_ref() else { return };
+        let wrong = root.iter().filter_map(|(key, value)| {
+            let key = key.get_ref().as_ref();
+            let message = match value.get_ref() {
+                DeValue::Table(_) if key == "source" => {
+                    "sources are a list; write [[source]], with two brackets".to_owned()
+                }
+                DeValue::Array(_) if SECTIONS.contains(&key) => {
+                    format!("there is only one; write [{key}], with one bracket")
+                }
+                _ => return None,
+            };
+            Some((KeyPath::at(key), message))
+        });
+        for (path, message) in wrong.collect::<Vec<_>>() {
+            self.note(&path, message);
+            self.take_out(path);
+        }
+    }
+
+    /// Deserialises; what is refused is noted, taken out, and the rest is tried again.
+    pub(super) fn values(&mut self) -> Option<Config> {
+        while self.problems.len() < PROBLEMS_MAX {
+            let document = ValueDeserializer::from(self.document.root().clone());
+            let error = match Config::deserialize(document) {
+                Ok(config) => return Some(self.named(config)),
+                Err(error) => error,
+            };
+            let find = |span: Range<usize>| Some((span.start, self.document.find(&span)?));
+            let Some((start, path)) = error.span().and_then(find) else {
+                self.push(None, String::new(), error.message().to_owned());
+                return None;
+            };
+            let line = self.document.line_of_offset(start);
+            self.push(Some(line), path.to_string(), in_words(error.message(), path.last_key()));
+            self.take_out(path);
+        }
+        None
+    }
+
+    /// With its name, and the lines of its sources.
+    fn named(&self, mut config: Config) -> Config {
+        self.name.clone_into(&mut config.name);
+        for (index, source) in config.sources.iter_mut().enumerate() {
+            source.line = self.document.line(&KeyPath::at("source").index(index));
+        }
+        config
+    }
+
+    fn take_out(&mut self, path: KeyPath) {
+        self.document.remove(&path);
+        self.removed.push(path);
+    }
+
+    /// The configuration, if nothing is wrong. A line that is not TOML is named once, not again for what
+    /// could not be read of it.
+    pub(super) fn finish(mut self, config: Option<Config>) -> Result<Config, ConfigErrors> {
+        let torn: Vec<_> = self.problems.iter().filter(|p| p.is_syntax()).map(|p| p.line).collect();
+        self.problems.retain(|problem| problem.is_syntax() || !torn.contains(&problem.line));
+        self.problems.sort();
+        self.problems.dedup();
+        config.filter(|_| self.problems.is_empty()).ok_or(ConfigErrors { problems: self.problems })
+    }
+}
+
+impl Problem {
+    fn is_syntax(&self) -> bool {
+        self.key.is_empty()
+    }
+}
+
+const SECTIONS: [&str; 7] =
+    ["format", "unmatched", "plain", "seal", "retention", "files", "limits"];
+
+/// serde's message in the words of this file, with what to write instead.
+fn in_words(message: &str, key: Option<&str>) -> String {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    if message.starts_with("unknown field") {
+        let known: Vec<_> = quoted.skip(1).collect();
+        return match nearest(key.unwrap_or(""), known.iter().copied()) {
+            Some(near) => format!("unknown key; did you mean {near}?"),
+            None => format!("unknown key; known here: {}", known.join(", ")),
+        };
+    }
+    if message.starts_with("unknown variant") {
+        let unknown = quoted.next().unwrap_or("");
+        let known: Vec<_> = quoted.collect();
+        return match nearest(unknown, known.iter().copied()) {
+            Some(near) => format!("`{unknown}` is not known; did you mean {near}?"),
+            None => format!("`{unknown}` is not known; write one of {}", known.join(", ")),
+        };
+    }
+    if message == "wanted string or table" {
+        return "is no string; write a string in quotes".to_owned();
+    }
+    let invalid =
+        message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
+    match invalid.and_then(|rest| rest.rsplit_once(", expected ")) {
+        Some((found, wanted)) => {
+            format!("is {found}; write {}", wanted_in_words(wanted, quoted.next()))
+        }
+        None => message.to_owned(),
+    }
+}
+
+fn wanted_in_words(wanted: &str, found: Option<&str>) -> String {
+    match (wanted, found) {
+        ("a string", Some(found)) => format!("a string in quotes: \"{found}\""),
+        ("a string", None) => "a string in quotes".to_owned(),
+        ("a sequence", _) => "an array: [\"…\"]".to_owned(),
+        ("a boolean", _) => "true or false".to_owned(),
+        ("u32" | "usize", _) => "a whole number, 0 or more, without quotes".to_owned(),
+        _ => wanted.to_owned(),
+    }
+}

@@ -1,0 +1,207 @@
+//! The metrics: their names, and the line on standard output from which CloudWatch makes them (its
+//! embedded metric format).
+//!
+//! One namespace, one dimension `Pipeline` and never a file, log group or stream: CloudWatch bills each
+//! value of a dimension as a metric of its own. What each means to a person is in `docs/runbook.md`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::firehose::{Counts, OVERFLOW};
+use crate::land::intake::tally::Tally;
+
+/// The namespace of all metrics.
+pub const NAMESPACE: &str = "hiwake";
+/// Their only dimension.
+pub const DIMENSION: &str = "Pipeline";
+
+/// What a value counts, as CloudWatch names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Unit {
+    /// A number of things.
+    Count,
+    /// Bytes.
+    Bytes,
+    /// Seconds.
+    Seconds,
+}
+
+/// A metric. Its name in CloudWatch is the variant's; the comment on it stands in `docs/runbook.md`, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Metric {
+    /// Records of Firehose that transform was given.
+    Records,
+    /// Log events (lines of plain text) in them, as far as they could be counted.
+    EventsIn,
+    /// Rows that transform answered.
+    RowsOut,
+    /// Events that rightly gave no row: those of control messages.
+    EventsDropped,
+    /// Events of records that were answered ProcessingFailed: they come by way of `failed/`.
+    EventsFailed,
+    /// Records of plain text.
+    RecordsPlain,
+    /// Records answered Dropped: control messages, envelopes without events.
+    RecordsDropped,
+    /// Records answered ProcessingFailed, for whatever reason.
+    RecordsFailed,
+    /// Failed: the rows did not fit the answer. Harmless, they land from `failed/`.
+    AnswerOverflow,
+    /// Failed: the record is not valid base64.
+    FailedBase64,
+    /// Failed: the gzip ends too early.
+    FailedTornGzip,
+    /// Failed: the gzip's content or checksum is wrong.
+    FailedCorruptGzip,
+    /// Failed: other bytes follow the gzip.
+    FailedTrailingBytes,
+    /// Failed: the gzip inflates to more than `limits.inflated_bytes`.
+    FailedBomb,
+    /// Failed: neither gzip nor UTF-8 text.
+    FailedNotText,
+    /// Failed: an envelope that cannot be read.
+    FailedMalformedEnvelope,
+    /// Failed: an envelope of an unknown messageType.
+    FailedUnknownMessageType,
+    /// Failed: an event's timestamp is before 1970 or after the year 9999.
+    FailedImpossibleTimestamp,
+    /// Bytes of transform's answer; Lambda takes 6,291,556.
+    AnswerBytes,
+    /// Rows that land was given, and records of objects that no row could be made of.
+    RowsIn,
+    /// Rows that became lines.
+    RowsLanded,
+    /// Of these, lines in late segments.
+    RowsLate,
+    /// Rows that had already landed.
+    RowsDuplicate,
+    /// Rows and records that were put into quarantine.
+    RowsQuarantined,
+    /// Rows that could not be landed this time: they are retried with their objects.
+    RowsDeferred,
+    /// Objects that were landed whole.
+    ObjectsLanded,
+    /// Objects that will be retried.
+    ObjectsFailed,
+    /// Objects that can never be read and were put into quarantine by name.
+    ObjectsQuarantined,
+    /// Notices that call for nothing: S3's test event, removals.
+    NoticesIgnored,
+    /// Messages that are not valid notices: they end in the dead-letter queue.
+    NoticesUnreadable,
+    /// Commits to day files.
+    Commits,
+    /// How often a day file's lock was busy.
+    BusyRetries,
+    /// Segments that were published.
+    Sealed,
+    /// Days that failed to be sealed, closed or removed.
+    SealFailed,
+    /// Seconds for which the oldest unsealed segment could have been sealed: since its day's end, or its first commit if later; 0 if none.
+    OldestUnsealedAge,
+}
+
+impl Metric {
+    /// What its values count.
+    pub fn unit(self) -> Unit {
+        match self {
+            Metric::AnswerBytes => Unit::Bytes,
+            Metric::OldestUnsealedAge => Unit::Seconds,
+            _ => Unit::Count,
+        }
+    }
+
+    /// The metric of a record's failure code; each has one.
+    pub fn of_failure(code: &str) -> Option<Metric> {
+        Some(match code {
+            OVERFLOW => Metric::AnswerOverflow,
+            "base64" => Metric::FailedBase64,
+            "torn-gzip" => Metric::FailedTornGzip,
+            "corrupt-gzip" => Metric::FailedCorruptGzip,
+            "trailing-bytes" => Metric::FailedTrailingBytes,
+            "bomb" => Metric::FailedBomb,
+            "not-text" => Metric::FailedNotText,
+            "malformed-envelope" => Metric::FailedMalformedEnvelope,
+            "unknown-message-type" => Metric::FailedUnknownMessageType,
+            "impossible-timestamp" => Metric::FailedImpossibleTimestamp,
+            _ => return None,
+        })
+    }
+}
+
+/// The values of one invocation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Metrics {
+    values: BTreeMap<Metric, u64>,
+    /// What a person reads in the function's log.
+    message: Option<String>,
+}
+
+impl Metrics {
+    /// Adds to a value; a metric that was never added to is not sent.
+    pub fn add(&mut self, metric: Metric, value: impl TryInto<u64>) {
+        *self.values.entry(metric).or_default() += value.try_into().unwrap_or(u64::MAX);
+    }
+
+    /// Of one answer to Firehose. Reasons are sent only where there were any: each costs a metric.
+    pub fn of_transform(counts: &Counts) -> Metrics {
+        let mut metrics = Metrics::default();
+        metrics.add(Metric::Records, counts.records);
+        metrics.add(Metric::EventsIn, counts.events);
+        metrics.add(Metric::RowsOut, counts.rows);
+        metrics.add(Metric::EventsDropped, counts.events_dropped);
+        metrics.add(Metric::EventsFailed, counts.events_failed);
+        metrics.add(Metric::RecordsPlain, counts.plain);
+        metrics.add(Metric::RecordsDropped, counts.records_dropped());
+        metrics.add(Metric::RecordsFailed, counts.records_failed());
+        metrics.add(Metric::AnswerOverflow, 0_u64);
+        for (code, count) in &counts.failed {
+            if let Some(metric) = Metric::of_failure(code) {
+                metrics.add(metric, *count);
+            }
+        }
+        metrics.add(Metric::AnswerBytes, counts.answer_bytes);
+        metrics.message = Some(format!(
+            "answered {} records: {} Ok ({} rows), {} Dropped, {} ProcessingFailed",
+            counts.records,
+            counts.ok,
+            counts.rows,
+            counts.records_dropped(),
+            counts.records_failed()
+        ));
+        metrics
+    }
+
+    /// Adds what one landing came to.
+    pub fn landed(&mut self, tally: &Tally) {
+        self.add(Metric::RowsIn, tally.rows + tally.unreadable);
+        self.add(Metric::RowsLanded, tally.lines);
+        self.add(Metric::RowsLate, tally.late);
+        self.add(Metric::RowsDuplicate, tally.duplicates);
+        self.add(Metric::RowsQuarantined, tally.quarantined);
+        self.add(Metric::RowsDeferred, tally.deferred);
+        self.add(Metric::ObjectsLanded, tally.objects);
+        self.add(Metric::Commits, tally.commits);
+        self.add(Metric::BusyRetries, tally.busy_retries);
+    }
+
+    /// The line in CloudWatch's embedded metric format, without a line break. `now` is in milliseconds
+    /// since the epoch.
+    pub fn line(&self, pipeline: &str, now: i64) -> String {
+        let named = |metric: &Metric| json!({"Name": metric, "Unit": metric.unit()});
+        let directive = json!({
+            "Namespace": NAMESPACE,
+            "Dimensions": [[DIMENSION]],
+            "Metrics": self.values.keys().map(named).collect::<Vec<_>>(),
+        });
+        let mut line = json!(self.values);
+        line["_aws"] = json!({"Timestamp": now, "CloudWatchMetrics": [directive]});
+        line[DIMENSION] = pipeline.into();
+        if let Some(message) = &self.message {
+            line["message"] = message.as_str().into();
+        }
+        line.to_string()
+    }
+}

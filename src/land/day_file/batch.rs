@@ -1,0 +1,235 @@
+//! The rows of one landing for one day file, held compactly until they are committed.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::land::intake::routing::log_group;
+use crate::land::journal::frame::Routing;
+use crate::row::{Identity, Row};
+
+/// How much memory for lines is asked for at once.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// Memory that batches have given back, for the next ones: what the system gives, it clears first, page by page.
+#[derive(Debug, Clone, Default)]
+pub struct Spare(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Spare {
+    fn take(&self) -> Option<Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    /// How many pieces it holds.
+    pub fn pieces(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    fn give(&self, pieces: impl Iterator<Item = Vec<u8>>) {
+        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A day file's first piece may be small, and a long line's large.
+        let pieces = pieces.filter(|piece| piece.capacity() == PIECE_BYTES);
+        spare.extend(pieces.map(|mut piece| {
+            piece.clear();
+            piece
+        }));
+    }
+}
+
+/// Rows for one day file, in the order in which they were read.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The lines. None is in two pieces.
+    pieces: Vec<Vec<u8>>,
+    rows: Vec<Entry>,
+    /// The streams, each once, and the number of each.
+    streams: Vec<Arc<str>>,
+    numbers: HashMap<Arc<str>, u32>,
+    objects: BTreeSet<usize>,
+    /// By which routings its rows came here, as its commits name them.
+    pub routings: BTreeSet<Routing>,
+    spare: Spare,
+}
+
+/// In how many parts of time rows are sorted.
+const PARTS: usize = 1 << PARTS_LOG2;
+const PARTS_LOG2: u32 = 12;
+/// Of about how many rows it is looked up which times most have.
+const SAMPLE: usize = 64;
+/// A part with more rows is sorted in parts itself.
+const PART_ROWS_MAX: usize = 1 << 12;
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    identity: Identity,
+    piece: u32,
+    start: u32,
+    end: u32,
+    stream: u32,
+}
+
+impl Batch {
+    /// With memory of batches that are done with; gives it back when it is dropped.
+    pub fn with(spare: &Spare) -> Batch {
+        let mut batch = Batch::default();
+        batch.spare = spare.clone();
+        batch
+    }
+
+    /// Adds a row of the landing's object number `object`. `is_routed` is false for a row that transform made: of plain
+    /// text, it alone says where it belongs. Answers the memory that it takes, about.
+    pub fn push(&mut self, row: &Row<'_>, object: usize, is_routed: bool) -> usize {
+        let (stream, new) = self.number(&row.stream, is_routed);
+        let line = row.line.as_bytes();
+        let piece = self.room(line.len() + 1);
+        let start = piece.len() as u32;
+        piece.extend_from_slice(line);
+        piece.push(b'\n');
+        let end = piece.len() as u32;
+        let piece = (self.pieces.len() - 1) as u32;
+        self.rows.push(Entry { identity: row.identity(), piece, start, end, stream });
+        self.objects.insert(object);
+        line.len() + 1 + size_of::<Entry>() + new
+    }
+
+    /// A stream's number, and what it takes in memory if it is new.
+    fn number(&mut self, stream: &str, is_routed: bool) -> (u32, usize) {
+        // What a stream costs in both tables, beside its name.
+        const STREAM_BYTES: usize = 96;
+        match self.rows.last() {
+            // Mostly it is the one of the row before.
+            Some(last) if *self.streams[last.stream as usize] == *stream => (last.stream, 0),
+            _ if !is_routed && !stream.is_empty() && log_group(stream).is_none() => {
+                self.number("", is_routed)
+            }
+            _ if self.numbers.contains_key(stream) => (self.numbers[stream], 0),
+            _ => {
+                let number = self.streams.len() as u32;
+                let name = Arc::<str>::from(stream);
+                self.streams.push(name.clone());
+                self.numbers.insert(name, number);
+                (number, STREAM_BYTES + stream.len())
+            }
+        }
+    }
+
+    /// The piece for a line of so many bytes.
+    fn room(&mut self, length: usize) -> &mut Vec<u8> {
+        match self.pieces.last() {
+            // Most day files are small, so the first one grows: in place of a spare one, not beside it.
+            None => {
+                drop(self.spare.take());
+                self.pieces.push(Vec::new());
+            }
+            Some(piece) if piece.len() + length > PIECE_BYTES => {
+                let spare = self.spare.take();
+                self.pieces.push(spare.unwrap_or_else(|| Vec::with_capacity(PIECE_BYTES)));
+            }
+            Some(_) => {}
+        }
+        let last = self.pieces.len() - 1;
+        &mut self.pieces[last]
+    }
+
+    /// The numbers of the objects that the rows came from.
+    pub fn objects(&self) -> &BTreeSet<usize> {
+        &self.objects
+    }
+
+    /// How many rows.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The identity of a row.
+    pub fn identity(&self, row: u32) -> Identity {
+        self.rows[row as usize].identity
+    }
+
+    /// The stream of a row by which rules send it; empty, if none does.
+    pub fn stream(&self, row: u32) -> &str {
+        &self.streams[self.rows[row as usize].stream as usize]
+    }
+
+    /// Forgets the rows that are not to be kept.
+    pub fn retain(&mut self, keep: impl Fn(u32) -> bool) {
+        let mut row = 0..;
+        self.rows.retain(|_| row.next().is_some_and(&keep));
+    }
+
+    /// The first and the last timestamp; none if there are no rows.
+    pub fn span(&self) -> Option<(i64, i64)> {
+        let timestamps = || self.rows.iter().map(|row| row.identity.timestamp);
+        timestamps().min().zip(timestamps().max())
+    }
+
+    /// The line of a row, with its line break.
+    pub fn line(&self, row: u32) -> &[u8] {
+        let Entry { piece, start, end, .. } = self.rows[row as usize];
+        &self.pieces[piece as usize][start as usize..end as usize]
+    }
+
+    /// The rows in (timestamp, hash, position) order.
+    pub fn by_identity(&self) -> Vec<u32> {
+        let mut order = vec![0; self.rows.len()];
+        self.sort(&(0..self.rows.len() as u32), &mut order);
+        order
+    }
+
+    /// Sorts some rows into as many places.
+    fn sort(&self, rows: &(impl ExactSizeIterator<Item = u32> + Clone), order: &mut [u32]) {
+        let timestamps = || rows.clone().map(|row| self.identity(row).timestamp);
+        // By time roughly first, so that what is sorted is small and stays in the processor's cache. A few late events
+        // do not count: they would make all others one part.
+        let sample = rows.clone().step_by(rows.len() / SAMPLE + 1);
+        let mut sample: Vec<i64> = sample.map(|row| self.identity(row).timestamp).collect();
+        sample.sort_unstable();
+        let few = sample.len() / 16;
+        let Some([low, .., high] | [low @ high]) = sample.get(few..sample.len() - few) else {
+            return;
+        };
+        let (span, margin) = (high.abs_diff(*low), high.abs_diff(*low) / 8);
+        let start = low.saturating_sub_unsigned(margin);
+        let bits = u64::BITS - span.saturating_add(2 * margin).leading_zeros();
+        let part = |timestamp: i64| {
+            let after = timestamp.saturating_sub(start).max(0) >> bits.saturating_sub(PARTS_LOG2);
+            (after as usize).min(PARTS - 1)
+        };
+        let mut ends = vec![0_u32; PARTS];
+        timestamps().for_each(|timestamp| ends[part(timestamp)] += 1);
+        let mut sum = 0;
+        for end in &mut ends {
+            (*end, sum) = (sum, sum + *end);
+        }
+        for (row, timestamp) in rows.clone().zip(timestamps()) {
+            let end = &mut ends[part(timestamp)];
+            order[*end as usize] = row;
+            *end += 1;
+        }
+        let (mut start, mut sorted) = (0, Vec::new());
+        for end in ends {
+            let part = &mut order[start..end as usize];
+            start = end as usize;
+            // A part that has nearly all of them, as when most are of one time, may be one part again, and so on.
+            if part.len() > PART_ROWS_MAX && part.len() < rows.len() / 8 * 7 {
+                let rows = part.to_vec();
+                self.sort(&rows.iter().copied(), part);
+                continue;
+            }
+            sorted.clear();
+            sorted.extend(part.iter().map(|row| (self.identity(*row), *row)));
+            sorted.sort_unstable();
+            part.iter_mut().zip(&sorted).for_each(|(row, (_, sorted))| *row = *sorted);
+        }
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.spare.give(self.pieces.drain(..));
+    }
+}

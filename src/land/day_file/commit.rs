@@ -1,0 +1,117 @@
+//! Commit: the rows of one batch are appended to one day file, all that are new, each once.
+//!
+//! The steps are numbered as in docs/design.md.
+
+use crate::land::day_file::batch::Batch;
+use crate::land::day_file::hold::Hold;
+use crate::land::day_file::publish::lock;
+use crate::land::intake::tally::Tally;
+use crate::land::journal::Journal;
+use crate::land::journal::lander::Lander;
+use crate::land::journal::state::Segment;
+use crate::land::root::error::{LandError, Named};
+use crate::land::root::layout::DayFile;
+use crate::row::Identity;
+
+/// Whether the day still takes rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Outcome {
+    /// All rows of the batch are durable lines, now or before: `lines` and `late` of them are new, `duplicates` had
+    /// landed, or stood twice in the batch.
+    Committed(Tally),
+    /// The day is closed: its journal is cut, and nobody can tell what has landed. Nothing was done.
+    Closed,
+}
+
+/// Lands a batch into its day file. `objects` are the names of the objects that it came from. `before` has to succeed
+/// before the first line is written, and is not called if there is none to write.
+pub fn commit(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    batch: &Batch,
+    objects: &[String],
+    before: &dyn Fn() -> Result<(), LandError>,
+) -> Result<Outcome, LandError> {
+    // Steps 1 and 2: lock and read the journal; finish a seal that was interrupted.
+    let (mut journal, _) = lock(lander, day_file)?;
+    if journal.state.closed.is_some() {
+        return Ok(Outcome::Closed);
+    }
+    // Step 3: drop what was seen.
+    let mut hold = Hold::take(lander, day_file, &mut journal)?;
+    let new = hold.known().new_rows(batch).map_err(|error| hold.journal.confirm_damage(error))?;
+    let mut done = Tally {
+        lines: new.len() as u64,
+        duplicates: (batch.len() - new.len()) as u64,
+        ..Tally::default()
+    };
+    // Where none is new, all is acknowledged because of frames that `take` knows to be durable.
+    if !new.is_empty() {
+        before()?;
+        // Step 4: open the data file and prove the lock.
+        let segment = hold.journal.state.next_segment();
+        done.late = if segment > 1 { done.lines } else { 0 };
+        hold.open_segment(segment)?;
+        // Steps 5 to 7, a piece at a time.
+        let mut duplicates = done.duplicates;
+        for piece in pieces(batch, &new, lander.config.limits.commit_bytes) {
+            hold.append(segment, batch, piece, std::mem::take(&mut duplicates), objects)?;
+            done.commits += 1;
+        }
+        hold.write_watermark()?;
+    }
+    // Step 9: the handles are closed in reverse order, and with them the locks are gone.
+    drop(hold);
+    done.busy_retries = journal.busy_retries;
+    journal.remember(day_file);
+    Ok(Outcome::Committed(done))
+}
+
+/// Tells which of some events a day file has: `offered` is sorted, and each one's flag is set.
+/// `false`: the day is closed, so that nobody can tell. What is told depends on durable frames.
+/// Nothing is made for it.
+pub fn ask(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    offered: &mut [(Identity, bool)],
+) -> Result<bool, LandError> {
+    let Some(mut journal) = Journal::lock_existing(lander, day_file)? else { return Ok(true) };
+    if journal.state.closed.is_some() {
+        return Ok(false);
+    }
+    let segment = journal.state.next_segment();
+    let committed = journal.state.segment(segment).map_or(0, Segment::bytes);
+    let path = day_file.open_segment(segment);
+    let length = match lander.open_if_there(&path)? {
+        Some(data) => data.length().named("open", &path)?,
+        None => 0,
+    };
+    if journal.state.seen() > 0 || length > committed {
+        let mut hold = Hold::take(lander, day_file, &mut journal)?;
+        hold.known().mark(offered).map_err(|error| hold.journal.confirm_damage(error))?;
+        if length > committed {
+            // Of a landing that was interrupted: its rows may become lines of another day file now.
+            hold.open_segment(segment)?;
+            hold.truncate_to_committed(segment)?;
+        }
+    }
+    journal.remember(day_file);
+    Ok(true)
+}
+
+/// Rows in pieces of up to `bytes` of text each; a longer line is a piece of its own.
+fn pieces<'r>(batch: &Batch, rows: &'r [u32], bytes: usize) -> Vec<&'r [u32]> {
+    let mut pieces = Vec::new();
+    let (mut start, mut size) = (0, 0);
+    for (at, row) in rows.iter().enumerate() {
+        let length = batch.line(*row).len();
+        if at > start && size + length > bytes {
+            pieces.push(&rows[start..at]);
+            (start, size) = (at, 0);
+        }
+        size += length;
+    }
+    pieces.push(&rows[start..]);
+    pieces
+}

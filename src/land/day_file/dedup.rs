@@ -1,0 +1,112 @@
+//! Dedup: which of some offered events a day file has already. A block of `seen` is read only where an
+//! offered timestamp can be in it.
+
+use crate::disk::Handle;
+use crate::land::day_file::batch::Batch;
+use crate::land::journal::blocks::Blocks;
+use crate::land::journal::seen::{JUMP_MS, read_block};
+use crate::land::root::error::LandError;
+use crate::land::root::layout::DayFile;
+use crate::row::Identity;
+
+/// The identities that commits have, read where an offered one can be among them.
+pub struct Known<'k> {
+    /// The open file.
+    pub seen: &'k dyn Handle,
+    /// Whose it is.
+    pub day_file: &'k DayFile,
+    /// Where they are in it.
+    pub blocks: &'k Blocks,
+}
+
+impl Known<'_> {
+    /// Marks what was seen: `offered` is sorted by identity, the flag of each that a commit already has is set.
+    pub fn mark(&self, offered: &mut [(Identity, bool)]) -> Result<(), LandError> {
+        self.mark_each(offered, &|(identity, _)| *identity, &|(_, there)| *there = true)
+    }
+
+    /// The batch's rows that no commit has, each once, in (timestamp, position) order.
+    pub fn new_rows(&self, batch: &Batch) -> Result<Vec<u32>, LandError> {
+        /// A row that was seen; no batch has so many rows.
+        const THERE: u32 = 1 << 31;
+        let mut rows = batch.by_identity();
+        // The first of equal ones stays.
+        rows.dedup_by_key(|row| batch.identity(*row));
+        let identity = |row: &u32| batch.identity(*row & !THERE);
+        self.mark_each(&mut rows, &identity, &|row| *row |= THERE)?;
+        rows.retain(|row| row & THERE == 0);
+        let at_once = |one: &u32, next: &u32| identity(one).timestamp == identity(next).timestamp;
+        rows.chunk_by_mut(at_once).for_each(<[u32]>::sort_unstable);
+        Ok(rows)
+    }
+
+    fn mark_each<T>(
+        &self,
+        offered: &mut [T],
+        identity: &impl Fn(&T) -> Identity,
+        set: &impl Fn(&mut T),
+    ) -> Result<(), LandError> {
+        let mut spans = Vec::new();
+        add_spans(&mut spans, offered, identity);
+        let found = spans.iter().flat_map(|(from, to)| self.blocks.between(*from, *to));
+        let mut found: Vec<_> = found.collect();
+        found.sort_unstable_by_key(|(first, _)| *first);
+        found.dedup_by_key(|(first, _)| *first);
+        let (path, mut entries) = (self.day_file.seen(), Vec::new());
+        for (first, block) in found {
+            let from = offered.partition_point(|offer| identity(offer).timestamp < block.min);
+            let rest = &mut offered[from..];
+            let to = rest.partition_point(|offer| identity(offer).timestamp <= block.max);
+            if to > 0 {
+                read_block(self.seen, &path, first, block, &mut entries)?;
+                mark_block(&entries, &mut rest[..to], identity, set);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The times of what is offered, from one jump to the next: a few late events do not make it span the day.
+fn add_spans<T>(spans: &mut Vec<(i64, i64)>, offered: &[T], identity: &impl Fn(&T) -> Identity) {
+    let (Some(first), Some(last)) = (offered.first(), offered.last()) else { return };
+    let (from, to) = (identity(first).timestamp, identity(last).timestamp);
+    if to.abs_diff(from) > JUMP_MS {
+        let (before, after) = offered.split_at(offered.len() / 2);
+        add_spans(spans, before, identity);
+        return add_spans(spans, after, identity);
+    }
+    match spans.last_mut() {
+        Some((_, end)) if from.abs_diff(*end) <= JUMP_MS => *end = to,
+        _ => spans.push((from, to)),
+    }
+}
+
+/// Both sides are in timestamp order; within one timestamp only the offered side is sorted.
+fn mark_block<T>(
+    entries: &[Identity],
+    mut offered: &mut [T],
+    identity: &impl Fn(&T) -> Identity,
+    set: &impl Fn(&mut T),
+) {
+    let (Some(first), Some(last)) = (offered.first(), offered.last()) else { return };
+    let (from, to) = (identity(first).timestamp, identity(last).timestamp);
+    // Often a single late event is offered.
+    let entries = &entries[entries.partition_point(|entry| entry.timestamp < from)..];
+    let entries = &entries[..entries.partition_point(|entry| entry.timestamp <= to)];
+    for entries in entries.chunk_by(|one, next| one.timestamp == next.timestamp) {
+        let timestamp = entries[0].timestamp;
+        let until = |offered: &[T], end: &dyn Fn(i64) -> bool| {
+            offered.iter().take_while(|offer| !end(identity(offer).timestamp)).count()
+        };
+        let before = until(offered, &|offer| offer >= timestamp);
+        let count = until(&offered[before..], &|offer| offer > timestamp);
+        let (group, after) = offered[before..].split_at_mut(count);
+        for entry in entries {
+            if let Ok(found) = group.binary_search_by_key(&entry.hash, |offer| identity(offer).hash)
+            {
+                set(&mut group[found]);
+            }
+        }
+        offered = after;
+    }
+}

@@ -1,0 +1,200 @@
+//! The three locked handles of a day file: journal, `seen`, and the open file of a segment.
+//!
+//! The steps are numbered as those of a commit in docs/design.md.
+
+use crate::disk::{Handle, Open};
+use crate::land::day_file::batch::Batch;
+use crate::land::day_file::dedup::Known;
+use crate::land::day_file::writer::CHUNK;
+use crate::land::journal::Journal;
+use crate::land::journal::frame::{Commit, Frame};
+use crate::land::journal::lander::Lander;
+use crate::land::journal::seen::{self, Watermark};
+use crate::land::journal::state::Segment;
+use crate::land::root::error::{LandError, Named, is_absent};
+use crate::land::root::folders;
+use crate::land::root::layout::{DayFile, Hint, folder_of};
+
+/// The three locked handles of a day file. Closed in the order data, seen; the journal is its owner's.
+pub struct Hold<'h, 'l> {
+    data: Option<Box<dyn Handle>>,
+    seen: Box<dyn Handle>,
+    /// The length of `seen` when it was locked.
+    seen_length: u64,
+    /// Where.
+    pub lander: &'l Lander<'l>,
+    /// What of.
+    pub day_file: &'h DayFile,
+    /// The journal.
+    pub journal: &'h mut Journal<'l>,
+}
+
+impl<'h, 'l> Hold<'h, 'l> {
+    /// Step 3, first half: `seen`, afresh and locked.
+    pub fn take(
+        lander: &'l Lander<'l>,
+        day_file: &'h DayFile,
+        journal: &'h mut Journal<'l>,
+    ) -> Result<Hold<'h, 'l>, LandError> {
+        folders::refresh(lander, &day_file.journal_folder())?;
+        folders::refresh(lander, day_file.folder())?;
+        let entries = journal.state.seen();
+        let path = day_file.seen();
+        let how = if entries == 0 { Open::Create(lander.open_mode()) } else { Open::ReadWrite };
+        let committed = entries * seen::ENTRY_BYTES;
+        let (seen, busy_retries) = lander
+            .open_locked(&path, how, lander.lock_deadline())
+            .map_err(|error| journal.confirm_damage(lost(lander, error, committed)))?;
+        journal.busy_retries += busy_retries;
+        let whole = if entries > 0 { seen::place(entries) } else { 0 };
+        let seen_length = not_shorter(seen.as_ref(), &path, whole);
+        let seen_length = seen_length.map_err(|error| journal.confirm_damage(error))?;
+        match journal.state.after(Watermark::read(seen.as_ref(), &path)?) {
+            // What `seen` says is of before the close.
+            _ if journal.state.closed.is_some() => {}
+            None => return Err(journal.confirm_damage(journal.misses_frames(&path))),
+            Some(0) => {}
+            // The last frame may not be durable.
+            Some(_) => journal.rewrite_last_frame()?,
+        }
+        Ok(Hold { data: None, seen, seen_length, lander, day_file, journal })
+    }
+
+    /// Step 3, second half: what commits have.
+    pub fn known(&self) -> Known<'_> {
+        let (seen, blocks) = (self.seen.as_ref(), &self.journal.state.blocks);
+        Known { seen, day_file: self.day_file, blocks }
+    }
+
+    /// Step 4: the segment's data file, afresh and locked; proof that the journal's lock still stands; then
+    /// what lies beyond the last commit is cut, and a new segment gets its hint and durable names.
+    pub fn open_segment(&mut self, segment: u32) -> Result<(), LandError> {
+        let lander = self.lander;
+        let path = self.day_file.open_segment(segment);
+        let committed = self.journal.state.segment(segment).map_or(0, Segment::bytes);
+        if committed == 0 && segment > 1 {
+            // The Freeze frame before it may not be durable yet, and without it this file has no place.
+            self.journal.rewrite_last_frame()?;
+        }
+        let how = if committed == 0 { Open::Create(lander.open_mode()) } else { Open::Write };
+        let (data, busy_retries) = lander
+            .open_locked(&path, how, lander.lock_deadline())
+            .map_err(|error| self.journal.confirm_damage(lost(lander, error, committed)))?;
+        self.journal.busy_retries += busy_retries;
+        self.journal.check_lease()?;
+        if not_shorter(data.as_ref(), &path, committed)? > committed {
+            data.truncate(committed).named("cut", &path)?;
+        }
+        let seen = seen::place(self.journal.state.seen());
+        if self.seen_length > seen {
+            self.seen.truncate(seen).named("cut", &self.day_file.seen())?;
+        }
+        if committed == 0 {
+            lander.make_hint(&self.day_file.hint(&Hint::Seal(segment)))?;
+            folders::sync_up(lander, folder_of(&path))?;
+            folders::sync_up(lander, &self.day_file.journal_folder())?;
+        }
+        self.data = Some(data);
+        Ok(())
+    }
+
+    /// Step 8: `seen` says which frames are durable. Not synced: it is for whoever finds the journal
+    /// without them. Only after the lease was checked, which covers the lock on `seen`: a process
+    /// that stood still must not name a frame that a rebuilt journal lacks.
+    pub fn write_watermark(&self) -> Result<(), LandError> {
+        let watermark = self.journal.state.watermark().encode();
+        self.seen.write_at(&watermark, 0).named("write", &self.day_file.seen())
+    }
+
+    /// The day is closed: nothing in `seen` counts any more.
+    pub fn clear_seen(&self) -> Result<(), LandError> {
+        let cleared = self.seen.truncate(0).and_then(|()| self.seen.sync());
+        cleared.named("cut", &self.day_file.seen())
+    }
+
+    /// Before a segment ends: what lies beyond its last commit is gone for good. Cut even where
+    /// nothing seems to be there: whoever cut it before may have died before the cut was durable.
+    pub fn truncate_to_committed(&self, segment: u32) -> Result<(), LandError> {
+        let path = self.day_file.open_segment(segment);
+        let committed = self.journal.state.segment(segment).map_or(0, Segment::bytes);
+        match &self.data {
+            Some(data) => data.truncate(committed).and_then(|()| data.sync()).named("cut", &path),
+            None => Err(LandError::damage(path, "it was not opened before it was ended")),
+        }
+    }
+
+    /// Steps 5 to 7 for one piece.
+    pub fn append(
+        &mut self,
+        segment: u32,
+        batch: &Batch,
+        piece: &[u32],
+        duplicates: u64,
+        objects: &[String],
+    ) -> Result<(), LandError> {
+        let state = &self.journal.state;
+        let offset = state.segment(segment).map_or(0, Segment::bytes);
+        let run_at = state.seen();
+        let (data_path, seen_path) = (self.day_file.open_segment(segment), self.day_file.seen());
+        let Some(data) = &self.data else {
+            return Err(LandError::damage(data_path, "it was not opened before it was written"));
+        };
+        // Step 5: the lines.
+        let (mut bytes, mut crc) = (0, 0);
+        let mut write = |text: &mut Vec<u8>| {
+            crc = crc32c::crc32c_append(crc, text);
+            data.write_at(text, offset + bytes).named("write", &data_path)?;
+            bytes += text.len() as u64;
+            text.clear();
+            Ok(())
+        };
+        let mut text = Vec::with_capacity(2 * CHUNK);
+        for row in piece {
+            text.extend_from_slice(batch.line(*row));
+            if text.len() >= CHUNK {
+                write(&mut text)?;
+            }
+        }
+        if !text.is_empty() {
+            write(&mut text)?;
+        }
+        data.sync().named("sync", &data_path)?;
+        // Step 6: the seen-run.
+        let (run, blocks) = seen::encode(piece.iter().map(|row| batch.identity(*row)));
+        self.seen.write_at(&run, seen::place(run_at)).named("write", &seen_path)?;
+        self.seen.sync().named("sync", &seen_path)?;
+        // Step 7: the commit point.
+        self.journal.append(Frame::Commit(Commit {
+            at: self.lander.clock.now(),
+            duplicates,
+            objects: objects.to_vec(),
+            routings: batch.routings.iter().copied().collect(),
+            ..Commit::plain(segment, offset, bytes, crc, run_at, blocks)
+        }))
+    }
+}
+
+/// The error of opening a file that has so many committed bytes: damage if it is not there, looked for twice.
+pub fn lost(lander: &Lander<'_>, error: LandError, committed: u64) -> LandError {
+    match error {
+        LandError::Io { path, source, .. } if is_absent(&source) && committed > 0 => {
+            let refreshed = folders::refresh(lander, folder_of(&path));
+            let again = lander.disk.open(&path, Open::Read).map(drop);
+            if refreshed.is_err() || again.is_ok() {
+                return LandError::Io { verb: "open", path, source };
+            }
+            LandError::damage(path, format!("it is not there, and had {committed} bytes"))
+        }
+        error => error,
+    }
+}
+
+/// The length; damage if it is less than what was committed.
+fn not_shorter(handle: &dyn Handle, path: &str, committed: u64) -> Result<u64, LandError> {
+    let length = handle.length().named("look at", path)?;
+    if length < committed {
+        let what = format!("it has {length} bytes, of {committed} that were committed");
+        return Err(LandError::damage(path, what));
+    }
+    Ok(length)
+}

@@ -1,0 +1,157 @@
+//! Publish: a sealed segment gets its final name and its checksum, whoever comes by.
+//!
+//! Step 4 of a seal in docs/design.md.
+
+use crate::day::utc_day;
+use crate::disk::Open;
+use crate::land::day_file::hold::Hold;
+use crate::land::journal::Journal;
+use crate::land::journal::frame::{Frame, Sealed, SegmentEvent};
+use crate::land::journal::lander::Lander;
+use crate::land::journal::state::Contents;
+use crate::land::root::error::{LandError, Named, is_foreign, is_gone};
+use crate::land::root::files::{says, write_new};
+use crate::land::root::layout::{DayFile, Hint, folder_of, name_of};
+use crate::land::root::{folders, unique};
+
+/// How many rounds announce a published segment: the answer of one may be lost.
+pub const ANNOUNCED: u32 = 2;
+
+/// Locks a day file's journal; segments that are sealed but not published are published first. Answers them, too.
+pub fn lock<'l>(
+    lander: &'l Lander<'l>,
+    day_file: &DayFile,
+) -> Result<(Journal<'l>, Vec<Sealed>), LandError> {
+    let mut journal = Journal::lock(lander, day_file)?;
+    let (unpublished, mut published) = (journal.state.unpublished(), Vec::new());
+    if !unpublished.is_empty() {
+        let mut hold = Hold::take(lander, day_file, &mut journal)?;
+        // The Sealed frame may be of a process that was killed before its sync, or whose sync failed.
+        hold.journal.rewrite_last_frame()?;
+        for segment in unpublished {
+            published.extend(publish(&mut hold, segment)?);
+        }
+    }
+    Ok((journal, published))
+}
+
+/// Under the locks of journal and `seen`, whose lease was checked: whatever of it was done before, it
+/// is done after. Answers what the segment was sealed as.
+pub fn publish(hold: &mut Hold<'_, '_>, number: u32) -> Result<Option<Sealed>, LandError> {
+    let (lander, day_file) = (hold.lander, hold.day_file);
+    let state = &hold.journal.state;
+    let Some(sealed) = state.segment(number).and_then(|segment| segment.sealed.clone()) else {
+        return Ok(None);
+    };
+    let folder = folder_of(&sealed.target);
+    folders::refresh(lander, folder)?;
+    link(lander, day_file, &sealed)?;
+    write_checksum(lander, day_file, &sealed)?;
+    lander.disk.sync_dir(folder).named("sync", folder)?;
+    folders::remove(lander, &day_file.open_segment(number))?;
+    remove_temporaries(lander, day_file, number)?;
+    // Or a crash after Done could bring them back, and every line of the open file twice.
+    lander.disk.sync_dir(folder).named("sync", folder)?;
+    // The hint of this publication comes before the one of an earlier one goes.
+    let before = state.segments.iter().filter_map(|segment| segment.done).max();
+    let at = lander.clock.now();
+    let date = utc_day(at.max(before.unwrap_or(at)));
+    lander.make_hint(&day_file.hint(&Hint::Close(date)))?;
+    hold.journal.append(Frame::Done(SegmentEvent { segment: number, at }))?;
+    hold.write_watermark()?;
+    announce(lander, day_file, number)?;
+    if let Some(before) = before.map(utc_day).filter(|before| *before != date) {
+        for hint in [Hint::Close(before), Hint::Removed(before)] {
+            folders::remove(lander, &day_file.hint(&hint))?;
+        }
+    }
+    Ok(Some(sealed))
+}
+
+/// Removes what drafts of a segment have left; it is published.
+pub fn remove_temporaries(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    number: u32,
+) -> Result<(), LandError> {
+    let (folder, prefix) = (day_file.folder(), day_file.temporary_prefix(number));
+    for entry in lander.disk.list(folder).named("list", folder)? {
+        if entry.name.starts_with(&prefix) && entry.name.ends_with(".tmp") {
+            folders::remove(lander, &format!("{folder}/{}", entry.name))?;
+        }
+    }
+    Ok(())
+}
+
+/// The hint that a segment is to be sealed becomes the one that it is to be announced.
+pub fn announce(lander: &Lander<'_>, day_file: &DayFile, number: u32) -> Result<(), LandError> {
+    let from = day_file.hint(&Hint::Seal(number));
+    let to = day_file.hint(&Hint::Announce(ANNOUNCED, number));
+    folders::make(lander, folder_of(&to))?;
+    match lander.disk.rename(&from, &to) {
+        // The hint was lost, or the reply of an earlier try.
+        Err(error) if is_gone(&error) => lander.make_hint(&to),
+        result => result.named("rename", &from),
+    }
+}
+
+/// Gives the finished file its final name; never replaces. An error may be a success whose reply was lost.
+fn link(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed) -> Result<(), LandError> {
+    let ours = lander.open_if_there(&sealed.temporary)?;
+    if let Some(ours) = &ours {
+        let (length, bytes) = (ours.length().named("look at", &sealed.temporary)?, sealed.bytes);
+        if length != bytes {
+            let what = format!("it has {length} bytes, of {bytes} that were sealed");
+            return Err(LandError::damage(&sealed.temporary, what));
+        }
+    }
+    let Err(error) = lander.disk.link(&sealed.temporary, &sealed.target) else { return Ok(()) };
+    let target = match lander.disk.open(&sealed.target, Open::Read) {
+        Ok(target) => target,
+        Err(error) if is_foreign(&error) => return Err(error).named("open", &sealed.target),
+        Err(_) => return Err(error).named("publish", &sealed.target),
+    };
+    if let Some(ours) = ours {
+        let number = ours.inode().named("look at", &sealed.temporary)?.number;
+        if target.inode().named("look at", &sealed.target)?.number == number {
+            return Ok(());
+        }
+    }
+    let there = Contents::read(target.as_ref(), &sealed.target, day_file.kind)?;
+    if there.sha256 == sealed.sha256 {
+        return Ok(());
+    }
+    Err(LandError::Foreign(sealed.target.clone()))
+}
+
+/// The checksum of a published file: its path, and what it says, for `sha256sum -c` in the folder.
+pub fn checksum(path: &str, sha256: &[u8; 32]) -> (String, String) {
+    (checksum_of(path), format!("{}  {}\n", hex::encode(sha256), name_of(path)))
+}
+
+/// Where the checksum of a published file is.
+pub fn checksum_of(path: &str) -> String {
+    format!("{path}.sha256")
+}
+
+/// Writes `<target>.sha256`, unless it is there.
+pub fn write_checksum(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    sealed: &Sealed,
+) -> Result<(), LandError> {
+    let temporary = day_file.temporary(sealed.segment, &unique());
+    let (path, text) = checksum(&sealed.target, &sealed.sha256);
+    if let Some(there) = lander.open_if_there(&path)? {
+        return match says(there.as_ref(), &path, &text)? {
+            true => Ok(()),
+            false => Err(LandError::Foreign(path)),
+        };
+    }
+    write_new(lander, &temporary, text.as_bytes(), Some(lander.config.files.mode))?;
+    match lander.disk.rename(&temporary, &path) {
+        // Perhaps done, and its reply lost: the temporary is gone then.
+        Err(error) if is_gone(&error) && lander.disk.open(&path, Open::Read).is_ok() => Ok(()),
+        result => result.named("rename", &temporary),
+    }
+}

@@ -1,0 +1,300 @@
+//! Seal: a segment whose day has ended is finished, published under its final name and never written
+//! again.
+//!
+//! The steps are numbered as in docs/design.md. Anybody may repeat them at any point; the journal says
+//! how far they got.
+
+use std::io::Write;
+
+use sha2::{Digest, Sha256};
+
+use crate::config::{Compress, Order};
+use crate::day;
+use crate::disk::{Handle, Open};
+use crate::land::day_file::hold::{Hold, lost};
+use crate::land::day_file::merge::{self, Source};
+use crate::land::day_file::publish::{announce, lock, publish};
+use crate::land::day_file::writer::{CHUNK, Finished, Output};
+use crate::land::journal::Journal;
+use crate::land::journal::frame::{Commit, Frame, Sealed, SegmentEvent};
+use crate::land::journal::lander::Lander;
+use crate::land::journal::state::{Segment, State};
+use crate::land::root::error::{LandError, Named};
+use crate::land::root::layout::DayFile;
+use crate::land::root::{folders, unique};
+
+/// A segment that never takes a commit waits no longer than this after its first one.
+const OPEN_MS_MAX: i64 = 48 * 3600 * 1000;
+
+/// Seals the segments of one day file that are due. `hinted` are the segments whose hints were found.
+/// What is published now and was not before is added to `published`, whatever fails after it.
+pub fn seal(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    hinted: &[u32],
+    published: &mut Vec<Sealed>,
+) -> Result<(), LandError> {
+    match Journal::look(lander, day_file) {
+        Ok(None) => return Err(lander.hint_without_journal(day_file)),
+        Ok(Some(state)) => {
+            if due(lander, day_file, &state)?.is_none() && state.unpublished().is_empty() {
+                let done = hinted.iter().filter(|number| state.is_done(**number));
+                return { done }.try_for_each(|number| announce(lander, day_file, *number));
+            }
+        }
+        // The read under the lock decides.
+        Err(LandError::Damage { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    // Each round finishes one segment; a day has few.
+    while lander.while_lease_is_lost(|| seal_one(lander, day_file, published))? {}
+    Ok(())
+}
+
+/// Finishes the first segment that is due; `false` if there is none.
+fn seal_one(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    published: &mut Vec<Sealed>,
+) -> Result<bool, LandError> {
+    let Some(frozen) = freeze(lander, day_file, published)? else { return Ok(false) };
+    if let Some(draft) = frozen.draft()? {
+        frozen.finish(draft, published)?;
+    }
+    Ok(true)
+}
+
+/// The first segment that is not sealed and may be: frozen already, or ended for long enough.
+fn due(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> Result<Option<u32>, LandError> {
+    for (number, segment) in state.numbered().filter(|(_, segment)| segment.sealed.is_none()) {
+        let is_due = due_at(lander, day_file, state, segment)? <= lander.clock.now();
+        if is_due || segment.frozen.is_some() {
+            return Ok(Some(number));
+        }
+    }
+    Ok(None)
+}
+
+/// When a segment may be sealed: the day has ended, in the zone in force, too, by which rounds choose
+/// what they look at, and nothing was committed for a while.
+pub fn due_at(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    state: &State,
+    segment: &Segment,
+) -> Result<i64, LandError> {
+    let zone = state.timezone(&day_file.journal())?;
+    let grace = lander.config.seal.grace.as_millis() as i64;
+    let end = |zone| day::day_end(zone, day_file.day);
+    let ended = end(zone).max(end(lander.config.timezone)) + grace;
+    Ok(match (segment.commits.first(), segment.commits.last()) {
+        (Some(first), Some(last)) if !lander.is_ahead(last.at) => {
+            ended.max((last.at + grace).min(first.at + OPEN_MS_MAX))
+        }
+        _ => ended,
+    })
+}
+
+/// Step 1: under all three locks the segment ends; what lies beyond its last commit is cut.
+/// Answers the segment to be merged; none if nothing is due any more.
+fn freeze<'f>(
+    lander: &'f Lander<'f>,
+    day_file: &'f DayFile,
+    published: &mut Vec<Sealed>,
+) -> Result<Option<Frozen<'f>>, LandError> {
+    let (mut journal, finished) = lock(lander, day_file)?;
+    published.extend(finished);
+    let Some(number) = due(lander, day_file, &journal.state)? else { return Ok(None) };
+    let frozen = |journal: &Journal<'_>| {
+        journal.state.segment(number).filter(|segment| segment.frozen.is_some()).cloned()
+    };
+    if frozen(&journal).is_some() {
+        // The Freeze frame may be of a process that was killed before its sync.
+        journal.rewrite_last_frame()?;
+    } else {
+        let mut hold = Hold::take(lander, day_file, &mut journal)?;
+        hold.open_segment(number)?;
+        hold.truncate_to_committed(number)?;
+        let event = SegmentEvent { segment: number, at: lander.clock.now() };
+        hold.journal.append(Frame::Freeze(event))?;
+        hold.write_watermark()?;
+    }
+    Ok(frozen(&journal).map(|segment| Frozen { lander, day_file, number, segment }))
+}
+
+/// A segment that takes no more commits.
+struct Frozen<'f> {
+    lander: &'f Lander<'f>,
+    day_file: &'f DayFile,
+    number: u32,
+    segment: Segment,
+}
+
+impl Frozen<'_> {
+    /// Step 2: the finished file, synced and read-only, under a temporary name (or the open file itself
+    /// where its lines are in order). `None`: somebody else has finished the segment meanwhile.
+    fn draft(&self) -> Result<Option<Sealed>, LandError> {
+        let Frozen { lander, day_file, number, segment } = self;
+        let seal = &lander.config.seal;
+        let ordered = seal.order == Order::Arrival || merge::in_order(&segment.commits);
+        let gzip = seal.compress == Compress::Gzip;
+        folders::refresh(lander, day_file.folder())?;
+        let in_place = if ordered && !gzip { self.check_in_place() } else { Ok(None) };
+        let error = match in_place.and_then(|sealed| {
+            // Also where something lies beyond the last commit, so that it must not be published itself.
+            sealed.map_or_else(|| self.write_merged(gzip, ordered), Ok)
+        }) {
+            Ok(sealed) => return Ok(Some(sealed)),
+            Err(error) => error,
+        };
+        // ENOENT, ESTALE, or what looks like damage: nothing of it counts if somebody else has finished.
+        let finished = |state: State| {
+            let sealed = state.segment(*number).is_some_and(|now| now.sealed.is_some());
+            sealed || state.closed.is_some()
+        };
+        match Journal::peek(lander, day_file)?.is_some_and(finished) {
+            true => Ok(None),
+            false => match &error {
+                LandError::Io { path, .. } if *path == day_file.open_segment(*number) => {
+                    Err(lost(lander, error, segment.bytes()))
+                }
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// The open file is the finished file: checked against its commits, hashed, made read-only. `None`:
+    /// it has other bytes too.
+    fn check_in_place(&self) -> Result<Option<Sealed>, LandError> {
+        let Frozen { lander, day_file, number, segment } = self;
+        let path = day_file.open_segment(*number);
+        let file = lander.disk.open(&path, Open::Read).named("open", &path)?;
+        if file.length().named("look at", &path)? > segment.bytes() {
+            return Ok(None);
+        }
+        let mut hash = Sha256::new();
+        copy_commits(file.as_ref(), &path, &segment.commits, &mut |bytes| {
+            hash.update(bytes);
+            Ok(())
+        })?;
+        file.set_mode(lander.config.files.mode).named("make read-only", &path)?;
+        file.sync().named("sync", &path)?;
+        let (bytes, sha256) = (segment.bytes(), hash.finalize().into());
+        let finished = Finished { bytes, text_bytes: bytes, sha256, text_sha256: sha256 };
+        Ok(Some(self.sealed(path, false, &finished)))
+    }
+
+    fn sealed(&self, temporary: String, gzip: bool, finished: &Finished) -> Sealed {
+        let Finished { bytes, text_bytes, sha256, text_sha256 } = *finished;
+        let (segment, target) = (self.number, self.day_file.target(self.number, gzip));
+        let (lines, at) = (self.segment.lines(), self.lander.clock.now());
+        Sealed { segment, temporary, target, bytes, text_bytes, lines, sha256, text_sha256, at }
+    }
+
+    /// Writes the merged (or, in order, the same) lines into a temporary file, compressed or not.
+    fn write_merged(&self, gzip: bool, ordered: bool) -> Result<Sealed, LandError> {
+        let temporary = self.day_file.temporary(self.number, &unique());
+        let finished = self.write_temporary(&temporary, gzip, ordered);
+        if finished.is_err() {
+            // Nothing names it, and the next try makes one of its own. What cannot be removed now is removed by
+            // whoever publishes, or by the next round.
+            folders::remove(self.lander, &temporary).ok();
+        }
+        finished.map(|finished| self.sealed(temporary, gzip, &finished))
+    }
+
+    /// Writes it, syncs it and makes it read-only.
+    fn write_temporary(
+        &self,
+        temporary: &str,
+        gzip: bool,
+        ordered: bool,
+    ) -> Result<Finished, LandError> {
+        let Frozen { lander, day_file, number, segment } = self;
+        let data_path = day_file.open_segment(*number);
+        let data = lander.disk.open(&data_path, Open::Read).named("open", &data_path)?;
+        let (data, data_path) = (data.as_ref(), data_path.as_str());
+        let how = Open::CreateNew(lander.open_mode());
+        let file = lander.disk.open(temporary, how).named("make", temporary)?;
+        let mut output = Output::new(file.as_ref(), gzip);
+        let mut emit = |bytes: &[u8]| output.write_all(bytes).named("write", temporary);
+        if ordered {
+            copy_commits(data, data_path, &segment.commits, &mut emit)?;
+        } else {
+            let seen_path = day_file.seen();
+            let seen = lander.disk.open(&seen_path, Open::Read).named("open", &seen_path)?;
+            let (seen, kind) = (seen.as_ref(), day_file.kind);
+            let source = Source { data, data_path, seen, seen_path: &seen_path, kind };
+            let memory = lander.config.limits.merge_bytes;
+            merge::merge(&source, &segment.commits, memory, &mut emit)?;
+        }
+        let finished = output.finish().named("write", temporary)?;
+        file.set_mode(lander.config.files.mode).named("make read-only", temporary)?;
+        file.sync().named("sync", temporary)?;
+        drop(file);
+        lander.disk.sync_dir(day_file.folder()).named("sync", day_file.folder())?;
+        Ok(finished)
+    }
+
+    /// Step 3: the Sealed frame, unless someone else was first; then step 4.
+    fn finish(&self, draft: Sealed, published: &mut Vec<Sealed>) -> Result<(), LandError> {
+        let (temporary, mut is_named) = (draft.temporary.clone(), false);
+        let finished = self.append_and_publish(draft, published, &mut is_named);
+        let is_open_file = temporary == self.day_file.open_segment(self.number);
+        if is_named || is_open_file {
+            return finished;
+        }
+        // No frame names it.
+        finished.and(folders::remove(self.lander, &temporary))
+    }
+
+    fn append_and_publish(
+        &self,
+        draft: Sealed,
+        published: &mut Vec<Sealed>,
+        is_named: &mut bool,
+    ) -> Result<(), LandError> {
+        let (mut journal, finished) = lock(self.lander, self.day_file)?;
+        published.extend(finished);
+        if journal.state.segment(self.number).is_none_or(|segment| *segment != self.segment) {
+            return Ok(());
+        }
+        let mut hold = Hold::take(self.lander, self.day_file, &mut journal)?;
+        hold.journal.check_lease()?;
+        *is_named = true;
+        hold.journal.append(Frame::Sealed(draft))?;
+        published.extend(publish(&mut hold, self.number)?);
+        Ok(())
+    }
+}
+
+/// The commits' bytes as they stand, each commit's CRC checked.
+pub(crate) fn copy_commits(
+    data: &dyn Handle,
+    path: &str,
+    commits: &[Commit],
+    emit: &mut dyn FnMut(&[u8]) -> Result<(), LandError>,
+) -> Result<(), LandError> {
+    let mut buffer = vec![0; CHUNK];
+    for commit in commits {
+        let (mut crc, mut at) = (0, 0);
+        while at < commit.bytes {
+            let wanted = (commit.bytes - at).min(CHUNK as u64) as usize;
+            let chunk = &mut buffer[..wanted];
+            let filled = data.read_at(chunk, commit.offset + at).named("read", path)?;
+            let chunk = &chunk[..filled];
+            crc = crc32c::crc32c_append(crc, chunk);
+            emit(chunk)?;
+            at += filled as u64;
+            if filled < wanted {
+                break;
+            }
+        }
+        if crc != commit.crc || at < commit.bytes {
+            let (bytes, offset) = (commit.bytes, commit.offset);
+            let what = format!("the {bytes} bytes at {offset} are not those that were committed");
+            return Err(LandError::damage(path, what));
+        }
+    }
+    Ok(())
+}

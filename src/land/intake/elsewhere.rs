@@ -1,0 +1,224 @@
+//! Elsewhere: the other day files in which rows may be lines already, because another configuration
+//! sent them there.
+//!
+//! Each row is routed by all rules that its date's register has. A day file other than its own is a
+//! candidate. All landings at one time have the same registers, so where one of them puts an event
+//! is another one's candidate.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::NaiveDate;
+
+use crate::config::Config;
+use crate::land::day_file::batch::Batch;
+use crate::land::intake::register::{DAY_MS, Missing, ROUTINGS, Register, date};
+use crate::land::intake::routing::{self, Route};
+use crate::land::journal::frame::Routing;
+use crate::land::root::error::LandError;
+use crate::land::root::layout::DayFile;
+use crate::row::Identity;
+
+/// Rules, read once.
+pub struct Routes {
+    /// The configuration's own.
+    pub rules: String,
+    routes: Vec<(String, u32, Route)>,
+}
+
+/// The rows of one batch that may be lines of a day file.
+#[derive(Debug, Default)]
+struct Rows {
+    rows: Vec<u32>,
+    /// All rows of these dates.
+    dates: BTreeSet<NaiveDate>,
+}
+
+/// Where else the rows of one batch may be.
+#[derive(Debug, Default)]
+pub struct Elsewhere {
+    candidates: BTreeMap<DayFile, Rows>,
+    /// By which routings the rows came to their own day file.
+    pub routings: BTreeSet<Routing>,
+}
+
+/// What of a batch is not committed to its own day file.
+#[derive(Debug, Default)]
+pub struct Sifted {
+    /// Rows that are lines elsewhere.
+    pub duplicates: u64,
+    /// Rows of which a candidate cannot tell now.
+    pub deferred: u64,
+    /// Why the first of them cannot.
+    pub error: Option<LandError>,
+    /// The rows that a closed candidate may have.
+    pub closed: Vec<(DayFile, Vec<Identity>)>,
+}
+
+impl Routes {
+    /// Those of a configuration.
+    pub fn new(config: &Config) -> Routes {
+        Routes { rules: routing::rules(config), routes: Vec::new() }
+    }
+
+    fn number(&mut self, rules: &str) -> Result<usize, LandError> {
+        if let Some(number) = self.routes.iter().position(|(known, ..)| known == rules) {
+            return Ok(number);
+        }
+        let route = Route::new(rules).map_err(|error| LandError::Newer {
+            path: ROUTINGS.to_owned(),
+            what: format!("rules that this release cannot follow: {error}"),
+        })?;
+        self.routes.push((rules.to_owned(), crc32c::crc32c(rules.as_bytes()), route));
+        Ok(self.routes.len() - 1)
+    }
+
+    /// The candidates of a batch. `missing`: what its registers have to list, because no rules in
+    /// them send a row here.
+    pub fn elsewhere(
+        &mut self,
+        registers: &BTreeMap<NaiveDate, Register>,
+        day_file: &DayFile,
+        batch: &Batch,
+        missing: &mut Missing,
+    ) -> Result<Elsewhere, LandError> {
+        let mut elsewhere = Elsewhere::default();
+        // Of each date, whether the day file is listed, and its routes; and which of them is the
+        // last row's.
+        let (mut dates, mut last) = (Vec::<(i64, bool, Vec<usize>)>::new(), 0);
+        for row in 0..batch.len() as u32 {
+            let timestamp = batch.identity(row).timestamp;
+            let number = timestamp.div_euclid(DAY_MS);
+            if dates.get(last).is_none_or(|(known, ..)| *known != number) {
+                let known = dates.iter().position(|(known, ..)| *known == number);
+                last = known.unwrap_or(dates.len());
+            }
+            if last == dates.len() {
+                let register = registers.get(&date(timestamp));
+                let mut routes = vec![self.number(&self.rules.clone())?];
+                for rules in register.into_iter().flat_map(|register| &register.rules) {
+                    routes.push(self.number(rules)?);
+                }
+                routes.sort_unstable();
+                routes.dedup();
+                let listed = register.into_iter().flat_map(|register| &register.day_files);
+                for other in listed.filter(|other| *other != day_file) {
+                    let candidate = elsewhere.candidates.entry(other.clone()).or_default();
+                    candidate.dates.insert(date(timestamp));
+                }
+                let is_listed = register.is_some_and(|one| one.day_files.contains(day_file));
+                let listed = is_listed.then_some(Routing { date: number as i32, rules: None });
+                elsewhere.routings.extend(listed);
+                dates.push((number, is_listed, routes));
+            }
+            let (_, is_listed, ref routes) = dates[last];
+            let is_routed = !batch.stream(row).is_empty();
+            let mut is_known = is_listed || !is_routed;
+            for route in routes.iter().filter(|_| is_routed) {
+                let (_, crc, route) = &mut self.routes[*route];
+                match route.to(batch.stream(row), timestamp) {
+                    Some(to) if to == (&*day_file.file, day_file.kind, day_file.day) => {
+                        is_known = true;
+                        let rules = Some(*crc);
+                        elsewhere.routings.insert(Routing { date: number as i32, rules });
+                    }
+                    Some((file, kind, day)) => {
+                        let other = DayFile { file: file.to_owned(), day, kind };
+                        elsewhere.candidates.entry(other).or_default().rows.push(row);
+                    }
+                    None => {}
+                }
+            }
+            if !is_known {
+                missing.entry(date(timestamp)).or_default().insert(day_file.clone());
+            }
+        }
+        Ok(elsewhere)
+    }
+}
+
+/// What becomes of a row, as far as the candidates tell; the greatest counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fate {
+    /// It is committed to its own day file.
+    New,
+    /// The closed candidate of this number may have it.
+    Closed(usize),
+    /// A candidate cannot tell now.
+    Deferred,
+    /// It is a line.
+    Landed,
+}
+
+/// Tells which of some events a day file has; `false`: it is closed.
+pub type Ask<'a> = dyn Fn(&DayFile, &mut [(Identity, bool)]) -> Result<bool, LandError> + 'a;
+
+impl Elsewhere {
+    /// Whether all rows can be lines of their own day file only.
+    pub fn is_empty(&self) -> bool {
+        self.candidates.is_empty()
+    }
+
+    /// Asks the candidates, one after the other, and takes out of the batch what is not to become a
+    /// line.
+    pub fn sift(&self, day_file: &DayFile, batch: &mut Batch, ask: &Ask<'_>) -> Sifted {
+        let mut sifted = Sifted::default();
+        let mut fates = vec![Fate::New; batch.len()];
+        let all = 0..batch.len() as u32;
+        // Last of all its own day file: what that has is nothing that a closed one could have.
+        let candidates = self.candidates.iter().map(|(candidate, rows)| (candidate, Some(rows)));
+        for (candidate, rows) in candidates.chain([(day_file, None)]) {
+            let is_of_dates = |row: &u32| match rows {
+                Some(Rows { dates, .. }) => {
+                    !dates.is_empty() && dates.contains(&date(batch.identity(*row).timestamp))
+                }
+                None => matches!(fates[*row as usize], Fate::Closed(_)),
+            };
+            let by_rules = rows.into_iter().flat_map(|rows| &rows.rows).copied();
+            let mut rows: Vec<u32> = by_rules.chain(all.clone().filter(is_of_dates)).collect();
+            rows.retain(|row| fates[*row as usize] != Fate::Landed);
+            let fate = match find(candidate, batch, &mut rows, ask) {
+                Ok(true) => Fate::Landed,
+                Ok(false) => {
+                    sifted.closed.push((candidate.clone(), Vec::new()));
+                    Fate::Closed(sifted.closed.len() - 1)
+                }
+                Err(error) => {
+                    sifted.error.get_or_insert(error);
+                    Fate::Deferred
+                }
+            };
+            rows.iter().for_each(|row| fates[*row as usize] = fates[*row as usize].max(fate));
+        }
+        for (row, fate) in all.zip(&fates) {
+            match fate {
+                Fate::New => {}
+                Fate::Closed(number) => sifted.closed[*number].1.push(batch.identity(row)),
+                Fate::Deferred => sifted.deferred += 1,
+                Fate::Landed => sifted.duplicates += 1,
+            }
+        }
+        batch.retain(|row| fates[row as usize] == Fate::New);
+        sifted
+    }
+}
+
+/// Leaves of some rows those that a day file has; `false`: it is closed, and all stay.
+fn find(
+    day_file: &DayFile,
+    batch: &Batch,
+    rows: &mut Vec<u32>,
+    ask: &Ask<'_>,
+) -> Result<bool, LandError> {
+    if rows.is_empty() {
+        return Ok(true);
+    }
+    let mut offered: Vec<_> = rows.iter().map(|row| (batch.identity(*row), false)).collect();
+    offered.sort_unstable();
+    offered.dedup();
+    let open = ask(day_file, &mut offered)?;
+    if open {
+        offered.retain(|(_, found)| *found);
+        rows.retain(|row| offered.binary_search(&(batch.identity(*row), true)).is_ok());
+    }
+    Ok(open)
+}

@@ -1,0 +1,354 @@
+//! One landing: objects read as streams, their rows gathered by day file, committed when the buffer
+//! is full ([`flush`]).
+
+pub mod elsewhere;
+pub mod flush;
+pub mod plan;
+pub mod quarantine;
+pub mod register;
+pub mod routing;
+pub mod selection;
+pub mod tally;
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::time::Instant;
+
+use crate::file_name;
+use crate::label::plain_lines;
+use crate::land::day_file::batch::{Batch, Spare};
+use crate::land::day_file::merge;
+use crate::land::intake::elsewhere::Routes;
+use crate::land::intake::plan::Plan;
+use crate::land::intake::quarantine::Quarantine;
+use crate::land::intake::selection::{Choice, Left};
+use crate::land::intake::tally::{Cause, Landed, NotLanded};
+use crate::land::journal::lander::Lander;
+use crate::land::root::layout::DayFile;
+use crate::object::{self, Bad, Options, ReadError, Sink, Skipped};
+use crate::record::Records;
+use crate::row::{Identity, Kind, Row};
+use crate::store::{ObjectId, Store, StoreError};
+
+/// What a day file costs in memory beside its rows, about: its key, its place in the map, the smallest vectors.
+const DAY_FILE_BYTES: usize = 768;
+/// How many different reasons for quarantine an answer names.
+const REASONS_MAX: usize = 20;
+/// How often the reading of an object that is replaced meanwhile starts over: Firehose replaces one seldom.
+const RESTARTS_MAX: u32 = 5;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    /// Everything is landed or put into quarantine, but for rows of closed days.
+    Land,
+    /// Rows of closed days are put into quarantine.
+    Closed,
+}
+
+/// Lands objects. The rows of all of them for one day file go under one lock hold, unless the buffer is full before.
+///
+/// Objects are read for three quarters of the time until the deadline; what was read by then is committed
+/// in the last quarter. An object that was not read to its end is retried, and finds its rows landed.
+pub struct Landing<'l> {
+    lander: &'l Lander<'l>,
+    objects: &'l [ObjectId],
+    choice: &'l Choice,
+    routes: Routes,
+    /// Set if nothing is to be written.
+    plan: Option<Plan>,
+    /// When reading ends, so that what was read can still be committed.
+    read_until: Instant,
+    landed: Landed,
+    /// The state of each object that was landed: its entity tag.
+    states: Vec<Option<String>>,
+    batches: HashMap<DayFile, Batch>,
+    /// The last row's, which is most likely the next one's: not in `batches`, and its day takes rows.
+    present: Option<(DayFile, Batch)>,
+    spare: Spare,
+    bytes: usize,
+    quarantine: Quarantine,
+    /// The objects that have something in `quarantine`.
+    quarantined_from: BTreeSet<usize>,
+    /// For each day file the rows that a closed one may have, itself mostly: that one, and their
+    /// identities in order.
+    closed: HashMap<DayFile, Vec<(DayFile, Vec<Identity>)>>,
+    /// The objects that have such rows, and how many of these are not in quarantine yet.
+    closed_from: BTreeSet<usize>,
+    closed_rows: u64,
+}
+
+impl<'l> Landing<'l> {
+    /// With a plan, nothing is written.
+    pub fn new(
+        lander: &'l Lander<'l>,
+        objects: &'l [ObjectId],
+        choice: &'l Choice,
+        plan: Option<Plan>,
+    ) -> Landing<'l> {
+        let now = Instant::now();
+        Landing {
+            lander,
+            objects,
+            choice,
+            routes: Routes::new(lander.config),
+            plan,
+            read_until: now + lander.deadline.saturating_duration_since(now).mul_f64(0.75),
+            landed: Landed { objects: vec![Ok(()); objects.len()], ..Landed::default() },
+            states: vec![None; objects.len()],
+            batches: HashMap::new(),
+            present: None,
+            spare: Spare::default(),
+            bytes: 0,
+            quarantine: Quarantine::default(),
+            quarantined_from: BTreeSet::new(),
+            closed: HashMap::new(),
+            closed_from: BTreeSet::new(),
+            closed_rows: 0,
+        }
+    }
+
+    /// Lands, or says what it would come to by the same reading: that takes no locks and writes nothing.
+    pub fn land(mut self, store: &Store) -> (Landed, Option<Plan>) {
+        let mut records = Records::new(self.lander.config);
+        for number in 0..self.objects.len() {
+            self.read(store, &mut records, number, Pass::Land);
+        }
+        self.flush();
+        if self.plan.is_some() {
+            self.landed.tally.quarantined += std::mem::take(&mut self.closed_rows);
+        }
+        // Only now it is known which days are closed: their rows are read again, for quarantine.
+        self.read_until = self.lander.deadline;
+        for number in std::mem::take(&mut self.closed_from) {
+            self.read(store, &mut records, number, Pass::Closed);
+        }
+        self.write_quarantine();
+        self.landed.tally.deferred += self.closed_rows;
+        let landed = self.landed.objects.iter().filter(|result| result.is_ok()).count();
+        self.landed.tally.objects = landed as u64;
+        (self.landed, self.plan)
+    }
+
+    /// Reads one object. When that fails, what was read of it may land; the object is retried.
+    fn read(&mut self, store: &Store, records: &mut Records<'_>, number: usize, pass: Pass) {
+        let id = &self.objects[number];
+        for _ in 0..=RESTARTS_MAX {
+            let Err(error) = self.read_once(store, records, number, pass) else { return };
+            // Replaced while it was read: what was read of the old state is in the new one too.
+            if matches!(StoreError::of(&error), Some(StoreError::Changed(_))) {
+                continue;
+            }
+            let is_time = error.kind() == io::ErrorKind::TimedOut;
+            return match StoreError::of(&error) {
+                Some(error) => self.fail(number, Cause::from(error), &error.to_string()),
+                None if is_time => self.fail(number, Cause::Time, &format!("{id}: {error}")),
+                None => self.fail(number, Cause::Other, &format!("{id}: {error}")),
+            };
+        }
+        let reason = format!("{id}: was changed while it was read, again and again");
+        self.fail(number, Cause::Other, &reason);
+    }
+
+    fn read_once(
+        &mut self,
+        store: &Store,
+        records: &mut Records<'_>,
+        number: usize,
+        pass: Pass,
+    ) -> io::Result<()> {
+        let id = &self.objects[number];
+        let until = self.share(number);
+        let input = store.until(until).open(&id.key).map_err(io::Error::other)?;
+        let state = input.object().id.etag.clone();
+        if pass == Pass::Closed && self.states[number] != state {
+            return Err(io::Error::other("was changed between two readings"));
+        }
+        self.states[number] = state;
+        let modified = input.object().modified;
+        let mut options = Options::new(&self.lander.config.limits);
+        options.plain = self.choice.plain;
+        options.until = Some(until);
+        let mut sink = Reading { landing: self, number, pass };
+        let read = object::read(input, &id.place(), modified, records, &options, &mut sink);
+        read.map_err(|(ReadError::Input(error) | ReadError::Sink(error))| error)
+    }
+
+    /// Until when an object may be read: half of what is left, so that one that never ends leaves time for those after
+    /// it. The last has all.
+    fn share(&self, number: usize) -> Instant {
+        let now = Instant::now();
+        let left = self.read_until.saturating_duration_since(now);
+        now + if number + 1 == self.objects.len() { left } else { left / 2 }
+    }
+
+    fn fail(&mut self, number: usize, cause: Cause, reason: &str) {
+        let place = self.objects[number].place();
+        let reason = match reason.starts_with(&place) {
+            true => reason.to_owned(),
+            false => format!("{place}: {reason}"),
+        };
+        let result = &mut self.landed.objects[number];
+        if result.is_ok() {
+            *result = Err(NotLanded { cause, reason });
+        }
+    }
+
+    fn write_quarantine(&mut self) {
+        let gathered = self.quarantine.count();
+        let written = match &self.plan {
+            None => self.quarantine.write(self.lander),
+            Some(_) => Ok(std::mem::take(&mut self.quarantine).count()),
+        };
+        match written {
+            Ok(count) => self.landed.tally.quarantined += count,
+            Err(error) => {
+                self.landed.tally.deferred += gathered;
+                for number in std::mem::take(&mut self.quarantined_from) {
+                    self.fail(number, Cause::Other, &error.to_string());
+                }
+            }
+        }
+        self.quarantined_from.clear();
+    }
+
+    fn quarantined(&mut self, number: usize, reason: &str) {
+        self.quarantined_from.insert(number);
+        self.landed.quarantined.insert(number);
+        let reason = format!("{}: {reason}", self.objects[number]);
+        if self.landed.reasons.len() < REASONS_MAX && !self.landed.reasons.contains(&reason) {
+            self.landed.reasons.push(reason);
+        }
+    }
+
+    /// Keeps memory bounded. Committing takes time: perhaps there is none left to read on.
+    fn flush_when_full(&mut self) -> io::Result<()> {
+        if self.bytes + self.quarantine.bytes() <= self.lander.config.limits.buffer_bytes {
+            return Ok(());
+        }
+        self.flush();
+        if Instant::now() < self.read_until {
+            return Ok(());
+        }
+        Err(object::out_of_time())
+    }
+}
+
+/// One object as it is read.
+struct Reading<'r, 'l> {
+    landing: &'r mut Landing<'l>,
+    number: usize,
+    pass: Pass,
+}
+
+impl Reading<'_, '_> {
+    fn land(&mut self, row: &Row<'_>, is_routed: bool) -> io::Result<()> {
+        let (landing, number) = (&mut *self.landing, self.number);
+        if let Some(left) = landing.choice.leaves(row) {
+            if self.pass == Pass::Land {
+                match left {
+                    Left::OtherDay => landing.landed.tally.other_day += 1,
+                    Left::OtherLogGroup => landing.landed.tally.other_log_group += 1,
+                }
+            }
+            return Ok(());
+        }
+        if self.pass == Pass::Land {
+            landing.landed.tally.rows += 1;
+        }
+        if self.pass == Pass::Land
+            && let Some((day_file, batch)) = &mut landing.present
+            && (day_file.file == row.file && day_file.day == row.day && day_file.kind == row.kind)
+            && check_line(row).is_ok()
+        {
+            landing.bytes += batch.push(row, number, is_routed);
+            return landing.flush_when_full();
+        }
+        let day_file = DayFile { file: row.file.to_string(), day: row.day, kind: row.kind };
+        let reason = match (self.pass, check(row)) {
+            (Pass::Land, Err(reason)) => reason,
+            (Pass::Land, Ok(())) => {
+                landing.batches.extend(landing.present.take());
+                let mut batch = landing.batches.remove(&day_file).unwrap_or_else(|| {
+                    landing.bytes += DAY_FILE_BYTES + day_file.file.len();
+                    Batch::with(&landing.spare)
+                });
+                landing.bytes += batch.push(row, number, is_routed);
+                landing.present = Some((day_file, batch));
+                return landing.flush_when_full();
+            }
+            (Pass::Closed, Ok(())) => {
+                let identity = row.identity();
+                let mut closed = landing.closed.get(&day_file).into_iter().flatten();
+                let closed = closed.find(|(_, rows)| rows.binary_search(&identity).is_ok());
+                let Some((closed, _)) = closed else { return Ok(()) };
+                landing.closed_rows = landing.closed_rows.saturating_sub(1);
+                let why = match *closed == day_file {
+                    true => ": `[seal] journal_days` have passed",
+                    false => " and may have it, by another configuration",
+                };
+                format!("{closed} is closed{why}")
+            }
+            (Pass::Closed, Err(_)) => return Ok(()),
+        };
+        landing.quarantine.row(row, &reason, &landing.objects[number].to_string());
+        landing.quarantined(number, &reason);
+        landing.flush_when_full()
+    }
+}
+
+impl Sink for Reading<'_, '_> {
+    fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
+        self.land(row, false)
+    }
+
+    fn made(&mut self, row: &Row<'_>) -> io::Result<()> {
+        self.land(row, true)
+    }
+
+    fn skipped(&mut self, skipped: Skipped, bytes: &[u8]) -> io::Result<()> {
+        let tally = &mut self.landing.landed.tally;
+        match skipped {
+            _ if self.pass == Pass::Closed => {}
+            Skipped::PlainLeftOut => {
+                let text = String::from_utf8_lossy(bytes);
+                tally.plain_left_out += plain_lines(&text).count() as u64;
+            }
+            Skipped::Dropped => tally.dropped += 1,
+        }
+        Ok(())
+    }
+
+    fn bad(&mut self, bad: &Bad<'_>) -> io::Result<()> {
+        if self.pass == Pass::Closed {
+            return Ok(());
+        }
+        let object = self.landing.objects[self.number].to_string();
+        self.landing.landed.tally.unreadable += 1;
+        self.landing.quarantine.record(bad, &object);
+        self.landing.quarantined(self.number, &format!("at {}: {}", bad.offset, bad.reason));
+        self.landing.flush_when_full()
+    }
+}
+
+/// Rows come from outside: one that would leave the root or tear a line does not land. The reason is logged:
+/// it quotes no text of the row.
+pub(crate) fn check(row: &Row<'_>) -> Result<(), String> {
+    file_name::check(&row.file).map_err(|_| "its `file` may be no day file's name".to_owned())?;
+    check_line(row)
+}
+
+/// Its time and its line.
+fn check_line(row: &Row<'_>) -> Result<(), String> {
+    let midnight = row.day.date().and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis();
+    let hours = (i128::from(row.timestamp) - i128::from(midnight)) / 3_600_000;
+    // Local time is at most 14 hours ahead of UTC and 12 behind; history knew a little more.
+    if !(-16..=40).contains(&hours) {
+        return Err(format!("its timestamp {} is not of its day {}", row.timestamp, row.day));
+    }
+    let line = row.line.as_bytes();
+    let whole = match row.kind {
+        Kind::Csv => merge::is_one_csv_line(line),
+        _ => memchr::memchr(b'\n', line).is_none(),
+    };
+    if whole { Ok(()) } else { Err("its line has a line break or an open quote".to_owned()) }
+}

@@ -1,0 +1,42 @@
+//! What of objects is landed: all that Firehose delivers for the first time, or a part of what is replayed.
+
+use crate::config::Glob;
+use crate::land::intake::routing;
+use crate::row::{Day, Row};
+
+/// Which rows of objects are landed.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// Plain text too. Read from a backup it has another identity than what transform gave it.
+    pub plain: bool,
+    /// Only rows of this day.
+    pub day: Option<Day>,
+    /// Only rows of log groups that match.
+    pub log_group: Option<Glob>,
+}
+
+/// Why a row is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// It is of another day.
+    OtherDay,
+    /// It is of another log group, or plain text, which is of none.
+    OtherLogGroup,
+}
+
+impl Choice {
+    /// Everything, as it is delivered for the first time.
+    pub fn all() -> Choice {
+        Choice { plain: true, ..Choice::default() }
+    }
+
+    /// Why a row is left out, if it is.
+    pub fn leaves(&self, row: &Row<'_>) -> Option<Left> {
+        if self.day.is_some_and(|day| day != row.day) {
+            return Some(Left::OtherDay);
+        }
+        let glob = self.log_group.as_ref()?;
+        let group = routing::log_group(&row.stream).map(|(_, group, _)| group);
+        (!group.is_some_and(|group| glob.matches(group))).then_some(Left::OtherLogGroup)
+    }
+}

@@ -1,0 +1,173 @@
+//! Replace: how a repaired day takes the place of the damaged one, whenever it is interrupted.
+//!
+//! First all files of the day are copied to `.hiwake/damaged/<file>/<day>.<unique>/`. Then the journal
+//! says that the day is being rebuilt, and where these copies are: landing stops, and the next rebuild
+//! reads them and not what is half written. `seen` and the open file are rewritten in place, under their
+//! locks; a published file is replaced by the same text. Last, in the same file, the journal: one byte
+//! makes it count.
+
+use crate::disk::Open;
+use crate::land::day_file::publish::remove_temporaries;
+use crate::land::day_file::writer::CHUNK;
+use crate::land::journal::DamagedJournal;
+use crate::land::journal::lander::Lander;
+use crate::land::journal::state::State;
+use crate::land::rebuild::survey::{Files, read_file};
+use crate::land::root::error::{LandError, Named, is_absent};
+use crate::land::root::files::write_new;
+use crate::land::root::layout::{DayFile, Hint, folder_of, name_of};
+use crate::land::root::{folders, unique};
+use crate::land::upkeep::verify;
+
+/// Where the damaged files of a rebuilt day are kept.
+pub const DAMAGED: &str = ".hiwake/damaged";
+
+/// All that the day will be.
+pub struct Replacement {
+    /// The journal's bytes.
+    pub journal: Vec<u8>,
+    /// Those of `seen`.
+    pub seen: Vec<u8>,
+    /// Published files and checksums that are to be written, with their segments.
+    pub published: Vec<(u32, String, Vec<u8>)>,
+    /// The open file, if there are lines in one.
+    pub open: Option<(String, Vec<u8>)>,
+}
+
+impl Replacement {
+    /// Puts it in its place; answers where the damaged files are kept.
+    pub fn put(
+        &self,
+        files: &Files<'_>,
+        journal: &DamagedJournal<'_>,
+    ) -> Result<String, LandError> {
+        let Files { lander, day_file, .. } = *files;
+        let folder = match &files.aside {
+            Some(folder) => folder.clone(),
+            None => {
+                let folder = put_aside(lander, day_file, journal)?;
+                journal.check_lease()?;
+                journal.begin_rebuild(&folder)?;
+                folder
+            }
+        };
+        let seen = day_file.seen();
+        rewrite(lander, journal, &seen, &self.seen)?;
+        for (segment, path, bytes) in &self.published {
+            if read_file(lander, path)?.as_ref() != Some(bytes) {
+                journal.check_lease()?;
+                put(lander, day_file, *segment, path, bytes)?;
+            }
+        }
+        if let Some((path, text)) = &self.open {
+            rewrite(lander, journal, path, text)?;
+        }
+        self.empty_others(lander, day_file, journal)?;
+        folders::sync_up(lander, day_file.folder())?;
+        folders::sync_up(lander, &day_file.journal_folder())?;
+        let state = State::read(&day_file.journal(), &self.journal)?;
+        state.iter().try_for_each(|state| make_hints(lander, day_file, state))?;
+        journal.check_lease()?;
+        journal.replace(&self.journal)?;
+        let segments = state.iter().flat_map(State::numbered);
+        for (number, _) in segments.filter(|(_, segment)| segment.done.is_some()) {
+            folders::remove(lander, &day_file.open_segment(number))?;
+            remove_temporaries(lander, day_file, number)?;
+        }
+        Ok(folder)
+    }
+
+    /// Open files of segments that will not be there have no lines any more. One that is a second name of a published
+    /// file is left alone: whoever published it was about to remove it.
+    fn empty_others(
+        &self,
+        lander: &Lander<'_>,
+        day_file: &DayFile,
+        journal: &DamagedJournal<'_>,
+    ) -> Result<(), LandError> {
+        let open = self.open.as_ref().map(|(path, _)| path);
+        let names = verify::names_of(lander, day_file)?;
+        let inode = |path: &str| {
+            let file = lander.disk.open(path, Open::Read).named("open", path)?;
+            Ok(file.inode().named("look at", path)?.number)
+        };
+        let (others, published): (Vec<&String>, Vec<&String>) =
+            names.iter().partition(|name| name.ends_with(".open"));
+        let published: Vec<u64> =
+            published.into_iter().map(|name| inode(name)).collect::<Result<_, LandError>>()?;
+        for name in others {
+            if Some(name) != open && !published.contains(&inode(name)?) {
+                rewrite(lander, journal, name, b"")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Copies of all that is there; second names of what is published, whose bytes never change. Answers
+/// the folder.
+fn put_aside(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    journal: &DamagedJournal<'_>,
+) -> Result<String, LandError> {
+    let folder = format!("{DAMAGED}/{day_file}.{}", unique());
+    folders::make(lander, &folder)?;
+    let at = |path: &str| format!("{folder}/{}", name_of(path));
+    let copy = |path: &str| match read_file(lander, path)? {
+        Some(bytes) => write_new(lander, &at(path), &bytes, None),
+        None => Ok(()),
+    };
+    write_new(lander, &at(&day_file.journal()), journal.bytes(), None)?;
+    copy(&day_file.seen())?;
+    for name in verify::names_of(lander, day_file)? {
+        match name.ends_with(".open") {
+            true => copy(&name)?,
+            false => match lander.disk.link(&name, &at(&name)) {
+                Err(error) if is_absent(&error) => {}
+                result => result.named("keep", &name)?,
+            },
+        }
+    }
+    folders::sync_up(lander, &folder)?;
+    Ok(folder)
+}
+
+/// Gives a file that may be there, and that its lock fences, other bytes.
+fn rewrite(
+    lander: &Lander<'_>,
+    journal: &DamagedJournal<'_>,
+    path: &str,
+    bytes: &[u8],
+) -> Result<(), LandError> {
+    let how = Open::Create(lander.open_mode());
+    let (file, _) = lander.open_locked(path, how, lander.lock_deadline())?;
+    journal.check_lease()?;
+    file.truncate(0).named("cut", path)?;
+    for (number, chunk) in bytes.chunks(CHUNK).enumerate() {
+        file.write_at(chunk, (number * CHUNK) as u64).named("write", path)?;
+    }
+    file.sync().named("sync", path)
+}
+
+/// A published file or a checksum, in place of what is there.
+pub fn put(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    segment: u32,
+    path: &str,
+    bytes: &[u8],
+) -> Result<(), LandError> {
+    let temporary = day_file.temporary(segment, &unique());
+    write_new(lander, &temporary, bytes, Some(lander.config.files.mode))?;
+    lander.disk.rename(&temporary, path).named("rename", &temporary)?;
+    let folder = folder_of(path);
+    lander.disk.sync_dir(folder).named("sync", folder)
+}
+
+/// The hints that a journal wants.
+pub fn make_hints(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> Result<(), LandError> {
+    let unsealed = state.numbered().filter(|(_, segment)| segment.done.is_none());
+    let hints = unsealed.map(|(number, _)| Hint::Seal(number)).chain(state.calendar_hint());
+    hints.map(|hint| day_file.hint(&hint)).try_for_each(|hint| lander.make_hint(&hint))
+}

@@ -1,0 +1,304 @@
+//! Survey: what of a damaged day is still good, and the rows of the objects that may fill the gaps.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::io;
+
+use crate::land::day_file::contents::split;
+use crate::land::intake;
+use crate::land::journal::lander::Lander;
+use crate::land::journal::seen::{self, Watermark};
+use crate::land::journal::state::State;
+use crate::land::root::error::LandError;
+use crate::land::root::files::read_whole;
+use crate::land::root::folders;
+use crate::land::root::layout::{DayFile, JOURNAL, SEEN, name_of};
+use crate::land::upkeep::verify;
+use crate::object::{self, Bad, Options, Sink};
+use crate::record::Records;
+use crate::row::{Identity, Kind, Row};
+use crate::store::{Object, ObjectId, Store};
+
+/// A file of a day that is rebuilt is read into memory; a longer one was stretched.
+const FILE_BYTES_MAX: u64 = 16 << 30;
+
+/// Why a day was not repaired.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct RebuildError(String);
+
+impl From<LandError> for RebuildError {
+    fn from(error: LandError) -> RebuildError {
+        RebuildError(error.to_string())
+    }
+}
+
+/// Where the day's files are: in their places, or where an interrupted rebuild has put them aside.
+pub struct Files<'l> {
+    pub lander: &'l Lander<'l>,
+    pub day_file: &'l DayFile,
+    pub aside: Option<String>,
+}
+
+impl Files<'_> {
+    /// The day stays as it is.
+    pub(crate) fn refused(&self, path: &str, reason: &str) -> RebuildError {
+        let left = match &self.aside {
+            None => "No line was changed".to_owned(),
+            Some(folder) => format!("An interrupted rebuild has put the day's files into {folder}"),
+        };
+        RebuildError(format!("{path}: {reason}. {left}"))
+    }
+
+    /// A whole file, by the path of its place; nothing, if it is not there.
+    pub fn read(&self, path: &str) -> Result<Vec<u8>, LandError> {
+        let bytes = match &self.aside {
+            Some(folder) => read_file(self.lander, &format!("{folder}/{}", name_of(path)))?,
+            None => read_file(self.lander, path)?,
+        };
+        Ok(bytes.unwrap_or_default())
+    }
+
+    /// The names that readers see, by the paths of their places.
+    pub fn names(&self) -> Result<BTreeSet<String>, LandError> {
+        let Some(folder) = &self.aside else { return verify::names_of(self.lander, self.day_file) };
+        let names = folders::names(self.lander, folder)?.into_iter();
+        let names = names.filter(|name| !matches!(name.as_str(), JOURNAL | SEEN));
+        Ok(names.map(|name| format!("{}/{name}", self.day_file.folder())).collect())
+    }
+}
+
+/// A whole file; `None` if it is not there.
+pub fn read_file(lander: &Lander<'_>, path: &str) -> Result<Option<Vec<u8>>, LandError> {
+    let file = lander.open_if_there(path)?;
+    file.map(|file| read_whole(file.as_ref(), path, 0, FILE_BYTES_MAX)).transpose()
+}
+
+/// Lines that were acknowledged together, and what of them is still good.
+pub struct Piece {
+    pub segment: u32,
+    pub count: u64,
+    /// The objects that they came from, without entity tags, where a commit names them.
+    pub objects: Option<BTreeSet<String>>,
+    /// Their identities, if all their blocks are good.
+    pub ids: Option<Vec<Identity>>,
+    /// Their text, if it is.
+    pub text: Option<Vec<u8>>,
+}
+
+impl Piece {
+    /// Whether no object is needed for it, where the first so many segments are published.
+    pub fn is_whole(&self, published: u32) -> bool {
+        let known = self.ids.is_some() && self.objects.is_some();
+        known && (self.segment <= published || self.text.is_some())
+    }
+}
+
+/// What of the day is still good.
+pub struct Survey {
+    /// The journal, as far as it is good.
+    pub state: Option<State>,
+    /// Whether it is good to its end, and lacks no frame that `seen` knows of.
+    pub complete: bool,
+    /// The commits that it has.
+    pub pieces: Vec<Piece>,
+    /// Where it is not complete: identities that no commit has, in the order in which they were committed.
+    loose: Vec<Identity>,
+    /// How many lines open files have that no commit has.
+    pub loose_lines: u64,
+}
+
+impl Survey {
+    /// Reads what there is.
+    pub fn read(files: &Files<'_>, journal: &[u8]) -> Result<Survey, LandError> {
+        let day_file = files.day_file;
+        let (state, error) = State::read_prefix(&day_file.journal(), journal);
+        let state = state.filter(|state| state.header.is_of(day_file));
+        let seen = files.read(&day_file.seen())?;
+        let mark = seen.get(..seen::WATERMARK_BYTES as usize).and_then(Watermark::decode);
+        let complete = error.is_none()
+            && state.as_ref().is_some_and(|one| one.closed.is_some() || one.after(mark).is_some());
+        let (mut pieces, mut committed) = (Vec::new(), HashMap::new());
+        for (number, segment) in state.iter().flat_map(State::numbered) {
+            let open = day_file.open_segment(number);
+            let data = files.read(&open)?;
+            for commit in &segment.commits {
+                let range = commit.offset as usize..(commit.offset + commit.bytes) as usize;
+                let text = data.get(range).filter(|text| crc32c::crc32c(text) == commit.crc);
+                let place = |name: &String| {
+                    name.rsplit_once('@').map_or(name.as_str(), |(place, _)| place).to_owned()
+                };
+                pieces.push(Piece {
+                    segment: number,
+                    count: commit.lines,
+                    objects: Some(commit.objects.iter().map(place).collect()),
+                    ids: seen::read_run(&seen, commit),
+                    text: text.map(<[u8]>::to_vec),
+                });
+            }
+            committed.insert(open, segment.bytes() as usize);
+        }
+        let mut survey = Survey { state, complete, pieces, loose: Vec::new(), loose_lines: 0 };
+        let from = seen::place(survey.state.as_ref().map_or(0, State::seen)) as usize;
+        // Zeros are what a crash leaves, and nobody's identity.
+        let entries = seen::entries(seen.get(from..).unwrap_or_default());
+        let entries = entries.filter(|id| !complete && *id != Identity { timestamp: 0, hash: 0 });
+        survey.loose.extend(entries);
+        for name in files.names()?.iter().filter(|name| name.ends_with(".open")) {
+            let from = committed.get(name).copied().unwrap_or_default();
+            let bytes = files.read(name)?;
+            let lines = split(bytes.get(from..).unwrap_or_default(), day_file.kind);
+            survey.loose_lines += lines.filter(|line| line.ends_with(b"\n")).count() as u64;
+        }
+        Ok(survey)
+    }
+
+    /// What no commit has: first what is missing of each published segment (segments follow each other
+    /// in `seen`), then what is in open files.
+    pub fn add_loose(&mut self, published: impl Iterator<Item = (u32, u64)>) {
+        let (mut loose, mut last) = (std::mem::take(&mut self.loose).into_iter(), 0);
+        let piece = |segment, count: u64, ids: Vec<Identity>| {
+            let ids = (ids.len() as u64 == count).then_some(ids);
+            (count > 0).then_some(Piece { segment, count, objects: None, ids, text: None })
+        };
+        for (segment, lines) in published {
+            let known = self.pieces.iter().filter(|piece| piece.segment == segment);
+            let count = lines.saturating_sub(known.map(|piece| piece.count).sum());
+            let ids = loose.by_ref().take(count as usize).collect();
+            self.pieces.extend(piece(segment, count, ids));
+            last = segment;
+        }
+        let rest: Vec<Identity> = loose.collect();
+        let lost = if self.complete { 0 } else { self.loose_lines };
+        let count = if rest.is_empty() { lost } else { rest.len() as u64 };
+        self.pieces.extend(piece(last + 1, count, rest));
+    }
+
+    /// The places of the objects of pieces that some are wanted of.
+    pub fn objects(&self, wanted: impl Fn(&Piece) -> bool) -> BTreeSet<&String> {
+        let wanted = self.pieces.iter().filter(|piece| wanted(piece));
+        wanted.flat_map(|piece| &piece.objects).flatten().collect()
+    }
+}
+
+/// The object of this name: a folder holds a bucket's keys, or a part of them, so that a key is the end
+/// of the object's place.
+pub fn find<'o>(name: &str, objects: &'o [Object]) -> Option<&'o Object> {
+    let ends = objects.iter().filter(|object| {
+        let front = name.strip_suffix(object.id.key.as_str());
+        front.is_some_and(|front| front.is_empty() || front.ends_with('/'))
+    });
+    ends.max_by_key(|object| object.id.key.len())
+}
+
+/// The rows of objects that may be the day's, each once.
+#[derive(Default)]
+pub struct Rows {
+    lines: BTreeMap<Identity, Vec<u8>>,
+    /// The objects that were read, and which rows they have.
+    pub objects: Vec<(ObjectId, HashSet<Identity>)>,
+}
+
+impl Rows {
+    /// Reads objects. A row counts if it is of the day file, or if its event is known to be. What a
+    /// record becomes now may have landed elsewhere, or as another event where it is plain text: so it
+    /// counts only if its event is known, or if the journal names the objects (`named`).
+    pub fn read(
+        files: &Files<'_>,
+        store: &Store,
+        objects: &[ObjectId],
+        named: bool,
+        survey: &Survey,
+    ) -> Result<Rows, RebuildError> {
+        let Files { lander, day_file, .. } = files;
+        let known = survey.pieces.iter().flat_map(|piece| &piece.ids).flatten();
+        let known: HashSet<Identity> = known.copied().collect();
+        let mut records = Records::new(lander.config);
+        let mut rows = Rows::default();
+        for id in objects {
+            let failed = |reason: String| files.refused(&id.to_string(), &reason);
+            let input = store.open(&id.key).map_err(|error| failed(error.to_string()))?;
+            let modified = input.object().modified;
+            let options = Options::new(&lander.config.limits);
+            rows.objects.push((id.clone(), HashSet::new()));
+            let mut sink = OfOneDay { day_file, known: &known, named, rows: &mut rows };
+            // What is unreadable in an object was not landed either.
+            object::read(input, &id.place(), modified, &mut records, &options, &mut sink)
+                .map_err(|error| failed(error.to_string()))?;
+        }
+        Ok(rows)
+    }
+
+    /// The line of an event.
+    pub fn line(&self, id: &Identity) -> Option<&[u8]> {
+        self.lines.get(id).map(Vec::as_slice)
+    }
+
+    /// The lines of events, if all are there.
+    pub fn text(&self, ids: &[Identity]) -> Option<Vec<u8>> {
+        let lines: Option<Vec<&[u8]>> = ids.iter().map(|id| self.line(id)).collect();
+        lines.map(|lines| lines.concat())
+    }
+
+    /// The identities of a piece with this text: its own, where a commit or the objects vouch for them.
+    /// Where they are lost, those of the rows with its lines that are nobody else's, if they are as many:
+    /// of the objects that it names, if it names any. In the order of their times, as a commit has them.
+    pub fn ids(
+        &self,
+        piece: &Piece,
+        text: &[u8],
+        kind: Kind,
+        objects: &[Object],
+        taken: &HashSet<Identity>,
+    ) -> Option<Vec<Identity>> {
+        let vouched = |ids: &&Vec<Identity>| {
+            piece.objects.is_some() || ids.iter().all(|id| self.line(id).is_some())
+        };
+        if let Some(ids) = piece.ids.as_ref().filter(vouched) {
+            return Some(ids.clone());
+        }
+        let named = piece.objects.iter().flatten();
+        let named = named.map(|name| find(name, objects).map(|object| &object.id));
+        let named: BTreeSet<&ObjectId> = named.collect::<Option<_>>()?;
+        let is_read = |id: &ObjectId| piece.objects.is_none() || named.contains(id);
+        let lines: HashSet<&[u8]> = split(text, kind).collect();
+        let has_line = |id: &Identity| self.line(id).is_some_and(|line| lines.contains(line));
+        let rows = self.objects.iter().filter(|(id, _)| is_read(id)).flat_map(|(_, ids)| ids);
+        let free = rows.filter(|id| !taken.contains(id) && has_line(id)).copied();
+        let ids: BTreeSet<Identity> = free.collect();
+        (ids.len() as u64 == piece.count).then(|| ids.into_iter().collect())
+    }
+}
+
+struct OfOneDay<'r> {
+    day_file: &'r DayFile,
+    known: &'r HashSet<Identity>,
+    named: bool,
+    rows: &'r mut Rows,
+}
+
+impl Sink for OfOneDay<'_> {
+    fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
+        let DayFile { file, day, kind } = self.day_file;
+        let ours = *row.file == **file && row.day == *day;
+        let wanted = row.kind == *kind && (ours || self.known.contains(&row.identity()));
+        if wanted && intake::check(row).is_ok() {
+            let id = row.identity();
+            self.rows.lines.entry(id).or_insert_with(|| format!("{}\n", row.line).into_bytes());
+            if let Some((_, ids)) = self.rows.objects.last_mut() {
+                ids.insert(id);
+            }
+        }
+        Ok(())
+    }
+
+    fn made(&mut self, row: &Row<'_>) -> io::Result<()> {
+        match self.named || self.known.contains(&row.identity()) {
+            true => self.row(row),
+            false => Ok(()),
+        }
+    }
+
+    fn bad(&mut self, _: &Bad<'_>) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,46 @@
+//! Whole files of a root, and new ones.
+
+use crate::disk::{Handle, Open};
+use crate::land::root::Root;
+use crate::land::root::error::{LandError, Named};
+
+/// A file from some place on. One that is longer than any of its sort was stretched: it is damage, and
+/// not read into memory.
+pub fn read_whole(
+    file: &dyn Handle,
+    path: &str,
+    from: u64,
+    bytes_max: u64,
+) -> Result<Vec<u8>, LandError> {
+    let length = file.length().named("look at", path)?;
+    if length > bytes_max {
+        let what = format!("it has {length} bytes, and may have {bytes_max}");
+        return Err(LandError::damage(path, what));
+    }
+    let mut bytes = vec![0; length.saturating_sub(from) as usize];
+    let filled = file.read_at(&mut bytes, from).named("read", path)?;
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
+/// Whether a file has this text, and nothing else.
+pub fn says(file: &dyn Handle, path: &str, text: &str) -> Result<bool, LandError> {
+    let mut bytes = vec![0; text.len() + 1];
+    let filled = file.read_at(&mut bytes, 0).named("read", path)?;
+    Ok(&bytes[..filled] == text.as_bytes())
+}
+
+/// Makes a new file, durably; read-only, if a mode is given.
+pub fn write_new(
+    root: &Root<'_>,
+    path: &str,
+    bytes: &[u8],
+    mode: Option<u32>,
+) -> Result<(), LandError> {
+    let file = root.disk.open(path, Open::CreateNew(root.open_mode())).named("make", path)?;
+    file.write_at(bytes, 0).named("write", path)?;
+    if let Some(mode) = mode {
+        file.set_mode(mode).named("make read-only", path)?;
+    }
+    file.sync().named("sync", path)
+}

@@ -1,0 +1,199 @@
+//! Folders: made where missing, their entries made durable up to the root, seen afresh.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use rustix::io::Errno;
+
+use crate::disk::{Entry, Open};
+use crate::land::root::Root;
+use crate::land::root::error::{LandError, Named, is_absent};
+use crate::land::root::layout::{DAYS, DayFile, JOURNAL, SEEN, folder_of, name_of};
+use crate::row::Day;
+
+/// The folder that all else of hiwake's is in. Where it is missing, nothing has landed yet.
+pub const HIWAKE: &str = ".hiwake";
+
+/// Makes a folder and its parents where they are missing.
+pub fn make(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
+    if folder == HIWAKE {
+        // That it is missing may be remembered from before another machine made it.
+        root.disk.refresh_dir("").named("open", "")?;
+        if root.disk.refresh_dir(folder).is_err_and(|error| is_absent(&error)) {
+            probe(root)?;
+        }
+    }
+    let make_dir = || root.disk.make_dir(folder, root.config.files.dir_mode);
+    let made = match make_dir() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !folder.is_empty() => {
+            make(root, folder_of(folder))?;
+            make_dir()
+        }
+        made => made,
+    };
+    // "Already there" may be our own folder, made before its answer was lost, or somebody else's, made meanwhile.
+    match made {
+        // What keeps it from being opened says more than that something is there.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            root.disk.refresh_dir(folder).named("open", folder)
+        }
+        Err(error) => root.disk.refresh_dir(folder).map_err(|_| error).named("make", folder),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Tries what landing and sealing rely on, before the first landing: hard links, and names that
+/// differ in case.
+fn probe(root: &Root<'_>) -> Result<(), LandError> {
+    let is_one_of = |error: &io::Error, errors: &[Errno]| {
+        Errno::from_io_error(error).is_some_and(|error| errors.contains(&error))
+    };
+    let [name, second, upper] = [".hiwake.probe", ".hiwake.probe.link", ".HIWAKE.PROBE"];
+    // An interrupted landing may have left them.
+    remove(root, second)?;
+    remove(root, name)?;
+    match root.disk.open(name, Open::CreateNew(root.open_mode())) {
+        // Another first landing tries the same at this moment: it has made the name, or removed it
+        // while an NFS client opened it.
+        Err(error) if is_one_of(&error, &[Errno::EXIST, Errno::STALE, Errno::NOENT]) => {}
+        made => drop(made.named("make", name)?),
+    }
+    let linked = root.disk.link(name, second);
+    let folded = root.disk.open(upper, Open::Read).is_ok();
+    remove(root, second)?;
+    remove(root, name)?;
+    root.disk.sync_dir("").named("sync", "")?;
+    let no_links = [Errno::PERM, Errno::OPNOTSUPP, Errno::NOSYS, Errno::MLINK];
+    match linked {
+        Err(error) if is_one_of(&error, &no_links) => Err(LandError::Unsuited(
+            "has no hard links, which publish a sealed file without replacing another",
+        )),
+        // But for another first landing that was faster to make the name, or to remove it.
+        Err(error) if !is_one_of(&error, &[Errno::EXIST, Errno::NOENT, Errno::STALE]) => {
+            Err(error).named("link", name)
+        }
+        Ok(()) | Err(_) if folded => Err(LandError::Unsuited(
+            "takes names that differ in upper and lower case for one: two logs would share a file",
+        )),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Makes the entries of a folder and of all folders above it durable.
+pub fn sync_up(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
+    root.disk.sync_dir(folder).named("sync", folder)?;
+    match folder {
+        "" => Ok(()),
+        _ => sync_up(root, folder_of(folder)),
+    }
+}
+
+/// Sees a folder's names as they are now, if the folder is there at all. That it is not may be
+/// remembered from before another machine made it: then the folder above it is refreshed first.
+pub fn refresh(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
+    let result = match root.disk.refresh_dir(folder) {
+        Err(error) if is_absent(&error) && !folder.is_empty() => {
+            refresh(root, folder_of(folder))?;
+            root.disk.refresh_dir(folder)
+        }
+        result => result,
+    };
+    match result {
+        Err(error) if is_absent(&error) => Ok(()),
+        result => result.named("open", folder),
+    }
+}
+
+/// Removes a file's name; that it is gone is all that counts. After an error the second try tells whether it is.
+pub fn remove(root: &Root<'_>, path: &str) -> Result<(), LandError> {
+    let first = match root.disk.unlink(path) {
+        Err(error) if is_absent(&error) => return Ok(()),
+        Err(_) => refresh(root, folder_of(path)).map(|()| root.disk.unlink(path)),
+        Ok(()) => return Ok(()),
+    };
+    match first? {
+        Err(error) if is_absent(&error) => Ok(()),
+        result => result.named("remove", path),
+    }
+}
+
+/// The names of the files in a folder, hidden ones too; none if it is missing.
+pub fn names(root: &Root<'_>, folder: &str) -> Result<Vec<String>, LandError> {
+    let files = list(root, folder)?.into_iter().filter(|entry| !entry.is_dir);
+    Ok(files.map(|entry| entry.name).collect())
+}
+
+/// The names in a folder, as they are now; none if it is missing.
+pub fn list(root: &Root<'_>, folder: &str) -> Result<Vec<Entry>, LandError> {
+    match root.disk.list(folder) {
+        Err(error) if is_absent(&error) => Ok(Vec::new()),
+        entries => entries.named("list", folder),
+    }
+}
+
+/// What is below a folder.
+#[derive(Debug, Default)]
+pub struct Below {
+    /// The paths of all files, hidden ones too, sorted.
+    pub files: Vec<String>,
+    /// The folders that could not be read: what is in them is unknown, all else is there.
+    pub unread: Vec<LandError>,
+}
+
+/// Looks below a folder; not into folders that `enter` turns down, by their paths.
+pub fn walk(root: &Root<'_>, folder: &str, enter: &dyn Fn(&str) -> bool) -> Below {
+    let mut below = Below::default();
+    let mut folders = vec![folder.to_owned()];
+    below.unread.extend(refresh(root, folder).err());
+    while let Some(folder) = folders.pop() {
+        let entries = match list(root, &folder) {
+            Ok(entries) => entries,
+            Err(error) => {
+                below.unread.push(error);
+                continue;
+            }
+        };
+        for entry in entries {
+            let path = join(&folder, &entry.name);
+            match entry.is_dir {
+                true if enter(&path) => folders.push(path),
+                true => {}
+                false => below.files.push(path),
+            }
+        }
+    }
+    below.files.sort();
+    below
+}
+
+/// The day files that have a journal's folder, of the days that are wanted.
+pub fn day_files(
+    root: &Root<'_>,
+    wanted: &dyn Fn(Day) -> bool,
+) -> (BTreeSet<DayFile>, Vec<LandError>) {
+    let enter = |path: &str| {
+        let day = path.strip_prefix(DAYS).and_then(|path| path.strip_prefix('/'));
+        let day = day.and_then(|path| path.split('/').next()?.parse().ok());
+        day.is_some_and(wanted)
+    };
+    let Below { files, unread } = walk(root, DAYS, &enter);
+    let folders = files.iter().filter(|path| matches!(name_of(path), JOURNAL | SEEN));
+    (folders.filter_map(|path| DayFile::of_journal_folder(folder_of(path))).collect(), unread)
+}
+
+/// Removes what is below a folder, and itself, where no file is left in it.
+pub fn remove_empty(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
+    for entry in list(root, folder)?.into_iter().filter(|entry| entry.is_dir) {
+        remove_empty(root, &join(folder, &entry.name))?;
+    }
+    match root.disk.remove_dir(folder) {
+        Err(error) if is_absent(&error) || error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+            Ok(())
+        }
+        result => result.named("remove", folder),
+    }
+}
+
+fn join(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+}

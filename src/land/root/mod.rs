@@ -1,0 +1,208 @@
+//! A root on disk: how its files are opened, locked and named. It knows no journal.
+
+pub mod checkpoint;
+pub mod error;
+pub mod files;
+pub mod folders;
+pub mod layout;
+
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use self::error::{LandError, Named, is_absent, is_gone};
+use self::layout::{DayFile, folder_of};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::day::day_end;
+use crate::disk::{Disk, Handle, Open};
+use crate::row::Day;
+
+/// How long to wait after the lease was lost.
+const LEASE_PAUSE: Duration = Duration::from_millis(100);
+/// How often a folder is made again for a file.
+const FOLDERS_MADE_MAX: usize = 3;
+
+/// Where the daily files are, what holds there, what time it is, and until when there is time.
+pub struct Root<'a> {
+    /// The file system with the daily files.
+    pub disk: &'a dyn Disk,
+    /// The configuration in force.
+    pub config: &'a Config,
+    /// What time it is.
+    pub clock: Clock,
+    /// When the caller has to answer: nothing waits for a lock beyond it.
+    pub deadline: Instant,
+}
+
+impl Root<'_> {
+    /// Files that are still written to: as the sealed ones, and writable by their owner only.
+    pub(crate) fn open_mode(&self) -> u32 {
+        self.config.files.mode & !0o222 | 0o600
+    }
+
+    /// Nothing is begun after the deadline.
+    pub(crate) fn check_time(&self, day_file: &DayFile) -> Result<(), LandError> {
+        match Instant::now() < self.deadline {
+            true => Ok(()),
+            false => Err(LandError::Time(day_file.to_string())),
+        }
+    }
+
+    pub(crate) fn lock_deadline(&self) -> Instant {
+        self.deadline.min(Instant::now() + self.config.limits.lock_wait)
+    }
+
+    /// Tries again while the lease is lost before anything was changed. A disk that fails says the
+    /// same, so not for ever.
+    pub(crate) fn while_lease_is_lost<T>(
+        &self,
+        mut attempt: impl FnMut() -> Result<T, LandError>,
+    ) -> Result<T, LandError> {
+        let until = self.lock_deadline();
+        loop {
+            match attempt() {
+                Err(LandError::LeaseLost(_)) if Instant::now() + LEASE_PAUSE < until => {
+                    std::thread::sleep(LEASE_PAUSE);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// A clock that is wrong would stamp commits so that their day is sealed too early or never.
+    /// `theirs` is the file system's time of a write just now. An explicit `--now` is taken as it is.
+    pub(crate) fn compare_clocks(&self, theirs: i64) -> Result<(), LandError> {
+        let ours = self.clock.now();
+        let skew = ours.abs_diff(theirs);
+        match self.clock == Clock::System && skew > self.clock_skew() as u64 {
+            true => Err(LandError::Clock { ours, theirs }),
+            false => Ok(()),
+        }
+    }
+
+    pub(crate) fn clock_skew(&self) -> i64 {
+        self.config.limits.clock_skew.as_millis() as i64
+    }
+
+    /// Whether a commit's time was stamped by a clock that was ahead.
+    pub(crate) fn is_ahead(&self, at: i64) -> bool {
+        at > self.clock.now() + self.clock_skew()
+    }
+
+    /// Whether a day has ended for long enough in the configured zone. Rounds look at no other.
+    pub(crate) fn may_seal(&self, day: Day) -> bool {
+        let grace = self.config.seal.grace.as_millis() as i64;
+        day_end(self.config.timezone, day) + grace <= self.clock.now()
+    }
+
+    pub(crate) fn hint_without_journal(&self, day_file: &DayFile) -> LandError {
+        LandError::damage(day_file.journal(), "there is none, but a hint names its day")
+    }
+
+    /// Opens a file. Where it may be made, its folder may be, too; a round may remove that again,
+    /// while it is empty.
+    pub(crate) fn open(&self, path: &str, how: Open) -> Result<Box<dyn Handle>, LandError> {
+        for _ in 0..FOLDERS_MADE_MAX {
+            match self.disk.open(path, how) {
+                Err(error) if is_gone(&error) && matches!(how, Open::Create(_)) => {
+                    folders::make(self, folder_of(path))?;
+                }
+                // A draft of somebody who stood still may have made it read-only.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    let file = self.disk.open(path, Open::Read).map_err(|_| error);
+                    let file = file.named("open", path)?;
+                    file.set_mode(self.open_mode()).named("set the mode of", path)?;
+                }
+                opened => return opened.named("open", path),
+            }
+        }
+        self.disk.open(path, how).named("make", path)
+    }
+
+    /// Opens a file to read it; `None`: it is not there.
+    pub(crate) fn open_if_there(&self, path: &str) -> Result<Option<Box<dyn Handle>>, LandError> {
+        match self.disk.open(path, Open::Read) {
+            Err(error) if is_absent(&error) => Ok(None),
+            opened => opened.map(Some).named("open", path),
+        }
+    }
+
+    /// Opens a file and takes its lock, trying again until `until`; answers how often it was busy.
+    pub(crate) fn open_locked(
+        &self,
+        path: &str,
+        how: Open,
+        until: Instant,
+    ) -> Result<(Box<dyn Handle>, u64), LandError> {
+        let handle = self.open(path, how)?;
+        let busy_retries = self.lock(path, until, || handle.try_lock())?;
+        Ok((handle, busy_retries))
+    }
+
+    /// Tries to take a lock until `until`; answers how often it was busy.
+    pub(crate) fn lock(
+        &self,
+        path: &str,
+        until: Instant,
+        try_lock: impl Fn() -> std::io::Result<bool>,
+    ) -> Result<u64, LandError> {
+        let (mut wait, mut busy_retries) = (Duration::from_millis(10), 0);
+        while !try_lock().named("lock", path)? {
+            busy_retries += 1;
+            let pause = wait.mul_f64(0.3 + 0.7 * jitter());
+            if Instant::now() + pause >= until {
+                return Err(LandError::Busy(path.to_owned()));
+            }
+            std::thread::sleep(pause);
+            wait = (wait * 2).min(Duration::from_secs(1));
+        }
+        Ok(busy_retries)
+    }
+
+    /// Does the work on all items with up to `limits.parallel` of them at once; the results are in the items' order.
+    pub(crate) fn in_parallel<T: Send, R: Send>(
+        &self,
+        items: Vec<T>,
+        work: impl Fn(T) -> R + Sync,
+    ) -> Vec<R> {
+        let threads = self.config.limits.parallel.clamp(1, items.len().max(1));
+        if threads == 1 {
+            return items.into_iter().map(work).collect();
+        }
+        let queue = Mutex::new(items.into_iter().enumerate());
+        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let results = Mutex::new(Vec::new());
+        let one_by_one = || {
+            while let Some((index, item)) = next() {
+                let result = (index, work(item));
+                results.lock().unwrap_or_else(PoisonError::into_inner).push(result);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(one_by_one);
+            }
+        });
+        let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+        results.sort_by_key(|(index, _)| *index);
+        results.into_iter().map(|(_, result)| result).collect()
+    }
+
+    /// Makes a hint, durably. Hints only say where to look; the journals decide.
+    pub(crate) fn make_hint(&self, path: &str) -> Result<(), LandError> {
+        self.open(path, Open::Create(self.open_mode()))?;
+        folders::sync_up(self, folder_of(path))
+    }
+}
+
+/// A text that no other process uses at the same time: for names of temporaries.
+pub(crate) fn unique() -> String {
+    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
+}
+
+/// A random number from 0 to 1.
+fn jitter() -> f64 {
+    (RandomState::new().hash_one(()) >> 11) as f64 / (1_u64 << 53) as f64
+}

@@ -1,0 +1,514 @@
+//! The sealer's round: what is due is removed, sealed and closed, and what was published is announced.
+//!
+//! It reads the calendar below [`DUE`] and the journals that it names, no other. One thing that fails
+//! is an entry in [`Swept::failed`]; all else is done all the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::clock::Clock;
+use crate::day::{day_end, utc_day};
+use crate::disk::Open;
+use crate::land::day_file::hold::Hold;
+use crate::land::day_file::publish::{ANNOUNCED, checksum_of, lock};
+use crate::land::day_file::seal;
+use crate::land::journal::Journal;
+use crate::land::journal::frame::{Closed, ClosedSegment, Frame, Sealed, SegmentEvent};
+use crate::land::journal::lander::Lander;
+use crate::land::journal::state::{Contents, State};
+use crate::land::root::error::{LandError, Named, is_absent};
+use crate::land::root::folders::{self, Below, HIWAKE};
+use crate::land::root::layout::{DUE, DayFile, Hint, folder_of, name_of};
+use crate::row::Day;
+
+const DAY_MS: i64 = 24 * 3600 * 1000;
+/// SNS takes 256 KB, and wraps the answer in some of its own.
+const ANSWER_BYTES_MAX: usize = 199_000;
+/// What each of the lists but the announcements may take of it.
+const LIST_BYTES_MAX: usize = 40_000;
+/// How many day files are closed or removed before it is asked whether the answer has room.
+const AT_ONCE: usize = 4;
+
+/// What a round did.
+#[derive(Debug, Default)]
+pub struct Swept {
+    /// The segments that are published now and were not before.
+    pub sealed: Vec<(DayFile, Sealed)>,
+    /// The published segments that the answer lists.
+    pub announced: Vec<Announced>,
+    /// The days whose journals were closed.
+    pub closed: Vec<DayFile>,
+    /// The files that retention removed.
+    pub removed: Vec<String>,
+    /// What failed; everything else was done all the same.
+    pub failed: Vec<LandError>,
+}
+
+/// A sealed segment as an announcement names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Announced {
+    /// The file's name without its day.
+    pub file: String,
+    /// The local date.
+    pub day: String,
+    /// 1 is the first, the others are late ones.
+    pub segment: u32,
+    /// The published name, relative to the root.
+    pub path: String,
+    /// How many lines.
+    pub lines: u64,
+    /// How many bytes, as published.
+    pub bytes: u64,
+    /// Of the published bytes, hexadecimal.
+    pub sha256: String,
+}
+
+/// What the sealer answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Answer {
+    /// The segments that are published.
+    pub sealed: Vec<Announced>,
+    /// The days that take no rows any more.
+    pub closed: Vec<String>,
+    /// The files that retention removed.
+    pub removed: Vec<String>,
+    /// What failed, in words.
+    pub failed: Vec<String>,
+}
+
+impl Swept {
+    /// Whether nothing was due, and nothing failed.
+    pub fn is_idle(&self) -> bool {
+        let nothing_done = self.sealed.is_empty() && self.closed.is_empty();
+        nothing_done && self.removed.is_empty() && self.failed.is_empty()
+    }
+
+    /// The round as the sealer answers it.
+    pub fn answer(&self) -> Answer {
+        let fit = |mut list: Vec<String>| {
+            let sizes = list.iter().scan(0, |sum, item| {
+                *sum += json_bytes(item) + 1;
+                Some(*sum)
+            });
+            let fitting = sizes.take_while(|sum| *sum <= LIST_BYTES_MAX).count();
+            if fitting < list.len() {
+                let more = list.len() - fitting;
+                list.truncate(fitting);
+                list.push(format!("and {more} more"));
+            }
+            list
+        };
+        Answer {
+            sealed: self.announced.clone(),
+            closed: fit(self.closed.iter().map(ToString::to_string).collect()),
+            removed: fit(self.removed.clone()),
+            failed: fit(self.failed.iter().map(ToString::to_string).collect()),
+        }
+    }
+}
+
+/// How many bytes of JSON something takes.
+fn json_bytes(value: &impl Serialize) -> usize {
+    serde_json::to_string(value).map_or(0, |json| json.len())
+}
+
+impl Announced {
+    fn of(day_file: &DayFile, segment: u32, path: &str, contents: &Contents) -> Announced {
+        let (file, day, path) = (day_file.file.clone(), day_file.day.to_string(), path.to_owned());
+        let Contents { bytes, lines, sha256 } = *contents;
+        Announced { file, day, segment, path, lines, bytes, sha256: hex::encode(sha256) }
+    }
+}
+
+impl Lander<'_> {
+    /// Seals what is due, closes old journals, removes what retention says. Answers what it published itself.
+    pub fn seal(&self) -> Result<Swept, LandError> {
+        let mut round = Round::begin(self)?;
+        round.run();
+        round.clear(&BTreeSet::new());
+        let Round { mut swept, .. } = round;
+        let announced = |(day_file, sealed): &(DayFile, Sealed)| {
+            Announced::of(day_file, sealed.segment, &sealed.target, &Contents::of(sealed))
+        };
+        swept.announced = swept.sealed.iter().map(announced).collect();
+        Ok(swept)
+    }
+
+    /// The same; what was published by anybody is announced, until two rounds have.
+    pub fn seal_and_announce(&self) -> Result<Swept, LandError> {
+        let mut round = Round::begin(self)?;
+        round.run();
+        round.announce();
+        Ok(round.swept)
+    }
+}
+
+struct Round<'l> {
+    lander: &'l Lander<'l>,
+    swept: Swept,
+}
+
+impl<'l> Round<'l> {
+    fn begin(lander: &'l Lander<'l>) -> Result<Round<'l>, LandError> {
+        let mut swept = Swept::default();
+        if lander.disk.refresh_dir(HIWAKE).is_err_and(|error| is_absent(&error)) {
+            // Nothing has landed here. It may be another folder, so nothing is made in it.
+            return Ok(Round { lander, swept });
+        }
+        match check_clock(lander) {
+            Err(error @ LandError::Clock { .. }) => return Err(error),
+            // Each day is compared again, before anything of it is changed.
+            checked => swept.failed.extend(checked.err()),
+        }
+        Ok(Round { lander, swept })
+    }
+
+    /// Retention first: where the file system is full, it makes room for the others.
+    fn run(&mut self) {
+        let days = self.lander.config.retention.days;
+        if days > 0 {
+            for what in ["close", "closed"] {
+                self.each_day(what, days, retain, |swept, removed| swept.removed.extend(removed));
+            }
+        }
+        self.seal();
+        let days = self.lander.config.seal.journal_days;
+        for what in ["close", "removed"] {
+            self.each_day(what, days, close, |swept, closed| swept.closed.extend(closed));
+        }
+    }
+
+    /// The day files and segments that the calendar names, by what is to be done and when.
+    fn hints(&mut self, what: &str, due: &dyn Fn(&str) -> bool) -> Vec<(DayFile, Hint)> {
+        let folder = format!("{DUE}/{what}");
+        let enter = |path: &str| {
+            let below = path.strip_prefix(&folder).and_then(|path| path.strip_prefix('/'));
+            below.is_some_and(|path| path.contains('/') || due(path))
+        };
+        let Below { files, unread } = folders::walk(self.lander, &folder, &enter);
+        self.swept.failed.extend(unread);
+        files.iter().filter_map(|path| DayFile::of_hint(path)).collect()
+    }
+
+    /// Folders of the calendar that may be empty now are removed.
+    fn tidy(&mut self, what: &str, when: impl IntoIterator<Item = String>) {
+        for when in when {
+            let tidied = folders::remove_empty(self.lander, &format!("{DUE}/{what}/{when}"));
+            self.swept.failed.extend(tidied.err());
+        }
+    }
+
+    fn seal(&mut self) {
+        let lander = self.lander;
+        let ended = |when: &str| when.parse().is_ok_and(|day| lander.may_seal(day));
+        let mut days: BTreeMap<DayFile, Vec<u32>> = BTreeMap::new();
+        for (day_file, hint) in self.hints("seal", &ended) {
+            if let Hint::Seal(segment) = hint {
+                days.entry(day_file).or_default().push(segment);
+            }
+        }
+        let dates: BTreeSet<String> = days.keys().map(|one| one.day.to_string()).collect();
+        let results = lander.in_parallel(days.into_iter().collect(), |(day_file, segments)| {
+            let mut published = Vec::new();
+            let result = lander
+                .check_time(&day_file)
+                .and_then(|()| seal::seal(lander, &day_file, &segments, &mut published));
+            (day_file, published, result)
+        });
+        for (day_file, published, result) in results {
+            let published = published.into_iter().map(|sealed| (day_file.clone(), sealed));
+            self.swept.sealed.extend(published);
+            self.swept.failed.extend(result.err());
+        }
+        self.tidy("seal", dates);
+    }
+
+    /// Does something with the day files whose last publication was so many days ago. As
+    /// many as the answer has room for: the others are next.
+    fn each_day<T: Send>(
+        &mut self,
+        what: &str,
+        days: u32,
+        act: fn(&Lander<'_>, &DayFile, &Hint, u32) -> Result<T, LandError>,
+        mut take: impl FnMut(&mut Swept, T),
+    ) {
+        let lander = self.lander;
+        // A lower bound: the journal has the time of day.
+        let today = utc_day(lander.clock.now()).date();
+        let due = |when: &str| {
+            let date = when.parse::<Day>();
+            date.is_ok_and(|date| (today - date.date()).num_days() >= i64::from(days))
+        };
+        let found = self.hints(what, &due);
+        let dates = found.iter().filter_map(|(_, hint)| hint.date()).map(|date| date.to_string());
+        let dates: BTreeSet<String> = dates.collect();
+        for part in found.chunks(AT_ONCE) {
+            let results = lander.in_parallel(part.to_vec(), |(day_file, hint)| {
+                lander.check_time(&day_file).and_then(|()| act(lander, &day_file, &hint, days))
+            });
+            for result in results {
+                match result {
+                    Ok(done) => take(&mut self.swept, done),
+                    Err(error) => self.swept.failed.push(error),
+                }
+            }
+            let closed = self.swept.closed.iter().map(|day_file| day_file.to_string().len());
+            let listed = closed.chain(self.swept.removed.iter().map(String::len));
+            if listed.sum::<usize>() > LIST_BYTES_MAX / 2 {
+                break;
+            }
+        }
+        self.tidy(what, dates);
+    }
+
+    /// Lists what was published, as far as there is room for it. Listed by two rounds, it is done.
+    fn announce(&mut self) {
+        let lander = self.lander;
+        let hints = self.hints("announce", &|_| true);
+        let day_files = hints.iter().map(|(day_file, _)| day_file.clone()).collect();
+        self.clear(&day_files);
+        let mut room = ANSWER_BYTES_MAX.saturating_sub(json_bytes(&self.swept.answer()));
+        for (day_file, hint) in hints {
+            let Hint::Announce(rounds, segment) = hint else { continue };
+            let published = read(lander, &day_file).map(|state| state.published(&day_file));
+            let announced = match published {
+                Ok(published) => published.into_iter().find(|one| one.segment == segment),
+                Err(error) => {
+                    self.swept.failed.push(error);
+                    continue;
+                }
+            };
+            let announced = announced
+                .map(|one| Announced::of(&day_file, one.segment, &one.path, &one.contents));
+            let size = json_bytes(&announced) + 1;
+            if size > room {
+                break;
+            }
+            room -= size;
+            self.swept.announced.extend(announced);
+            let from = day_file.hint(&Hint::Announce(rounds, segment));
+            let moved = match rounds {
+                0 | 1 => folders::remove(lander, &from),
+                _ => {
+                    let to = day_file.hint(&Hint::Announce(rounds - 1, segment));
+                    folders::make(lander, folder_of(&to))
+                        .and_then(|()| lander.disk.rename(&from, &to).named("rename", &from))
+                }
+            };
+            self.swept.failed.extend(moved.err());
+        }
+        self.tidy("announce", (1..=ANNOUNCED).map(|rounds| rounds.to_string()));
+    }
+
+    /// Removes what processes that died, or stood still past their lease, left beside the published
+    /// files of some days: open files and temporaries of segments that are done. Once done is done
+    /// for ever, so this needs no lock.
+    fn clear(&mut self, day_files: &BTreeSet<DayFile>) {
+        let lander = self.lander;
+        let sealed = self.swept.sealed.iter().map(|(day_file, _)| day_file);
+        let day_files: BTreeSet<DayFile> =
+            sealed.chain(&self.swept.closed).chain(day_files).cloned().collect();
+        let files: BTreeSet<&String> = day_files.iter().map(|day_file| &day_file.file).collect();
+        for file in files {
+            let names = folders::names(lander, file).unwrap_or_else(|error| {
+                self.swept.failed.push(error);
+                Vec::new()
+            });
+            for name in names {
+                let Some((day_file, segment)) = DayFile::parse_unfinished(file, &name) else {
+                    continue;
+                };
+                if !day_files.contains(&day_file) {
+                    continue;
+                }
+                let removed = Journal::peek(lander, &day_file).and_then(|state| {
+                    let done = state.is_some_and(|state| state.is_done(segment));
+                    if done { folders::remove(lander, &format!("{file}/{name}")) } else { Ok(()) }
+                });
+                self.swept.failed.extend(removed.err());
+            }
+        }
+    }
+}
+
+/// For how long the oldest unsealed segment could have been sealed, in milliseconds: since its day's
+/// end, or since its first commit if that came later. 0 if no day that has ended is unsealed.
+///
+/// A day whose journal cannot be read counts since its end: [`Lander::seal`] says what is wrong with it. So
+/// does a commit that was stamped by a clock that was ahead.
+pub fn oldest_unsealed(lander: &Lander<'_>) -> Result<i64, LandError> {
+    let now = lander.clock.now();
+    let end_of = |day: Day| day_end(lander.config.timezone, day);
+    let mut round = Round { lander, swept: Swept::default() };
+    let ended = |when: &str| when.parse().is_ok_and(|day| end_of(day) <= now);
+    let hints = round.hints("seal", &ended);
+    let ages = hints.iter().filter_map(|(day_file, _)| {
+        let since = unsealed_since(lander, day_file);
+        since.unwrap_or_else(|_| Some(end_of(day_file.day)))
+    });
+    let oldest = ages.map(|since| now - since).max().unwrap_or_default().max(0);
+    round.swept.failed.pop().map_or(Ok(oldest), Err)
+}
+
+/// The day files that wait for their seal, each with the moment from which it may be sealed. One
+/// whose journal cannot be read is left out: [`Lander::seal`] says what is wrong with it.
+pub fn waiting(lander: &Lander<'_>) -> BTreeMap<DayFile, i64> {
+    let mut round = Round { lander, swept: Swept::default() };
+    let hints = round.hints("seal", &|_| true).into_iter();
+    let day_files: BTreeSet<DayFile> = hints.map(|(day_file, _)| day_file).collect();
+    let waits = day_files.into_iter().filter_map(|day_file| {
+        let state = Journal::peek(lander, &day_file).ok()??;
+        let unsealed = state.numbered().filter(|(_, segment)| segment.sealed.is_none());
+        let due_at = |(_, segment)| seal::due_at(lander, &day_file, &state, segment).ok();
+        let due = unsealed.filter_map(due_at).min()?;
+        Some((day_file, due))
+    });
+    waits.collect()
+}
+
+/// Since when the oldest unsealed segment of a day could have been sealed.
+fn unsealed_since(lander: &Lander<'_>, day_file: &DayFile) -> Result<Option<i64>, LandError> {
+    let Some(state) = Journal::look(lander, day_file)? else { return Ok(None) };
+    let end = day_end(state.timezone(&day_file.journal())?, day_file.day);
+    let unsealed = state.numbered().filter(|(_, segment)| segment.sealed.is_none());
+    let first =
+        unsealed.map(|(_, segment)| segment.commits.first().map_or(end, |commit| commit.at));
+    Ok(first.map(|at| if lander.is_ahead(at) { end } else { at.max(end) }).min())
+}
+
+/// A clock that is wrong would seal days that have not ended.
+fn check_clock(lander: &Lander<'_>) -> Result<(), LandError> {
+    if lander.clock != Clock::System {
+        return Ok(());
+    }
+    // Always the same file: nothing is left behind, whenever a process dies.
+    let path = ".hiwake/clock";
+    let file = lander.open(path, Open::Create(lander.open_mode()))?;
+    let written = file.write_at(b"?", 0).and_then(|()| file.sync()).and_then(|()| file.inode());
+    lander.compare_clocks(written.named("write", path)?.modified)
+}
+
+/// Closes a day's journal when `journal_days` have passed since its last segment was published.
+fn close(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    hint: &Hint,
+    days: u32,
+) -> Result<Option<DayFile>, LandError> {
+    let mut closed_now = false;
+    // A close that was interrupted is due, too.
+    let is_due = |state: &State| state.closed.is_some() || published_before(lander, state, days);
+    let state = read(lander, day_file)?;
+    if !is_due(&state) {
+        return move_hint(lander, day_file, &state, hint).map(|()| None);
+    }
+    let (mut journal, _) = lock(lander, day_file)?;
+    if journal.state.closed.is_some() {
+        // The slot may be of a process that was killed before its sync, or whose sync failed.
+        journal.rewrite_last_frame()?;
+        Hold::take(lander, day_file, &mut journal)?.clear_seen()?;
+    } else if is_due(&journal.state) {
+        let closed = closed(&journal.state, lander.clock.now());
+        // Under all locks, proven: nobody may be about to append.
+        let hold = Hold::take(lander, day_file, &mut journal)?;
+        hold.journal.check_lease()?;
+        closed_now = hold.journal.close(closed)?;
+        if closed_now {
+            hold.clear_seen()?;
+        }
+    }
+    move_hint(lander, day_file, &journal.state, hint)?;
+    // Where no function runs, nobody has listed them.
+    let segments = journal.state.closed.as_ref().map_or(0, |closed| closed.segments.len());
+    for segment in 1..=segments as u32 {
+        for rounds in 1..=ANNOUNCED {
+            folders::remove(lander, &day_file.hint(&Hint::Announce(rounds, segment)))?;
+        }
+    }
+    Ok(closed_now.then(|| day_file.clone()))
+}
+
+fn read(lander: &Lander<'_>, day_file: &DayFile) -> Result<State, LandError> {
+    Journal::look(lander, day_file)?.ok_or_else(|| lander.hint_without_journal(day_file))
+}
+
+/// Whether all segments were published, the last one so many days ago.
+fn published_before(lander: &Lander<'_>, state: &State, days: u32) -> bool {
+    let age = i64::from(days) * DAY_MS;
+    state.last_done().is_some_and(|at| at + age <= lander.clock.now())
+}
+
+/// A hint that does not say what the journal says becomes the one that does.
+fn move_hint(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    state: &State,
+    found: &Hint,
+) -> Result<(), LandError> {
+    let right = state.calendar_hint();
+    if right.as_ref() == Some(found) || state.last_done().is_none() {
+        return Ok(());
+    }
+    if let Some(right) = right {
+        lander.make_hint(&day_file.hint(&right))?;
+    }
+    folders::remove(lander, &day_file.hint(found))
+}
+
+fn closed(state: &State, at: i64) -> Closed {
+    let segments = state.segments.iter().filter_map(|segment| {
+        let sealed = segment.sealed.as_ref()?;
+        let Sealed { bytes, lines, sha256, at, .. } = *sealed;
+        let (done, removed) = (segment.done.unwrap_or(at), segment.removed);
+        let gzip = name_of(&sealed.target).ends_with(".gz");
+        Some(ClosedSegment { gzip, bytes, lines, sha256, done, removed })
+    });
+    Closed { at, segments: segments.collect() }
+}
+
+/// Removes the published files of a day when `retention.days` have passed since its last segment was
+/// published. The frames first, then each checksum, then its file: a crash between them leaves a file
+/// that the next round removes.
+fn retain(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    hint: &Hint,
+    days: u32,
+) -> Result<Vec<String>, LandError> {
+    let state = read(lander, day_file)?;
+    if !published_before(lander, &state, days) {
+        return move_hint(lander, day_file, &state, hint).map(|()| Vec::new());
+    }
+    let (mut journal, _) = lock(lander, day_file)?;
+    if !published_before(lander, &journal.state, days) {
+        return Ok(Vec::new());
+    }
+    let published = journal.state.published(day_file);
+    let at = lander.clock.now();
+    let append = |journal: &mut Journal<'_>| {
+        // The frames that this goes by may be of a process that was killed before its sync.
+        journal.rewrite_last_frame()?;
+        for one in published.iter().filter(|one| !one.removed) {
+            journal.append(Frame::Removed(SegmentEvent { segment: one.segment, at }))?;
+        }
+        Ok(())
+    };
+    journal.check_lease()?;
+    match journal.state.closed {
+        Some(_) => append(&mut journal)?,
+        None => {
+            let hold = Hold::take(lander, day_file, &mut journal)?;
+            append(hold.journal)?;
+            hold.write_watermark()?;
+        }
+    }
+    for one in &published {
+        for path in [&checksum_of(&one.path), &one.path] {
+            folders::remove(lander, path)?;
+            lander.disk.sync_dir(day_file.folder()).named("sync", day_file.folder())?;
+        }
+    }
+    move_hint(lander, day_file, &journal.state, hint)?;
+    Ok(published.into_iter().map(|one| one.path).collect())
+}

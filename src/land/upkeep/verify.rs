@@ -1,0 +1,455 @@
+//! Verify: every byte that hiwake answers for, read again and held against what the journals say.
+//! Writes nothing.
+//!
+//! Reads without locks, so landing and sealing go on meanwhile. What looks wrong counts only if it
+//! looks so again, past the pages that an NFS client keeps, with the same journal.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::disk::{Handle, Open};
+use crate::land::day_file::contents::Lines;
+use crate::land::day_file::publish::{checksum, checksum_of};
+use crate::land::day_file::seal;
+use crate::land::intake::register;
+use crate::land::journal::Journal;
+use crate::land::journal::frame::{Commit, Sealed};
+use crate::land::journal::lander::Lander;
+use crate::land::journal::seen::{self, Watermark};
+use crate::land::journal::state::{Contents, Segment, State};
+use crate::land::root::error::{LandError, Named, is_absent};
+use crate::land::root::files::says;
+use crate::land::root::folders::{self, Below};
+use crate::land::root::layout::{DAYS, DUE, DayFile, Hint, JOURNAL, SEEN, folder_of, name_of};
+
+/// How long a commit may take to cover lines that are written already, and a day file to stand still.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Where, relative to the root.
+    pub path: String,
+    /// What was found.
+    pub what: String,
+    /// `false`: no harm, e.g. what a crash left and the next commit or seal removes.
+    pub wrong: bool,
+}
+
+/// What there is, and what is wrong with it.
+#[derive(Debug, Default, Serialize)]
+pub struct Verified {
+    /// Day files looked at.
+    pub day_files: u64,
+    /// Commits whose lines and identities were checked.
+    pub commits: u64,
+    /// Lines, in all segments.
+    pub lines: u64,
+    /// Bytes of data files that were read.
+    pub bytes: u64,
+    /// What was found, in the order of the day files.
+    pub findings: Vec<Finding>,
+    /// The day files that something is wrong with.
+    #[serde(skip)]
+    pub damaged: Vec<DayFile>,
+}
+
+impl Verified {
+    /// Whether nothing is wrong.
+    pub fn is_whole(&self) -> bool {
+        self.findings.iter().all(|finding| !finding.wrong)
+    }
+
+    fn note(&mut self, path: impl Into<String>, what: impl Into<String>) {
+        self.findings.push(Finding { path: path.into(), what: what.into(), wrong: false });
+    }
+
+    fn wrong(&mut self, path: impl Into<String>, what: impl Into<String>) {
+        self.findings.push(Finding { path: path.into(), what: what.into(), wrong: true });
+    }
+
+    /// The day files that files are of, by their folders and names; the others are noted.
+    fn sort(
+        &mut self,
+        Below { files, unread }: Below,
+        ours: bool,
+        of: impl Fn(&str, &str) -> Option<DayFile>,
+    ) -> BTreeSet<DayFile> {
+        self.unread(unread, ours);
+        let mut day_files = BTreeSet::new();
+        for path in files {
+            let name = name_of(&path);
+            match of(folder_of(&path), name) {
+                Some(day_file) => drop(day_files.insert(day_file)),
+                None if !ours && name.starts_with('.') && name.ends_with(".tmp") => {
+                    self.note(path, "a temporary file: of a seal at work, or left by a crash");
+                }
+                None => self.note(path, "not a file of hiwake's"),
+            }
+        }
+        day_files
+    }
+
+    /// Folders that cannot be read: of hiwake's own nothing can be said without them, others' are
+    /// none of its business.
+    fn unread(&mut self, unread: Vec<LandError>, ours: bool) {
+        for error in unread {
+            let (path, what) = match error {
+                LandError::Io { verb, path, source } => (path, format!("cannot {verb}: {source}")),
+                error => (DUE.to_owned(), error.to_string()),
+            };
+            self.findings.push(Finding { path, what, wrong: ours });
+        }
+    }
+}
+
+impl Lander<'_> {
+    /// Reads every day file below the root again and says what is wrong. Writes nothing.
+    pub fn verify(&self) -> Verified {
+        let mut verified = Verified::default();
+        let journals = folders::walk(self, DAYS, &|_| true);
+        let mut days = verified.sort(journals, true, |folder, name| {
+            DayFile::of_journal_folder(folder).filter(|_| matches!(name, JOURNAL | SEEN))
+        });
+        let visible = folders::walk(self, "", &|path| path != ".hiwake");
+        days.extend(verified.sort(visible, false, DayFile::parse_visible));
+        let hints = folders::walk(self, DUE, &|_| true);
+        let hinted = verified.sort(hints, true, |folder, name| {
+            DayFile::of_hint(&format!("{folder}/{name}")).map(|(day_file, _)| day_file)
+        });
+        for day_file in days.union(&hinted) {
+            verify_day(self, day_file, hinted.contains(day_file), &mut verified);
+        }
+        match register::check(self) {
+            Ok(wrong) => wrong.into_iter().for_each(|(path, what)| verified.wrong(path, what)),
+            Err(error) => verified.unread(vec![error], true),
+        }
+        verified
+    }
+}
+
+/// Whether a hint names a day file.
+pub fn is_hinted(lander: &Lander<'_>, day_file: &DayFile) -> bool {
+    let hints = folders::walk(lander, DUE, &|_| true).files;
+    hints.iter().filter_map(|path| DayFile::of_hint(path)).any(|(found, _)| found == *day_file)
+}
+
+/// Looks at one day file, again and again while its journal changes and something looks wrong.
+pub fn verify_day(lander: &Lander<'_>, day_file: &DayFile, hinted: bool, verified: &mut Verified) {
+    let until = Instant::now() + PATIENCE;
+    let mut before = None;
+    loop {
+        let state = Journal::peek(lander, day_file);
+        let mut one = Verified::default();
+        let fresh = before.is_some();
+        Look { lander, day_file, hinted, fresh, verified: &mut one }.journal(&state);
+        let state = state.map_err(|error| error.to_string());
+        if one.is_whole() || before.as_ref() == Some(&state) || Instant::now() > until {
+            if !one.is_whole() {
+                verified.damaged.push(day_file.clone());
+            }
+            verified.day_files += 1;
+            verified.commits += one.commits;
+            verified.lines += one.lines;
+            verified.bytes += one.bytes;
+            verified.findings.append(&mut one.findings);
+            return;
+        }
+        before = Some(state);
+    }
+}
+
+/// The names of a day file that readers see, published or open, with their checksums.
+pub fn names_of(lander: &Lander<'_>, day_file: &DayFile) -> Result<BTreeSet<String>, LandError> {
+    let folder = day_file.folder();
+    let names = folders::names(lander, folder)?.into_iter();
+    let ours = names.filter(|name| DayFile::parse_visible(folder, name).as_ref() == Some(day_file));
+    Ok(ours.map(|name| format!("{folder}/{name}")).collect())
+}
+
+/// One look at one day file.
+struct Look<'v, 'l> {
+    lander: &'l Lander<'l>,
+    day_file: &'v DayFile,
+    hinted: bool,
+    /// Past what this machine keeps of the files.
+    fresh: bool,
+    verified: &'v mut Verified,
+}
+
+impl Look<'_, '_> {
+    fn wrong(&mut self, path: &str, what: impl Into<String>) {
+        self.verified.wrong(path, what);
+    }
+
+    fn failed(&mut self, error: LandError) {
+        match error {
+            LandError::Damage { path, what } => self.wrong(&path, what),
+            LandError::Io { verb, path, source } => {
+                self.wrong(&path, format!("cannot {verb}: {source}"));
+            }
+            LandError::Foreign(path) => {
+                self.wrong(&path, "not a file of hiwake's, or not a folder above it");
+            }
+            error => self.wrong(&self.day_file.journal(), error.to_string()),
+        }
+    }
+
+    fn open(&self, path: &str) -> Result<Box<dyn Handle>, LandError> {
+        let handle = self.lander.disk.open(path, Open::Read).named("open", path)?;
+        if self.fresh {
+            handle.drop_cache().named("read", path)?;
+        }
+        Ok(handle)
+    }
+
+    fn journal(&mut self, state: &Result<Option<State>, LandError>) {
+        let path = self.day_file.journal();
+        let present = match names_of(self.lander, self.day_file) {
+            Ok(present) => present,
+            Err(error) => return self.failed(error),
+        };
+        let state = match state {
+            Ok(Some(state)) => state,
+            Ok(None) if present.is_empty() && self.absent(&self.day_file.seen()) => {
+                match self.hinted {
+                    // The header is durable before the first hint is.
+                    true => self.wrong(&path, "there is none, but a hint names its day"),
+                    false => {
+                        let what = "a journal without a header: of an interrupted landing";
+                        self.verified.note(path, what);
+                    }
+                }
+                return;
+            }
+            Ok(None) => return self.wrong(&path, "there is none, or it has no header"),
+            Err(LandError::Damage { path, what }) => return self.wrong(path, what.clone()),
+            Err(error) => return self.wrong(&path, error.to_string()),
+        };
+        if !state.header.is_of(self.day_file) {
+            return self.wrong(&path, format!("it is the journal of {}", state.header.file));
+        }
+        if let Err(error) = state.timezone(&path) {
+            self.failed(error);
+        }
+        if state.is_torn() {
+            self.verified.note(path, "a torn frame at its end; the next commit truncates it");
+        }
+        let mut expected = BTreeSet::new();
+        match &state.closed {
+            Some(closed) => {
+                self.verified.lines += closed.segments.iter().map(|one| one.lines).sum::<u64>();
+            }
+            None => {
+                self.seen(state);
+                for (number, segment) in state.numbered() {
+                    self.segment(number, segment, &mut expected);
+                }
+            }
+        }
+        for one in state.published(self.day_file) {
+            let names = [one.path.clone(), checksum_of(&one.path)];
+            if !one.removed {
+                self.published(&one.path, &one.contents);
+                expected.extend(names);
+            } else if names.iter().any(|name| present.contains(name)) {
+                self.verified.note(one.path, "retention has not finished removing it");
+                expected.extend(names);
+            }
+        }
+        self.calendar(state);
+        for path in present.difference(&expected) {
+            let what = "its journal does not know it";
+            // A crash can leave an open file beside the published one, and what a first commit began.
+            match path.ends_with(".open") {
+                true => self.verified.note(path, what),
+                false => self.wrong(path, what),
+            }
+        }
+    }
+
+    fn absent(&self, path: &str) -> bool {
+        matches!(self.lander.disk.open(path, Open::Read), Err(error) if is_absent(&error))
+    }
+
+    /// A published day is somewhere in the calendar, until there is nothing left to do.
+    fn calendar(&mut self, state: &State) {
+        let Some(right) = state.calendar_hint() else { return };
+        let Some(date) = right.date() else { return };
+        let hints = [Hint::Close(date), Hint::Closed(date), Hint::Removed(date)];
+        if hints.iter().all(|hint| self.absent(&self.day_file.hint(hint))) {
+            let path = self.day_file.hint(&right);
+            self.wrong(&path, "missing: the day would never be closed or removed");
+        }
+    }
+
+    fn seen(&mut self, state: &State) {
+        let path = self.day_file.seen();
+        let seen = match self.open(&path) {
+            Ok(seen) => seen,
+            Err(_) if state.seen() == 0 && self.absent(&path) => return,
+            Err(error) => return self.failed(error),
+        };
+        match Watermark::read(seen.as_ref(), &path) {
+            Ok(mark) if state.after(mark).is_none() => {
+                self.wrong(&self.day_file.journal(), "it lacks a frame that `seen` knows of");
+            }
+            Ok(_) => {}
+            Err(error) => self.failed(error),
+        }
+        if seen.length().is_ok_and(|length| length > seen::place(state.seen())) {
+            self.verified.note(&path, "more than was committed; the next commit truncates it");
+        }
+        let mut entries = Vec::new();
+        for commit in state.commits() {
+            for (first, block) in commit.places() {
+                match seen::read_block(seen.as_ref(), &path, first, block, &mut entries) {
+                    Ok(()) => {
+                        let times = || entries.iter().map(|entry| entry.timestamp);
+                        if times().min() != Some(block.min) || times().max() != Some(block.max) {
+                            self.wrong(&path, "a block's times are not those of its commit");
+                        }
+                    }
+                    Err(error) => self.failed(error),
+                }
+            }
+        }
+    }
+
+    fn segment(&mut self, number: u32, segment: &Segment, expected: &mut BTreeSet<String>) {
+        self.verified.lines += segment.lines();
+        self.verified.commits += segment.commits.len() as u64;
+        let open = self.day_file.open_segment(number);
+        if let Some(Sealed { target, lines, .. }) = &segment.sealed
+            && *lines != segment.lines()
+        {
+            let wanted = segment.lines();
+            let what = format!("it was sealed with {lines} lines, and {wanted} were committed");
+            self.wrong(target, what);
+        }
+        match &segment.sealed {
+            Some(_) if segment.done.is_some() => return,
+            Some(sealed) => {
+                // Sealed, not published: whoever comes next publishes it.
+                let Sealed { target, temporary, .. } = sealed;
+                let names = [target.clone(), checksum_of(target), open];
+                expected.extend(names);
+                let what = "not published yet; the next landing or round of sealing does it";
+                self.verified.note(target, what);
+                let from = if self.absent(temporary) { target } else { temporary };
+                self.hashed(from, target, &Contents::of(sealed));
+            }
+            None => {
+                expected.insert(open.clone());
+                if let Err(error) = self.open_segment(&open, number, segment) {
+                    self.failed(error);
+                }
+            }
+        }
+        let hint = self.day_file.hint(&Hint::Seal(number));
+        if self.absent(&hint) {
+            self.wrong(&hint, "missing: the segment would never be sealed");
+        }
+    }
+
+    fn open_segment(
+        &mut self,
+        path: &str,
+        number: u32,
+        segment: &Segment,
+    ) -> Result<(), LandError> {
+        let data = self.open(path)?;
+        for commit in &segment.commits {
+            let mut lines = Lines::new(self.day_file.kind);
+            let commits = std::slice::from_ref(commit);
+            let checked = seal::copy_commits(data.as_ref(), path, commits, &mut |bytes| {
+                lines.read(bytes);
+                Ok(())
+            });
+            let Commit { offset, lines: wanted, bytes, .. } = commit;
+            self.verified.bytes += bytes;
+            match checked {
+                Err(error) => self.failed(error),
+                Ok(()) if lines.count != *wanted => {
+                    let count = lines.count;
+                    self.wrong(path, format!("{count} lines at {offset}, not {wanted}"));
+                }
+                Ok(()) => {}
+            }
+        }
+        let length = data.length().named("look at", path)?;
+        if length == segment.bytes() {
+            return Ok(());
+        }
+        let mut last = [0];
+        data.read_at(&mut last, length.saturating_sub(1)).named("read", path)?;
+        let (tail, whole) = (length.saturating_sub(segment.bytes()), last == [b'\n']);
+        if tail > 0 && whole && !self.is_covered(number, length) {
+            // A kill between steps 5 and 7 leaves such a tail, too, and its rows are retried. But if
+            // journal and `seen` are from an older copy, they were acknowledged.
+            self.wrong(path, format!(
+                "{tail} uncommitted bytes of whole lines follow the last commit; the next commit truncates them. The rows of an interrupted landing are retried; if journal and seen were restored from an older copy, land the day's objects again"
+            ));
+        } else if tail > 0 && !whole {
+            let what = format!(
+                "{tail} uncommitted bytes follow the last commit; the next commit truncates them"
+            );
+            self.verified.note(path, what);
+        }
+        Ok(())
+    }
+
+    /// Whether a commit covers what was written, soon: a landing is at work between steps 5 and 7.
+    fn is_covered(&self, number: u32, length: u64) -> bool {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let state = Journal::peek(self.lander, self.day_file).ok().flatten();
+            let segment = state.as_ref().and_then(|state| state.segment(number));
+            let covered = |one: &Segment| one.bytes() >= length || one.frozen.is_some();
+            if segment.is_some_and(covered) || state.is_some_and(|one| one.closed.is_some()) {
+                return true;
+            }
+            if Instant::now() > until {
+                return false;
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    fn published(&mut self, path: &str, wanted: &Contents) {
+        self.hashed(path, path, wanted);
+        let (sums, text) = checksum(path, &wanted.sha256);
+        match self.open(&sums).and_then(|file| says(file.as_ref(), &sums, &text)) {
+            Ok(true) => {}
+            Ok(false) => self.wrong(&sums, "not the checksum that was sealed"),
+            Err(error) => self.failed(error),
+        }
+    }
+
+    /// What a file has that is published, or is about to be, under a name.
+    fn hashed(&mut self, path: &str, target: &str, wanted: &Contents) {
+        let contents = self
+            .open(path)
+            .and_then(|file| Contents::read(file.as_ref(), target, self.day_file.kind));
+        match contents {
+            Err(error) => self.failed(error),
+            Ok(contents) => {
+                self.verified.bytes += contents.bytes;
+                let (bytes, lines) = (contents.bytes, contents.lines);
+                if contents.sha256 != wanted.sha256 || bytes != wanted.bytes {
+                    let what = format!(
+                        "not the bytes that were sealed: it has {bytes} of {}, and another SHA-256",
+                        wanted.bytes
+                    );
+                    self.wrong(path, what);
+                } else if lines != wanted.lines {
+                    let wanted = wanted.lines;
+                    self.wrong(path, format!("it has {lines} lines, and was sealed with {wanted}"));
+                }
+            }
+        }
+    }
+}

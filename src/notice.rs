@@ -1,0 +1,240 @@
+//! What the land function is told: an event's bytes → the objects to land, or "seal". And back, for whoever tells it.
+//!
+//! S3's notices come at least once and in any order, alone or as bodies of SQS messages, with
+//! URL-encoded keys. What is not ours is ignored and counted; what is not understood fails its own
+//! message and no other. Sources: the S3 user guide's event message structure, and `events/README.md`.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use aws_lambda_events::s3::S3Entity;
+use aws_lambda_events::sqs::SqsMessage;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::store::ObjectId;
+
+/// How many keys of an unknown event are named, and how much of each.
+const KEYS_MAX: usize = 20;
+const KEY_CHARS_MAX: usize = 64;
+
+/// What one invocation is to do.
+#[derive(Debug)]
+pub enum Notice {
+    /// Land these objects.
+    Objects(Vec<Message>),
+    /// Finish the days that are over: `{"hiwake":"seal"}`.
+    Seal,
+}
+
+/// One SQS message, or a whole S3 event that came without SQS.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Message {
+    /// The SQS message's id; `None` outside of SQS.
+    pub message_id: Option<String>,
+    /// The objects that were created, in the order of the notice.
+    pub objects: Vec<Created>,
+    /// Notices that call for nothing: test events, and events other than a creation.
+    pub ignored: usize,
+    /// How often SQS has handed it out, this time included, if it says so.
+    pub receives: Option<u32>,
+    /// What could not be understood. The message is to be reported as failed, after its objects are landed.
+    pub error: Option<NoticeError>,
+}
+
+/// An object that S3 says was created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Created {
+    /// Which one, with the state that the notice names.
+    pub id: ObjectId,
+    /// Its length in bytes, if the notice has it.
+    pub size: Option<u64>,
+    /// Set in a notice of `hiwake replay`: the object was delivered before.
+    pub replay: Option<Replay>,
+}
+
+/// How a replayed object is landed: the field `hiwake` of a record of a notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Replay {
+    /// With plain text.
+    pub plain: bool,
+}
+
+/// Why an event or a message says nothing. Names top-level keys only, never values.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NoticeError(String);
+
+impl Notice {
+    /// Reads the bytes of an invocation's event. An error is about the event as a whole.
+    pub fn read(event: &[u8]) -> Result<Notice, NoticeError> {
+        let keys = keys(event, "event")?;
+        if is_text(&keys, "hiwake", "\"seal\"") {
+            return Ok(Notice::Seal);
+        }
+        let (mut messages, mut bare) = (Vec::new(), Message::default());
+        match records(&keys) {
+            Some(records) => records.iter().for_each(|record| match Message::of_sqs(record) {
+                Some(message) => messages.push(message),
+                None => bare.note(record),
+            }),
+            None => bare.read(&keys, "event")?,
+        }
+        if messages.is_empty() || bare != Message::default() {
+            messages.push(bare);
+        }
+        Ok(Notice::Objects(messages))
+    }
+}
+
+impl Message {
+    /// A message of SQS, if a record is one.
+    fn of_sqs(record: &RawValue) -> Option<Message> {
+        let SqsMessage { message_id, body, attributes, .. } =
+            serde_json::from_str(record.get()).ok()?;
+        let (message_id, body) = (Some(message_id?), body?);
+        let receives = attributes.get("ApproximateReceiveCount");
+        let receives = receives.and_then(|count| count.parse().ok());
+        let mut message = Message { message_id, receives, ..Message::default() };
+        let read = keys(body.as_bytes(), "message body")
+            .and_then(|keys| message.read(&keys, "message body"));
+        message.error = message.error.or(read.err());
+        Some(message)
+    }
+
+    /// What a message's body says, or an event that came without SQS.
+    fn read(&mut self, keys: &Keys<'_>, what: &str) -> Result<(), NoticeError> {
+        match records(keys) {
+            Some(records) => records.iter().for_each(|record| self.note(record)),
+            None if is_text(keys, "Event", "\"s3:TestEvent\"") => self.ignored += 1,
+            None => return Err(unknown(keys, what)),
+        }
+        Ok(())
+    }
+
+    /// One record of an S3 notice.
+    fn note(&mut self, record: &RawValue) {
+        match created(record) {
+            Ok(Some(object)) => self.objects.push(object),
+            Ok(None) => self.ignored += 1,
+            Err(error) => self.error = self.error.take().or(Some(error)),
+        }
+    }
+}
+
+fn created(record: &RawValue) -> Result<Option<Created>, NoticeError> {
+    let keys = keys(record.get().as_bytes(), "record")?;
+    let (Some(name), Some(s3)) = (keys.get("eventName"), keys.get("s3")) else {
+        return Err(unknown(&keys, "record"));
+    };
+    let name: String = read(name)?;
+    if !name.strip_prefix("s3:").unwrap_or(&name).starts_with("ObjectCreated:") {
+        return Ok(None);
+    }
+    let S3Entity { bucket, object, .. } = read(s3)?;
+    let (Some(bucket), Some(key)) = (bucket.name, object.key) else {
+        return Err(malformed("its bucket name or its key is missing"));
+    };
+    // The key as S3 means it: `+` is a space, then `%2B` a plus.
+    let key = key.replace('+', " ");
+    let key = percent_decode_str(&key).decode_utf8();
+    let key = key.map_err(|_| NoticeError("the S3 notice's key is not UTF-8".to_owned()))?;
+    let key = key.into_owned();
+    let size = object.size.and_then(|size| u64::try_from(size).ok());
+    if key.ends_with('/') && size == Some(0) {
+        // A folder that somebody made in the S3 console.
+        return Ok(None);
+    }
+    let id = ObjectId { bucket, key, etag: object.e_tag, version: object.version_id };
+    let replay = keys.get("hiwake").map_or(Ok(None), read)?;
+    Ok(Some(Created { id, size, replay }))
+}
+
+/// What S3 leaves as it is in a notice's key.
+const KEY: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b' ');
+
+/// The notice that S3 would send for an object, created at `time` (milliseconds since the epoch).
+pub fn s3_event(created: &Created, time: i64) -> Value {
+    let time = chrono::DateTime::from_timestamp_millis(time).unwrap_or_default();
+    let record = json!({
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "awsRegion": "",
+        "eventTime": time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+        "eventName": "ObjectCreated:Put",
+        "userIdentity": { "principalId": "hiwake" },
+        "requestParameters": { "sourceIPAddress": "127.0.0.1" },
+        "responseElements": {},
+        "s3": {
+            "s3SchemaVersion": "1.0",
+            "configurationId": "hiwake",
+            "bucket": {
+                "name": created.id.bucket,
+                "ownerIdentity": { "principalId": "hiwake" },
+                "arn": format!("arn:aws:s3:::{}", created.id.bucket),
+            },
+            "object": known(json!({
+                "key": utf8_percent_encode(&created.id.key, KEY).to_string().replace(' ', "+"),
+                "size": created.size,
+                "eTag": created.id.etag,
+                "versionId": created.id.version,
+            })),
+        },
+        "hiwake": created.replay,
+    });
+    json!({ "Records": [known(record)] })
+}
+
+/// An object's fields but for those that are null.
+fn known(mut object: Value) -> Value {
+    if let Some(fields) = object.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    object
+}
+
+type Keys<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
+
+fn keys<'a>(bytes: &'a [u8], what: &str) -> Result<Keys<'a>, NoticeError> {
+    serde_json::from_slice(bytes).map_err(|_| NoticeError(format!("the {what} is no JSON object")))
+}
+
+fn records<'a>(keys: &Keys<'a>) -> Option<Vec<&'a RawValue>> {
+    serde_json::from_str(keys.get("Records")?.get()).ok()
+}
+
+fn unknown(keys: &Keys<'_>, what: &str) -> NoticeError {
+    let clipped = |key: &Cow<'_, str>| key.chars().take(KEY_CHARS_MAX).collect::<String>();
+    let mut named: Vec<_> =
+        keys.keys().take(KEYS_MAX).map(|key| format!("`{}`", clipped(key))).collect();
+    match keys.len() {
+        0 => named.push("none".to_owned()),
+        count if count > KEYS_MAX => named.push(format!("and {} more", count - KEYS_MAX)),
+        _ => {}
+    }
+    let keys = named.join(", ");
+    NoticeError(format!(
+        "the {what} is no notice of S3 or SQS, and not {{\"hiwake\":\"seal\"}}: its keys are {keys}"
+    ))
+}
+
+fn is_text(keys: &Keys<'_>, key: &str, text: &str) -> bool {
+    keys.get(key).is_some_and(|value| value.get() == text)
+}
+
+fn read<T: DeserializeOwned>(value: &&RawValue) -> Result<T, NoticeError> {
+    serde_json::from_str(value.get()).map_err(|error| {
+        // Such an error may quote a value; its place and category never do.
+        let (line, column) = (error.line(), error.column());
+        malformed(&format!("{:?} error at {line}:{column}", error.classify()))
+    })
+}
+
+fn malformed(what: &str) -> NoticeError {
+    NoticeError(format!("the S3 notice cannot be read: {what}"))
+}
