@@ -303,3 +303,12 @@ impl<'a> Row<'a> {
         })
     }
 }
+
+/// Owner, log group and log stream of a row's `stream`; `None`: it is that of plain text.
+pub fn log_group(stream: &str) -> Option<(&str, &str, &str)> {
+    let (owner, rest) = stream.split_once(':')?;
+    let (group, stream) = rest.split_once(':')?;
+    // An account is a number; plain text's stream is an ARN or a bucket with a key.
+    let account = !owner.is_empty() && owner.bytes().all(|byte| byte.is_ascii_digit());
+    account.then_some((owner, group, stream))
+}

@@ -68,13 +68,24 @@ impl Aws {
         let config = runtime.block_on(aws_config::load_defaults(BehaviorVersion::latest()));
         let provider = config.credentials_provider();
         let found = provider.map(|provider| runtime.block_on(provider.provide_credentials()));
-        if let None | Some(Err(CredentialsError::CredentialsNotLoaded(_))) = found {
-            let what = "AWS credentials".to_owned();
-            let reason = "none were found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and \
-                          AWS_SECRET_ACCESS_KEY, or run this where a role gives them";
-            return Err(AwsError { what, reason: reason.to_owned() });
-        }
-        Ok(Aws { runtime: Arc::new(runtime), config })
+        let why = match found {
+            Some(Ok(_)) => return Ok(Aws { runtime: Arc::new(runtime), config }),
+            None | Some(Err(CredentialsError::CredentialsNotLoaded(_))) => {
+                "none were found".to_owned()
+            }
+            Some(Err(error)) => {
+                let mut cause: &dyn std::error::Error = &error;
+                while let Some(deeper) = cause.source() {
+                    cause = deeper;
+                }
+                let cause = cause.to_string();
+                format!("they could not be loaded ({})", cause.lines().next().unwrap_or_default())
+            }
+        };
+        let reason = format!(
+            "{why}: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run this where a role gives them"
+        );
+        Err(AwsError { what: "AWS credentials".to_owned(), reason })
     }
 
     /// A bucket.

@@ -11,6 +11,11 @@ use crate::store::StoreError;
 pub(crate) const NO_FILE: &str =
     "is neither a file nor a folder: move it elsewhere (a pipe can be named by itself)";
 
+const HIWAKE: &str = ".hiwake";
+
+const ROOTS: &str =
+    "belongs to a root of hiwake, whose own files are no logs: name a source without it";
+
 const KEPT: &str = "a name that ends in # and digits cannot be read as an object: rename it";
 
 /// An error names a file that the crate cannot read.
@@ -29,7 +34,11 @@ pub(super) fn check(folder: &Path, deep: bool) -> Result<(), StoreError> {
     entries.sort_unstable_by_key(std::fs::DirEntry::file_name);
     for entry in entries {
         let path = entry.path();
+        let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+        let is_roots = |path: &Path| path.ancestors().any(|above| above.join(HIWAKE).is_dir());
         let reason = match metadata(&path) {
+            Ok(_) if is_link && path.canonicalize().is_ok_and(|path| is_roots(&path)) => ROOTS,
+            Ok(found) if found.is_dir() && entry.file_name() == HIWAKE => ROOTS,
             Ok(found) if found.is_dir() => {
                 if deep {
                     check(&path, deep)?;

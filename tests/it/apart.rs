@@ -76,3 +76,18 @@ fn a_source_beside_the_root_lands_and_so_does_the_quarantine() {
         assert!(desk.path(folder).join("backup").is_dir(), "{root}");
     }
 }
+
+/// Links from a source into a root were followed: 1, 4, 9, 19 new lines a run.
+#[test]
+fn a_link_into_a_root_or_a_root_below_is_no_source() {
+    let desk = desk();
+    for target in ["all/root", "all/root/messages"] {
+        let link = desk.path("all/in/link");
+        symlink(desk.path(target), &link).unwrap();
+        let said = desk.fails(1, &format!("land @all/in --root @all/root {NOW}"));
+        assert!(said.contains("belongs to a root of hiwake"), "{target}: {said}");
+        fs::remove_file(link).unwrap();
+    }
+    let said = desk.fails(1, &format!("land @all --root @elsewhere {NOW}"));
+    assert!(said.contains("all/root/.hiwake: belongs to a root of hiwake"), "{said}");
+}

@@ -158,6 +158,9 @@ fn status_fits_80_columns() {
     desk.ok(&format!("seal --root @root --now {NOON}"));
     let said = desk.ok("status --root @root");
     assert_eq!(said.lines().count(), 4, "{said}");
+    desk.ok("run events/messages.log --log-group /var/log/a-long-name/of-a-service --root @root");
+    let said = format!("{said}{}", desk.ok("status --root @root"));
+    assert!(said.contains("unmatched"), "{said}");
     assert!(said.lines().all(|line| line.chars().count() <= 80), "{said}");
 }
 

@@ -108,7 +108,7 @@ fn checked(config: &Config) -> String {
 
 fn environment() -> String {
     let row = |one: &Variable| [one.name, one.default, one.meaning].map(str::to_owned);
-    output::table(["NAME", "DEFAULT", "MEANING"], 0..0, ENVIRONMENT.iter().map(row))
+    output::table(["NAME", "DEFAULT", "MEANING"], 0..0, None, ENVIRONMENT.iter().map(row))
 }
 
 fn explained(config: &Config, args: &Explain) -> anyhow::Result<String> {

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, Table};
+use comfy_table::{CellAlignment, ContentArrangement, Table};
 
 /// Why nothing more is printed on standard output.
 static ENDED: OnceLock<io::Error> = OnceLock::new();
@@ -60,14 +60,19 @@ pub fn exit_code(code: ExitCode) -> ExitCode {
     }
 }
 
-/// A table for the eye: columns with blanks between them, those of `numbers` to the right.
+/// A table for the eye: columns with blanks between them, those of `numbers` to the right. Long texts
+/// are folded where it would be wider than `width`.
 pub fn table<const N: usize>(
     header: [&str; N],
     numbers: Range<usize>,
+    width: Option<u16>,
     rows: impl Iterator<Item = [String; N]>,
 ) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(header).add_rows(rows);
+    if let Some(width) = width {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
     for column in table.column_iter_mut().skip(numbers.start).take(numbers.len()) {
         column.set_cell_alignment(CellAlignment::Right);
     }

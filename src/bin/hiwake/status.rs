@@ -58,7 +58,6 @@ fn table(config: &Config, days: &[DayStatus]) -> String {
             day.file.clone(),
         ]
     };
-    // The name comes last: the others fit a terminal, and a long one breaks nothing.
     let header = ["DAY", "STATE", "LINES", "BYTES", "LATE", "LAST COMMIT", "FILE"];
-    output::table(header, 2..5, days.iter().map(row))
+    output::table(header, 2..5, Some(80), days.iter().map(row))
 }

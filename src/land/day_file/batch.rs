@@ -3,9 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::land::intake::routing::log_group;
 use crate::land::journal::frame::Routing;
-use crate::row::{Identity, Row};
+use crate::row::{Identity, Row, log_group};
 
 /// How much memory for lines is asked for at once.
 const PIECE_BYTES: usize = 1 << 20;

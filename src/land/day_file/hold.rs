@@ -40,6 +40,17 @@ impl<'h, 'l> Hold<'h, 'l> {
         folders::refresh(lander, day_file.folder())?;
         let entries = journal.state.seen();
         let path = day_file.seen();
+        if entries == 0 && lander.open_if_there(&path)?.is_none() {
+            // It is there before the first line is.
+            let open = day_file.open_segment(1);
+            let data = lander.open_if_there(&open)?;
+            let length = data.map_or(Ok(0), |data| data.length()).named("look at", &open)?;
+            if length > 0 {
+                let error =
+                    LandError::damage(&path, format!("it is missing, but {open} has lines"));
+                return Err(journal.confirm_damage(error));
+            }
+        }
         let how = if entries == 0 { Open::Create(lander.open_mode()) } else { Open::ReadWrite };
         let committed = entries * seen::ENTRY_BYTES;
         let (seen, busy_retries) = lander

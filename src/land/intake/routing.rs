@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::config::Config;
 use crate::day::Calendar;
-use crate::row::{Day, Kind};
+use crate::row::{Day, Kind, log_group};
 
 /// The rules of a configuration, as JSON that is a configuration itself. The same rules give the
 /// same text.
@@ -69,13 +69,4 @@ impl Route {
         let day = self.calendar.day(timestamp).ok()?;
         Some((&self.file, self.kind, day))
     }
-}
-
-/// Owner, log group and log stream of a row's `stream`; `None`: it is that of plain text.
-pub fn log_group(stream: &str) -> Option<(&str, &str, &str)> {
-    let (owner, rest) = stream.split_once(':')?;
-    let (group, stream) = rest.split_once(':')?;
-    // An account is a number; plain text's stream is an ARN or a bucket with a key.
-    let account = !owner.is_empty() && owner.bytes().all(|byte| byte.is_ascii_digit());
-    account.then_some((owner, group, stream))
 }

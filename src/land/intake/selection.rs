@@ -1,8 +1,7 @@
 //! What of objects is landed: all that Firehose delivers for the first time, or a part of what is replayed.
 
 use crate::config::Glob;
-use crate::land::intake::routing;
-use crate::row::{Day, Row};
+use crate::row::{Day, Row, log_group};
 
 /// Which rows of objects are landed.
 #[derive(Debug, Clone, Default)]
@@ -36,7 +35,7 @@ impl Choice {
             return Some(Left::OtherDay);
         }
         let glob = self.log_group.as_ref()?;
-        let group = routing::log_group(&row.stream).map(|(_, group, _)| group);
+        let group = log_group(&row.stream).map(|(_, group, _)| group);
         (!group.is_some_and(|group| glob.matches(group))).then_some(Left::OtherLogGroup)
     }
 }

@@ -87,7 +87,8 @@ pub fn rebuild(
     let mut survey = Survey::read(&files, &before)?;
     let mut segments = published(&files, &survey)?;
     let count = segments.len() as u32;
-    survey.add_loose(segments.iter().map(|one| (one.sealed.segment, one.sealed.lines)));
+    let numbers = segments.iter().map(|one| (one.sealed.segment, one.sealed.lines));
+    survey.add_loose(numbers, day_file.kind);
     let named = survey.objects(|_| true);
     let found: Vec<Option<&Object>> = named.iter().map(|name| find(name, objects)).collect();
     let gone = named.iter().zip(&found).filter(|(_, found)| found.is_none());
@@ -104,7 +105,13 @@ pub fn rebuild(
     let mut lines = Lines::default();
     for piece in &survey.pieces {
         let published = segments.iter().find(|one| one.sealed.segment == piece.segment);
-        let text = published.map_or(piece.text.as_deref().unwrap_or_default(), |one| &one.text);
+        let text = match (published, &piece.text, &piece.objects) {
+            (Some(one), ..) => &one.text,
+            (None, Some(text), _) => text,
+            // No commit is known: the lines are among those of the open file.
+            (None, None, None) => &survey.loose_text,
+            (None, None, Some(_)) => &Vec::new(),
+        };
         let ids = rows.ids(piece, text, day_file.kind, objects, &lines.taken);
         lines.add(piece, ids, count, &rows, day_file.kind);
     }
@@ -117,13 +124,12 @@ pub fn rebuild(
     }
     let closed = lines.unknown > 0 && lines.lost == 0 && lines.open.is_empty();
     // A SOURCE without a row of the day is another one's.
-    let is_source = rows.objects.iter().any(|(_, ids)| !ids.is_empty());
-    let closed = closed && is_source && count <= CLOSED_SEGMENTS_MAX;
+    let closed = closed && rows.is_source && count <= CLOSED_SEGMENTS_MAX;
     if lines.lost > 0 || (lines.unknown > 0 && !closed) {
         let lost = lines.lost + lines.unknown;
         let names = if missing.is_empty() { "none".to_owned() } else { missing.join(", ") };
         let reason = format!(
-            "at least {lost} of its lines are in no object of SOURCE. Objects that its journal names and that were not found: {names}"
+            "at least {lost} of its lines match no event of SOURCE: it lacks them, or their labels or their file have changed since. Objects that its journal names and that were not found: {names}"
         );
         return Err(files.refused(&day_file.to_string(), &reason));
     }
@@ -139,7 +145,7 @@ pub fn rebuild(
     let compressed =
         segments.iter().filter(|one| one.is_other_bytes).map(|one| one.sealed.target.clone());
     let (compressed, objects) = (compressed.collect(), rows.objects.len());
-    let uncommitted = if survey.complete { survey.loose_lines } else { 0 };
+    let uncommitted = if survey.complete { survey.loose_lines(day_file.kind) } else { 0 };
     Ok(Rebuilt::Rebuilt { lines, objects, compressed, closed, uncommitted, kept })
 }
 
@@ -250,7 +256,7 @@ fn published(files: &Files<'_>, survey: &Survey) -> Result<Vec<Segment>, Rebuild
         let Some((_, segment)) = parsed else { continue };
         match segments.get(&segment) {
             Some(known) if known.sealed.target == target => continue,
-            None if !survey.complete => {}
+            None if !survey.complete || !survey.has_seen => {}
             _ => {
                 return Err(
                     files.refused(&target, "its journal does not know it; move it elsewhere")

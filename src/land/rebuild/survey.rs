@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 
+use crate::land::day_file::batch::Batch;
 use crate::land::day_file::contents::split;
 use crate::land::intake;
+use crate::land::intake::elsewhere::Routes;
+use crate::land::intake::register::{self, Held};
 use crate::land::journal::lander::Lander;
 use crate::land::journal::seen::{self, Watermark};
 use crate::land::journal::state::State;
@@ -15,7 +18,7 @@ use crate::land::root::layout::{DayFile, JOURNAL, SEEN, name_of};
 use crate::land::upkeep::verify;
 use crate::object::{self, Bad, Options, Sink};
 use crate::record::Records;
-use crate::row::{Identity, Kind, Row};
+use crate::row::{Identity, Kind, Row, log_group};
 use crate::store::{Object, ObjectId, Store};
 
 /// A file of a day that is rebuilt is read into memory; a longer one was stretched.
@@ -49,13 +52,17 @@ impl Files<'_> {
         RebuildError(format!("{path}: {reason}. {left}"))
     }
 
-    /// A whole file, by the path of its place; nothing, if it is not there.
+    /// A whole file, by the path of its place.
+    fn find(&self, path: &str) -> Result<Option<Vec<u8>>, LandError> {
+        match &self.aside {
+            Some(folder) => read_file(self.lander, &format!("{folder}/{}", name_of(path))),
+            None => read_file(self.lander, path),
+        }
+    }
+
+    /// The same; nothing, if it is not there.
     pub fn read(&self, path: &str) -> Result<Vec<u8>, LandError> {
-        let bytes = match &self.aside {
-            Some(folder) => read_file(self.lander, &format!("{folder}/{}", name_of(path)))?,
-            None => read_file(self.lander, path)?,
-        };
-        Ok(bytes.unwrap_or_default())
+        self.find(path).map(Option::unwrap_or_default)
     }
 
     /// The names that readers see, by the paths of their places.
@@ -99,12 +106,14 @@ pub struct Survey {
     pub state: Option<State>,
     /// Whether it is good to its end, and lacks no frame that `seen` knows of.
     pub complete: bool,
+    /// Whether `seen` is there, so that it can tell.
+    pub has_seen: bool,
     /// The commits that it has.
     pub pieces: Vec<Piece>,
     /// Where it is not complete: identities that no commit has, in the order in which they were committed.
     loose: Vec<Identity>,
-    /// How many lines open files have that no commit has.
-    pub loose_lines: u64,
+    /// What open files have that no commit has.
+    pub loose_text: Vec<u8>,
 }
 
 impl Survey {
@@ -113,10 +122,15 @@ impl Survey {
         let day_file = files.day_file;
         let (state, error) = State::read_prefix(&day_file.journal(), journal);
         let state = state.filter(|state| state.header.is_of(day_file));
-        let seen = files.read(&day_file.seen())?;
+        let seen = files.find(&day_file.seen())?;
+        // It is there before the first line is.
+        let has_seen = seen.is_some();
+        let seen = seen.unwrap_or_default();
         let mark = seen.get(..seen::WATERMARK_BYTES as usize).and_then(Watermark::decode);
-        let complete = error.is_none()
-            && state.as_ref().is_some_and(|one| one.closed.is_some() || one.after(mark).is_some());
+        let is_all = |one: &State| {
+            one.closed.is_some() || (one.after(mark).is_some() && (has_seen || one.seen() > 0))
+        };
+        let complete = error.is_none() && state.as_ref().is_some_and(is_all);
         let (mut pieces, mut committed) = (Vec::new(), HashMap::new());
         for (number, segment) in state.iter().flat_map(State::numbered) {
             let open = day_file.open_segment(number);
@@ -137,7 +151,8 @@ impl Survey {
             }
             committed.insert(open, segment.bytes() as usize);
         }
-        let mut survey = Survey { state, complete, pieces, loose: Vec::new(), loose_lines: 0 };
+        let mut survey =
+            Survey { state, complete, has_seen, pieces, loose: Vec::new(), loose_text: Vec::new() };
         let from = seen::place(survey.state.as_ref().map_or(0, State::seen)) as usize;
         // Zeros are what a crash leaves, and nobody's identity.
         let entries = seen::entries(seen.get(from..).unwrap_or_default());
@@ -146,15 +161,14 @@ impl Survey {
         for name in files.names()?.iter().filter(|name| name.ends_with(".open")) {
             let from = committed.get(name).copied().unwrap_or_default();
             let bytes = files.read(name)?;
-            let lines = split(bytes.get(from..).unwrap_or_default(), day_file.kind);
-            survey.loose_lines += lines.filter(|line| line.ends_with(b"\n")).count() as u64;
+            survey.loose_text.extend_from_slice(bytes.get(from..).unwrap_or_default());
         }
         Ok(survey)
     }
 
     /// What no commit has: first what is missing of each published segment (segments follow each other
     /// in `seen`), then what is in open files.
-    pub fn add_loose(&mut self, published: impl Iterator<Item = (u32, u64)>) {
+    pub fn add_loose(&mut self, published: impl Iterator<Item = (u32, u64)>, kind: Kind) {
         let (mut loose, mut last) = (std::mem::take(&mut self.loose).into_iter(), 0);
         let piece = |segment, count: u64, ids: Vec<Identity>| {
             let ids = (ids.len() as u64 == count).then_some(ids);
@@ -168,9 +182,14 @@ impl Survey {
             last = segment;
         }
         let rest: Vec<Identity> = loose.collect();
-        let lost = if self.complete { 0 } else { self.loose_lines };
+        let lost = if self.complete { 0 } else { self.loose_lines(kind) };
         let count = if rest.is_empty() { lost } else { rest.len() as u64 };
         self.pieces.extend(piece(last + 1, count, rest));
+    }
+
+    /// How many whole lines of open files no commit has.
+    pub fn loose_lines(&self, kind: Kind) -> u64 {
+        split(&self.loose_text, kind).filter(|line| line.ends_with(b"\n")).count() as u64
     }
 
     /// The places of the objects of pieces that some are wanted of.
@@ -196,12 +215,17 @@ pub struct Rows {
     lines: BTreeMap<Identity, Vec<u8>>,
     /// The objects that were read, and which rows they have.
     pub objects: Vec<(ObjectId, HashSet<Identity>)>,
+    /// Whether any row would land into the day now.
+    pub is_source: bool,
+    /// Rows that were made of records now, and whose events are not known.
+    made: Batch,
 }
 
 impl Rows {
     /// Reads objects. A row counts if it is of the day file, or if its event is known to be. What a
     /// record becomes now may have landed elsewhere, or as another event where it is plain text: so it
-    /// counts only if its event is known, or if the journal names the objects (`named`).
+    /// counts only if its event is known, if the journal names the objects (`named`), or if by the
+    /// registers the event can be nowhere else.
     pub fn read(
         files: &Files<'_>,
         store: &Store,
@@ -224,6 +248,18 @@ impl Rows {
             // What is unreadable in an object was not landed either.
             object::read(input, &id.place(), modified, &mut records, &options, &mut sink)
                 .map_err(|error| failed(error.to_string()))?;
+        }
+        let made = std::mem::take(&mut rows.made);
+        let dates = register::dates(made.span()).collect();
+        let mut routes = Routes::new(lander.config);
+        let (_, elsewhere) = Held::peek(lander, &dates, |registers, missing| {
+            routes.elsewhere(registers, day_file, &made, missing)
+        })?;
+        if !elsewhere.is_empty() {
+            let made: HashSet<Identity> =
+                (0..made.len() as u32).map(|row| made.identity(row)).collect();
+            rows.lines.retain(|id, _| !made.contains(id));
+            rows.objects.iter_mut().for_each(|(_, ids)| ids.retain(|id| !made.contains(id)));
         }
         Ok(rows)
     }
@@ -281,6 +317,7 @@ impl Sink for OfOneDay<'_> {
         let DayFile { file, day, kind } = self.day_file;
         let ours = *row.file == **file && row.day == *day;
         let wanted = row.kind == *kind && (ours || self.known.contains(&row.identity()));
+        self.rows.is_source |= wanted;
         if wanted && intake::check(row).is_ok() {
             let id = row.identity();
             self.rows.lines.entry(id).or_insert_with(|| format!("{}\n", row.line).into_bytes());
@@ -292,7 +329,11 @@ impl Sink for OfOneDay<'_> {
     }
 
     fn made(&mut self, row: &Row<'_>) -> io::Result<()> {
-        match self.named || self.known.contains(&row.identity()) {
+        let is_known = self.named || self.known.contains(&row.identity());
+        if !is_known && log_group(&row.stream).is_some() {
+            self.rows.made.push(row, 0, false);
+        }
+        match is_known || log_group(&row.stream).is_some() {
             true => self.row(row),
             false => Ok(()),
         }

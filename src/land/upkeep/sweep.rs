@@ -510,5 +510,5 @@ fn retain(
         }
     }
     move_hint(lander, day_file, &journal.state, hint)?;
-    Ok(published.into_iter().map(|one| one.path).collect())
+    Ok(published.into_iter().filter(|one| !one.removed).map(|one| one.path).collect())
 }

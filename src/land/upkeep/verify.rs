@@ -290,7 +290,15 @@ impl Look<'_, '_> {
         let path = self.day_file.seen();
         let seen = match self.open(&path) {
             Ok(seen) => seen,
-            Err(_) if state.seen() == 0 && self.absent(&path) => return,
+            Err(_) if state.seen() == 0 && self.absent(&path) => {
+                let open = self.day_file.open_segment(1);
+                let length = self.open(&open).map(|data| data.length());
+                // It is there before the first line is.
+                if length.is_ok_and(|length| length.is_ok_and(|length| length > 0)) {
+                    self.wrong(&path, format!("it is missing, but {open} has lines"));
+                }
+                return;
+            }
             Err(error) => return self.failed(error),
         };
         match Watermark::read(seen.as_ref(), &path) {

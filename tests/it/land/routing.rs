@@ -1,8 +1,9 @@
 //! What decides where an event goes, and that its rules can be read back.
 
 use hiwake::label::Origin;
-use hiwake::land::intake::routing::{Route, fingerprint, log_group, rules};
+use hiwake::land::intake::routing::{Route, fingerprint, rules};
 use hiwake::record::Records;
+use hiwake::row::log_group;
 
 use super::*;
 

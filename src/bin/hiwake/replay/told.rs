@@ -32,7 +32,7 @@ pub fn table(days: &[DayPlan]) -> String {
         [day.file.clone(), day.day.clone(), events, there, new, name]
     };
     let header = ["FILE", "DAY", "EVENTS", "LANDED", "NEW", "GO TO"];
-    output::table(header, 2..5, days.iter().map(row))
+    output::table(header, 2..5, None, days.iter().map(row))
 }
 
 /// Prints what a replay came to: read = new + already landed + skipped, by reason. `before` objects an earlier run of the
