@@ -14,7 +14,7 @@ pub(crate) const NO_FILE: &str =
 const HIWAKE: &str = ".hiwake";
 
 const ROOTS: &str =
-    "belongs to a root of hiwake, whose own files are no logs: name a source without it";
+    "belongs to a root of hiwake, whose own files are not logs: name a source without it";
 
 const KEPT: &str = "a name that ends in # and digits cannot be read as an object: rename it";
 

@@ -81,7 +81,7 @@ fn a_folder_that_is_no_root_is_named_and_stays_as_it_is() {
     desk.write("folder/file", b"");
     for command in ["seal", "status", "verify"] {
         let said = desk.fails(2, &format!("{command} --root @folder"));
-        assert!(said.contains("is no root of hiwake: it has no .hiwake folder"), "{said}");
+        assert!(said.contains("is not a root of hiwake: it has no .hiwake folder"), "{said}");
         assert_eq!(given::tree(&desk.path("folder")).len(), 1, "{command}");
     }
     let output = desk.hiwake(&format!("run events/messages.log {SYSLOG} --root @folder"));

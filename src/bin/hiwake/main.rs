@@ -234,7 +234,7 @@ fn disk(root: &Path, make: bool) -> anyhow::Result<RealDisk> {
     match make {
         false if !is_root && root.is_dir() => {
             let reason = format!(
-                "{shown} is no root of hiwake: it has no .hiwake folder, so nothing has landed there. Check --root"
+                "{shown} is not a root of hiwake: it has no .hiwake folder, so nothing has landed there. Check --root"
             );
             return Err(Usage(reason).into());
         }

@@ -41,7 +41,7 @@ impl<'h, 'l> Hold<'h, 'l> {
         let entries = journal.state.seen();
         let path = day_file.seen();
         if entries == 0 && lander.open_if_there(&path)?.is_none() {
-            // It is there before the first line is.
+            // It exists before the first line does.
             let open = day_file.open_segment(1);
             let data = lander.open_if_there(&open)?;
             let length = data.map_or(Ok(0), |data| data.length()).named("look at", &open)?;

@@ -123,7 +123,7 @@ impl Survey {
         let (state, error) = State::read_prefix(&day_file.journal(), journal);
         let state = state.filter(|state| state.header.is_of(day_file));
         let seen = files.find(&day_file.seen())?;
-        // It is there before the first line is.
+        // It exists before the first line does.
         let has_seen = seen.is_some();
         let seen = seen.unwrap_or_default();
         let mark = seen.get(..seen::WATERMARK_BYTES as usize).and_then(Watermark::decode);

@@ -293,7 +293,7 @@ impl Look<'_, '_> {
             Err(_) if state.seen() == 0 && self.absent(&path) => {
                 let open = self.day_file.open_segment(1);
                 let length = self.open(&open).map(|data| data.length());
-                // It is there before the first line is.
+                // It exists before the first line does.
                 if length.is_ok_and(|length| length.is_ok_and(|length| length > 0)) {
                     self.wrong(&path, format!("it is missing, but {open} has lines"));
                 }
