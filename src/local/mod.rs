@@ -225,21 +225,12 @@ fn record_id(record: &SourceRecord, ordinal: usize) -> String {
 }
 
 fn request(batch: &[Held]) -> Vec<u8> {
-    let records: Vec<_> = batch
-        .iter()
-        .map(|held| {
-            json!({
-                "recordId": held.id,
-                "approximateArrivalTimestamp": held.arrival,
-                "data": held.base64,
-            })
-        })
-        .collect();
+    let record = |Held { id, base64, arrival }: &Held| json!({ "recordId": id, "approximateArrivalTimestamp": arrival, "data": base64 });
     let request = json!({
         "invocationId": batch[0].id,
         "deliveryStreamArn": STREAM,
         "region": "ap-northeast-1",
-        "records": records,
+        "records": batch.iter().map(record).collect::<Vec<_>>(),
     });
     request.to_string().into_bytes()
 }

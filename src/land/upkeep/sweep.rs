@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::clock::Clock;
-use crate::day::{day_end, utc_day};
+use crate::day::{DAY_MS, day_end, utc_day};
 use crate::disk::Open;
 use crate::land::day_file::hold::Hold;
 use crate::land::day_file::publish::{ANNOUNCED, checksum_of, lock};
@@ -22,7 +22,6 @@ use crate::land::root::folders::{self, Below, HIWAKE};
 use crate::land::root::layout::{DUE, DayFile, Hint, folder_of, name_of};
 use crate::row::Day;
 
-const DAY_MS: i64 = 24 * 3600 * 1000;
 /// SNS takes 256 KB, and wraps the answer in some of its own.
 const ANSWER_BYTES_MAX: usize = 199_000;
 /// What each of the lists but the announcements may take of it.
