@@ -93,7 +93,7 @@ fn offset(zone: Zone, timestamp: i64) -> (ZoneOffset, Range<i64>) {
 }
 
 fn milliseconds(offset: ZoneOffset) -> i64 {
-    i64::from(offset.seconds()) * SECOND
+    i64::from(offset.seconds) * SECOND
 }
 
 /// The text of a time, made anew only when what it depends on has changed.

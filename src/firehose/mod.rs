@@ -26,7 +26,7 @@ use crate::record::{Outcome, Records};
 pub fn transform(records: &mut Records<'_>, event: &[u8]) -> Result<(Vec<u8>, Counts), EventError> {
     let event = Event::parse(event)?;
     let ids: Vec<String> = event.records.iter().map(|record| json::written(record.id())).collect();
-    let mut answer = Answer::new(records.config().limits.answer_bytes, &ids)?;
+    let mut answer = Answer::new(records.config.limits.answer_bytes, &ids)?;
     let mut counts = Counts::default();
     let mut member = Member::default();
     let mut data = Vec::new();

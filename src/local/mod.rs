@@ -207,11 +207,12 @@ impl<'t> Firehose<'t> {
 
     fn close_objects(&mut self, bytes: usize) -> Result<(), LocalError> {
         for pending in [&mut self.landing, &mut self.failed, &mut self.backup] {
-            if pending.len() < bytes {
+            if pending.bytes.len() < bytes {
                 continue;
             }
             let created = pending.close(&self.bucket)?;
-            self.created.extend(pending.is_announced().then_some(created));
+            // S3 sends a notice of the others only.
+            self.created.extend((pending.area != Area::Backup).then_some(created));
         }
         Ok(())
     }

@@ -36,7 +36,7 @@ impl Reader<'_, '_> {
         let large = inner.fill(keep)?;
         let nested = inner.bytes().starts_with(MAGIC);
         let too_deep = depth + usize::from(nested) >= DEPTH_MAX;
-        let streamed = !too_deep && (large || nested || inner.broken().is_none());
+        let streamed = !too_deep && (large || nested || inner.broken.is_none());
         if streamed {
             self.level(&mut inner, depth + 1)?;
         }
@@ -79,7 +79,7 @@ impl Reader<'_, '_> {
         forgotten: u64,
         passed: &Passed,
     ) -> Result<(), ReadError> {
-        if torn && window.broken().is_some() {
+        if torn && window.broken.is_some() {
             return Ok(());
         }
         let length = forgotten + passed.length;

@@ -172,7 +172,7 @@ impl Reader<'_, '_> {
     fn level(&mut self, window: &mut Window<'_>, depth: usize) -> Result<(), ReadError> {
         while window.fill(1)? {
             if depth == 0 {
-                self.offset = window.offset();
+                self.offset = window.offset;
             }
             if at_member(window)? { self.member(window, depth)? } else { self.unit(window, depth)? }
         }

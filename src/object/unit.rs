@@ -81,7 +81,7 @@ impl Reader<'_, '_> {
         };
         let end = match scan {
             Scan::Closed(length) => indent + length,
-            Scan::Open if window.broken().is_some() => {
+            Scan::Open if window.broken.is_some() => {
                 // The member is cut off here, and reported with all its bytes.
                 window.consume(window.bytes().len());
                 return Ok(());
@@ -220,7 +220,7 @@ impl Reader<'_, '_> {
             self.too_long(window)?;
             return Ok(None);
         }
-        if stop == Stop::End && window.broken().is_some() {
+        if stop == Stop::End && window.broken.is_some() {
             // The member is cut off here, and reported with all its bytes.
             window.consume(end);
             return Ok(None);
@@ -231,7 +231,7 @@ impl Reader<'_, '_> {
                 break;
             }
             let (line, how) = line_end(window, next, limit)?;
-            let cut = how == Stop::End && window.broken().is_some();
+            let cut = how == Stop::End && window.broken.is_some();
             if line > PLAIN_BYTES
                 || how == Stop::Long
                 || cut

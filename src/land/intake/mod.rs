@@ -194,10 +194,10 @@ impl<'l> Landing<'l> {
     }
 
     fn write_quarantine(&mut self) {
-        let gathered = self.quarantine.count();
+        let gathered = self.quarantine.count;
         let written = match &self.plan {
             None => self.quarantine.write(self.lander),
-            Some(_) => Ok(std::mem::take(&mut self.quarantine).count()),
+            Some(_) => Ok(std::mem::take(&mut self.quarantine).count),
         };
         match written {
             Ok(count) => self.landed.tally.quarantined += count,

@@ -22,7 +22,8 @@ pub const QUARANTINE: &str = ".hiwake/quarantine";
 #[derive(Debug, Default)]
 pub struct Quarantine {
     text: Vec<u8>,
-    count: u64,
+    /// How much was gathered.
+    pub count: u64,
 }
 
 #[derive(Serialize)]
@@ -67,11 +68,6 @@ impl Quarantine {
         serde_json::to_writer(&mut self.text, value).expect("writing to a Vec cannot fail");
         self.text.push(b'\n');
         self.count += 1;
-    }
-
-    /// How much was gathered.
-    pub fn count(&self) -> u64 {
-        self.count
     }
 
     /// How much memory it takes.

@@ -315,12 +315,9 @@ impl<'l> Round<'l> {
                 Vec::new()
             });
             for name in names {
-                let Some((day_file, segment)) = DayFile::parse_unfinished(file, &name) else {
-                    continue;
-                };
-                if !day_files.contains(&day_file) {
-                    continue;
-                }
+                let found = DayFile::parse_unfinished(file, &name);
+                let found = found.filter(|(day_file, _)| day_files.contains(day_file));
+                let Some((day_file, segment)) = found else { continue };
                 let removed = Journal::peek(lander, &day_file).and_then(|state| {
                     let done = state.is_some_and(|state| state.is_done(segment));
                     if done { folders::remove(lander, &format!("{file}/{name}")) } else { Ok(()) }
