@@ -222,7 +222,7 @@ impl<'l> Landing<'l> {
 
     /// Keeps memory bounded. Committing takes time: perhaps there is none left to read on.
     fn flush_when_full(&mut self) -> io::Result<()> {
-        if self.bytes + self.quarantine.bytes() <= self.lander.config.limits.buffer_bytes {
+        if self.bytes + self.quarantine.text.len() <= self.lander.config.limits.buffer_bytes {
             return Ok(());
         }
         self.flush();

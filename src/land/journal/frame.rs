@@ -85,9 +85,8 @@ impl Header {
 
     /// Whether bytes that are no header may be what a crash left of one: its beginning, or zeros.
     pub fn may_be_torn(bytes: &[u8]) -> bool {
-        let (found, wanted) = (bytes.iter().take(HEADER_MAGIC.len()), HEADER_MAGIC);
-        found.zip(wanted).all(|(byte, wanted)| byte == wanted)
-            || bytes.iter().take(HEADER_MAGIC.len()).all(|byte| *byte == 0)
+        let found = &bytes[..bytes.len().min(HEADER_MAGIC.len())];
+        HEADER_MAGIC.starts_with(found) || found.iter().all(|byte| *byte == 0)
     }
 
     /// Reads a header; `None` if it is empty, partial or not a header.

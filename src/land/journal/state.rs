@@ -407,7 +407,7 @@ impl State {
         /// A frame's names of objects, and a block's place in a map.
         const FRAME_BYTES: usize = size_of::<Commit>() + 256;
         const BLOCK_BYTES: usize = 4 * size_of::<Block>();
-        self.crcs.len() * FRAME_BYTES + self.blocks.count() * BLOCK_BYTES
+        self.crcs.len() * FRAME_BYTES + self.blocks.count * BLOCK_BYTES
     }
 
     /// Whether bytes of a torn frame lie beyond the last one.
