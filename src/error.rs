@@ -4,11 +4,11 @@ use std::error::Error;
 use std::iter::successors;
 
 /// An error and what caused it, outermost first.
-pub(crate) fn causes<'e>(error: &'e dyn Error) -> impl Iterator<Item = &'e dyn Error> {
+pub(crate) fn causes(error: &dyn Error) -> impl Iterator<Item = &dyn Error> {
     successors(Some(error), |&error| error.source())
 }
 
-/// What each of them says, unless it was said before.
+/// An error and its causes; a cause that an error names itself is not said twice.
 pub fn in_words(error: &dyn Error) -> String {
     causes(error).fold(String::new(), |mut said, cause| {
         let cause = cause.to_string();

@@ -56,8 +56,10 @@ pub(super) struct Window<'s> {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
+    /// Where in the input [`Window::bytes`] begins.
     pub(super) offset: u64,
     ended: bool,
+    /// Why the input ended, unless all was well.
     pub(super) broken: Option<io::Error>,
 }
 

@@ -99,8 +99,6 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// The error and its causes; a cause that an error names itself is not said twice.
-
 /// A fault of the call itself: exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
