@@ -3,7 +3,7 @@
 
 use std::io::{self, Read};
 
-use hiwake::config::Config;
+use hiwake::config::{Config, Limits};
 use hiwake::label::Origin;
 use hiwake::land::journal::frame::{Closed, FRAMES_AT, Found, Header, decode};
 use hiwake::land::journal::seen::Watermark;
@@ -76,9 +76,9 @@ pub fn row(data: &[u8]) -> bool {
 /// An object of any shape: read in one piece or in many, it gives the same.
 pub fn object(data: &[u8]) -> bool {
     let config = settings();
+    let limits = Limits { unit_bytes: 1 << 16, inflated_bytes: 1 << 20, ..Limits::default() };
     let read = |piece: usize| {
-        let options =
-            Options { unit_bytes: 1 << 16, inflated_bytes: 1 << 20, plain: true, until: None };
+        let options = Options::new(&limits);
         let mut seen = Seen::default();
         let input = Pieces { bytes: data, piece };
         object::read(input, "bucket/key", 1, &mut Records::new(&config), &options, &mut seen)

@@ -17,7 +17,8 @@ use crate::zone::{Zone, ZoneOffset};
 const SECOND: i64 = 1_000;
 const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
-const DAY: i64 = 24 * HOUR;
+/// A day of UTC, in milliseconds.
+pub const DAY_MS: i64 = 24 * HOUR;
 /// The last millisecond of the year 9999 in UTC.
 const LAST: i64 = 253_402_300_799_999;
 
@@ -47,7 +48,7 @@ impl Calendar {
     /// The local calendar date of a timestamp in milliseconds since the epoch.
     pub fn day(&mut self, timestamp: i64) -> Result<Day, TimestampError> {
         let (offset, _) = self.offset(timestamp)?;
-        let number = (timestamp + milliseconds(offset)).div_euclid(DAY);
+        let number = (timestamp + milliseconds(offset)).div_euclid(DAY_MS);
         if let Some((known, day)) = self.day
             && known == number
         {
@@ -92,7 +93,7 @@ fn offset(zone: Zone, timestamp: i64) -> (ZoneOffset, Range<i64>) {
 }
 
 fn milliseconds(offset: ZoneOffset) -> i64 {
-    i64::from(offset.seconds()) * SECOND
+    i64::from(offset.seconds) * SECOND
 }
 
 /// The text of a time, made anew only when what it depends on has changed.
@@ -248,7 +249,7 @@ fn still_text(fixed: &Fixed) -> bool {
 /// that a zone skipped (Pacific/Apia has no 2011-12-30) ends where the day before it did.
 pub fn day_end(tz: Tz, day: Day) -> i64 {
     let zone = Zone::new(tz);
-    let midnight = i64::from((day.date() + Days::new(1)).to_epoch_days()) * DAY;
+    let midnight = i64::from((day.date() + Days::new(1)).to_epoch_days()) * DAY_MS;
     // Times of one offset, the latest first: within them, local time only goes forward.
     let mut end = midnight + WINDOW;
     loop {

@@ -127,7 +127,7 @@ impl RealDisk {
     /// then.
     pub fn open_if_there(root: &Path) -> io::Result<RealDisk> {
         match RealDisk::open(root) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(RealDisk { root: None }),
+            Err(error) if is_absent(&error) => Ok(RealDisk { root: None }),
             opened => opened,
         }
     }
@@ -136,7 +136,7 @@ impl RealDisk {
     /// whatever the umask.
     pub fn create(root: &Path) -> io::Result<RealDisk> {
         match RealDisk::open(root) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if is_absent(&error) => {}
             opened => return opened,
         }
         if let Some(parent) = root.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -275,6 +275,11 @@ impl Disk for RealDisk {
         let (folder, name) = self.parent(path)?;
         Ok(rustix::fs::unlinkat(&folder, name, AtFlags::REMOVEDIR)?)
     }
+}
+
+/// ENOENT: the name is not there. (ESTALE says nothing about a name: it is an error like any other.)
+pub(crate) fn is_absent(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
 }
 
 fn flock(file: &File, how: FlockOperation) -> io::Result<bool> {

@@ -14,6 +14,7 @@
 // hiwake.toml, and what time it is.
 pub mod clock;
 pub mod config;
+pub mod error;
 pub mod file_name;
 
 // A record's bytes → rows: pure.

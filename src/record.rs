@@ -45,7 +45,7 @@ impl RecordError {
 
 /// Turns records into rows; keeps its buffers from one record to the next.
 pub struct Records<'c> {
-    config: &'c Config,
+    pub(crate) config: &'c Config,
     inflater: Inflater,
     labeler: Labeler<'c>,
     events: usize,
@@ -92,10 +92,5 @@ impl<'c> Records<'c> {
     /// could not be read so far that they could be counted.
     pub fn events(&self) -> usize {
         self.events
-    }
-
-    /// The configuration in force.
-    pub fn config(&self) -> &'c Config {
-        self.config
     }
 }

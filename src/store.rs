@@ -27,6 +27,7 @@ use tokio::runtime::{Builder, Runtime};
 
 pub use self::error::StoreError;
 use self::pipe::Spool;
+use crate::disk::is_absent;
 
 /// Bytes of one ranged read: a request to S3 costs the same whatever it asks for, memory does not.
 const RANGE_BYTES: u64 = 4 << 20;
@@ -113,9 +114,7 @@ impl Location {
             // Those of /proc have bytes, and say that they have none.
             Ok(found) if found.is_file() && found.len() > 0 => Ok(Location::File(path)),
             Ok(_) => Ok(Location::Pipe(path)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(StoreError::NotFound(argument.to_owned()))
-            }
+            Err(error) if is_absent(&error) => Err(StoreError::NotFound(argument.to_owned())),
             Err(error) => Err(StoreError::other(argument, error)),
         }
     }

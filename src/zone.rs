@@ -33,7 +33,8 @@ pub struct Zone {
 /// An offset from UTC, and what it is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ZoneOffset {
-    seconds: i32,
+    /// East of UTC.
+    pub seconds: i32,
     name: [u8; NAME_BYTES],
 }
 
@@ -69,13 +70,6 @@ impl Zone {
         seconds.copy_from_slice(&kind[..4]);
         name.copy_from_slice(&kind[4..]);
         (ZoneOffset { seconds: i32::from_le_bytes(seconds), name }, start..end)
-    }
-}
-
-impl ZoneOffset {
-    /// East of UTC.
-    pub fn seconds(self) -> i32 {
-        self.seconds
     }
 }
 

@@ -6,6 +6,7 @@
 mod logs;
 mod queue;
 
+use std::error::Error;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,6 +20,7 @@ use object_store::aws::{AmazonS3Builder, AwsCredential};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::clock::{Clock, milliseconds};
+use crate::error::{causes, in_words};
 use crate::store::{Store, StoreError};
 
 pub use logs::{LogGroup, Logs};
@@ -39,17 +41,8 @@ pub struct AwsError {
 
 impl AwsError {
     /// In the words of the error and its causes; one that was said already is not said again.
-    fn new(what: &str, error: &dyn std::error::Error) -> AwsError {
-        let mut reason = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            let said = error.to_string();
-            if !reason.contains(&said) {
-                reason = format!("{reason}: {said}");
-            }
-            cause = error.source();
-        }
-        AwsError { what: what.to_owned(), reason }
+    fn new(what: &str, error: &dyn Error) -> AwsError {
+        AwsError { what: what.to_owned(), reason: in_words(error) }
     }
 }
 
@@ -74,11 +67,7 @@ impl Aws {
                 "none were found".to_owned()
             }
             Some(Err(error)) => {
-                let mut cause: &dyn std::error::Error = &error;
-                while let Some(deeper) = cause.source() {
-                    cause = deeper;
-                }
-                let cause = cause.to_string();
+                let cause = causes(&error).last().map(ToString::to_string).unwrap_or_default();
                 format!("they could not be loaded ({})", cause.lines().next().unwrap_or_default())
             }
         };

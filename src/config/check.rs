@@ -1,10 +1,13 @@
 //! What the values mean together: rules that never match, names that collide, limits that cannot be.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::config::place::KeyPath;
 use crate::config::reader::Reader;
-use crate::config::{ANSWER_BYTES_MAX, Config, Glob, Newline, Problem, Source, Subscribe};
+use crate::config::{
+    ANSWER_BYTES_MAX, Config, FileTemplate, Glob, Newline, Problem, Source, Subscribe,
+};
 use crate::row::Kind;
 
 /// Longest grace: CloudWatch takes events up to 14 days old, but a day that stays open for longer
@@ -74,8 +77,7 @@ fn check_source(source: &Source, path: &KeyPath, reader: &mut Reader<'_>) {
 /// The first source wins: one whose every (log group, log stream) pair an earlier one takes is dead.
 fn check_reached(config: &Config, index: usize, reader: &mut Reader<'_>) {
     let path = KeyPath::at("source").index(index);
-    let (earlier, rest) = config.sources.split_at(index);
-    let Some(source) = rest.first() else { return };
+    let (earlier, source) = (&config.sources[..index], &config.sources[index]);
     let written = ["log_groups", "log_streams"];
     if source.log_groups.is_empty()
         || source.log_streams.is_empty()
@@ -83,17 +85,14 @@ fn check_reached(config: &Config, index: usize, reader: &mut Reader<'_>) {
     {
         return;
     }
-    let mut takers: Vec<usize> = Vec::new();
+    let mut takers = BTreeSet::new();
     for group in &source.log_groups {
         for stream in &source.log_streams {
-            match earlier.iter().position(|earlier| takes(earlier, group, stream)) {
-                Some(taker) if !takers.contains(&taker) => takers.push(taker),
-                Some(_) => {}
-                None => return,
-            }
+            let taker = earlier.iter().position(|earlier| takes(earlier, group, stream));
+            let Some(taker) = taker else { return };
+            takers.insert(taker);
         }
     }
-    takers.sort_unstable();
     let named: Vec<_> = takers.iter().map(|taker| name(config, *taker)).collect();
     let message = format!(
         "can never match: {} takes all of it before; put this source in front, or remove it",
@@ -128,15 +127,10 @@ fn check_kinds(config: &Config, reader: &mut Reader<'_>) {
         return;
     }
     let plain = &config.plain.file;
-    let mut others: Vec<String> = Vec::new();
-    for (index, source) in config.sources.iter().enumerate() {
-        if source.file.literal() == Some(plain) {
-            others.push(name(config, index));
-        }
-    }
-    if config.unmatched.file.literal() == Some(plain) {
-        others.push("[unmatched]".to_owned());
-    }
+    let same = |template: &FileTemplate| template.literal() == Some(plain);
+    let sources = config.sources.iter().enumerate().filter(|(_, source)| same(&source.file));
+    let mut others: Vec<String> = sources.map(|(index, _)| name(config, index)).collect();
+    others.extend(same(&config.unmatched.file).then(|| "[unmatched]".to_owned()));
     if !others.is_empty() {
         let message = format!(
             "`{plain}` is the file of {} too, of another kind; write another file, or the same kind",

@@ -16,7 +16,7 @@ pub(super) enum Step {
 
 /// A path of keys, e.g. `source[2].log_groups[1]`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct KeyPath(Vec<Step>);
+pub(super) struct KeyPath(pub(super) Vec<Step>);
 
 impl KeyPath {
     /// As it is shown, without indices.
@@ -32,10 +32,6 @@ impl KeyPath {
     pub(super) fn index(mut self, index: usize) -> KeyPath {
         self.0.push(Step::Index(index));
         self
-    }
-
-    pub(super) fn starts_with(&self, other: &KeyPath) -> bool {
-        self.0.starts_with(&other.0)
     }
 
     /// The last key, as it is written.
@@ -63,17 +59,13 @@ impl fmt::Display for KeyPath {
 /// A document with the span of every key and value in its text.
 pub(super) struct Located<'t> {
     text: &'t str,
-    root: Spanned<DeValue<'t>>,
+    pub(super) root: Spanned<DeValue<'t>>,
 }
 
 impl<'t> Located<'t> {
     pub(super) fn new(text: &'t str, table: Spanned<DeTable<'t>>) -> Located<'t> {
         let root = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
         Located { text, root }
-    }
-
-    pub(super) fn root(&self) -> &Spanned<DeValue<'t>> {
-        &self.root
     }
 
     /// The line of a byte offset, from 1.

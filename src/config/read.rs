@@ -14,29 +14,11 @@ impl Config {
     /// Reads and checks a file. The error holds everything that is wrong with it.
     pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
         let name = path.display().to_string();
-        let refuse = |line, message| {
+        let text = text(path).map_err(|(line, message)| {
             let problem = Problem { file: name.clone(), line, key: String::new(), message };
-            Err(ConfigErrors { problems: vec![problem] })
-        };
-        let bytes = match bytes(path) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                let message = format!(
-                    "cannot be read: {error}; name another with --config FILE (a Lambda: HIWAKE_CONFIG)"
-                );
-                return refuse(None, message);
-            }
-        };
-        if bytes.len() as u64 > CONFIG_BYTES_MAX {
-            return refuse(None, format!("is larger than {CONFIG_BYTES_MAX} bytes"));
-        }
-        match std::str::from_utf8(&bytes) {
-            Ok(text) => Config::parse(&name, text),
-            Err(error) => {
-                let line = line_of_offset(&bytes, error.valid_up_to());
-                refuse(Some(line), "is not UTF-8 here; save the file as UTF-8".to_owned())
-            }
-        }
+            ConfigErrors { problems: vec![problem] }
+        })?;
+        Config::parse(&name, &text)
     }
 
     /// Reads and checks a text; `name` stands in front of every problem.
@@ -48,8 +30,22 @@ impl Config {
     }
 }
 
-fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
+/// The text of a file; or what is wrong with it, and where.
+fn text(path: &Path) -> Result<String, (Option<usize>, String)> {
     let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(CONFIG_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    let file = std::fs::File::open(path);
+    let read = file.and_then(|file| file.take(CONFIG_BYTES_MAX + 1).read_to_end(&mut bytes));
+    if let Err(error) = read {
+        let message = format!(
+            "cannot be read: {error}; name another with --config FILE (a Lambda: HIWAKE_CONFIG)"
+        );
+        return Err((None, message));
+    }
+    if bytes.len() as u64 > CONFIG_BYTES_MAX {
+        return Err((None, format!("is larger than {CONFIG_BYTES_MAX} bytes")));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let line = line_of_offset(error.as_bytes(), error.utf8_error().valid_up_to());
+        (Some(line), "is not UTF-8 here; save the file as UTF-8".to_owned())
+    })
 }

@@ -41,7 +41,7 @@ impl<'t> Reader<'t> {
 
     /// Whether all that the text says below this key is there to be judged.
     pub(super) fn is_whole(&self, path: &KeyPath) -> bool {
-        !self.torn && !self.removed.iter().any(|removed| removed.starts_with(path))
+        !self.torn && !self.removed.iter().any(|removed| removed.0.starts_with(&path.0))
     }
 
     fn push(&mut self, line: Option<usize>, key: String, message: String) {
@@ -59,7 +59,7 @@ impl<'t> Reader<'t> {
 
     /// `[source]` and `[[format]]` would give errors that nobody understands.
     fn shapes(&mut self) {
-        let DeValue::Table(root) = self.document.root().get_ref() else { return };
+        let DeValue::Table(root) = self.document.root.get_ref() else { return };
         let wrong = root.iter().filter_map(|(key, value)| {
             let key = key.get_ref().as_ref();
             let message = match value.get_ref() {
@@ -82,7 +82,7 @@ impl<'t> Reader<'t> {
     /// Deserialises; what is refused is noted, taken out, and the rest is tried again.
     pub(super) fn values(&mut self) -> Option<Config> {
         while self.problems.len() < PROBLEMS_MAX {
-            let document = ValueDeserializer::from(self.document.root().clone());
+            let document = ValueDeserializer::from(self.document.root.clone());
             let error = match Config::deserialize(document) {
                 Ok(config) => return Some(self.named(config)),
                 Err(error) => error,
@@ -116,17 +116,13 @@ impl<'t> Reader<'t> {
     /// The configuration, if nothing is wrong. A line that is not TOML is named once, not again for what
     /// could not be read of it.
     pub(super) fn finish(mut self, config: Option<Config>) -> Result<Config, ConfigErrors> {
-        let torn: Vec<_> = self.problems.iter().filter(|p| p.is_syntax()).map(|p| p.line).collect();
-        self.problems.retain(|problem| problem.is_syntax() || !torn.contains(&problem.line));
+        // A problem of the syntax has no key.
+        let syntax = self.problems.iter().filter(|problem| problem.key.is_empty());
+        let torn: Vec<_> = syntax.map(|problem| problem.line).collect();
+        self.problems.retain(|problem| problem.key.is_empty() || !torn.contains(&problem.line));
         self.problems.sort();
         self.problems.dedup();
         config.filter(|_| self.problems.is_empty()).ok_or(ConfigErrors { problems: self.problems })
-    }
-}
-
-impl Problem {
-    fn is_syntax(&self) -> bool {
-        self.key.is_empty()
     }
 }
 

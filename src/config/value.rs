@@ -61,24 +61,14 @@ impl Glob {
 
 /// `*?*` and `?*?` say "at least …": the same set is always written with its `?` first, one `*` last.
 fn canonical(glob: &str) -> Vec<char> {
-    let mut symbols = Vec::with_capacity(glob.len());
-    let mut star = false;
-    for symbol in glob.chars() {
-        match symbol {
-            '*' => star = true,
-            '?' => symbols.push('?'),
-            _ => {
-                if std::mem::take(&mut star) {
-                    symbols.push('*');
-                }
-                symbols.push(symbol);
-            }
-        }
-    }
-    if star {
-        symbols.push('*');
-    }
-    symbols
+    let symbols: Vec<char> = glob.chars().collect();
+    let is_wild = |symbol: &char| matches!(symbol, '*' | '?');
+    let runs = symbols.chunk_by(|one, next| is_wild(one) && is_wild(next));
+    let star_last = |run: &[char]| {
+        let star = run.contains(&'*').then_some('*');
+        run.iter().copied().filter(|symbol| *symbol != '*').chain(star).collect::<Vec<_>>()
+    };
+    runs.flat_map(star_last).collect()
 }
 
 /// Matches `glob` against `text`, which is a glob itself: its `*` is matched by `*` only, its `?`
@@ -88,18 +78,15 @@ fn covers(glob: &[char], text: &[char]) -> bool {
     let mut reached = vec![false; text.len() + 1];
     reached[0] = true;
     for symbol in glob {
-        let mut next = vec![false; text.len() + 1];
         if *symbol == '*' {
-            let mut any = false;
-            for (next, reached) in next.iter_mut().zip(&reached) {
-                any |= *reached;
-                *next = any;
-            }
-        } else {
-            for (at, one) in text.iter().enumerate() {
-                let matched = *one != '*' && (symbol == one || *symbol == '?');
-                next[at + 1] = reached[at] && matched;
-            }
+            let first = reached.iter().position(|reached| *reached).unwrap_or(reached.len());
+            reached[first..].fill(true);
+            continue;
+        }
+        let mut next = vec![false; text.len() + 1];
+        for (at, one) in text.iter().enumerate() {
+            let matched = *one != '*' && (symbol == one || *symbol == '?');
+            next[at + 1] = reached[at] && matched;
         }
         reached = next;
     }
@@ -170,19 +157,17 @@ pub(super) fn write_zone<S: Serializer>(zone: &Tz, serializer: S) -> Result<S::O
 /// An IANA time zone name.
 pub(super) fn read_zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Tz, D::Error> {
     parsed(deserializer, |text| {
+        let wrong = |what: &str| Err(format!("`{text}` is not an IANA time zone name; {what}"));
         let meant = ABBREVIATIONS.iter().find(|(short, _)| short.eq_ignore_ascii_case(&text));
-        if let Some((_, name)) = meant {
-            return Err(format!("`{text}` is not an IANA time zone name; write {name}"));
-        }
         let names = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
-        text.parse::<Tz>().map_err(|_| match nearest(&text, names) {
-            Some(name) => format!("`{text}` is not an IANA time zone name; did you mean {name}?"),
-            None => {
-                format!(
-                    "`{text}` is not an IANA time zone name; write one such as Asia/Tokyo or UTC"
-                )
-            }
-        })
+        match (meant, text.parse()) {
+            (Some((_, name)), _) => wrong(&format!("write {name}")),
+            (None, Ok(zone)) => Ok(zone),
+            (None, Err(_)) => match nearest(&text, names) {
+                Some(name) => wrong(&format!("did you mean {name}?")),
+                None => wrong("write one such as Asia/Tokyo or UTC"),
+            },
+        }
     })
 }
 

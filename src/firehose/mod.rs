@@ -26,10 +26,11 @@ use crate::record::{Outcome, Records};
 pub fn transform(records: &mut Records<'_>, event: &[u8]) -> Result<(Vec<u8>, Counts), EventError> {
     let event = Event::parse(event)?;
     let ids: Vec<String> = event.records.iter().map(|record| json::written(record.id())).collect();
-    let mut answer = Answer::new(records.config().limits.answer_bytes, &ids)?;
+    let mut answer = Answer::new(records.config.limits.answer_bytes, &ids)?;
     let mut counts = Counts::default();
     let mut member = Member::default();
     let mut data = Vec::new();
+    let stream = event.stream.as_deref().unwrap_or_default();
     for (record, id) in event.records.iter().zip(&ids) {
         data.clear();
         let decode = |text: &str| STANDARD.decode_append(text, &mut data).is_ok();
@@ -37,7 +38,7 @@ pub fn transform(records: &mut Records<'_>, event: &[u8]) -> Result<(Vec<u8>, Co
             member.start();
             // A plain record without a readable arrival has no day: it fails for that.
             let arrival = record.arrival.unwrap_or(i64::MIN);
-            let origin = Origin { stream: &event.stream, id: record.id(), arrival };
+            let origin = Origin { stream, id: record.id(), arrival };
             let read = records.rows(&data, origin, &mut |row| member.row(row));
             (read.map_err(|error| error.code()), records.events())
         } else {

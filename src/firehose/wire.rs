@@ -24,9 +24,9 @@ impl EventError {
 /// One transformation request. Unknown members are ignored.
 #[derive(Deserialize)]
 pub struct Event<'a> {
-    /// The delivery stream's ARN; empty if there is none.
-    #[serde(borrow, default, rename = "deliveryStreamArn", deserialize_with = "string_or_empty")]
-    pub stream: Cow<'a, str>,
+    /// The delivery stream's ARN.
+    #[serde(borrow, default, rename = "deliveryStreamArn", deserialize_with = "string")]
+    pub stream: Option<Cow<'a, str>>,
     /// In order.
     #[serde(borrow)]
     pub records: Vec<Record<'a>>,
@@ -72,10 +72,6 @@ fn string<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Cow<'de, str>>, 
         Some(_) => serde_json::from_str(text).ok().map(Cow::Owned),
         None => None,
     })
-}
-
-fn string_or_empty<'de, D: Deserializer<'de>>(value: D) -> Result<Cow<'de, str>, D::Error> {
-    string(value).map(Option::unwrap_or_default)
 }
 
 /// The whole number that a JSON value is, in quotes or not.

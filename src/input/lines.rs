@@ -35,7 +35,7 @@ pub struct LogFile {
 impl LogFile {
     /// Within a day the file's own order wins: a line that is stamped earlier than the one above it takes that one's time.
     fn in_file_order(&self, above: Option<i64>, time: i64) -> i64 {
-        let timezone = self.timestamps.as_ref().map(TimestampFormat::timezone);
+        let timezone = self.timestamps.as_ref().map(|format| format.timezone);
         let day = |time| timezone.and_then(|zone| zone.timestamp_millis_opt(time).single());
         let day = |time| day(time).map(|time| time.date_naive());
         match above {
@@ -96,7 +96,8 @@ impl Reading<'_> {
             Ok(_) | Err(_) => self.now,
         };
         let stream = log_file.log_stream.as_deref().unwrap_or(&self.file.name).to_owned();
-        let mut batch = Batch::new(&log_file.log_group, &stream);
+        let group = &log_file.log_group;
+        let mut batch = Batch { group, stream: &stream, events: Vec::new(), bytes: 0 };
         let mut stamps = Stamps::new(log_file, modified);
         let mut lines = Lines { input, offset: 0, buffer: Vec::new() };
         let mut number = 0_u64;
@@ -172,11 +173,7 @@ struct Batch<'l> {
     bytes: usize,
 }
 
-impl<'l> Batch<'l> {
-    fn new(group: &'l str, stream: &'l str) -> Batch<'l> {
-        Batch { group, stream, events: Vec::new(), bytes: 0 }
-    }
-
+impl Batch<'_> {
     fn is_full(&self, more: usize) -> bool {
         self.events.len() >= EVENTS || !self.events.is_empty() && self.bytes + more > BYTES
     }

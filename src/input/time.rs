@@ -15,7 +15,7 @@ const LATE: Duration = Duration::days(31);
 pub struct TimestampFormat {
     items: Vec<Item<'static>>,
     year: Option<i32>,
-    timezone: Tz,
+    pub(super) timezone: Tz,
 }
 
 impl TimestampFormat {
@@ -51,11 +51,6 @@ impl TimestampFormat {
             return Err(format!("the timestamp format `{format}` has no year: give --year"));
         }
         Ok(TimestampFormat { items, year, timezone })
-    }
-
-    /// Where times without an offset are local.
-    pub(super) fn timezone(&self) -> Tz {
-        self.timezone
     }
 
     /// For one file.

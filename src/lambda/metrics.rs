@@ -148,14 +148,15 @@ impl Metrics {
     /// Of one answer to Firehose. Reasons are sent only where there were any: each costs a metric.
     pub fn of_transform(counts: &Counts) -> Metrics {
         let mut metrics = Metrics::default();
+        let (dropped, failed) = (counts.records_dropped(), counts.records_failed());
         metrics.add(Metric::Records, counts.records);
         metrics.add(Metric::EventsIn, counts.events);
         metrics.add(Metric::RowsOut, counts.rows);
         metrics.add(Metric::EventsDropped, counts.events_dropped);
         metrics.add(Metric::EventsFailed, counts.events_failed);
         metrics.add(Metric::RecordsPlain, counts.plain);
-        metrics.add(Metric::RecordsDropped, counts.records_dropped());
-        metrics.add(Metric::RecordsFailed, counts.records_failed());
+        metrics.add(Metric::RecordsDropped, dropped);
+        metrics.add(Metric::RecordsFailed, failed);
         metrics.add(Metric::AnswerOverflow, 0_u64);
         for (code, count) in &counts.failed {
             if let Some(metric) = Metric::of_failure(code) {
@@ -163,13 +164,9 @@ impl Metrics {
             }
         }
         metrics.add(Metric::AnswerBytes, counts.answer_bytes);
+        let Counts { records, ok, rows, .. } = counts;
         metrics.message = Some(format!(
-            "answered {} records: {} Ok ({} rows), {} Dropped, {} ProcessingFailed",
-            counts.records,
-            counts.ok,
-            counts.rows,
-            counts.records_dropped(),
-            counts.records_failed()
+            "answered {records} records: {ok} Ok ({rows} rows), {dropped} Dropped, {failed} ProcessingFailed"
         ));
         metrics
     }

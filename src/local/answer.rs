@@ -73,20 +73,17 @@ fn fate(answers: &[&Answered]) -> Fate {
             Fate::failed("Lambda.DuplicatedRecordId", message)
         };
     };
-    let unusable = || {
-        let message = "The returned record does not follow the status model.";
-        Fate::failed("Lambda.JsonProcessingException", message)
-    };
-    match answer.result.as_str() {
-        "Dropped" => Fate::Dropped,
-        "ProcessingFailed" => {
+    let data = answer.data.as_ref().and_then(|data| STANDARD.decode(data).ok());
+    match (answer.result.as_str(), data) {
+        ("Dropped", _) => Fate::Dropped,
+        ("ProcessingFailed", _) => {
             let message = "ProcessingFailed status set for record";
             Fate::failed("Lambda.ProcessingFailedStatus", message)
         }
-        "Ok" => match answer.data.as_ref().map(|data| STANDARD.decode(data)) {
-            Some(Ok(data)) if !data.is_empty() => Fate::Ok(data),
-            _ => unusable(),
-        },
-        _ => unusable(),
+        ("Ok", Some(data)) if !data.is_empty() => Fate::Ok(data),
+        _ => {
+            let message = "The returned record does not follow the status model.";
+            Fate::failed("Lambda.JsonProcessingException", message)
+        }
     }
 }

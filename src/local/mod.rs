@@ -207,11 +207,12 @@ impl<'t> Firehose<'t> {
 
     fn close_objects(&mut self, bytes: usize) -> Result<(), LocalError> {
         for pending in [&mut self.landing, &mut self.failed, &mut self.backup] {
-            if pending.len() < bytes {
+            if pending.bytes.len() < bytes {
                 continue;
             }
             let created = pending.close(&self.bucket)?;
-            self.created.extend(pending.is_announced().then_some(created));
+            // S3 sends a notice of the others only.
+            self.created.extend((pending.area != Area::Backup).then_some(created));
         }
         Ok(())
     }
@@ -225,21 +226,12 @@ fn record_id(record: &SourceRecord, ordinal: usize) -> String {
 }
 
 fn request(batch: &[Held]) -> Vec<u8> {
-    let records: Vec<_> = batch
-        .iter()
-        .map(|held| {
-            json!({
-                "recordId": held.id,
-                "approximateArrivalTimestamp": held.arrival,
-                "data": held.base64,
-            })
-        })
-        .collect();
+    let record = |Held { id, base64, arrival }: &Held| json!({ "recordId": id, "approximateArrivalTimestamp": arrival, "data": base64 });
     let request = json!({
         "invocationId": batch[0].id,
         "deliveryStreamArn": STREAM,
         "region": "ap-northeast-1",
-        "records": records,
+        "records": batch.iter().map(record).collect::<Vec<_>>(),
     });
     request.to_string().into_bytes()
 }

@@ -26,10 +26,10 @@ pub(super) enum Area {
 
 /// An object that is not full yet.
 pub(super) struct Pending {
-    area: Area,
+    pub(super) area: Area,
     folder: PathBuf,
     timezone: Tz,
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     oldest: i64,
     newest: i64,
 }
@@ -47,15 +47,6 @@ impl Pending {
         self.bytes.extend_from_slice(bytes);
         self.oldest = self.oldest.min(arrival);
         self.newest = self.newest.max(arrival);
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// Whether S3 sends a notice for such an object.
-    pub(super) fn is_announced(&self) -> bool {
-        self.area != Area::Backup
     }
 
     /// Writes the object under a name that nothing has, and begins the next.

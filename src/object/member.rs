@@ -29,14 +29,14 @@ impl Reader<'_, '_> {
         window: &mut Window<'_>,
         depth: usize,
     ) -> Result<(), ReadError> {
-        let keep = self.options.unit_bytes;
+        let keep = self.options.limits.unit_bytes;
         let mut member = Member::new(Compressed::new(window, 0, keep), self.options.until);
         let mut inner = Window::new(&mut member, self.buffers.pop().unwrap_or_default(), 0);
         // A record's member is seen whole, its checksum too, before any of it counts.
         let large = inner.fill(keep)?;
         let nested = inner.bytes().starts_with(MAGIC);
         let too_deep = depth + usize::from(nested) >= DEPTH_MAX;
-        let streamed = !too_deep && (large || nested || inner.broken().is_none());
+        let streamed = !too_deep && (large || nested || inner.broken.is_none());
         if streamed {
             self.level(&mut inner, depth + 1)?;
         }
@@ -79,7 +79,7 @@ impl Reader<'_, '_> {
         forgotten: u64,
         passed: &Passed,
     ) -> Result<(), ReadError> {
-        if torn && window.broken().is_some() {
+        if torn && window.broken.is_some() {
             return Ok(());
         }
         let length = forgotten + passed.length;
@@ -107,7 +107,7 @@ impl Reader<'_, '_> {
             }
             let length = window.bytes().len();
             at = at.max(length.saturating_sub(MAGIC.len() - 1));
-            if at > self.options.unit_bytes {
+            if at > self.options.limits.unit_bytes {
                 self.pass(window, &mut passed, at);
                 at = 0;
             }
@@ -121,7 +121,7 @@ impl Reader<'_, '_> {
     }
 
     fn pass(&self, window: &mut Window<'_>, passed: &mut Passed, length: usize) {
-        let keep = self.options.unit_bytes.saturating_sub(passed.bytes.len()).min(length);
+        let keep = self.options.limits.unit_bytes.saturating_sub(passed.bytes.len()).min(length);
         passed.bytes.extend_from_slice(&window.bytes()[..keep]);
         passed.length += length as u64;
         window.consume(length);
@@ -135,13 +135,13 @@ impl Reader<'_, '_> {
         at: usize,
         in_vain: &mut usize,
     ) -> io::Result<bool> {
-        if *in_vain > TRIES * self.options.inflated_bytes {
+        if *in_vain > TRIES * self.options.limits.inflated_bytes {
             return Ok(false);
         }
         let mut member = Member::new(Compressed::new(window, at, usize::MAX), self.options.until);
         let mut scratch = [0; 16 << 10];
         let mut inflated = 0;
-        while inflated <= self.options.inflated_bytes {
+        while inflated <= self.options.limits.inflated_bytes {
             match member.read(&mut scratch)? {
                 Got::Bytes(length) => inflated += length,
                 Got::End => return Ok(true),

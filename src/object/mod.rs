@@ -12,7 +12,7 @@
 //! | any other text | plain rows |
 //!
 //! Nothing is passed over in silence: what gives no rows goes to [`Sink::skipped`] or [`Sink::bad`].
-//! Memory is bounded by a few times [`Options::unit_bytes`], and one envelope by [`Options::inflated_bytes`],
+//! Memory is bounded by a few times [`Limits::unit_bytes`], and one envelope by [`Limits::inflated_bytes`],
 //! whatever the object's size.
 
 mod member;
@@ -40,7 +40,7 @@ const MAGIC: &[u8] = b"\x1f\x8b\x08";
 ///
 /// `place` (`bucket/key`) and `modified` (milliseconds since the epoch) identify plain rows, which
 /// have no identity of their own. A member whose checksum does not hold gives no rows unless it is
-/// larger than [`Options::unit_bytes`]; of one that is cut off, the whole units before the cut count.
+/// larger than [`Limits::unit_bytes`]; of one that is cut off, the whole units before the cut count.
 ///
 /// An error ends it: the input's (retry; landing twice is harmless) or the sink's.
 pub fn read(
@@ -48,7 +48,7 @@ pub fn read(
     place: &str,
     modified: i64,
     records: &mut Records<'_>,
-    options: &Options,
+    options: &Options<'_>,
     sink: &mut dyn Sink,
 ) -> Result<(), ReadError> {
     let mut input = Whole(input);
@@ -70,11 +70,9 @@ pub fn read(
 
 /// Limits and choices of a reader.
 #[derive(Debug, Clone)]
-pub struct Options {
-    /// Bytes of one unit, and of what is kept of a member to look at it again.
-    pub unit_bytes: usize,
-    /// Bytes of one envelope in a gzip member.
-    pub inflated_bytes: usize,
+pub struct Options<'l> {
+    /// `unit_bytes`, also of what is kept of a member to look at it again; `inflated_bytes`.
+    pub limits: &'l Limits,
     /// Whether plain text becomes rows. Read from a backup it has another identity than what
     /// transform gave it, so replay leaves it out.
     pub plain: bool,
@@ -88,15 +86,10 @@ pub fn out_of_time() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, reason)
 }
 
-impl Options {
+impl<'l> Options<'l> {
     /// As the configuration says, with plain text.
-    pub fn new(limits: &Limits) -> Options {
-        Options {
-            unit_bytes: limits.unit_bytes,
-            inflated_bytes: limits.inflated_bytes,
-            plain: true,
-            until: None,
-        }
+    pub fn new(limits: &'l Limits) -> Options<'l> {
+        Options { limits, plain: true, until: None }
     }
 }
 
@@ -136,7 +129,7 @@ pub struct Bad<'a> {
     pub reason: &'a str,
     /// Its length, in the form in which `bytes` holds it.
     pub length: u64,
-    /// The bytes as they were found: at most [`Options::unit_bytes`] of them (of a member that is larger, the last).
+    /// The bytes as they were found: at most [`Limits::unit_bytes`] of them (of a member that is larger, the last).
     pub bytes: &'a [u8],
 }
 
@@ -156,7 +149,7 @@ struct Reader<'r, 'c> {
     place: &'r str,
     modified: i64,
     records: &'r mut Records<'c>,
-    options: &'r Options,
+    options: &'r Options<'r>,
     sink: &'r mut dyn Sink,
     staged: Staged,
     rows: Rows,
@@ -172,7 +165,7 @@ impl Reader<'_, '_> {
     fn level(&mut self, window: &mut Window<'_>, depth: usize) -> Result<(), ReadError> {
         while window.fill(1)? {
             if depth == 0 {
-                self.offset = window.offset();
+                self.offset = window.offset;
             }
             if at_member(window)? { self.member(window, depth)? } else { self.unit(window, depth)? }
         }

@@ -50,7 +50,7 @@ impl Reader<'_, '_> {
 
     /// A line that is a row, as nearly all are. `false`: it is none, look closer.
     fn row(&mut self, window: &mut Window<'_>) -> Result<bool, ReadError> {
-        let (end, stop) = line_end(window, 0, self.options.unit_bytes)?;
+        let (end, stop) = line_end(window, 0, self.options.limits.unit_bytes)?;
         let Ok(row) = self.rows.decode(&window.bytes()[..end]) else {
             return Ok(false);
         };
@@ -67,8 +67,8 @@ impl Reader<'_, '_> {
         depth: usize,
     ) -> Result<(), ReadError> {
         let limit = match depth {
-            0 => self.options.unit_bytes,
-            _ => self.options.unit_bytes.max(self.options.inflated_bytes),
+            0 => self.options.limits.unit_bytes,
+            _ => self.options.limits.unit_bytes.max(self.options.limits.inflated_bytes),
         };
         let scan = match value_end(window, indent, limit)? {
             // A member begins in it: its brace was closed by chance, by compressed bytes.
@@ -81,7 +81,7 @@ impl Reader<'_, '_> {
         };
         let end = match scan {
             Scan::Closed(length) => indent + length,
-            Scan::Open if window.broken().is_some() => {
+            Scan::Open if window.broken.is_some() => {
                 // The member is cut off here, and reported with all its bytes.
                 window.consume(window.bytes().len());
                 return Ok(());
@@ -214,13 +214,13 @@ impl Reader<'_, '_> {
     /// Where the plain lines end that begin here: before a JSON value, at a member, or when they are
     /// enough. `None`: all that there was is consumed and accounted for.
     fn lines_end(&mut self, window: &mut Window<'_>) -> Result<Option<usize>, ReadError> {
-        let limit = self.options.unit_bytes;
+        let limit = self.options.limits.unit_bytes;
         let (mut end, mut stop) = line_end(window, 0, limit)?;
         if stop == Stop::Long {
             self.too_long(window)?;
             return Ok(None);
         }
-        if stop == Stop::End && window.broken().is_some() {
+        if stop == Stop::End && window.broken.is_some() {
             // The member is cut off here, and reported with all its bytes.
             window.consume(end);
             return Ok(None);
@@ -231,7 +231,7 @@ impl Reader<'_, '_> {
                 break;
             }
             let (line, how) = line_end(window, next, limit)?;
-            let cut = how == Stop::End && window.broken().is_some();
+            let cut = how == Stop::End && window.broken.is_some();
             if line > PLAIN_BYTES
                 || how == Stop::Long
                 || cut
@@ -246,7 +246,7 @@ impl Reader<'_, '_> {
 
     /// A line of more than a unit's bytes: passed over, with its beginning reported.
     fn too_long(&mut self, window: &mut Window<'_>) -> Result<(), ReadError> {
-        let limit = self.options.unit_bytes;
+        let limit = self.options.limits.unit_bytes;
         let (mut bytes, mut length) = (Vec::new(), 0);
         loop {
             let (end, stop) = line_end(window, 0, limit)?;
@@ -263,7 +263,7 @@ impl Reader<'_, '_> {
     }
 
     fn bad_unit(&mut self, code: &str, reason: &str, bytes: &[u8]) -> Result<(), ReadError> {
-        let kept = &bytes[..bytes.len().min(self.options.unit_bytes)];
+        let kept = &bytes[..bytes.len().min(self.options.limits.unit_bytes)];
         self.bad(code, reason, bytes.len() as u64, kept)
     }
 }

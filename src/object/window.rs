@@ -56,9 +56,11 @@ pub(super) struct Window<'s> {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
-    offset: u64,
+    /// Where in the input [`Window::bytes`] begins.
+    pub(super) offset: u64,
     ended: bool,
-    broken: Option<io::Error>,
+    /// Why the input ended, unless all was well.
+    pub(super) broken: Option<io::Error>,
 }
 
 impl<'s> Window<'s> {
@@ -70,16 +72,6 @@ impl<'s> Window<'s> {
     /// What is there.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
-    }
-
-    /// Where in the input [`Window::bytes`] begins.
-    pub(super) fn offset(&self) -> u64 {
-        self.offset
-    }
-
-    /// Why the input ended, unless all was well.
-    pub(super) fn broken(&self) -> Option<&io::Error> {
-        self.broken.as_ref()
     }
 
     /// Reads until `wanted` bytes are there; `false`: the input ends before.

@@ -87,9 +87,7 @@ impl Store {
                         self.descend(&path, days, &named, depth + 1, objects)?;
                     }
                 }
-                None if named.is_empty() => {
-                    self.descend(&path, days, &[], depth + 1, objects)?;
-                }
+                None if named.is_empty() => self.descend(&path, days, &[], depth + 1, objects)?,
                 None => objects.extend(self.list(&path)?),
             }
         }

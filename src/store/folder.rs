@@ -5,6 +5,7 @@ use std::fs::{metadata, symlink_metadata};
 use std::io;
 use std::path::Path;
 
+use crate::disk::is_absent;
 use crate::store::StoreError;
 
 /// Why a FIFO, a socket or a device in a folder is not read.
@@ -63,8 +64,4 @@ pub(super) fn check(folder: &Path, deep: bool) -> Result<(), StoreError> {
 fn is_kept(name: &str) -> bool {
     let digits = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
     name.split_once('#').is_some_and(|(_, rest)| digits(rest))
-}
-
-fn is_absent(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound
 }

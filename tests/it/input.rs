@@ -11,7 +11,7 @@ use hiwake::input::{self, LogFile, Problem, Target, TimestampFormat};
 use hiwake::local::{LocalError, SourceRecord};
 use serde_json::{Value, json};
 
-use crate::given::object::{config, envelope, read, read_with};
+use crate::given::object::{config, envelope, limits, read, read_with};
 use crate::given::{gzip, put};
 
 #[derive(Default)]
@@ -288,12 +288,8 @@ fn a_large_log_file_becomes_many_envelopes_and_every_line_one_row() {
         assert!(taken.records.len() >= 5, "{}", taken.records.len());
         let messages: Vec<_> = events(&taken).into_iter().map(|(.., text)| text).collect();
         assert_eq!(messages, text.lines().collect::<Vec<_>>());
-        let options = hiwake::object::Options {
-            unit_bytes: 1 << 20,
-            inflated_bytes: 8 << 20,
-            plain: true,
-            until: None,
-        };
+        let options =
+            hiwake::object::Options { limits: &limits(1 << 20, 8 << 20), plain: true, until: None };
         let (counts, seen) = read_with(&concatenated(&taken)[..], &options, &config());
         assert_eq!((counts.events, seen.bad.len()), (5_000, 0));
         assert_eq!(seen.rows[0].stream, "000000000000:/var/log/messages:input.log");

@@ -9,7 +9,8 @@ use hiwake::record::Records;
 
 use crate::given::gzip;
 use crate::given::object::{
-    Chunked, Counts, Seen, config, control, envelope, read, read_with, rows_member, rows_text,
+    Chunked, Counts, Seen, config, control, envelope, limits, read, read_with, rows_member,
+    rows_text,
 };
 
 /// A record that transform did not answer, as Firehose writes it.
@@ -219,8 +220,7 @@ fn application_json_is_plain_text() {
 #[test]
 fn plain_text_is_left_out_on_request_and_dropped_by_configuration() {
     let mut config = config();
-    let mut options =
-        Options { unit_bytes: 1 << 20, inflated_bytes: 1 << 20, plain: false, until: None };
+    let mut options = Options { limits: &limits(1 << 20, 1 << 20), plain: false, until: None };
     let mut object = b"one\ntwo\n".to_vec();
     object.extend(gzip(&envelope(&[("1", "a")])));
     let (read, seen) = read_with(&object[..], &options, &config);
@@ -343,8 +343,8 @@ fn many_headers_with_one_tail() -> Vec<u8> {
 #[test]
 fn headers_that_share_a_tail_are_not_all_inflated() {
     let config = config();
-    let mut options = Options::new(&config.limits);
-    (options.unit_bytes, options.inflated_bytes) = (1 << 20, 8 << 20);
+    let limits = limits(1 << 20, 8 << 20);
+    let mut options = Options::new(&limits);
     // All of them inflate to 20 GB, which takes longer.
     options.until = Some(std::time::Instant::now() + std::time::Duration::from_secs(4));
     let object = many_headers_with_one_tail();
@@ -356,7 +356,7 @@ fn headers_that_share_a_tail_are_not_all_inflated() {
 #[test]
 fn a_unit_that_is_too_long_is_bad_and_the_next_is_read() {
     let config = config();
-    let options = Options { unit_bytes: 4096, inflated_bytes: 4096, plain: true, until: None };
+    let options = Options { limits: &limits(4096, 4096), plain: true, until: None };
     let object = [&vec![b'x'; 300_000][..], b"\nshort\n", &gzip(&envelope(&[("1", "a")]))].concat();
     let (_, seen) = read_with(&object[..], &options, &config);
     assert_eq!(seen.lines, ["short", "HOGE,1,a"]);
@@ -388,8 +388,7 @@ impl Read for Repeated<'_> {
 #[test]
 fn a_member_larger_than_a_unit_is_streamed() {
     let config = config();
-    let options =
-        Options { unit_bytes: 64 << 10, inflated_bytes: 64 << 10, plain: true, until: None };
+    let options = Options { limits: &limits(64 << 10, 64 << 10), plain: true, until: None };
     let text = rows_text(&config, &envelope(&[("1", "a"), ("2", "b")]));
     let member = gzip(&text.repeat(20_000));
     let (read, seen) = read_with(&member[..member.len() - 4], &options, &config);

@@ -108,9 +108,10 @@ proptest! {
             2 => changed.truncate(at),
             _ => {}
         }
-        let options = Options { plain: false, ..Options::new(&config().limits) };
+        let config = config();
+        let options = Options { plain: false, ..Options::new(&config.limits) };
         let object = [&text[..], &text, &changed].concat();
-        let (_, seen) = read_with(&object[..], &options, &config());
+        let (_, seen) = read_with(&object[..], &options, &config);
         let decoded = [&text, &text, &changed].map(|text| Row::decode(text));
         prop_assert_eq!(seen.rows, decoded.into_iter().flatten().collect::<Vec<_>>());
     }

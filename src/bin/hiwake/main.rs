@@ -32,6 +32,7 @@ use hiwake::clock::Clock;
 use hiwake::config::{Config, ConfigErrors};
 use hiwake::day::day_end;
 use hiwake::disk::RealDisk;
+use hiwake::error::in_words;
 use hiwake::land::Lander;
 use hiwake::row::Day;
 use hiwake::store::{Store, StoreError};
@@ -74,7 +75,7 @@ fn main() -> ExitCode {
         // Usage errors end in clap; these are the other faults that a person corrects before
         // anything is tried.
         let usage = error.is::<ConfigErrors>() || error.is::<Usage>();
-        err!("{}", in_words(&error));
+        err!("{}", in_words(error.as_ref()));
         ExitCode::from(if usage { 2 } else { 1 })
     });
     output::exit_code(code)
@@ -96,18 +97,6 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Verify(args) => verify::run(&load()?, args),
         Command::Config(args) => config::run(&cli.config, args),
     }
-}
-
-/// The error and its causes; a cause that an error names itself is not said twice.
-fn in_words(error: &anyhow::Error) -> String {
-    error.chain().fold(String::new(), |mut said, cause| {
-        let cause = cause.to_string();
-        if !said.contains(&cause) {
-            let between = if said.is_empty() { "" } else { ": " };
-            said = format!("{said}{between}{cause}");
-        }
-        said
-    })
 }
 
 /// A fault of the call itself: exit code 2.

@@ -93,7 +93,9 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
         input::read(file, log_file.as_ref(), now, &progress.done(), &mut intake)?;
     }
     drop(progress);
-    intake.summarise();
+    for (reason, count) in intake.reasons.iter().filter(|(_, count)| **count > SAME_REASON_MAX) {
+        err!("and {} more: {reason}", count - SAME_REASON_MAX);
+    }
     let problems = intake.problems;
     let (delivered, created) = intake.firehose.finish()?;
     let Delivered { records, ok, dropped, failed, .. } = delivered;
@@ -141,15 +143,6 @@ struct Intake<'t> {
 
 /// A format that fits no line would name every line.
 const SAME_REASON_MAX: u64 = 10;
-
-impl Intake<'_> {
-    /// Says how many problems were not named one by one.
-    fn summarise(&self) {
-        for (reason, count) in self.reasons.iter().filter(|(_, count)| **count > SAME_REASON_MAX) {
-            err!("and {} more: {reason}", count - SAME_REASON_MAX);
-        }
-    }
-}
 
 impl Target for Intake<'_> {
     fn record(&mut self, record: SourceRecord) -> Result<(), LocalError> {

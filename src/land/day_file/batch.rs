@@ -43,7 +43,8 @@ pub struct Batch {
     /// The streams, each once, and the number of each.
     streams: Vec<Arc<str>>,
     numbers: HashMap<Arc<str>, u32>,
-    objects: BTreeSet<usize>,
+    /// The numbers of the objects that the rows came from.
+    pub objects: BTreeSet<usize>,
     /// By which routings its rows came here, as its commits name them.
     pub routings: BTreeSet<Routing>,
     spare: Spare,
@@ -127,11 +128,6 @@ impl Batch {
         }
         let last = self.pieces.len() - 1;
         &mut self.pieces[last]
-    }
-
-    /// The numbers of the objects that the rows came from.
-    pub fn objects(&self) -> &BTreeSet<usize> {
-        &self.objects
     }
 
     /// How many rows.

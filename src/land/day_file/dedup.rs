@@ -95,12 +95,11 @@ fn mark_block<T>(
     let entries = &entries[..entries.partition_point(|entry| entry.timestamp <= to)];
     for entries in entries.chunk_by(|one, next| one.timestamp == next.timestamp) {
         let timestamp = entries[0].timestamp;
-        let until = |offered: &[T], end: &dyn Fn(i64) -> bool| {
-            offered.iter().take_while(|offer| !end(identity(offer).timestamp)).count()
-        };
-        let before = until(offered, &|offer| offer >= timestamp);
-        let count = until(&offered[before..], &|offer| offer > timestamp);
-        let (group, after) = offered[before..].split_at_mut(count);
+        let time = |offer: &T| identity(offer).timestamp;
+        let before = offered.iter().take_while(|offer| time(offer) < timestamp).count();
+        let rest = &mut offered[before..];
+        let count = rest.iter().take_while(|offer| time(offer) == timestamp).count();
+        let (group, after) = rest.split_at_mut(count);
         for entry in entries {
             if let Ok(found) = group.binary_search_by_key(&entry.hash, |offer| identity(offer).hash)
             {

@@ -47,21 +47,15 @@ pub fn seal(
         Err(error) => return Err(error),
     }
     // Each round finishes one segment; a day has few.
-    while lander.while_lease_is_lost(|| seal_one(lander, day_file, published))? {}
+    let mut finish_one = || {
+        let Some(frozen) = freeze(lander, day_file, published)? else { return Ok(false) };
+        if let Some(draft) = frozen.draft()? {
+            frozen.finish(draft, published)?;
+        }
+        Ok(true)
+    };
+    while lander.while_lease_is_lost(&mut finish_one)? {}
     Ok(())
-}
-
-/// Finishes the first segment that is due; `false` if there is none.
-fn seal_one(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    published: &mut Vec<Sealed>,
-) -> Result<bool, LandError> {
-    let Some(frozen) = freeze(lander, day_file, published)? else { return Ok(false) };
-    if let Some(draft) = frozen.draft()? {
-        frozen.finish(draft, published)?;
-    }
-    Ok(true)
 }
 
 /// The first segment that is not sealed and may be: frozen already, or ended for long enough.
@@ -280,9 +274,9 @@ pub(crate) fn copy_commits(
         let (mut crc, mut at) = (0, 0);
         while at < commit.bytes {
             let wanted = (commit.bytes - at).min(CHUNK as u64) as usize;
-            let chunk = &mut buffer[..wanted];
-            let filled = data.read_at(chunk, commit.offset + at).named("read", path)?;
-            let chunk = &chunk[..filled];
+            let offset = commit.offset + at;
+            let filled = data.read_at(&mut buffer[..wanted], offset).named("read", path)?;
+            let chunk = &buffer[..filled];
             crc = crc32c::crc32c_append(crc, chunk);
             emit(chunk)?;
             at += filled as u64;

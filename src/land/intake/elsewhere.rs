@@ -10,8 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::NaiveDate;
 
 use crate::config::Config;
+use crate::day::DAY_MS;
 use crate::land::day_file::batch::Batch;
-use crate::land::intake::register::{DAY_MS, Missing, ROUTINGS, Register, date};
+use crate::land::intake::register::{Missing, ROUTINGS, Register, date};
 use crate::land::intake::routing::{self, Route};
 use crate::land::journal::frame::Routing;
 use crate::land::root::error::LandError;

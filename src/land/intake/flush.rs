@@ -98,7 +98,7 @@ impl Landing<'_> {
         }
         let commit = |(day_file, batch): (DayFile, Batch)| {
             let names: Vec<String> =
-                batch.objects().iter().map(|number| objects[*number].to_string()).collect();
+                batch.objects.iter().map(|number| objects[*number].to_string()).collect();
             let before = || held.prove();
             let result = lander
                 .check_time(&day_file)
@@ -165,7 +165,7 @@ impl Landing<'_> {
         if self.plan.is_none() && !rows.is_empty() {
             rows.sort_unstable();
             self.closed.entry(day_file.clone()).or_default().push((closed, rows));
-            self.closed_from.extend(batch.objects());
+            self.closed_from.extend(&batch.objects);
         }
     }
 
@@ -173,6 +173,6 @@ impl Landing<'_> {
         let is_time = matches!(error, LandError::Time(_));
         let cause = if is_time { Cause::Time } else { Cause::Other };
         self.landed.tally.deferred += rows;
-        batch.objects().iter().for_each(|number| self.fail(*number, cause, &error.to_string()));
+        batch.objects.iter().for_each(|number| self.fail(*number, cause, &error.to_string()));
     }
 }

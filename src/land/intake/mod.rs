@@ -194,10 +194,10 @@ impl<'l> Landing<'l> {
     }
 
     fn write_quarantine(&mut self) {
-        let gathered = self.quarantine.count();
+        let gathered = self.quarantine.count;
         let written = match &self.plan {
             None => self.quarantine.write(self.lander),
-            Some(_) => Ok(std::mem::take(&mut self.quarantine).count()),
+            Some(_) => Ok(std::mem::take(&mut self.quarantine).count),
         };
         match written {
             Ok(count) => self.landed.tally.quarantined += count,
@@ -222,7 +222,7 @@ impl<'l> Landing<'l> {
 
     /// Keeps memory bounded. Committing takes time: perhaps there is none left to read on.
     fn flush_when_full(&mut self) -> io::Result<()> {
-        if self.bytes + self.quarantine.bytes() <= self.lander.config.limits.buffer_bytes {
+        if self.bytes + self.quarantine.text.len() <= self.lander.config.limits.buffer_bytes {
             return Ok(());
         }
         self.flush();

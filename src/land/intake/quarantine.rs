@@ -21,8 +21,9 @@ pub const QUARANTINE: &str = ".hiwake/quarantine";
 /// What is put into quarantine, gathered before it is written.
 #[derive(Debug, Default)]
 pub struct Quarantine {
-    text: Vec<u8>,
-    count: u64,
+    pub(super) text: Vec<u8>,
+    /// How much was gathered.
+    pub count: u64,
 }
 
 #[derive(Serialize)]
@@ -67,16 +68,6 @@ impl Quarantine {
         serde_json::to_writer(&mut self.text, value).expect("writing to a Vec cannot fail");
         self.text.push(b'\n');
         self.count += 1;
-    }
-
-    /// How much was gathered.
-    pub fn count(&self) -> u64 {
-        self.count
-    }
-
-    /// How much memory it takes.
-    pub fn bytes(&self) -> usize {
-        self.text.len()
     }
 
     /// Writes what was gathered, durably. Answers how much it was. It is forgotten in any case: what it

@@ -17,6 +17,7 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::day::DAY_MS;
 use crate::disk::{Handle, Open};
 use crate::file_name;
 use crate::land::journal::frame::Routing;
@@ -36,7 +37,6 @@ const HEADER: &[u8] = b"hiwake routings 1 .\n";
 const PROOF_AT: u64 = 18;
 /// No register gets so long. What pretends to be is not read into memory.
 const BYTES_MAX: u64 = 64 << 20;
-pub(crate) const DAY_MS: i64 = 24 * 3_600_000;
 /// How often a landing starts over because others have added entries meanwhile.
 const ROUNDS_MAX: usize = 16;
 

@@ -15,7 +15,8 @@ pub struct Blocks {
     slots: BTreeMap<(u32, i64), Vec<(u64, Block)>>,
     shifts: BTreeSet<u32>,
     commits: usize,
-    blocks: usize,
+    /// How many there are.
+    pub count: usize,
 }
 
 impl Blocks {
@@ -25,7 +26,7 @@ impl Blocks {
         let mut present: Option<((u32, i64), &mut Vec<_>)> = None;
         for commit in commits.skip(self.commits) {
             self.commits += 1;
-            self.blocks += commit.blocks.len();
+            self.count += commit.blocks.len();
             for (first, block) in commit.places() {
                 let shift = shift(block);
                 let (begin, end) = (block.min >> shift, block.max >> shift);
@@ -41,11 +42,6 @@ impl Blocks {
                 }
             }
         }
-    }
-
-    /// How many there are.
-    pub fn count(&self) -> usize {
-        self.blocks
     }
 
     /// The blocks that can hold a time from `from` to `to`, each with the number of its first entry; one may come twice.

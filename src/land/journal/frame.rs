@@ -85,9 +85,8 @@ impl Header {
 
     /// Whether bytes that are no header may be what a crash left of one: its beginning, or zeros.
     pub fn may_be_torn(bytes: &[u8]) -> bool {
-        let (found, wanted) = (bytes.iter().take(HEADER_MAGIC.len()), HEADER_MAGIC);
-        found.zip(wanted).all(|(byte, wanted)| byte == wanted)
-            || bytes.iter().take(HEADER_MAGIC.len()).all(|byte| *byte == 0)
+        let found = &bytes[..bytes.len().min(HEADER_MAGIC.len())];
+        HEADER_MAGIC.starts_with(found) || found.iter().all(|byte| *byte == 0)
     }
 
     /// Reads a header; `None` if it is empty, partial or not a header.
@@ -334,29 +333,19 @@ impl Closed {
 pub struct TornSlot;
 
 impl Frame {
-    fn kind(&self) -> u8 {
-        match self {
-            Frame::Commit(_) => 1,
-            Frame::Freeze(_) => 2,
-            Frame::Sealed(_) => 3,
-            Frame::Done(_) => 4,
-            Frame::Removed(_) => 5,
-        }
-    }
-
     /// The frame's bytes after a frame with the CRC `previous`, and its own CRC.
     pub fn encode(&self, previous: u32) -> (Vec<u8>, u32) {
-        let payload = match self {
-            Frame::Commit(commit) => postcard::to_stdvec(commit),
-            Frame::Sealed(sealed) => postcard::to_stdvec(sealed),
-            Frame::Freeze(event) | Frame::Done(event) | Frame::Removed(event) => {
-                postcard::to_stdvec(event)
-            }
-        }
-        .expect("plain structs can be written to a vector");
+        let (kind, payload) = match self {
+            Frame::Commit(commit) => (1, postcard::to_stdvec(commit)),
+            Frame::Freeze(event) => (2, postcard::to_stdvec(event)),
+            Frame::Sealed(sealed) => (3, postcard::to_stdvec(sealed)),
+            Frame::Done(event) => (4, postcard::to_stdvec(event)),
+            Frame::Removed(event) => (5, postcard::to_stdvec(event)),
+        };
+        let payload = payload.expect("plain structs can be written to a vector");
         let mut bytes = Vec::with_capacity(FRAME_HEAD + payload.len());
         bytes.extend_from_slice(FRAME_MAGIC);
-        bytes.extend_from_slice(&[self.kind(), VERSION, 0, 0]);
+        bytes.extend_from_slice(&[kind, VERSION, 0, 0]);
         bytes.extend_from_slice(&(payload.len() as u32).to_le_bytes());
         bytes.extend_from_slice(&previous.to_le_bytes());
         let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes), &payload);

@@ -133,13 +133,10 @@ impl<'l> Journal<'l> {
     /// killed before its sync, or whose sync failed: writes it again, as it stands, and syncs. Only
     /// then may anything depend on it.
     pub fn rewrite_last_frame(&self) -> Result<(), LandError> {
-        let slot = match &self.state.closed {
-            Some(closed) if self.last.is_empty() => closed.encode(),
-            _ => None,
-        };
+        let closed = self.state.closed.as_ref().filter(|_| self.last.is_empty());
         let Locked { path, handle, .. } = &self.file;
-        let written = match &slot {
-            Some(slot) => handle.write_at(slot, CLOSED_AT),
+        let written = match closed.and_then(Closed::encode) {
+            Some(slot) => handle.write_at(&slot, CLOSED_AT),
             None => handle.write_at(&self.last, self.state.last),
         };
         written.and_then(|()| handle.sync()).map_err(|error| lease_lost(path, error))
@@ -244,8 +241,7 @@ impl<'l> Locked<'l> {
         let tail = read_whole(self.handle.as_ref(), &self.path, known, BYTES_MAX)?;
         let state = state.read_on(&self.path, &header[..filled], &tail);
         Ok(state.map(|state| {
-            let last = (state.last - known) as usize..(state.end - known) as usize;
-            let last = tail[last].to_vec();
+            let last = tail[(state.last - known) as usize..(state.end - known) as usize].to_vec();
             (state, last)
         }))
     }

@@ -305,19 +305,17 @@ impl State {
     }
 
     fn any_mut(&mut self, segment: u32) -> Result<&mut Segment, String> {
-        (segment as usize)
-            .checked_sub(1)
-            .and_then(|index| self.segments.get_mut(index))
-            .ok_or_else(|| format!("a frame of segment {segment}, which has no commits"))
+        let found = (segment as usize).checked_sub(1);
+        let found = found.and_then(|index| self.segments.get_mut(index));
+        found.ok_or_else(|| format!("a frame of segment {segment}, which has no commits"))
     }
 
     fn last_mut(&mut self, segment: u32) -> Result<&mut Segment, String> {
         let last = self.segments.len() as u32;
-        self.any_mut(segment).and_then(|found| {
-            (segment == last && found.frozen.is_none())
-                .then_some(found)
-                .ok_or_else(|| format!("a frame of segment {segment}, which is frozen"))
-        })
+        match self.any_mut(segment)? {
+            found if segment == last && found.frozen.is_none() => Ok(found),
+            _ => Err(format!("a frame of segment {segment}, which is frozen")),
+        }
     }
 
     /// The segment that the next commit goes to.
@@ -409,7 +407,7 @@ impl State {
         /// A frame's names of objects, and a block's place in a map.
         const FRAME_BYTES: usize = size_of::<Commit>() + 256;
         const BLOCK_BYTES: usize = 4 * size_of::<Block>();
-        self.crcs.len() * FRAME_BYTES + self.blocks.count() * BLOCK_BYTES
+        self.crcs.len() * FRAME_BYTES + self.blocks.count * BLOCK_BYTES
     }
 
     /// Whether bytes of a torn frame lie beyond the last one.

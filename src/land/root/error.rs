@@ -4,6 +4,8 @@ use std::io;
 
 use rustix::io::Errno;
 
+pub(crate) use crate::disk::is_absent;
+
 /// Why a day file could not be landed into or sealed. Nothing that was acknowledged is lost by any of these.
 #[derive(Debug, thiserror::Error)]
 pub enum LandError {
@@ -109,11 +111,6 @@ fn remedy(error: &io::Error) -> &'static str {
 pub(crate) fn is_foreign(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory)
         || matches!(Errno::from_io_error(error), Some(Errno::LOOP | Errno::NXIO))
-}
-
-/// ENOENT: the name is not there. (ESTALE says nothing about a name: it is an error like any other.)
-pub(crate) fn is_absent(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound
 }
 
 /// ENOENT, or ESTALE of a handle whose file somebody else removed.

@@ -25,7 +25,7 @@ pub fn make(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
     }
     let make_dir = || root.disk.make_dir(folder, root.config.files.dir_mode);
     let made = match make_dir() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !folder.is_empty() => {
+        Err(error) if is_absent(&error) && !folder.is_empty() => {
             make(root, folder_of(folder))?;
             make_dir()
         }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::clock::Clock;
-use crate::day::{day_end, utc_day};
+use crate::day::{DAY_MS, day_end, utc_day};
 use crate::disk::Open;
 use crate::land::day_file::hold::Hold;
 use crate::land::day_file::publish::{ANNOUNCED, checksum_of, lock};
@@ -22,7 +22,6 @@ use crate::land::root::folders::{self, Below, HIWAKE};
 use crate::land::root::layout::{DUE, DayFile, Hint, folder_of, name_of};
 use crate::row::Day;
 
-const DAY_MS: i64 = 24 * 3600 * 1000;
 /// SNS takes 256 KB, and wraps the answer in some of its own.
 const ANSWER_BYTES_MAX: usize = 199_000;
 /// What each of the lists but the announcements may take of it.
@@ -316,12 +315,9 @@ impl<'l> Round<'l> {
                 Vec::new()
             });
             for name in names {
-                let Some((day_file, segment)) = DayFile::parse_unfinished(file, &name) else {
-                    continue;
-                };
-                if !day_files.contains(&day_file) {
-                    continue;
-                }
+                let found = DayFile::parse_unfinished(file, &name);
+                let found = found.filter(|(day_file, _)| day_files.contains(day_file));
+                let Some((day_file, segment)) = found else { continue };
                 let removed = Journal::peek(lander, &day_file).and_then(|state| {
                     let done = state.is_some_and(|state| state.is_done(segment));
                     if done { folders::remove(lander, &format!("{file}/{name}")) } else { Ok(()) }

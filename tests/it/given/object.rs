@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use hiwake::config::Config;
+use hiwake::config::{Config, Limits};
 use hiwake::object::{self, Bad, Options, Sink, Skipped};
 use hiwake::record::{Outcome, Records};
 use hiwake::row::Row;
@@ -130,12 +130,17 @@ pub fn read(input: impl Read) -> (Counts, Seen) {
     let config = config();
     read_with(
         input,
-        &Options { unit_bytes: 1 << 20, inflated_bytes: 8 << 20, plain: true, until: None },
+        &Options { limits: &limits(1 << 20, 8 << 20), plain: true, until: None },
         &config,
     )
 }
 
-pub fn read_with(input: impl Read, options: &Options, config: &Config) -> (Counts, Seen) {
+/// Those of a unit, and of what is inflated at once.
+pub fn limits(unit_bytes: usize, inflated_bytes: usize) -> Limits {
+    Limits { unit_bytes, inflated_bytes, ..Limits::default() }
+}
+
+pub fn read_with(input: impl Read, options: &Options<'_>, config: &Config) -> (Counts, Seen) {
     let mut seen = Seen::default();
     let mut records = Records::new(config);
     object::read(input, PLACE, 1_650_214_800_000, &mut records, options, &mut seen).unwrap();

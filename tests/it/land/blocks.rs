@@ -51,7 +51,7 @@ proptest! {
             blocks.follow(commits[..end].iter());
         }
         let all: Vec<(u64, &Block)> = commits.iter().flat_map(Commit::places).collect();
-        prop_assert_eq!(blocks.count(), all.len());
+        prop_assert_eq!(blocks.count, all.len());
         for (from, to) in offered {
             let mut found: Vec<u64> = blocks.between(from, to).map(|(first, _)| first).collect();
             found.sort_unstable();
