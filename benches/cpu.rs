@@ -2,7 +2,8 @@
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// The least ms of CPU that each of some ways takes, in turns, so that what disturbs one disturbs all.
+/// The least ms of CPU that each of some ways takes, in turns, so that what disturbs one disturbs
+/// all.
 pub fn least<const N: usize>(rounds: usize, mut ways: [&mut dyn FnMut(); N]) -> [f64; N] {
     let mut least = [f64::INFINITY; N];
     for _ in 0..rounds {

@@ -1,8 +1,8 @@
 //! Instructions of the hot path, counted by callgrind: the same on every machine, however busy.
 //!
-//! `cargo bench --profile guard --no-default-features --bench instructions` fails where the limit is passed:
-//! `make check` runs it, so that nobody slows the hot path unnoticed. The limits are wide: a tenth above what was measured.
-//! With `--naive` it counts those of naive Rust too.
+//! `cargo bench --profile guard --no-default-features --bench instructions` fails where the limit
+//! is passed: `make check` runs it, so that nobody slows the hot path unnoticed. The limits are
+//! wide: a tenth above what was measured. With `--naive` it counts those of naive Rust too.
 
 #![allow(
     clippy::unwrap_used,
@@ -59,7 +59,8 @@ fn main() -> ExitCode {
         println!("{name}: ids, rows and their gzip {rows:.1}, lines and their gzip {lines:.1}");
         let what =
             format!("{name}: instructions for a byte of text, 44 for lines and their rows' cost");
-        // What is most of a small record is the same whatever it holds, so a byte of its text has no target.
+        // What is most of a small record is the same whatever it holds, so a byte of its text has
+        // no target.
         if shape == Shape::Small {
             line(&what, whole, "", Target::None);
             continue;

@@ -1,4 +1,5 @@
-//! A line of the table that `make bench` ends with: what was measured, what is aimed at, and whether it is reached.
+//! A line of the table that `make bench` ends with: what was measured, what is aimed at, and
+//! whether it is reached.
 
 /// What a figure is to be.
 #[derive(Clone, Copy)]

@@ -1,5 +1,6 @@
-//! What holds of every input: no panic, memory within the limits, and what was decoded encodes to what decodes to it.
-//! Shared by cargo-fuzz (`make fuzz`) and by `tests/it/fuzz.rs`, which runs each with mutated fixtures.
+//! What holds of every input: no panic, memory within the limits, and what was decoded encodes to
+//! what decodes to it. Shared by cargo-fuzz (`make fuzz`) and by `tests/it/fuzz.rs`, which runs
+//! each with mutated fixtures.
 
 use std::io::{self, Read};
 
@@ -14,7 +15,8 @@ use hiwake::record::Records;
 use hiwake::row::Row;
 use hiwake::{envelope, firehose};
 
-/// Whether the bytes were taken for what the property is about; it panics where the property does not hold.
+/// Whether the bytes were taken for what the property is about; it panics where the property does
+/// not hold.
 pub type Property = fn(&[u8]) -> bool;
 
 /// A property, its name, and whether an input gave something that could be decoded.
@@ -132,7 +134,8 @@ impl Read for Pieces<'_> {
     }
 }
 
-/// A journal: as it stands; its frames with their checksums made right, so that their payloads are read; a `seen`'s mark.
+/// A journal: as it stands; its frames with their checksums made right, so that their payloads are
+/// read; a `seen`'s mark.
 pub fn journal(data: &[u8]) -> bool {
     let mut readable = matches!(State::read("journal", data), Ok(Some(_)));
     if let Some((identity, _)) = Header::decode(data) {

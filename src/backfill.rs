@@ -1,11 +1,11 @@
 //! Backfill: what is still in CloudWatch Logs, through the same labels and the same landing.
 //!
-//! The events of a page become envelopes, as the subscription would have sent them. Where the event ids are those of
-//! the subscription's envelopes, nothing that has landed lands again.
+//! The events of a page become envelopes, as the subscription would have sent them. Where the event
+//! ids are those of the subscription's envelopes, nothing that has landed lands again.
 //!
-//! The time is read in windows, each to its end before the next: how far it came is noted below the root. A window that
-//! takes a single request is doubled, one that takes many is halved. What may not have reached CloudWatch Logs yet is
-//! read, and not noted: a run that goes on reads it again.
+//! The time is read in windows, each to its end before the next: how far it came is noted below the
+//! root. A window that takes a single request is doubled, one that takes many is halved. What may
+//! not have reached CloudWatch Logs yet is read, and not noted: a run that goes on reads it again.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -30,7 +30,8 @@ const WINDOW_MS_MAX: i64 = 24 * 3_600_000;
 const PAGES_MAX: u64 = 50;
 /// An event may be stamped so much ahead of its arrival: PutLogEvents takes no more.
 const AHEAD_MS: i64 = 2 * 3_600_000;
-/// Events that are so old can be read, if they come in time at all. AWS promises nothing; mostly it takes seconds.
+/// Events that are so old can be read, if they come in time at all. AWS promises nothing; mostly it
+/// takes seconds.
 const SETTLED_MS: i64 = 15 * 60_000;
 /// So many bytes of messages are landed at once.
 const LAND_BYTES: usize = 16 << 20;
@@ -52,13 +53,14 @@ pub struct Backfill<'l> {
     notes: Notes<'l>,
     /// Set if an earlier run of the same command was interrupted: this one resumes from there.
     pub from: Option<i64>,
-    /// Set if events of this moment and later may still arrive: what is asked for has not all ended.
+    /// Set if events of this moment and later may still arrive: what is asked for has not all
+    /// ended.
     pub unsettled_from: Option<i64>,
 }
 
 impl<'l> Backfill<'l> {
-    /// Begins, or resumes where an earlier run of the same command was interrupted; `from_start`: begins afresh. `time` is
-    /// the events' own, in milliseconds since the epoch.
+    /// Begins, or resumes where an earlier run of the same command was interrupted; `from_start`:
+    /// begins afresh. `time` is the events' own, in milliseconds since the epoch.
     pub fn begin(
         lander: &'l Lander<'l>,
         group: LogGroup,
@@ -74,8 +76,8 @@ impl<'l> Backfill<'l> {
         Ok(Backfill { lander, group, time, notes, from, unsettled_from })
     }
 
-    /// Lands all events; `landed` is told of each landing. An error says why it stopped: what was landed until then is
-    /// noted, and the same command goes on from there.
+    /// Lands all events; `landed` is told of each landing. An error says why it stopped: what was
+    /// landed until then is noted, and the same command goes on from there.
     pub fn run(
         mut self,
         logs: &mut Logs,
@@ -137,7 +139,8 @@ impl<'l> Backfill<'l> {
         }
     }
 
-    /// The events as the subscription would have sent them: an envelope for each log stream, a line each.
+    /// The events as the subscription would have sent them: an envelope for each log stream, a line
+    /// each.
     fn envelopes(&self, events: &[FilteredLogEvent], text: &mut Vec<u8>) -> Result<(), AwsError> {
         let missing = |what: &str| AwsError {
             what: format!("log group {}", self.group.name),

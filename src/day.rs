@@ -80,7 +80,8 @@ impl Calendar {
     }
 }
 
-/// The date in UTC of a moment in milliseconds since the epoch; 1970-01-01 if it is no year's of ours.
+/// The date in UTC of a moment in milliseconds since the epoch; 1970-01-01 if it is no year's of
+/// ours.
 pub fn utc_day(at: i64) -> Day {
     let date = DateTime::from_timestamp_millis(at).and_then(|time| Day::new(time.date_naive()));
     date.unwrap_or_default()
@@ -138,7 +139,8 @@ impl TimeText {
         TimeText { pieces, grain, text: String::new(), patches: Vec::new(), made_for: None }
     }
 
-    /// `key` is since when the offset holds and the local hour: for one key only the patches change.
+    /// `key` is since when the offset holds and the local hour: for one key only the patches
+    /// change.
     fn at(&mut self, key: (i64, i64), timestamp: i64, local: i64, offset: ZoneOffset) -> &str {
         let key = self.grain.map_or(key, |grain| (timestamp.div_euclid(grain), 0));
         if self.made_for != Some(key) {

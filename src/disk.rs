@@ -54,7 +54,8 @@ pub struct Inode {
 /// A file system as land needs it.
 ///
 /// Obligations: `link`, `make_dir` and `CreateNew` have exactly one winner. An error of `link`,
-/// `rename`, `unlink` or `make_dir` may hide a success whose reply was lost: the caller looks again.
+/// `rename`, `unlink` or `make_dir` may hide a success whose reply was lost: the caller looks
+/// again.
 pub trait Disk: Send + Sync {
     /// Opens a regular file; `ENXIO`, `EISDIR` or `ELOOP` if something else has the name. The name
     /// is looked up afresh if its folder was refreshed before. A file with a second name is not
@@ -64,7 +65,8 @@ pub trait Disk: Send + Sync {
     fn make_dir(&self, path: &str, mode: u32) -> io::Result<()>;
     /// Makes names made in or removed from the folder durable.
     fn sync_dir(&self, path: &str) -> io::Result<()>;
-    /// Makes names that other machines made or removed visible here (an NFS client may be 30 s behind).
+    /// Makes names that other machines made or removed visible here (an NFS client may be 30 s
+    /// behind).
     fn refresh_dir(&self, path: &str) -> io::Result<()>;
     /// The names in a folder, sorted.
     fn list(&self, path: &str) -> io::Result<Vec<Entry>>;
@@ -80,10 +82,11 @@ pub trait Disk: Send + Sync {
 
 /// An open file. Dropped, it is closed and its lock is gone.
 ///
-/// Obligation: once the lock that this handle took is lost, `truncate` and `sync` through it fail, and
-/// nothing that was written through it reaches the file any more (`write_at` may fail, or seem to succeed
-/// until the sync). A handle that never took a lock is not fenced. `sync` makes durable what this machine
-/// has written; what another one wrote and did not sync, only if this one has written to the file, too.
+/// Obligation: once the lock that this handle took is lost, `truncate` and `sync` through it fail,
+/// and nothing that was written through it reaches the file any more (`write_at` may fail, or seem
+/// to succeed until the sync). A handle that never took a lock is not fenced. `sync` makes durable
+/// what this machine has written; what another one wrote and did not sync, only if this one has
+/// written to the file, too.
 pub trait Handle: Send + Sync {
     /// Takes the exclusive advisory lock (flock); `false` if another handle has one. Needs a
     /// writable handle.
@@ -277,7 +280,8 @@ impl Disk for RealDisk {
     }
 }
 
-/// ENOENT: the name is not there. (ESTALE says nothing about a name: it is an error like any other.)
+/// ENOENT: the name is not there. (ESTALE says nothing about a name: it is an error like any
+/// other.)
 pub(crate) fn is_absent(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound
 }

@@ -1,9 +1,9 @@
 //! CloudWatch's event ids in rows: 56 digits in 23 bytes, without loss. Pure.
 //!
-//! The ids that CloudWatch Logs documents are numbers with the event's timestamp above 144 bits. That is nobody's
-//! promise: an id of which it is true is written as `~` and the base64 of its low 128 bits, any other as it is. In gzip
-//! a row's id then costs a twelfth (`docs/performance.md`). A row's identity is made of the short form, so the form of
-//! an id must never change.
+//! The ids that CloudWatch Logs documents are numbers with the event's timestamp above 144 bits.
+//! That is nobody's promise: an id of which it is true is written as `~` and the base64 of its low
+//! 128 bits, any other as it is. In gzip a row's id then costs a twelfth (`docs/performance.md`). A
+//! row's identity is made of the short form, so the form of an id must never change.
 
 use std::borrow::Cow;
 
@@ -19,8 +19,8 @@ const SHORT: usize = 22;
 const CHUNK: usize = 8;
 const CHUNK_VALUE: u128 = 100_000_000;
 
-/// The form that a row has of an event's id; `short` is its buffer. The same for the same id and timestamp, different
-/// for different ids of one timestamp.
+/// The form that a row has of an event's id; `short` is its buffer. The same for the same id and
+/// timestamp, different for different ids of one timestamp.
 pub fn short<'a>(id: &'a str, timestamp: i64, short: &'a mut String) -> &'a str {
     short.clear();
     if let Some(low) = low_bits(id, timestamp) {

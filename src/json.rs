@@ -49,8 +49,9 @@ impl<'de> Deserialize<'de> for Keys<'de> {
 #[serde(transparent)]
 pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
-/// Reads a string that begins after its quote: where it ends, and whether it has escapes. Then `plain` is what it means,
-/// otherwise the bytes up to its end are. What it means is UTF-8 if it is.
+/// Reads a string that begins after its quote: where it ends, and whether it has escapes. Then
+/// `plain` is what it means, otherwise the bytes up to its end are. What it means is UTF-8 if it
+/// is.
 ///
 /// `None` is the parser's: escapes of four hexadecimal digits, and what is no JSON.
 pub fn string(body: &[u8], plain: &mut Vec<u8>) -> Option<(usize, bool)> {
@@ -108,7 +109,8 @@ fn unescape(body: &[u8], mut at: usize, plain: &mut Vec<u8>) -> Option<usize> {
     }
 }
 
-/// How many of eight bytes, from the lowest on, come before a quote, a backslash or a control character.
+/// How many of eight bytes, from the lowest on, come before a quote, a backslash or a control
+/// character.
 fn usual(word: u64) -> usize {
     const ONES: u64 = u64::MAX / 0xff;
     // The high bit of each byte below `limit`, and perhaps of some behind one that is.
@@ -118,7 +120,8 @@ fn usual(word: u64) -> usize {
     unusual.trailing_zeros() as usize / 8
 }
 
-/// A whole number without a sign or a leading zero, and what follows it. As many digits as may be too many are the parser's.
+/// A whole number without a sign or a leading zero, and what follows it. As many digits as may be
+/// too many are the parser's.
 pub fn number(text: &[u8]) -> Option<(i64, &[u8])> {
     let length = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, rest) = text.split_at(length);

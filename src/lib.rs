@@ -5,11 +5,12 @@
 //!                       │
 //!                     record ─▶ envelope ─▶ label ─▶ line, day ─▶ row
 //!
-//! notices ─▶ lambda::land ─▶ store ─▶ object ─▶ land::intake ─▶ land::day_file ─▶ <file>/<day>.csv.open
-//!                                   a schedule ─▶ land::upkeep ─▶ land::day_file ─▶ <file>/<day>.csv
+//! notices ─▶ lambda::land ─▶ store ─▶ object ─▶ land::intake ─▶ land::day_file
+//!                                   a schedule ─▶ land::upkeep ─▶ land::day_file
 //! ```
 //!
-//! The modules in the order of the data; [`land`] has rooms of its own, and says which. What they promise, and why it holds, is in `docs/design.md`.
+//! The modules in the order of the data; [`land`] has rooms of its own, and says which. What they
+//! promise, and why it holds, is in `docs/design.md`.
 
 // hiwake.toml, and what time it is.
 pub mod clock;
@@ -41,7 +42,8 @@ pub mod store;
 pub mod lambda;
 pub mod notice;
 
-// AWS as the command line reaches it, and what is landed from there once more, or for the first time.
+// AWS as the command line reaches it, and what is landed from there once more, or for the first
+// time.
 #[cfg(feature = "aws")]
 pub mod aws;
 #[cfg(feature = "aws")]

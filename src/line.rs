@@ -59,7 +59,8 @@ impl Style {
         }
     }
 
-    /// Whether RFC 4180 wants a field quoted; but for `newline = "keep"`, no line break is left in it.
+    /// Whether RFC 4180 wants a field quoted; but for `newline = "keep"`, no line break is left in
+    /// it.
     fn quotes(self, field: &[u8]) -> bool {
         self.kind == Kind::Csv
             && (memchr2(b',', b'"', field).is_some()
@@ -75,8 +76,8 @@ impl Line {
         self.first = true;
     }
 
-    /// Appends a field; `name` is its key in json. CRLF, LF and CR (and in tsv tabs) each become one escape or
-    /// space, unless they may stay; quotes are doubled where the field is quoted.
+    /// Appends a field; `name` is its key in json. CRLF, LF and CR (and in tsv tabs) each become
+    /// one escape or space, unless they may stay; quotes are doubled where the field is quoted.
     pub fn field(&mut self, name: &str, value: &str) {
         self.separate(name);
         let style = self.style;

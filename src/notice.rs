@@ -1,8 +1,10 @@
-//! What the land function is told: an event's bytes → the objects to land, or "seal". And back, for whoever tells it.
+//! What the land function is told: an event's bytes → the objects to land, or "seal". And back, for
+//! whoever tells it.
 //!
 //! S3's notices come at least once and in any order, alone or as bodies of SQS messages, with
 //! URL-encoded keys. What is not ours is ignored and counted; what is not understood fails its own
-//! message and no other. Sources: the S3 user guide's event message structure, and `events/README.md`.
+//! message and no other. Sources: the S3 user guide's event message structure, and
+//! `events/README.md`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -41,7 +43,8 @@ pub struct Message {
     pub ignored: usize,
     /// How often SQS has handed it out, this time included, if it says so.
     pub receives: Option<u32>,
-    /// What could not be understood. The message is to be reported as failed, after its objects are landed.
+    /// What could not be understood. The message is to be reported as failed, after its objects are
+    /// landed.
     pub error: Option<NoticeError>,
 }
 

@@ -58,7 +58,8 @@ impl<'c> Records<'c> {
         Records { config, inflater: Inflater::default(), labeler, events: 0 }
     }
 
-    /// Emits the rows of one record, in order. After an error the caller throws away what was emitted.
+    /// Emits the rows of one record, in order. After an error the caller throws away what was
+    /// emitted.
     pub fn rows(
         &mut self,
         data: &[u8],

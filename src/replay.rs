@@ -1,4 +1,5 @@
-//! Replay: objects that were delivered before land once more; exactly-once by event identity makes it harmless.
+//! Replay: objects that were delivered before land once more; exactly-once by event identity makes
+//! it harmless.
 //!
 //! [`Replay`] notes which of them have landed, or which notices were
 //! sent to the land function, so that an interrupted command resumes after them.
@@ -12,7 +13,8 @@ use crate::land::root::checkpoint::Notes;
 use crate::land::root::error::LandError;
 use crate::store::Object;
 
-/// How many objects go under one hold of the locks: as many as SQS hands to the land function at once.
+/// How many objects go under one hold of the locks: as many as SQS hands to the land function at
+/// once.
 pub const BATCH: usize = 10;
 /// At the end of a note: something of the object is in quarantine.
 const QUARANTINED: char = '!';
@@ -29,7 +31,8 @@ pub struct Replay<'l> {
 }
 
 impl<'l> Replay<'l> {
-    /// `what` is done by `command`, which names all that decides it. `from_start`: what was noted is forgotten.
+    /// `what` is done by `command`, which names all that decides it. `from_start`: what was noted
+    /// is forgotten.
     pub fn begin(
         lander: &'l Lander<'l>,
         what: &str,
@@ -48,7 +51,8 @@ impl<'l> Replay<'l> {
         objects.into_iter().filter(|object| !self.done.contains(&state(object))).collect()
     }
 
-    /// Notes those of a batch that are done; `quarantined`: the numbers of those that put something into quarantine.
+    /// Notes those of a batch that are done; `quarantined`: the numbers of those that put something
+    /// into quarantine.
     pub fn add<E>(
         &mut self,
         batch: &[Object],
@@ -65,7 +69,8 @@ impl<'l> Replay<'l> {
         self.notes.add(&done)
     }
 
-    /// The end: where all was done, the same command begins afresh. Otherwise it resumes with what was not.
+    /// The end: where all was done, the same command begins afresh. Otherwise it resumes with what
+    /// was not.
     pub fn finish(self) -> Result<(), LandError> {
         if self.failed { Ok(()) } else { self.notes.finish() }
     }

@@ -1,4 +1,5 @@
-//! Objects: streamed, listed, told apart; behind the `object_store` crate. Folders and buckets alike.
+//! Objects: streamed, listed, told apart; behind the `object_store` crate. Folders and buckets
+//! alike.
 //!
 //! The interface is synchronous: a [`Store`] owns a small runtime. Call it from a plain thread,
 //! never from inside another runtime (it would panic).
@@ -44,7 +45,8 @@ pub struct ObjectId {
     pub key: String,
     /// The entity tag, without its quotes, if it is known.
     pub etag: Option<String>,
-    /// The version of a versioned bucket, if a notice named it. It identifies; [`Store::open`] does not ask for it.
+    /// The version of a versioned bucket, if a notice named it. It identifies; [`Store::open`] does
+    /// not ask for it.
     pub version: Option<String>,
 }
 
@@ -119,8 +121,9 @@ impl Location {
         }
     }
 
-    /// Opens the store, and names the objects in key order; `buckets` opens a bucket by its name. With a time, those that
-    /// were delivered in it: [`Object::modified`] decides, but keys that name another day are not even listed.
+    /// Opens the store, and names the objects in key order; `buckets` opens a bucket by its name.
+    /// With a time, those that were delivered in it: [`Object::modified`] decides, but keys that
+    /// name another day are not even listed.
     pub fn objects(
         &self,
         #[cfg_attr(not(feature = "s3"), allow(unused_variables))] buckets: &Buckets<'_>,
@@ -188,8 +191,8 @@ pub struct Store {
 impl Store {
     /// A folder as a bucket: its path is the bucket's name, keys are relative to it.
     ///
-    /// Not read: names that end in `#` and digits, which the crate keeps for its own uploads, links to nothing, and what
-    /// is neither file nor folder. A listing that meets one is an error.
+    /// Not read: names that end in `#` and digits, which the crate keeps for its own uploads, links
+    /// to nothing, and what is neither file nor folder. A listing that meets one is an error.
     pub fn folder(folder: &Path) -> Result<Store, StoreError> {
         let bucket = folder.display().to_string();
         if !folder.is_dir() {
@@ -267,8 +270,8 @@ impl Store {
         }
     }
 
-    /// The objects below a prefix that ends at a `/` (or is empty), in the order of their keys' bytes. Empty ones are
-    /// left out: they hold nothing, and the S3 console's folders are such.
+    /// The objects below a prefix that ends at a `/` (or is empty), in the order of their keys'
+    /// bytes. Empty ones are left out: they hold nothing, and the S3 console's folders are such.
     pub fn list(&self, prefix: &str) -> Result<Vec<Object>, StoreError> {
         let name = self.prefix(prefix)?;
         let listing = self.objects.list(Some(&name)).try_collect::<Vec<_>>();
@@ -276,7 +279,8 @@ impl Store {
         self.check_folder(prefix, true)?;
         let mut objects = self.filled(metas);
         objects.sort_unstable_by(|a, b| a.id.key.cmp(&b.id.key));
-        // The crate strips a `/` at an end: what is listed twice are two objects, of which it can read one.
+        // The crate strips a `/` at an end: what is listed twice are two objects, of which it can
+        // read one.
         match objects.windows(2).find(|pair| pair[0].id.key == pair[1].id.key) {
             None => Ok(objects),
             Some(pair) => Err(StoreError::name(pair[0].id.place(), TWICE)),
@@ -345,7 +349,8 @@ impl Store {
         answer.map_err(|error| StoreError::new(place(), error))
     }
 
-    /// The object's name in the crate, which would strip a `/` from either end and mean another object.
+    /// The object's name in the crate, which would strip a `/` from either end and mean another
+    /// object.
     fn name(&self, key: &str) -> Result<Key, StoreError> {
         let name = self.prefix(key)?;
         if name.as_ref() != key {
@@ -387,7 +392,8 @@ fn runtime(bucket: &str, builder: &mut Builder) -> Result<Arc<Runtime>, StoreErr
     builder.build().map(Arc::new).map_err(|error| StoreError::other(bucket, error))
 }
 
-/// The bytes of one object, a range at a time. Its errors hold a [`StoreError`]: see [`StoreError::of`].
+/// The bytes of one object, a range at a time. Its errors hold a [`StoreError`]: see
+/// [`StoreError::of`].
 #[derive(Debug)]
 pub struct ObjectReader {
     store: Store,

@@ -1,9 +1,10 @@
 //! When the offsets of time zones change: chrono-tz's tables, packed.
 //!
-//! chrono-tz spends 32 bytes on a change, half of them a pointer and a length: 1.1 MB of a Lambda's package, and
-//! 31,000 addresses for the dynamic linker to write before `main`, a third of its start. Here a change is four
-//! bytes without addresses. `zones.bin` is made from chrono-tz, from 1970 on, by a test of `tests/it/zone.rs`,
-//! which also compares the two; `docs/design.md`, "Packages", has the figures.
+//! chrono-tz spends 32 bytes on a change, half of them a pointer and a length: 1.1 MB of a Lambda's
+//! package, and 31,000 addresses for the dynamic linker to write before `main`, a third of its
+//! start. Here a change is four bytes without addresses. `zones.bin` is made from chrono-tz, from
+//! 1970 on, by a test of `tests/it/zone.rs`, which also compares the two; `docs/design.md`,
+//! "Packages", has the figures.
 
 use std::fmt;
 use std::ops::Range;
@@ -11,10 +12,11 @@ use std::ops::Range;
 use chrono::{FixedOffset, Offset};
 use chrono_tz::Tz;
 
-/// Little-endian. Zones: how many (u16), for each its name (length u8, text) and the number of its rules (u16).
-/// Then the rules, some for several zones: how many kinds of offset (u8), for each seconds east of UTC (i32)
-/// and abbreviation ([`NAME_BYTES`], filled up with NUL); how many changes (u16), for each a u32: the moment in
-/// units of [`UNIT`] since 1970 in the upper 28 bits, the kind from then on in the lower 4. The first is at 0.
+/// Little-endian. Zones: how many (u16), for each its name (length u8, text) and the number of its
+/// rules (u16). Then the rules, some for several zones: how many kinds of offset (u8), for each
+/// seconds east of UTC (i32) and abbreviation ([`NAME_BYTES`], filled up with NUL); how many
+/// changes (u16), for each a u32: the moment in units of [`UNIT`] since 1970 in the upper 28 bits,
+/// the kind from then on in the lower 4. The first is at 0.
 static TABLE: &[u8] = include_bytes!("zones.bin");
 
 /// All changes since 1970 are multiples of it.
@@ -57,7 +59,8 @@ impl Zone {
         table.rules()
     }
 
-    /// At a moment, in seconds since the epoch, and from when to when it holds. Before 1970 it is that of 1970.
+    /// At a moment, in seconds since the epoch, and from when to when it holds. Before 1970 it is
+    /// that of 1970.
     pub fn at(self, seconds: i64) -> (ZoneOffset, Range<i64>) {
         let (changes, _) = self.changes.as_chunks::<CHANGE_BYTES>();
         let moment = |change: &[u8; 4]| i64::from(u32::from_le_bytes(*change) >> 4) * UNIT;

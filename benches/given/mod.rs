@@ -1,8 +1,8 @@
 //! Made-up load, the same in every run: envelopes, Firehose events, objects of rows.
 //!
-//! The kinds of messages, the sizes of records and the share of duplicates are those of the measured pipelines
-//! that the targets of `docs/performance.md` come from; ids have the documented shape: 56 digits, in sequence
-//! within a batch, the timestamp in their upper bits.
+//! The kinds of messages, the sizes of records and the share of duplicates are those of the
+//! measured pipelines that the targets of `docs/performance.md` come from; ids have the documented
+//! shape: 56 digits, in sequence within a batch, the timestamp in their upper bits.
 
 #![allow(clippy::unwrap_used, dead_code, reason = "each bench uses a part of it")]
 
@@ -91,7 +91,8 @@ impl Load {
         self
     }
 
-    /// The next record: a subscription message, gzipped as CloudWatch Logs does. 1.7 % of them come once more.
+    /// The next record: a subscription message, gzipped as CloudWatch Logs does. 1.7 % of them come
+    /// once more.
     pub fn record(&mut self, shape: Shape) -> Vec<u8> {
         if let Some(last) = self.last.take_if(|_| self.twice.below(1000) < 17) {
             return last;
@@ -150,7 +151,9 @@ pub fn envelope(random: &mut Random, at: &mut i64, events: u64) -> String {
     text
 }
 
-/// A message of one of the kinds: syslog (some Japanese), nginx, JSON with escapes, Java traces, reports of Lambda.
+/// A message of one of the kinds: syslog (some Japanese), nginx, JSON with escapes, Java traces,
+/// reports of Lambda.
+#[expect(clippy::too_many_lines, reason = "a text for each kind")]
 fn message(random: &mut Random, kind: usize, at: i64) -> String {
     let (a, b, c) = (random.below(65536), random.next(), random.below(1000));
     match kind {

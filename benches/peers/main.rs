@@ -1,6 +1,8 @@
-//! `make peers`: hiwake's transform beside the ways that others do it, on the same events, in one run.
+//! `make peers`: hiwake's transform beside the ways that others do it, on the same events, in one
+//! run.
 //!
-//! CPU time, the least of interleaved rounds; what each answers is decoded and compared line by line.
+//! CPU time, the least of interleaved rounds; what each answers is decoded and compared line by
+//! line.
 
 #![allow(
     clippy::unwrap_used,

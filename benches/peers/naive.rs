@@ -1,5 +1,5 @@
-//! The transform as one writes it in Rust at first: ready-made event types, `serde_json::Value`, chrono an event, an
-//! encoder a record. It answers lines, not rows, which is in its favour.
+//! The transform as one writes it in Rust at first: ready-made event types, `serde_json::Value`,
+//! chrono an event, an encoder a record. It answers lines, not rows, which is in its favour.
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};

@@ -48,6 +48,7 @@ struct Measured {
     peaks: (u64, u64),
 }
 
+#[expect(clippy::too_many_lines, reason = "one measurement after the other")]
 fn main() {
     let folders = std::env::args().skip(1).filter(|argument| !argument.starts_with('-'));
     let mut folders: Vec<PathBuf> = folders.map(PathBuf::from).collect();

@@ -1,4 +1,5 @@
-//! The floor: a Lambda that does nothing but ask for its first event, with the standard library alone.
+//! The floor: a Lambda that does nothing but ask for its first event, with the standard library
+//! alone.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

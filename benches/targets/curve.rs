@@ -1,7 +1,9 @@
-//! What a commit costs as its day grows: a journal of so many commits of 10,000 events each, then some more.
+//! What a commit costs as its day grows: a journal of so many commits of 10,000 events each, then
+//! some more.
 //!
-//! The days are made, not landed: journal and seen to the byte, the data file with its length only, since no commit reads it.
-//! The first of these commits reads the whole journal, as a process does that has just begun; the others know it.
+//! The days are made, not landed: journal and seen to the byte, the data file with its length only,
+//! since no commit reads it. The first of these commits reads the whole journal, as a process does
+//! that has just begun; the others know it.
 
 use hiwake::disk::Open;
 use hiwake::land::Lander;
@@ -44,8 +46,8 @@ pub fn measure() {
     }
 }
 
-/// The ms of CPU of a process's first commit into a day with so many, and what a quarter of those after it take at most:
-/// they differ a little, and what disturbs them comes on top.
+/// The ms of CPU of a process's first commit into a day with so many, and what a quarter of those
+/// after it take at most: they differ a little, and what disturbs them comes on top.
 fn ms_after(commits: u64, stragglers: u64) -> (f64, f64) {
     let folder = place::folder();
     place::with_lander(folder.path(), place::LANDED, |lander| {
@@ -122,7 +124,8 @@ fn land(lander: &Lander<'_>, commits: u64, number: u64, stragglers: u64) -> f64 
     taken(|| assert!(commit::commit(lander, &day_file, &batch, &objects, &|| Ok(())).is_ok()))
 }
 
-/// Memory that a virtual machine has not used yet comes from its host, which takes longer than a commit: use some now.
+/// Memory that a virtual machine has not used yet comes from its host, which takes longer than a
+/// commit: use some now.
 fn touch() {
     std::hint::black_box(vec![1_u8; 256 << 20]);
 }

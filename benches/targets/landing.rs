@@ -1,4 +1,5 @@
-//! Landing: gzip rows → deduplicated day files, against inflating the object and writing what comes out.
+//! Landing: gzip rows → deduplicated day files, against inflating the object and writing what comes
+//! out.
 
 use std::fs::File;
 use std::io::{BufReader, Read as _, Write as _};

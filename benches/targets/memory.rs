@@ -1,4 +1,5 @@
-//! Peak memory, of work that runs in a process of its own: what others left on the heap would hide it.
+//! Peak memory, of work that runs in a process of its own: what others left on the heap would hide
+//! it.
 
 use std::process::Command;
 

@@ -1,4 +1,5 @@
-//! Where the benches land: a folder in memory where there is one, so that CPU is measured and no disk.
+//! Where the benches land: a folder in memory where there is one, so that CPU is measured and no
+//! disk.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Round trips: the file-system calls of one commit into a day file that is there, as strace sees them.
+//! Round trips: the file-system calls of one commit into a day file that is there, as strace sees
+//! them.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -44,8 +45,8 @@ pub fn measure() {
     }
 }
 
-/// The calls that an NFS client asks its server for. It does not for folders that a path only goes through or for closing
-/// them, nor for what a file is that was opened just now.
+/// The calls that an NFS client asks its server for. It does not for folders that a path only goes
+/// through or for closing them, nor for what a file is that was opened just now.
 fn trips(log: &str) -> Vec<&str> {
     let mut lines = log.lines().skip_while(|line| !line.contains(BEGIN)).skip(1);
     let mut folders = HashSet::new();

@@ -8,7 +8,8 @@ use tokio::runtime::Runtime;
 
 use crate::aws::AwsError;
 
-/// FilterLogEvents is throttled at 5 to 10 requests a second for all of an account: the client waits longer each time.
+/// FilterLogEvents is throttled at 5 to 10 requests a second for all of an account: the client
+/// waits longer each time.
 pub(super) const ATTEMPTS: u32 = 10;
 /// No more than 5 requests a second, so that others have their share.
 const PACE: Duration = Duration::from_millis(200);
@@ -58,8 +59,8 @@ impl Logs {
         }
     }
 
-    /// A page of the events with `since <= timestamp < until` in milliseconds, in the order of the service. Perhaps it
-    /// has none, also where there is a next one.
+    /// A page of the events with `since <= timestamp < until` in milliseconds, in the order of the
+    /// service. Perhaps it has none, also where there is a next one.
     pub fn events(
         &mut self,
         group: &LogGroup,

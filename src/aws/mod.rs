@@ -1,7 +1,9 @@
-//! AWS as the command line reaches it: credentials, region and endpoint as the AWS CLI finds them (environment, profiles,
-//! SSO, roles), for buckets, queues and CloudWatch Logs. No part of the Lambdas.
+//! AWS as the command line reaches it: credentials, region and endpoint as the AWS CLI finds them
+//! (environment, profiles, SSO, roles), for buckets, queues and CloudWatch Logs. No part of the
+//! Lambdas.
 //!
-//! The interface is synchronous, like [`Store`]'s: call it from a plain thread, never from inside another runtime.
+//! The interface is synchronous, like [`Store`]'s: call it from a plain thread, never from inside
+//! another runtime.
 
 mod logs;
 mod queue;

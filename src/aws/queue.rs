@@ -27,7 +27,8 @@ pub struct Queue {
 pub type Sent = Result<(), String>;
 
 impl Queue {
-    /// Sends up to [`BATCH`] messages; what became of each, in their order. An error: none can be sent.
+    /// Sends up to [`BATCH`] messages; what became of each, in their order. An error: none can be
+    /// sent.
     pub fn send(&self, bodies: &[String]) -> Result<Vec<Sent>, AwsError> {
         let mut sent: Vec<Sent> = vec![Err("it was not answered for".to_owned()); bodies.len()];
         let mut left: Vec<usize> = (0..bodies.len()).collect();

@@ -26,7 +26,8 @@ fn main() -> ExitCode {
     })
 }
 
-/// An event that cannot be answered at all: Firehose calls again, then the batch lands by way of `failed/`.
+/// An event that cannot be answered at all: Firehose calls again, then the batch lands by way of
+/// `failed/`.
 fn failure(error: &dyn std::error::Error) -> Failure {
     Failure { kind: "hiwake.UnknownEvent", message: error.to_string() }
 }

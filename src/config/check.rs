@@ -1,4 +1,5 @@
-//! What the values mean together: rules that never match, names that collide, limits that cannot be.
+//! What the values mean together: rules that never match, names that collide, limits that cannot
+//! be.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -74,7 +75,8 @@ fn check_source(source: &Source, path: &KeyPath, reader: &mut Reader<'_>) {
     }
 }
 
-/// The first source wins: one whose every (log group, log stream) pair an earlier one takes is dead.
+/// The first source wins: one whose every (log group, log stream) pair an earlier one takes is
+/// dead.
 fn check_reached(config: &Config, index: usize, reader: &mut Reader<'_>) {
     let path = KeyPath::at("source").index(index);
     let (earlier, source) = (&config.sources[..index], &config.sources[index]);

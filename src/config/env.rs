@@ -50,8 +50,8 @@ const HOME: Variable = Variable {
     meaning: "In its `.local/state/hiwake` the command line notes what `replay --queue` has sent",
 };
 
-/// Every environment variable that hiwake's own code reads, and no other. (Those of the Runtime API and
-/// of AWS credentials are read by the crates that talk to them.)
+/// Every environment variable that hiwake's own code reads, and no other. (Those of the Runtime API
+/// and of AWS credentials are read by the crates that talk to them.)
 pub const ENVIRONMENT: &[Variable] = &[CONFIG, ROOT, PIPELINE, LOG_LEVEL, HOME];
 
 impl Config {
@@ -70,7 +70,8 @@ pub fn root_from_env() -> Result<PathBuf, String> {
     root.ok_or_else(|| format!("{} is not set: {}", ROOT.name, ROOT.meaning))
 }
 
-/// Where the command line notes what belongs to no root: `.local/state/hiwake` in `HOME`. An error says what to set.
+/// Where the command line notes what belongs to no root: `.local/state/hiwake` in `HOME`. An error
+/// says what to set.
 pub fn state_folder_from_env() -> Result<PathBuf, String> {
     let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
     let home = home.ok_or_else(|| format!("{} is not set. {}", HOME.name, HOME.meaning))?;

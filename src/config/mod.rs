@@ -71,8 +71,8 @@ pub struct Source {
     pub log_groups: Vec<Glob>,
     /// Names or globs; all of them by default.
     pub log_streams: Vec<Glob>,
-    /// Which daily file: a relative path, in which `{log_group}`, `{log_stream}`, `{owner}` may each be
-    /// a component of their own.
+    /// Which daily file: a relative path, in which `{log_group}`, `{log_stream}`, `{owner}` may
+    /// each be a component of their own.
     pub file: FileTemplate,
     /// Fixed values for `{labels}`: each is a field of its own in front of every line.
     pub labels: Vec<String>,
@@ -195,8 +195,8 @@ pub struct Seal {
     pub order: Order,
     /// Compression of sealed files.
     pub compress: Compress,
-    /// How many days a sealed day can still be replayed into without doubling. The CDK app keeps the
-    /// backup longer than that.
+    /// How many days a sealed day can still be replayed into without doubling. The CDK app keeps
+    /// the backup longer than that.
     pub journal_days: u32,
 }
 
@@ -238,7 +238,8 @@ pub struct Retention {
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Files {
-    /// Mode of sealed files, octal: nobody may write them. Open ones are writable by their owner only.
+    /// Mode of sealed files, octal: nobody may write them. Open ones are writable by their owner
+    /// only.
     #[serde(serialize_with = "value::write_mode", deserialize_with = "value::read_mode")]
     #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub mode: u32,
@@ -248,7 +249,8 @@ pub struct Files {
     pub dir_mode: u32,
 }
 
-/// Bytes of the largest answer that a Lambda can give: one more fails the call, and with it the batch.
+/// Bytes of the largest answer that a Lambda can give: one more fails the call, and with it the
+/// batch.
 pub const ANSWER_BYTES_MAX: usize = 6_291_556;
 
 /// `[limits]`: every limit, its default, its reason.
@@ -256,25 +258,25 @@ pub const ANSWER_BYTES_MAX: usize = 6_291_556;
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Limits {
-    /// Bytes of one Firehose answer as it is sent: Lambda refuses more than 6 MB (6,291,556 bytes), and
-    /// with it the whole batch. The margin is for what the runtime adds.
+    /// Bytes of one Firehose answer as it is sent: Lambda refuses more than 6 MB (6,291,556 bytes),
+    /// and with it the whole batch. The margin is for what the runtime adds.
     pub answer_bytes: usize,
     /// Bytes that one record may inflate to: a gzip bomb is refused, not inflated. CloudWatch sends
     /// up to 1 MB of gzip; logs that repeat themselves were measured at 257 : 1.
     pub inflated_bytes: usize,
-    /// Bytes of one unit (a JSON value or a line) of an object: an event of 1 MB can grow sixfold by
-    /// JSON's escapes; what is larger is quarantined.
+    /// Bytes of one unit (a JSON value or a line) of an object: an event of 1 MB can grow sixfold
+    /// by JSON's escapes; what is larger is quarantined.
     pub unit_bytes: usize,
-    /// Bytes of rows that land holds in memory before it commits them: keeps memory bounded whatever
-    /// the object's size.
+    /// Bytes of rows that land holds in memory before it commits them: keeps memory bounded
+    /// whatever the object's size.
     pub buffer_bytes: usize,
     /// Bytes of lines in one commit; more is committed in pieces, so that a crash repeats little.
     pub commit_bytes: usize,
     /// Day files that are landed or sealed at once. Each has 3 files open, and a Lambda has 1,024
     /// descriptors.
     pub parallel: usize,
-    /// How long land waits for a day file's lock before it reports "busy", which is tried again: well
-    /// inside the invocation's time.
+    /// How long land waits for a day file's lock before it reports "busy", which is tried again:
+    /// well inside the invocation's time.
     #[serde(serialize_with = "value::write_duration", deserialize_with = "value::read_duration")]
     #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub lock_wait: Duration,

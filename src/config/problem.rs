@@ -43,7 +43,8 @@ fn lines(problems: &[Problem]) -> String {
     lines.join("\n")
 }
 
-/// The candidate that `text` is most likely a slip of, without regard to case, if any is near enough.
+/// The candidate that `text` is most likely a slip of, without regard to case, if any is near
+/// enough.
 pub(super) fn nearest<'a>(
     text: &str,
     candidates: impl IntoIterator<Item = &'a str>,

@@ -113,8 +113,8 @@ impl<'t> Reader<'t> {
         self.removed.push(path);
     }
 
-    /// The configuration, if nothing is wrong. A line that is not TOML is named once, not again for what
-    /// could not be read of it.
+    /// The configuration, if nothing is wrong. A line that is not TOML is named once, not again for
+    /// what could not be read of it.
     pub(super) fn finish(mut self, config: Option<Config>) -> Result<Config, ConfigErrors> {
         // A problem of the syntax has no key.
         let syntax = self.problems.iter().filter(|problem| problem.key.is_empty());

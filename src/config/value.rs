@@ -59,7 +59,8 @@ impl Glob {
     }
 }
 
-/// `*?*` and `?*?` say "at least …": the same set is always written with its `?` first, one `*` last.
+/// `*?*` and `?*?` say "at least …": the same set is always written with its `?` first, one `*`
+/// last.
 fn canonical(glob: &str) -> Vec<char> {
     let symbols: Vec<char> = glob.chars().collect();
     let is_wild = |symbol: &char| matches!(symbol, '*' | '?');

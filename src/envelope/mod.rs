@@ -1,4 +1,5 @@
-//! Bytes → envelopes, plain text or error; gzip inflated up to a cap. Knows nothing of Firehose or labels.
+//! Bytes → envelopes, plain text or error; gzip inflated up to a cap. Knows nothing of Firehose or
+//! labels.
 //!
 //! Decided by what the bytes are: gzip magic → inflate; text with `messageType` → envelopes;
 //! other UTF-8 → plain; anything else → error. Errors never hold what was logged.
@@ -96,7 +97,8 @@ fn id<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>
     })
 }
 
-/// Why bytes are neither envelopes nor plain text. Never holds what was logged. Positions are bytes of the inflated text.
+/// Why bytes are neither envelopes nor plain text. Never holds what was logged. Positions are bytes
+/// of the inflated text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EnvelopeError {
     /// A gzip member ends before its end.
@@ -222,8 +224,8 @@ const TRAILER: usize = 8;
 /// Deflate's text is no longer than so many times itself, and mostly far less.
 const LIKELY_RATIO: usize = 8;
 
-/// Inflates one member, whose header was read, up to one byte more than `left`; answers what follows it.
-/// A decompressor that is used again saves a third of the work on a small record.
+/// Inflates one member, whose header was read, up to one byte more than `left`; answers what
+/// follows it. A decompressor that is used again saves a third of the work on a small record.
 fn member<'a>(
     raw: &mut Decompress,
     data: &'a [u8],

@@ -15,7 +15,8 @@ pub struct Member {
     small: Option<Compress>,
 }
 
-/// The level of what does not fit otherwise: a third smaller than the fastest, and five times as slow.
+/// The level of what does not fit otherwise: a third smaller than the fastest, and five times as
+/// slow.
 const SMALL: u32 = 6;
 /// Magic, deflate, no flags, no time, fastest, no system: nothing that differs from run to run.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255];

@@ -32,7 +32,8 @@ pub struct Event<'a> {
     pub records: Vec<Record<'a>>,
 }
 
-/// One record of a request. A mistake in a member is that record's, not the event's: it is found when it is used.
+/// One record of a request. A mistake in a member is that record's, not the event's: it is found
+/// when it is used.
 #[derive(Deserialize)]
 pub struct Record<'a> {
     #[serde(borrow, default, rename = "recordId", deserialize_with = "string")]
@@ -100,15 +101,15 @@ fn malformed(event: &[u8], error: &serde_json::Error) -> EventError {
     EventError(format!("no Firehose event: {what} at line {line}, column {column}"))
 }
 
-/// The answer in the making: what Firehose wants back, written as it is sent. Lambda refuses one over
-/// 6 MB, and Firehose then fails the whole batch: what does not fit is answered without data instead,
-/// and lands by way of `failed/`.
+/// The answer in the making: what Firehose wants back, written as it is sent. Lambda refuses one
+/// over 6 MB, and Firehose then fails the whole batch: what does not fit is answered without data
+/// instead, and lands by way of `failed/`.
 pub struct Answer {
     text: String,
     /// How large it may get.
     limit: usize,
-    /// Bytes of its end, and of the entries without data of the records to come: no record's data can
-    /// push out another's answer.
+    /// Bytes of its end, and of the entries without data of the records to come: no record's data
+    /// can push out another's answer.
     reserved: usize,
 }
 
@@ -140,8 +141,8 @@ impl Answer {
         Ok(Answer { text: HEAD.to_owned(), limit, reserved })
     }
 
-    /// `Ok` with data, which must not be empty: Firehose fails such a record. `false`: there is no room
-    /// for it, and the record must be answered without.
+    /// `Ok` with data, which must not be empty: Firehose fails such a record. `false`: there is no
+    /// room for it, and the record must be answered without.
     #[must_use]
     pub fn ok(&mut self, id_json: &str, data: &[u8]) -> bool {
         let entry = bytes(id_json, OK) + data.len().div_ceil(3) * 4 + OK_END.len();

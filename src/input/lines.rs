@@ -24,8 +24,8 @@ const LINE_BYTES: usize = 1_000_000;
 pub struct LogFile {
     /// The log group that they stand for.
     pub log_group: String,
-    /// The log stream; the file's name if `None`. Files that share a stream must not share a line at
-    /// the same offset: it would be the same event.
+    /// The log stream; the file's name if `None`. Files that share a stream must not share a line
+    /// at the same offset: it would be the same event.
     pub log_stream: Option<String>,
     /// How each line's time is written. `None`: all lines have the file's modification time, which
     /// stays the same when the file is read again; those of a pipe the time when it is read.
@@ -33,7 +33,8 @@ pub struct LogFile {
 }
 
 impl LogFile {
-    /// Within a day the file's own order wins: a line that is stamped earlier than the one above it takes that one's time.
+    /// Within a day the file's own order wins: a line that is stamped earlier than the one above it
+    /// takes that one's time.
     fn in_file_order(&self, above: Option<i64>, time: i64) -> i64 {
         let timezone = self.timestamps.as_ref().map(|format| format.timezone);
         let day = |time| timezone.and_then(|zone| zone.timestamp_millis_opt(time).single());
@@ -79,10 +80,10 @@ impl<'l> Stamps<'l> {
 impl Reading<'_> {
     /// A log file's lines, each an event.
     ///
-    /// `\n` or `\r\n` is removed, everything else kept; an empty line is an event too. The id is the
-    /// decimal XXH3-128 of group, stream, byte offset and content: reading a file again, or after it
-    /// grew, gives the same events. A line without a timestamp has that of the line before;
-    /// one that steps back within its day, too.
+    /// `\n` or `\r\n` is removed, everything else kept; an empty line is an event too. The id is
+    /// the decimal XXH3-128 of group, stream, byte offset and content: reading a file again, or
+    /// after it grew, gives the same events. A line without a timestamp has that of the line
+    /// before; one that steps back within its day, too.
     pub(super) fn lines(
         &mut self,
         log_file: &LogFile,

@@ -117,8 +117,8 @@ fn walk(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Reads one file. `now` is the arrival of records that do not say when they arrived; the bytes that
-/// are read are added to `done`, for whoever shows progress.
+/// Reads one file. `now` is the arrival of records that do not say when they arrived; the bytes
+/// that are read are added to `done`, for whoever shows progress.
 pub fn read(
     file: &InputFile,
     log_file: Option<&LogFile>,

@@ -24,8 +24,8 @@ impl TimestampFormat {
     /// year before and less than 31 days older than the one above it is an older line.
     ///
     /// Times are local to `timezone` unless the format has an offset. Of a local time that comes
-    /// twice the first is meant; one that is skipped is read with the offset from before the gap. An error says what to
-    /// write instead.
+    /// twice the first is meant; one that is skipped is read with the offset from before the gap.
+    /// An error says what to write instead.
     pub fn new(format: &str, year: Option<i32>, timezone: Tz) -> Result<TimestampFormat, String> {
         let unknown = || {
             format!(
@@ -67,7 +67,8 @@ pub(super) struct Times<'f> {
 }
 
 impl Times<'_> {
-    /// Milliseconds since the epoch; `None`: the line does not begin with a timestamp, so it belongs to the one before.
+    /// Milliseconds since the epoch; `None`: the line does not begin with a timestamp, so it
+    /// belongs to the one before.
     pub(super) fn of(&mut self, line: &str) -> Result<Option<i64>, String> {
         let mut parsed = Parsed::new();
         if parse_and_remainder(&mut parsed, line, self.format.items.iter()).is_err() {

@@ -1,7 +1,9 @@
-//! One invocation of the land function: what it is told → what is landed or sealed → what it answers.
+//! One invocation of the land function: what it is told → what is landed or sealed → what it
+//! answers.
 //!
-//! Everything is done that can be done before anything is reported as failed: a message of SQS comes
-//! again by itself, anything else fails the invocation at the end, so that its destination tells a person.
+//! Everything is done that can be done before anything is reported as failed: a message of SQS
+//! comes again by itself, anything else fails the invocation at the end, so that its destination
+//! tells a person.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,11 +22,13 @@ use crate::notice::{Message, Notice, Replay};
 use crate::object::Bad;
 use crate::store::{ObjectId, Store, StoreError};
 
-/// Deliveries after which an object that does not exist is given up. S3 answers consistently, so one would
-/// do; two more let a wrong endpoint or a deleted version be put right, and cost two requests.
+/// Deliveries after which an object that does not exist is given up. S3 answers consistently, so
+/// one would do; two more let a wrong endpoint or a deleted version be put right, and cost two
+/// requests.
 const MISSING_RECEIVES: u32 = 3;
-/// Deliveries after which an object that is denied is given up: half of the queue's maxReceiveCount of 20. A policy
-/// that is wrong denies all objects, and mostly for minutes: nothing is given up meanwhile.
+/// Deliveries after which an object that is denied is given up: half of the queue's maxReceiveCount
+/// of 20. A policy that is wrong denies all objects, and mostly for minutes: nothing is given up
+/// meanwhile.
 const DENIED_RECEIVES: u32 = 10;
 /// How many failures an answer spells out.
 const FAILURES_MAX: usize = 20;
@@ -38,7 +42,8 @@ pub type Stores<'s> = dyn Fn(&str) -> Result<Store, StoreError> + 's;
 pub struct Invocation {
     /// The answer, or the function error.
     pub answer: Result<Value, Failure>,
-    /// What is counted. I7: `RowsIn` = `RowsLanded` + `RowsDuplicate` + `RowsQuarantined` + `RowsDeferred`.
+    /// What is counted. I7: `RowsIn` = `RowsLanded` + `RowsDuplicate` + `RowsQuarantined` +
+    /// `RowsDeferred`.
     pub metrics: Metrics,
     /// What a person may want to know, for the log: names and reasons, never what was logged.
     pub remarks: Vec<Remark>,
@@ -92,7 +97,8 @@ struct Told {
     result: Result<(), NotLanded>,
 }
 
-/// Objects by bucket, by how they are landed, and by key: one that is told of twice is read once, as it is now.
+/// Objects by bucket, by how they are landed, and by key: one that is told of twice is read once,
+/// as it is now.
 type Objects = BTreeMap<(String, Option<Replay>), BTreeMap<String, Told>>;
 
 /// Notices of objects: each message that is not done with is named in the answer.
@@ -164,8 +170,8 @@ fn land_bucket(
     told: &mut BTreeMap<String, Told>,
     done: &mut Invocation,
 ) {
-    // One that takes all the time there is does not hold up the others: small ones first, and before them those that
-    // have failed less often.
+    // One that takes all the time there is does not hold up the others: small ones first, and
+    // before them those that have failed less often.
     let mut told: Vec<&mut Told> = told.values_mut().collect();
     told.sort_by_key(|told| (told.receives, told.size));
     let ids: Vec<ObjectId> = told.iter().map(|told| told.id.clone()).collect();

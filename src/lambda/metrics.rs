@@ -1,8 +1,9 @@
 //! The metrics: their names, and the line on standard output from which CloudWatch makes them (its
 //! embedded metric format).
 //!
-//! One namespace, one dimension `Pipeline` and never a file, log group or stream: CloudWatch bills each
-//! value of a dimension as a metric of its own. What each means to a person is in `docs/runbook.md`.
+//! One namespace, one dimension `Pipeline` and never a file, log group or stream: CloudWatch bills
+//! each value of a dimension as a metric of its own. What each means to a person is in
+//! `docs/runbook.md`.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +29,8 @@ pub enum Unit {
     Seconds,
 }
 
-/// A metric. Its name in CloudWatch is the variant's; the comment on it stands in `docs/runbook.md`, too.
+/// A metric. Its name in CloudWatch is the variant's; the comment on it stands in
+/// `docs/runbook.md`, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Metric {
     /// Records of Firehose that transform was given.
@@ -99,7 +101,8 @@ pub enum Metric {
     Sealed,
     /// Days that failed to be sealed, closed or removed.
     SealFailed,
-    /// Seconds for which the oldest unsealed segment could have been sealed: since its day's end, or its first commit if later; 0 if none.
+    /// Seconds for which the oldest unsealed segment could have been sealed: since its day's end,
+    /// or its first commit if later; 0 if none.
     OldestUnsealedAge,
 }
 
@@ -184,8 +187,8 @@ impl Metrics {
         self.add(Metric::BusyRetries, tally.busy_retries);
     }
 
-    /// The line in CloudWatch's embedded metric format, without a line break. `now` is in milliseconds
-    /// since the epoch.
+    /// The line in CloudWatch's embedded metric format, without a line break. `now` is in
+    /// milliseconds since the epoch.
     pub fn line(&self, pipeline: &str, now: i64) -> String {
         let named = |metric: &Metric| json!({"Name": metric, "Unit": metric.unit()});
         let directive = json!({

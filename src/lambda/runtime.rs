@@ -1,8 +1,9 @@
-//! How the Lambdas are called: start, one event's bytes in, one answer's bytes out, logs and metrics.
+//! How the Lambdas are called: start, one event's bytes in, one answer's bytes out, logs and
+//! metrics.
 //!
-//! `lambda_runtime` wants to deserialise every event and to serialise every answer. Both are JSON here
-//! already, and large: [`serve`] takes the event's bytes before they are looked at, and hands the answer
-//! on as a raw value. The copies that are left are listed in `docs/design.md`.
+//! `lambda_runtime` wants to deserialise every event and to serialise every answer. Both are JSON
+//! here already, and large: [`serve`] takes the event's bytes before they are looked at, and hands
+//! the answer on as a raw value. The copies that are left are listed in `docs/design.md`.
 
 use std::future::Future;
 use std::io::Write;
@@ -27,7 +28,8 @@ use crate::config::{self, Config};
 use crate::lambda::Failure;
 use crate::lambda::metrics::Metrics;
 
-/// Of the time that is left when an invocation begins, what is kept for its answer: a tenth, at most this.
+/// Of the time that is left when an invocation begins, what is kept for its answer: a tenth, at
+/// most this.
 const MARGIN_MAX: Duration = Duration::from_secs(5);
 /// The time of an invocation whose deadline says nothing.
 const UNTOLD: Duration = Duration::from_secs(60);
@@ -46,7 +48,8 @@ pub fn run(function: impl FnOnce() -> Result<(), Vec<anyhow::Error>>) -> ExitCod
 
 /// Logs as JSON lines on standard output, which Lambda sends to CloudWatch.
 ///
-/// Other crates' chatter stays out whatever the level: below a warning, some would tell what they send.
+/// Other crates' chatter stays out whatever the level: below a warning, some would tell what they
+/// send.
 fn log() {
     let level = config::LOG_LEVEL.text().to_ascii_lowercase();
     let level = match level.as_str() {
@@ -83,8 +86,8 @@ pub fn send(metrics: &Metrics, pipeline: &str) {
 
 /// When an invocation's answer has to be ready: its deadline less a margin.
 ///
-/// A deadline that is over before the event is here comes from an emulator (`cargo lambda watch` writes
-/// one of 1970): such an invocation has a minute.
+/// A deadline that is over before the event is here comes from an emulator (`cargo lambda watch`
+/// writes one of 1970): such an invocation has a minute.
 pub fn deadline(context: &Context) -> Instant {
     let left = i128::from(context.deadline) - i128::from(Clock::System.now());
     let left = u64::try_from(left).ok().filter(|left| *left > 0);
@@ -98,8 +101,8 @@ impl From<Failure> for Diagnostic {
     }
 }
 
-/// Answers events, one after the other, for as long as Lambda sends any. The handler gets an event's bytes
-/// and gives an answer's: one JSON value.
+/// Answers events, one after the other, for as long as Lambda sends any. The handler gets an
+/// event's bytes and gives an answer's: one JSON value.
 pub fn serve<F, Answer>(mut handler: F) -> Result<(), Vec<anyhow::Error>>
 where
     F: FnMut(Bytes, Context) -> Answer,

@@ -1,9 +1,10 @@
-//! land(): objects → rows → per day file → commit. Every row of every landed object is in exactly one line.
+//! land(): objects → rows → per day file → commit. Every row of every landed object is in exactly
+//! one line.
 //!
-//! [`Lander::land`] reads objects as streams and gathers their rows by day file; when the buffer is full, and at
-//! the end, each day file's rows are committed under one hold of its lock ([`commit`](day_file::commit)), several day files at once.
-//! An object is acknowledged when all its rows are durable lines, were lines before, or are in quarantine.
-
+//! [`Lander::land`] reads objects as streams and gathers their rows by day file; when the buffer is
+//! full, and at the end, each day file's rows are committed under one hold of its lock
+//! ([`commit`](day_file::commit)), several day files at once. An object is acknowledged when all
+//! its rows are durable lines, were lines before, or are in quarantine.
 //!
 //! The rooms, from the ground up; a room imports from those below it only.
 //!

@@ -1,4 +1,5 @@
-//! What the real service makes of a transform's answer: a bad part fails alone, a failed call fails all.
+//! What the real service makes of a transform's answer: a bad part fails alone, a failed call fails
+//! all.
 
 use std::collections::HashMap;
 

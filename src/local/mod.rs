@@ -1,4 +1,5 @@
-//! Firehose's stand-in: records in, objects out, by way of a transform, with the real service's rules.
+//! Firehose's stand-in: records in, objects out, by way of a transform, with the real service's
+//! rules.
 //!
 //! What it imitates, and where that is known from: `docs/design.md` and the contract of Firehose's
 //! transform. Buffers are counted, not timed: an object is closed when it is full or at the end.
@@ -154,7 +155,8 @@ impl<'t> Firehose<'t> {
         self.close_objects(self.buffers.object_bytes)
     }
 
-    /// Delivers what is left. Answers the objects of which S3 tells the land function: those of `landing/` and `failed/`.
+    /// Delivers what is left. Answers the objects of which S3 tells the land function: those of
+    /// `landing/` and `failed/`.
     pub fn finish(mut self) -> Result<(Delivered, Vec<Created>), LocalError> {
         self.transform_batch()?;
         self.close_objects(1)?;
@@ -236,7 +238,8 @@ fn request(batch: &[Held]) -> Vec<u8> {
     request.to_string().into_bytes()
 }
 
-/// A line of `failed/` as the real service writes it. Its clock is the record's: nothing here takes time.
+/// A line of `failed/` as the real service writes it. Its clock is the record's: nothing here takes
+/// time.
 fn failed_line(held: &Held, attempts: u32, code: &str, message: &str) -> String {
     let line = json!({
         "rawData": held.base64,

@@ -70,7 +70,8 @@ impl Pending {
         Ok(Created { id, size, replay: None })
     }
 
-    /// `landing/2022/04/18/01/hiwake-1-2022-04-18-01-59-07-<uuid>.ndjson.gz`: the oldest arrival's local time.
+    /// `landing/2022/04/18/01/hiwake-1-2022-04-18-01-59-07-<uuid>.ndjson.gz`: the oldest arrival's
+    /// local time.
     fn key(&self, seed: u64) -> String {
         let (prefix, extension) = match self.area {
             Area::Landing => ("landing", ".ndjson.gz"),

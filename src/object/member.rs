@@ -7,8 +7,9 @@ use memchr::memmem;
 use crate::object::window::{Compressed, Got, Input, Member, Torn, Window};
 use crate::object::{MAGIC, ReadError, Reader};
 
-/// How many times [`Options::inflated_bytes`](super::Options) is inflated in vain to find where to go on: of headers
-/// that begin nothing, most end at once; thousands that share a tail are somebody's trap.
+/// How many times [`Options::inflated_bytes`](super::Options) is inflated in vain to find where to
+/// go on: of headers that begin nothing, most end at once; thousands that share a tail are
+/// somebody's trap.
 const TRIES: usize = 4;
 
 /// Members in members: a record is gzipped once, a backup once more.
@@ -23,7 +24,8 @@ struct Passed {
 }
 
 impl Reader<'_, '_> {
-    /// Reads the member at the window's beginning and consumes it; a broken one up to the next that inflates.
+    /// Reads the member at the window's beginning and consumes it; a broken one up to the next that
+    /// inflates.
     pub(super) fn member(
         &mut self,
         window: &mut Window<'_>,
@@ -70,7 +72,8 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
-    /// Reports a broken member, unless it is broken because the member that it is in is: then that one is reported.
+    /// Reports a broken member, unless it is broken because the member that it is in is: then that
+    /// one is reported.
     fn broken(
         &mut self,
         window: &Window<'_>,
@@ -90,7 +93,8 @@ impl Reader<'_, '_> {
         self.bad("corrupt-gzip", &reason, length, &passed.bytes)
     }
 
-    /// Consumes up to the next member that inflates, from a place in the window on, or up to the end.
+    /// Consumes up to the next member that inflates, from a place in the window on, or up to the
+    /// end.
     fn resynchronise(&self, window: &mut Window<'_>, from: usize) -> io::Result<Passed> {
         let mut passed = Passed { bytes: Vec::new(), length: 0, found: false };
         let mut at = from.min(window.bytes().len());
@@ -127,8 +131,8 @@ impl Reader<'_, '_> {
         window.consume(length);
     }
 
-    /// Whether a member begins at this place: it inflates to its end, or to more than any record may. What was inflated
-    /// `in_vain` is added up; of more than enough, nothing else is tried.
+    /// Whether a member begins at this place: it inflates to its end, or to more than any record
+    /// may. What was inflated `in_vain` is added up; of more than enough, nothing else is tried.
     fn inflates(
         &self,
         window: &mut Window<'_>,

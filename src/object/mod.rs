@@ -1,19 +1,20 @@
-//! An object's bytes → rows: rows, failed records, source records, raw envelopes or text, told apart
-//! by their content, member by member, whatever the object is called.
+//! An object's bytes → rows: rows, failed records, source records, raw envelopes or text, told
+//! apart by their content, member by member, whatever the object is called.
 //!
-//! A **member** is a gzip member; its content is read like the object itself, two levels deep (backup
-//! compression gzips twice). What is not gzip is **text**; a text's **units** are JSON values and lines.
+//! A **member** is a gzip member; its content is read like the object itself, two levels deep
+//! (backup compression gzips twice). What is not gzip is **text**; a text's **units** are JSON
+//! values and lines.
 //!
 //! | unit | becomes |
 //! |---|---|
-//! | JSON with `file`, `day` and `line`, or with six of a row's fields | the row that it is, or a bad one |
+//! | JSON with `file`, `day`, `line`, or six of a row's fields | the row that it is, or a bad one |
 //! | JSON with `rawData` | the rows of the source record that failed |
 //! | JSON with `messageType` | the rows of the envelope |
 //! | any other text | plain rows |
 //!
-//! Nothing is passed over in silence: what gives no rows goes to [`Sink::skipped`] or [`Sink::bad`].
-//! Memory is bounded by a few times [`Limits::unit_bytes`], and one envelope by [`Limits::inflated_bytes`],
-//! whatever the object's size.
+//! Nothing is passed over in silence: what gives no rows goes to [`Sink::skipped`] or
+//! [`Sink::bad`]. Memory is bounded by a few times [`Limits::unit_bytes`], and one envelope by
+//! [`Limits::inflated_bytes`], whatever the object's size.
 
 mod member;
 mod rows;
@@ -33,14 +34,16 @@ use rows::Rows;
 use staged::Staged;
 use window::{Whole, Window};
 
-/// The first bytes of a gzip member. They never begin a UTF-8 text: 8b is no character's second byte here.
+/// The first bytes of a gzip member. They never begin a UTF-8 text: 8b is no character's second
+/// byte here.
 const MAGIC: &[u8] = b"\x1f\x8b\x08";
 
 /// Reads one object to its end.
 ///
 /// `place` (`bucket/key`) and `modified` (milliseconds since the epoch) identify plain rows, which
 /// have no identity of their own. A member whose checksum does not hold gives no rows unless it is
-/// larger than [`Limits::unit_bytes`]; of one that is cut off, the whole units before the cut count.
+/// larger than [`Limits::unit_bytes`]; of one that is cut off, the whole units before the cut
+/// count.
 ///
 /// An error ends it: the input's (retry; landing twice is harmless) or the sink's.
 pub fn read(
@@ -76,7 +79,8 @@ pub struct Options<'l> {
     /// Whether plain text becomes rows. Read from a backup it has another identity than what
     /// transform gave it, so replay leaves it out.
     pub plain: bool,
-    /// When reading ends with [`out_of_time`]: a small object can inflate for hours and hold no row.
+    /// When reading ends with [`out_of_time`]: a small object can inflate for hours and hold no
+    /// row.
     pub until: Option<Instant>,
 }
 
@@ -112,7 +116,8 @@ pub trait Sink {
 /// Why a unit rightly gives no rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Skipped {
-    /// A control message, an envelope without events, an empty record; plain text, and `[plain] drop = true`.
+    /// A control message, an envelope without events, an empty record; plain text, and `[plain]
+    /// drop = true`.
     Dropped,
     /// Plain text, and [`Options::plain`] is off.
     PlainLeftOut,
@@ -129,7 +134,8 @@ pub struct Bad<'a> {
     pub reason: &'a str,
     /// Its length, in the form in which `bytes` holds it.
     pub length: u64,
-    /// The bytes as they were found: at most [`Limits::unit_bytes`] of them (of a member that is larger, the last).
+    /// The bytes as they were found: at most [`Limits::unit_bytes`] of them (of a member that is
+    /// larger, the last).
     pub bytes: &'a [u8],
 }
 

@@ -1,7 +1,8 @@
 //! Rows exactly as transform writes them, read several times faster than any JSON.
 //!
-//! Whatever is not to the letter so is left to [`Row::decode`]: another order of members, a space, an id in digits, an escape
-//! but in the line. What is read here is what the decoder reads (`exact_is_never_another_row`).
+//! Whatever is not to the letter so is left to [`Row::decode`]: another order of members, a space,
+//! an id in digits, an escape but in the line. What is read here is what the decoder reads
+//! (`exact_is_never_another_row`).
 
 use std::borrow::Cow;
 

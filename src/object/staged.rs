@@ -12,7 +12,8 @@ pub(super) struct Staged {
     rows: Vec<Place>,
 }
 
-/// A row, its texts as places. File and stream of a record's rows are mostly the same: they are held once.
+/// A row, its texts as places. File and stream of a record's rows are mostly the same: they are
+/// held once.
 #[derive(Debug, Clone)]
 struct Place {
     kind: Kind,

@@ -121,8 +121,8 @@ impl Reader<'_, '_> {
     /// A record that transform did not answer, as Firehose writes it. Only two keys matter; their
     /// types differ between documentation and service, other keys between kinds of errors.
     ///
-    /// What it holds may be such a record again, or another piece that was put into quarantine: it is unwrapped, so that
-    /// it is never taken for text, and quarantined as it was before.
+    /// What it holds may be such a record again, or another piece that was put into quarantine: it
+    /// is unwrapped, so that it is never taken for text, and quarantined as it was before.
     fn failed(&mut self, value: &[u8], depth: usize) -> Result<(), ReadError> {
         let Ok(failed) = serde_json::from_slice::<Failed<'_>>(value) else {
             let reason = "a failed record without rawData as text";
@@ -211,8 +211,8 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Where the plain lines end that begin here: before a JSON value, at a member, or when they are
-    /// enough. `None`: all that there was is consumed and accounted for.
+    /// Where the plain lines end that begin here: before a JSON value, at a member, or when they
+    /// are enough. `None`: all that there was is consumed and accounted for.
     fn lines_end(&mut self, window: &mut Window<'_>) -> Result<Option<usize>, ReadError> {
         let limit = self.options.limits.unit_bytes;
         let (mut end, mut stop) = line_end(window, 0, limit)?;

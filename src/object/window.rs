@@ -124,7 +124,8 @@ pub(super) struct Compressed<'w, 's> {
 }
 
 impl<'w, 's> Compressed<'w, 's> {
-    /// From a place in the window on; only when more than `keep` bytes were read are they forgotten.
+    /// From a place in the window on; only when more than `keep` bytes were read are they
+    /// forgotten.
     pub(super) fn new(window: &'w mut Window<'s>, at: usize, keep: usize) -> Compressed<'w, 's> {
         Compressed { window, at, keep, forgotten: 0, failed: None }
     }
@@ -157,7 +158,8 @@ impl BufRead for Compressed<'_, '_> {
     }
 }
 
-/// The content of one gzip member, its checksum proven when it ends; until a moment, if there is one.
+/// The content of one gzip member, its checksum proven when it ends; until a moment, if there is
+/// one.
 pub(super) struct Member<'w, 's> {
     inflate: GzDecoder<Compressed<'w, 's>>,
     until: Option<Instant>,

@@ -1,4 +1,5 @@
-//! Buckets of S3, by the `object_store` crate's own client: signed, retried, from the region's own endpoint.
+//! Buckets of S3, by the `object_store` crate's own client: signed, retried, from the region's own
+//! endpoint.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,8 +21,9 @@ impl Location {
 }
 
 impl Store {
-    /// A bucket of S3, with the region and the credentials that the environment names (`AWS_REGION`,
-    /// `AWS_ACCESS_KEY_ID`, …, as Lambda sets them). Nothing is sent before the first request.
+    /// A bucket of S3, with the region and the credentials that the environment names
+    /// (`AWS_REGION`, `AWS_ACCESS_KEY_ID`, …, as Lambda sets them). Nothing is sent before the
+    /// first request.
     ///
     /// The crate reads these variables itself; those that tests and emulators need are
     /// `AWS_ENDPOINT_URL` and `AWS_ALLOW_HTTP`.

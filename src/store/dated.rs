@@ -1,8 +1,10 @@
-//! Listings that leave out days by their keys: `…/2022/04/17/16/…`, as Firehose writes them, in UTC.
+//! Listings that leave out days by their keys: `…/2022/04/17/16/…`, as Firehose writes them, in
+//! UTC.
 //!
-//! A key says when the oldest record arrived; when the object was delivered is its [`Object::modified`], up to a
-//! buffer of 15 minutes and 24 hours of retries later. Prefixes may be in local time, up to 14 hours off. So a key only
-//! narrows the listing, by whole days, with a margin on both sides.
+//! A key says when the oldest record arrived; when the object was delivered is its
+//! [`Object::modified`], up to a buffer of 15 minutes and 24 hours of retries later. Prefixes may
+//! be in local time, up to 14 hours off. So a key only narrows the listing, by whole days, with a
+//! margin on both sides.
 
 use std::ops::Range;
 
@@ -44,8 +46,8 @@ impl Days {
 }
 
 impl Store {
-    /// The objects below a prefix, in the order of their keys' bytes, without those whose keys name a day on which
-    /// nothing can have arrived that was delivered in this time.
+    /// The objects below a prefix, in the order of their keys' bytes, without those whose keys name
+    /// a day on which nothing can have arrived that was delivered in this time.
     pub(super) fn list_delivered(
         &self,
         prefix: &str,
@@ -74,7 +76,8 @@ impl Store {
         let (here, folders) = self.list_folder(prefix)?;
         let numbers: Option<Vec<u32>> =
             folders.iter().map(|folder| number(folder, named.len())).collect();
-        // A folder counts as a year only if all in it are months, and so on: any other is looked into.
+        // A folder counts as a year only if all in it are months, and so on: any other is looked
+        // into.
         let dated = numbers.filter(|_| here.is_empty() || named.is_empty());
         objects.extend(here);
         for (at, folder) in folders.iter().enumerate() {
@@ -119,7 +122,8 @@ impl Store {
     }
 }
 
-/// The number of a folder that is called like a year (after none), a month (after one) or a day (after two).
+/// The number of a folder that is called like a year (after none), a month (after one) or a day
+/// (after two).
 fn number(folder: &str, after: usize) -> Option<u32> {
     let (digits, range) = [(4, 1970..=9999), (2, 1..=12), (2, 1..=31)].get(after)?.clone();
     let shaped = folder.len() == digits && folder.bytes().all(|byte| byte.is_ascii_digit());

@@ -12,7 +12,8 @@ pub enum StoreError {
     /// The object was replaced while it was read. Opening it afresh helps.
     #[error("{0} was changed while it was read: try it again")]
     Changed(String),
-    /// A key that cannot be asked for, e.g. with `//` or `..` in it, or a location that this build cannot open.
+    /// A key that cannot be asked for, e.g. with `//` or `..` in it, or a location that this build
+    /// cannot open.
     #[error("{place}: {reason}")]
     Name {
         /// `bucket/key`, or the location as the user wrote it.
@@ -20,8 +21,8 @@ pub enum StoreError {
         /// What is wrong with it, or what to write instead.
         reason: String,
     },
-    /// The store refuses to hand it out. Permissions may be mended; S3 also says so of an object that
-    /// is not there to those who may not list the bucket.
+    /// The store refuses to hand it out. Permissions may be mended; S3 also says so of an object
+    /// that is not there to those who may not list the bucket.
     #[error("{place}: access denied: {reason}")]
     Denied {
         /// `bucket/key`.
@@ -74,7 +75,8 @@ impl StoreError {
             Error::NotFound { .. } => StoreError::NotFound(place),
             Error::Precondition { .. } => StoreError::Changed(place),
             Error::InvalidPath { source } => StoreError::name(place, source.to_string()),
-            // Any other refusal is of the request, not of the object: a clock, a key or a token is wrong.
+            // Any other refusal is of the request, not of the object: a clock, a key or a token is
+            // wrong.
             Error::PermissionDenied { .. } if DENIED.contains(&code) => {
                 StoreError::Denied { place, reason }
             }

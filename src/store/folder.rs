@@ -1,5 +1,6 @@
-//! What the crate's listings of a folder pass over in silence: links to nothing, what is neither file nor folder, and
-//! names that it keeps for its own uploads. A source must not be read without them and look complete.
+//! What the crate's listings of a folder pass over in silence: links to nothing, what is neither
+//! file nor folder, and names that it keeps for its own uploads. A source must not be read without
+//! them and look complete.
 
 use std::fs::{metadata, symlink_metadata};
 use std::io;
@@ -24,7 +25,8 @@ pub(super) fn check_name(file: &Path, name: &str) -> Result<(), StoreError> {
     if is_kept(name) { Err(StoreError::name(file.display(), KEPT)) } else { Ok(()) }
 }
 
-/// An error names the first thing in a folder that a listing left out; `deep`: or in any folder below it.
+/// An error names the first thing in a folder that a listing left out; `deep`: or in any folder
+/// below it.
 pub(super) fn check(folder: &Path, deep: bool) -> Result<(), StoreError> {
     let other = |error: io::Error| StoreError::other(folder.display(), error);
     let entries = match std::fs::read_dir(folder) {

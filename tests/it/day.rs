@@ -117,7 +117,8 @@ fn zone() -> impl Strategy<Value = Tz> {
     prop_oneof![prop::sample::select(odd), prop::sample::select(TZ_VARIANTS.to_vec())]
 }
 
-/// A moment at which the zone's offset or its name changes, after `from`, if there is one in 400 days.
+/// A moment at which the zone's offset or its name changes, after `from`, if there is one in 400
+/// days.
 fn transition(tz: Tz, from: i64) -> Option<i64> {
     let offset = |ms| *plain(tz, ms).offset();
     let steps = (0..400 * 24).map(|hour| from + hour * HOUR);
@@ -164,7 +165,9 @@ proptest! {
         base in 0..4_102_444_800_000_i64,
         near in any::<bool>(),
         steps in prop::collection::vec(
-            prop_oneof![-2_000..2_000_i64, -20 * MINUTE..20 * MINUTE, -26 * HOUR..26 * HOUR, Just(0)],
+            prop_oneof![
+                -2_000..2_000_i64, -20 * MINUTE..20 * MINUTE, -26 * HOUR..26 * HOUR, Just(0),
+            ],
             1..40,
         ),
     ) {
@@ -175,7 +178,8 @@ proptest! {
         for step in steps {
             timestamp = (timestamp + step).max(0);
             let plain = plain(tz, timestamp);
-            prop_assert_eq!(calendar.day(timestamp).unwrap(), Day::new(plain.date_naive()).unwrap());
+            let day = Day::new(plain.date_naive()).unwrap();
+            prop_assert_eq!(calendar.day(timestamp).unwrap(), day);
             let time = calendar.time(timestamp).unwrap();
             prop_assert_eq!(time, plain.format(&format).to_string(), "{} {}", tz, timestamp);
         }

@@ -1,4 +1,5 @@
-//! What a record's bytes are taken for: envelopes in all their forms, gzip in all its states, plain text.
+//! What a record's bytes are taken for: envelopes in all their forms, gzip in all its states, plain
+//! text.
 
 use hiwake::envelope::{exact, parsed};
 use proptest::prelude::*;

@@ -125,7 +125,9 @@ fn value() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn i6_no_name_made_from_a_value_can_leave_the_root(owner in value(), group in value(), stream in value()) {
+    fn i6_no_name_made_from_a_value_can_leave_the_root(
+        owner in value(), group in value(), stream in value(),
+    ) {
         let template = "{owner}/x/{log_group}/{log_stream}".to_owned();
         let template = FileTemplate::try_from(template).unwrap();
         let name = template.file(&owner, &group, &stream);

@@ -1,4 +1,5 @@
-//! The short run of `fuzz/`: its properties, on the fixtures and thousands of seeded mutations of them.
+//! The short run of `fuzz/`: its properties, on the fixtures and thousands of seeded mutations of
+//! them.
 
 use std::fs;
 
@@ -22,7 +23,8 @@ impl Seeded {
     }
 }
 
-/// Some bytes changed, removed, repeated, or put in from another fixture; words that matter are put in, too.
+/// Some bytes changed, removed, repeated, or put in from another fixture; words that matter are put
+/// in, too.
 fn mutate(random: &mut Seeded, input: &[u8], other: &[u8]) -> Vec<u8> {
     const WORDS: [&[u8]; 12] = [
         b"\x1f\x8b\x08",

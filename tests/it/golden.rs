@@ -11,7 +11,8 @@ use crate::notice::told;
 /// What stands for an event's answer, by its file's prefix.
 const KINDS: &[(&str, Run)] = &[("firehose-", firehose), ("s3-", told), ("sqs-", told)];
 
-/// Files that are no events: this page, and the log that `make run` and the tests of the command line read.
+/// Files that are no events: this page, and the log that `make run` and the tests of the command
+/// line read.
 const OTHERS: &[&str] = &["README.md", "messages.log"];
 
 type Run = fn(&[u8]) -> Value;

@@ -1,5 +1,5 @@
-//! The pipeline heals itself: what transform did not answer lands by way of `failed/`; what nobody can read is kept; a
-//! record never goes round.
+//! The pipeline heals itself: what transform did not answer lands by way of `failed/`; what nobody
+//! can read is kept; a record never goes round.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -25,7 +25,8 @@ use serde_json::Value;
 use crate::given::object::{config, control, envelope, read};
 use crate::given::{T, gzip, sqs_event, text, tree};
 
-/// Puts records into a stand-in Firehose; answers what it did, and what S3 tells the land λ's queue: a message an object.
+/// Puts records into a stand-in Firehose; answers what it did, and what S3 tells the land λ's
+/// queue: a message an object.
 pub fn deliver(
     folder: &Path,
     records: &[Vec<u8>],
@@ -176,7 +177,8 @@ fn a_record_never_goes_round() {
     crate::given::put(folder.path(), "failed", &bad.join(&b'\n'));
     let first = land_folder(root.path(), folder.path(), &config);
     assert_eq!((first.tally.quarantined, first.tally.lines), (6, 0), "{first:?}");
-    // Landing the quarantine makes no line and no text of it, however often; the bytes stay what they are.
+    // Landing the quarantine makes no line and no text of it, however often; the bytes stay what
+    // they are.
     let mut held = BTreeSet::new();
     for round in 0..4 {
         let copy = tempfile::tempdir().unwrap();
@@ -228,13 +230,17 @@ proptest! {
         let mut made = |texts: &[String], is_torn: bool| -> Vec<u8> {
             let first = events.len() + torn.len();
             let ids: Vec<String> = (first..first + texts.len()).map(|n| n.to_string()).collect();
-            let pairs: Vec<_> = ids.iter().map(String::as_str).zip(texts.iter().map(String::as_str)).collect();
+            let texts = texts.iter().map(String::as_str);
+            let pairs: Vec<_> = ids.iter().map(String::as_str).zip(texts).collect();
             if is_torn { torn.extend(ids.clone()) } else { events.extend(ids.clone()) }
             envelope(&pairs)
         };
         let records: Vec<Vec<u8>> = puts.iter().map(|put| match put {
             Put::Envelope(texts) => gzip(&made(texts, false)),
-            Put::Members(texts) => texts.iter().flat_map(|text| gzip(&made(std::slice::from_ref(text), false))).collect(),
+            Put::Members(texts) => {
+                let member = |text| gzip(&made(std::slice::from_ref(text), false));
+                texts.iter().flat_map(member).collect()
+            }
             Put::Plain(text) => text.clone().into_bytes(),
             Put::Control => gzip(&control()),
             Put::Torn(texts) => {

@@ -35,4 +35,5 @@ mod runtime;
 mod sim;
 mod store;
 mod transform;
+mod width;
 mod zone;

@@ -321,8 +321,8 @@ fn a_stack_of_members_behind_text_does_not_overflow() {
     assert_eq!(seen.bad_codes(), ["nested-gzip"]);
 }
 
-/// Headers by the thousand, each the beginning of a stored block that ends where all the others end: in one tail, which
-/// inflates to megabytes and breaks.
+/// Headers by the thousand, each the beginning of a stored block that ends where all the others
+/// end: in one tail, which inflates to megabytes and breaks.
 fn many_headers_with_one_tail() -> Vec<u8> {
     let mut tail = Vec::with_capacity(1 << 20);
     let text = b"a\n".repeat(39 << 16);

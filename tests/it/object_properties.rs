@@ -140,8 +140,9 @@ proptest! {
         let (_, seen) = read(&bytes[..cut.index(bytes.len() + 1)]);
         prop_assert!(seen.lines.len() <= lines.len());
         if seen.bad_codes().first() == Some(&"corrupt-gzip") {
-            // A member that stood uncompressed inside the torn one was taken for the next, and what is
-            // before it is kept for the quarantine. Nothing is made up, and nothing is read twice.
+            // A member that stood uncompressed inside the torn one was taken for the next, and what
+            // is before it is kept for the quarantine. Nothing is made up, and nothing is read
+            // twice.
             prop_assert!(seen.lines.iter().all(|line| lines.iter().any(|l| l.starts_with(line))));
             return Ok(());
         }
@@ -154,7 +155,10 @@ proptest! {
     }
 
     #[test]
-    fn bytes_of_any_sort_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..2000), pieces in pieces(), at: prop::sample::Index) {
+    fn bytes_of_any_sort_never_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..2000), pieces in pieces(),
+        at: prop::sample::Index,
+    ) {
         let (mut object, _) = object(&pieces, false);
         let at = at.index(object.len() + 1);
         object.splice(at..at, bytes);

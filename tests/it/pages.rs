@@ -2,12 +2,13 @@
 //!
 //! What a page may rely on:
 //!
-//! * A `console` block holds commands behind `$ `, each followed by its output, stderr too. A command
-//!   continues on the next line after a backslash, and up to the end of its here-document.
-//! * All commands of a page run in order, in one shell, in a copy of the tracked files. The shell has
-//!   no variables of the machine. `cargo install` puts `hiwake` where rustup's PATH finds it; or the
-//!   page puts it on the PATH.
-//! * `…` at a line's end stands for the rest of the line. A line that is only `…` stands for any lines.
+//! * A `console` block holds commands behind `$ `, each followed by its output, stderr too. A
+//!   command continues on the next line after a backslash, and up to the end of its here-document.
+//! * All commands of a page run in order, in one shell, in a copy of the tracked files. The shell
+//!   has no variables of the machine. `cargo install` puts `hiwake` where rustup's PATH finds it;
+//!   or the page puts it on the PATH.
+//! * `…` at a line's end stands for the rest of the line. A line that is only `…` stands for any
+//!   lines.
 //! * Cargo is a stand-in, because everything is built: `build` does nothing, `install` links the
 //!   binary, `run` runs it, and none of them prints. `make run` is the real one.
 //! * A block of another language, `sh` for example, is not run.

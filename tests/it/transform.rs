@@ -149,7 +149,8 @@ fn the_crates_types_read_our_events_and_our_answers() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         let wanted = name.starts_with("firehose-") && !name.ends_with(".expected.json");
-        // The crate refuses the event for its one record with bad base64: why our types are our own.
+        // The crate refuses the event for its one record with bad base64: why our types are our
+        // own.
         if !wanted {
             continue;
         }
@@ -277,7 +278,8 @@ proptest! {
         prop_assert_eq!(ids, (0..datas.len()).map(|n| format!("r{n}")).collect::<Vec<_>>());
     }
 
-    /// Two crates read base64 here: what transform refuses is what the others refuse, and land reads the others.
+    /// Two crates read base64 here: what transform refuses is what the others refuse, and land
+    /// reads the others.
     #[test]
     fn data_is_base64_here_if_it_is_elsewhere(
         text in prop_oneof!["[A-Za-z0-9+/=]{0,12}", "[A-Za-z0-9+/]{0,40}={0,3}", "[ -~]{0,9}"],

@@ -13,13 +13,15 @@ use crate::output::{err, out};
 use crate::progress::Progress;
 use crate::{Before, Moment, Now, Root};
 
-/// Land what is still in CloudWatch Logs: history from before the subscription, or a gap that Firehose never saw
+/// Land what is still in CloudWatch Logs: history from before the subscription, or a gap that
+/// Firehose never saw
 ///
-/// Reads a log group's events by FilterLogEvents, at most 5 pages a second, and lands them with the labels and files of
-/// the configuration. Events that came by Firehose have the same ids and are not doubled. When it was interrupted, the
-/// same command resumes, and says so. Lines that somebody removed meanwhile come back with `--from-start`. Events of the last
-/// 15 minutes may not have reached CloudWatch Logs: run it again for them. Lines with the column `{filter}` have it
-/// empty: these events came by no subscription filter.
+/// Reads a log group's events by FilterLogEvents, at most 5 pages a second, and lands them with the
+/// labels and files of the configuration. Events that came by Firehose have the same ids and are
+/// not doubled. When it was interrupted, the same command resumes, and says so. Lines that somebody
+/// removed meanwhile come back with `--from-start`. Events of the last 15 minutes may not have
+/// reached CloudWatch Logs: run it again for them. Lines with the column `{filter}` have it empty:
+/// these events came by no subscription filter.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   hiwake backfill --log-group /var/log/messages --root /mnt/efs \\

@@ -16,7 +16,8 @@ use crate::output::{self, err};
 
 /// Print objects of any shape as lines: rows, failed records, backups, envelopes, text
 ///
-/// The format is detected from the content. Unreadable pieces are named on stderr; the exit code is then 1.
+/// The format is detected from the content. Unreadable pieces are named on stderr; the exit code is
+/// then 1.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake cat out.s3/landing

@@ -30,7 +30,8 @@ enum Command {
     /// Exit 0: it can be used (warnings are printed all the same); 2: it cannot.
     #[command(after_help = "Example:\n  hiwake config check --config hiwake.toml")]
     Check,
-    /// Show which source takes a log group and why, and with a message its file, day and exact line.
+    /// Show which source takes a log group and why, and with a message its file, day and exact
+    /// line.
     #[command(after_help = EXPLAIN_HELP)]
     Explain(Explain),
     /// Print the JSON Schema of hiwake.toml.

@@ -13,8 +13,8 @@ use crate::output::out;
 
 /// Run sample logs through the whole pipeline, with folders in place of S3 and EFS
 ///
-/// Writes a configuration and events into DIR, then runs the commands that it shows. `efs` holds the
-/// daily files then, `s3` the objects. The same commands work in that folder afterwards.
+/// Writes a configuration and events into DIR, then runs the commands that it shows. `efs` holds
+/// the daily files then, `s3` the objects. The same commands work in that folder afterwards.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   hiwake demo && cat hiwake-demo/efs/messages/2022-04-17.csv")]

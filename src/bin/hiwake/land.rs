@@ -15,8 +15,9 @@ use crate::{Now, Root, apart};
 
 /// Land objects of any shape into the day files, each event once
 ///
-/// Landing an object again, in any order, any number of times, at the same time, changes nothing. Plain text has no
-/// identity that survives a backup: from `backup/` it lands once more than from `landing/`.
+/// Landing an object again, in any order, any number of times, at the same time, changes nothing.
+/// Plain text has no identity that survives a backup: from `backup/` it lands once more than from
+/// `landing/`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake land out.s3/landing --root out

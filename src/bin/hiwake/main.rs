@@ -214,8 +214,8 @@ fn rfc_3339(text: &str) -> Result<i64, String> {
         })
 }
 
-/// A disk that is there; `make` makes the folder. What nothing has landed into may be another folder
-/// than was meant, or a file system that is not mounted.
+/// A disk that is there; `make` makes the folder. What nothing has landed into may be another
+/// folder than was meant, or a file system that is not mounted.
 fn disk(root: &Path, make: bool) -> anyhow::Result<RealDisk> {
     let hiwake = root.join(".hiwake").metadata();
     let is_root = !matches!(hiwake, Err(error) if error.kind() == ErrorKind::NotFound);
@@ -234,7 +234,8 @@ fn disk(root: &Path, make: bool) -> anyhow::Result<RealDisk> {
     disk.with_context(|| format!("cannot open the root {shown}"))
 }
 
-/// A command line waits for a lock as long as the configuration says; it has no deadline of its own.
+/// A command line waits for a lock as long as the configuration says; it has no deadline of its
+/// own.
 fn lander<'a>(disk: &'a RealDisk, config: &'a Config, now: &Now) -> Lander<'a> {
     const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
     let deadline = Instant::now() + FOR_EVER;

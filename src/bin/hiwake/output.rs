@@ -60,8 +60,8 @@ pub fn exit_code(code: ExitCode) -> ExitCode {
     }
 }
 
-/// A table for the eye: columns with blanks between them, those of `numbers` to the right. Long texts
-/// are folded where it would be wider than `width`.
+/// A table for the eye: columns with blanks between them, those of `numbers` to the right. Long
+/// texts are folded where it would be wider than `width`.
 pub fn table<const N: usize>(
     header: [&str; N],
     numbers: Range<usize>,

@@ -19,10 +19,11 @@ use crate::{Now, Usage, apart};
 
 /// Run the whole pipeline on this machine: inputs → Firehose's stand-in → objects → day files
 ///
-/// An INPUT is a Firehose event (JSON), an envelope of CloudWatch Logs (JSON or gzip), a folder of such files, or, with
-/// `--log-group`, a log file, each line an event. The stand-in batches, checks and retries as Firehose does, and
-/// writes `landing/`, `failed/` and `backup/` objects; they are landed as the land function would. Running the same file
-/// again lands nothing twice: an event's id is made of its group, stream, place in the file and text.
+/// An INPUT is a Firehose event (JSON), an envelope of CloudWatch Logs (JSON or gzip), a folder of
+/// such files, or, with `--log-group`, a log file, each line an event. The stand-in batches, checks
+/// and retries as Firehose does, and writes `landing/`, `failed/` and `backup/` objects; they are
+/// landed as the land function would. Running the same file again lands nothing twice: an event's
+/// id is made of its group, stream, place in the file and text.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake run events/firehose-hogehoge.json --root out

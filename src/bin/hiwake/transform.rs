@@ -30,8 +30,8 @@ pub struct Args {
     /// The event as JSON; `-` is standard input
     #[arg(value_name = "EVENT", default_value = "-")]
     event: PathBuf,
-    /// Show what the answer holds: a line for each event, with its result and day file in front, and
-    /// one for each record without any
+    /// Show what the answer holds: a line for each event, with its result and day file in front,
+    /// and one for each record without any
     #[arg(long)]
     lines: bool,
 }

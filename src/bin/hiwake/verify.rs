@@ -14,12 +14,13 @@ use crate::{Now, Root, apart};
 
 /// Check every commit, every identity and every sealed file against what is on record
 ///
-/// Reads everything, takes no locks and writes nothing; landing and sealing may go on meanwhile. The exit code is 1 if
-/// anything is wrong. With `--rebuild`, each damaged day is checked again under its lock and repaired. Lines whose
-/// checksums hold keep their bytes, missing ones come from the objects that the journal names, or from all of SOURCE. A
-/// published file that is whole never changes; a damaged one is replaced by the same text or not at all. If an
-/// acknowledged line is in no object, the day stays as it is. The damaged files are kept under `.hiwake/damaged`.
-/// Registers of routings that are missing or damaged are restored first.
+/// Reads everything, takes no locks and writes nothing; landing and sealing may go on meanwhile.
+/// The exit code is 1 if anything is wrong. With `--rebuild`, each damaged day is checked again
+/// under its lock and repaired. Lines whose checksums hold keep their bytes, missing ones come from
+/// the objects that the journal names, or from all of SOURCE. A published file that is whole never
+/// changes; a damaged one is replaced by the same text or not at all. If an acknowledged line is in
+/// no object, the day stays as it is. The damaged files are kept under `.hiwake/damaged`. Registers
+/// of routings that are missing or damaged are restored first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake verify --root out

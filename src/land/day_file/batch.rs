@@ -9,7 +9,8 @@ use crate::row::{Identity, Row, log_group};
 /// How much memory for lines is asked for at once.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// Memory that batches have given back, for the next ones: what the system gives, it clears first, page by page.
+/// Memory that batches have given back, for the next ones: what the system gives, it clears first,
+/// page by page.
 #[derive(Debug, Clone, Default)]
 pub struct Spare(Arc<Mutex<Vec<Vec<u8>>>>);
 
@@ -75,8 +76,9 @@ impl Batch {
         batch
     }
 
-    /// Adds a row of the landing's object number `object`. `is_routed` is false for a row that transform made: of plain
-    /// text, it alone says where it belongs. Answers the memory that it takes, about.
+    /// Adds a row of the landing's object number `object`. `is_routed` is false for a row that
+    /// transform made: of plain text, it alone says where it belongs. Answers the memory that it
+    /// takes, about.
     pub fn push(&mut self, row: &Row<'_>, object: usize, is_routed: bool) -> usize {
         let (stream, new) = self.number(&row.stream, is_routed);
         let line = row.line.as_bytes();
@@ -115,7 +117,8 @@ impl Batch {
     /// The piece for a line of so many bytes.
     fn room(&mut self, length: usize) -> &mut Vec<u8> {
         match self.pieces.last() {
-            // Most day files are small, so the first one grows: in place of a spare one, not beside it.
+            // Most day files are small, so the first one grows: in place of a spare one, not beside
+            // it.
             None => {
                 drop(self.spare.take());
                 self.pieces.push(Vec::new());
@@ -178,8 +181,8 @@ impl Batch {
     /// Sorts some rows into as many places.
     fn sort(&self, rows: &(impl ExactSizeIterator<Item = u32> + Clone), order: &mut [u32]) {
         let timestamps = || rows.clone().map(|row| self.identity(row).timestamp);
-        // By time roughly first, so that what is sorted is small and stays in the processor's cache. A few late events
-        // do not count: they would make all others one part.
+        // By time roughly first, so that what is sorted is small and stays in the processor's
+        // cache. A few late events do not count: they would make all others one part.
         let sample = rows.clone().step_by(rows.len() / SAMPLE + 1);
         let mut sample: Vec<i64> = sample.map(|row| self.identity(row).timestamp).collect();
         sample.sort_unstable();
@@ -209,7 +212,8 @@ impl Batch {
         for end in ends {
             let part = &mut order[start..end as usize];
             start = end as usize;
-            // A part that has nearly all of them, as when most are of one time, may be one part again, and so on.
+            // A part that has nearly all of them, as when most are of one time, may be one part
+            // again, and so on.
             if part.len() > PART_ROWS_MAX && part.len() < rows.len() / 8 * 7 {
                 let rows = part.to_vec();
                 self.sort(&rows.iter().copied(), part);

@@ -17,15 +17,17 @@ use crate::row::Identity;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Outcome {
-    /// All rows of the batch are durable lines, now or before: `lines` and `late` of them are new, `duplicates` had
-    /// landed, or stood twice in the batch.
+    /// All rows of the batch are durable lines, now or before: `lines` and `late` of them are new,
+    /// `duplicates` had landed, or stood twice in the batch.
     Committed(Tally),
-    /// The day is closed: its journal is cut, and nobody can tell what has landed. Nothing was done.
+    /// The day is closed: its journal is cut, and nobody can tell what has landed. Nothing was
+    /// done.
     Closed,
 }
 
-/// Lands a batch into its day file. `objects` are the names of the objects that it came from. `before` has to succeed
-/// before the first line is written, and is not called if there is none to write.
+/// Lands a batch into its day file. `objects` are the names of the objects that it came from.
+/// `before` has to succeed before the first line is written, and is not called if there is none to
+/// write.
 pub fn commit(
     lander: &Lander<'_>,
     day_file: &DayFile,

@@ -1,5 +1,5 @@
-//! Dedup: which of some offered events a day file has already. A block of `seen` is read only where an
-//! offered timestamp can be in it.
+//! Dedup: which of some offered events a day file has already. A block of `seen` is read only where
+//! an offered timestamp can be in it.
 
 use crate::disk::Handle;
 use crate::land::day_file::batch::Batch;
@@ -20,7 +20,8 @@ pub struct Known<'k> {
 }
 
 impl Known<'_> {
-    /// Marks what was seen: `offered` is sorted by identity, the flag of each that a commit already has is set.
+    /// Marks what was seen: `offered` is sorted by identity, the flag of each that a commit already
+    /// has is set.
     pub fn mark(&self, offered: &mut [(Identity, bool)]) -> Result<(), LandError> {
         self.mark_each(offered, &|(identity, _)| *identity, &|(_, there)| *there = true)
     }
@@ -66,7 +67,8 @@ impl Known<'_> {
     }
 }
 
-/// The times of what is offered, from one jump to the next: a few late events do not make it span the day.
+/// The times of what is offered, from one jump to the next: a few late events do not make it span
+/// the day.
 fn add_spans<T>(spans: &mut Vec<(i64, i64)>, offered: &[T], identity: &impl Fn(&T) -> Identity) {
     let (Some(first), Some(last)) = (offered.first(), offered.last()) else { return };
     let (from, to) = (identity(first).timestamp, identity(last).timestamp);

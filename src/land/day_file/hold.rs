@@ -15,7 +15,8 @@ use crate::land::root::error::{LandError, Named, is_absent};
 use crate::land::root::folders;
 use crate::land::root::layout::{DayFile, Hint, folder_of};
 
-/// The three locked handles of a day file. Closed in the order data, seen; the journal is its owner's.
+/// The three locked handles of a day file. Closed in the order data, seen; the journal is its
+/// owner's.
 pub struct Hold<'h, 'l> {
     data: Option<Box<dyn Handle>>,
     seen: Box<dyn Handle>,
@@ -77,14 +78,16 @@ impl<'h, 'l> Hold<'h, 'l> {
         Known { seen, day_file: self.day_file, blocks }
     }
 
-    /// Step 4: the segment's data file, afresh and locked; proof that the journal's lock still stands; then
-    /// what lies beyond the last commit is cut, and a new segment gets its hint and durable names.
+    /// Step 4: the segment's data file, afresh and locked; proof that the journal's lock still
+    /// stands; then what lies beyond the last commit is cut, and a new segment gets its hint and
+    /// durable names.
     pub fn open_segment(&mut self, segment: u32) -> Result<(), LandError> {
         let lander = self.lander;
         let path = self.day_file.open_segment(segment);
         let committed = self.journal.state.segment(segment).map_or(0, Segment::bytes);
         if committed == 0 && segment > 1 {
-            // The Freeze frame before it may not be durable yet, and without it this file has no place.
+            // The Freeze frame before it may not be durable yet, and without it this file has no
+            // place.
             self.journal.rewrite_last_frame()?;
         }
         let how = if committed == 0 { Open::Create(lander.open_mode()) } else { Open::Write };
@@ -109,9 +112,9 @@ impl<'h, 'l> Hold<'h, 'l> {
         Ok(())
     }
 
-    /// Step 8: `seen` says which frames are durable. Not synced: it is for whoever finds the journal
-    /// without them. Only after the lease was checked, which covers the lock on `seen`: a process
-    /// that stood still must not name a frame that a rebuilt journal lacks.
+    /// Step 8: `seen` says which frames are durable. Not synced: it is for whoever finds the
+    /// journal without them. Only after the lease was checked, which covers the lock on `seen`: a
+    /// process that stood still must not name a frame that a rebuilt journal lacks.
     pub fn write_watermark(&self) -> Result<(), LandError> {
         let watermark = self.journal.state.watermark().encode();
         self.seen.write_at(&watermark, 0).named("write", &self.day_file.seen())
@@ -185,7 +188,8 @@ impl<'h, 'l> Hold<'h, 'l> {
     }
 }
 
-/// The error of opening a file that has so many committed bytes: damage if it is not there, looked for twice.
+/// The error of opening a file that has so many committed bytes: damage if it is not there, looked
+/// for twice.
 pub fn lost(lander: &Lander<'_>, error: LandError, committed: u64) -> LandError {
     match error {
         LandError::Io { path, source, .. } if is_absent(&source) && committed > 0 => {

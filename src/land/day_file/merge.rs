@@ -1,7 +1,7 @@
 //! Merge: the commits of a segment, each in timestamp order, become one file in timestamp order.
 //!
-//! Streaming: only the runs that overlap in time are read at once, and memory does not depend on the day's size.
-//! Every commit's and every run's CRC is checked on the way.
+//! Streaming: only the runs that overlap in time are read at once, and memory does not depend on
+//! the day's size. Every commit's and every run's CRC is checked on the way.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -93,7 +93,8 @@ struct Run<'a> {
     source: &'a Source<'a>,
     commit: &'a Commit,
     chunk: usize,
-    /// What was read is `text[..filled]`, of which `at` bytes are passed on; the present line is `text[at..end]`.
+    /// What was read is `text[..filled]`, of which `at` bytes are passed on; the present line is
+    /// `text[at..end]`.
     text: Vec<u8>,
     filled: usize,
     at: usize,
@@ -101,7 +102,8 @@ struct Run<'a> {
     /// How many of the commit's bytes were read, and their CRC.
     read: u64,
     crc: u32,
-    /// The present block of the run, the number of the next one, and how many entries and lines were passed on.
+    /// The present block of the run, the number of the next one, and how many entries and lines
+    /// were passed on.
     block: Vec<Identity>,
     next: usize,
     entry: usize,
@@ -200,7 +202,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Whether a text without its final line break is one line: all quotes closed, every line break inside them.
+/// Whether a text without its final line break is one line: all quotes closed, every line break
+/// inside them.
 pub fn is_one_csv_line(text: &[u8]) -> bool {
     let (mut searched, mut quoted) = (0, false);
     line_end(text, Kind::Csv, &mut searched, &mut quoted).is_none() && !quoted

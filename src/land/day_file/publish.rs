@@ -17,7 +17,8 @@ use crate::land::root::{folders, unique};
 /// How many rounds announce a published segment: the answer of one may be lost.
 pub const ANNOUNCED: u32 = 2;
 
-/// Locks a day file's journal; segments that are sealed but not published are published first. Answers them, too.
+/// Locks a day file's journal; segments that are sealed but not published are published first.
+/// Answers them, too.
 pub fn lock<'l>(
     lander: &'l Lander<'l>,
     day_file: &DayFile,
@@ -26,7 +27,8 @@ pub fn lock<'l>(
     let (unpublished, mut published) = (journal.state.unpublished(), Vec::new());
     if !unpublished.is_empty() {
         let mut hold = Hold::take(lander, day_file, &mut journal)?;
-        // The Sealed frame may be of a process that was killed before its sync, or whose sync failed.
+        // The Sealed frame may be of a process that was killed before its sync, or whose sync
+        // failed.
         hold.journal.rewrite_last_frame()?;
         for segment in unpublished {
             published.extend(publish(&mut hold, segment)?);
@@ -35,8 +37,8 @@ pub fn lock<'l>(
     Ok((journal, published))
 }
 
-/// Under the locks of journal and `seen`, whose lease was checked: whatever of it was done before, it
-/// is done after. Answers what the segment was sealed as.
+/// Under the locks of journal and `seen`, whose lease was checked: whatever of it was done before,
+/// it is done after. Answers what the segment was sealed as.
 pub fn publish(hold: &mut Hold<'_, '_>, number: u32) -> Result<Option<Sealed>, LandError> {
     let (lander, day_file) = (hold.lander, hold.day_file);
     let state = &hold.journal.state;
@@ -95,7 +97,8 @@ pub fn announce(lander: &Lander<'_>, day_file: &DayFile, number: u32) -> Result<
     }
 }
 
-/// Gives the finished file its final name; never replaces. An error may be a success whose reply was lost.
+/// Gives the finished file its final name; never replaces. An error may be a success whose reply
+/// was lost.
 fn link(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed) -> Result<(), LandError> {
     let ours = lander.open_if_there(&sealed.temporary)?;
     if let Some(ours) = &ours {

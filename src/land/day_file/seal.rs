@@ -1,8 +1,8 @@
-//! Seal: a segment whose day has ended is finished, published under its final name and never written
-//! again.
+//! Seal: a segment whose day has ended is finished, published under its final name and never
+//! written again.
 //!
-//! The steps are numbered as in docs/design.md. Anybody may repeat them at any point; the journal says
-//! how far they got.
+//! The steps are numbered as in docs/design.md. Anybody may repeat them at any point; the journal
+//! says how far they got.
 
 use std::io::Write;
 
@@ -26,8 +26,9 @@ use crate::land::root::{folders, unique};
 /// A segment that never takes a commit waits no longer than this after its first one.
 const OPEN_MS_MAX: i64 = 48 * 3600 * 1000;
 
-/// Seals the segments of one day file that are due. `hinted` are the segments whose hints were found.
-/// What is published now and was not before is added to `published`, whatever fails after it.
+/// Seals the segments of one day file that are due. `hinted` are the segments whose hints were
+/// found. What is published now and was not before is added to `published`, whatever fails after
+/// it.
 pub fn seal(
     lander: &Lander<'_>,
     day_file: &DayFile,
@@ -69,8 +70,8 @@ fn due(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> Result<Option<
     Ok(None)
 }
 
-/// When a segment may be sealed: the day has ended, in the zone in force, too, by which rounds choose
-/// what they look at, and nothing was committed for a while.
+/// When a segment may be sealed: the day has ended, in the zone in force, too, by which rounds
+/// choose what they look at, and nothing was committed for a while.
 pub fn due_at(
     lander: &Lander<'_>,
     day_file: &DayFile,
@@ -125,8 +126,9 @@ struct Frozen<'f> {
 }
 
 impl Frozen<'_> {
-    /// Step 2: the finished file, synced and read-only, under a temporary name (or the open file itself
-    /// where its lines are in order). `None`: somebody else has finished the segment meanwhile.
+    /// Step 2: the finished file, synced and read-only, under a temporary name (or the open file
+    /// itself where its lines are in order). `None`: somebody else has finished the segment
+    /// meanwhile.
     fn draft(&self) -> Result<Option<Sealed>, LandError> {
         let Frozen { lander, day_file, number, segment } = self;
         let seal = &lander.config.seal;
@@ -135,13 +137,15 @@ impl Frozen<'_> {
         folders::refresh(lander, day_file.folder())?;
         let in_place = if ordered && !gzip { self.check_in_place() } else { Ok(None) };
         let error = match in_place.and_then(|sealed| {
-            // Also where something lies beyond the last commit, so that it must not be published itself.
+            // Also where something lies beyond the last commit, so that it must not be published
+            // itself.
             sealed.map_or_else(|| self.write_merged(gzip, ordered), Ok)
         }) {
             Ok(sealed) => return Ok(Some(sealed)),
             Err(error) => error,
         };
-        // ENOENT, ESTALE, or what looks like damage: nothing of it counts if somebody else has finished.
+        // ENOENT, ESTALE, or what looks like damage: nothing of it counts if somebody else has
+        // finished.
         let finished = |state: State| {
             let sealed = state.segment(*number).is_some_and(|now| now.sealed.is_some());
             sealed || state.closed.is_some()
@@ -157,8 +161,8 @@ impl Frozen<'_> {
         }
     }
 
-    /// The open file is the finished file: checked against its commits, hashed, made read-only. `None`:
-    /// it has other bytes too.
+    /// The open file is the finished file: checked against its commits, hashed, made read-only.
+    /// `None`: it has other bytes too.
     fn check_in_place(&self) -> Result<Option<Sealed>, LandError> {
         let Frozen { lander, day_file, number, segment } = self;
         let path = day_file.open_segment(*number);
@@ -190,8 +194,8 @@ impl Frozen<'_> {
         let temporary = self.day_file.temporary(self.number, &unique());
         let finished = self.write_temporary(&temporary, gzip, ordered);
         if finished.is_err() {
-            // Nothing names it, and the next try makes one of its own. What cannot be removed now is removed by
-            // whoever publishes, or by the next round.
+            // Nothing names it, and the next try makes one of its own. What cannot be removed now
+            // is removed by whoever publishes, or by the next round.
             folders::remove(self.lander, &temporary).ok();
         }
         finished.map(|finished| self.sealed(temporary, gzip, &finished))

@@ -69,6 +69,28 @@ impl Landing<'_> {
         }
     }
 
+    /// Holds the registers of batches, and finds where else their rows may be.
+    fn hold(
+        &mut self,
+        batches: &[(DayFile, Batch)],
+        dates: &BTreeSet<NaiveDate>,
+    ) -> Result<(Held, Vec<Elsewhere>), LandError> {
+        let (lander, rules, routes) = (self.lander, self.routes.rules.clone(), &mut self.routes);
+        let look = |registers: &_, missing: &mut _| {
+            let one =
+                |(day_file, batch): &(_, _)| routes.elsewhere(registers, day_file, batch, missing);
+            batches.iter().map(one).collect::<Result<Vec<Elsewhere>, _>>()
+        };
+        if self.plan.is_some() {
+            return Held::peek(lander, dates, look);
+        }
+        let (mut held, elsewhere) = Held::take(lander, dates, &rules, look)?;
+        let mixed = batches.iter().zip(&elsewhere).filter(|(_, elsewhere)| !elsewhere.is_empty());
+        let dates = mixed.flat_map(|((_, batch), _)| register::dates(batch.span())).collect();
+        held.exclude_others(lander, &dates)?;
+        Ok((held, elsewhere))
+    }
+
     /// Holds the registers, and commits: what can be nowhere else several day files at once, the
     /// rest one by one, so that each finds what those before it have committed.
     fn commit_held(
@@ -77,22 +99,7 @@ impl Landing<'_> {
         dates: &BTreeSet<NaiveDate>,
     ) -> Result<Vec<Done>, LandError> {
         let (lander, objects, planning) = (self.lander, self.objects, self.plan.is_some());
-        let (rules, routes) = (self.routes.rules.clone(), &mut self.routes);
-        let look = |registers: &_, missing: &mut _| {
-            let one =
-                |(day_file, batch): &(_, _)| routes.elsewhere(registers, day_file, batch, missing);
-            batches.iter().map(one).collect::<Result<Vec<Elsewhere>, _>>()
-        };
-        let (mut held, elsewhere) = match planning {
-            true => Held::peek(lander, dates, look)?,
-            false => Held::take(lander, dates, &rules, look)?,
-        };
-        if !planning {
-            let mixed =
-                batches.iter().zip(&elsewhere).filter(|(_, elsewhere)| !elsewhere.is_empty());
-            let dates = mixed.flat_map(|((_, batch), _)| register::dates(batch.span())).collect();
-            held.exclude_others(lander, &dates)?;
-        }
+        let (held, elsewhere) = self.hold(batches, dates)?;
         for ((_, batch), elsewhere) in batches.iter_mut().zip(&elsewhere) {
             batch.routings.clone_from(&elsewhere.routings);
         }

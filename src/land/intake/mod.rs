@@ -30,11 +30,13 @@ use crate::record::Records;
 use crate::row::{Identity, Kind, Row};
 use crate::store::{ObjectId, Store, StoreError};
 
-/// What a day file costs in memory beside its rows, about: its key, its place in the map, the smallest vectors.
+/// What a day file costs in memory beside its rows, about: its key, its place in the map, the
+/// smallest vectors.
 const DAY_FILE_BYTES: usize = 768;
 /// How many different reasons for quarantine an answer names.
 const REASONS_MAX: usize = 20;
-/// How often the reading of an object that is replaced meanwhile starts over: Firehose replaces one seldom.
+/// How often the reading of an object that is replaced meanwhile starts over: Firehose replaces one
+/// seldom.
 const RESTARTS_MAX: u32 = 5;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,10 +47,12 @@ enum Pass {
     Closed,
 }
 
-/// Lands objects. The rows of all of them for one day file go under one lock hold, unless the buffer is full before.
+/// Lands objects. The rows of all of them for one day file go under one lock hold, unless the
+/// buffer is full before.
 ///
-/// Objects are read for three quarters of the time until the deadline; what was read by then is committed
-/// in the last quarter. An object that was not read to its end is retried, and finds its rows landed.
+/// Objects are read for three quarters of the time until the deadline; what was read by then is
+/// committed in the last quarter. An object that was not read to its end is retried, and finds its
+/// rows landed.
 pub struct Landing<'l> {
     lander: &'l Lander<'l>,
     objects: &'l [ObjectId],
@@ -62,7 +66,8 @@ pub struct Landing<'l> {
     /// The state of each object that was landed: its entity tag.
     states: Vec<Option<String>>,
     batches: HashMap<DayFile, Batch>,
-    /// The last row's, which is most likely the next one's: not in `batches`, and its day takes rows.
+    /// The last row's, which is most likely the next one's: not in `batches`, and its day takes
+    /// rows.
     present: Option<(DayFile, Batch)>,
     spare: Spare,
     bytes: usize,
@@ -107,7 +112,8 @@ impl<'l> Landing<'l> {
         }
     }
 
-    /// Lands, or says what it would come to by the same reading: that takes no locks and writes nothing.
+    /// Lands, or says what it would come to by the same reading: that takes no locks and writes
+    /// nothing.
     pub fn land(mut self, store: &Store) -> (Landed, Option<Plan>) {
         let mut records = Records::new(self.lander.config);
         for number in 0..self.objects.len() {
@@ -173,8 +179,8 @@ impl<'l> Landing<'l> {
         read.map_err(|(ReadError::Input(error) | ReadError::Sink(error))| error)
     }
 
-    /// Until when an object may be read: half of what is left, so that one that never ends leaves time for those after
-    /// it. The last has all.
+    /// Until when an object may be read: half of what is left, so that one that never ends leaves
+    /// time for those after it. The last has all.
     fn share(&self, number: usize) -> Instant {
         let now = Instant::now();
         let left = self.read_until.saturating_duration_since(now);
@@ -330,8 +336,8 @@ impl Sink for Reading<'_, '_> {
     }
 }
 
-/// Rows come from outside: one that would leave the root or tear a line does not land. The reason is logged:
-/// it quotes no text of the row.
+/// Rows come from outside: one that would leave the root or tear a line does not land. The reason
+/// is logged: it quotes no text of the row.
 pub(crate) fn check(row: &Row<'_>) -> Result<(), String> {
     file_name::check(&row.file).map_err(|_| "its `file` may be no day file's name".to_owned())?;
     check_line(row)

@@ -98,7 +98,8 @@ impl Plan {
     }
 }
 
-/// Tells which of some events a day file has, as [`commit::ask`](crate::land::day_file::commit::ask) does.
+/// Tells which of some events a day file has, as
+/// [`commit::ask`](crate::land::day_file::commit::ask) does.
 pub(crate) fn ask(
     lander: &Lander<'_>,
     day_file: &DayFile,

@@ -1,8 +1,10 @@
-//! The quarantine: what could not be landed, with its bytes, identity and reason, under `.hiwake/quarantine/`.
+//! The quarantine: what could not be landed, with its bytes, identity and reason, under
+//! `.hiwake/quarantine/`.
 //!
-//! One NDJSON file a landing, named by the hash of its content, so that the same landing again makes the same file.
-//! A record stands there in the shape of Firehose's failed records (`rawData`), a row as the row with one more member:
-//! both can be landed again by `hiwake land` once the cause is mended.
+//! One NDJSON file a landing, named by the hash of its content, so that the same landing again
+//! makes the same file. A record stands there in the shape of Firehose's failed records
+//! (`rawData`), a row as the row with one more member: both can be landed again by `hiwake land`
+//! once the cause is mended.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -70,8 +72,8 @@ impl Quarantine {
         self.count += 1;
     }
 
-    /// Writes what was gathered, durably. Answers how much it was. It is forgotten in any case: what it
-    /// came from is retried where it could not be written.
+    /// Writes what was gathered, durably. Answers how much it was. It is forgotten in any case:
+    /// what it came from is retried where it could not be written.
     pub fn write(&mut self, lander: &Lander<'_>) -> Result<u64, LandError> {
         let Quarantine { text, count } = std::mem::take(self);
         if count == 0 {

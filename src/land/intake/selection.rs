@@ -1,4 +1,5 @@
-//! What of objects is landed: all that Firehose delivers for the first time, or a part of what is replayed.
+//! What of objects is landed: all that Firehose delivers for the first time, or a part of what is
+//! replayed.
 
 use crate::config::Glob;
 use crate::row::{Day, Row, log_group};

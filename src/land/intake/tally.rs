@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::store::StoreError;
 
-/// What a landing came to. Always rows + unreadable = lines + duplicates + quarantined + deferred, and
-/// nothing is deferred where all objects were landed.
+/// What a landing came to. Always rows + unreadable = lines + duplicates + quarantined + deferred,
+/// and nothing is deferred where all objects were landed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
     /// Objects that were landed whole.
@@ -32,8 +32,8 @@ pub struct Tally {
     pub duplicates: u64,
     /// Rows and unreadable things that were put into quarantine.
     pub quarantined: u64,
-    /// Rows and unreadable things that could neither be landed nor put into quarantine: they are retried
-    /// with their objects.
+    /// Rows and unreadable things that could neither be landed nor put into quarantine: they are
+    /// retried with their objects.
     pub deferred: u64,
     /// Commit frames written.
     pub commits: u64,

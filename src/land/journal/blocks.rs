@@ -1,14 +1,17 @@
-//! Which blocks of `seen` hold times that are offered: found without looking at all of them, however long the day is.
+//! Which blocks of `seen` hold times that are offered: found without looking at all of them,
+//! however long the day is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::land::journal::frame::{Block, Commit};
 
-/// A slot is 2¹⁶ ms long, about a minute, or 2²² (an hour) or 2²⁸ (three days) for blocks of longer times, and so on.
+/// A slot is 2¹⁶ ms long, about a minute, or 2²² (an hour) or 2²⁸ (three days) for blocks of longer
+/// times, and so on.
 const SHIFT: u32 = 16;
 const SHIFT_STEP: u32 = 6;
 
-/// The blocks of a day file's commits, by slots of time. A block is no longer than its slots, so it is in one or two.
+/// The blocks of a day file's commits, by slots of time. A block is no longer than its slots, so it
+/// is in one or two.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Blocks {
     /// By shift and number of the slot; each block with the number of its first entry.
@@ -44,7 +47,8 @@ impl Blocks {
         }
     }
 
-    /// The blocks that can hold a time from `from` to `to`, each with the number of its first entry; one may come twice.
+    /// The blocks that can hold a time from `from` to `to`, each with the number of its first
+    /// entry; one may come twice.
     pub fn between(&self, from: i64, to: i64) -> impl Iterator<Item = (u64, &Block)> {
         let slots = self.shifts.iter().flat_map(move |shift| {
             self.slots.range((*shift, from >> shift)..=(*shift, to >> shift))

@@ -1,4 +1,5 @@
-//! What a process remembers of the journals that it appended to: under the next lock it reads only what came since.
+//! What a process remembers of the journals that it appended to: under the next lock it reads only
+//! what came since.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,12 +7,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::land::journal::state::State;
 use crate::land::root::layout::DayFile;
 
-/// The memory that is spent on it, about: that of 100,000 commits. One day file may take more, as its landing does.
+/// The memory that is spent on it, about: that of 100,000 commits. One day file may take more, as
+/// its landing does.
 const BYTES_MAX: usize = 64 << 20;
 
 /// The states of day files, as they were when this process last held their locks.
 ///
-/// A state is taken out to be used, and put back when all went well: what an error left in doubt is forgotten.
+/// A state is taken out to be used, and put back when all went well: what an error left in doubt is
+/// forgotten.
 #[derive(Debug, Default)]
 pub struct Journals(Mutex<Known>);
 

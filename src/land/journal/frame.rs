@@ -183,8 +183,8 @@ pub struct Commit {
     pub blocks: Vec<Block>,
     /// What registers have to say, so that its events are found.
     pub routings: Vec<Routing>,
-    /// The objects that the rows came from: bucket, key and ETag or version. They come last, since a
-    /// frame that ends with a zero cannot be told from a torn one.
+    /// The objects that the rows came from: bucket, key and ETag or version. They come last, since
+    /// a frame that ends with a zero cannot be told from a torn one.
     pub objects: Vec<String>,
 }
 
@@ -306,7 +306,8 @@ pub struct ClosedSegment {
 }
 
 impl Closed {
-    /// The slot's bytes; `None` if there are more segments than it can hold (the day then stays open to replay).
+    /// The slot's bytes; `None` if there are more segments than it can hold (the day then stays
+    /// open to replay).
     pub fn encode(&self) -> Option<Vec<u8>> {
         let mut slot = checked(&postcard::to_stdvec(self).ok()?);
         if slot.len() > (FRAMES_AT - CLOSED_AT) as usize {
@@ -369,7 +370,8 @@ pub enum Found {
         /// How many bytes it has.
         length: usize,
     },
-    /// A whole frame with a good CRC whose kind or version this release does not know, or whose payload it cannot read.
+    /// A whole frame with a good CRC whose kind or version this release does not know, or whose
+    /// payload it cannot read.
     Unknown {
         /// Its kind.
         kind: u8,
@@ -407,8 +409,9 @@ pub fn any_frame(bytes: &[u8]) -> bool {
     memchr::memmem::find_iter(bytes, FRAME_MAGIC).any(|at| decode(&bytes[at..]) != Found::Nothing)
 }
 
-/// Whether `bytes`, which do not begin with a whole frame and have none in them, are a last frame that was changed
-/// after it was written. A crash leaves a frame's first bytes, or zeros in place of some; it never leaves other ones.
+/// Whether `bytes`, which do not begin with a whole frame and have none in them, are a last frame
+/// that was changed after it was written. A crash leaves a frame's first bytes, or zeros in place
+/// of some; it never leaves other ones.
 pub fn was_changed(bytes: &[u8]) -> bool {
     let gap = bytes.starts_with(&[0]) || bytes.ends_with(&[0]);
     if bytes.is_empty() || gap || memchr::memmem::find(bytes, &[0; 8]).is_some() {

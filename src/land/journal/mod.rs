@@ -79,14 +79,16 @@ impl<'l> Journal<'l> {
         };
         let mut journal = Journal { file, last, state, busy_retries };
         if journal.state.closed.is_some() && journal.state.torn {
-            // A close that was interrupted after its slot was whole, and perhaps before it was durable.
+            // A close that was interrupted after its slot was whole, and perhaps before it was
+            // durable.
             journal.rewrite_last_frame()?;
             journal.truncate_torn()?;
         }
         Ok(journal)
     }
 
-    /// Reads a journal without its lock: for the eye, and for hints. `None`: there is none, or it is new.
+    /// Reads a journal without its lock: for the eye, and for hints. `None`: there is none, or it
+    /// is new.
     ///
     /// Where another process of this machine has it open for writing, an NFS client may answer from
     /// an old page, which looks like damage: so damage is read again, past the pages.
@@ -103,8 +105,8 @@ impl<'l> Journal<'l> {
         }
     }
 
-    /// The same where something of the day is there, or a hint of it: that there is no journal is damage then, unless a
-    /// landing was cut short before it had written anything else.
+    /// The same where something of the day is there, or a hint of it: that there is no journal is
+    /// damage then, unless a landing was cut short before it had written anything else.
     pub fn look(lander: &Lander<'_>, day_file: &DayFile) -> Result<Option<State>, LandError> {
         unless_orphaned(lander, day_file, || Journal::peek(lander, day_file))
     }
@@ -129,9 +131,9 @@ impl<'l> Journal<'l> {
         self.file.confirm_damage(error)
     }
 
-    /// Makes the last frame durable (of a closed day: the slot) that a process left behind which was
-    /// killed before its sync, or whose sync failed: writes it again, as it stands, and syncs. Only
-    /// then may anything depend on it.
+    /// Makes the last frame durable (of a closed day: the slot) that a process left behind which
+    /// was killed before its sync, or whose sync failed: writes it again, as it stands, and syncs.
+    /// Only then may anything depend on it.
     pub fn rewrite_last_frame(&self) -> Result<(), LandError> {
         let closed = self.state.closed.as_ref().filter(|_| self.last.is_empty());
         let Locked { path, handle, .. } = &self.file;
@@ -142,8 +144,8 @@ impl<'l> Journal<'l> {
         written.and_then(|()| handle.sync()).map_err(|error| lease_lost(path, error))
     }
 
-    /// Cuts what follows the last frame. Synced by itself: in a torn frame, what is missing is zeros
-    /// and never an older frame's bytes.
+    /// Cuts what follows the last frame. Synced by itself: in a torn frame, what is missing is
+    /// zeros and never an older frame's bytes.
     fn truncate_torn(&mut self) -> Result<(), LandError> {
         let Locked { path, handle, .. } = &self.file;
         handle.truncate(self.state.end).named("cut", path)?;
@@ -169,8 +171,8 @@ impl<'l> Journal<'l> {
         let (bytes, crc) = frame.encode(self.state.crc);
         let at = self.state.end;
         self.last.clone_from(&bytes);
-        // Checked just before writing, as it is right after reading. After an error of the write the
-        // state is ahead of the file: the journal is abandoned and read again.
+        // Checked just before writing, as it is right after reading. After an error of the write
+        // the state is ahead of the file: the journal is abandoned and read again.
         self.state.apply(frame).map_err(|what| LandError::damage(&self.file.path, what))?;
         self.state.follow(crc, bytes.len() as u64);
         self.state.find_blocks();
@@ -219,7 +221,8 @@ impl<'l> Locked<'l> {
             Ok(length) if length > PROOF_AT => {
                 handle.write_at(&[value], PROOF_AT).and_then(|()| handle.sync())
             }
-            // A byte written here would change a journal that may be damaged; its own length does not.
+            // A byte written here would change a journal that may be damaged; its own length does
+            // not.
             Ok(length) => handle.truncate(length),
             Err(error) => Err(error),
         };
@@ -263,8 +266,9 @@ impl<'l> Locked<'l> {
         Ok((state, last))
     }
 
-    /// A journal is new where neither `seen` nor a data file is there; otherwise its header was lost. Where there is a
-    /// header and no frame (`found`), its maker may have been killed before it was durable: it is written again.
+    /// A journal is new where neither `seen` nor a data file is there; otherwise its header was
+    /// lost. Where there is a header and no frame (`found`), its maker may have been killed before
+    /// it was durable: it is written again.
     fn begin(
         &self,
         day_file: &DayFile,
@@ -316,7 +320,8 @@ pub(crate) fn lease_lost(path: &str, error: io::Error) -> LandError {
     }
 }
 
-/// Something of a day that cannot be there before its journal is; `header`: before its journal's header is.
+/// Something of a day that cannot be there before its journal is; `header`: before its journal's
+/// header is.
 fn orphan(
     lander: &Lander<'_>,
     day_file: &DayFile,
@@ -341,7 +346,8 @@ fn headless(path: &str, name: &str) -> LandError {
     LandError::damage(path, format!("its beginning is missing or unreadable, but {name} is there"))
 }
 
-/// No journal gets so long: a commit takes some hundred bytes. What pretends to be is not read into memory.
+/// No journal gets so long: a commit takes some hundred bytes. What pretends to be is not read into
+/// memory.
 const BYTES_MAX: u64 = 1 << 30;
 
 /// The bytes of a journal with these frames, and the watermark of its last one.
@@ -399,7 +405,8 @@ impl<'l> DamagedJournal<'l> {
     }
 
     /// Puts a whole journal in place of this one, in the same file. The byte that makes it count
-    /// changes last: this is the commit point of a rebuild. Until then the note of its folder stays.
+    /// changes last: this is the commit point of a rebuild. Until then the note of its folder
+    /// stays.
     pub fn replace(&self, bytes: &[u8]) -> Result<(), LandError> {
         let (Locked { path, handle, .. }, form) = (&self.file, FORM_AT as usize);
         self.file.write(&bytes[form + 1..REBUILD_AT as usize], FORM_AT + 1)?;

@@ -5,9 +5,10 @@
 //! journal that lacks this frame has lost it, however torn it looks. It is written after the
 //! journal's sync and not synced itself: an older or torn one proves less, never something wrong.
 //!
-//! An entry is 16 bytes, little-endian: timestamp i64, hash u64. A run's i-th entry is of the commit's
-//! i-th line, so a run is in timestamp order. Blocks are up to 1,024 entries, and end where the time jumps; their time
-//! bounds and CRCs stand in the commit frame, so that a block is only read where an offered timestamp can be in it.
+//! An entry is 16 bytes, little-endian: timestamp i64, hash u64. A run's i-th entry is of the
+//! commit's i-th line, so a run is in timestamp order. Blocks are up to 1,024 entries, and end
+//! where the time jumps; their time bounds and CRCs stand in the commit frame, so that a block is
+//! only read where an offered timestamp can be in it.
 
 use std::cmp::Reverse;
 
@@ -23,9 +24,11 @@ pub const WATERMARK_BYTES: u64 = 16;
 const WATERMARK_MAGIC: &[u8; 4] = b"HWKS";
 /// How many entries a block has at most: a late event reads one.
 const BLOCK_ENTRIES: usize = 1024;
-/// A block ends where the time jumps by more than this, so that a few late events make no block that spans the day.
+/// A block ends where the time jumps by more than this, so that a few late events make no block
+/// that spans the day.
 pub const JUMP_MS: u64 = 10_000;
-/// Blocks that end so are not more than one in so many entries, and this many: the journal stays small.
+/// Blocks that end so are not more than one in so many entries, and this many: the journal stays
+/// small.
 const ENTRIES_A_JUMP: usize = 64;
 const JUMPS: usize = 16;
 

@@ -1,7 +1,7 @@
 //! What a journal says, frame by frame: the state of one day file. Pure.
 //!
-//! A frame that is incomplete or has a bad CRC, with nothing valid after it, is torn: it does not exist. Anything else
-//! that does not fit is damage.
+//! A frame that is incomplete or has a bad CRC, with nothing valid after it, is torn: it does not
+//! exist. Anything else that does not fit is damage.
 
 use chrono_tz::Tz;
 
@@ -147,10 +147,12 @@ impl State {
         (Some(state), error)
     }
 
-    /// Reads on where this state ends: `header` is the journal's beginning, `tail` what it has from the last frame on that
-    /// this state knows. `None`: that is not how this state goes on, so all of it has to be read.
+    /// Reads on where this state ends: `header` is the journal's beginning, `tail` what it has from
+    /// the last frame on that this state knows. `None`: that is not how this state goes on, so all
+    /// of it has to be read.
     ///
-    /// Each frame names the CRC of the one before, so all frames before the last one are those that were read.
+    /// Each frame names the CRC of the one before, so all frames before the last one are those that
+    /// were read.
     pub(crate) fn read_on(mut self, path: &str, header: &[u8], tail: &[u8]) -> Option<State> {
         let Found::Frame { crc, .. } = frame::decode(tail) else { return None };
         let (own, _) = Header::decode(header)?;
@@ -375,8 +377,8 @@ impl State {
         }
     }
 
-    /// Where the calendar has the day, if it does: all segments are published, and something of them
-    /// is left to be done.
+    /// Where the calendar has the day, if it does: all segments are published, and something of
+    /// them is left to be done.
     pub fn calendar_hint(&self) -> Option<Hint> {
         let date = utc_day(self.last_done()?);
         match (self.closed.is_some(), self.is_removed()) {

@@ -1,8 +1,8 @@
-//! Rebuild: a damaged day is repaired. What is good stays as it is; what is missing comes from objects;
-//! where a line that was acknowledged is nowhere, nothing changes.
+//! Rebuild: a damaged day is repaired. What is good stays as it is; what is missing comes from
+//! objects; where a line that was acknowledged is nowhere, nothing changes.
 //!
-//! All of it happens under the journal's lock, so landers wait and try again. The day's lines are held
-//! in memory. How the result takes its place is in `replace.rs`.
+//! All of it happens under the journal's lock, so landers wait and try again. The day's lines are
+//! held in memory. How the result takes its place is in `replace.rs`.
 
 mod replace;
 mod survey;
@@ -58,8 +58,8 @@ pub enum Rebuilt {
     },
 }
 
-/// Repairs one day. `objects` are all that may be read; those that the journal names are, or all if one
-/// of these is missing or it names none.
+/// Repairs one day. `objects` are all that may be read; those that the journal names are, or all if
+/// one of these is missing or it names none.
 pub fn rebuild(
     lander: &Lander<'_>,
     store: &Store,
@@ -102,19 +102,7 @@ pub fn rebuild(
         true => Rows::default(),
         false => Rows::read(&files, store, &chosen, is_named, &survey)?,
     };
-    let mut lines = Lines::default();
-    for piece in &survey.pieces {
-        let published = segments.iter().find(|one| one.sealed.segment == piece.segment);
-        let text = match (published, &piece.text, &piece.objects) {
-            (Some(one), ..) => &one.text,
-            (None, Some(text), _) => text,
-            // No commit is known: the lines are among those of the open file.
-            (None, None, None) => &survey.loose_text,
-            (None, None, Some(_)) => &Vec::new(),
-        };
-        let ids = rows.ids(piece, text, day_file.kind, objects, &lines.taken);
-        lines.add(piece, ids, count, &rows, day_file.kind);
-    }
+    let mut lines = Lines::find(&files, &survey, &segments, &rows, objects);
     for one in &mut segments {
         one.ids = lines.published.remove(&one.sealed.segment).unwrap_or_default();
         if one.is_damaged() {
@@ -125,17 +113,7 @@ pub fn rebuild(
     let closed = lines.unknown > 0 && lines.lost == 0 && lines.open.is_empty();
     // A SOURCE without a row of the day is another one's.
     let closed = closed && rows.is_source && count <= CLOSED_SEGMENTS_MAX;
-    if lines.lost > 0 || (lines.unknown > 0 && !closed) {
-        let lost = lines.lost + lines.unknown;
-        let names = if missing.is_empty() { "none".to_owned() } else { missing.join(", ") };
-        let reason = format!(
-            "at least {lost} of its lines match no event of SOURCE: it lacks them, or their labels or their file have changed since. Objects that its journal names and that were not found: {names}"
-        );
-        return Err(files.refused(&day_file.to_string(), &reason));
-    }
-    if segments.is_empty() && lines.open.is_empty() {
-        let folder = day_file.journal_folder();
-        let reason = format!("nothing of it is left: remove {folder}, then land its objects again");
+    if let Some(reason) = lines.refusal(&files, closed, segments.is_empty(), &missing) {
         return Err(files.refused(&day_file.to_string(), &reason));
     }
     lines.open.sort_by_key(|(id, _)| id.timestamp);
@@ -162,6 +140,49 @@ struct Lines {
 }
 
 impl Lines {
+    /// The lines of all pieces.
+    fn find(
+        files: &Files<'_>,
+        survey: &Survey,
+        segments: &[Segment],
+        rows: &Rows,
+        objects: &[Object],
+    ) -> Lines {
+        let (mut lines, kind) = (Lines::default(), files.day_file.kind);
+        for piece in &survey.pieces {
+            let published = segments.iter().find(|one| one.sealed.segment == piece.segment);
+            let text = match (published, &piece.text, &piece.objects) {
+                (Some(one), ..) => &one.text,
+                (None, Some(text), _) => text,
+                // No commit is known: the lines are among those of the open file.
+                (None, None, None) => &survey.loose_text,
+                (None, None, Some(_)) => &Vec::new(),
+            };
+            let ids = rows.ids(piece, text, kind, objects, &lines.taken);
+            lines.add(piece, ids, segments.len() as u32, rows, kind);
+        }
+        lines
+    }
+
+    /// Why the day has to stay as it is, if it does.
+    fn refusal(
+        &self,
+        files: &Files<'_>,
+        closed: bool,
+        none_is_published: bool,
+        missing: &[String],
+    ) -> Option<String> {
+        let (lost, folder) = (self.lost + self.unknown, files.day_file.journal_folder());
+        if self.lost > 0 || (self.unknown > 0 && !closed) {
+            let names = if missing.is_empty() { "none".to_owned() } else { missing.join(", ") };
+            return Some(format!(
+                "at least {lost} of its lines match no event of SOURCE: it lacks them, or their labels or their file have changed since. Objects that its journal names and that were not found: {names}"
+            ));
+        }
+        (none_is_published && self.open.is_empty())
+            .then(|| format!("nothing of it is left: remove {folder}, then land its objects again"))
+    }
+
     fn add(
         &mut self,
         piece: &Piece,
@@ -200,7 +221,8 @@ fn lines_if_whole(lander: &Lander<'_>, day_file: &DayFile) -> Result<u64, LandEr
     }
 }
 
-/// The small repair: checksums of published files that are good, and hints, as the journal has them.
+/// The small repair: checksums of published files that are good, and hints, as the journal has
+/// them.
 fn repair_names(files: &Files<'_>, journal: &[u8]) -> Result<(), LandError> {
     let Files { lander, day_file, .. } = *files;
     let Ok(Some(state)) = State::read(&day_file.journal(), journal) else { return Ok(()) };

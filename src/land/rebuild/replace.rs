@@ -1,10 +1,10 @@
 //! Replace: how a repaired day takes the place of the damaged one, whenever it is interrupted.
 //!
-//! First all files of the day are copied to `.hiwake/damaged/<file>/<day>.<unique>/`. Then the journal
-//! says that the day is being rebuilt, and where these copies are: landing stops, and the next rebuild
-//! reads them and not what is half written. `seen` and the open file are rewritten in place, under their
-//! locks; a published file is replaced by the same text. Last, in the same file, the journal: one byte
-//! makes it count.
+//! First all files of the day are copied to `.hiwake/damaged/<file>/<day>.<unique>/`. Then the
+//! journal says that the day is being rebuilt, and where these copies are: landing stops, and the
+//! next rebuild reads them and not what is half written. `seen` and the open file are rewritten in
+//! place, under their locks; a published file is replaced by the same text. Last, in the same file,
+//! the journal: one byte makes it count.
 
 use crate::disk::Open;
 use crate::land::day_file::publish::remove_temporaries;
@@ -77,8 +77,8 @@ impl Replacement {
         Ok(folder)
     }
 
-    /// Open files of segments that will not be there have no lines any more. One that is a second name of a published
-    /// file is left alone: whoever published it was about to remove it.
+    /// Open files of segments that will not be there have no lines any more. One that is a second
+    /// name of a published file is left alone: whoever published it was about to remove it.
     fn empty_others(
         &self,
         lander: &Lander<'_>,
@@ -104,8 +104,8 @@ impl Replacement {
     }
 }
 
-/// Copies of all that is there; second names of what is published, whose bytes never change. Answers
-/// the folder.
+/// Copies of all that is there; second names of what is published, whose bytes never change.
+/// Answers the folder.
 fn put_aside(
     lander: &Lander<'_>,
     day_file: &DayFile,

@@ -110,7 +110,8 @@ pub struct Survey {
     pub has_seen: bool,
     /// The commits that it has.
     pub pieces: Vec<Piece>,
-    /// Where it is not complete: identities that no commit has, in the order in which they were committed.
+    /// Where it is not complete: identities that no commit has, in the order in which they were
+    /// committed.
     loose: Vec<Identity>,
     /// What open files have that no commit has.
     pub loose_text: Vec<u8>,
@@ -166,8 +167,8 @@ impl Survey {
         Ok(survey)
     }
 
-    /// What no commit has: first what is missing of each published segment (segments follow each other
-    /// in `seen`), then what is in open files.
+    /// What no commit has: first what is missing of each published segment (segments follow each
+    /// other in `seen`), then what is in open files.
     pub fn add_loose(&mut self, published: impl Iterator<Item = (u32, u64)>, kind: Kind) {
         let (mut loose, mut last) = (std::mem::take(&mut self.loose).into_iter(), 0);
         let piece = |segment, count: u64, ids: Vec<Identity>| {
@@ -199,8 +200,8 @@ impl Survey {
     }
 }
 
-/// The object of this name: a folder holds a bucket's keys, or a part of them, so that a key is the end
-/// of the object's place.
+/// The object of this name: a folder holds a bucket's keys, or a part of them, so that a key is the
+/// end of the object's place.
 pub fn find<'o>(name: &str, objects: &'o [Object]) -> Option<&'o Object> {
     let ends = objects.iter().filter(|object| {
         let front = name.strip_suffix(object.id.key.as_str());
@@ -223,9 +224,9 @@ pub struct Rows {
 
 impl Rows {
     /// Reads objects. A row counts if it is of the day file, or if its event is known to be. What a
-    /// record becomes now may have landed elsewhere, or as another event where it is plain text: so it
-    /// counts only if its event is known, if the journal names the objects (`named`), or if by the
-    /// registers the event can be nowhere else.
+    /// record becomes now may have landed elsewhere, or as another event where it is plain text: so
+    /// it counts only if its event is known, if the journal names the objects (`named`), or if by
+    /// the registers the event can be nowhere else.
     pub fn read(
         files: &Files<'_>,
         store: &Store,
@@ -275,9 +276,10 @@ impl Rows {
         lines.map(|lines| lines.concat())
     }
 
-    /// The identities of a piece with this text: its own, where a commit or the objects vouch for them.
-    /// Where they are lost, those of the rows with its lines that are nobody else's, if they are as many:
-    /// of the objects that it names, if it names any. In the order of their times, as a commit has them.
+    /// The identities of a piece with this text: its own, where a commit or the objects vouch for
+    /// them. Where they are lost, those of the rows with its lines that are nobody else's, if they
+    /// are as many: of the objects that it names, if it names any. In the order of their times, as
+    /// a commit has them.
     pub fn ids(
         &self,
         piece: &Piece,

@@ -1,8 +1,10 @@
-//! What a long command has done already, noted below the root, so that it goes on there when it was cut off.
+//! What a long command has done already, noted below the root, so that it goes on there when it was
+//! cut off.
 //!
-//! The notes are lines of a file of their own, `.hiwake/<what>/<hash of the command>`. They are written after what they
-//! say is durable, are not synced themselves, and are removed at the end: one that is lost repeats work, nothing else.
-//! They are believed: lines that are removed while a command is cut off are a gap that its next run goes by.
+//! The notes are lines of a file of their own, `.hiwake/<what>/<hash of the command>`. They are
+//! written after what they say is durable, are not synced themselves, and are removed at the end:
+//! one that is lost repeats work, nothing else. They are believed: lines that are removed while a
+//! command is cut off are a gap that its next run goes by.
 
 use std::time::Instant;
 
@@ -23,8 +25,8 @@ pub struct Notes<'l> {
 }
 
 impl<'l> Notes<'l> {
-    /// Opens the notes of a command, and tells what they say. `command` names all that decides what is done.
-    /// `from_start`: what they said is forgotten.
+    /// Opens the notes of a command, and tells what they say. `command` names all that decides what
+    /// is done. `from_start`: what they said is forgotten.
     pub fn open(
         root: &'l Root<'l>,
         what: &str,

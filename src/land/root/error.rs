@@ -1,4 +1,5 @@
-//! What can keep rows from landing or a day from being sealed: each error names the file and what can be done.
+//! What can keep rows from landing or a day from being sealed: each error names the file and what
+//! can be done.
 
 use std::io;
 
@@ -6,7 +7,8 @@ use rustix::io::Errno;
 
 pub(crate) use crate::disk::is_absent;
 
-/// Why a day file could not be landed into or sealed. Nothing that was acknowledged is lost by any of these.
+/// Why a day file could not be landed into or sealed. Nothing that was acknowledged is lost by any
+/// of these.
 #[derive(Debug, thiserror::Error)]
 pub enum LandError {
     /// Another process holds the lock, and the deadline came.
@@ -73,7 +75,8 @@ pub enum LandError {
         "the root's file system {0}. Use Amazon EFS, another NFSv4 server or a local file system of Linux; nothing was landed"
     )]
     Unsuited(&'static str),
-    /// Something that hiwake did not make has a name that it needs, or stands above it: a file, a link, a folder.
+    /// Something that hiwake did not make has a name that it needs, or stands above it: a file, a
+    /// link, a folder.
     #[error(
         "{0}: a file, link or folder that hiwake did not create occupies this path or a parent of it. Move it elsewhere"
     )]
@@ -106,8 +109,8 @@ fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
-/// Whether the name, or one above it, is taken by something of another sort: a link (never followed), a socket, a FIFO,
-/// a folder or a file.
+/// Whether the name, or one above it, is taken by something of another sort: a link (never
+/// followed), a socket, a FIFO, a folder or a file.
 pub(crate) fn is_foreign(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory)
         || matches!(Errno::from_io_error(error), Some(Errno::LOOP | Errno::NXIO))

@@ -4,8 +4,8 @@ use crate::disk::{Handle, Open};
 use crate::land::root::Root;
 use crate::land::root::error::{LandError, Named};
 
-/// A file from some place on. One that is longer than any of its sort was stretched: it is damage, and
-/// not read into memory.
+/// A file from some place on. One that is longer than any of its sort was stretched: it is damage,
+/// and not read into memory.
 pub fn read_whole(
     file: &dyn Handle,
     path: &str,

@@ -31,7 +31,8 @@ pub fn make(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
         }
         made => made,
     };
-    // "Already there" may be our own folder, made before its answer was lost, or somebody else's, made meanwhile.
+    // "Already there" may be our own folder, made before its answer was lost, or somebody else's,
+    // made meanwhile.
     match made {
         // What keeps it from being opened says more than that something is there.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -104,7 +105,8 @@ pub fn refresh(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
     }
 }
 
-/// Removes a file's name; that it is gone is all that counts. After an error the second try tells whether it is.
+/// Removes a file's name; that it is gone is all that counts. After an error the second try tells
+/// whether it is.
 pub fn remove(root: &Root<'_>, path: &str) -> Result<(), LandError> {
     let first = match root.disk.unlink(path) {
         Err(error) if is_absent(&error) => return Ok(()),

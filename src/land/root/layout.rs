@@ -13,7 +13,8 @@ pub const SEEN: &str = ".seen";
 /// One (file, kind, day): a first segment and, seldom, late ones.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DayFile {
-    /// The daily file's name without its day; checked by [`crate::file_name::check`] before it gets here.
+    /// The daily file's name without its day; checked by [`crate::file_name::check`] before it gets
+    /// here.
     pub file: String,
     /// The local date.
     pub day: Day,
@@ -23,8 +24,8 @@ pub struct DayFile {
 
 /// Where the journals are: `<day>/<file>.<extension>/.journal`.
 pub const DAYS: &str = ".hiwake/days";
-/// The calendar of hints: `<what>/<when>/<file>/<day>.<extension>[.<segment>]`. Hints say where to look;
-/// the journals decide.
+/// The calendar of hints: `<what>/<when>/<file>/<day>.<extension>[.<segment>]`. Hints say where to
+/// look; the journals decide.
 pub const DUE: &str = ".hiwake/due";
 
 /// What is to be done with a day file or a segment of it, and when at the earliest.
@@ -38,8 +39,8 @@ pub enum Hint {
     Close(Day),
     /// The last publication was on this UTC date; the journal is closed, the files are there.
     Closed(Day),
-    /// The last publication was on this UTC date; the journal is to be closed, retention has removed
-    /// the files.
+    /// The last publication was on this UTC date; the journal is to be closed, retention has
+    /// removed the files.
     Removed(Day),
 }
 
@@ -138,8 +139,8 @@ impl DayFile {
         format!("{}/{}{}", self.file, self.published(segment), if gzip { ".gz" } else { "" })
     }
 
-    /// What every temporary of a segment begins with, without its folder. Only segments have such names:
-    /// a file's component never begins with a dot.
+    /// What every temporary of a segment begins with, without its folder. Only segments have such
+    /// names: a file's component never begins with a dot.
     pub fn temporary_prefix(&self, segment: u32) -> String {
         format!(".{}.", self.published(segment))
     }
@@ -149,7 +150,8 @@ impl DayFile {
         format!("{}/{}{unique}.tmp", self.file, self.temporary_prefix(segment))
     }
 
-    /// The day file and segment of a published name `<day>[.late[N]].<extension>[.gz]` in `file`'s folder.
+    /// The day file and segment of a published name `<day>[.late[N]].<extension>[.gz]` in `file`'s
+    /// folder.
     pub fn parse_published(file: &str, name: &str) -> Option<(DayFile, u32)> {
         let mut parts = name.strip_suffix(".gz").unwrap_or(name).split('.');
         let day = parts.next()?.parse().ok()?;

@@ -72,7 +72,8 @@ impl Root<'_> {
     }
 
     /// A clock that is wrong would stamp commits so that their day is sealed too early or never.
-    /// `theirs` is the file system's time of a write just now. An explicit `--now` is taken as it is.
+    /// `theirs` is the file system's time of a write just now. An explicit `--now` is taken as it
+    /// is.
     pub(crate) fn compare_clocks(&self, theirs: i64) -> Result<(), LandError> {
         let ours = self.clock.now();
         let skew = ours.abs_diff(theirs);
@@ -161,7 +162,8 @@ impl Root<'_> {
         Ok(busy_retries)
     }
 
-    /// Does the work on all items with up to `limits.parallel` of them at once; the results are in the items' order.
+    /// Does the work on all items with up to `limits.parallel` of them at once; the results are in
+    /// the items' order.
     pub(crate) fn in_parallel<T: Send, R: Send>(
         &self,
         items: Vec<T>,

@@ -12,8 +12,9 @@ use crate::land::root::folders;
 use crate::land::root::layout::DayFile;
 use crate::row::Kind;
 
-/// So many bytes can be merged within one invocation of 15 minutes where the file system reads and writes 100 MB/s:
-/// a merge moves 2.03 times the day's bytes (`docs/design.md` has the measurement).
+/// So many bytes can be merged within one invocation of 15 minutes where the file system reads and
+/// writes 100 MB/s: a merge moves 2.03 times the day's bytes (`docs/design.md` has the
+/// measurement).
 pub const MERGE_BYTES_MAX: u64 = 40_000_000_000;
 
 /// How far a day file is.
@@ -73,8 +74,8 @@ pub struct DayStatus {
     pub lines: u64,
     /// Their bytes, as published where they are.
     pub bytes: u64,
-    /// Rows that were dropped because they had landed before. Landings that added nothing leave no trace
-    /// and are not in it; nor are any once the day is closed.
+    /// Rows that were dropped because they had landed before. Landings that added nothing leave no
+    /// trace and are not in it; nor are any once the day is closed.
     pub duplicates: u64,
     /// Lines in late segments.
     pub late: u64,
@@ -131,7 +132,8 @@ fn day_status(day_file: &DayFile, state: &State) -> DayStatus {
 }
 
 impl DayStatus {
-    /// Whether it is larger than what the seal function can merge within its 15 minutes, and will not be sealed by it.
+    /// Whether it is larger than what the seal function can merge within its 15 minutes, and will
+    /// not be sealed by it.
     pub fn outgrows_an_invocation(&self) -> bool {
         let unsealed = [DayState::Open, DayState::Frozen, DayState::SealedLate];
         unsealed.contains(&self.state) && self.bytes > MERGE_BYTES_MAX

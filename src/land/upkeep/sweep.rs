@@ -1,7 +1,8 @@
-//! The sealer's round: what is due is removed, sealed and closed, and what was published is announced.
+//! The sealer's round: what is due is removed, sealed and closed, and what was published is
+//! announced.
 //!
-//! It reads the calendar below [`DUE`] and the journals that it names, no other. One thing that fails
-//! is an entry in [`Swept::failed`]; all else is done all the same.
+//! It reads the calendar below [`DUE`] and the journals that it names, no other. One thing that
+//! fails is an entry in [`Swept::failed`]; all else is done all the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -121,7 +122,8 @@ impl Announced {
 }
 
 impl Lander<'_> {
-    /// Seals what is due, closes old journals, removes what retention says. Answers what it published itself.
+    /// Seals what is due, closes old journals, removes what retention says. Answers what it
+    /// published itself.
     pub fn seal(&self) -> Result<Swept, LandError> {
         let mut round = Round::begin(self)?;
         round.run();
@@ -328,11 +330,11 @@ impl<'l> Round<'l> {
     }
 }
 
-/// For how long the oldest unsealed segment could have been sealed, in milliseconds: since its day's
-/// end, or since its first commit if that came later. 0 if no day that has ended is unsealed.
+/// For how long the oldest unsealed segment could have been sealed, in milliseconds: since its
+/// day's end, or since its first commit if that came later. 0 if no day that has ended is unsealed.
 ///
-/// A day whose journal cannot be read counts since its end: [`Lander::seal`] says what is wrong with it. So
-/// does a commit that was stamped by a clock that was ahead.
+/// A day whose journal cannot be read counts since its end: [`Lander::seal`] says what is wrong
+/// with it. So does a commit that was stamped by a clock that was ahead.
 pub fn oldest_unsealed(lander: &Lander<'_>) -> Result<i64, LandError> {
     let now = lander.clock.now();
     let end_of = |day: Day| day_end(lander.config.timezone, day);
@@ -463,9 +465,9 @@ fn closed(state: &State, at: i64) -> Closed {
     Closed { at, segments: segments.collect() }
 }
 
-/// Removes the published files of a day when `retention.days` have passed since its last segment was
-/// published. The frames first, then each checksum, then its file: a crash between them leaves a file
-/// that the next round removes.
+/// Removes the published files of a day when `retention.days` have passed since its last segment
+/// was published. The frames first, then each checksum, then its file: a crash between them leaves
+/// a file that the next round removes.
 fn retain(
     lander: &Lander<'_>,
     day_file: &DayFile,

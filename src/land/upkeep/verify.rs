@@ -24,7 +24,8 @@ use crate::land::root::files::says;
 use crate::land::root::folders::{self, Below};
 use crate::land::root::layout::{DAYS, DUE, DayFile, Hint, JOURNAL, SEEN, folder_of, name_of};
 
-/// How long a commit may take to cover lines that are written already, and a day file to stand still.
+/// How long a commit may take to cover lines that are written already, and a day file to stand
+/// still.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -263,7 +264,8 @@ impl Look<'_, '_> {
         self.calendar(state);
         for path in present.difference(&expected) {
             let what = "its journal does not know it";
-            // A crash can leave an open file beside the published one, and what a first commit began.
+            // A crash can leave an open file beside the published one, and what a first commit
+            // began.
             match path.ends_with(".open") {
                 true => self.verified.note(path, what),
                 false => self.wrong(path, what),
@@ -396,8 +398,8 @@ impl Look<'_, '_> {
         data.read_at(&mut last, length.saturating_sub(1)).named("read", path)?;
         let (tail, whole) = (length.saturating_sub(segment.bytes()), last == [b'\n']);
         if tail > 0 && whole && !self.is_covered(number, length) {
-            // A kill between steps 5 and 7 leaves such a tail, too, and its rows are retried. But if
-            // journal and `seen` are from an older copy, they were acknowledged.
+            // A kill between steps 5 and 7 leaves such a tail, too, and its rows are retried. But
+            // if journal and `seen` are from an older copy, they were acknowledged.
             self.wrong(path, format!(
                 "{tail} uncommitted bytes of whole lines follow the last commit; the next commit truncates them. The rows of an interrupted landing are retried; if journal and seen were restored from an older copy, land the day's objects again"
             ));

@@ -28,7 +28,9 @@ fn times() -> impl Strategy<Value = (i64, i64)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 300, failure_persistence: None, ..Default::default()
+    })]
 
     #[test]
     fn the_blocks_between_two_times_are_found(
@@ -64,7 +66,9 @@ proptest! {
 
     #[test]
     fn a_run_becomes_blocks_that_end_where_the_time_jumps(
-        mut times in proptest::collection::vec(prop_oneof![20 => 0..60_000_i64, 1 => 0..100_000_000_i64], 1..5_000),
+        mut times in proptest::collection::vec(
+            prop_oneof![20 => 0..60_000_i64, 1 => 0..100_000_000_i64], 1..5_000,
+        ),
     ) {
         times.sort_unstable();
         let run: Vec<Identity> =
@@ -90,13 +94,18 @@ proptest! {
         prop_assert!(commit.blocks.len() <= most + 1 + times.len() / 1024);
     }
 
-    /// Of a few seconds with some late ones, of one moment with some from anywhere, of all of a day.
+    /// Of a few seconds with some late ones, of one moment with some from anywhere, of all of a
+    /// day.
     #[test]
     fn rows_are_sorted_by_identity_wherever_they_lie_in_time(
         times in prop_oneof![
-            proptest::collection::vec(prop_oneof![200 => 0..3_000_i64, 1 => 0..80_000_000_i64], 0..9_000),
+            proptest::collection::vec(
+                prop_oneof![200 => 0..3_000_i64, 1 => 0..80_000_000_i64], 0..9_000,
+            ),
             proptest::collection::vec(prop_oneof![30 => Just(5_i64), 1 => any::<i64>()], 0..9_000),
-            proptest::collection::vec(prop_oneof![2 => 0..9_i64, 1 => 0..80_000_000_i64], 0..20_000),
+            proptest::collection::vec(
+                prop_oneof![2 => 0..9_i64, 1 => 0..80_000_000_i64], 0..20_000,
+            ),
         ],
     ) {
         let events: Vec<Event> =

@@ -140,8 +140,8 @@ fn row() -> Row<'static> {
     }
 }
 
-/// What is due is in the answer of two rounds of the function, whoever published it: a landing that found it half
-/// done, the command line, or a round that died.
+/// What is due is in the answer of two rounds of the function, whoever published it: a landing that
+/// found it half done, the command line, or a round that died.
 #[test]
 fn what_was_published_is_announced_by_two_rounds_whoever_published_it() {
     let mut site = Site::new("");
@@ -200,7 +200,8 @@ fn an_answer_stays_below_200_kb_and_the_rest_follows() {
     assert!(announced.values().all(|rounds| *rounds == 2), "{announced:?}");
 }
 
-/// A landing by a machine whose clock was far ahead left a day that was never sealed, with an age of 0.
+/// A landing by a machine whose clock was far ahead left a day that was never sealed, with an age
+/// of 0.
 #[test]
 fn a_landing_whose_clock_is_not_the_file_systems_is_refused() {
     let site = Site::new("");

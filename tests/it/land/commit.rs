@@ -1,4 +1,5 @@
-//! One day file takes commits: each event once, whatever is landed again, at the same time, or torn.
+//! One day file takes commits: each event once, whatever is landed again, at the same time, or
+//! torn.
 
 use std::fs::OpenOptions;
 use std::io::Write;

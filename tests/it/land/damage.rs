@@ -1,5 +1,5 @@
-//! A journal, `seen` or data file that is flipped, cut, emptied or older than the others: a clear error, or no harm at
-//! all; never an acknowledged line that is cut, lost or doubled.
+//! A journal, `seen` or data file that is flipped, cut, emptied or older than the others: a clear
+//! error, or no harm at all; never an acknowledged line that is cut, lost or doubled.
 
 use std::io::Write;
 
@@ -54,7 +54,8 @@ fn places(bytes: &[u8]) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Two commits, then each byte of a file flipped in turn; `then` judges. Answers how many flips were errors.
+/// Two commits, then each byte of a file flipped in turn; `then` judges. Answers how many flips
+/// were errors.
 fn every_flip(
     site: &Site,
     name: &str,
@@ -82,12 +83,14 @@ fn two_commits() -> Site {
     site
 }
 
-/// Whether a day file stops for a person to look: damage, or a header whose flipped digit is a newer release's.
+/// Whether a day file stops for a person to look: damage, or a header whose flipped digit is a
+/// newer release's.
 fn stops(error: &str) -> bool {
     error.contains("damaged") && error.contains("verify") || error.contains("newer release")
 }
 
-/// Lands what is there already and one more; every line is there once, or it was refused and nothing has changed.
+/// Lands what is there already and one more; every line is there once, or it was refused and
+/// nothing has changed.
 fn lands_or_refuses(site: &Site, before: &Tree, at: usize) -> bool {
     let again = [event("a", 1), event("b", 2), event("c", 3), event("d", 4)];
     match site.try_commit(&again) {
@@ -282,7 +285,8 @@ fn a_file_from_an_older_copy_is_damage_whichever_it_is() {
         assert!(error.contains("damaged"), "{name}: {error}");
         assert_eq!(without_proof(site.tree()), before, "{name}");
     }
-    // All of them older alike is a day of that time, and nothing can tell; landing again makes it whole.
+    // All of them older alike is a day of that time, and nothing can tell; landing again makes it
+    // whole.
     restore(&site, &old, OPEN, &old[OPEN]);
     assert_eq!(site.commit(&[event("a", 1), event("c", 3)]).lines, 1);
     assert_eq!(site.text(OPEN), "HOGE,a\nHOGE,b\nHOGE,c\n");
@@ -329,7 +333,8 @@ fn a_journal_of_a_newer_release_is_left_alone() {
 #[test]
 fn a_frame_whose_writer_was_killed_before_its_sync_is_written_again_before_it_is_acknowledged() {
     let site = two_commits();
-    // As a process leaves it that was killed between steps 7 and 8: the mark is of the frame before.
+    // As a process leaves it that was killed between steps 7 and 8: the mark is of the frame
+    // before.
     let mut seen = site.tree()[SEEN].clone();
     let before = Site::new("");
     before.commit(&[event("a", 1), event("b", 2)]);

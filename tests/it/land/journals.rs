@@ -1,4 +1,5 @@
-//! What a process remembers of a journal: it lands as one that has just begun, and reads only what came since.
+//! What a process remembers of a journal: it lands as one that has just begun, and reads only what
+//! came since.
 
 use std::io::Write;
 
@@ -22,7 +23,8 @@ fn put(site: &Site, name: &str, bytes: &[u8]) {
     file.write_all(bytes).unwrap();
 }
 
-/// The bytes that each of many commits reads: 300 events of 30 s, `late` of them from anywhere in the day before.
+/// The bytes that each of many commits reads: 300 events of 30 s, `late` of them from anywhere in
+/// the day before.
 fn bytes_read(commits: i64, late: i64) -> Vec<u64> {
     let site = one_process();
     let disk = Watched::new(&site.disk);
@@ -60,7 +62,8 @@ fn a_commit_with_late_events_reads_a_block_for_each_however_many_were_before() {
     let late = 3;
     let read = bytes_read(400, late);
     let most = |part: &[u64]| *part.iter().max().unwrap();
-    // A block of a commit in order has 300 entries of 16 bytes; late events of other commits are seldom as close.
+    // A block of a commit in order has 300 entries of 16 bytes; late events of other commits are
+    // seldom as close.
     assert!(most(&read[1..]) < 8192 + 600 + 2 * 300 * 16 * late as u64, "{read:?}");
     assert!(most(&read[300..]) < 2 * most(&read[50..150]), "{read:?}");
 }
@@ -169,7 +172,9 @@ fn a_flip_in_any_byte_of_a_journal_that_is_known_cuts_no_acknowledged_line() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 60, failure_persistence: None, ..Default::default()
+    })]
 
     /// Three processes take turns; one of them forgets all each time.
     #[test]

@@ -1,4 +1,5 @@
-//! Objects are landed: by content, in any pieces, checked, and with their bytes kept where they cannot land.
+//! Objects are landed: by content, in any pieces, checked, and with their bytes kept where they
+//! cannot land.
 
 use std::fs;
 

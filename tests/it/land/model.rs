@@ -37,7 +37,9 @@ fn lines(site: &Site) -> (Vec<String>, BTreeMap<String, Vec<u8>>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 60, failure_persistence: None, ..Default::default()
+    })]
 
     #[test]
     fn every_event_is_in_exactly_one_line_and_published_files_never_change(

@@ -28,7 +28,8 @@ fn strace(arguments: &[&str], command: &Command) -> Command {
     strace
 }
 
-/// How often the main thread makes each call once it has read its configuration: (not counted, all).
+/// How often the main thread makes each call once it has read its configuration: (not counted,
+/// all).
 fn count(yard: &Yard, command: &Command) -> BTreeMap<&'static str, (usize, usize)> {
     let log = yard.path("strace");
     let calls = format!("trace={}", CALLS.join(","));
@@ -77,7 +78,8 @@ fn every_call_fails(
     let mut tried = Tried { faults: 0, survived: 0, messages: BTreeSet::new() };
     for (call, (before_it_starts, all)) in counts {
         for n in before_it_starts + 1..=all {
-            // Opening and syncing are by far the most frequent calls and fail alike: errors in turn.
+            // Opening and syncing are by far the most frequent calls and fail alike: errors in
+            // turn.
             let errors = match call {
                 "openat" | "fsync" => &ERRORS[n % 4..=n % 4],
                 _ => &ERRORS[..],
@@ -113,7 +115,8 @@ fn every_call_fails(
     tried
 }
 
-/// Nothing acknowledged is lost: what the root had before, and what a landing answered 0 to, is there once.
+/// Nothing acknowledged is lost: what the root had before, and what a landing answered 0 to, is
+/// there once.
 fn landed_once(yard: &Yard, count: i64) {
     ok(&mut yard.land());
     assert_eq!(yard.published().keys().collect::<Vec<_>>(), [OPEN]);

@@ -17,8 +17,8 @@ fn objects(yard: &Yard) {
     }
 }
 
-/// Starts `count` processes a few milliseconds apart, kills each with one chance in two after a random part of
-/// `life`, and waits for all. Answers how many were killed while they were at work.
+/// Starts `count` processes a few milliseconds apart, kills each with one chance in two after a
+/// random part of `life`, and waits for all. Answers how many were killed while they were at work.
 fn storm(
     random: &mut Seeded,
     count: u64,
@@ -73,7 +73,8 @@ fn sorted_lines(files: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
     lines
 }
 
-/// How long a process works whom nobody disturbs: machines differ, and a kill has to come while it is at work.
+/// How long a process works whom nobody disturbs: machines differ, and a kill has to come while it
+/// is at work.
 fn took(command: &mut Command) -> Duration {
     let started = Instant::now();
     ok(command);

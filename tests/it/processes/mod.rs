@@ -1,4 +1,5 @@
-//! Real processes over one root: killed at any moment, refused by the system at any call, met by damage.
+//! Real processes over one root: killed at any moment, refused by the system at any call, met by
+//! damage.
 
 mod injected;
 mod killed;

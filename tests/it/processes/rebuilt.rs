@@ -1,4 +1,5 @@
-//! What a hostile review made of `verify --rebuild`: each test is a story, its comment tells what happened before.
+//! What a hostile review made of `verify --rebuild`: each test is a story, its comment tells what
+//! happened before.
 
 use super::*;
 

@@ -1,5 +1,5 @@
-//! A full disk, a root that is read-only or somebody else's, and things that are in the way: each is named, with what to
-//! do about it, and when it is mended all rows land once.
+//! A full disk, a root that is read-only or somebody else's, and things that are in the way: each
+//! is named, with what to do about it, and when it is mended all rows land once.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
@@ -77,7 +77,8 @@ impl Obstacle {
         let hint = name.contains("/due/seal/") || name.contains("/due/close/");
         match self {
             Obstacle::Folder => folder,
-            // A journal or an open file that nothing is known of is no reason not to begin; its bytes are cut.
+            // A journal or an open file that nothing is known of is no reason not to begin; its
+            // bytes are cut.
             Obstacle::File => hint,
             _ => false,
         }

@@ -1,5 +1,5 @@
-//! What `verify`, `--rebuild`, `seal` and `status` said that was not so, or did that did harm: each test is a case that
-//! somebody met, its comment tells what happened before.
+//! What `verify`, `--rebuild`, `seal` and `status` said that was not so, or did that did harm: each
+//! test is a case that somebody met, its comment tells what happened before.
 
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
@@ -52,8 +52,9 @@ fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// The watermark was written at Freeze only: a journal without its last two frames was taken for one that a crash tore.
-/// `--rebuild` then wrote every line of the published day into a new open file, and said that nothing was changed.
+/// The watermark was written at Freeze only: a journal without its last two frames was taken for
+/// one that a crash tore. `--rebuild` then wrote every line of the published day into a new open
+/// file, and said that nothing was changed.
 #[test]
 fn a_sealed_day_whose_journal_lost_its_last_frames_is_repaired_and_its_file_not_touched() {
     for lost in [1, 30, 60, 100, 150] {
@@ -78,7 +79,8 @@ fn a_sealed_day_whose_journal_lost_its_last_frames_is_repaired_and_its_file_not_
     }
 }
 
-/// One damaged commit, and labels changed since: the lines of the other commit were made anew with the new labels.
+/// One damaged commit, and labels changed since: the lines of the other commit were made anew with
+/// the new labels.
 #[test]
 fn lines_whose_checksums_hold_keep_their_bytes_whatever_labels_say_today() {
     let yard = Yard::new();
@@ -106,8 +108,8 @@ fn lines_whose_checksums_hold_keep_their_bytes_whatever_labels_say_today() {
     assert_eq!(yard.tree(), before);
 }
 
-/// Lines are written before their frame, and a long look holds an older journal against newer data: verify cried, and
-/// `--rebuild` rebuilt healthy days, 12 times in 25 s.
+/// Lines are written before their frame, and a long look holds an older journal against newer data:
+/// verify cried, and `--rebuild` rebuilt healthy days, 12 times in 25 s.
 #[test]
 fn a_landing_at_work_is_no_damage_and_no_reason_to_rebuild() {
     let yard = Yard::new();
@@ -167,7 +169,8 @@ fn what_was_published_and_is_gone_is_wrong_unless_retention_removed_it() {
     }
 }
 
-/// Files that retention had removed after their day was closed were WRONG for ever once it was switched off.
+/// Files that retention had removed after their day was closed were WRONG for ever once it was
+/// switched off.
 #[test]
 fn what_retention_removed_is_not_missed_whatever_is_configured_since() {
     for journal_days in [1, 90] {
@@ -207,7 +210,8 @@ fn a_hint_of_a_day_without_a_journal_is_wrong_and_fails_to_seal() {
     }
 }
 
-/// Retention counted from the day's end: what came late was published and removed in one call, and could not land again.
+/// Retention counted from the day's end: what came late was published and removed in one call, and
+/// could not land again.
 #[test]
 fn retention_counts_from_publication() {
     let toml = "[retention]\ndays = 10\n";
@@ -233,7 +237,8 @@ fn retention_counts_from_publication() {
     assert_eq!(yard.published().len(), 0);
 }
 
-/// A folder that is somebody else's, or that cannot be read, was the end of `verify` and took the answer of every round.
+/// A folder that is somebody else's, or that cannot be read, was the end of `verify` and took the
+/// answer of every round.
 #[test]
 fn one_bad_folder_is_one_failure_and_everything_else_is_done() {
     let yard = Yard::new();
@@ -255,8 +260,8 @@ fn one_bad_folder_is_one_failure_and_everything_else_is_done() {
     assert_eq!((stdout(&output).as_str(), output.status.code()), ("", Some(1)));
 }
 
-/// The first frame of the journal and an entry of `seen` were damaged: the day was closed though SOURCE had every row,
-/// and a SOURCE that was another one's closed it for good.
+/// The first frame of the journal and an entry of `seen` were damaged: the day was closed though
+/// SOURCE had every row, and a SOURCE that was another one's closed it for good.
 #[test]
 fn a_published_day_is_repaired_from_its_rows_and_closed_only_where_they_do_not_tell() {
     let damaged = || {
@@ -294,7 +299,8 @@ fn flip(yard: &Yard, name: &str, at: usize, to: impl FnOnce(u8) -> u8) {
     put(&yard.at(name), &bytes);
 }
 
-/// `seen` was lost, and sources had changed since: the rows of the journal's objects were as many as the lines, but others.
+/// `seen` was lost, and sources had changed since: the rows of the journal's objects were as many
+/// as the lines, but others.
 #[test]
 fn a_line_never_gets_the_identity_of_another_event() {
     let toml = |one: &str, other: &str| {
@@ -334,8 +340,8 @@ fn a_line_never_gets_the_identity_of_another_event() {
     assert_eq!((yard.text(OPEN).as_str(), other.as_str()), ("e1\n", "e2\n"));
 }
 
-/// The note of a rebuild that had ended stayed: one changed byte led the next one back to the old files, and what had
-/// landed since was gone.
+/// The note of a rebuild that had ended stayed: one changed byte led the next one back to the old
+/// files, and what had landed since was gone.
 #[test]
 fn a_rebuild_that_has_ended_leaves_nothing_that_leads_back() {
     for to in [b'!', 0] {
@@ -366,7 +372,8 @@ fn a_day_of_which_only_a_hint_is_left_stays_wrong_until_it_has_landed_again() {
     assert_eq!(yard.text(SEALED), lines(3));
 }
 
-/// A compressed segment between its Sealed frame and its name was read as if it were not compressed: WRONG.
+/// A compressed segment between its Sealed frame and its name was read as if it were not
+/// compressed: WRONG.
 #[test]
 fn a_compressed_segment_that_is_sealed_and_not_published_is_whole() {
     let yard = landed(0..3);
@@ -384,8 +391,8 @@ fn a_compressed_segment_that_is_sealed_and_not_published_is_whole() {
     assert!(yard.at("messages/2022-04-18.csv.gz").exists());
 }
 
-/// Journal and `seen` were of an older copy: a rebuild left out the lines that had landed since, said "rebuilt", and
-/// with that the warning was gone, too.
+/// Journal and `seen` were of an older copy: a rebuild left out the lines that had landed since,
+/// said "rebuilt", and with that the warning was gone, too.
 #[test]
 fn lines_that_no_commit_has_are_told_of_when_a_rebuild_sets_them_aside() {
     let yard = landed(0..12);
@@ -434,8 +441,9 @@ fn land_in(yard: &Yard, now: &str) -> Command {
     command
 }
 
-/// Of envelopes, which is all that there is once `landing/` has expired, a rebuild took nothing that the journal did not
-/// name: it refused days whose every event was in SOURCE, and said that it was not.
+/// Of envelopes, which is all that there is once `landing/` has expired, a rebuild took nothing
+/// that the journal did not name: it refused days whose every event was in SOURCE, and said that it
+/// was not.
 #[test]
 fn a_day_whose_journal_is_lost_is_rebuilt_from_envelopes_that_can_be_nowhere_else() {
     for is_sealed in [true, false] {
@@ -477,7 +485,8 @@ fn an_event_that_may_be_a_line_elsewhere_lends_its_identity_to_no_line() {
     assert!(said.contains("identities of its lines are lost"), "{said}");
 }
 
-/// The journal's last frames and `seen` were lost together: the published file counted as somebody else's.
+/// The journal's last frames and `seen` were lost together: the published file counted as somebody
+/// else's.
 #[test]
 fn a_sealed_day_that_lost_its_last_frames_and_seen_is_repaired_and_its_file_not_touched() {
     let yard = sealed(0..3);
@@ -492,7 +501,8 @@ fn a_sealed_day_that_lost_its_last_frames_and_seen_is_repaired_and_its_file_not_
     assert!(said.contains("0 new lines (0 late), 3 already landed"), "{said}");
 }
 
-/// Two lost pieces together looked like a crash in a first commit: the next landing truncated acknowledged lines.
+/// Two lost pieces together looked like a crash in a first commit: the next landing truncated
+/// acknowledged lines.
 #[test]
 fn lines_beside_a_missing_seen_are_damage_however_often_landing_tries() {
     let yard = landed(0..3);

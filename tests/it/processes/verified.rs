@@ -1,4 +1,5 @@
-//! `hiwake verify` finds every change of every file that counts, and `--rebuild` makes the day anew or leaves it alone.
+//! `hiwake verify` finds every change of every file that counts, and `--rebuild` makes the day anew
+//! or leaves it alone.
 
 use std::collections::BTreeSet;
 
@@ -264,7 +265,7 @@ fn changed(yard: &Yard, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
 fn refuses(yard: &Yard) {
     let before = yard.tree();
     let said = fails(&mut rebuild(yard));
-    assert!(said.contains("of its lines are in no object"), "{said}");
+    assert!(said.contains("of its lines match no event"), "{said}");
     assert!(!said.contains("another routing"), "{said}");
     let journal = |tree: &BTreeMap<String, Vec<u8>>| {
         let kept = |name: &String| name.starts_with(".hiwake/days") && !name.ends_with("journal");
@@ -323,7 +324,8 @@ fn of_two_objects_whose_names_end_alike_the_one_that_the_journal_names_is_read()
     assert_eq!(all_lines(&yard), wanted(20));
 }
 
-/// A sparse journal of 60 GB: its size was taken for the memory to read it into, and the process died without a word.
+/// A sparse journal of 60 GB: its size was taken for the memory to read it into, and the process
+/// died without a word.
 #[test]
 fn a_journal_that_was_stretched_is_damage_and_not_the_end_of_the_process() {
     let yard = two_objects();

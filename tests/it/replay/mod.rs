@@ -37,7 +37,8 @@ pub fn sorted(text: &str) -> Vec<&str> {
     lines
 }
 
-/// Puts an envelope with one event of another log group into the bucket folder, delivered with the others.
+/// Puts an envelope with one event of another log group into the bucket folder, delivered with the
+/// others.
 pub fn put_event(desk: &Desk, key: &str, log_group: &str) {
     let mut envelope = given::envelope(&["another"]);
     envelope["logGroup"] = log_group.into();
@@ -45,7 +46,8 @@ pub fn put_event(desk: &Desk, key: &str, log_group: &str) {
     modified(&desk.path(key), given::T);
 }
 
-/// A desk with a bucket folder `s3` that holds `count` events in many objects, and a configuration `hiwake.toml`.
+/// A desk with a bucket folder `s3` that holds `count` events in many objects, and a configuration
+/// `hiwake.toml`.
 pub fn delivered(count: usize) -> Desk {
     let desk = Desk::new();
     desk.write("hiwake.toml", TOML.as_bytes());

@@ -63,7 +63,8 @@ fn other_days_are_not_even_listed() {
     for day in 0..400 {
         put(folder.path(), "backup/", MIDNIGHT - day * DAY, 0);
     }
-    // A copy has a later LastModified: by its key it is left out all the same, and so named in the help.
+    // A copy has a later LastModified: by its key it is left out all the same, and so named in the
+    // help.
     let copy = put(folder.path(), "backup/", MIDNIGHT - 200 * DAY + HOUR, 200 * DAY);
     let found = keys(folder.path(), Some(MIDNIGHT - HOUR), Some(MIDNIGHT + 2 * HOUR));
     assert_eq!(found.len(), 1, "{found:?}");
@@ -75,7 +76,9 @@ proptest! {
 
     #[test]
     fn what_firehose_delivers_with_any_delay_under_any_prefix_is_found(
-        objects in prop::collection::vec((0..40 * DAY, 0..24 * HOUR + 15 * 60_000, -12i64..=14), 1..12),
+        objects in prop::collection::vec(
+            (0..40 * DAY, 0..24 * HOUR + 15 * 60_000, -12i64..=14), 1..12,
+        ),
         since in 0..40 * DAY, length in 1..3 * DAY,
         prefix in prop::sample::select(vec!["", "backup/", "failed/processing-failed/", "a/b/"]),
     ) {

@@ -1,5 +1,5 @@
-//! Just enough of S3 on loopback: GET and HEAD with ranges and If-Match, listing, and everything that goes
-//! wrong with it.
+//! Just enough of S3 on loopback: GET and HEAD with ranges and If-Match, listing, and everything
+//! that goes wrong with it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

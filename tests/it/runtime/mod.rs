@@ -56,7 +56,8 @@ impl Yard {
         }
     }
 
-    /// Lands messages, each with the keys of its objects, at their n-th delivery; the failed ones' ids.
+    /// Lands messages, each with the keys of its objects, at their n-th delivery; the failed ones'
+    /// ids.
     fn land(&mut self, receives: u32, messages: &[(&str, &[&str])]) -> Vec<String> {
         let answer = self.lambda.json(&sqs(receives, messages));
         let failures = answer["batchItemFailures"].as_array().unwrap();

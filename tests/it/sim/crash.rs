@@ -32,6 +32,7 @@ struct Workload {
     steps: Vec<Step>,
 }
 
+#[expect(clippy::too_many_lines, reason = "a list")]
 fn workloads() -> Vec<Workload> {
     use Compress::{Gzip, None};
     use Order::{Arrival, Time};

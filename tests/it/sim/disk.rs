@@ -1,15 +1,19 @@
-//! A disk that is worse than any real one, and always in the same way: what it does follows from its seed,
-//! the order of the calls and the faults that a test planned.
+//! A disk that is worse than any real one, and always in the same way: what it does follows from
+//! its seed, the order of the calls and the faults that a test planned.
 //!
-//! One [`Server`] keeps the files; every [`SimDisk`] is a machine of its own, with a lease and with names it
-//! remembers. The rules, each stricter than an NFS mount or a local disk:
+//! One [`Server`] keeps the files; every [`SimDisk`] is a machine of its own, with a lease and with
+//! names it remembers. The rules, each stricter than an NFS mount or a local disk:
 //!
-//! * What was written is seen by all at once, but is durable only after a `sync` by a machine that has written to
-//!   the file itself (fsync of a clean file sends nothing). Names are durable after `sync_dir`, each by itself.
-//! * A name once looked up is seen as it was then, until its folder is refreshed or something is made in it.
-//! * A lease that is lost takes all locks of the machine; writing through a handle that was locked then fails at the
-//!   latest at the sync, through any other it works. Of what it had not synced, anything may be missing.
-//! * A file that another machine removed is ESTALE; a file that is not writable cannot be opened for writing.
+//! * What was written is seen by all at once, but is durable only after a `sync` by a machine that
+//!   has written to the file itself (fsync of a clean file sends nothing). Names are durable after
+//!   `sync_dir`, each by itself.
+//! * A name once looked up is seen as it was then, until its folder is refreshed or something is
+//!   made in it.
+//! * A lease that is lost takes all locks of the machine; writing through a handle that was locked
+//!   then fails at the latest at the sync, through any other it works. Of what it had not synced,
+//!   anything may be missing.
+//! * A file that another machine removed is ESTALE; a file that is not writable cannot be opened
+//!   for writing.
 
 use std::collections::HashMap;
 use std::io;
@@ -73,7 +77,8 @@ impl Server {
         self.record.lock().unwrap().as_ref().map_or(0, Vec::len)
     }
 
-    /// Does something just before a machine's operation of that number (from 1), while the machine stands still.
+    /// Does something just before a machine's operation of that number (from 1), while the machine
+    /// stands still.
     pub fn before(&self, disk: &SimDisk, operation: u64, act: impl FnOnce() + Send + 'static) {
         *self.hook.lock().unwrap() = Some((disk.client, operation, Box::new(act)));
     }
@@ -83,7 +88,8 @@ impl Server {
         self.hook.lock().unwrap().is_some()
     }
 
-    /// Runs the work of several machines, one operation at a time, in an order that the seed decides.
+    /// Runs the work of several machines, one operation at a time, in an order that the seed
+    /// decides.
     pub fn interleave(&self, work: Vec<(&SimDisk, Act<'_>)>) {
         let runnable: Vec<usize> = work.iter().map(|(disk, _)| disk.client).collect();
         let turn = runnable[0];

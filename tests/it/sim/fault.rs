@@ -1,4 +1,5 @@
-//! Every operation of every workload fails once, or says that it did: what was acknowledged stays, and the next try heals.
+//! Every operation of every workload fails once, or says that it did: what was acknowledged stays,
+//! and the next try heals.
 
 use hiwake::config::{Compress, Order};
 use hiwake::land::intake::quarantine::Quarantine;
@@ -170,9 +171,10 @@ fn i3_what_is_quarantined_is_there_whole_once_or_comes_again() {
     print(&format!("faults of quarantine: {tried}"));
 }
 
-/// Linux does not write a page again whose write-back failed: what a failed sync left out stays out, though a later one
-/// succeeds. A Sealed frame of which that was true named a file that a power failure then took back: a day that was
-/// damaged for ever. What depends on a frame that somebody else wrote writes it again.
+/// Linux does not write a page again whose write-back failed: what a failed sync left out stays
+/// out, though a later one succeeds. A Sealed frame of which that was true named a file that a
+/// power failure then took back: a day that was damaged for ever. What depends on a frame that
+/// somebody else wrote writes it again.
 #[test]
 fn i3_what_a_failed_sync_left_out_is_written_again_before_anything_depends_on_it() {
     let (mut tried, mut failures) = (0, Failures::default());

@@ -1,4 +1,5 @@
-//! I1, I2, I4, I5: random histories, shrunk to the shortest that fails, and compared after each step.
+//! I1, I2, I4, I5: random histories, shrunk to the shortest that fails, and compared after each
+//! step.
 
 use std::cell::Cell;
 
@@ -214,7 +215,8 @@ impl Story {
         }
     }
 
-    /// On a copy: the next commit leaves everything that was acknowledged, once, and what was published as it was.
+    /// On a copy: the next commit leaves everything that was acknowledged, once, and what was
+    /// published as it was.
     fn check(&mut self) {
         let copy = resumed(&self.server.lock().clone());
         copy.lock().kill_all();

@@ -1,7 +1,7 @@
 //! The promises of docs/design.md section 5, on a disk that fails in every way it can.
 //!
-//! [`World`] is a root on a simulated server; the reference is deliberately dumb: every event has a line of its own,
-//! and what is wanted is that each of them is there once.
+//! [`World`] is a root on a simulated server; the reference is deliberately dumb: every event has a
+//! line of its own, and what is wanted is that each of them is there once.
 
 mod contract;
 mod crash;
@@ -214,7 +214,8 @@ fn check_unchanged(before: &BTreeMap<String, Vec<u8>>, tree: &BTreeMap<String, V
     }
 }
 
-/// I5, and that nothing is left over: published files with their sums, read-only; journals, `seen`, hints of days.
+/// I5, and that nothing is left over: published files with their sums, read-only; journals, `seen`,
+/// hints of days.
 #[track_caller]
 fn check_sealed(server: &Server, order: Option<Order>) {
     let tree = server.lock().tree();

@@ -1,4 +1,5 @@
-//! I2: a process that stands still at any operation, past its lease or not, while others go on, and then goes on itself.
+//! I2: a process that stands still at any operation, past its lease or not, while others go on, and
+//! then goes on itself.
 
 use hiwake::config::{Compress, Order};
 
@@ -149,7 +150,8 @@ fn i2_a_process_that_stands_still_at_any_operation_changes_nothing_of_what_other
             for (one, paused) in PAUSED {
                 for (other, meanwhile) in MEANWHILE {
                     let what = format!("one {one}, meanwhile {other}");
-                    // Without a loss of the lease the other one finds the locks taken, and comes again.
+                    // Without a loss of the lease the other one finds the locks taken, and comes
+                    // again.
                     let ways: &[bool] = if kind == 1 { &[true, false] } else { &[true] };
                     for &lost in ways {
                         tried +=

@@ -1,4 +1,5 @@
-//! I3, of a rebuild: cut short before every operation, with all of SOURCE or a part of it, and begun again.
+//! I3, of a rebuild: cut short before every operation, with all of SOURCE or a part of it, and
+//! begun again.
 
 use hiwake::config::{Compress, Order};
 use hiwake::disk::{Disk, Open};
@@ -83,6 +84,7 @@ fn is_whole(site: &Site, disk: &SimDisk) -> bool {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story")]
 fn i3_a_rebuild_that_is_cut_short_anywhere_is_carried_on() {
     let (mut points, mut refused, mut failures) = (0, 0, Failures::default());
     let open = [(OPEN, Some(3)), (SEEN, Some(20)), (JOURNAL, Some(u64::MAX)), (JOURNAL, None)];
@@ -179,8 +181,8 @@ fn check_model(tree: &BTreeMap<String, Vec<u8>>, all: &BTreeSet<Event>, sealed: 
     assert_eq!(published, if sealed { (0..10).collect() } else { BTreeSet::new() });
 }
 
-/// A sealer that stood still between draft and seal, while the day was rebuilt with rows more, published its old
-/// draft, and `verify` did not see it.
+/// A sealer that stood still between draft and seal, while the day was rebuilt with rows more,
+/// published its old draft, and `verify` did not see it.
 #[test]
 fn a_draft_from_before_a_rebuild_is_not_published() {
     let source = source(&[]);

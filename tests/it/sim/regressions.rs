@@ -1,5 +1,5 @@
-//! What was found by the tests beside this file, each as the shortest story that shows it. The tests' names are the
-//! stories' ends; the comments tell what happened before it was mended.
+//! What was found by the tests beside this file, each as the shortest story that shows it. The
+//! tests' names are the stories' ends; the comments tell what happened before it was mended.
 
 use hiwake::config::{Compress, Order};
 use hiwake::disk::{Disk, Open};
@@ -32,8 +32,8 @@ fn moments(state: &State, work: impl FnOnce(&SimDisk)) -> Vec<State> {
     server.take_record()
 }
 
-/// A process is killed at every operation of `first`; another does `second` and is cut off by a power failure at
-/// every fourth operation of it, each time other ones. Then all is well.
+/// A process is killed at every operation of `first`; another does `second` and is cut off by a
+/// power failure at every fourth operation of it, each time other ones. Then all is well.
 fn killed_then_dark(
     begin: &Server,
     site: &Site,
@@ -66,9 +66,10 @@ fn killed_then_dark(
     failures.none();
 }
 
-/// A lands a row and is killed between the write of its commit frame and the sync. B is told to land the same row,
-/// finds it in `seen`, and acknowledges it without a sync of its own. The power fails, and the frame is gone: the row
-/// was acknowledged, and is nowhere. B now proves its lock first, and the proof's sync makes the frame durable.
+/// A lands a row and is killed between the write of its commit frame and the sync. B is told to
+/// land the same row, finds it in `seen`, and acknowledges it without a sync of its own. The power
+/// fails, and the frame is gone: the row was acknowledged, and is nowhere. B now proves its lock
+/// first, and the proof's sync makes the frame durable.
 #[test]
 fn a_duplicate_is_acknowledged_only_when_the_frame_it_goes_by_is_durable() {
     let server = Server::new(0);
@@ -83,8 +84,9 @@ fn a_duplicate_is_acknowledged_only_when_the_frame_it_goes_by_is_durable() {
     }
 }
 
-/// The same with a header: A is killed before its header is durable, B finds it whole and makes `seen` beside it. After
-/// the power failure `seen` was there and the header was not: damage, for ever, of a day file without a row.
+/// The same with a header: A is killed before its header is durable, B finds it whole and makes
+/// `seen` beside it. After the power failure `seen` was there and the header was not: damage, for
+/// ever, of a day file without a row.
 #[test]
 fn a_header_that_was_never_synced_is_written_again_before_anything_is_made_beside_it() {
     let (server, site) = (Server::new(0), Site::new());
@@ -92,8 +94,9 @@ fn a_header_that_was_never_synced_is_written_again_before_anything_is_made_besid
     killed_then_dark(&server, &site, deliver, deliver, &[1, 2].into());
 }
 
-/// The same with Sealed: B published, removed the open file, and lost the frame that said so: never sealed again. And
-/// with Freeze: B made the open file read-only, or began `.late.csv.open`, for a segment that was not frozen after all.
+/// The same with Sealed: B published, removed the open file, and lost the frame that said so: never
+/// sealed again. And with Freeze: B made the open file read-only, or began `.late.csv.open`, for a
+/// segment that was not frozen after all.
 #[test]
 fn a_seal_that_others_go_on_with_is_durable_before_they_remove_anything() {
     for order in [Order::Time, Order::Arrival] {
@@ -109,8 +112,8 @@ fn a_seal_that_others_go_on_with_is_durable_before_they_remove_anything() {
     }
 }
 
-/// The same with Closed: B cut the frames of a journal whose Closed slot was not durable. What was left was a journal
-/// without frames and without the slot: every row would have landed again.
+/// The same with Closed: B cut the frames of a journal whose Closed slot was not durable. What was
+/// left was a journal without frames and without the slot: every row would have landed again.
 #[test]
 fn the_frames_of_a_closed_day_are_cut_only_when_its_slot_is_durable() {
     let server = Server::new(0);
@@ -126,8 +129,8 @@ fn the_frames_of_a_closed_day_are_cut_only_when_its_slot_is_durable() {
     killed_then_dark(&server, &site, seal, late, &[1, 2].into());
 }
 
-/// Publishing removed the open file and wrote Done, but did not sync the folder in between: after a power failure the
-/// open file was back, beside the published one, and every line was there twice.
+/// Publishing removed the open file and wrote Done, but did not sync the folder in between: after a
+/// power failure the open file was back, beside the published one, and every line was there twice.
 #[test]
 fn an_open_file_does_not_come_back_after_done() {
     let server = Server::new(0);
@@ -142,9 +145,10 @@ fn an_open_file_does_not_come_back_after_done() {
     check_sealed(&server, Some(Order::Time));
 }
 
-/// A commit that failed half-way left its lines behind. Freeze cut them, and its frame was durable before the cut was:
-/// after a power failure they were back in a segment that nobody cuts any more, and sealed in place they would have been
-/// published, beyond the length that the sum is of. The cut is synced first, and repeated where it seems done.
+/// A commit that failed half-way left its lines behind. Freeze cut them, and its frame was durable
+/// before the cut was: after a power failure they were back in a segment that nobody cuts any more,
+/// and sealed in place they would have been published, beyond the length that the sum is of. The
+/// cut is synced first, and repeated where it seems done.
 #[test]
 fn what_freeze_cuts_does_not_come_back() {
     for cut_before in [false, true] {
@@ -199,7 +203,8 @@ fn estale_of_an_unlink_does_not_say_that_the_name_is_gone() {
     }
 }
 
-/// A look for older files of a new day failed with EIO, and was reported as "its header is missing, but seen is there".
+/// A look for older files of a new day failed with EIO, and was reported as "its header is missing,
+/// but seen is there".
 #[test]
 fn an_error_while_looking_is_an_error_and_no_damage() {
     for at in 1..60 {
@@ -213,7 +218,8 @@ fn an_error_while_looking_is_an_error_and_no_damage() {
     }
 }
 
-/// A process that stood still past its lease saw what others had made since, and took its old journal for damaged.
+/// A process that stood still past its lease saw what others had made since, and took its old
+/// journal for damaged.
 #[test]
 fn a_process_without_its_lease_reports_no_damage() {
     for at in 1..60 {
@@ -232,8 +238,9 @@ fn a_process_without_its_lease_reports_no_damage() {
     }
 }
 
-/// A writer stood still just before it made a segment's open file; others made, sealed and published the segment. It went
-/// on, made the open file again, found that its lease was gone and stopped: an empty open file beside the published one.
+/// A writer stood still just before it made a segment's open file; others made, sealed and
+/// published the segment. It went on, made the open file again, found that its lease was gone and
+/// stopped: an empty open file beside the published one.
 #[test]
 fn an_open_file_made_by_a_stale_process_is_cleared_away() {
     let server = Server::new(0);
@@ -251,7 +258,8 @@ fn an_open_file_made_by_a_stale_process_is_cleared_away() {
     assert_eq!(names, [SEALED, &format!("{SEALED}.sha256"), "messages/notes.open"]);
 }
 
-/// The open file of a segment that is not done is never taken for a leftover, whatever became of its hint.
+/// The open file of a segment that is not done is never taken for a leftover, whatever became of
+/// its hint.
 #[test]
 fn an_open_file_without_its_hint_is_no_leftover() {
     let server = Server::new(0);
@@ -276,8 +284,9 @@ fn an_open_file_without_its_hint_is_no_leftover() {
     check_sealed(&server, None);
 }
 
-/// That a folder is not there was remembered from before another machine made it: ENOENT for 30 seconds, for files that
-/// were there; and a sealer that had looked at an empty root found no hints.
+/// That a folder is not there was remembered from before another machine made it: ENOENT for 30
+/// seconds, for files that were there; and a sealer that had looked at an empty root found no
+/// hints.
 #[test]
 fn a_folder_that_another_machine_made_is_seen_at_once() {
     let server = Server::new(0);
@@ -289,8 +298,9 @@ fn a_folder_that_another_machine_made_is_seen_at_once() {
     check_each_once(&server.lock().tree(), &[1, 2].into());
 }
 
-/// A whole last frame with a wrong checksum was taken for one that a crash tore, and cut: with it went rows that had been
-/// acknowledged. A crash leaves a frame's beginning, or zeros; other bytes than were written are damage.
+/// A whole last frame with a wrong checksum was taken for one that a crash tore, and cut: with it
+/// went rows that had been acknowledged. A crash leaves a frame's beginning, or zeros; other bytes
+/// than were written are damage.
 #[test]
 fn a_last_frame_that_was_changed_is_damage_and_a_torn_one_is_not() {
     let server = Server::new(0);
@@ -300,7 +310,8 @@ fn a_last_frame_that_was_changed_is_damage_and_a_torn_one_is_not() {
     let mark = server.lock().tree()[SEEN][..16].to_vec();
     site.deliver(&server.client(), &[2, 3]).unwrap();
     let journal = server.lock().tree()[JOURNAL].clone();
-    // Torn frames are of a writer that came no further than the journal: the mark in `seen` is of the frame before.
+    // Torn frames are of a writer that came no further than the journal: the mark in `seen` is of
+    // the frame before.
     let changed = |bytes: &[u8]| {
         let copy = resumed(&server.lock());
         let disk = copy.client();
@@ -335,7 +346,8 @@ fn a_last_frame_that_was_changed_is_damage_and_a_torn_one_is_not() {
     }
 }
 
-/// Retention removed any file that was named like a segment of a closed day, also one that hiwake had never published.
+/// Retention removed any file that was named like a segment of a closed day, also one that hiwake
+/// had never published.
 #[test]
 fn retention_of_a_closed_day_removes_what_was_published_and_nothing_else() {
     let server = Server::new(0);
@@ -375,8 +387,8 @@ fn comparing_the_clocks_leaves_one_file_however_often_it_dies() {
     assert_eq!(clocks, [".hiwake/clock"]);
 }
 
-/// A merge that ran out of space, or that could not have the lock at its end, left its temporary behind, and the next try
-/// another one, each as large as the day.
+/// A merge that ran out of space, or that could not have the lock at its end, left its temporary
+/// behind, and the next try another one, each as large as the day.
 #[test]
 fn a_seal_that_fails_again_and_again_leaves_nothing_behind() {
     let mut server = Server::new(0);
@@ -425,7 +437,8 @@ fn a_seal_that_fails_again_and_again_leaves_nothing_behind() {
     assert!(merged && failed > 20, "{failed}");
 }
 
-/// Whatever put bytes behind the last commit of a frozen segment: its open file is copied then, not published itself.
+/// Whatever put bytes behind the last commit of a frozen segment: its open file is copied then, not
+/// published itself.
 #[test]
 fn an_open_file_that_is_longer_than_committed_is_not_published_itself() {
     let server = Server::new(0);
@@ -447,8 +460,8 @@ fn an_open_file_that_is_longer_than_committed_is_not_published_itself() {
     check_sealed(&server, None);
 }
 
-/// The cut of a torn frame and the next frame were synced together: after a power failure the new frame's beginning could
-/// stand before the old one's end, which no crash leaves otherwise: damage.
+/// The cut of a torn frame and the next frame were synced together: after a power failure the new
+/// frame's beginning could stand before the old one's end, which no crash leaves otherwise: damage.
 #[test]
 fn a_torn_frame_is_gone_before_the_next_one_is_written() {
     let site = Site::new();
@@ -477,8 +490,8 @@ fn a_torn_frame_is_gone_before_the_next_one_is_written() {
     failures.none();
 }
 
-/// And the same with Removed: B removed a file by a frame of A's that was not durable. After the power failure the file
-/// was gone, and the journal said for ever that it was there.
+/// And the same with Removed: B removed a file by a frame of A's that was not durable. After the
+/// power failure the file was gone, and the journal said for ever that it was there.
 #[test]
 fn a_file_is_removed_only_when_the_journal_says_so_durably() {
     let server = Server::new(0);

@@ -1,4 +1,5 @@
-//! The files of all machines, the machines, and what will go wrong: what one operation does to them.
+//! The files of all machines, the machines, and what will go wrong: what one operation does to
+//! them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -98,7 +99,8 @@ pub struct State {
     random: Random,
     pub operations: u64,
     pub baton: Option<Baton>,
-    /// How often a machine removed the last name of a file that it had open (NFS leaves a `.nfs…` then).
+    /// How often a machine removed the last name of a file that it had open (NFS leaves a `.nfs…`
+    /// then).
     pub silly: u64,
     /// What `link` answers on a file system without hard links.
     pub no_links: Option<i32>,

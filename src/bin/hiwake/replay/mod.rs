@@ -22,18 +22,20 @@ use crate::output::{err, out};
 use crate::progress::Progress;
 use crate::{Before, Moment, Now, Usage, apart};
 
-/// Land backup or failed objects once more, here or by the land function; what has landed is not doubled
+/// Land backup or failed objects once more, here or by the land function; what has landed is not
+/// doubled
 ///
-/// SOURCE is a folder or `s3://bucket/prefix`, e.g. that of the source backup. With `--root` the objects land here.
-/// With `--queue` a notice of each goes to the land function's queue, so that SQS and Lambda do the work; it sends whole
-/// objects, so `--day` and `--log-group` need `--root`. When it was interrupted, the same command resumes after what
-/// it has landed or sent, and says so. Lines that somebody removed meanwhile come back with `--from-start`.
+/// SOURCE is a folder or `s3://bucket/prefix`, e.g. that of the source backup. With `--root` the
+/// objects land here. With `--queue` a notice of each goes to the land function's queue, so that
+/// SQS and Lambda do the work; it sends whole objects, so `--day` and `--log-group` need `--root`.
+/// When it was interrupted, the same command resumes after what it has landed or sent, and says so.
+/// Lines that somebody removed meanwhile come back with `--from-start`.
 ///
 /// What has landed is found in whatever file the configuration of that time put it. To move it to
 /// where the present one sends it, replay into a fresh root.
 ///
-/// Plain text has no identity that survives a backup and is left out, unless `--include-plain` is given: then it lands
-/// once more.
+/// Plain text has no identity that survives a backup and is left out, unless `--include-plain` is
+/// given: then it lands once more.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake replay s3://backup-bucket/backup --root /mnt/efs \\

@@ -35,8 +35,8 @@ pub fn table(days: &[DayPlan]) -> String {
     output::table(header, 2..5, None, days.iter().map(row))
 }
 
-/// Prints what a replay came to: read = new + already landed + skipped, by reason. `before` objects an earlier run of the
-/// same command has landed, `failed` could not be landed.
+/// Prints what a replay came to: read = new + already landed + skipped, by reason. `before` objects
+/// an earlier run of the same command has landed, `failed` could not be landed.
 pub fn summary(verb: &str, tally: &Tally, (before, failed): (usize, u64), json: bool) {
     // Why events were skipped: for a program, for a person, and how many.
     let reasons = [
