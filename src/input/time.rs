@@ -33,7 +33,8 @@ impl TimestampFormat {
             )
         };
         // chrono takes `%f` for whole nanoseconds, Python for the digits after the point.
-        if format.replace("%%", "").contains("%f") {
+        let plain = format.replace("%%", "");
+        if ["%f", "%-f", "%_f", "%0f"].iter().any(|fraction| plain.contains(fraction)) {
             return Err(format!(
                 "the timestamp format `{format}` has %f, whose digits mean different things to different programs: write %.f for a point and the digits of a second, or %3f, %6f or %9f for so many digits"
             ));

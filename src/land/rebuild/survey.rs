@@ -8,6 +8,7 @@ use crate::land::day_file::contents::split;
 use crate::land::intake;
 use crate::land::intake::elsewhere::Routes;
 use crate::land::intake::register::{self, Held};
+use crate::land::journal::frame::Block;
 use crate::land::journal::lander::Lander;
 use crate::land::journal::seen::{self, Watermark};
 use crate::land::journal::state::State;
@@ -88,6 +89,8 @@ pub struct Piece {
     pub objects: Option<BTreeSet<String>>,
     /// Their identities, if all their blocks are good.
     pub ids: Option<Vec<Identity>>,
+    /// The blocks that a commit names, which prove identities that were found elsewhere.
+    pub blocks: Vec<Block>,
     /// Their text, if it is.
     pub text: Option<Vec<u8>>,
 }
@@ -125,13 +128,8 @@ impl Survey {
         let state = state.filter(|state| state.header.is_of(day_file));
         let seen = files.find(&day_file.seen())?;
         // It exists before the first line does.
-        let has_seen = seen.is_some();
+        let mut has_seen = seen.is_some();
         let seen = seen.unwrap_or_default();
-        let mark = seen.get(..seen::WATERMARK_BYTES as usize).and_then(Watermark::decode);
-        let is_all = |one: &State| {
-            one.closed.is_some() || (one.after(mark).is_some() && (has_seen || one.seen() > 0))
-        };
-        let complete = error.is_none() && state.as_ref().is_some_and(is_all);
         let (mut pieces, mut committed) = (Vec::new(), HashMap::new());
         for (number, segment) in state.iter().flat_map(State::numbered) {
             let open = day_file.open_segment(number);
@@ -147,11 +145,21 @@ impl Survey {
                     count: commit.lines,
                     objects: Some(commit.objects.iter().map(place).collect()),
                     ids: seen::read_run(&seen, commit),
+                    blocks: commit.blocks.clone(),
                     text: text.map(<[u8]>::to_vec),
                 });
             }
             committed.insert(open, segment.bytes() as usize);
         }
+        // Another day's, in place of ours: no block of any commit is in it.
+        let is_foreign = error.is_none() && pieces.iter().all(|piece: &Piece| piece.ids.is_none());
+        let seen = if is_foreign && !pieces.is_empty() { Vec::new() } else { seen };
+        has_seen &= !seen.is_empty() || pieces.is_empty();
+        let mark = seen.get(..seen::WATERMARK_BYTES as usize).and_then(Watermark::decode);
+        let is_all = |one: &State| {
+            one.closed.is_some() || (one.after(mark).is_some() && (has_seen || one.seen() > 0))
+        };
+        let complete = error.is_none() && state.as_ref().is_some_and(is_all);
         let mut survey =
             Survey { state, complete, has_seen, pieces, loose: Vec::new(), loose_text: Vec::new() };
         let from = seen::place(survey.state.as_ref().map_or(0, State::seen)) as usize;
@@ -173,7 +181,14 @@ impl Survey {
         let (mut loose, mut last) = (std::mem::take(&mut self.loose).into_iter(), 0);
         let piece = |segment, count: u64, ids: Vec<Identity>| {
             let ids = (ids.len() as u64 == count).then_some(ids);
-            (count > 0).then_some(Piece { segment, count, objects: None, ids, text: None })
+            (count > 0).then(|| Piece {
+                segment,
+                count,
+                objects: None,
+                ids,
+                blocks: Vec::new(),
+                text: None,
+            })
         };
         for (segment, lines) in published {
             let known = self.pieces.iter().filter(|piece| piece.segment == segment);
@@ -235,7 +250,9 @@ impl Rows {
         survey: &Survey,
     ) -> Result<Rows, RebuildError> {
         let Files { lander, day_file, .. } = files;
-        let known = survey.pieces.iter().flat_map(|piece| &piece.ids).flatten();
+        // Of what no commit vouches for, only rows of the day count: `seen` may be another day's.
+        let vouched = survey.pieces.iter().filter(|piece| piece.objects.is_some());
+        let known = vouched.flat_map(|piece| &piece.ids).flatten();
         let known: HashSet<Identity> = known.copied().collect();
         let mut records = Records::new(lander.config);
         let mut rows = Rows::default();
@@ -296,14 +313,20 @@ impl Rows {
         }
         let named = piece.objects.iter().flatten();
         let named = named.map(|name| find(name, objects).map(|object| &object.id));
-        let named: BTreeSet<&ObjectId> = named.collect::<Option<_>>()?;
-        let is_read = |id: &ObjectId| piece.objects.is_none() || named.contains(id);
-        let lines: HashSet<&[u8]> = split(text, kind).collect();
-        let has_line = |id: &Identity| self.line(id).is_some_and(|line| lines.contains(line));
+        let named: Option<BTreeSet<&ObjectId>> = named.collect();
+        let is_read = |id: &ObjectId| match &named {
+            Some(named) => piece.objects.is_none() || named.contains(id),
+            None => true,
+        };
+        let lines: HashMap<&[u8], usize> = split(text, kind).zip(0..).collect();
+        let place = |id: &Identity| lines.get(self.line(id)?);
         let rows = self.objects.iter().filter(|(id, _)| is_read(id)).flat_map(|(_, ids)| ids);
-        let free = rows.filter(|id| !taken.contains(id) && has_line(id)).copied();
-        let ids: BTreeSet<Identity> = free.collect();
-        (ids.len() as u64 == piece.count).then(|| ids.into_iter().collect())
+        let free = rows.filter(|id| !taken.contains(id) && place(id).is_some()).copied();
+        let mut ids: Vec<Identity> = free.collect::<BTreeSet<_>>().into_iter().collect();
+        ids.sort_by_key(|id| (id.timestamp, place(id)));
+        // Of other objects than those that it names, the blocks' checksums have to prove them.
+        let is_proven = named.is_some() || seen::encode(ids.iter().copied()).1 == piece.blocks;
+        (ids.len() as u64 == piece.count && is_proven).then_some(ids)
     }
 }
 
@@ -314,11 +337,16 @@ struct OfOneDay<'r> {
     rows: &'r mut Rows,
 }
 
+impl OfOneDay<'_> {
+    fn is_ours(&self, row: &Row<'_>) -> bool {
+        *row.file == *self.day_file.file && row.day == self.day_file.day
+    }
+}
+
 impl Sink for OfOneDay<'_> {
     fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
-        let DayFile { file, day, kind } = self.day_file;
-        let ours = *row.file == **file && row.day == *day;
-        let wanted = row.kind == *kind && (ours || self.known.contains(&row.identity()));
+        let is_kind = row.kind == self.day_file.kind;
+        let wanted = is_kind && (self.is_ours(row) || self.known.contains(&row.identity()));
         self.rows.is_source |= wanted;
         if wanted && intake::check(row).is_ok() {
             let id = row.identity();
@@ -332,13 +360,11 @@ impl Sink for OfOneDay<'_> {
 
     fn made(&mut self, row: &Row<'_>) -> io::Result<()> {
         let is_known = self.named || self.known.contains(&row.identity());
-        if !is_known && log_group(&row.stream).is_some() {
+        let may_be = self.is_ours(row) && log_group(&row.stream).is_some();
+        if !is_known && may_be {
             self.rows.made.push(row, 0, false);
         }
-        match is_known || log_group(&row.stream).is_some() {
-            true => self.row(row),
-            false => Ok(()),
-        }
+        if is_known || may_be { self.row(row) } else { Ok(()) }
     }
 
     fn bad(&mut self, _: &Bad<'_>) -> io::Result<()> {

@@ -520,3 +520,74 @@ fn lines_beside_a_missing_seen_are_damage_however_often_landing_tries() {
     ok(&mut yard.land());
     assert_eq!(yard.text(OPEN), format!("{before}line 5\n"));
 }
+
+/// Every row of three days, and beside them the envelopes that they were made of.
+fn three_days() -> Yard {
+    let yard = Yard::new();
+    let events = [("a", -2), ("b", -1), ("x", 0), ("y", 1), ("z", 2), ("later", DAY_MS)];
+    envelopes(&yard, &events);
+    ok(&mut land_in(&yard, IN_THE_DAY));
+    ok(&mut configured(&yard, "seal", OVER, ""));
+    yard
+}
+
+const DAY_MS: i64 = 24 * 3_600_000;
+
+fn all_lines(yard: &Yard) -> usize {
+    yard.published().values().map(|bytes| bytes.iter().filter(|byte| **byte == b'\n').count()).sum()
+}
+
+/// Entries of another day's `seen` counted as lost identities: its lines were moved in, and the day's own were gone.
+#[test]
+fn seen_of_another_day_moves_no_line() {
+    let days = ["2022-04-17", "2022-04-18", "2022-04-19"];
+    let seen = |day: &str| format!(".hiwake/days/{day}/messages.csv/.seen");
+    for from in days {
+        for to in days.iter().filter(|to| **to != from) {
+            let yard = three_days();
+            fs::copy(yard.at(&seen(from)), yard.at(&seen(to))).unwrap();
+            let before = yard.published();
+            ok(configured(&yard, "verify", OVER, "").arg("--rebuild").arg(yard.path("in")));
+            let said = ok(&mut land_in(&yard, OVER));
+            assert!(said.contains("6 rows, 0 new lines (0 late), 6 already landed"), "{said}");
+            for (name, bytes) in before.iter().filter(|(name, _)| !name.contains(".sha256")) {
+                assert_eq!(&yard.published()[name], bytes, "{from} to {to}");
+            }
+        }
+    }
+}
+
+/// Events of other days in SOURCE took the envelopes of the day away from its rebuild.
+#[test]
+fn a_source_of_many_days_rebuilds_each_whose_journal_is_lost() {
+    for day in ["2022-04-17", "2022-04-18", "2022-04-19"] {
+        let yard = three_days();
+        fs::remove_dir_all(yard.at(&format!(".hiwake/days/{day}"))).unwrap();
+        let said =
+            ok_stderr(configured(&yard, "verify", OVER, "").arg("--rebuild").arg(yard.path("in")));
+        assert!(!said.contains("no more rows"), "{said}");
+        ok(&mut land_in(&yard, OVER));
+        assert_eq!(all_lines(&yard), 6 + yard.published().len() - 3);
+    }
+}
+
+/// The journal's objects had other keys in SOURCE: the day was refused or closed though its blocks prove the identities.
+#[test]
+fn identities_are_proven_by_a_commits_blocks_whatever_the_objects_keys_are() {
+    for day in ["2022-04-17", "2022-04-18", "2022-04-19"] {
+        let yard = three_days();
+        flip(&yard, &format!(".hiwake/days/{day}/messages.csv/.seen"), 20, |byte| byte ^ 1);
+        fs::rename(yard.path("in"), yard.path("copy")).unwrap();
+        fs::create_dir(yard.path("in")).unwrap();
+        for entry in fs::read_dir(yard.path("copy")).unwrap() {
+            let entry = entry.unwrap();
+            let name = format!("backup-{}", entry.file_name().to_str().unwrap());
+            fs::copy(entry.path(), yard.path("in").join(name)).unwrap();
+        }
+        let said =
+            ok_stderr(configured(&yard, "verify", OVER, "").arg("--rebuild").arg(yard.path("in")));
+        assert!(said.contains("rebuilt") && !said.contains("no more rows"), "{said}");
+        ok(&mut land_in(&yard, OVER));
+        assert_eq!(all_lines(&yard), 6 + yard.published().len() - 3);
+    }
+}
