@@ -263,13 +263,22 @@ impl Look<'_, '_> {
         }
         self.calendar(state);
         for path in present.difference(&expected) {
-            let what = "its journal does not know it";
-            // A crash can leave an open file beside the published one, and what a first commit
-            // began.
-            match path.ends_with(".open") {
-                true => self.verified.note(path, what),
-                false => self.wrong(path, what),
-            }
+            self.unknown(path, state);
+        }
+    }
+
+    /// A name that the journal does not know.
+    fn unknown(&mut self, path: &str, state: &State) {
+        let what = "its journal does not know it";
+        // A crash can leave an open file beside the published one, and what a first commit began.
+        match path.ends_with(".open") {
+            true => self.verified.note(path, what),
+            false => self.wrong(path, what),
+        }
+        let next = state.next_segment();
+        if path == self.day_file.open_segment(next) && state.closed.is_none() {
+            let tail = self.open(path).and_then(|data| self.tail(data.as_ref(), path, next, 0));
+            tail.unwrap_or_else(|error| self.failed(error));
         }
     }
 
@@ -390,13 +399,24 @@ impl Look<'_, '_> {
                 Ok(()) => {}
             }
         }
+        self.tail(data.as_ref(), path, number, segment.bytes())
+    }
+
+    /// What follows the last commit in an open file.
+    fn tail(
+        &mut self,
+        data: &dyn Handle,
+        path: &str,
+        number: u32,
+        committed: u64,
+    ) -> Result<(), LandError> {
         let length = data.length().named("look at", path)?;
-        if length == segment.bytes() {
+        if length == committed {
             return Ok(());
         }
         let mut last = [0];
         data.read_at(&mut last, length.saturating_sub(1)).named("read", path)?;
-        let (tail, whole) = (length.saturating_sub(segment.bytes()), last == [b'\n']);
+        let (tail, whole) = (length.saturating_sub(committed), last == [b'\n']);
         if tail > 0 && whole && !self.is_covered(number, length) {
             // A kill between steps 5 and 7 leaves such a tail, too, and its rows are retried. But
             // if journal and `seen` are from an older copy, they were acknowledged.

@@ -537,7 +537,8 @@ fn all_lines(yard: &Yard) -> usize {
     yard.published().values().map(|bytes| bytes.iter().filter(|byte| **byte == b'\n').count()).sum()
 }
 
-/// Entries of another day's `seen` counted as lost identities: its lines were moved in, and the day's own were gone.
+/// Entries of another day's `seen` counted as lost identities: its lines were moved in, and the
+/// day's own were gone.
 #[test]
 fn seen_of_another_day_moves_no_line() {
     let days = ["2022-04-17", "2022-04-18", "2022-04-19"];
@@ -571,23 +572,39 @@ fn a_source_of_many_days_rebuilds_each_whose_journal_is_lost() {
     }
 }
 
-/// The journal's objects had other keys in SOURCE: the day was refused or closed though its blocks prove the identities.
+/// The journal's objects had other keys in SOURCE: the day was refused or closed though its blocks
+/// prove the identities.
 #[test]
 fn identities_are_proven_by_a_commits_blocks_whatever_the_objects_keys_are() {
     for day in ["2022-04-17", "2022-04-18", "2022-04-19"] {
         let yard = three_days();
         flip(&yard, &format!(".hiwake/days/{day}/messages.csv/.seen"), 20, |byte| byte ^ 1);
-        fs::rename(yard.path("in"), yard.path("copy")).unwrap();
-        fs::create_dir(yard.path("in")).unwrap();
-        for entry in fs::read_dir(yard.path("copy")).unwrap() {
+        for entry in fs::read_dir(yard.path("in")).unwrap() {
             let entry = entry.unwrap();
             let name = format!("backup-{}", entry.file_name().to_str().unwrap());
-            fs::copy(entry.path(), yard.path("in").join(name)).unwrap();
+            given::put(&yard.path("copy"), &name, &fs::read(entry.path()).unwrap());
         }
-        let said =
-            ok_stderr(configured(&yard, "verify", OVER, "").arg("--rebuild").arg(yard.path("in")));
+        let mut rebuild = configured(&yard, "verify", OVER, "");
+        let said = ok_stderr(rebuild.arg("--rebuild").arg(yard.path("copy")));
         assert!(said.contains("rebuilt") && !said.contains("no more rows"), "{said}");
         ok(&mut land_in(&yard, OVER));
         assert_eq!(all_lines(&yard), 6 + yard.published().len() - 3);
     }
+}
+
+/// The journal of a late segment's first commit was of an older copy: `verify` saw nothing, and the
+/// next landing truncated the acknowledged lines.
+#[test]
+fn a_first_commit_that_the_journal_lost_is_wrong_to_verify() {
+    let yard = sealed(0..3);
+    let folder = ".hiwake/days/2022-04-18/messages.csv";
+    let [journal, seen] = [JOURNAL, SEEN].map(|name| fs::read(yard.at(name)).unwrap());
+    yard.put("b", 5..6);
+    ok(&mut yard.land());
+    assert_eq!(verify(&yard).status.code(), Some(0), "{folder}");
+    put(&yard.at(JOURNAL), &journal);
+    put(&yard.at(SEEN), &seen);
+    let output = verify(&yard);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout(&output).contains("uncommitted bytes of whole lines"), "{output:?}");
 }
