@@ -608,3 +608,20 @@ fn a_first_commit_that_the_journal_lost_is_wrong_to_verify() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stdout(&output).contains("uncommitted bytes of whole lines"), "{output:?}");
 }
+
+/// What an earlier round had removed was announced again with each late file.
+#[test]
+fn a_file_is_listed_as_removed_once() {
+    let yard = landed(0..3);
+    let toml = "[retention]\ndays = 1\n";
+    let seal = |now: &str| ok(&mut configured(&yard, "seal", now, toml));
+    seal(OVER);
+    assert!(seal("2022-04-21T00:00:00+09:00").contains("removed messages/2022-04-18.csv:"));
+    yard.put("b", 5..6);
+    let late = "2022-04-21T01:00:00+09:00";
+    ok(configured(&yard, "land", late, toml).arg(yard.path("in/b")));
+    seal("2022-04-21T03:00:00+09:00");
+    let said = seal("2022-04-23T00:00:00+09:00");
+    assert!(said.contains("removed messages/2022-04-18.late.csv:"), "{said}");
+    assert_eq!(said.matches("removed").count(), 1, "{said}");
+}
