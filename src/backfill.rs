@@ -5,7 +5,7 @@
 //!
 //! The time is read in windows, each to its end before the next: how far it came is noted below the
 //! root. A window that takes a single request is doubled, one that takes many is halved. What may
-//! not have reached CloudWatch Logs yet is read, and not noted: a run that goes on reads it again.
+//! not have reached CloudWatch Logs yet is read, and not noted: a run that resumes reads it again.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -77,7 +77,7 @@ impl<'l> Backfill<'l> {
     }
 
     /// Lands all events; `landed` is told of each landing. An error says why it stopped: what was
-    /// landed until then is noted, and the same command goes on from there.
+    /// landed until then is noted, and the same command resumes there.
     pub fn run(
         mut self,
         logs: &mut Logs,

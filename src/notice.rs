@@ -222,7 +222,7 @@ fn unknown(keys: &Keys<'_>, what: &str) -> NoticeError {
     }
     let keys = named.join(", ");
     NoticeError(format!(
-        "the {what} is no notice of S3 or SQS, and not {{\"hiwake\":\"seal\"}}: its keys are {keys}"
+        "the {what} is not a notice of S3 or SQS, and not {{\"hiwake\":\"seal\"}}: its keys are {keys}"
     ))
 }
 

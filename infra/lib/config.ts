@@ -80,7 +80,7 @@ export function seconds(text: string, name: string): number {
   });
   const whole = values.reduce((sum: number | undefined, value) => (sum === undefined || value === undefined ? undefined : sum + value), 0);
   if (rest !== '' || parts.length === 0 || whole === undefined) {
-    throw new Error(`${name}: seal.grace: ${text} is no duration; write e.g. "1h" or "90m"`);
+    throw new Error(`${name}: seal.grace: ${text} is not a valid duration; write e.g. "1h" or "90m"`);
   }
   return whole;
 }

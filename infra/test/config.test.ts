@@ -24,8 +24,8 @@ describe('hiwake.toml', () => {
     '%s is %i seconds', (text, expected) => expect(seconds(text, 'hiwake.toml')).toBe(expected),
   );
 
-  test.each(['soon', '1.5h', '', '3 fortnights'])('%s is no duration', (text) => {
-    expect(() => seconds(text, 'hiwake.toml')).toThrow('is no duration');
+  test.each(['soon', '1.5h', '', '3 fortnights'])('%s is not a valid duration', (text) => {
+    expect(() => seconds(text, 'hiwake.toml')).toThrow('is not a valid duration');
   });
 });
 

@@ -1,5 +1,5 @@
-//! The land function and, with a longer timeout, the seal λ: notices → day files. Wiring only: the
-//! library does the work.
+//! The land function and, with a longer timeout, the seal function: notices → day files. Wiring
+//! only: the library does the work.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

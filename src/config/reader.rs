@@ -148,7 +148,7 @@ fn in_words(message: &str, key: Option<&str>) -> String {
         };
     }
     if message == "wanted string or table" {
-        return "is no string; write a string in quotes".to_owned();
+        return "is not a string; write a string in quotes".to_owned();
     }
     let invalid =
         message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));

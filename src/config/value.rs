@@ -186,7 +186,7 @@ pub(super) fn read_duration<'de, D: Deserializer<'de>>(
     parsed(deserializer, |text| {
         humantime::parse_duration(&text).map_err(|error| {
             format!(
-                "`{text}` is no duration ({error}); write a number and a unit, e.g. 30s, 5m or 1h"
+                "`{text}` is not a valid duration ({error}); write a number and a unit, e.g. 30s, 5m or 1h"
             )
         })
     })
@@ -202,7 +202,7 @@ pub(super) fn read_mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u3
         let octal = (3..=4).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
         let mode = octal.then(|| u32::from_str_radix(&text, 8).ok()).flatten();
         mode.filter(|mode| *mode <= 0o777).ok_or_else(|| {
-            format!("`{text}` is no file mode; write octal digits up to 0777, e.g. \"0440\"")
+            format!("`{text}` is not a file mode; write octal digits up to 0777, e.g. \"0440\"")
         })
     })
 }
@@ -222,7 +222,7 @@ fn check_strftime(text: &str) -> Result<(), String> {
         let literal = match &item {
             Item::Error => {
                 return Err(format!(
-                    "`{text}` is no strftime pattern; write e.g. %Y-%m-%d %H:%M:%S, and %% for a %"
+                    "`{text}` is not a valid strftime pattern; write e.g. %Y-%m-%d %H:%M:%S, and %% for a %"
                 ));
             }
             Item::Literal(literal) | Item::Space(literal) => literal,

@@ -76,7 +76,7 @@ impl Times<'_> {
             return Ok(None);
         }
         let time = parsed.to_datetime().ok().map(|time| time.timestamp_millis());
-        let impossible = "its timestamp is no date of the calendar: is --year right?";
+        let impossible = "its timestamp is not a date of the calendar: is --year right?";
         time.or_else(|| self.local(&parsed)).map(Some).ok_or_else(|| impossible.to_owned())
     }
 

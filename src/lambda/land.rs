@@ -2,7 +2,7 @@
 //! answers.
 //!
 //! Everything is done that can be done before anything is reported as failed: a message of SQS
-//! comes again by itself, anything else fails the invocation at the end, so that its destination
+//! is retried by itself, anything else fails the invocation at the end, so that its destination
 //! tells a person.
 
 use std::collections::BTreeMap;

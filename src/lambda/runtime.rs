@@ -86,7 +86,7 @@ pub fn send(metrics: &Metrics, pipeline: &str) {
 
 /// When an invocation's answer has to be ready: its deadline less a margin.
 ///
-/// A deadline that is over before the event is here comes from an emulator (`cargo lambda watch`
+/// A deadline that has passed before the event is here comes from an emulator (`cargo lambda watch`
 /// writes one of 1970): such an invocation has a minute.
 pub fn deadline(context: &Context) -> Instant {
     let left = i128::from(context.deadline) - i128::from(Clock::System.now());

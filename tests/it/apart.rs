@@ -15,10 +15,10 @@ fn desk() -> Desk {
     desk.write("all/in/good.gz", &given::gzipped(&given::envelope(&["one"])));
     desk.write("all/in/bad", b"\xff\xfe\x00");
     desk.write("all/log", b"one\ntwo\n");
-    desk.fails(1, &format!("land @all/in --root @all/root {NOW}"));
-    fs::create_dir(desk.path("all/root2")).unwrap();
+    desk.fails(1, &format!("land @all/in --root @all/efs {NOW}"));
+    fs::create_dir(desk.path("all/efs2")).unwrap();
     symlink(desk.path("all"), desk.path("all-by-a-link")).unwrap();
-    symlink(desk.path("all/root"), desk.path("root-by-a-link")).unwrap();
+    symlink(desk.path("all/efs"), desk.path("root-by-a-link")).unwrap();
     desk
 }
 
@@ -27,28 +27,28 @@ fn a_source_that_holds_the_root_and_a_root_that_holds_the_source_are_refused() {
     let desk = desk();
     let before = given::tree(&desk.path("all"));
     for (command, place, root) in [
-        ("land @all --root @all/root", "all", "all/root"),
-        ("land @all/in @all --root @all/root", "all", "all/root"),
-        ("land @all/root --root @all/root", "all/root", "all/root"),
-        ("land @all/root/messages --root @all/root", "all/root/messages", "all/root"),
-        ("land @all/root/.hiwake --root @all/root", "all/root/.hiwake", "all/root"),
+        ("land @all --root @all/efs", "all", "all/efs"),
+        ("land @all/in @all --root @all/efs", "all", "all/efs"),
+        ("land @all/efs --root @all/efs", "all/efs", "all/efs"),
+        ("land @all/efs/messages --root @all/efs", "all/efs/messages", "all/efs"),
+        ("land @all/efs/.hiwake --root @all/efs", "all/efs/.hiwake", "all/efs"),
         ("land @all --root @all/not/yet", "all", "all/not/yet"),
         ("land @all --root @all/in/../not-yet", "all", "all/in/../not-yet"),
         ("land @all/log --root @all", "all/log", "all"),
-        ("land @all-by-a-link --root @all/root", "all-by-a-link", "all/root"),
+        ("land @all-by-a-link --root @all/efs", "all-by-a-link", "all/efs"),
         ("land @all --root @root-by-a-link", "all", "root-by-a-link"),
-        ("replay @all --root @all/root", "all", "all/root"),
-        ("replay @all --root @all/root --dry-run", "all", "all/root"),
-        ("verify --root @all/root --rebuild @all", "all", "all/root"),
-        ("run @all --log-group g --root @all/root", "all", "all/root"),
+        ("replay @all --root @all/efs", "all", "all/efs"),
+        ("replay @all --root @all/efs --dry-run", "all", "all/efs"),
+        ("verify --root @all/efs --rebuild @all", "all", "all/efs"),
+        ("run @all --log-group g --root @all/efs", "all", "all/efs"),
         ("run @all/log --log-group g --root @all", "all/log", "all"),
         (
-            "run @all/log --log-group g --root @all/root --bucket @all/root/s3",
-            "all/root/s3",
-            "all/root",
+            "run @all/log --log-group g --root @all/efs --bucket @all/efs/s3",
+            "all/efs/s3",
+            "all/efs",
         ),
-        ("run @all/log --log-group g --root @all/root --bucket @all", "all", "all/root"),
-        ("run @all/in --log-group g --root @all/root --bucket @all/in/s3", "all/in", "all/in/s3"),
+        ("run @all/log --log-group g --root @all/efs --bucket @all", "all", "all/efs"),
+        ("run @all/in --log-group g --root @all/efs --bucket @all/in/s3", "all/in", "all/in/s3"),
     ] {
         let said = desk.fails(2, command);
         for path in [place, root] {
@@ -62,10 +62,10 @@ fn a_source_that_holds_the_root_and_a_root_that_holds_the_source_are_refused() {
 #[test]
 fn a_source_beside_the_root_lands_and_so_does_the_quarantine() {
     let desk = desk();
-    desk.ok("land @all/log --root @all/root2");
+    desk.ok("land @all/log --root @all/efs2");
     // A name that only begins like another.
-    desk.ok("land @all/root2/plain --root @all/root");
-    let quarantine = desk.fails(1, "land @all/root/.hiwake/quarantine --root @all/root");
+    desk.ok("land @all/efs2/plain --root @all/efs");
+    let quarantine = desk.fails(1, "land @all/efs/.hiwake/quarantine --root @all/efs");
     assert!(quarantine.contains("quarantined: "), "{quarantine}");
     desk.ok("run @all/log --log-group g --root @all/efs --bucket @all/s3");
     // The bucket that goes with it is beside the root, however that is written.
@@ -81,13 +81,13 @@ fn a_source_beside_the_root_lands_and_so_does_the_quarantine() {
 #[test]
 fn a_link_into_a_root_or_a_root_below_is_no_source() {
     let desk = desk();
-    for target in ["all/root", "all/root/messages"] {
+    for target in ["all/efs", "all/efs/messages"] {
         let link = desk.path("all/in/link");
         symlink(desk.path(target), &link).unwrap();
-        let said = desk.fails(1, &format!("land @all/in --root @all/root {NOW}"));
+        let said = desk.fails(1, &format!("land @all/in --root @all/efs {NOW}"));
         assert!(said.contains("belongs to a root of hiwake"), "{target}: {said}");
         fs::remove_file(link).unwrap();
     }
     let said = desk.fails(1, &format!("land @all --root @elsewhere {NOW}"));
-    assert!(said.contains("all/root/.hiwake: belongs to a root of hiwake"), "{said}");
+    assert!(said.contains("all/efs/.hiwake: belongs to a root of hiwake"), "{said}");
 }

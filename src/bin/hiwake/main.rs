@@ -231,7 +231,7 @@ fn disk(root: &Path, make: bool) -> anyhow::Result<RealDisk> {
         _ => {}
     }
     let disk = if make { RealDisk::create(root) } else { RealDisk::open(root) };
-    disk.with_context(|| format!("cannot open the root {shown}"))
+    disk.with_context(|| format!("cannot open the root {shown} (check --root, or mount it)"))
 }
 
 /// A command line waits for a lock as long as the configuration says; it has no deadline of its

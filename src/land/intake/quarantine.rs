@@ -4,7 +4,7 @@
 //! One NDJSON file a landing, named by the hash of its content, so that the same landing again
 //! makes the same file. A record stands there in the shape of Firehose's failed records
 //! (`rawData`), a row as the row with one more member: both can be landed again by `hiwake land`
-//! once the cause is mended.
+//! once the cause is repaired.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -1,10 +1,10 @@
-//! What a long command has done already, noted below the root, so that it goes on there when it was
-//! cut off.
+//! What a long command has done already, noted below the root, so that it resumes there when it was
+//! interrupted.
 //!
 //! The notes are lines of a file of their own, `.hiwake/<what>/<hash of the command>`. They are
 //! written after what they say is durable, are not synced themselves, and are removed at the end:
 //! one that is lost repeats work, nothing else. They are believed: lines that are removed while a
-//! command is cut off are a gap that its next run goes by.
+//! command is interrupted are a gap that its next run passes over.
 
 use std::time::Instant;
 

@@ -485,16 +485,20 @@ fn an_event_that_may_be_a_line_elsewhere_lends_its_identity_to_no_line() {
     assert!(said.contains("identities of its lines are lost"), "{said}");
 }
 
+fn lose_last_frames_and_seen(yard: &Yard) {
+    let journal = fs::read(yard.at(JOURNAL)).unwrap();
+    put(&yard.at(JOURNAL), &journal[..journal.len() - 100]);
+    fs::remove_file(yard.at(SEEN)).unwrap();
+    assert_eq!(verify(yard).status.code(), Some(1));
+}
+
 /// The journal's last frames and `seen` were lost together: the published file counted as somebody
 /// else's.
 #[test]
 fn a_sealed_day_that_lost_its_last_frames_and_seen_is_repaired_and_its_file_not_touched() {
     let yard = sealed(0..3);
     let before = yard.text(SEALED);
-    let journal = fs::read(yard.at(JOURNAL)).unwrap();
-    put(&yard.at(JOURNAL), &journal[..journal.len() - 100]);
-    fs::remove_file(yard.at(SEEN)).unwrap();
-    assert_eq!(verify(&yard).status.code(), Some(1));
+    lose_last_frames_and_seen(&yard);
     ok(&mut rebuild(&yard));
     assert_eq!(yard.text(SEALED), before);
     let said = ok(&mut yard.land());
@@ -507,10 +511,7 @@ fn a_sealed_day_that_lost_its_last_frames_and_seen_is_repaired_and_its_file_not_
 fn lines_beside_a_missing_seen_are_damage_however_often_landing_tries() {
     let yard = landed(0..3);
     let before = yard.text(OPEN);
-    let journal = fs::read(yard.at(JOURNAL)).unwrap();
-    put(&yard.at(JOURNAL), &journal[..journal.len() - 100]);
-    fs::remove_file(yard.at(SEEN)).unwrap();
-    assert_eq!(verify(&yard).status.code(), Some(1));
+    lose_last_frames_and_seen(&yard);
     yard.put("b", 5..6);
     for _ in 0..2 {
         assert!(fails(&mut yard.land()).contains("it is missing, but messages"));
