@@ -28,7 +28,7 @@ pub struct Labeler<'c> {
     sources: Vec<Layout<'c>>,
     unmatched: Layout<'c>,
     plain: Layout<'c>,
-    route: Option<Route>,
+    route: Option<Routed>,
     line: Line,
     /// An event's id in its short form.
     id: String,
@@ -44,7 +44,7 @@ struct Layout<'c> {
 }
 
 /// Where one log stream's events go.
-struct Route {
+struct Routed {
     owner: String,
     log_group: String,
     log_stream: String,
@@ -84,7 +84,7 @@ impl<'c> Labeler<'c> {
     ) -> Result<usize, TimestampError> {
         let route = match self.route.take() {
             Some(route) if route.is_for(envelope) => route,
-            _ => Route::new(self.config, envelope),
+            _ => Routed::new(self.config, envelope),
         };
         let route = &*self.route.insert(route);
         let layout = route.source.map_or(&self.unmatched, |index| &self.sources[index]);
@@ -165,13 +165,13 @@ impl<'c> Layout<'c> {
     }
 }
 
-impl Route {
-    fn new(config: &Config, envelope: &Envelope<'_>) -> Route {
+impl Routed {
+    fn new(config: &Config, envelope: &Envelope<'_>) -> Routed {
         let (owner, group) = (&*envelope.owner, &*envelope.log_group);
         let log_stream = &*envelope.log_stream;
         let source = config.source_of(group, log_stream);
         let template = source.map_or(&config.unmatched.file, |index| &config.sources[index].file);
-        Route {
+        Routed {
             owner: owner.to_owned(),
             log_group: group.to_owned(),
             log_stream: log_stream.to_owned(),

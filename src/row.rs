@@ -134,7 +134,7 @@ pub struct Row<'a> {
 ///
 /// Two different events of one millisecond collide with a probability of 2⁻⁶⁴.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Identity {
+pub struct EventKey {
     /// Milliseconds since the epoch.
     pub timestamp: i64,
     /// XXH3-64 of `stream`, a NUL byte, `id`.
@@ -153,8 +153,8 @@ impl Row<'_> {
     }
 
     /// What makes its event that event: the same for the event wherever it comes by again.
-    pub fn identity(&self) -> Identity {
-        Identity { timestamp: self.timestamp, hash: hash(&self.stream, &self.id) }
+    pub fn key(&self) -> EventKey {
+        EventKey { timestamp: self.timestamp, hash: hash(&self.stream, &self.id) }
     }
 }
 

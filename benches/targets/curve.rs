@@ -11,7 +11,7 @@ use hiwake::land::day_file::batch::Batch;
 use hiwake::land::day_file::commit;
 use hiwake::land::journal::frame::{Commit, Frame, Header};
 use hiwake::land::journal::{self, seen};
-use hiwake::row::{Identity, Row};
+use hiwake::row::{EventKey, Row};
 
 use crate::cpu::taken;
 use crate::given::{DAY_STARTS, Random};
@@ -63,17 +63,17 @@ fn ms_after(commits: u64, stragglers: u64) -> (f64, f64) {
 }
 
 /// The identities of a commit: its part of the day, some anywhere before.
-fn run(number: u64, commits: u64, stragglers: u64) -> Vec<Identity> {
+fn run(number: u64, commits: u64, stragglers: u64) -> Vec<EventKey> {
     let mut random = Random::new(number + 1);
     let span = 80_000_000 / commits.max(10);
-    let mut run: Vec<Identity> = (0..EVENTS)
+    let mut run: Vec<EventKey> = (0..EVENTS)
         .map(|n| {
             let after = if n < stragglers {
                 random.below((number + 1) * span)
             } else {
                 number * span + n * span / EVENTS
             };
-            Identity { timestamp: DAY_STARTS + after as i64, hash: random.next() }
+            EventKey { timestamp: DAY_STARTS + after as i64, hash: random.next() }
         })
         .collect();
     run.sort_unstable();

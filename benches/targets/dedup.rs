@@ -2,7 +2,7 @@
 
 use hiwake::disk::Open;
 use hiwake::land::day_file::batch::Batch;
-use hiwake::land::day_file::dedup::Known;
+use hiwake::land::day_file::dedup::Committed;
 use hiwake::land::journal::blocks::Blocks;
 use hiwake::land::journal::frame::Commit;
 use hiwake::land::journal::seen;
@@ -58,7 +58,7 @@ pub fn child() {
             }
         }
         let order = known.by_identity();
-        let run = order.iter().map(|row| known.identity(*row));
+        let run = order.iter().map(|row| known.key(*row));
         let (bytes, blocks) = seen::encode(run);
         let handle = lander.disk.open("seen", Open::Create(0o600)).unwrap();
         handle.write_at(&bytes, seen::place(0)).unwrap();
@@ -72,7 +72,7 @@ pub fn child() {
             new = Vec::new();
             ms = ms.min(taken(|| {
                 let (seen, day_file) = (handle.as_ref(), &day_file);
-                let known = Known { seen, day_file, blocks: &blocks };
+                let known = Committed { seen, day_file, blocks: &blocks };
                 new = known.new_rows(&batch).unwrap();
             }));
         };

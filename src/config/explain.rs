@@ -26,7 +26,7 @@ pub struct Tried {
     /// Its line in `hiwake.toml`.
     pub line: Option<usize>,
     /// What came of it.
-    pub outcome: Outcome,
+    pub outcome: Fate,
     /// The same in words.
     pub reason: String,
 }
@@ -34,7 +34,7 @@ pub struct Tried {
 /// What came of trying a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum Fate {
     /// It is the first that matches.
     Wins,
     /// It matches too, but an earlier one won.
@@ -83,22 +83,20 @@ fn outcome(
     log_group: &str,
     log_stream: &str,
     earlier: Option<usize>,
-) -> (Outcome, String) {
+) -> (Fate, String) {
     let Some(group) = first(&source.log_groups, log_group).map(Glob::as_str) else {
         let globs = list(&source.log_groups);
-        return (Outcome::OtherLogGroup, format!("none of its log groups matches: {globs}"));
+        return (Fate::OtherLogGroup, format!("none of its log groups matches: {globs}"));
     };
     let Some(stream) = first(&source.log_streams, log_stream).map(Glob::as_str) else {
         let globs = list(&source.log_streams);
         let why = format!("but none of its log streams the log stream: {globs}");
-        return (Outcome::OtherLogStream, format!("{group} matches the log group, {why}"));
+        return (Fate::OtherLogStream, format!("{group} matches the log group, {why}"));
     };
     let by = format!("{group} matches the log group, {stream} the log stream");
     match earlier {
-        Some(earlier) => {
-            (Outcome::TooLate, format!("{by}; but source[{}] came first", earlier + 1))
-        }
-        None => (Outcome::Wins, by),
+        Some(earlier) => (Fate::TooLate, format!("{by}; but source[{}] came first", earlier + 1)),
+        None => (Fate::Wins, by),
     }
 }
 

@@ -23,7 +23,7 @@ use crate::row::Kind;
 
 pub use crate::file_name::FileTemplate;
 pub use env::{ENVIRONMENT, LOG_LEVEL, PIPELINE, Variable, root_from_env, state_folder_from_env};
-pub use explain::{Explanation, Outcome, Tried, explain};
+pub use explain::{Explanation, Fate, Tried, explain};
 pub use problem::{ConfigErrors, Problem};
 pub use value::Glob;
 

@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::clock;
 use crate::input::time::{Times, TimestampFormat};
-use crate::input::{GZIP_LEVEL, Reading};
+use crate::input::{FileReader, GZIP_LEVEL};
 use crate::land::day_file::writer::gzip;
 use crate::local::LocalError;
 
@@ -77,7 +77,7 @@ impl<'l> Stamps<'l> {
     }
 }
 
-impl Reading<'_> {
+impl FileReader<'_> {
     /// A log file's lines, each an event.
     ///
     /// `\n` or `\r\n` is removed, everything else kept; an empty line is an event too. The id is

@@ -56,7 +56,7 @@ pub struct Problem {
 }
 
 /// Takes what an input holds.
-pub trait Target {
+pub trait LineTarget {
     /// The next record.
     fn record(&mut self, record: SourceRecord) -> Result<(), LocalError>;
     /// Something that could not be read. The rest follows.
@@ -124,9 +124,9 @@ pub fn read(
     log_file: Option<&LogFile>,
     now: i64,
     done: &AtomicU64,
-    target: &mut dyn Target,
+    target: &mut dyn LineTarget,
 ) -> Result<(), LocalError> {
-    let mut reading = Reading { file, now, target };
+    let mut reading = FileReader { file, now, target };
     let input = pipe::open(&file.path).map_err(|e| reading.failed(e))?;
     let input = Counted { input, done };
     let mut input = BufReader::with_capacity(1 << 18, input);
@@ -156,13 +156,13 @@ impl<R: Read> Read for Counted<'_, R> {
 }
 
 /// One file on its way to a target.
-struct Reading<'r> {
+struct FileReader<'r> {
     file: &'r InputFile,
     now: i64,
-    target: &'r mut dyn Target,
+    target: &'r mut dyn LineTarget,
 }
 
-impl Reading<'_> {
+impl FileReader<'_> {
     /// Gzip members, each a record as it is.
     fn members(&mut self, mut input: impl BufRead) -> Result<(), LocalError> {
         let mut whole = Vec::new();

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::lambda::metrics::{Metric, Metrics};
 use crate::lambda::{Failure, Remark};
 use crate::land::intake::quarantine::Quarantine;
-use crate::land::intake::selection::Choice;
+use crate::land::intake::selection::Selection;
 use crate::land::intake::tally::{Cause, NotLanded, Tally};
 use crate::land::journal::lander::Lander;
 use crate::land::upkeep::sweep::oldest_unsealed;
@@ -88,7 +88,7 @@ fn seal(lander: &Lander<'_>) -> Invocation {
 }
 
 /// The state of an object that was told of.
-struct Told {
+struct Target {
     id: ObjectId,
     /// Its length as the notice has it.
     size: u64,
@@ -99,21 +99,21 @@ struct Told {
 
 /// Objects by bucket, by how they are landed, and by key: one that is told of twice is read once,
 /// as it is now.
-type Objects = BTreeMap<(String, Option<Replay>), BTreeMap<String, Told>>;
+type Objects = BTreeMap<(String, Option<Replay>), BTreeMap<String, Target>>;
 
 /// Notices of objects: each message that is not done with is named in the answer.
 fn land(lander: &Lander<'_>, stores: &Stores<'_>, messages: &[Message]) -> Invocation {
     let (metrics, remarks) = (Metrics::default(), Vec::new());
     let mut done = Invocation { answer: Ok(Value::Null), metrics, remarks };
-    let mut objects = told(messages);
+    let mut objects = targets(messages);
     done.metrics.landed(&Tally::default());
-    for ((bucket, replay), told) in &mut objects {
+    for ((bucket, replay), target) in &mut objects {
         let plain = replay.is_none_or(|replay| replay.plain);
         match stores(bucket) {
-            Ok(store) => land_bucket(lander, &store, plain, told, &mut done),
+            Ok(store) => land_bucket(lander, &store, plain, target, &mut done),
             Err(error) => {
                 let failed = NotLanded { cause: Cause::from(&error), reason: error.to_string() };
-                told.values_mut().for_each(|told| told.result = Err(failed.clone()));
+                target.values_mut().for_each(|target| target.result = Err(failed.clone()));
             }
         }
     }
@@ -125,8 +125,8 @@ fn land(lander: &Lander<'_>, stores: &Stores<'_>, messages: &[Message]) -> Invoc
         let mut reasons: Vec<String> = message.error.iter().map(ToString::to_string).collect();
         done.remarks.extend(reasons.iter().cloned().map(Remark::GivenUp));
         let results = message.objects.iter().filter_map(|created| {
-            let told = objects.get(&(created.id.bucket.clone(), created.replay))?;
-            told.get(&created.id.key)?.result.as_ref().err()
+            let target = objects.get(&(created.id.bucket.clone(), created.replay))?;
+            target.get(&created.id.key)?.result.as_ref().err()
         });
         reasons.extend(results.map(ToString::to_string));
         match &message.message_id {
@@ -135,7 +135,7 @@ fn land(lander: &Lander<'_>, stores: &Stores<'_>, messages: &[Message]) -> Invoc
             None => failures.append(&mut reasons),
         }
     }
-    let results = objects.values().flat_map(BTreeMap::values).map(|told| &told.result);
+    let results = objects.values().flat_map(BTreeMap::values).map(|target| &target.result);
     let failed: Vec<_> = results.filter_map(|result| result.as_ref().err()).collect();
     done.metrics.add(Metric::ObjectsFailed, failed.len());
     done.remarks.extend(failed.iter().map(|error| Remark::Retried(error.to_string())));
@@ -147,7 +147,7 @@ fn land(lander: &Lander<'_>, stores: &Stores<'_>, messages: &[Message]) -> Invoc
     done
 }
 
-fn told(messages: &[Message]) -> Objects {
+fn targets(messages: &[Message]) -> Objects {
     let mut objects = Objects::new();
     for message in messages {
         for created in &message.objects {
@@ -155,9 +155,9 @@ fn told(messages: &[Message]) -> Objects {
             let keys = objects.entry(bucket).or_default();
             let id = created.id.clone();
             let size = created.size.unwrap_or_default();
-            let new = Told { id, size, receives: 0, result: Ok(()) };
-            let told = keys.entry(created.id.key.clone()).or_insert(new);
-            told.receives = told.receives.max(message.receives.unwrap_or_default());
+            let new = Target { id, size, receives: 0, result: Ok(()) };
+            let target = keys.entry(created.id.key.clone()).or_insert(new);
+            target.receives = target.receives.max(message.receives.unwrap_or_default());
         }
     }
     objects
@@ -167,17 +167,17 @@ fn land_bucket(
     lander: &Lander<'_>,
     store: &Store,
     plain: bool,
-    told: &mut BTreeMap<String, Told>,
+    target: &mut BTreeMap<String, Target>,
     done: &mut Invocation,
 ) {
     // One that takes all the time there is does not hold up the others: small ones first, and
     // before them those that have failed less often.
-    let mut told: Vec<&mut Told> = told.values_mut().collect();
-    told.sort_by_key(|told| (told.receives, told.size));
-    let ids: Vec<ObjectId> = told.iter().map(|told| told.id.clone()).collect();
-    let landed = lander.land_chosen(store, &ids, &Choice { plain, ..Choice::default() });
-    for (told, result) in told.into_iter().zip(landed.objects) {
-        told.result = result;
+    let mut target: Vec<&mut Target> = target.values_mut().collect();
+    target.sort_by_key(|target| (target.receives, target.size));
+    let ids: Vec<ObjectId> = target.iter().map(|target| target.id.clone()).collect();
+    let landed = lander.land_selected(store, &ids, &Selection { plain, ..Selection::default() });
+    for (target, result) in target.into_iter().zip(landed.objects) {
+        target.result = result;
     }
     done.metrics.landed(&landed.tally);
     done.remarks.extend(landed.reasons.iter().map(quarantined));
@@ -191,13 +191,13 @@ fn quarantined(reason: impl fmt::Display) -> Remark {
 fn give_up(lander: &Lander<'_>, objects: &mut Objects, done: &mut Invocation) {
     let mut quarantine = Quarantine::default();
     let mut given_up = Vec::new();
-    for told in objects.values_mut().flat_map(BTreeMap::values_mut) {
-        let Err(failed) = &told.result else { continue };
-        if let Some(code) = hopeless(failed.cause, told.receives) {
+    for target in objects.values_mut().flat_map(BTreeMap::values_mut) {
+        let Err(failed) = &target.result else { continue };
+        if let Some(code) = hopeless(failed.cause, target.receives) {
             // Its identity and the reason: there are no bytes.
             let bad = Bad { offset: 0, code, reason: &failed.reason, length: 0, bytes: b"" };
-            quarantine.record(&bad, &told.id.to_string());
-            given_up.push((quarantined(failed), &mut told.result));
+            quarantine.record(&bad, &target.id.to_string());
+            given_up.push((quarantined(failed), &mut target.result));
         }
     }
     match quarantine.write(lander) {

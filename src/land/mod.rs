@@ -28,7 +28,7 @@ use self::intake::Landing;
 use self::intake::plan::{DayPlan, Plan};
 use crate::store::{ObjectId, Store};
 
-pub use self::intake::selection::Choice;
+pub use self::intake::selection::Selection;
 pub use self::intake::tally::{Landed, Tally};
 pub use self::journal::lander::Lander;
 pub use self::root::Root;
@@ -36,12 +36,17 @@ pub use self::root::Root;
 impl Lander<'_> {
     /// Lands objects. One that fails does not hold up the others; landed again, it changes nothing.
     pub fn land(&self, store: &Store, objects: &[ObjectId]) -> Landed {
-        self.land_chosen(store, objects, &Choice::all())
+        self.land_selected(store, objects, &Selection::all())
     }
 
     /// Lands what is chosen of objects.
-    pub fn land_chosen(&self, store: &Store, objects: &[ObjectId], choice: &Choice) -> Landed {
-        Landing::new(self, objects, choice, None).land(store).0
+    pub fn land_selected(
+        &self,
+        store: &Store,
+        objects: &[ObjectId],
+        selection: &Selection,
+    ) -> Landed {
+        Landing::new(self, objects, selection, None).land(store).0
     }
 
     /// Says what the same would come to. Takes no locks, writes nothing, and needs no root to be
@@ -50,9 +55,9 @@ impl Lander<'_> {
         &self,
         store: &Store,
         objects: &[ObjectId],
-        choice: &Choice,
+        selection: &Selection,
     ) -> (Landed, Vec<DayPlan>) {
-        let landing = Landing::new(self, objects, choice, Some(Plan::default()));
+        let landing = Landing::new(self, objects, selection, Some(Plan::default()));
         let (landed, plan) = landing.land(store);
         (landed, plan.map_or_else(Vec::new, Plan::days))
     }

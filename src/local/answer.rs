@@ -31,7 +31,7 @@ impl Fate {
 
 /// A transform's answer.
 #[derive(Deserialize)]
-pub struct Answer {
+pub struct Reply {
     /// One for each record.
     pub records: Vec<Answered>,
 }
@@ -54,7 +54,7 @@ pub(super) fn fates(answer: Result<Vec<u8>, String>, ids: &[&str]) -> Vec<Fate> 
         Ok(answer) => answer,
         Err(error) => return vec![Fate::failed("Lambda.FunctionError", &error); ids.len()],
     };
-    let Ok(answer) = serde_json::from_slice::<Answer>(&answer) else {
+    let Ok(answer) = serde_json::from_slice::<Reply>(&answer) else {
         let message = "There was an error parsing returned records from the Lambda function.";
         return vec![Fate::failed("Lambda.JsonProcessingException", message); ids.len()];
     };

@@ -18,7 +18,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::config::ANSWER_BYTES_MAX;
 use crate::notice::Created;
-pub use answer::{Answer, Answered};
+pub use answer::{Answered, Reply};
 use answer::{Fate, fates};
 use objects::{Area, Pending};
 

@@ -30,7 +30,7 @@ use crate::config::Limits;
 use crate::record::Records;
 use crate::row::Row;
 
-use rows::Rows;
+use rows::RowReader;
 use staged::Staged;
 use window::{Whole, Window};
 
@@ -63,7 +63,7 @@ pub fn read(
         options,
         sink,
         staged: Staged::default(),
-        rows: Rows::default(),
+        rows: RowReader::default(),
         buffers: Vec::new(),
         offset: 0,
         unit: 0,
@@ -102,7 +102,7 @@ pub trait Sink {
     /// One row that was a row already.
     fn row(&mut self, row: &Row<'_>) -> io::Result<()>;
     /// One row that was made just now of an event or a line of text, by the configuration in force.
-    fn made(&mut self, row: &Row<'_>) -> io::Result<()> {
+    fn derived(&mut self, row: &Row<'_>) -> io::Result<()> {
         self.row(row)
     }
     /// A unit that rightly gives no rows.
@@ -158,7 +158,7 @@ struct Reader<'r, 'c> {
     options: &'r Options<'r>,
     sink: &'r mut dyn Sink,
     staged: Staged,
-    rows: Rows,
+    rows: RowReader,
     /// Buffers of inner windows, to use again.
     buffers: Vec<Vec<u8>>,
     /// Where in the object the present member or unit begins.

@@ -11,7 +11,7 @@ use crate::row::{self, Day, Kind, Row, RowError};
 
 /// Reads rows; keeps what the row before began with, since most begin alike.
 #[derive(Default)]
-pub(super) struct Rows {
+pub(super) struct RowReader {
     head: Option<Head>,
     /// The present line without its escapes.
     line: Vec<u8>,
@@ -25,7 +25,7 @@ struct Head {
     day: Day,
 }
 
-impl Rows {
+impl RowReader {
     /// What [`Row::decode`] answers.
     pub(super) fn decode<'a>(&'a mut self, text: &'a [u8]) -> Result<Row<'a>, RowError> {
         let begins = self.head.as_ref().is_some_and(|head| text.starts_with(&head.text));

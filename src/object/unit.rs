@@ -205,7 +205,7 @@ impl Reader<'_, '_> {
             Ok(Outcome::Empty | Outcome::PlainDropped) => self.skipped(Skipped::Dropped, whole),
             Ok(Outcome::Events(_) | Outcome::Plain(_)) => {
                 let mut rows = self.staged.rows();
-                rows.try_for_each(|row| self.sink.made(&row)).map_err(ReadError::Sink)
+                rows.try_for_each(|row| self.sink.derived(&row)).map_err(ReadError::Sink)
             }
             Err(error) => self.bad_unit(error.code(), &error.to_string(), whole),
         }

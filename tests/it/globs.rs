@@ -1,6 +1,6 @@
 //! Which source takes what: globs, what they cover, which rule wins.
 
-use hiwake::config::{Config, Glob, Outcome, explain};
+use hiwake::config::{Config, Fate, Glob, explain};
 use proptest::prelude::*;
 
 use crate::config::{error, parse};
@@ -38,10 +38,7 @@ fn every_source_tried_says_why() {
     ]));
     let explanation = explain(&config, "1", "/a", "y");
     let outcomes: Vec<_> = explanation.tried.iter().map(|tried| tried.outcome).collect();
-    assert_eq!(
-        outcomes,
-        [Outcome::OtherLogGroup, Outcome::OtherLogStream, Outcome::Wins, Outcome::TooLate]
-    );
+    assert_eq!(outcomes, [Fate::OtherLogGroup, Fate::OtherLogStream, Fate::Wins, Fate::TooLate]);
     assert_eq!(explanation.winner, Some(3));
     assert_eq!(explanation.file, "%2Fa");
     assert_eq!(explanation.tried[2].reason, "/a matches the log group, * the log stream");

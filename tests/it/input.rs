@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono_tz::Tz;
-use hiwake::input::{self, LogFile, Problem, Target, TimestampFormat};
+use hiwake::input::{self, LineTarget, LogFile, Problem, TimestampFormat};
 use hiwake::local::{LocalError, SourceRecord};
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ struct Taken {
     problems: Vec<String>,
 }
 
-impl Target for Taken {
+impl LineTarget for Taken {
     fn record(&mut self, record: SourceRecord) -> Result<(), LocalError> {
         if record.data.len() > 1_024_000 {
             return Err(LocalError::TooLarge(record.data.len()));

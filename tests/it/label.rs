@@ -241,15 +241,15 @@ proptest! {
         prop_assert_eq!(value["line"].as_str(), Some(&*row.line));
         let decoded = Row::decode(&bytes).unwrap();
         prop_assert_eq!(&decoded, &row);
-        prop_assert_eq!(decoded.identity(), row.identity());
+        prop_assert_eq!(decoded.key(), row.key());
     }
 
     #[test]
     fn an_identity_is_the_hash_of_stream_nul_id(stream in ".{0,200}", id in ".{0,100}") {
         let row = Row { stream: stream.clone().into(), id: id.clone().into(), ..plain_row() };
         let expected = xxhash_rust::xxh3::xxh3_64(format!("{stream}\0{id}").as_bytes());
-        prop_assert_eq!(row.identity().hash, expected);
-        prop_assert_eq!(row.identity().timestamp, T);
+        prop_assert_eq!(row.key().hash, expected);
+        prop_assert_eq!(row.key().timestamp, T);
     }
 
     #[test]
@@ -315,7 +315,7 @@ fn a_row_with_cloudwatchs_digits_is_the_same_event_as_one_with_the_short_id() {
         let row = format!(
             r#"{{"file":"f","kind":"csv","day":"2015-05-29","timestamp":1432826855000,"stream":"s","id":"{id}","line":"l"}}"#
         );
-        Row::decode(row.as_bytes()).map(|row| row.identity()).unwrap()
+        Row::decode(row.as_bytes()).map(|row| row.key()).unwrap()
     };
     assert_eq!(row(digits), row("~AU2bKof0ZlugT2rWIYEAAA"));
     assert_ne!(row(digits), row("~AU2bKof0ZlugT2rWIYEAAQ"));

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, anyhow};
 use clap::Subcommand;
 use hiwake::clock::Clock;
-use hiwake::config::{self, Config, ENVIRONMENT, Explanation, Outcome, Variable};
+use hiwake::config::{self, Config, ENVIRONMENT, Explanation, Fate, Variable};
 use hiwake::label::Origin;
 use hiwake::record::Records;
 use hiwake::row::Row;
@@ -131,7 +131,7 @@ fn routing(explanation: &Explanation, args: &Explain) -> anyhow::Result<String> 
     let mut text = String::new();
     writeln!(text, "log group {}, log stream {}", args.log_group, args.log_stream)?;
     for tried in &explanation.tried {
-        let sign = if tried.outcome == Outcome::Wins { "->" } else { "  " };
+        let sign = if tried.outcome == Fate::Wins { "->" } else { "  " };
         let line = tried.line.map(|line| format!(" (line {line})")).unwrap_or_default();
         writeln!(text, "{sign} source[{}]{line}: {}", tried.source, tried.reason)?;
     }

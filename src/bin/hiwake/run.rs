@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use hiwake::config::Config;
 use hiwake::firehose;
-use hiwake::input::{self, LogFile, Problem, Target, TimestampFormat};
+use hiwake::input::{self, LineTarget, LogFile, Problem, TimestampFormat};
 use hiwake::local::{Buffers, Delivered, Firehose, LocalError, SourceRecord};
 use hiwake::notice::Created;
 use hiwake::record::Records;
@@ -145,7 +145,7 @@ struct Intake<'t> {
 /// A format that fits no line would name every line.
 const SAME_REASON_MAX: u64 = 10;
 
-impl Target for Intake<'_> {
+impl LineTarget for Intake<'_> {
     fn record(&mut self, record: SourceRecord) -> Result<(), LocalError> {
         self.firehose.put(&record)
     }

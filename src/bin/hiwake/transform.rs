@@ -11,7 +11,7 @@ use flate2::read::MultiGzDecoder;
 use hiwake::config::Config;
 use hiwake::firehose;
 use hiwake::land::root::layout::DayFile;
-use hiwake::local::{Answer, Answered};
+use hiwake::local::{Answered, Reply};
 use hiwake::record::Records;
 use hiwake::row::Row;
 use hiwake::store::pipe;
@@ -52,7 +52,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn lines(answer: &[u8]) -> anyhow::Result<()> {
-    let answer: Answer = serde_json::from_slice(answer)?;
+    let answer: Reply = serde_json::from_slice(answer)?;
     for Answered { record_id, result, data } in answer.records {
         let data = STANDARD.decode(data.unwrap_or_default())?;
         if data.is_empty() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::land::journal::frame::Routing;
-use crate::row::{Identity, Row, log_group};
+use crate::row::{EventKey, Row, log_group};
 
 /// How much memory for lines is asked for at once.
 const PIECE_BYTES: usize = 1 << 20;
@@ -12,9 +12,9 @@ const PIECE_BYTES: usize = 1 << 20;
 /// Memory that batches have given back, for the next ones: what the system gives, it clears first,
 /// page by page.
 #[derive(Debug, Clone, Default)]
-pub struct Spare(Arc<Mutex<Vec<Vec<u8>>>>);
+pub struct ChunkPool(Arc<Mutex<Vec<Vec<u8>>>>);
 
-impl Spare {
+impl ChunkPool {
     fn take(&self) -> Option<Vec<u8>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
@@ -25,10 +25,10 @@ impl Spare {
     }
 
     fn give(&self, pieces: impl Iterator<Item = Vec<u8>>) {
-        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pool = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A day file's first piece may be small, and a long line's large.
         let pieces = pieces.filter(|piece| piece.capacity() == PIECE_BYTES);
-        spare.extend(pieces.map(|mut piece| {
+        pool.extend(pieces.map(|mut piece| {
             piece.clear();
             piece
         }));
@@ -48,7 +48,7 @@ pub struct Batch {
     pub objects: BTreeSet<usize>,
     /// By which routings its rows came here, as its commits name them.
     pub routings: BTreeSet<Routing>,
-    spare: Spare,
+    pool: ChunkPool,
 }
 
 /// In how many parts of time rows are sorted.
@@ -61,7 +61,7 @@ const PART_ROWS_MAX: usize = 1 << 12;
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
-    identity: Identity,
+    identity: EventKey,
     piece: u32,
     start: u32,
     end: u32,
@@ -70,9 +70,9 @@ struct Entry {
 
 impl Batch {
     /// With memory of batches that are done with; gives it back when it is dropped.
-    pub fn with(spare: &Spare) -> Batch {
+    pub fn with(pool: &ChunkPool) -> Batch {
         let mut batch = Batch::default();
-        batch.spare = spare.clone();
+        batch.pool = pool.clone();
         batch
     }
 
@@ -88,7 +88,7 @@ impl Batch {
         piece.push(b'\n');
         let end = piece.len() as u32;
         let piece = (self.pieces.len() - 1) as u32;
-        self.rows.push(Entry { identity: row.identity(), piece, start, end, stream });
+        self.rows.push(Entry { identity: row.key(), piece, start, end, stream });
         self.objects.insert(object);
         line.len() + 1 + size_of::<Entry>() + new
     }
@@ -117,15 +117,15 @@ impl Batch {
     /// The piece for a line of so many bytes.
     fn room(&mut self, length: usize) -> &mut Vec<u8> {
         match self.pieces.last() {
-            // Most day files are small, so the first one grows: in place of a spare one, not beside
-            // it.
+            // Most day files are small, so the first one grows: in place of a pooled one, not
+            // beside it.
             None => {
-                drop(self.spare.take());
+                drop(self.pool.take());
                 self.pieces.push(Vec::new());
             }
             Some(piece) if piece.len() + length > PIECE_BYTES => {
-                let spare = self.spare.take();
-                self.pieces.push(spare.unwrap_or_else(|| Vec::with_capacity(PIECE_BYTES)));
+                let pool = self.pool.take();
+                self.pieces.push(pool.unwrap_or_else(|| Vec::with_capacity(PIECE_BYTES)));
             }
             Some(_) => {}
         }
@@ -144,7 +144,7 @@ impl Batch {
     }
 
     /// The identity of a row.
-    pub fn identity(&self, row: u32) -> Identity {
+    pub fn key(&self, row: u32) -> EventKey {
         self.rows[row as usize].identity
     }
 
@@ -180,11 +180,11 @@ impl Batch {
 
     /// Sorts some rows into as many places.
     fn sort(&self, rows: &(impl ExactSizeIterator<Item = u32> + Clone), order: &mut [u32]) {
-        let timestamps = || rows.clone().map(|row| self.identity(row).timestamp);
+        let timestamps = || rows.clone().map(|row| self.key(row).timestamp);
         // By time roughly first, so that what is sorted is small and stays in the processor's
         // cache. A few late events do not count: they would make all others one part.
         let sample = rows.clone().step_by(rows.len() / SAMPLE + 1);
-        let mut sample: Vec<i64> = sample.map(|row| self.identity(row).timestamp).collect();
+        let mut sample: Vec<i64> = sample.map(|row| self.key(row).timestamp).collect();
         sample.sort_unstable();
         let few = sample.len() / 16;
         let Some([low, .., high] | [low @ high]) = sample.get(few..sample.len() - few) else {
@@ -220,7 +220,7 @@ impl Batch {
                 continue;
             }
             sorted.clear();
-            sorted.extend(part.iter().map(|row| (self.identity(*row), *row)));
+            sorted.extend(part.iter().map(|row| (self.key(*row), *row)));
             sorted.sort_unstable();
             part.iter_mut().zip(&sorted).for_each(|(row, (_, sorted))| *row = *sorted);
         }
@@ -229,6 +229,6 @@ impl Batch {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        self.spare.give(self.pieces.drain(..));
+        self.pool.give(self.pieces.drain(..));
     }
 }

@@ -9,14 +9,14 @@ use crate::land::intake::tally::Tally;
 use crate::land::journal::Journal;
 use crate::land::journal::lander::Lander;
 use crate::land::journal::state::Segment;
-use crate::land::root::error::{LandError, Named};
+use crate::land::root::error::{Context, LandError};
 use crate::land::root::layout::DayFile;
-use crate::row::Identity;
+use crate::row::EventKey;
 
 /// Whether the day still takes rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
-pub enum Outcome {
+pub enum CommitOutcome {
     /// All rows of the batch are durable lines, now or before: `lines` and `late` of them are new,
     /// `duplicates` had landed, or stood twice in the batch.
     Committed(Tally),
@@ -34,11 +34,11 @@ pub fn commit(
     batch: &Batch,
     objects: &[String],
     before: &dyn Fn() -> Result<(), LandError>,
-) -> Result<Outcome, LandError> {
+) -> Result<CommitOutcome, LandError> {
     // Steps 1 and 2: lock and read the journal; finish a seal that was interrupted.
     let (mut journal, _) = lock(lander, day_file)?;
     if journal.state.closed.is_some() {
-        return Ok(Outcome::Closed);
+        return Ok(CommitOutcome::Closed);
     }
     // Step 3: drop what was seen.
     let mut hold = Hold::take(lander, day_file, &mut journal)?;
@@ -67,7 +67,7 @@ pub fn commit(
     drop(hold);
     done.busy_retries = journal.busy_retries;
     journal.remember(day_file);
-    Ok(Outcome::Committed(done))
+    Ok(CommitOutcome::Committed(done))
 }
 
 /// Tells which of some events a day file has: `offered` is sorted, and each one's flag is set.
@@ -76,7 +76,7 @@ pub fn commit(
 pub fn ask(
     lander: &Lander<'_>,
     day_file: &DayFile,
-    offered: &mut [(Identity, bool)],
+    offered: &mut [(EventKey, bool)],
 ) -> Result<bool, LandError> {
     let Some(mut journal) = Journal::lock_existing(lander, day_file)? else { return Ok(true) };
     if journal.state.closed.is_some() {
@@ -86,7 +86,7 @@ pub fn ask(
     let committed = journal.state.segment(segment).map_or(0, Segment::bytes);
     let path = day_file.open_segment(segment);
     let length = match lander.open_if_there(&path)? {
-        Some(data) => data.length().named("open", &path)?,
+        Some(data) => data.length().context("open", &path)?,
         None => 0,
     };
     if journal.state.seen() > 0 || length > committed {

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::disk::Handle;
 use crate::land::day_file::merge;
 use crate::land::journal::state::Contents;
-use crate::land::root::error::{LandError, Named};
+use crate::land::root::error::{Context, LandError};
 use crate::row::Kind;
 
 /// Counts lines as they go by.
@@ -53,7 +53,7 @@ impl Contents {
         let (mut bytes, mut hash, mut buffer) = (0, Sha256::new(), vec![0; 1 << 20]);
         let mut lines = GzDecoder::new(Lines::new(kind));
         loop {
-            let length = file.read_at(&mut buffer, bytes).named("read", path)?;
+            let length = file.read_at(&mut buffer, bytes).context("read", path)?;
             bytes += length as u64;
             let read = &buffer[..length];
             hash.update(read);

@@ -7,10 +7,10 @@ use crate::land::journal::blocks::Blocks;
 use crate::land::journal::seen::{JUMP_MS, read_block};
 use crate::land::root::error::LandError;
 use crate::land::root::layout::DayFile;
-use crate::row::Identity;
+use crate::row::EventKey;
 
 /// The identities that commits have, read where an offered one can be among them.
-pub struct Known<'k> {
+pub struct Committed<'k> {
     /// The open file.
     pub seen: &'k dyn Handle,
     /// Whose it is.
@@ -19,10 +19,10 @@ pub struct Known<'k> {
     pub blocks: &'k Blocks,
 }
 
-impl Known<'_> {
+impl Committed<'_> {
     /// Marks what was seen: `offered` is sorted by identity, the flag of each that a commit already
     /// has is set.
-    pub fn mark(&self, offered: &mut [(Identity, bool)]) -> Result<(), LandError> {
+    pub fn mark(&self, offered: &mut [(EventKey, bool)]) -> Result<(), LandError> {
         self.mark_each(offered, &|(identity, _)| *identity, &|(_, there)| *there = true)
     }
 
@@ -32,8 +32,8 @@ impl Known<'_> {
         const THERE: u32 = 1 << 31;
         let mut rows = batch.by_identity();
         // The first of equal ones stays.
-        rows.dedup_by_key(|row| batch.identity(*row));
-        let identity = |row: &u32| batch.identity(*row & !THERE);
+        rows.dedup_by_key(|row| batch.key(*row));
+        let identity = |row: &u32| batch.key(*row & !THERE);
         self.mark_each(&mut rows, &identity, &|row| *row |= THERE)?;
         rows.retain(|row| row & THERE == 0);
         let at_once = |one: &u32, next: &u32| identity(one).timestamp == identity(next).timestamp;
@@ -44,7 +44,7 @@ impl Known<'_> {
     fn mark_each<T>(
         &self,
         offered: &mut [T],
-        identity: &impl Fn(&T) -> Identity,
+        identity: &impl Fn(&T) -> EventKey,
         set: &impl Fn(&mut T),
     ) -> Result<(), LandError> {
         let mut spans = Vec::new();
@@ -69,7 +69,7 @@ impl Known<'_> {
 
 /// The times of what is offered, from one jump to the next: a few late events do not make it span
 /// the day.
-fn add_spans<T>(spans: &mut Vec<(i64, i64)>, offered: &[T], identity: &impl Fn(&T) -> Identity) {
+fn add_spans<T>(spans: &mut Vec<(i64, i64)>, offered: &[T], identity: &impl Fn(&T) -> EventKey) {
     let (Some(first), Some(last)) = (offered.first(), offered.last()) else { return };
     let (from, to) = (identity(first).timestamp, identity(last).timestamp);
     if to.abs_diff(from) > JUMP_MS {
@@ -85,9 +85,9 @@ fn add_spans<T>(spans: &mut Vec<(i64, i64)>, offered: &[T], identity: &impl Fn(&
 
 /// Both sides are in timestamp order; within one timestamp only the offered side is sorted.
 fn mark_block<T>(
-    entries: &[Identity],
+    entries: &[EventKey],
     mut offered: &mut [T],
-    identity: &impl Fn(&T) -> Identity,
+    identity: &impl Fn(&T) -> EventKey,
     set: &impl Fn(&mut T),
 ) {
     let (Some(first), Some(last)) = (offered.first(), offered.last()) else { return };

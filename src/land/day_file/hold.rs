@@ -4,14 +4,14 @@
 
 use crate::disk::{Handle, Open};
 use crate::land::day_file::batch::Batch;
-use crate::land::day_file::dedup::Known;
+use crate::land::day_file::dedup::Committed;
 use crate::land::day_file::writer::CHUNK;
 use crate::land::journal::Journal;
 use crate::land::journal::frame::{Commit, Frame};
 use crate::land::journal::lander::Lander;
 use crate::land::journal::seen::{self, Watermark};
 use crate::land::journal::state::Segment;
-use crate::land::root::error::{LandError, Named, is_absent};
+use crate::land::root::error::{Context, LandError, is_absent};
 use crate::land::root::folders;
 use crate::land::root::layout::{DayFile, Hint, folder_of};
 
@@ -45,7 +45,7 @@ impl<'h, 'l> Hold<'h, 'l> {
             // It exists before the first line does.
             let open = day_file.open_segment(1);
             let data = lander.open_if_there(&open)?;
-            let length = data.map_or(Ok(0), |data| data.length()).named("look at", &open)?;
+            let length = data.map_or(Ok(0), |data| data.length()).context("look at", &open)?;
             if length > 0 {
                 let error =
                     LandError::damage(&path, format!("it is missing, but {open} has lines"));
@@ -73,9 +73,9 @@ impl<'h, 'l> Hold<'h, 'l> {
     }
 
     /// Step 3, second half: what commits have.
-    pub fn known(&self) -> Known<'_> {
+    pub fn known(&self) -> Committed<'_> {
         let (seen, blocks) = (self.seen.as_ref(), &self.journal.state.blocks);
-        Known { seen, day_file: self.day_file, blocks }
+        Committed { seen, day_file: self.day_file, blocks }
     }
 
     /// Step 4: the segment's data file, afresh and locked; proof that the journal's lock still
@@ -97,11 +97,11 @@ impl<'h, 'l> Hold<'h, 'l> {
         self.journal.busy_retries += busy_retries;
         self.journal.check_lease()?;
         if not_shorter(data.as_ref(), &path, committed)? > committed {
-            data.truncate(committed).named("cut", &path)?;
+            data.truncate(committed).context("cut", &path)?;
         }
         let seen = seen::place(self.journal.state.seen());
         if self.seen_length > seen {
-            self.seen.truncate(seen).named("cut", &self.day_file.seen())?;
+            self.seen.truncate(seen).context("cut", &self.day_file.seen())?;
         }
         if committed == 0 {
             lander.make_hint(&self.day_file.hint(&Hint::Seal(segment)))?;
@@ -117,13 +117,13 @@ impl<'h, 'l> Hold<'h, 'l> {
     /// process that stood still must not name a frame that a rebuilt journal lacks.
     pub fn write_watermark(&self) -> Result<(), LandError> {
         let watermark = self.journal.state.watermark().encode();
-        self.seen.write_at(&watermark, 0).named("write", &self.day_file.seen())
+        self.seen.write_at(&watermark, 0).context("write", &self.day_file.seen())
     }
 
     /// The day is closed: nothing in `seen` counts any more.
     pub fn clear_seen(&self) -> Result<(), LandError> {
         let cleared = self.seen.truncate(0).and_then(|()| self.seen.sync());
-        cleared.named("cut", &self.day_file.seen())
+        cleared.context("cut", &self.day_file.seen())
     }
 
     /// Before a segment ends: what lies beyond its last commit is gone for good. Cut even where
@@ -132,7 +132,7 @@ impl<'h, 'l> Hold<'h, 'l> {
         let path = self.day_file.open_segment(segment);
         let committed = self.journal.state.segment(segment).map_or(0, Segment::bytes);
         match &self.data {
-            Some(data) => data.truncate(committed).and_then(|()| data.sync()).named("cut", &path),
+            Some(data) => data.truncate(committed).and_then(|()| data.sync()).context("cut", &path),
             None => Err(LandError::damage(path, "it was not opened before it was ended")),
         }
     }
@@ -157,7 +157,7 @@ impl<'h, 'l> Hold<'h, 'l> {
         let (mut bytes, mut crc) = (0, 0);
         let mut write = |text: &mut Vec<u8>| {
             crc = crc32c::crc32c_append(crc, text);
-            data.write_at(text, offset + bytes).named("write", &data_path)?;
+            data.write_at(text, offset + bytes).context("write", &data_path)?;
             bytes += text.len() as u64;
             text.clear();
             Ok(())
@@ -172,11 +172,11 @@ impl<'h, 'l> Hold<'h, 'l> {
         if !text.is_empty() {
             write(&mut text)?;
         }
-        data.sync().named("sync", &data_path)?;
+        data.sync().context("sync", &data_path)?;
         // Step 6: the seen-run.
-        let (run, blocks) = seen::encode(piece.iter().map(|row| batch.identity(*row)));
-        self.seen.write_at(&run, seen::place(run_at)).named("write", &seen_path)?;
-        self.seen.sync().named("sync", &seen_path)?;
+        let (run, blocks) = seen::encode(piece.iter().map(|row| batch.key(*row)));
+        self.seen.write_at(&run, seen::place(run_at)).context("write", &seen_path)?;
+        self.seen.sync().context("sync", &seen_path)?;
         // Step 7: the commit point.
         self.journal.append(Frame::Commit(Commit {
             at: self.lander.clock.now(),
@@ -206,7 +206,7 @@ pub fn lost(lander: &Lander<'_>, error: LandError, committed: u64) -> LandError 
 
 /// The length; damage if it is less than what was committed.
 fn not_shorter(handle: &dyn Handle, path: &str, committed: u64) -> Result<u64, LandError> {
-    let length = handle.length().named("look at", path)?;
+    let length = handle.length().context("look at", path)?;
     if length < committed {
         let what = format!("it has {length} bytes, of {committed} that were committed");
         return Err(LandError::damage(path, what));

@@ -10,8 +10,8 @@ use std::collections::binary_heap::PeekMut;
 use crate::disk::Handle;
 use crate::land::journal::frame::Commit;
 use crate::land::journal::seen;
-use crate::land::root::error::{LandError, Named};
-use crate::row::{Identity, Kind};
+use crate::land::root::error::{Context, LandError};
+use crate::row::{EventKey, Kind};
 
 const CHUNK_MIN: usize = 4 << 10;
 const CHUNK_MAX: usize = 1 << 20;
@@ -104,7 +104,7 @@ struct Run<'a> {
     crc: u32,
     /// The present block of the run, the number of the next one, and how many entries and lines
     /// were passed on.
-    block: Vec<Identity>,
+    block: Vec<EventKey>,
     next: usize,
     entry: usize,
     lines: u64,
@@ -175,7 +175,7 @@ impl<'a> Run<'a> {
         let text = &mut self.text[self.filled..self.filled + wanted];
         let offset = self.commit.offset + self.read;
         let path = self.source.data_path;
-        if self.source.data.read_at(text, offset).named("read", path)? < wanted {
+        if self.source.data.read_at(text, offset).context("read", path)? < wanted {
             return Err(self.wrong("fewer bytes than were committed"));
         }
         self.crc = crc32c::crc32c_append(self.crc, text);

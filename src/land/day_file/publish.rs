@@ -9,7 +9,7 @@ use crate::land::journal::Journal;
 use crate::land::journal::frame::{Frame, Sealed, SegmentEvent};
 use crate::land::journal::lander::Lander;
 use crate::land::journal::state::Contents;
-use crate::land::root::error::{LandError, Named, is_foreign, is_gone};
+use crate::land::root::error::{Context, LandError, is_foreign, is_gone};
 use crate::land::root::files::{says, write_new};
 use crate::land::root::layout::{DayFile, Hint, folder_of, name_of};
 use crate::land::root::{folders, unique};
@@ -49,11 +49,11 @@ pub fn publish(hold: &mut Hold<'_, '_>, number: u32) -> Result<Option<Sealed>, L
     folders::refresh(lander, folder)?;
     link(lander, day_file, &sealed)?;
     write_checksum(lander, day_file, &sealed)?;
-    lander.disk.sync_dir(folder).named("sync", folder)?;
+    lander.disk.sync_dir(folder).context("sync", folder)?;
     folders::remove(lander, &day_file.open_segment(number))?;
     remove_temporaries(lander, day_file, number)?;
     // Or a crash after Done could bring them back, and every line of the open file twice.
-    lander.disk.sync_dir(folder).named("sync", folder)?;
+    lander.disk.sync_dir(folder).context("sync", folder)?;
     // The hint of this publication comes before the one of an earlier one goes.
     let before = state.segments.iter().filter_map(|segment| segment.done).max();
     let at = lander.clock.now();
@@ -77,7 +77,7 @@ pub fn remove_temporaries(
     number: u32,
 ) -> Result<(), LandError> {
     let (folder, prefix) = (day_file.folder(), day_file.temporary_prefix(number));
-    for entry in lander.disk.list(folder).named("list", folder)? {
+    for entry in lander.disk.list(folder).context("list", folder)? {
         if entry.name.starts_with(&prefix) && entry.name.ends_with(".tmp") {
             folders::remove(lander, &format!("{folder}/{}", entry.name))?;
         }
@@ -93,7 +93,7 @@ pub fn announce(lander: &Lander<'_>, day_file: &DayFile, number: u32) -> Result<
     match lander.disk.rename(&from, &to) {
         // The hint was lost, or the reply of an earlier try.
         Err(error) if is_gone(&error) => lander.make_hint(&to),
-        result => result.named("rename", &from),
+        result => result.context("rename", &from),
     }
 }
 
@@ -102,7 +102,7 @@ pub fn announce(lander: &Lander<'_>, day_file: &DayFile, number: u32) -> Result<
 fn link(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed) -> Result<(), LandError> {
     let ours = lander.open_if_there(&sealed.temporary)?;
     if let Some(ours) = &ours {
-        let (length, bytes) = (ours.length().named("look at", &sealed.temporary)?, sealed.bytes);
+        let (length, bytes) = (ours.length().context("look at", &sealed.temporary)?, sealed.bytes);
         if length != bytes {
             let what = format!("it has {length} bytes, of {bytes} that were sealed");
             return Err(LandError::damage(&sealed.temporary, what));
@@ -111,12 +111,12 @@ fn link(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed) -> Result<(), 
     let Err(error) = lander.disk.link(&sealed.temporary, &sealed.target) else { return Ok(()) };
     let target = match lander.disk.open(&sealed.target, Open::Read) {
         Ok(target) => target,
-        Err(error) if is_foreign(&error) => return Err(error).named("open", &sealed.target),
-        Err(_) => return Err(error).named("publish", &sealed.target),
+        Err(error) if is_foreign(&error) => return Err(error).context("open", &sealed.target),
+        Err(_) => return Err(error).context("publish", &sealed.target),
     };
     if let Some(ours) = ours {
-        let number = ours.inode().named("look at", &sealed.temporary)?.number;
-        if target.inode().named("look at", &sealed.target)?.number == number {
+        let number = ours.inode().context("look at", &sealed.temporary)?.number;
+        if target.inode().context("look at", &sealed.target)?.number == number {
             return Ok(());
         }
     }
@@ -155,6 +155,6 @@ pub fn write_checksum(
     match lander.disk.rename(&temporary, &path) {
         // Perhaps done, and its reply lost: the temporary is gone then.
         Err(error) if is_gone(&error) && lander.disk.open(&path, Open::Read).is_ok() => Ok(()),
-        result => result.named("rename", &temporary),
+        result => result.context("rename", &temporary),
     }
 }

@@ -19,7 +19,7 @@ use crate::land::journal::Journal;
 use crate::land::journal::frame::{Commit, Frame, Sealed, SegmentEvent};
 use crate::land::journal::lander::Lander;
 use crate::land::journal::state::{Segment, State};
-use crate::land::root::error::{LandError, Named};
+use crate::land::root::error::{Context, LandError};
 use crate::land::root::layout::DayFile;
 use crate::land::root::{folders, unique};
 
@@ -35,7 +35,7 @@ pub fn seal(
     hinted: &[u32],
     published: &mut Vec<Sealed>,
 ) -> Result<(), LandError> {
-    match Journal::look(lander, day_file) {
+    match Journal::read_or_damage(lander, day_file) {
         Ok(None) => return Err(lander.hint_without_journal(day_file)),
         Ok(Some(state)) => {
             if due(lander, day_file, &state)?.is_none() && state.unpublished().is_empty() {
@@ -166,8 +166,8 @@ impl Frozen<'_> {
     fn check_in_place(&self) -> Result<Option<Sealed>, LandError> {
         let Frozen { lander, day_file, number, segment } = self;
         let path = day_file.open_segment(*number);
-        let file = lander.disk.open(&path, Open::Read).named("open", &path)?;
-        if file.length().named("look at", &path)? > segment.bytes() {
+        let file = lander.disk.open(&path, Open::Read).context("open", &path)?;
+        if file.length().context("look at", &path)? > segment.bytes() {
             return Ok(None);
         }
         let mut hash = Sha256::new();
@@ -175,8 +175,8 @@ impl Frozen<'_> {
             hash.update(bytes);
             Ok(())
         })?;
-        file.set_mode(lander.config.files.mode).named("make read-only", &path)?;
-        file.sync().named("sync", &path)?;
+        file.set_mode(lander.config.files.mode).context("make read-only", &path)?;
+        file.sync().context("sync", &path)?;
         let (bytes, sha256) = (segment.bytes(), hash.finalize().into());
         let finished = Finished { bytes, text_bytes: bytes, sha256, text_sha256: sha256 };
         Ok(Some(self.sealed(path, false, &finished)))
@@ -210,27 +210,27 @@ impl Frozen<'_> {
     ) -> Result<Finished, LandError> {
         let Frozen { lander, day_file, number, segment } = self;
         let data_path = day_file.open_segment(*number);
-        let data = lander.disk.open(&data_path, Open::Read).named("open", &data_path)?;
+        let data = lander.disk.open(&data_path, Open::Read).context("open", &data_path)?;
         let (data, data_path) = (data.as_ref(), data_path.as_str());
         let how = Open::CreateNew(lander.open_mode());
-        let file = lander.disk.open(temporary, how).named("make", temporary)?;
+        let file = lander.disk.open(temporary, how).context("make", temporary)?;
         let mut output = Output::new(file.as_ref(), gzip);
-        let mut emit = |bytes: &[u8]| output.write_all(bytes).named("write", temporary);
+        let mut emit = |bytes: &[u8]| output.write_all(bytes).context("write", temporary);
         if ordered {
             copy_commits(data, data_path, &segment.commits, &mut emit)?;
         } else {
             let seen_path = day_file.seen();
-            let seen = lander.disk.open(&seen_path, Open::Read).named("open", &seen_path)?;
+            let seen = lander.disk.open(&seen_path, Open::Read).context("open", &seen_path)?;
             let (seen, kind) = (seen.as_ref(), day_file.kind);
             let source = Source { data, data_path, seen, seen_path: &seen_path, kind };
             let memory = lander.config.limits.merge_bytes;
             merge::merge(&source, &segment.commits, memory, &mut emit)?;
         }
-        let finished = output.finish().named("write", temporary)?;
-        file.set_mode(lander.config.files.mode).named("make read-only", temporary)?;
-        file.sync().named("sync", temporary)?;
+        let finished = output.finish().context("write", temporary)?;
+        file.set_mode(lander.config.files.mode).context("make read-only", temporary)?;
+        file.sync().context("sync", temporary)?;
         drop(file);
-        lander.disk.sync_dir(day_file.folder()).named("sync", day_file.folder())?;
+        lander.disk.sync_dir(day_file.folder()).context("sync", day_file.folder())?;
         Ok(finished)
     }
 
@@ -279,7 +279,7 @@ pub(crate) fn copy_commits(
         while at < commit.bytes {
             let wanted = (commit.bytes - at).min(CHUNK as u64) as usize;
             let offset = commit.offset + at;
-            let filled = data.read_at(&mut buffer[..wanted], offset).named("read", path)?;
+            let filled = data.read_at(&mut buffer[..wanted], offset).context("read", path)?;
             let chunk = &buffer[..filled];
             crc = crc32c::crc32c_append(crc, chunk);
             emit(chunk)?;

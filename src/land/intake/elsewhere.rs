@@ -17,7 +17,7 @@ use crate::land::intake::routing::{self, Route};
 use crate::land::journal::frame::Routing;
 use crate::land::root::error::LandError;
 use crate::land::root::layout::DayFile;
-use crate::row::Identity;
+use crate::row::EventKey;
 
 /// Rules, read once.
 pub struct Routes {
@@ -28,7 +28,7 @@ pub struct Routes {
 
 /// The rows of one batch that may be lines of a day file.
 #[derive(Debug, Default)]
-struct Rows {
+struct Candidate {
     rows: Vec<u32>,
     /// All rows of these dates.
     dates: BTreeSet<NaiveDate>,
@@ -37,7 +37,7 @@ struct Rows {
 /// Where else the rows of one batch may be.
 #[derive(Debug, Default)]
 pub struct Elsewhere {
-    candidates: BTreeMap<DayFile, Rows>,
+    candidates: BTreeMap<DayFile, Candidate>,
     /// By which routings the rows came to their own day file.
     pub routings: BTreeSet<Routing>,
 }
@@ -52,7 +52,7 @@ pub struct Sifted {
     /// Why the first of them cannot.
     pub error: Option<LandError>,
     /// The rows that a closed candidate may have.
-    pub closed: Vec<(DayFile, Vec<Identity>)>,
+    pub closed: Vec<(DayFile, Vec<EventKey>)>,
 }
 
 impl Routes {
@@ -87,7 +87,7 @@ impl Routes {
         // last row's.
         let (mut dates, mut last) = (Vec::<(i64, bool, Vec<usize>)>::new(), 0);
         for row in 0..batch.len() as u32 {
-            let timestamp = batch.identity(row).timestamp;
+            let timestamp = batch.key(row).timestamp;
             let number = timestamp.div_euclid(DAY_MS);
             if dates.get(last).is_none_or(|(known, ..)| *known != number) {
                 let known = dates.iter().position(|(known, ..)| *known == number);
@@ -151,7 +151,7 @@ enum Fate {
 }
 
 /// Tells which of some events a day file has; `false`: it is closed.
-pub type Ask<'a> = dyn Fn(&DayFile, &mut [(Identity, bool)]) -> Result<bool, LandError> + 'a;
+pub type Ask<'a> = dyn Fn(&DayFile, &mut [(EventKey, bool)]) -> Result<bool, LandError> + 'a;
 
 impl Elsewhere {
     /// Whether all rows can be lines of their own day file only.
@@ -169,8 +169,8 @@ impl Elsewhere {
         let candidates = self.candidates.iter().map(|(candidate, rows)| (candidate, Some(rows)));
         for (candidate, rows) in candidates.chain([(day_file, None)]) {
             let is_of_dates = |row: &u32| match rows {
-                Some(Rows { dates, .. }) => {
-                    !dates.is_empty() && dates.contains(&date(batch.identity(*row).timestamp))
+                Some(Candidate { dates, .. }) => {
+                    !dates.is_empty() && dates.contains(&date(batch.key(*row).timestamp))
                 }
                 None => matches!(fates[*row as usize], Fate::Closed(_)),
             };
@@ -193,7 +193,7 @@ impl Elsewhere {
         for (row, fate) in all.zip(&fates) {
             match fate {
                 Fate::New => {}
-                Fate::Closed(number) => sifted.closed[*number].1.push(batch.identity(row)),
+                Fate::Closed(number) => sifted.closed[*number].1.push(batch.key(row)),
                 Fate::Deferred => sifted.deferred += 1,
                 Fate::Landed => sifted.duplicates += 1,
             }
@@ -213,13 +213,13 @@ fn find(
     if rows.is_empty() {
         return Ok(true);
     }
-    let mut offered: Vec<_> = rows.iter().map(|row| (batch.identity(*row), false)).collect();
+    let mut offered: Vec<_> = rows.iter().map(|row| (batch.key(*row), false)).collect();
     offered.sort_unstable();
     offered.dedup();
     let open = ask(day_file, &mut offered)?;
     if open {
         offered.retain(|(_, found)| *found);
-        rows.retain(|row| offered.binary_search(&(batch.identity(*row), true)).is_ok());
+        rows.retain(|row| offered.binary_search(&(batch.key(*row), true)).is_ok());
     }
     Ok(open)
 }

@@ -6,20 +6,20 @@ use std::collections::BTreeSet;
 use chrono::NaiveDate;
 
 use crate::land::day_file::batch::Batch;
-use crate::land::day_file::commit::{self, Outcome};
+use crate::land::day_file::commit::{self, CommitOutcome};
 use crate::land::intake::elsewhere::Elsewhere;
 use crate::land::intake::register::{self, Held};
 use crate::land::intake::tally::Cause;
 use crate::land::intake::{Landing, plan};
 use crate::land::root::error::LandError;
 use crate::land::root::layout::DayFile;
-use crate::row::Identity;
+use crate::row::EventKey;
 
 /// The registers of how many dates are held at once.
 const DATES_MAX: usize = 8;
 
 /// A batch and what its commit came to.
-type Done = (DayFile, Batch, Result<Outcome, LandError>);
+type Done = (DayFile, Batch, Result<CommitOutcome, LandError>);
 
 impl Landing<'_> {
     /// Commits all batches: of a few dates at a time, whose registers are held meanwhile.
@@ -148,11 +148,16 @@ impl Landing<'_> {
     }
 
     /// What a batch's commit came to.
-    fn done(&mut self, day_file: &DayFile, batch: &Batch, result: Result<Outcome, LandError>) {
+    fn done(
+        &mut self,
+        day_file: &DayFile,
+        batch: &Batch,
+        result: Result<CommitOutcome, LandError>,
+    ) {
         match result {
-            Ok(Outcome::Committed(tally)) => self.landed.tally.add(&tally),
-            Ok(Outcome::Closed) => {
-                let rows = (0..batch.len() as u32).map(|row| batch.identity(row)).collect();
+            Ok(CommitOutcome::Committed(tally)) => self.landed.tally.add(&tally),
+            Ok(CommitOutcome::Closed) => {
+                let rows = (0..batch.len() as u32).map(|row| batch.key(row)).collect();
                 self.closed(day_file, day_file.clone(), rows, batch);
             }
             Err(error) => self.defer(batch.len() as u64, batch, &error),
@@ -165,7 +170,7 @@ impl Landing<'_> {
         &mut self,
         day_file: &DayFile,
         closed: DayFile,
-        mut rows: Vec<Identity>,
+        mut rows: Vec<EventKey>,
         batch: &Batch,
     ) {
         self.closed_rows += rows.len() as u64;

@@ -16,18 +16,18 @@ use std::time::Instant;
 
 use crate::file_name;
 use crate::label::plain_lines;
-use crate::land::day_file::batch::{Batch, Spare};
+use crate::land::day_file::batch::{Batch, ChunkPool};
 use crate::land::day_file::merge;
 use crate::land::intake::elsewhere::Routes;
 use crate::land::intake::plan::Plan;
 use crate::land::intake::quarantine::Quarantine;
-use crate::land::intake::selection::{Choice, Left};
+use crate::land::intake::selection::{Exclusion, Selection};
 use crate::land::intake::tally::{Cause, Landed, NotLanded};
 use crate::land::journal::lander::Lander;
 use crate::land::root::layout::DayFile;
 use crate::object::{self, Bad, Options, ReadError, Sink, Skipped};
 use crate::record::Records;
-use crate::row::{Identity, Kind, Row};
+use crate::row::{EventKey, Kind, Row};
 use crate::store::{ObjectId, Store, StoreError};
 
 /// What a day file costs in memory beside its rows, about: its key, its place in the map, the
@@ -56,7 +56,7 @@ enum Pass {
 pub struct Landing<'l> {
     lander: &'l Lander<'l>,
     objects: &'l [ObjectId],
-    choice: &'l Choice,
+    selection: &'l Selection,
     routes: Routes,
     /// Set if nothing is to be written.
     plan: Option<Plan>,
@@ -69,14 +69,14 @@ pub struct Landing<'l> {
     /// The last row's, which is most likely the next one's: not in `batches`, and its day takes
     /// rows.
     present: Option<(DayFile, Batch)>,
-    spare: Spare,
+    pool: ChunkPool,
     bytes: usize,
     quarantine: Quarantine,
     /// The objects that have something in `quarantine`.
     quarantined_from: BTreeSet<usize>,
     /// For each day file the rows that a closed one may have, itself mostly: that one, and their
     /// identities in order.
-    closed: HashMap<DayFile, Vec<(DayFile, Vec<Identity>)>>,
+    closed: HashMap<DayFile, Vec<(DayFile, Vec<EventKey>)>>,
     /// The objects that have such rows, and how many of these are not in quarantine yet.
     closed_from: BTreeSet<usize>,
     closed_rows: u64,
@@ -87,14 +87,14 @@ impl<'l> Landing<'l> {
     pub fn new(
         lander: &'l Lander<'l>,
         objects: &'l [ObjectId],
-        choice: &'l Choice,
+        selection: &'l Selection,
         plan: Option<Plan>,
     ) -> Landing<'l> {
         let now = Instant::now();
         Landing {
             lander,
             objects,
-            choice,
+            selection,
             routes: Routes::new(lander.config),
             plan,
             read_until: now + lander.deadline.saturating_duration_since(now).mul_f64(0.75),
@@ -102,7 +102,7 @@ impl<'l> Landing<'l> {
             states: vec![None; objects.len()],
             batches: HashMap::new(),
             present: None,
-            spare: Spare::default(),
+            pool: ChunkPool::default(),
             bytes: 0,
             quarantine: Quarantine::default(),
             quarantined_from: BTreeSet::new(),
@@ -172,9 +172,9 @@ impl<'l> Landing<'l> {
         self.states[number] = state;
         let modified = input.object().modified;
         let mut options = Options::new(&self.lander.config.limits);
-        options.plain = self.choice.plain;
+        options.plain = self.selection.plain;
         options.until = Some(until);
-        let mut sink = Reading { landing: self, number, pass };
+        let mut sink = ObjectSink { landing: self, number, pass };
         let read = object::read(input, &id.place(), modified, records, &options, &mut sink);
         read.map_err(|(ReadError::Input(error) | ReadError::Sink(error))| error)
     }
@@ -240,20 +240,20 @@ impl<'l> Landing<'l> {
 }
 
 /// One object as it is read.
-struct Reading<'r, 'l> {
+struct ObjectSink<'r, 'l> {
     landing: &'r mut Landing<'l>,
     number: usize,
     pass: Pass,
 }
 
-impl Reading<'_, '_> {
+impl ObjectSink<'_, '_> {
     fn land(&mut self, row: &Row<'_>, is_routed: bool) -> io::Result<()> {
         let (landing, number) = (&mut *self.landing, self.number);
-        if let Some(left) = landing.choice.leaves(row) {
+        if let Some(left) = landing.selection.exclusion(row) {
             if self.pass == Pass::Land {
                 match left {
-                    Left::OtherDay => landing.landed.tally.other_day += 1,
-                    Left::OtherLogGroup => landing.landed.tally.other_log_group += 1,
+                    Exclusion::OtherDay => landing.landed.tally.other_day += 1,
+                    Exclusion::OtherLogGroup => landing.landed.tally.other_log_group += 1,
                 }
             }
             return Ok(());
@@ -276,14 +276,14 @@ impl Reading<'_, '_> {
                 landing.batches.extend(landing.present.take());
                 let mut batch = landing.batches.remove(&day_file).unwrap_or_else(|| {
                     landing.bytes += DAY_FILE_BYTES + day_file.file.len();
-                    Batch::with(&landing.spare)
+                    Batch::with(&landing.pool)
                 });
                 landing.bytes += batch.push(row, number, is_routed);
                 landing.present = Some((day_file, batch));
                 return landing.flush_when_full();
             }
             (Pass::Closed, Ok(())) => {
-                let identity = row.identity();
+                let identity = row.key();
                 let mut closed = landing.closed.get(&day_file).into_iter().flatten();
                 let closed = closed.find(|(_, rows)| rows.binary_search(&identity).is_ok());
                 let Some((closed, _)) = closed else { return Ok(()) };
@@ -302,12 +302,12 @@ impl Reading<'_, '_> {
     }
 }
 
-impl Sink for Reading<'_, '_> {
+impl Sink for ObjectSink<'_, '_> {
     fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
         self.land(row, false)
     }
 
-    fn made(&mut self, row: &Row<'_>) -> io::Result<()> {
+    fn derived(&mut self, row: &Row<'_>) -> io::Result<()> {
         self.land(row, true)
     }
 

@@ -9,16 +9,16 @@ use serde::Serialize;
 
 use crate::disk::Open;
 use crate::land::day_file::batch::Batch;
-use crate::land::day_file::commit::Outcome;
-use crate::land::day_file::dedup::Known;
+use crate::land::day_file::commit::CommitOutcome;
+use crate::land::day_file::dedup::Committed;
 use crate::land::intake::elsewhere::Sifted;
 use crate::land::intake::tally::Tally;
 use crate::land::journal::Journal;
 use crate::land::journal::lander::Lander;
 use crate::land::journal::state::State;
-use crate::land::root::error::{LandError, Named};
+use crate::land::root::error::{Context, LandError};
 use crate::land::root::layout::DayFile;
-use crate::row::{Identity, Kind};
+use crate::row::{EventKey, Kind};
 
 /// What would become of the rows of one day file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -48,7 +48,7 @@ pub struct DayPlan {
 pub struct Plan {
     days: BTreeMap<DayFile, DayPlan>,
     /// The events that would be lines.
-    planned: HashSet<Identity>,
+    planned: HashSet<EventKey>,
 }
 
 impl Plan {
@@ -64,10 +64,9 @@ impl Plan {
         day_file: &DayFile,
         batch: &Batch,
         (rows, sifted): (u64, &Sifted),
-    ) -> Result<Outcome, LandError> {
+    ) -> Result<CommitOutcome, LandError> {
         let (left, state) = (batch.len() as u64, Journal::peek(lander, day_file)?);
-        let mut offered: Vec<_> =
-            (0..left as u32).map(|row| (batch.identity(row), false)).collect();
+        let mut offered: Vec<_> = (0..left as u32).map(|row| (batch.key(row), false)).collect();
         offered.sort_unstable();
         offered.dedup();
         let closed = !mark(lander, day_file, state.as_ref(), &mut offered)?;
@@ -89,12 +88,12 @@ impl Plan {
         plan.quarantined += sifted.closed.iter().map(|(_, rows)| rows.len() as u64).sum::<u64>();
         if closed {
             plan.quarantined += left;
-            return Ok(Outcome::Closed);
+            return Ok(CommitOutcome::Closed);
         }
         let duplicates = left - lines;
         plan.there += duplicates;
         let late = if is_late { lines } else { 0 };
-        Ok(Outcome::Committed(Tally { lines, late, duplicates, ..Tally::default() }))
+        Ok(CommitOutcome::Committed(Tally { lines, late, duplicates, ..Tally::default() }))
     }
 }
 
@@ -103,22 +102,22 @@ impl Plan {
 pub(crate) fn ask(
     lander: &Lander<'_>,
     day_file: &DayFile,
-    offered: &mut [(Identity, bool)],
+    offered: &mut [(EventKey, bool)],
 ) -> Result<bool, LandError> {
-    mark(lander, day_file, Journal::look(lander, day_file)?.as_ref(), offered)
+    mark(lander, day_file, Journal::read_or_damage(lander, day_file)?.as_ref(), offered)
 }
 
 fn mark(
     lander: &Lander<'_>,
     day_file: &DayFile,
     state: Option<&State>,
-    offered: &mut [(Identity, bool)],
+    offered: &mut [(EventKey, bool)],
 ) -> Result<bool, LandError> {
     let Some(state) = state else { return Ok(true) };
     if state.seen() > 0 {
         let path = day_file.seen();
-        let seen = lander.disk.open(&path, Open::Read).named("open", &path)?;
-        Known { seen: seen.as_ref(), day_file, blocks: &state.blocks }.mark(offered)?;
+        let seen = lander.disk.open(&path, Open::Read).context("open", &path)?;
+        Committed { seen: seen.as_ref(), day_file, blocks: &state.blocks }.mark(offered)?;
     }
     Ok(state.closed.is_none())
 }

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use crate::land::journal::lander::Lander;
-use crate::land::root::error::{LandError, Named};
+use crate::land::root::error::{Context, LandError};
 use crate::land::root::files::write_new;
 use crate::land::root::{folders, unique};
 use crate::object::Bad;
@@ -84,7 +84,7 @@ impl Quarantine {
         let temporary = format!("{QUARANTINE}/.{hash:032x}.{}.tmp", unique());
         folders::make(lander, QUARANTINE)?;
         write_new(lander, &temporary, &text, None)?;
-        lander.disk.rename(&temporary, &path).named("rename", &temporary)?;
+        lander.disk.rename(&temporary, &path).context("rename", &temporary)?;
         folders::sync_up(lander, QUARANTINE)?;
         Ok(count)
     }

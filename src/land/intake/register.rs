@@ -23,7 +23,7 @@ use crate::file_name;
 use crate::land::journal::frame::Routing;
 use crate::land::journal::lander::Lander;
 use crate::land::journal::{self, Journal, seen};
-use crate::land::root::error::{LandError, Named};
+use crate::land::root::error::{Context, LandError};
 use crate::land::root::files::read_whole;
 use crate::land::root::folders;
 use crate::land::root::layout::{DayFile, folder_of, name_of};
@@ -107,7 +107,7 @@ impl Register {
         let Some(handle) = lander.open_if_there(&path)? else {
             return Register::decode(&path, b"");
         };
-        handle.drop_cache().named("read", &path)?;
+        handle.drop_cache().context("read", &path)?;
         Register::read(handle.as_ref(), &path)
     }
 
@@ -205,13 +205,13 @@ fn add(
         day_files.difference(&register.day_files).cloned().collect();
     if register.lost {
         listed.extend(holders(lander, date)?);
-        handle.write_at(HEADER, 0).named("write", &path)?;
+        handle.write_at(HEADER, 0).context("write", &path)?;
     }
     let (mut end, tail) = (register.end, &register.tail);
     // What is torn is cut, and the cut synced by itself: no later entry is mixed with its bytes.
     let kept = end + tail.len() as u64;
-    if handle.length().named("look at", &path)? > kept {
-        handle.truncate(kept).and_then(|()| handle.sync()).named("cut", &path)?;
+    if handle.length().context("look at", &path)? > kept {
+        handle.truncate(kept).and_then(|()| handle.sync()).context("cut", &path)?;
     }
     let mut append = |line: &[u8]| {
         let written = handle.write_at(line, end).and_then(|()| handle.sync());
@@ -220,7 +220,7 @@ fn add(
         end += line.len() as u64 + 1;
         // From here on it counts. Not synced: should it be lost, the next one who adds an entry
         // writes it again.
-        handle.write_at(b"\n", end - 1).named("write", &path)
+        handle.write_at(b"\n", end - 1).context("write", &path)
     };
     if !tail.is_empty() {
         append(tail)?;
@@ -352,7 +352,7 @@ fn journals(lander: &Lander<'_>, of: &dyn Fn(Day) -> bool) -> Result<BTreeSet<Da
 
 fn may_hold(lander: &Lander<'_>, day_file: &DayFile, date: NaiveDate) -> Result<bool, LandError> {
     let touches = |min, max| self::date(min) <= date && self::date(max) >= date;
-    match Journal::look(lander, day_file) {
+    match Journal::read_or_damage(lander, day_file) {
         Ok(None) => Ok(false),
         // Without a commit: lines of a landing that was interrupted may be there, and are cut when
         // it is asked.

@@ -6,7 +6,7 @@ use crate::row::{Day, Row, log_group};
 
 /// Which rows of objects are landed.
 #[derive(Debug, Clone, Default)]
-pub struct Choice {
+pub struct Selection {
     /// Plain text too. Read from a backup it has another identity than what transform gave it.
     pub plain: bool,
     /// Only rows of this day.
@@ -17,26 +17,26 @@ pub struct Choice {
 
 /// Why a row is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Left {
+pub enum Exclusion {
     /// It is of another day.
     OtherDay,
     /// It is of another log group, or plain text, which is of none.
     OtherLogGroup,
 }
 
-impl Choice {
+impl Selection {
     /// Everything, as it is delivered for the first time.
-    pub fn all() -> Choice {
-        Choice { plain: true, ..Choice::default() }
+    pub fn all() -> Selection {
+        Selection { plain: true, ..Selection::default() }
     }
 
     /// Why a row is left out, if it is.
-    pub fn leaves(&self, row: &Row<'_>) -> Option<Left> {
+    pub fn exclusion(&self, row: &Row<'_>) -> Option<Exclusion> {
         if self.day.is_some_and(|day| day != row.day) {
-            return Some(Left::OtherDay);
+            return Some(Exclusion::OtherDay);
         }
         let glob = self.log_group.as_ref()?;
         let group = log_group(&row.stream).map(|(_, group, _)| group);
-        (!group.is_some_and(|group| glob.matches(group))).then_some(Left::OtherLogGroup)
+        (!group.is_some_and(|group| glob.matches(group))).then_some(Exclusion::OtherLogGroup)
     }
 }

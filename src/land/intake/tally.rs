@@ -18,7 +18,7 @@ pub struct Tally {
     pub unreadable: u64,
     /// Records that rightly gave no rows.
     pub dropped: u64,
-    /// Lines of plain text that were left out; see [`Choice::plain`](super::Choice::plain).
+    /// Lines of plain text that were left out; see [`Selection::plain`](super::Selection::plain).
     pub plain_left_out: u64,
     /// Rows that were left out because they are of another day than the chosen one.
     pub other_day: u64,

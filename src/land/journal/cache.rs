@@ -16,16 +16,16 @@ const BYTES_MAX: usize = 64 << 20;
 /// A state is taken out to be used, and put back when all went well: what an error left in doubt is
 /// forgotten.
 #[derive(Debug, Default)]
-pub struct Journals(Mutex<Known>);
+pub struct Journals(Mutex<Cached>);
 
 #[derive(Debug, Default)]
-struct Known {
+struct Cached {
     states: HashMap<DayFile, State>,
     bytes: usize,
 }
 
 impl Journals {
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, Cached> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -42,7 +42,7 @@ impl Journals {
         let mut known = self.known();
         known.bytes += state.cost();
         if known.bytes > BYTES_MAX {
-            *known = Known { bytes: state.cost(), ..Known::default() };
+            *known = Cached { bytes: state.cost(), ..Cached::default() };
         }
         if let Some(before) = known.states.insert(day_file.clone(), state) {
             known.bytes -= before.cost();

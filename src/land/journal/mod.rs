@@ -14,7 +14,7 @@ use std::io;
 use rustix::io::Errno;
 
 use crate::land::journal::lander::Lander;
-use crate::land::root::error::{LandError, Named, is_absent};
+use crate::land::root::error::{Context, LandError, is_absent};
 use crate::land::root::files::read_whole;
 use crate::land::root::folders;
 use crate::land::root::layout::DayFile;
@@ -98,7 +98,7 @@ impl<'l> Journal<'l> {
         let read = || State::read(&path, &read_whole(handle.as_ref(), &path, 0, BYTES_MAX)?);
         match read() {
             Err(LandError::Damage { .. }) => {
-                handle.drop_cache().named("read", &path)?;
+                handle.drop_cache().context("read", &path)?;
                 read()
             }
             state => state,
@@ -107,7 +107,10 @@ impl<'l> Journal<'l> {
 
     /// The same where something of the day is there, or a hint of it: that there is no journal is
     /// damage then, unless a landing was cut short before it had written anything else.
-    pub fn look(lander: &Lander<'_>, day_file: &DayFile) -> Result<Option<State>, LandError> {
+    pub fn read_or_damage(
+        lander: &Lander<'_>,
+        day_file: &DayFile,
+    ) -> Result<Option<State>, LandError> {
         unless_orphaned(lander, day_file, || Journal::peek(lander, day_file))
     }
 
@@ -121,7 +124,7 @@ impl<'l> Journal<'l> {
     /// own sync. The file system's time of that write is compared with the clock.
     pub fn check_lease(&self) -> Result<(), LandError> {
         self.file.check_lease()?;
-        let theirs = self.file.handle.inode().named("look at", &self.file.path)?.modified;
+        let theirs = self.file.handle.inode().context("look at", &self.file.path)?.modified;
         self.file.lander.compare_clocks(theirs)
     }
 
@@ -148,8 +151,8 @@ impl<'l> Journal<'l> {
     /// zeros and never an older frame's bytes.
     fn truncate_torn(&mut self) -> Result<(), LandError> {
         let Locked { path, handle, .. } = &self.file;
-        handle.truncate(self.state.end).named("cut", path)?;
-        handle.sync().named("sync", path)?;
+        handle.truncate(self.state.end).context("cut", path)?;
+        handle.sync().context("sync", path)?;
         self.state.torn = false;
         Ok(())
     }
@@ -184,7 +187,7 @@ impl<'l> Journal<'l> {
     pub fn close(&mut self, closed: Closed) -> Result<bool, LandError> {
         let Some(slot) = closed.encode() else { return Ok(false) };
         self.file.write(&slot, CLOSED_AT)?;
-        self.file.handle.truncate(FRAMES_AT).named("cut", &self.file.path)?;
+        self.file.handle.truncate(FRAMES_AT).context("cut", &self.file.path)?;
         // Room for the Removed frames: retention needs it most when the file system is full.
         self.file.write(&[RESERVE; REMOVED_BYTES], FRAMES_AT)?;
         let crc = u32::from_le_bytes([slot[4], slot[5], slot[6], slot[7]]);
@@ -211,8 +214,8 @@ impl<'l> Locked<'l> {
 
     /// Writes, and makes it durable.
     fn write(&self, bytes: &[u8], at: u64) -> Result<(), LandError> {
-        self.handle.write_at(bytes, at).named("write", &self.path)?;
-        self.handle.sync().named("sync", &self.path)
+        self.handle.write_at(bytes, at).context("write", &self.path)?;
+        self.handle.sync().context("sync", &self.path)
     }
 
     fn check_lease(&self) -> Result<(), LandError> {
@@ -239,7 +242,7 @@ impl<'l> Locked<'l> {
     /// What was added to a journal that this process knows, and the bytes of its last frame.
     fn read_on(&self, state: State) -> Result<Option<(State, Vec<u8>)>, LandError> {
         let mut header = vec![0; FRAMES_AT as usize];
-        let filled = self.handle.read_at(&mut header, 0).named("read", &self.path)?;
+        let filled = self.handle.read_at(&mut header, 0).context("read", &self.path)?;
         let known = state.last;
         let tail = read_whole(self.handle.as_ref(), &self.path, known, BYTES_MAX)?;
         let state = state.read_on(&self.path, &header[..filled], &tail);
@@ -283,7 +286,7 @@ impl<'l> Locked<'l> {
             return Err(LandError::Foreign(path.clone()));
         }
         if found.is_none() && bytes.len() as u64 > FRAMES_AT {
-            handle.truncate(0).named("cut", path)?;
+            handle.truncate(0).context("cut", path)?;
         }
         let state = found.unwrap_or_else(|| {
             let header = Header::of(day_file, lander.config.timezone.name());
@@ -411,7 +414,7 @@ impl<'l> DamagedJournal<'l> {
         let (Locked { path, handle, .. }, form) = (&self.file, FORM_AT as usize);
         self.file.write(&bytes[form + 1..REBUILD_AT as usize], FORM_AT + 1)?;
         self.file.write(&bytes[PROOF_AT as usize..], PROOF_AT)?;
-        handle.truncate(bytes.len() as u64).and_then(|()| handle.sync()).named("cut", path)?;
+        handle.truncate(bytes.len() as u64).and_then(|()| handle.sync()).context("cut", path)?;
         self.file.write(&bytes[form..=form], FORM_AT)?;
         // The note has done its work: no changed byte is to lead back to the old files.
         self.file.write(&bytes[REBUILD_AT as usize..PROOF_AT as usize], REBUILD_AT)

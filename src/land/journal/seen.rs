@@ -14,8 +14,8 @@ use std::cmp::Reverse;
 
 use crate::disk::Handle;
 use crate::land::journal::frame::{Block, Commit};
-use crate::land::root::error::{LandError, Named};
-use crate::row::Identity;
+use crate::land::root::error::{Context, LandError};
+use crate::row::EventKey;
 
 /// The bytes of one entry.
 pub const ENTRY_BYTES: u64 = 16;
@@ -66,13 +66,13 @@ impl Watermark {
     /// The watermark of a `seen` that is open.
     pub fn read(seen: &dyn Handle, path: &str) -> Result<Option<Watermark>, LandError> {
         let mut bytes = [0; WATERMARK_BYTES as usize];
-        let filled = seen.read_at(&mut bytes, 0).named("read", path)?;
+        let filled = seen.read_at(&mut bytes, 0).context("read", path)?;
         Ok(Watermark::decode(&bytes[..filled]))
     }
 }
 
 /// A run's bytes and its blocks.
-pub fn encode(run: impl ExactSizeIterator<Item = Identity>) -> (Vec<u8>, Vec<Block>) {
+pub fn encode(run: impl ExactSizeIterator<Item = EventKey>) -> (Vec<u8>, Vec<Block>) {
     let mut bytes = Vec::with_capacity(run.len() * ENTRY_BYTES as usize);
     for entry in run {
         bytes.extend_from_slice(&entry.timestamp.to_le_bytes());
@@ -120,11 +120,11 @@ pub fn read_block(
     path: &str,
     first: u64,
     block: &Block,
-    entries: &mut Vec<Identity>,
+    entries: &mut Vec<EventKey>,
 ) -> Result<(), LandError> {
     let (count, offset) = (block.count, place(first));
     let mut bytes = vec![0; count as usize * ENTRY_BYTES as usize];
-    let filled = seen.read_at(&mut bytes, offset).named("read", path)?;
+    let filled = seen.read_at(&mut bytes, offset).context("read", path)?;
     if filled < bytes.len() || block.crc != crc32c::crc32c(&bytes) {
         let what = format!("the {count} entries at {offset} are not those that were committed");
         return Err(LandError::damage(path, what));
@@ -135,7 +135,7 @@ pub fn read_block(
 }
 
 /// The identities of a commit, from the bytes of `seen`; `None` if a block of them is not good.
-pub fn read_run(seen: &[u8], commit: &Commit) -> Option<Vec<Identity>> {
+pub fn read_run(seen: &[u8], commit: &Commit) -> Option<Vec<EventKey>> {
     let mut ids = Vec::new();
     for (first, block) in commit.places() {
         let from = place(first) as usize;
@@ -146,9 +146,9 @@ pub fn read_run(seen: &[u8], commit: &Commit) -> Option<Vec<Identity>> {
 }
 
 /// The whole entries of some bytes.
-pub fn entries(bytes: &[u8]) -> impl Iterator<Item = Identity> {
+pub fn entries(bytes: &[u8]) -> impl Iterator<Item = EventKey> {
     bytes.as_chunks::<16>().0.iter().map(|entry| {
         let entry = u128::from_le_bytes(*entry);
-        Identity { timestamp: entry as i64, hash: (entry >> 64) as u64 }
+        EventKey { timestamp: entry as i64, hash: (entry >> 64) as u64 }
     })
 }

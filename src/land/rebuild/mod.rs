@@ -22,13 +22,13 @@ use crate::land::journal::frame::{
 use crate::land::journal::lander::Lander;
 use crate::land::journal::state::{Contents, State};
 use crate::land::journal::{self, DamagedJournal, seen};
-use crate::land::rebuild::replace::{Replacement, make_hints, put};
+use crate::land::rebuild::replace::{Replacement, install_file, make_hints};
 pub use crate::land::rebuild::survey::RebuildError;
-use crate::land::rebuild::survey::{Files, Piece, Rows, Survey, find, read_file};
-use crate::land::root::error::{LandError, Named};
+use crate::land::rebuild::survey::{Files, FoundRows, Piece, Survey, find, read_file};
+use crate::land::root::error::{Context, LandError};
 use crate::land::root::layout::{DayFile, name_of};
 use crate::land::upkeep::verify::{self, Verified, verify_day};
-use crate::row::{Identity, Kind};
+use crate::row::{EventKey, Kind};
 use crate::store::{Object, ObjectId, Store};
 
 /// So many segments fit the slot of a closed day.
@@ -99,8 +99,8 @@ pub fn rebuild(
     let chosen: Vec<ObjectId> = chosen.into_iter().map(|object| object.id.clone()).collect();
     let is_whole = survey.pieces.iter().all(|piece| piece.is_whole(count));
     let rows = match is_whole && segments.iter().all(|one| !one.is_damaged()) {
-        true => Rows::default(),
-        false => Rows::read(&files, store, &chosen, is_named, &survey)?,
+        true => FoundRows::default(),
+        false => FoundRows::read(&files, store, &chosen, is_named, &survey)?,
     };
     let mut lines = Lines::find(&files, &survey, &segments, &rows, objects);
     for one in &mut segments {
@@ -118,7 +118,7 @@ pub fn rebuild(
     }
     lines.open.sort_by_key(|(id, _)| id.timestamp);
     let plan = Plan { files: &files, survey: &survey, segments: &segments, rows: &rows };
-    let kept = plan.replacement(&lines.open, closed).put(&files, &journal)?;
+    let kept = plan.replacement(&lines.open, closed).install(&files, &journal)?;
     let lines = lines_if_whole(lander, day_file)?;
     let compressed =
         segments.iter().filter(|one| one.is_other_bytes).map(|one| one.sealed.target.clone());
@@ -130,10 +130,10 @@ pub fn rebuild(
 /// The acknowledged lines, as far as they were found.
 #[derive(Default)]
 struct Lines {
-    taken: HashSet<Identity>,
+    taken: HashSet<EventKey>,
     /// The identities of published segments, in the order of their commits.
-    published: BTreeMap<u32, Vec<Identity>>,
-    open: Vec<(Identity, Vec<u8>)>,
+    published: BTreeMap<u32, Vec<EventKey>>,
+    open: Vec<(EventKey, Vec<u8>)>,
     /// How many of published segments have no identity that is known; how many others are nowhere.
     unknown: u64,
     lost: u64,
@@ -145,7 +145,7 @@ impl Lines {
         files: &Files<'_>,
         survey: &Survey,
         segments: &[Segment],
-        rows: &Rows,
+        rows: &FoundRows,
         objects: &[Object],
     ) -> Lines {
         let (mut lines, kind) = (Lines::default(), files.day_file.kind);
@@ -186,9 +186,9 @@ impl Lines {
     fn add(
         &mut self,
         piece: &Piece,
-        ids: Option<Vec<Identity>>,
+        ids: Option<Vec<EventKey>>,
         published: u32,
-        rows: &Rows,
+        rows: &FoundRows,
         kind: Kind,
     ) {
         let ids = match ids {
@@ -233,7 +233,7 @@ fn repair_names(files: &Files<'_>, journal: &[u8]) -> Result<(), LandError> {
         }
         let (path, sum) = checksum(&one.path, &one.contents.sha256);
         if files.read(&path)? != sum.as_bytes() {
-            put(lander, day_file, one.segment, &path, sum.as_bytes())?;
+            install_file(lander, day_file, one.segment, &path, sum.as_bytes())?;
         }
     }
     make_hints(lander, day_file, &state)
@@ -247,7 +247,7 @@ struct Segment {
     done: i64,
     removed: Option<i64>,
     /// Its identities.
-    ids: Vec<Identity>,
+    ids: Vec<EventKey>,
     /// Its text, if that is good.
     text: Vec<u8>,
     /// Its bytes, where those that are there are not good; nothing, if they are nowhere.
@@ -291,8 +291,8 @@ fn published(files: &Files<'_>, survey: &Survey) -> Result<Vec<Segment>, Rebuild
             let reason = "neither its journal nor a .sha256 beside it says what it was";
             return Err(files.refused(&target, reason));
         }
-        let file = lander.disk.open(&target, Open::Read).named("open", &target)?;
-        let modified = file.inode().named("look at", &target)?.modified;
+        let file = lander.disk.open(&target, Open::Read).context("open", &target)?;
+        let modified = file.inode().context("look at", &target)?.modified;
         let Contents { bytes, lines, sha256 } =
             Contents::read(file.as_ref(), &target, day_file.kind)?;
         let at = if modified > 0 { modified } else { lander.clock.now() };
@@ -351,14 +351,14 @@ impl Segment {
             }
             let inflated =
                 flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_end(&mut self.text);
-            return inflated.named("inflate", &self.sealed.target).map(drop);
+            return inflated.context("inflate", &self.sealed.target).map(drop);
         }
         Ok(())
     }
 
     /// The text that was sealed, of the rows: in the order of the commits or of the times. Only the
     /// recorded hash tells whether it is.
-    fn make_again(&mut self, files: &Files<'_>, rows: &Rows) -> Result<(), RebuildError> {
+    fn make_again(&mut self, files: &Files<'_>, rows: &FoundRows) -> Result<(), RebuildError> {
         let mut by_time = self.ids.clone();
         by_time.sort_by_key(|id| id.timestamp);
         for text in [&self.ids, &by_time].into_iter().filter_map(|ids| rows.text(ids)) {
@@ -385,12 +385,12 @@ struct Plan<'p> {
     files: &'p Files<'p>,
     survey: &'p Survey,
     segments: &'p [Segment],
-    rows: &'p Rows,
+    rows: &'p FoundRows,
 }
 
 impl Plan<'_> {
-    fn replacement(&self, open: &[(Identity, Vec<u8>)], closed: bool) -> Replacement {
-        let (ids, lines): (Vec<Identity>, Vec<&[u8]>) =
+    fn replacement(&self, open: &[(EventKey, Vec<u8>)], closed: bool) -> Replacement {
+        let (ids, lines): (Vec<EventKey>, Vec<&[u8]>) =
             open.iter().map(|(id, line)| (*id, line.as_slice())).unzip();
         let text = lines.concat();
         let (journal, seen) = if closed { self.closed() } else { self.journal(&ids, &text) };
@@ -431,10 +431,10 @@ impl Plan<'_> {
     }
 
     /// The journal's and `seen`'s bytes.
-    fn journal(&self, open: &[Identity], text: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    fn journal(&self, open: &[EventKey], text: &[u8]) -> (Vec<u8>, Vec<u8>) {
         let count = self.segments.len() as u32;
         let (mut frames, mut runs, mut entries) = (Vec::new(), Vec::new(), 0);
-        let mut commit = |segment, at, ids: &[Identity], text: &[u8], frames: &mut Vec<Frame>| {
+        let mut commit = |segment, at, ids: &[EventKey], text: &[u8], frames: &mut Vec<Frame>| {
             let (run, blocks) = seen::encode(ids.iter().copied());
             let (bytes, crc) = (text.len() as u64, crc32c::crc32c(text));
             let commit = Commit::plain(segment, 0, bytes, crc, entries, blocks);
@@ -479,12 +479,12 @@ impl Plan<'_> {
 
     /// The objects that the lines of a segment came from, as far as it is known: those that its
     /// commits name, and those that had to be read for it.
-    fn objects(&self, segment: u32, ids: &[Identity]) -> Vec<String> {
+    fn objects(&self, segment: u32, ids: &[EventKey]) -> Vec<String> {
         let count = self.segments.len() as u32;
         let ours = |piece: &Piece| piece.segment.min(count + 1) == segment;
         let named = self.survey.objects(|piece| ours(piece) && piece.is_whole(count));
         let gap = self.survey.pieces.iter().any(|piece| ours(piece) && !piece.is_whole(count));
-        let has_one = |has: &HashSet<Identity>| gap && ids.iter().any(|id| has.contains(id));
+        let has_one = |has: &HashSet<EventKey>| gap && ids.iter().any(|id| has.contains(id));
         let read = self.rows.objects.iter().filter(|(_, has)| has_one(has));
         let objects: BTreeSet<String> =
             named.into_iter().cloned().chain(read.map(|(id, _)| id.to_string())).collect();

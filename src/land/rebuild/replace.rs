@@ -13,7 +13,7 @@ use crate::land::journal::DamagedJournal;
 use crate::land::journal::lander::Lander;
 use crate::land::journal::state::State;
 use crate::land::rebuild::survey::{Files, read_file};
-use crate::land::root::error::{LandError, Named, is_absent};
+use crate::land::root::error::{Context, LandError, is_absent};
 use crate::land::root::files::write_new;
 use crate::land::root::layout::{DayFile, Hint, folder_of, name_of};
 use crate::land::root::{folders, unique};
@@ -35,8 +35,8 @@ pub struct Replacement {
 }
 
 impl Replacement {
-    /// Puts it in its place; answers where the damaged files are kept.
-    pub fn put(
+    /// Installs it; answers where the damaged files are kept.
+    pub fn install(
         &self,
         files: &Files<'_>,
         journal: &DamagedJournal<'_>,
@@ -56,7 +56,7 @@ impl Replacement {
         for (segment, path, bytes) in &self.published {
             if read_file(lander, path)?.as_ref() != Some(bytes) {
                 journal.check_lease()?;
-                put(lander, day_file, *segment, path, bytes)?;
+                install_file(lander, day_file, *segment, path, bytes)?;
             }
         }
         if let Some((path, text)) = &self.open {
@@ -88,8 +88,8 @@ impl Replacement {
         let open = self.open.as_ref().map(|(path, _)| path);
         let names = verify::names_of(lander, day_file)?;
         let inode = |path: &str| {
-            let file = lander.disk.open(path, Open::Read).named("open", path)?;
-            Ok(file.inode().named("look at", path)?.number)
+            let file = lander.disk.open(path, Open::Read).context("open", path)?;
+            Ok(file.inode().context("look at", path)?.number)
         };
         let (others, published): (Vec<&String>, Vec<&String>) =
             names.iter().partition(|name| name.ends_with(".open"));
@@ -125,7 +125,7 @@ fn put_aside(
             true => copy(&name)?,
             false => match lander.disk.link(&name, &at(&name)) {
                 Err(error) if is_absent(&error) => {}
-                result => result.named("keep", &name)?,
+                result => result.context("keep", &name)?,
             },
         }
     }
@@ -143,15 +143,15 @@ fn rewrite(
     let how = Open::Create(lander.open_mode());
     let (file, _) = lander.open_locked(path, how, lander.lock_deadline())?;
     journal.check_lease()?;
-    file.truncate(0).named("cut", path)?;
+    file.truncate(0).context("cut", path)?;
     for (number, chunk) in bytes.chunks(CHUNK).enumerate() {
-        file.write_at(chunk, (number * CHUNK) as u64).named("write", path)?;
+        file.write_at(chunk, (number * CHUNK) as u64).context("write", path)?;
     }
-    file.sync().named("sync", path)
+    file.sync().context("sync", path)
 }
 
 /// A published file or a checksum, in place of what is there.
-pub fn put(
+pub fn install_file(
     lander: &Lander<'_>,
     day_file: &DayFile,
     segment: u32,
@@ -160,9 +160,9 @@ pub fn put(
 ) -> Result<(), LandError> {
     let temporary = day_file.temporary(segment, &unique());
     write_new(lander, &temporary, bytes, Some(lander.config.files.mode))?;
-    lander.disk.rename(&temporary, path).named("rename", &temporary)?;
+    lander.disk.rename(&temporary, path).context("rename", &temporary)?;
     let folder = folder_of(path);
-    lander.disk.sync_dir(folder).named("sync", folder)
+    lander.disk.sync_dir(folder).context("sync", folder)
 }
 
 /// The hints that a journal wants.

@@ -19,7 +19,7 @@ use crate::land::root::layout::{DayFile, JOURNAL, SEEN, name_of};
 use crate::land::upkeep::verify;
 use crate::object::{self, Bad, Options, Sink};
 use crate::record::Records;
-use crate::row::{Identity, Kind, Row, log_group};
+use crate::row::{EventKey, Kind, Row, log_group};
 use crate::store::{Object, ObjectId, Store};
 
 /// A file of a day that is rebuilt is read into memory; a longer one was stretched.
@@ -88,7 +88,7 @@ pub struct Piece {
     /// The objects that they came from, without entity tags, where a commit names them.
     pub objects: Option<BTreeSet<String>>,
     /// Their identities, if all their blocks are good.
-    pub ids: Option<Vec<Identity>>,
+    pub ids: Option<Vec<EventKey>>,
     /// The blocks that a commit names, which prove identities that were found elsewhere.
     pub blocks: Vec<Block>,
     /// Their text, if it is.
@@ -115,7 +115,7 @@ pub struct Survey {
     pub pieces: Vec<Piece>,
     /// Where it is not complete: identities that no commit has, in the order in which they were
     /// committed.
-    loose: Vec<Identity>,
+    loose: Vec<EventKey>,
     /// What open files have that no commit has.
     pub loose_text: Vec<u8>,
 }
@@ -165,7 +165,7 @@ impl Survey {
         let from = seen::place(survey.state.as_ref().map_or(0, State::seen)) as usize;
         // Zeros are what a crash leaves, and nobody's identity.
         let entries = seen::entries(seen.get(from..).unwrap_or_default());
-        let entries = entries.filter(|id| !complete && *id != Identity { timestamp: 0, hash: 0 });
+        let entries = entries.filter(|id| !complete && *id != EventKey { timestamp: 0, hash: 0 });
         survey.loose.extend(entries);
         for name in files.names()?.iter().filter(|name| name.ends_with(".open")) {
             let from = committed.get(name).copied().unwrap_or_default();
@@ -179,7 +179,7 @@ impl Survey {
     /// other in `seen`), then what is in open files.
     pub fn add_loose(&mut self, published: impl Iterator<Item = (u32, u64)>, kind: Kind) {
         let (mut loose, mut last) = (std::mem::take(&mut self.loose).into_iter(), 0);
-        let piece = |segment, count: u64, ids: Vec<Identity>| {
+        let piece = |segment, count: u64, ids: Vec<EventKey>| {
             let ids = (ids.len() as u64 == count).then_some(ids);
             (count > 0).then(|| Piece {
                 segment,
@@ -197,7 +197,7 @@ impl Survey {
             self.pieces.extend(piece(segment, count, ids));
             last = segment;
         }
-        let rest: Vec<Identity> = loose.collect();
+        let rest: Vec<EventKey> = loose.collect();
         let lost = if self.complete { 0 } else { self.loose_lines(kind) };
         let count = if rest.is_empty() { lost } else { rest.len() as u64 };
         self.pieces.extend(piece(last + 1, count, rest));
@@ -227,17 +227,17 @@ pub fn find<'o>(name: &str, objects: &'o [Object]) -> Option<&'o Object> {
 
 /// The rows of objects that may be the day's, each once.
 #[derive(Default)]
-pub struct Rows {
-    lines: BTreeMap<Identity, Vec<u8>>,
+pub struct FoundRows {
+    lines: BTreeMap<EventKey, Vec<u8>>,
     /// The objects that were read, and which rows they have.
-    pub objects: Vec<(ObjectId, HashSet<Identity>)>,
+    pub objects: Vec<(ObjectId, HashSet<EventKey>)>,
     /// Whether any row would land into the day now.
     pub is_source: bool,
     /// Rows that were made of records now, and whose events are not known.
     made: Batch,
 }
 
-impl Rows {
+impl FoundRows {
     /// Reads objects. A row counts if it is of the day file, or if its event is known to be. What a
     /// record becomes now may have landed elsewhere, or as another event where it is plain text: so
     /// it counts only if its event is known, if the journal names the objects (`named`), or if by
@@ -248,14 +248,14 @@ impl Rows {
         objects: &[ObjectId],
         named: bool,
         survey: &Survey,
-    ) -> Result<Rows, RebuildError> {
+    ) -> Result<FoundRows, RebuildError> {
         let Files { lander, day_file, .. } = files;
         // Of what no commit vouches for, only rows of the day count: `seen` may be another day's.
         let vouched = survey.pieces.iter().filter(|piece| piece.objects.is_some());
         let known = vouched.flat_map(|piece| &piece.ids).flatten();
-        let known: HashSet<Identity> = known.copied().collect();
+        let known: HashSet<EventKey> = known.copied().collect();
         let mut records = Records::new(lander.config);
-        let mut rows = Rows::default();
+        let mut rows = FoundRows::default();
         for id in objects {
             let failed = |reason: String| files.refused(&id.to_string(), &reason);
             let input = store.open(&id.key).map_err(|error| failed(error.to_string()))?;
@@ -274,8 +274,7 @@ impl Rows {
             routes.elsewhere(registers, day_file, &made, missing)
         })?;
         if !elsewhere.is_empty() {
-            let made: HashSet<Identity> =
-                (0..made.len() as u32).map(|row| made.identity(row)).collect();
+            let made: HashSet<EventKey> = (0..made.len() as u32).map(|row| made.key(row)).collect();
             rows.lines.retain(|id, _| !made.contains(id));
             rows.objects.iter_mut().for_each(|(_, ids)| ids.retain(|id| !made.contains(id)));
         }
@@ -283,12 +282,12 @@ impl Rows {
     }
 
     /// The line of an event.
-    pub fn line(&self, id: &Identity) -> Option<&[u8]> {
+    pub fn line(&self, id: &EventKey) -> Option<&[u8]> {
         self.lines.get(id).map(Vec::as_slice)
     }
 
     /// The lines of events, if all are there.
-    pub fn text(&self, ids: &[Identity]) -> Option<Vec<u8>> {
+    pub fn text(&self, ids: &[EventKey]) -> Option<Vec<u8>> {
         let lines: Option<Vec<&[u8]>> = ids.iter().map(|id| self.line(id)).collect();
         lines.map(|lines| lines.concat())
     }
@@ -303,9 +302,9 @@ impl Rows {
         text: &[u8],
         kind: Kind,
         objects: &[Object],
-        taken: &HashSet<Identity>,
-    ) -> Option<Vec<Identity>> {
-        let vouched = |ids: &&Vec<Identity>| {
+        taken: &HashSet<EventKey>,
+    ) -> Option<Vec<EventKey>> {
+        let vouched = |ids: &&Vec<EventKey>| {
             piece.objects.is_some() || ids.iter().all(|id| self.line(id).is_some())
         };
         if let Some(ids) = piece.ids.as_ref().filter(vouched) {
@@ -319,10 +318,10 @@ impl Rows {
             None => true,
         };
         let lines: HashMap<&[u8], usize> = split(text, kind).zip(0..).collect();
-        let place = |id: &Identity| lines.get(self.line(id)?);
+        let place = |id: &EventKey| lines.get(self.line(id)?);
         let rows = self.objects.iter().filter(|(id, _)| is_read(id)).flat_map(|(_, ids)| ids);
         let free = rows.filter(|id| !taken.contains(id) && place(id).is_some()).copied();
-        let mut ids: Vec<Identity> = free.collect::<BTreeSet<_>>().into_iter().collect();
+        let mut ids: Vec<EventKey> = free.collect::<BTreeSet<_>>().into_iter().collect();
         ids.sort_by_key(|id| (id.timestamp, place(id)));
         // Of other objects than those that it names, the blocks' checksums have to prove them.
         let is_proven = named.is_some() || seen::encode(ids.iter().copied()).1 == piece.blocks;
@@ -332,9 +331,9 @@ impl Rows {
 
 struct OfOneDay<'r> {
     day_file: &'r DayFile,
-    known: &'r HashSet<Identity>,
+    known: &'r HashSet<EventKey>,
     named: bool,
-    rows: &'r mut Rows,
+    rows: &'r mut FoundRows,
 }
 
 impl OfOneDay<'_> {
@@ -346,10 +345,10 @@ impl OfOneDay<'_> {
 impl Sink for OfOneDay<'_> {
     fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
         let is_kind = row.kind == self.day_file.kind;
-        let wanted = is_kind && (self.is_ours(row) || self.known.contains(&row.identity()));
+        let wanted = is_kind && (self.is_ours(row) || self.known.contains(&row.key()));
         self.rows.is_source |= wanted;
         if wanted && intake::check(row).is_ok() {
-            let id = row.identity();
+            let id = row.key();
             self.rows.lines.entry(id).or_insert_with(|| format!("{}\n", row.line).into_bytes());
             if let Some((_, ids)) = self.rows.objects.last_mut() {
                 ids.insert(id);
@@ -358,8 +357,8 @@ impl Sink for OfOneDay<'_> {
         Ok(())
     }
 
-    fn made(&mut self, row: &Row<'_>) -> io::Result<()> {
-        let is_known = self.named || self.known.contains(&row.identity());
+    fn derived(&mut self, row: &Row<'_>) -> io::Result<()> {
+        let is_known = self.named || self.known.contains(&row.key());
         let may_be = self.is_ours(row) && log_group(&row.stream).is_some();
         if !is_known && may_be {
             self.rows.made.push(row, 0, false);

@@ -11,7 +11,7 @@ use std::time::Instant;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::disk::{Handle, Open};
-use crate::land::root::error::{LandError, Named};
+use crate::land::root::error::{Context, LandError};
 use crate::land::root::files::read_whole;
 use crate::land::root::layout::folder_of;
 use crate::land::root::{Root, folders};
@@ -41,7 +41,7 @@ impl<'l> Notes<'l> {
             locked => locked?.0,
         };
         if from_start {
-            handle.truncate(0).named("cut", &path)?;
+            handle.truncate(0).context("cut", &path)?;
         }
         let bytes = read_whole(handle.as_ref(), &path, 0, u64::MAX)?;
         let whole = memchr::memrchr(b'\n', &bytes).map_or(0, |last| last + 1);
@@ -53,7 +53,7 @@ impl<'l> Notes<'l> {
     /// Adds lines.
     pub fn add(&mut self, lines: &[String]) -> Result<(), LandError> {
         let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
-        self.handle.write_at(text.as_bytes(), self.end).named("write", &self.path)?;
+        self.handle.write_at(text.as_bytes(), self.end).context("write", &self.path)?;
         self.end += text.len() as u64;
         Ok(())
     }

@@ -122,12 +122,12 @@ pub(crate) fn is_gone(error: &io::Error) -> bool {
 }
 
 /// Names the file and what was tried.
-pub(crate) trait Named<T> {
-    fn named(self, verb: &'static str, path: &str) -> Result<T, LandError>;
+pub(crate) trait Context<T> {
+    fn context(self, verb: &'static str, path: &str) -> Result<T, LandError>;
 }
 
-impl<T> Named<T> for io::Result<T> {
-    fn named(self, verb: &'static str, path: &str) -> Result<T, LandError> {
+impl<T> Context<T> for io::Result<T> {
+    fn context(self, verb: &'static str, path: &str) -> Result<T, LandError> {
         // The root's own path is empty.
         let path = if path.is_empty() { "the root" } else { path };
         self.map_err(|source| match Errno::from_io_error(&source) {

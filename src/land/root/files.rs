@@ -2,7 +2,7 @@
 
 use crate::disk::{Handle, Open};
 use crate::land::root::Root;
-use crate::land::root::error::{LandError, Named};
+use crate::land::root::error::{Context, LandError};
 
 /// A file from some place on. One that is longer than any of its sort was stretched: it is damage,
 /// and not read into memory.
@@ -12,13 +12,13 @@ pub fn read_whole(
     from: u64,
     bytes_max: u64,
 ) -> Result<Vec<u8>, LandError> {
-    let length = file.length().named("look at", path)?;
+    let length = file.length().context("look at", path)?;
     if length > bytes_max {
         let what = format!("it has {length} bytes, and may have {bytes_max}");
         return Err(LandError::damage(path, what));
     }
     let mut bytes = vec![0; length.saturating_sub(from) as usize];
-    let filled = file.read_at(&mut bytes, from).named("read", path)?;
+    let filled = file.read_at(&mut bytes, from).context("read", path)?;
     bytes.truncate(filled);
     Ok(bytes)
 }
@@ -26,7 +26,7 @@ pub fn read_whole(
 /// Whether a file has this text, and nothing else.
 pub fn says(file: &dyn Handle, path: &str, text: &str) -> Result<bool, LandError> {
     let mut bytes = vec![0; text.len() + 1];
-    let filled = file.read_at(&mut bytes, 0).named("read", path)?;
+    let filled = file.read_at(&mut bytes, 0).context("read", path)?;
     Ok(&bytes[..filled] == text.as_bytes())
 }
 
@@ -37,10 +37,10 @@ pub fn write_new(
     bytes: &[u8],
     mode: Option<u32>,
 ) -> Result<(), LandError> {
-    let file = root.disk.open(path, Open::CreateNew(root.open_mode())).named("make", path)?;
-    file.write_at(bytes, 0).named("write", path)?;
+    let file = root.disk.open(path, Open::CreateNew(root.open_mode())).context("make", path)?;
+    file.write_at(bytes, 0).context("write", path)?;
     if let Some(mode) = mode {
-        file.set_mode(mode).named("make read-only", path)?;
+        file.set_mode(mode).context("make read-only", path)?;
     }
-    file.sync().named("sync", path)
+    file.sync().context("sync", path)
 }

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use crate::disk::{Entry, Open};
 use crate::land::root::Root;
-use crate::land::root::error::{LandError, Named, is_absent};
+use crate::land::root::error::{Context, LandError, is_absent};
 use crate::land::root::layout::{DAYS, DayFile, JOURNAL, SEEN, folder_of, name_of};
 use crate::row::Day;
 
@@ -18,7 +18,7 @@ pub const HIWAKE: &str = ".hiwake";
 pub fn make(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
     if folder == HIWAKE {
         // That it is missing may be remembered from before another machine made it.
-        root.disk.refresh_dir("").named("open", "")?;
+        root.disk.refresh_dir("").context("open", "")?;
         if root.disk.refresh_dir(folder).is_err_and(|error| is_absent(&error)) {
             probe(root)?;
         }
@@ -36,9 +36,9 @@ pub fn make(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
     match made {
         // What keeps it from being opened says more than that something is there.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            root.disk.refresh_dir(folder).named("open", folder)
+            root.disk.refresh_dir(folder).context("open", folder)
         }
-        Err(error) => root.disk.refresh_dir(folder).map_err(|_| error).named("make", folder),
+        Err(error) => root.disk.refresh_dir(folder).map_err(|_| error).context("make", folder),
         Ok(()) => Ok(()),
     }
 }
@@ -57,13 +57,13 @@ fn probe(root: &Root<'_>) -> Result<(), LandError> {
         // Another first landing tries the same at this moment: it has made the name, or removed it
         // while an NFS client opened it.
         Err(error) if is_one_of(&error, &[Errno::EXIST, Errno::STALE, Errno::NOENT]) => {}
-        made => drop(made.named("make", name)?),
+        made => drop(made.context("make", name)?),
     }
     let linked = root.disk.link(name, second);
     let folded = root.disk.open(upper, Open::Read).is_ok();
     remove(root, second)?;
     remove(root, name)?;
-    root.disk.sync_dir("").named("sync", "")?;
+    root.disk.sync_dir("").context("sync", "")?;
     let no_links = [Errno::PERM, Errno::OPNOTSUPP, Errno::NOSYS, Errno::MLINK];
     match linked {
         Err(error) if is_one_of(&error, &no_links) => Err(LandError::Unsuited(
@@ -71,7 +71,7 @@ fn probe(root: &Root<'_>) -> Result<(), LandError> {
         )),
         // But for another first landing that was faster to make the name, or to remove it.
         Err(error) if !is_one_of(&error, &[Errno::EXIST, Errno::NOENT, Errno::STALE]) => {
-            Err(error).named("link", name)
+            Err(error).context("link", name)
         }
         Ok(()) | Err(_) if folded => Err(LandError::Unsuited(
             "takes names that differ in upper and lower case for one: two logs would share a file",
@@ -82,7 +82,7 @@ fn probe(root: &Root<'_>) -> Result<(), LandError> {
 
 /// Makes the entries of a folder and of all folders above it durable.
 pub fn sync_up(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
-    root.disk.sync_dir(folder).named("sync", folder)?;
+    root.disk.sync_dir(folder).context("sync", folder)?;
     match folder {
         "" => Ok(()),
         _ => sync_up(root, folder_of(folder)),
@@ -101,7 +101,7 @@ pub fn refresh(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
     };
     match result {
         Err(error) if is_absent(&error) => Ok(()),
-        result => result.named("open", folder),
+        result => result.context("open", folder),
     }
 }
 
@@ -115,7 +115,7 @@ pub fn remove(root: &Root<'_>, path: &str) -> Result<(), LandError> {
     };
     match first? {
         Err(error) if is_absent(&error) => Ok(()),
-        result => result.named("remove", path),
+        result => result.context("remove", path),
     }
 }
 
@@ -129,7 +129,7 @@ pub fn names(root: &Root<'_>, folder: &str) -> Result<Vec<String>, LandError> {
 pub fn list(root: &Root<'_>, folder: &str) -> Result<Vec<Entry>, LandError> {
     match root.disk.list(folder) {
         Err(error) if is_absent(&error) => Ok(Vec::new()),
-        entries => entries.named("list", folder),
+        entries => entries.context("list", folder),
     }
 }
 
@@ -192,7 +192,7 @@ pub fn remove_empty(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
         Err(error) if is_absent(&error) || error.kind() == io::ErrorKind::DirectoryNotEmpty => {
             Ok(())
         }
-        result => result.named("remove", folder),
+        result => result.context("remove", folder),
     }
 }
 

@@ -11,7 +11,7 @@ use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use self::error::{LandError, Named, is_absent, is_gone};
+use self::error::{Context, LandError, is_absent, is_gone};
 use self::layout::{DayFile, folder_of};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -113,20 +113,20 @@ impl Root<'_> {
                 // A draft of somebody who stood still may have made it read-only.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                     let file = self.disk.open(path, Open::Read).map_err(|_| error);
-                    let file = file.named("open", path)?;
-                    file.set_mode(self.open_mode()).named("set the mode of", path)?;
+                    let file = file.context("open", path)?;
+                    file.set_mode(self.open_mode()).context("set the mode of", path)?;
                 }
-                opened => return opened.named("open", path),
+                opened => return opened.context("open", path),
             }
         }
-        self.disk.open(path, how).named("make", path)
+        self.disk.open(path, how).context("make", path)
     }
 
     /// Opens a file to read it; `None`: it is not there.
     pub(crate) fn open_if_there(&self, path: &str) -> Result<Option<Box<dyn Handle>>, LandError> {
         match self.disk.open(path, Open::Read) {
             Err(error) if is_absent(&error) => Ok(None),
-            opened => opened.map(Some).named("open", path),
+            opened => opened.map(Some).context("open", path),
         }
     }
 
@@ -150,7 +150,7 @@ impl Root<'_> {
         try_lock: impl Fn() -> std::io::Result<bool>,
     ) -> Result<u64, LandError> {
         let (mut wait, mut busy_retries) = (Duration::from_millis(10), 0);
-        while !try_lock().named("lock", path)? {
+        while !try_lock().context("lock", path)? {
             busy_retries += 1;
             let pause = wait.mul_f64(0.3 + 0.7 * jitter());
             if Instant::now() + pause >= until {

@@ -93,7 +93,7 @@ impl Lander<'_> {
         let (day_files, mut failed) = folders::day_files(self, &|_| true);
         let mut days = Vec::new();
         for day_file in day_files {
-            match Journal::look(self, &day_file) {
+            match Journal::read_or_damage(self, &day_file) {
                 // What an interrupted landing has begun is no day yet.
                 Ok(Some(state)) if state.closed.is_none() && state.segments.is_empty() => {}
                 Ok(Some(state)) => days.push(day_status(&day_file, &state)),

@@ -18,7 +18,7 @@ use crate::land::journal::Journal;
 use crate::land::journal::frame::{Closed, ClosedSegment, Frame, Sealed, SegmentEvent};
 use crate::land::journal::lander::Lander;
 use crate::land::journal::state::{Contents, State};
-use crate::land::root::error::{LandError, Named, is_absent};
+use crate::land::root::error::{Context, LandError, is_absent};
 use crate::land::root::folders::{self, Below, HIWAKE};
 use crate::land::root::layout::{DUE, DayFile, Hint, folder_of, name_of};
 use crate::row::Day;
@@ -66,7 +66,7 @@ pub struct Announced {
 
 /// What the sealer answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Answer {
+pub struct SealReport {
     /// The segments that are published.
     pub sealed: Vec<Announced>,
     /// The days that take no rows any more.
@@ -85,7 +85,7 @@ impl Swept {
     }
 
     /// The round as the sealer answers it.
-    pub fn answer(&self) -> Answer {
+    pub fn answer(&self) -> SealReport {
         let fit = |mut list: Vec<String>| {
             let sizes = list.iter().scan(0, |sum, item| {
                 *sum += json_bytes(item) + 1;
@@ -99,7 +99,7 @@ impl Swept {
             }
             list
         };
-        Answer {
+        SealReport {
             sealed: self.announced.clone(),
             closed: fit(self.closed.iter().map(ToString::to_string).collect()),
             removed: fit(self.removed.clone()),
@@ -294,7 +294,7 @@ impl<'l> Round<'l> {
                 _ => {
                     let to = day_file.hint(&Hint::Announce(rounds - 1, segment));
                     folders::make(lander, folder_of(&to))
-                        .and_then(|()| lander.disk.rename(&from, &to).named("rename", &from))
+                        .and_then(|()| lander.disk.rename(&from, &to).context("rename", &from))
                 }
             };
             self.swept.failed.extend(moved.err());
@@ -367,7 +367,7 @@ pub fn waiting(lander: &Lander<'_>) -> BTreeMap<DayFile, i64> {
 
 /// Since when the oldest unsealed segment of a day could have been sealed.
 fn unsealed_since(lander: &Lander<'_>, day_file: &DayFile) -> Result<Option<i64>, LandError> {
-    let Some(state) = Journal::look(lander, day_file)? else { return Ok(None) };
+    let Some(state) = Journal::read_or_damage(lander, day_file)? else { return Ok(None) };
     let end = day_end(state.timezone(&day_file.journal())?, day_file.day);
     let unsealed = state.numbered().filter(|(_, segment)| segment.sealed.is_none());
     let first =
@@ -384,7 +384,7 @@ fn check_clock(lander: &Lander<'_>) -> Result<(), LandError> {
     let path = ".hiwake/clock";
     let file = lander.open(path, Open::Create(lander.open_mode()))?;
     let written = file.write_at(b"?", 0).and_then(|()| file.sync()).and_then(|()| file.inode());
-    lander.compare_clocks(written.named("write", path)?.modified)
+    lander.compare_clocks(written.context("write", path)?.modified)
 }
 
 /// Closes a day's journal when `journal_days` have passed since its last segment was published.
@@ -428,7 +428,7 @@ fn close(
 }
 
 fn read(lander: &Lander<'_>, day_file: &DayFile) -> Result<State, LandError> {
-    Journal::look(lander, day_file)?.ok_or_else(|| lander.hint_without_journal(day_file))
+    Journal::read_or_damage(lander, day_file)?.ok_or_else(|| lander.hint_without_journal(day_file))
 }
 
 /// Whether all segments were published, the last one so many days ago.
@@ -504,7 +504,7 @@ fn retain(
     for one in &published {
         for path in [&checksum_of(&one.path), &one.path] {
             folders::remove(lander, path)?;
-            lander.disk.sync_dir(day_file.folder()).named("sync", day_file.folder())?;
+            lander.disk.sync_dir(day_file.folder()).context("sync", day_file.folder())?;
         }
     }
     move_hint(lander, day_file, &journal.state, hint)?;

@@ -19,7 +19,7 @@ use crate::land::journal::frame::{Commit, Sealed};
 use crate::land::journal::lander::Lander;
 use crate::land::journal::seen::{self, Watermark};
 use crate::land::journal::state::{Contents, Segment, State};
-use crate::land::root::error::{LandError, Named, is_absent};
+use crate::land::root::error::{Context, LandError, is_absent};
 use crate::land::root::files::says;
 use crate::land::root::folders::{self, Below};
 use crate::land::root::layout::{DAYS, DUE, DayFile, Hint, JOURNAL, SEEN, folder_of, name_of};
@@ -200,9 +200,9 @@ impl Look<'_, '_> {
     }
 
     fn open(&self, path: &str) -> Result<Box<dyn Handle>, LandError> {
-        let handle = self.lander.disk.open(path, Open::Read).named("open", path)?;
+        let handle = self.lander.disk.open(path, Open::Read).context("open", path)?;
         if self.fresh {
-            handle.drop_cache().named("read", path)?;
+            handle.drop_cache().context("read", path)?;
         }
         Ok(handle)
     }
@@ -410,12 +410,12 @@ impl Look<'_, '_> {
         number: u32,
         committed: u64,
     ) -> Result<(), LandError> {
-        let length = data.length().named("look at", path)?;
+        let length = data.length().context("look at", path)?;
         if length == committed {
             return Ok(());
         }
         let mut last = [0];
-        data.read_at(&mut last, length.saturating_sub(1)).named("read", path)?;
+        data.read_at(&mut last, length.saturating_sub(1)).context("read", path)?;
         let (tail, whole) = (length.saturating_sub(committed), last == [b'\n']);
         if tail > 0 && whole && !self.is_covered(number, length) {
             // A kill between steps 5 and 7 leaves such a tail, too, and its rows are retried. But

@@ -92,7 +92,7 @@ impl Sink for Seen {
         Ok(())
     }
 
-    fn made(&mut self, row: &Row<'_>) -> io::Result<()> {
+    fn derived(&mut self, row: &Row<'_>) -> io::Result<()> {
         match row.stream == PLACE {
             true => self.counts.plain += 1,
             false => self.counts.events += 1,

@@ -1,6 +1,6 @@
 //! The lines of a landing, in memory.
 
-use hiwake::land::day_file::batch::{Batch, Spare};
+use hiwake::land::day_file::batch::{Batch, ChunkPool};
 use hiwake::row::{Kind, Row};
 
 /// Bytes of a piece of memory.
@@ -20,11 +20,11 @@ fn row(line: &str) -> Row<'_> {
 
 #[test]
 fn lines_are_whole_in_memory_that_was_used_before() {
-    let spare = Spare::default();
+    let pool = ChunkPool::default();
     for (round, fill) in ["a", "b", "c"].into_iter().enumerate() {
         let lengths = [1, 600_000, 500_000, PIECE - 1, PIECE, 3 * PIECE, 0, 2];
         let lines = lengths.map(|length| fill.repeat(length));
-        let mut batch = Batch::with(&spare);
+        let mut batch = Batch::with(&pool);
         for line in &lines {
             batch.push(&row(line), 0, true);
         }
@@ -33,11 +33,11 @@ fn lines_are_whole_in_memory_that_was_used_before() {
         }
         drop(batch);
         // Neither the first piece, which grew, nor the two long lines': what is kept is used again.
-        assert_eq!(spare.pieces(), 3);
+        assert_eq!(pool.pieces(), 3);
     }
-    let mut small = [0; 4].map(|_| Batch::with(&spare));
+    let mut small = [0; 4].map(|_| Batch::with(&pool));
     for batch in &mut small {
         batch.push(&row("small"), 0, true);
     }
-    assert_eq!(spare.pieces(), 0, "many small day files take no more memory than one");
+    assert_eq!(pool.pieces(), 0, "many small day files take no more memory than one");
 }

@@ -3,7 +3,7 @@
 use hiwake::land::journal::blocks::Blocks;
 use hiwake::land::journal::frame::{Block, Commit};
 use hiwake::land::journal::seen;
-use hiwake::row::Identity;
+use hiwake::row::EventKey;
 use proptest::prelude::*;
 
 use super::*;
@@ -71,8 +71,8 @@ proptest! {
         ),
     ) {
         times.sort_unstable();
-        let run: Vec<Identity> =
-            times.iter().map(|timestamp| Identity { timestamp: *timestamp, hash: 7 }).collect();
+        let run: Vec<EventKey> =
+            times.iter().map(|timestamp| EventKey { timestamp: *timestamp, hash: 7 }).collect();
         let (bytes, blocks) = seen::encode(run.iter().copied());
         prop_assert_eq!(seen::entries(&bytes).collect::<Vec<_>>(), run);
         let commit = commit(0, blocks);
@@ -112,7 +112,7 @@ proptest! {
             times.iter().enumerate().map(|(n, at)| event(&n.to_string(), *at)).collect();
         let batch = batch(&events);
         let mut wanted: Vec<u32> = (0..events.len() as u32).collect();
-        wanted.sort_by_key(|row| (batch.identity(*row), *row));
+        wanted.sort_by_key(|row| (batch.key(*row), *row));
         prop_assert_eq!(batch.by_identity(), wanted);
     }
 }

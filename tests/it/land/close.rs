@@ -23,7 +23,7 @@ fn a_closed_day_takes_no_rows_and_keeps_its_sums() {
     assert_eq!(site.commit(&[event("a", 1)]).duplicates, 1);
     site.now += 1;
     assert_eq!(site.seal().closed, [day_file()]);
-    assert_eq!(site.try_commit(&[event("a", 1)]).unwrap(), Outcome::Closed);
+    assert_eq!(site.try_commit(&[event("a", 1)]).unwrap(), CommitOutcome::Closed);
     assert_eq!(site.text(SEALED), "HOGE,a\n");
     assert_eq!(
         site.path(".hiwake/days/2022-04-18/messages.csv/.journal").metadata().unwrap().len(),
@@ -101,7 +101,7 @@ fn a_round_over_1000_sealed_days_opens_none_of_their_journals() {
             let done =
                 hiwake::land::day_file::commit::commit(&lander, &day_file, &batch, &[], &|| Ok(()))
                     .unwrap();
-            assert!(matches!(done, Outcome::Committed(_)));
+            assert!(matches!(done, CommitOutcome::Committed(_)));
             days += 1;
         }
     }
@@ -179,7 +179,7 @@ fn an_answer_stays_below_200_kb_and_the_rest_follows() {
                 Ok(())
             })
             .unwrap();
-        assert!(matches!(done, Outcome::Committed(_)));
+        assert!(matches!(done, CommitOutcome::Committed(_)));
     }
     site.now = MIDNIGHT + DAY + HOUR;
     let (mut announced, mut closed, mut rounds) = (BTreeMap::<String, usize>::new(), 0, 0);
@@ -226,7 +226,7 @@ fn a_landing_whose_clock_is_not_the_file_systems_is_refused() {
         assert!((ours - theirs - behind).abs() < HOUR, "{behind}: {ours} {theirs}");
     }
     disk.set_behind(0);
-    assert!(matches!(land(), Ok(Outcome::Committed(Tally { lines: 1, .. }))));
+    assert!(matches!(land(), Ok(CommitOutcome::Committed(Tally { lines: 1, .. }))));
 }
 
 #[test]

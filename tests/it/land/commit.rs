@@ -84,7 +84,7 @@ fn many_at_the_same_time_land_each_event_once() {
                         &|| Ok(()),
                     )
                     .unwrap();
-                    assert!(matches!(outcome, Outcome::Committed(_)));
+                    assert!(matches!(outcome, CommitOutcome::Committed(_)));
                 }
             });
         }

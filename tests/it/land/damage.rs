@@ -94,12 +94,12 @@ fn stops(error: &str) -> bool {
 fn lands_or_refuses(site: &Site, before: &Tree, at: usize) -> bool {
     let again = [event("a", 1), event("b", 2), event("c", 3), event("d", 4)];
     match site.try_commit(&again) {
-        Ok(Outcome::Committed(committed)) => {
+        Ok(CommitOutcome::Committed(committed)) => {
             assert_eq!((committed.lines, committed.duplicates), (1, 3), "flipped at {at}");
             assert_eq!(site.text(OPEN), "HOGE,a\nHOGE,b\nHOGE,c\nHOGE,d\n", "flipped at {at}");
             false
         }
-        Ok(Outcome::Closed) => panic!("flipped at {at}: closed"),
+        Ok(CommitOutcome::Closed) => panic!("flipped at {at}: closed"),
         Err(error) => {
             let text = error.to_string();
             assert!(stops(&text), "flipped at {at}: {text}");
@@ -177,13 +177,13 @@ fn a_flip_in_the_journal_of_a_sealed_day_changes_no_published_file_and_doubles_n
         let swept = site.lander().seal().unwrap();
         assert_eq!(site.tree()[SEALED], published, "flipped at {at}");
         match result {
-            Ok(Outcome::Committed(committed)) => {
+            Ok(CommitOutcome::Committed(committed)) => {
                 assert_eq!((committed.lines, committed.late), (1, 1), "flipped at {at}");
                 assert_eq!(site.text(LATE), "HOGE,late\n", "flipped at {at}");
                 assert!(swept.failed.is_empty(), "flipped at {at}: {:?}", swept.failed);
                 false
             }
-            Ok(Outcome::Closed) => panic!("flipped at {at}: closed"),
+            Ok(CommitOutcome::Closed) => panic!("flipped at {at}: closed"),
             Err(error) => {
                 assert!(stops(&error.to_string()), "flipped at {at}: {error}");
                 assert_eq!(without_proof(site.tree()), *before, "flipped at {at}");
@@ -210,8 +210,8 @@ fn a_flip_in_the_journal_of_a_closed_day_opens_it_to_nothing() {
         assert_eq!(slot(&after), slot(before), "flipped at {at}");
         assert_eq!(after.get(SEALED), before.get(SEALED), "flipped at {at}");
         match result {
-            Ok(Outcome::Closed) => false,
-            Ok(Outcome::Committed(_)) => panic!("flipped at {at}: it took rows"),
+            Ok(CommitOutcome::Closed) => false,
+            Ok(CommitOutcome::Committed(_)) => panic!("flipped at {at}: it took rows"),
             Err(error) => {
                 assert!(stops(&error.to_string()), "flipped at {at}: {error}");
                 true
@@ -314,7 +314,10 @@ fn a_journal_from_before_the_seal_seals_nothing_twice() {
         let error = swept.failed.first().unwrap().to_string();
         assert!(error.contains("damaged"), "{number}: {error}");
         let committed = site.try_commit(&[event("a", 1), event("c", 3)]);
-        assert!(matches!(&committed, Err(_) | Ok(Outcome::Committed(Tally { lines: 0, .. }))));
+        assert!(matches!(
+            &committed,
+            Err(_) | Ok(CommitOutcome::Committed(Tally { lines: 0, .. }))
+        ));
     }
 }
 

@@ -44,7 +44,7 @@ fn bytes_read(commits: i64, late: i64) -> Vec<u64> {
             &[],
             &|| Ok(()),
         );
-        assert!(matches!(done, Ok(Outcome::Committed(_))));
+        assert!(matches!(done, Ok(CommitOutcome::Committed(_))));
         disk.bytes_read() - before
     };
     (0..commits).map(&mut commit).collect()
@@ -80,7 +80,7 @@ fn what_another_process_did_since_is_read() {
             &[],
             &|| Ok(()),
         );
-        assert!(matches!(done, Ok(Outcome::Committed(_))));
+        assert!(matches!(done, Ok(CommitOutcome::Committed(_))));
     };
     site.commit(&[event("a", 1)]);
     other(&site, &[event("b", 2)]);
@@ -96,7 +96,7 @@ fn what_another_process_did_since_is_read() {
     site.now += 91 * DAY;
     let swept = Lander { journals: Arc::default(), ..site.lander() }.seal().unwrap();
     assert_eq!(swept.closed, [day_file()]);
-    assert_eq!(site.try_commit(&[event("e", 5)]).unwrap(), Outcome::Closed);
+    assert_eq!(site.try_commit(&[event("e", 5)]).unwrap(), CommitOutcome::Closed);
     assert_eq!(site.text("messages/2022-04-18.csv"), "HOGE,a\nHOGE,b\nHOGE,c\n");
     assert_eq!(site.text("messages/2022-04-18.late.csv"), "HOGE,d\n");
 }
@@ -154,11 +154,11 @@ fn a_flip_in_any_byte_of_a_journal_that_is_known_cuts_no_acknowledged_line() {
         put(&site, JOURNAL, &flipped);
         let again = [event("a", 1), event("b", 2), event("c", 3), event("d", 4)];
         match site.try_commit(&again) {
-            Ok(Outcome::Committed(committed)) => {
+            Ok(CommitOutcome::Committed(committed)) => {
                 assert_eq!((committed.lines, committed.duplicates), (1, 3), "flipped at {at}");
                 assert_eq!(site.text(OPEN), "HOGE,a\nHOGE,b\nHOGE,c\nHOGE,d\n", "flipped at {at}");
             }
-            Ok(Outcome::Closed) => panic!("flipped at {at}: closed"),
+            Ok(CommitOutcome::Closed) => panic!("flipped at {at}: closed"),
             Err(error) => {
                 let error = error.to_string();
                 assert!(error.contains("damaged") || error.contains("newer"), "{at}: {error}");

@@ -4,7 +4,7 @@
 use std::fs;
 
 use hiwake::land::{Landed, Tally};
-use hiwake::row::Identity;
+use hiwake::row::EventKey;
 use hiwake::store::{ObjectId, Store};
 
 use super::*;
@@ -164,8 +164,8 @@ fn what_is_in_quarantine_lands_when_its_cause_is_mended() {
     let mended = yard.quarantine().replace("2022-04-18", "2022-04-21");
     let landed = yard.land(&[yard.put("mended", mended.as_bytes())]);
     assert_eq!((landed.tally.lines, landed.tally.quarantined), (1, 0), "{landed:?}");
-    let identity = |text: &str| hiwake::row::Row::decode(text.as_bytes()).unwrap().identity();
-    let same: (Identity, Identity) = (identity(&text), identity(&mended));
+    let identity = |text: &str| hiwake::row::Row::decode(text.as_bytes()).unwrap().key();
+    let same: (EventKey, EventKey) = (identity(&text), identity(&mended));
     assert_eq!(same.0, same.1);
 }
 

@@ -21,7 +21,7 @@ use hiwake::clock::Clock;
 use hiwake::config::Config;
 use hiwake::disk::RealDisk;
 use hiwake::land::day_file::batch::Batch;
-use hiwake::land::day_file::commit::Outcome;
+use hiwake::land::day_file::commit::CommitOutcome;
 use hiwake::land::journal::cache::Journals;
 use hiwake::land::root::error::LandError;
 use hiwake::land::root::layout::DayFile;
@@ -68,12 +68,12 @@ impl Site {
 
     pub fn commit(&self, events: &[Event]) -> Tally {
         match self.try_commit(events).unwrap() {
-            Outcome::Committed(committed) => committed,
-            Outcome::Closed => panic!("the day is closed"),
+            CommitOutcome::Committed(committed) => committed,
+            CommitOutcome::Closed => panic!("the day is closed"),
         }
     }
 
-    pub fn try_commit(&self, events: &[Event]) -> Result<Outcome, LandError> {
+    pub fn try_commit(&self, events: &[Event]) -> Result<CommitOutcome, LandError> {
         let objects = ["bucket/key@1".to_owned()];
         hiwake::land::day_file::commit::commit(
             &self.lander(),

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use hiwake::clock::Clock;
 use hiwake::config::{Compress, Config, Order};
 use hiwake::land::day_file::batch::Batch;
-use hiwake::land::day_file::commit::{Outcome, commit};
+use hiwake::land::day_file::commit::{CommitOutcome, commit};
 use hiwake::land::root::error::LandError;
 use hiwake::land::root::layout::DayFile;
 use hiwake::land::upkeep::sweep::Swept;
@@ -78,7 +78,7 @@ impl Site {
     fn deliver(&self, disk: &SimDisk, events: &[Event]) -> Result<bool, LandError> {
         let objects = ["bucket/key@1".to_owned()];
         match commit(&self.lander(disk), &day_file(), &batch(events), &objects, &|| Ok(()))? {
-            Outcome::Committed(done) => {
+            CommitOutcome::Committed(done) => {
                 assert_eq!(
                     done.lines + done.duplicates,
                     events.len() as u64,
@@ -86,7 +86,7 @@ impl Site {
                 );
                 Ok(true)
             }
-            Outcome::Closed => Ok(false),
+            CommitOutcome::Closed => Ok(false),
         }
     }
 

@@ -52,7 +52,7 @@ fn land(site: &Site, disk: &SimDisk, number: usize) {
     let objects = [format!("in/{key}@1")];
     let landed =
         commit(&site.lander(disk), &day_file(), &batch(&events), &objects, &|| Ok(())).unwrap();
-    assert!(matches!(landed, Outcome::Committed(_)));
+    assert!(matches!(landed, CommitOutcome::Committed(_)));
 }
 
 /// Changes, cuts or empties a file.

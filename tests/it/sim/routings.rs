@@ -243,8 +243,9 @@ impl<'o> Sequence<'o> {
         let before = self.server.lock().tree();
         let ids: Vec<ObjectId> =
             landing.objects.iter().map(|number| self.all.objects[*number].0.clone()).collect();
-        let choice = hiwake::land::Choice::all();
-        let (planned, _) = self.lander(disk, landing.config).plan(&self.all.store, &ids, &choice);
+        let selection = hiwake::land::Selection::all();
+        let (planned, _) =
+            self.lander(disk, landing.config).plan(&self.all.store, &ids, &selection);
         assert_eq!(self.server.lock().tree(), before, "a dry run writes nothing");
         let copy = resumed(&self.server.lock().clone());
         let landed = self.land(&copy.client(), landing);

@@ -13,7 +13,7 @@ use hiwake::replay::Replay;
 use hiwake::store::Object;
 use serde_json::json;
 
-use super::{Args, told};
+use super::{Args, report};
 use crate::output::{err, out};
 use crate::progress::Progress;
 
@@ -74,7 +74,7 @@ fn send(
     let found = objects.len();
     let left = replay.left(objects);
     let mut sent = Sent { before: found - left.len(), ..Sent::default() };
-    told::resuming(sent.before, "sent");
+    report::resuming(sent.before, "sent");
     let progress = Progress::of_bytes("queueing", left.iter().map(|object| object.size).sum());
     let notice = |object: &Object| {
         let (id, size) = (object.id.clone(), Some(object.size));

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "aws")]
 mod by_queue;
-mod told;
+mod report;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use hiwake::config::{Config, Glob};
 use hiwake::disk::RealDisk;
-use hiwake::land::Choice;
+use hiwake::land::Selection;
 use hiwake::land::intake::routing;
 use hiwake::replay::{BATCH, Replay};
 use hiwake::row::Day;
@@ -85,7 +85,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let time = since.unwrap_or(i64::MIN)..until.unwrap_or(i64::MAX);
     crate::is_span(time.start, time.end)?;
     let time = (since.is_some() || until.is_some()).then_some(time);
-    let selection = format!("{} {since:?} {until:?}", args.source);
+    let scope = format!("{} {since:?} {until:?}", args.source);
     let source = Location::parse(&args.source)?;
     #[cfg(feature = "aws")]
     if args.queue.is_some() && !matches!(source, Location::Bucket { .. }) {
@@ -101,17 +101,17 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     }
     match (&args.root, &args.queue) {
         (Some(root), _) if args.dry_run => dry_run(config, args, root, &store, &objects),
-        (Some(root), _) => here(config, args, root, &selection, &store, objects),
+        (Some(root), _) => here(config, args, root, &scope, &store, objects),
         #[cfg(feature = "aws")]
-        (None, Some(url)) => by_queue::run(config, args, url, &selection, objects),
+        (None, Some(url)) => by_queue::run(config, args, url, &scope, objects),
         #[cfg(not(feature = "aws"))]
         (None, Some(_)) => Err(Usage(crate::NO_AWS.to_owned()).into()),
         (None, None) => Err(Usage("write --root DIR or --queue URL".to_owned()).into()),
     }
 }
 
-fn choice(args: &Args) -> Choice {
-    Choice { plain: args.include_plain, day: args.day, log_group: args.log_group.clone() }
+fn selection(args: &Args) -> Selection {
+    Selection { plain: args.include_plain, day: args.day, log_group: args.log_group.clone() }
 }
 
 fn ids(objects: &[Object]) -> Vec<ObjectId> {
@@ -122,19 +122,19 @@ fn here(
     config: &Config,
     args: &Args,
     root: &Path,
-    selection: &str,
+    scope: &str,
     store: &Store,
     objects: Vec<Object>,
 ) -> anyhow::Result<ExitCode> {
     let disk = crate::disk(root, true)?;
     let lander = crate::lander(&disk, config, &args.now);
-    let choice = choice(args);
-    let command = format!("{selection}\n{choice:?}\n{}", routing::fingerprint(config));
+    let selection = selection(args);
+    let command = format!("{scope}\n{selection:?}\n{}", routing::fingerprint(config));
     let mut replay = Replay::begin(&lander, "replays", &command, args.before.from_start)?;
     let found = objects.len();
     let left = replay.left(objects);
     let before = found - left.len();
-    told::resuming(before, "landed");
+    report::resuming(before, "landed");
     let quarantined_before = replay.quarantined;
     if quarantined_before > 0 {
         err!("{quarantined_before} of these objects put something into .hiwake/quarantine");
@@ -142,13 +142,13 @@ fn here(
     let mut report = Report::new("replaying", left.iter().map(|object| object.size).sum());
     let store = store.counted(report.done());
     for batch in left.chunks(BATCH) {
-        let landed = lander.land_chosen(&store, &ids(batch), &choice);
+        let landed = lander.land_selected(&store, &ids(batch), &selection);
         replay.add(batch, &landed.objects, &landed.quarantined)?;
         report.add(&landed);
     }
     replay.finish()?;
     let (tally, failed) = report.counts();
-    told::summary("read", &tally, (before, failed), args.json);
+    report::summary("read", &tally, (before, failed), args.json);
     let faults = failed + tally.quarantined + quarantined_before as u64;
     Ok(ExitCode::from(u8::from(faults > 0)))
 }
@@ -164,7 +164,8 @@ fn dry_run(
         .with_context(|| format!("cannot open the root {}", root.display()))?;
     let lander = crate::lander(&disk, config, &args.now);
     let progress = Progress::of_bytes("reading", objects.iter().map(|object| object.size).sum());
-    let (landed, days) = lander.plan(&store.counted(progress.done()), &ids(objects), &choice(args));
+    let (landed, days) =
+        lander.plan(&store.counted(progress.done()), &ids(objects), &selection(args));
     drop(progress);
     let failed = landed.objects.iter().filter_map(|one| one.as_ref().err());
     let failed: Vec<String> = failed.map(ToString::to_string).collect();
@@ -174,9 +175,9 @@ fn dry_run(
         out!("{plan}");
     } else {
         if !days.is_empty() {
-            out!("{}", told::table(&days));
+            out!("{}", report::table(&days));
         }
-        told::summary("would read", &tally, (0, failed.len() as u64), false);
+        report::summary("would read", &tally, (0, failed.len() as u64), false);
     }
     failed.iter().for_each(|error| err!("not read: {error}"));
     let faults = failed.len() as u64 + tally.quarantined;

@@ -1,4 +1,4 @@
-//! What a replay tells: what would land where, what it came to.
+//! The report of a replay: what would land where, what it came to.
 
 use hiwake::land::Tally;
 use hiwake::land::intake::plan::DayPlan;
