@@ -10,7 +10,7 @@ use hiwake::land::journal::frame::{Closed, FRAMES_AT, Found, Header, decode};
 use hiwake::land::journal::seen::Watermark;
 use hiwake::land::journal::state::State;
 use hiwake::notice::Notice;
-use hiwake::object::{self, Bad, Options, Sink, Skipped};
+use hiwake::object::{self, Bad, Options, ReadError, RowPlace, Sink, Skipped};
 use hiwake::record::Records;
 use hiwake::row::Row;
 use hiwake::{envelope, firehose};
@@ -101,19 +101,19 @@ struct Seen {
 }
 
 impl Sink for Seen {
-    fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
+    fn row(&mut self, row: &Row<'_>, _: RowPlace) -> Result<(), ReadError> {
         stable(row);
         self.rows += 1;
         row.encode(&mut self.text);
         Ok(())
     }
 
-    fn skipped(&mut self, _: Skipped, _: &[u8]) -> io::Result<()> {
+    fn skipped(&mut self, _: Skipped, _: &[u8]) -> Result<(), ReadError> {
         self.skipped += 1;
         Ok(())
     }
 
-    fn bad(&mut self, bad: &Bad<'_>) -> io::Result<()> {
+    fn bad(&mut self, bad: &Bad<'_>) -> Result<(), ReadError> {
         assert!(!bad.code.is_empty() && !bad.reason.is_empty());
         self.bad += 1;
         Ok(())

@@ -141,10 +141,31 @@ pub struct EventKey {
     pub hash: u64,
 }
 
-/// Why a line is no row. Never holds what was logged.
+/// Why a line is no row: quarantined as `malformed-row`. Never holds what was logged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct RowError(String);
+pub enum RowError {
+    /// It ends inside the object.
+    #[error("not a valid row: it ends too early, at column {0}")]
+    Torn(usize),
+    /// It is no JSON from this column on.
+    #[error("not a valid row: not valid JSON at column {0}")]
+    Json(usize),
+    /// The field that ends at this column is of another type.
+    #[error("not a valid row: a field of the wrong type at column {0}")]
+    Type(usize),
+    /// A field stands there twice.
+    #[error("not a valid row: field `{0}` appears twice")]
+    Repeated(&'static str),
+    /// A field is missing.
+    #[error("not a valid row: field `{0}` is missing")]
+    Missing(&'static str),
+    /// An unknown kind.
+    #[error("not a valid row: `kind` must be csv, tsv, json or raw")]
+    Kind,
+    /// No day.
+    #[error("not a valid row: `day` must be written YYYY-MM-DD")]
+    Day,
+}
 
 impl Row<'_> {
     /// Appends the row as one line of JSON with its line break. The same row gives the same bytes.
@@ -263,23 +284,21 @@ impl<'a> Row<'a> {
     pub fn decode(line: &'a [u8]) -> Result<Row<'a>, RowError> {
         let wire: Wire<'a> = serde_json::from_slice(line).map_err(|error| {
             if let Some(name) = repeated(line) {
-                return RowError(format!("not a valid row: field `{name}` appears twice"));
+                return RowError::Repeated(name);
             }
-            let what = match error.classify() {
-                serde_json::error::Category::Eof => "the end comes too early",
-                serde_json::error::Category::Data => "a member of the wrong type",
-                _ => "no JSON",
-            };
-            RowError(format!("no row: {what} at column {}", error.column()))
+            match error.classify() {
+                serde_json::error::Category::Eof => RowError::Torn(error.column()),
+                serde_json::error::Category::Data => RowError::Type(error.column()),
+                _ => RowError::Json(error.column()),
+            }
         })?;
-        let missing = |name| RowError(format!("no row: `{name}` is missing"));
         let text = |field: Option<Text<'a>>, name| match field {
             Some(Text(text)) => Ok(text),
-            None => Err(missing(name)),
+            None => Err(RowError::Missing(name)),
         };
         let kind = text(wire.kind, "kind")?;
         let day = text(wire.day, "day")?;
-        let timestamp = wire.timestamp.ok_or_else(|| missing("timestamp"))?;
+        let timestamp = wire.timestamp.ok_or(RowError::Missing("timestamp"))?;
         let mut id = text(wire.id, "id")?;
         if id.starts_with(|first: char| first.is_ascii_digit()) {
             // As CloudWatch gave it, in a row that somebody else made: the same event all the same.
@@ -290,12 +309,8 @@ impl<'a> Row<'a> {
         }
         Ok(Row {
             file: text(wire.file, "file")?,
-            kind: Kind::from_name(&kind).ok_or_else(|| {
-                RowError("unknown `kind`: expected csv, tsv, json or raw".to_owned())
-            })?,
-            day: day.parse().map_err(|_: DayError| {
-                RowError("`day` is no day: expected YYYY-MM-DD".to_owned())
-            })?,
+            kind: Kind::from_name(&kind).ok_or(RowError::Kind)?,
+            day: day.parse().map_err(|_: DayError| RowError::Day)?,
             timestamp,
             stream: text(wire.stream, "stream")?,
             id,

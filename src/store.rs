@@ -12,7 +12,7 @@ pub(crate) mod folder;
 pub mod pipe;
 
 use std::fmt;
-use std::io::{self, BufRead, Cursor, Read};
+
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -253,9 +253,17 @@ impl Store {
             },
             answer => answer?,
         };
-        let (fetched, chunk) = (bytes.len() as u64, Cursor::new(bytes));
+        let fetched = bytes.len() as u64;
         let (store, etag) = (self.clone(), meta.e_tag.clone());
-        Ok(ObjectReader { store, name, object: self.object(meta), etag, chunk, fetched })
+        Ok(ObjectReader {
+            store,
+            name,
+            object: self.object(meta),
+            etag,
+            chunk: bytes,
+            taken: 0,
+            fetched,
+        })
     }
 
     /// What an object is now, without its bytes.
@@ -392,8 +400,7 @@ fn runtime(bucket: &str, builder: &mut Builder) -> Result<Arc<Runtime>, StoreErr
     builder.build().map(Arc::new).map_err(|error| StoreError::other(bucket, error))
 }
 
-/// The bytes of one object, a range at a time. Its errors hold a [`StoreError`]: see
-/// [`StoreError::of`].
+/// The bytes of one object, a range at a time.
 #[derive(Debug)]
 pub struct ObjectReader {
     store: Store,
@@ -401,7 +408,9 @@ pub struct ObjectReader {
     object: Object,
     /// As the store writes it, with its quotes.
     etag: Option<String>,
-    chunk: Cursor<Vec<u8>>,
+    chunk: Vec<u8>,
+    /// How much of it was handed out.
+    taken: usize,
     fetched: u64,
 }
 
@@ -410,19 +419,21 @@ impl ObjectReader {
     pub fn object(&self) -> &Object {
         &self.object
     }
-}
 
-impl Read for ObjectReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.chunk.fill_buf()?.is_empty() && self.fetched < self.object.size {
-            let chunk = self.store.get(&self.name, self.fetched, self.etag.as_deref());
-            let (_, chunk) = chunk.map_err(io::Error::other)?;
+    /// Reads the next bytes; 0 at the object's end.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, StoreError> {
+        if self.taken == self.chunk.len() && self.fetched < self.object.size {
+            let (_, chunk) = self.store.get(&self.name, self.fetched, self.etag.as_deref())?;
             if chunk.is_empty() {
-                return Err(io::Error::other(StoreError::Changed(self.object.id.place())));
+                return Err(StoreError::Changed(self.object.id.place()));
             }
             self.fetched += chunk.len() as u64;
-            self.chunk = Cursor::new(chunk);
+            (self.chunk, self.taken) = (chunk, 0);
         }
-        self.chunk.read(buffer)
+        let rest = &self.chunk[self.taken..];
+        let length = rest.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&rest[..length]);
+        self.taken += length;
+        Ok(length)
     }
 }

@@ -180,6 +180,7 @@ fn land_bucket(
         target.result = result;
     }
     done.metrics.landed(&landed.tally);
+    done.metrics.refused(&landed.refused);
     done.remarks.extend(landed.reasons.iter().map(quarantined));
 }
 
@@ -196,7 +197,7 @@ fn give_up(lander: &Lander<'_>, objects: &mut Objects, done: &mut Invocation) {
         if let Some(code) = hopeless(failed.cause, target.receives) {
             // Its identity and the reason: there are no bytes.
             let bad = Bad { offset: 0, code, reason: &failed.reason, length: 0, bytes: b"" };
-            quarantine.record(&bad, &target.id.to_string());
+            quarantine.add(&bad, &target.id.to_string());
             given_up.push((quarantined(failed), &mut target.result));
         }
     }

@@ -81,6 +81,14 @@ pub enum Metric {
     RowsDuplicate,
     /// Rows and records that were put into quarantine.
     RowsQuarantined,
+    /// Quarantined: a row whose `file` is not a valid daily file name.
+    RefusedRowFile,
+    /// Quarantined: a row whose timestamp does not fall on its day.
+    RefusedRowDay,
+    /// Quarantined: a row whose line has a line break or an open quote.
+    RefusedRowLine,
+    /// Quarantined: a row of a day that is closed.
+    RefusedClosedDay,
     /// Rows that could not be landed this time: they are retried with their objects.
     RowsDeferred,
     /// Objects that were landed whole.
@@ -114,6 +122,17 @@ impl Metric {
             Metric::OldestUnsealedAge => Unit::Seconds,
             _ => Unit::Count,
         }
+    }
+
+    /// The metric of a row's code; each has one.
+    pub fn of_refusal(code: &str) -> Option<Metric> {
+        Some(match code {
+            "row-file" => Metric::RefusedRowFile,
+            "row-day" => Metric::RefusedRowDay,
+            "row-line" => Metric::RefusedRowLine,
+            "closed-day" => Metric::RefusedClosedDay,
+            _ => return None,
+        })
     }
 
     /// The metric of a record's failure code; each has one.
@@ -185,6 +204,15 @@ impl Metrics {
         self.add(Metric::ObjectsLanded, tally.objects);
         self.add(Metric::Commits, tally.commits);
         self.add(Metric::BusyRetries, tally.busy_retries);
+    }
+
+    /// Adds the refused rows, by code; only those that there are: each costs a metric.
+    pub fn refused(&mut self, refused: &BTreeMap<&'static str, u64>) {
+        for (code, count) in refused {
+            if let Some(metric) = Metric::of_refusal(code) {
+                self.add(metric, *count);
+            }
+        }
     }
 
     /// The line in CloudWatch's embedded metric format, without a line break. `now` is in

@@ -95,7 +95,7 @@ impl Reader<'_, '_> {
 
     /// Consumes up to the next member that inflates, from a place in the window on, or up to the
     /// end.
-    fn resynchronise(&self, window: &mut Window<'_>, from: usize) -> io::Result<Passed> {
+    fn resynchronise(&self, window: &mut Window<'_>, from: usize) -> Result<Passed, ReadError> {
         let mut passed = Passed { bytes: Vec::new(), length: 0, found: false };
         let mut at = from.min(window.bytes().len());
         let mut in_vain = 0;
@@ -138,7 +138,7 @@ impl Reader<'_, '_> {
         window: &mut Window<'_>,
         at: usize,
         in_vain: &mut usize,
-    ) -> io::Result<bool> {
+    ) -> Result<bool, ReadError> {
         if *in_vain > TRIES * self.options.limits.inflated_bytes {
             return Ok(false);
         }

@@ -29,6 +29,7 @@ use std::time::Instant;
 use crate::config::Limits;
 use crate::record::Records;
 use crate::row::Row;
+use crate::store::{ObjectReader, StoreError};
 
 use rows::RowReader;
 use staged::Staged;
@@ -47,7 +48,7 @@ const MAGIC: &[u8] = b"\x1f\x8b\x08";
 ///
 /// An error ends it: the input's (retry; landing twice is harmless) or the sink's.
 pub fn read(
-    input: impl io::Read,
+    input: impl ByteSource,
     place: &str,
     modified: i64,
     records: &mut Records<'_>,
@@ -79,15 +80,9 @@ pub struct Options<'l> {
     /// Whether plain text becomes rows. Read from a backup it has another identity than what
     /// transform gave it, so replay leaves it out.
     pub plain: bool,
-    /// When reading ends with [`out_of_time`]: a small object can inflate for hours and hold no
+    /// When reading ends with [`ReadError::Time`]: a small object can inflate for hours and hold no
     /// row.
     pub until: Option<Instant>,
-}
-
-/// An object could not be read to its end by [`Options::until`].
-pub fn out_of_time() -> io::Error {
-    let reason = "no time was left to read all of it; it will be tried again";
-    io::Error::new(io::ErrorKind::TimedOut, reason)
 }
 
 impl<'l> Options<'l> {
@@ -99,18 +94,24 @@ impl<'l> Options<'l> {
 
 /// Takes what a reader finds, in the object's order. An error ends the reading.
 pub trait Sink {
-    /// One row that was a row already.
-    fn row(&mut self, row: &Row<'_>) -> io::Result<()>;
-    /// One row that was made just now of an event or a line of text, by the configuration in force.
-    fn derived(&mut self, row: &Row<'_>) -> io::Result<()> {
-        self.row(row)
-    }
+    /// One row.
+    fn row(&mut self, row: &Row<'_>, place: RowPlace) -> Result<(), ReadError>;
     /// A unit that rightly gives no rows.
-    fn skipped(&mut self, _skipped: Skipped, _bytes: &[u8]) -> io::Result<()> {
+    fn skipped(&mut self, _skipped: Skipped, _bytes: &[u8]) -> Result<(), ReadError> {
         Ok(())
     }
     /// Something that should have given rows.
-    fn bad(&mut self, bad: &Bad<'_>) -> io::Result<()>;
+    fn bad(&mut self, bad: &Bad<'_>) -> Result<(), ReadError>;
+}
+
+/// Where a row was found, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct RowPlace {
+    /// Its own offset in the object, or that of the outermost gzip member it is in.
+    pub offset: u64,
+    /// It was made just now of an event or a line of text, by the configuration in force; otherwise
+    /// it was a row already.
+    pub is_derived: bool,
 }
 
 /// Why a unit rightly gives no rows.
@@ -142,12 +143,41 @@ pub struct Bad<'a> {
 /// Why reading ended before the object's end.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The object could not be read further.
+    /// The store did not hand out the rest of the object.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The bytes could not be read further.
     #[error(transparent)]
     Input(#[from] io::Error),
-    /// The sink refused.
+    /// The sink could not take what was read.
     #[error("{0}")]
     Sink(#[source] io::Error),
+    /// The object could not be read to its end by [`Options::until`].
+    #[error("no time was left to read all of it; it is retried")]
+    Time,
+}
+
+/// Where an object's bytes come from.
+pub trait ByteSource {
+    /// Reads the next bytes; 0 at the end.
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, ReadError>;
+}
+
+impl<R: io::Read> ByteSource for R {
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, ReadError> {
+        loop {
+            match io::Read::read(self, buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => return Ok(read?),
+            }
+        }
+    }
+}
+
+impl ByteSource for ObjectReader {
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, ReadError> {
+        Ok(ObjectReader::read(self, buffer)?)
+    }
 }
 
 /// One reading of one object.
@@ -179,7 +209,7 @@ impl Reader<'_, '_> {
     }
 
     fn skipped(&mut self, skipped: Skipped, bytes: &[u8]) -> Result<(), ReadError> {
-        self.sink.skipped(skipped, bytes).map_err(ReadError::Sink)
+        self.sink.skipped(skipped, bytes)
     }
 
     fn bad(
@@ -190,12 +220,12 @@ impl Reader<'_, '_> {
         bytes: &[u8],
     ) -> Result<(), ReadError> {
         let bad = Bad { offset: self.offset, code, reason, length, bytes };
-        self.sink.bad(&bad).map_err(ReadError::Sink)
+        self.sink.bad(&bad)
     }
 }
 
 /// Whether a member begins here; what is left of a header that is cut off counts.
-fn at_member(window: &mut Window<'_>) -> io::Result<bool> {
+fn at_member(window: &mut Window<'_>) -> Result<bool, ReadError> {
     let whole = window.fill(MAGIC.len())?;
     let bytes = window.bytes();
     Ok(if whole { bytes.starts_with(MAGIC) } else { MAGIC.starts_with(bytes) })

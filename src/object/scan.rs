@@ -59,6 +59,9 @@ impl Braces {
     }
 }
 
+/// The fields of a line of the quarantine, beside `data` or `bytes`.
+const QUARANTINED: [&str; 4] = ["code", "reason", "object", "offset"];
+
 /// What a JSON object is to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
@@ -87,6 +90,7 @@ pub(super) fn shape(value: &[u8]) -> Shape {
     match FIELDS.iter().filter(|name| has(name)).count() {
         _ if has("messageType") => Shape::Envelope,
         _ if has("rawData") => Shape::Failed,
+        _ if QUARANTINED.into_iter().all(has) && (has("data") || has("bytes")) => Shape::Failed,
         count if count + 1 >= FIELDS.len() => Shape::Row,
         _ if has("file") && has("day") && has("line") => Shape::Row,
         _ => Shape::Other,

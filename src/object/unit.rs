@@ -1,18 +1,16 @@
 //! Units of text: rows, JSON values that hold records, and plain lines.
 
-use std::borrow::Cow;
-use std::io;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use memchr::{memchr, memchr2, memmem};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::json::Text;
 use crate::label::Origin;
 use crate::object::scan::{Braces, HEAD_BYTES, Scan, Shape, meant_for_us, shape};
 use crate::object::window::Window;
-use crate::object::{MAGIC, ReadError, Reader, Skipped};
+use crate::object::{MAGIC, ReadError, Reader, RowPlace, Skipped};
 use crate::record::Outcome;
 use crate::row::Row;
 
@@ -54,7 +52,7 @@ impl Reader<'_, '_> {
         let Ok(row) = self.rows.decode(&window.bytes()[..end]) else {
             return Ok(false);
         };
-        self.sink.row(&row).map_err(ReadError::Sink)?;
+        self.sink.row(&row, RowPlace { offset: self.offset, is_derived: false })?;
         window.consume(end + usize::from(stop == Stop::Break));
         Ok(true)
     }
@@ -113,7 +111,7 @@ impl Reader<'_, '_> {
     /// What has the keys of a row. `whole` is what is reported if it is none.
     fn decoded(&mut self, value: &[u8], whole: &[u8]) -> Result<(), ReadError> {
         match Row::decode(value) {
-            Ok(row) => self.sink.row(&row).map_err(ReadError::Sink),
+            Ok(row) => self.sink.row(&row, RowPlace { offset: self.offset, is_derived: false }),
             Err(error) => self.bad_unit("malformed-row", &error.to_string(), whole),
         }
     }
@@ -124,12 +122,18 @@ impl Reader<'_, '_> {
     /// What it holds may be such a record again, or another piece that was put into quarantine: it
     /// is unwrapped, so that it is never taken for text, and quarantined as it was before.
     fn failed(&mut self, value: &[u8], depth: usize) -> Result<(), ReadError> {
-        let Ok(failed) = serde_json::from_slice::<Failed<'_>>(value) else {
-            let reason = "a failed record without rawData as text";
-            return self.bad_unit("failed-record", reason, value);
+        let failed = serde_json::from_slice::<Failed<'_>>(value).unwrap_or_default();
+        let data = match (failed.data, failed.raw_data) {
+            (Some(Text(text)), _) => Ok(text.into_owned().into_bytes()),
+            (None, Some(Text(base64))) => STANDARD.decode(base64.as_bytes()),
+            (None, None) => {
+                let reason = "a failed record without data: `rawData`, `data` or `bytes`";
+                return self.bad_unit("failed-record", reason, value);
+            }
         };
-        let Ok(data) = STANDARD.decode(failed.raw_data.as_bytes()) else {
-            return self.bad_unit("base64", "a failed record whose rawData is no base64", value);
+        let Ok(data) = data else {
+            let reason = "a failed record whose data is not valid base64";
+            return self.bad_unit("base64", reason, value);
         };
         if data.is_empty() {
             return self.bad_unit("empty-raw-data", "a failed record without data", value);
@@ -205,7 +209,8 @@ impl Reader<'_, '_> {
             Ok(Outcome::Empty | Outcome::PlainDropped) => self.skipped(Skipped::Dropped, whole),
             Ok(Outcome::Events(_) | Outcome::Plain(_)) => {
                 let mut rows = self.staged.rows();
-                rows.try_for_each(|row| self.sink.derived(&row)).map_err(ReadError::Sink)
+                let place = RowPlace { offset: self.offset, is_derived: true };
+                rows.try_for_each(|row| self.sink.row(&row, place))
             }
             Err(error) => self.bad_unit(error.code(), &error.to_string(), whole),
         }
@@ -268,12 +273,14 @@ impl Reader<'_, '_> {
     }
 }
 
-/// What of a failed record is needed.
-#[derive(Deserialize)]
+/// What of a failed record, or of a line of the quarantine, is needed.
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Failed<'a> {
+    #[serde(borrow, alias = "bytes")]
+    raw_data: Option<Text<'a>>,
     #[serde(borrow)]
-    raw_data: Cow<'a, str>,
+    data: Option<Text<'a>>,
     #[serde(borrow)]
     arrival_timestamp: Option<&'a RawValue>,
 }
@@ -302,7 +309,11 @@ fn up_to(bytes: &[u8], length: usize) -> &[u8] {
 }
 
 /// Where the line ends that begins at a place; at most `limit` bytes from there are looked at.
-fn line_end(window: &mut Window<'_>, from: usize, limit: usize) -> io::Result<(usize, Stop)> {
+fn line_end(
+    window: &mut Window<'_>,
+    from: usize,
+    limit: usize,
+) -> Result<(usize, Stop), ReadError> {
     let mut at = from;
     loop {
         while let Some(found) = memchr2(b'\n', MAGIC[0], &up_to(window.bytes(), from + limit)[at..])
@@ -329,7 +340,7 @@ fn line_end(window: &mut Window<'_>, from: usize, limit: usize) -> io::Result<(u
 }
 
 /// How many blanks stand before the `{` that begins at a place, if one does.
-fn json_begins(window: &mut Window<'_>, at: usize) -> io::Result<Option<usize>> {
+fn json_begins(window: &mut Window<'_>, at: usize) -> Result<Option<usize>, ReadError> {
     window.fill(at + 1)?;
     if !matches!(window.bytes().get(at), Some(b'{' | b' ' | b'\t')) {
         return Ok(None);
@@ -341,7 +352,7 @@ fn json_begins(window: &mut Window<'_>, at: usize) -> io::Result<Option<usize>> 
 }
 
 /// Where the JSON object ends that begins at a place; `Open` also when it is longer than allowed.
-fn value_end(window: &mut Window<'_>, at: usize, limit: usize) -> io::Result<Scan> {
+fn value_end(window: &mut Window<'_>, at: usize, limit: usize) -> Result<Scan, ReadError> {
     let mut braces = Braces::default();
     loop {
         let value = &window.bytes()[at..];
@@ -356,7 +367,7 @@ fn value_end(window: &mut Window<'_>, at: usize, limit: usize) -> io::Result<Sca
 }
 
 /// Whether a value is a unit by itself: what follows is another, a line's end, a member or nothing.
-fn stands_alone(window: &mut Window<'_>, end: usize) -> io::Result<bool> {
+fn stands_alone(window: &mut Window<'_>, end: usize) -> Result<bool, ReadError> {
     window.fill(end + INDENT_MAX)?;
     let rest = &window.bytes()[end..];
     let next = rest.iter().position(|&byte| !matches!(byte, b' ' | b'\t' | b'\r'));

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use flate2::bufread::GzDecoder;
 
-use crate::object::out_of_time;
+use crate::object::{ByteSource, ReadError};
 
 /// Bytes by which a window grows at first; then it doubles.
 const STEP: usize = 64 << 10;
@@ -22,22 +22,18 @@ pub(super) enum Got {
 
 /// Where a window's bytes come from. An `Err` is the outside world's: nothing can go on.
 pub(super) trait Input {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<Got>;
+    fn read(&mut self, buffer: &mut [u8]) -> Result<Got, ReadError>;
 }
 
 /// The object itself.
 pub(super) struct Whole<R>(pub R);
 
-impl<R: Read> Input for Whole<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<Got> {
-        loop {
-            match self.0.read(buffer) {
-                Ok(0) => return Ok(Got::End),
-                Ok(length) => return Ok(Got::Bytes(length)),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+impl<S: ByteSource> Input for Whole<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<Got, ReadError> {
+        Ok(match self.0.fill(buffer)? {
+            0 => Got::End,
+            length => Got::Bytes(length),
+        })
     }
 }
 
@@ -45,7 +41,7 @@ impl<R: Read> Input for Whole<R> {
 pub(super) struct Torn;
 
 impl Input for Torn {
-    fn read(&mut self, _: &mut [u8]) -> io::Result<Got> {
+    fn read(&mut self, _: &mut [u8]) -> Result<Got, ReadError> {
         Ok(Got::Broken(io::ErrorKind::UnexpectedEof.into()))
     }
 }
@@ -75,7 +71,7 @@ impl<'s> Window<'s> {
     }
 
     /// Reads until `wanted` bytes are there; `false`: the input ends before.
-    pub(super) fn fill(&mut self, wanted: usize) -> io::Result<bool> {
+    pub(super) fn fill(&mut self, wanted: usize) -> Result<bool, ReadError> {
         while self.end - self.start < wanted && !self.ended {
             self.make_room();
             match self.input.read(&mut self.buffer[self.end..])? {
@@ -120,7 +116,8 @@ pub(super) struct Compressed<'w, 's> {
     at: usize,
     keep: usize,
     forgotten: u64,
-    failed: Option<io::Error>,
+    /// The outside world's error, which the inflater cannot hand on.
+    failed: Option<ReadError>,
 }
 
 impl<'w, 's> Compressed<'w, 's> {
@@ -178,9 +175,9 @@ impl<'w, 's> Member<'w, 's> {
 }
 
 impl Input for Member<'_, '_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<Got> {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<Got, ReadError> {
         if self.until.is_some_and(|until| until <= Instant::now()) {
-            return Err(out_of_time());
+            return Err(ReadError::Time);
         }
         match self.inflate.read(buffer) {
             Ok(0) => Ok(Got::End),

@@ -1,7 +1,6 @@
 //! What can keep an object from being read. No error's text holds a credential.
 
 use std::fmt;
-use std::io;
 
 /// Why an object cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -57,11 +56,6 @@ impl StoreError {
         error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> StoreError {
         StoreError::Other { place: place.to_string(), source: error.into() }
-    }
-
-    /// The store's error inside an error of an [`ObjectReader`](super::ObjectReader), if it is one.
-    pub fn of(error: &io::Error) -> Option<&StoreError> {
-        error.get_ref()?.downcast_ref()
     }
 
     pub(super) fn new(place: String, error: object_store::Error) -> StoreError {

@@ -335,7 +335,7 @@ class Pipeline:
         self.expect([], VISIBILITY_S * (RECEIVES_MAX + 2))
         wait("the poisoned message", lambda: self.messages(self.dead) == 1, VISIBILITY_S)
         kept = [path.read_text() for path in (self.root / ".hiwake/quarantine").iterdir()]
-        assert len(kept) == 1 and '"errorCode":"object-missing"' in kept[0], kept
+        assert len(kept) == 1 and '"code":"object-missing"' in kept[0], kept
         print("e2e: the poisoned message is in the dead-letter queue, the missing object in quarantine")
 
     def the_schedule_seals_what_is_over(self):

@@ -239,7 +239,7 @@ fn a_damaged_object_is_named_and_kept_and_the_others_land() {
     let quarantine = fs::read_dir(desk.path("root/.hiwake/quarantine")).unwrap();
     let kept = fs::read_to_string(quarantine.last().unwrap().unwrap().path()).unwrap();
     let kept: Value = serde_json::from_str(&kept).unwrap();
-    assert!(kept["object"].as_str().unwrap().contains("torn.gz") && kept["rawData"].is_string());
+    assert!(kept["object"].as_str().unwrap().contains("torn.gz") && kept["bytes"].is_string());
 }
 
 #[test]

@@ -149,11 +149,11 @@ fn what_can_never_be_read_is_in_quarantine_with_its_reason_and_its_bytes() {
     assert_eq!(landed.answer.unwrap()["batchItemFailures"], serde_json::json!([]));
     assert_eq!(lines(root.path()), ["HOGE,1,a"]);
     let kept = quarantine(root.path());
-    let codes: Vec<_> = kept.iter().map(|one| one["errorCode"].as_str().unwrap()).collect();
+    let codes: Vec<_> = kept.iter().map(|one| one["code"].as_str().unwrap()).collect();
     assert_eq!(codes, ["torn-gzip", "not-text"]);
     let raw = |value: &Value| STANDARD.decode(value["rawData"].as_str().unwrap()).unwrap();
     for (kept, record) in kept.iter().zip([torn, b"\xff\xfe\xfd".to_vec()]) {
-        let failed: Value = serde_json::from_slice(&raw(kept)).unwrap();
+        let failed: Value = serde_json::from_str(kept["data"].as_str().unwrap()).unwrap();
         assert_eq!(raw(&failed), record, "the record's own bytes");
         assert!(kept["object"].as_str().unwrap().contains("failed/processing-failed"), "{kept}");
     }
@@ -187,7 +187,7 @@ fn a_record_never_goes_round() {
         std::fs::remove_dir_all(root.path().join(".hiwake/quarantine")).unwrap();
         let again = land_folder(root.path(), copy.path(), &config);
         assert_eq!((again.tally.quarantined, again.tally.lines), (6, 0), "{round} {again:?}");
-        let codes = |one: &Value| one["errorCode"].as_str().unwrap().to_owned();
+        let codes = |one: &Value| one["code"].as_str().unwrap().to_owned();
         held.insert(quarantine(root.path()).iter().map(codes).collect::<Vec<_>>());
         let longest = text.iter().map(String::len).max().unwrap();
         assert!(longest < 4_000, "{longest}");

@@ -14,6 +14,7 @@ use hiwake::store::Store;
 use serde_json::{Value, json};
 
 use crate::given::gzip;
+use crate::given::object::whole;
 use crate::given::object::{config, control, envelope, read};
 
 const ARRIVAL: i64 = 1_650_214_747_000;
@@ -48,7 +49,7 @@ fn bytes(folder: &Path, prefix: &str) -> Vec<u8> {
     let store = Store::folder(folder).unwrap();
     let mut bytes = Vec::new();
     for object in store.list(prefix).unwrap() {
-        std::io::copy(&mut store.open(&object.id.key).unwrap(), &mut bytes).unwrap();
+        bytes.extend(whole(store.open(&object.id.key).unwrap()).unwrap());
     }
     bytes
 }

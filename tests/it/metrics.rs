@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 
 use hiwake::envelope::EnvelopeError;
 use hiwake::lambda::metrics::{Metric, Metrics};
+use hiwake::land::intake::check::Refusal;
+use hiwake::land::root::layout::DayFile;
+use hiwake::row::{Day, Kind};
 use serde_json::{Value, json};
 
 use crate::given::folder;
@@ -49,6 +52,21 @@ fn every_reason_to_fail_has_a_metric_of_its_own() {
         codes.map(|code| Metric::of_failure(code).unwrap_or_else(|| panic!("{code}"))).collect();
     assert_eq!(metrics.iter().collect::<BTreeSet<_>>().len(), metrics.len());
     assert_eq!(Metric::of_failure("no such code"), None);
+}
+
+#[test]
+fn every_refusal_of_a_row_has_a_metric_of_its_own() {
+    let day_file = DayFile { file: "m".to_owned(), kind: Kind::Csv, day: Day::default() };
+    let refusals = [
+        Refusal::File,
+        Refusal::Day(0, Day::default()),
+        Refusal::Line,
+        Refusal::Closed(day_file.clone()),
+    ];
+    let metrics = refusals.iter().map(|refusal| Metric::of_refusal(refusal.code()).unwrap());
+    assert_eq!(metrics.collect::<BTreeSet<_>>().len(), refusals.len());
+    assert_eq!(Refusal::ClosedElsewhere(day_file).code(), "closed-day");
+    assert_eq!(Metric::of_refusal("no such code"), None);
 }
 
 #[test]

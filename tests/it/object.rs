@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hiwake::object::{self, Options, ReadError, Skipped};
+use hiwake::object::{self, Options, ReadError, RowPlace, Skipped};
 use hiwake::record::Records;
 
 use crate::given::gzip;
@@ -161,10 +161,10 @@ fn a_row_with_a_fault_is_refused_and_never_plain_text() {
         faulty.push((first, format!("field {} appears twice", name(field))));
         let mut others = fields.to_vec();
         others.remove(n);
-        faulty.push((row(&others), format!("{} is missing", name(field))));
+        faulty.push((row(&others), format!("field {} is missing", name(field))));
         let mut null = fields.to_vec();
         null[n] = r#""other":null"#;
-        faulty.push((row(&null), format!("{} is missing", name(field))));
+        faulty.push((row(&null), format!("field {} is missing", name(field))));
     }
     for (good, bad) in [
         ("\"x\"", "\"a\tb\""),
@@ -173,7 +173,7 @@ fn a_row_with_a_fault_is_refused_and_never_plain_text() {
         ("16502", "016502"),
         (",", ",,"),
     ] {
-        faulty.push((row(&fields).replacen(good, bad, 1), "no JSON".to_owned()));
+        faulty.push((row(&fields).replacen(good, bad, 1), "not valid JSON".to_owned()));
     }
     for (row, reason) in faulty {
         let error = hiwake::row::Row::decode(row.as_bytes()).unwrap_err().to_string();
@@ -186,7 +186,7 @@ fn a_row_with_a_fault_is_refused_and_never_plain_text() {
     }
 }
 
-/// Found by the property of torn objects: cut off before its key was whole, it was plain text.
+/// RowPlace by the property of torn objects: cut off before its key was whole, it was plain text.
 #[test]
 fn a_failed_record_that_is_cut_off_anywhere_is_no_plain_text() {
     let line = failed_line(&gzip(&envelope(&[("1", "a")])));
@@ -408,13 +408,13 @@ fn an_error_of_the_input_or_the_sink_ends_it_as_itself() {
     }
     struct Full;
     impl object::Sink for Full {
-        fn row(&mut self, _: &hiwake::row::Row<'_>) -> io::Result<()> {
-            Err(io::Error::other("the disk"))
+        fn row(&mut self, _: &hiwake::row::Row<'_>, _: RowPlace) -> Result<(), ReadError> {
+            Err(ReadError::Sink(io::Error::other("the disk")))
         }
-        fn skipped(&mut self, _: Skipped, _: &[u8]) -> io::Result<()> {
+        fn skipped(&mut self, _: Skipped, _: &[u8]) -> Result<(), ReadError> {
             Ok(())
         }
-        fn bad(&mut self, _: &object::Bad<'_>) -> io::Result<()> {
+        fn bad(&mut self, _: &object::Bad<'_>) -> Result<(), ReadError> {
             Ok(())
         }
     }

@@ -1,9 +1,8 @@
 //! Objects through folders: names, ranges, changes under the reader.
 
-use std::io::{self, Read};
-
 use hiwake::store::{Location, ObjectId, Store, StoreError};
 
+use crate::given::object::whole;
 use crate::given::put;
 
 fn pattern(length: usize) -> Vec<u8> {
@@ -25,9 +24,7 @@ fn names_with_spaces_unicode_and_percent_signs_are_listed_and_read() {
     sorted.sort_unstable();
     assert_eq!(listed, sorted);
     for key in keys {
-        let mut text = String::new();
-        store.open(key).unwrap().read_to_string(&mut text).unwrap();
-        assert_eq!(text, key);
+        assert_eq!(whole(store.open(key).unwrap()).unwrap(), key.as_bytes());
         let file = inner.join(key).display().to_string();
         let (store, objects) = Location::parse(&file)
             .unwrap()
@@ -45,11 +42,9 @@ fn an_object_of_several_ranges_is_read_whole() {
         let bytes = pattern(length);
         put(folder.path(), "big", &bytes);
         let store = Store::folder(folder.path()).unwrap();
-        let mut read = Vec::new();
-        let mut reader = store.open("big").unwrap();
+        let reader = store.open("big").unwrap();
         assert_eq!(reader.object().size, length as u64);
-        reader.read_to_end(&mut read).unwrap();
-        assert!(read == bytes, "{length} bytes differ");
+        assert!(whole(reader).unwrap() == bytes, "{length} bytes differ");
     }
 }
 
@@ -58,12 +53,11 @@ fn an_object_that_changes_while_it_is_read_is_an_error_to_retry() {
     let folder = tempfile::tempdir().unwrap();
     put(folder.path(), "k", &pattern(6 << 20));
     let store = Store::folder(folder.path()).unwrap();
-    let mut reader = store.open("k").unwrap();
+    let reader = store.open("k").unwrap();
     std::fs::remove_file(folder.path().join("k")).unwrap();
     put(folder.path(), "k", &pattern((6 << 20) + 1));
-    let error = io::copy(&mut reader, &mut io::sink()).unwrap_err();
-    let error = StoreError::of(&error).unwrap();
-    assert!(matches!(error, StoreError::Changed(place) if place.ends_with("/k")), "{error}");
+    let error = whole(reader).unwrap_err();
+    assert!(matches!(&error, StoreError::Changed(place) if place.ends_with("/k")), "{error}");
 }
 
 #[test]

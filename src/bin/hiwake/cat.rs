@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use chrono::{SecondsFormat, TimeZone};
 use hiwake::config::Config;
 use hiwake::event_id;
-use hiwake::object::{self, Bad, Options, Sink};
+use hiwake::object::{self, Bad, Options, ReadError, RowPlace, Sink};
 use hiwake::record::Records;
 use hiwake::row::Row;
 use hiwake::store::Location;
@@ -72,10 +72,11 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
                 Ok(()) => {}
                 // Of the printer: its reader is gone, so that nobody wants the rest, or the disk is
                 // full.
-                Err(object::ReadError::Sink(error)) => {
+                Err(ReadError::Sink(error)) => {
                     printed = Err(error);
                     break 'objects;
                 }
+                Err(ReadError::Store(error)) => return Err(error.into()),
                 Err(error) => return Err(anyhow::Error::new(error).context(place)),
             }
         }
@@ -98,7 +99,19 @@ struct Printer<'a, W: Write> {
 }
 
 impl<W: Write> Sink for Printer<'_, W> {
-    fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
+    fn row(&mut self, row: &Row<'_>, _: RowPlace) -> Result<(), ReadError> {
+        self.print(row).map_err(ReadError::Sink)
+    }
+
+    fn bad(&mut self, bad: &Bad<'_>) -> Result<(), ReadError> {
+        self.bad += 1;
+        err!("{} at byte {}: {} ({})", self.place, bad.offset, bad.reason, bad.code);
+        Ok(())
+    }
+}
+
+impl<W: Write> Printer<'_, W> {
+    fn print(&mut self, row: &Row<'_>) -> io::Result<()> {
         let id = event_id::long(&row.id, row.timestamp);
         if self.args.id.as_ref().is_some_and(|wanted| *wanted != id && *wanted != row.id) {
             return Ok(());
@@ -117,11 +130,5 @@ impl<W: Write> Sink for Printer<'_, W> {
         }
         self.out.write_all(row.line.as_bytes())?;
         self.out.write_all(b"\n")
-    }
-
-    fn bad(&mut self, bad: &Bad<'_>) -> io::Result<()> {
-        self.bad += 1;
-        err!("{} at byte {}: {} ({})", self.place, bad.offset, bad.reason, bad.code);
-        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! One landing: objects read as streams, their rows gathered by day file, committed when the buffer
 //! is full ([`flush`]).
 
+pub mod check;
 pub mod elsewhere;
 pub mod flush;
 pub mod plan;
@@ -14,10 +15,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::time::Instant;
 
-use crate::file_name;
 use crate::label::plain_lines;
 use crate::land::day_file::batch::{Batch, ChunkPool};
-use crate::land::day_file::merge;
+use crate::land::intake::check::{Refusal, check, check_line};
 use crate::land::intake::elsewhere::Routes;
 use crate::land::intake::plan::Plan;
 use crate::land::intake::quarantine::Quarantine;
@@ -25,9 +25,9 @@ use crate::land::intake::selection::{Exclusion, Selection};
 use crate::land::intake::tally::{Cause, Landed, NotLanded};
 use crate::land::journal::lander::Lander;
 use crate::land::root::layout::DayFile;
-use crate::object::{self, Bad, Options, ReadError, Sink, Skipped};
+use crate::object::{self, Bad, Options, ReadError, RowPlace, Sink, Skipped};
 use crate::record::Records;
-use crate::row::{EventKey, Kind, Row};
+use crate::row::{EventKey, Row};
 use crate::store::{ObjectId, Store, StoreError};
 
 /// What a day file costs in memory beside its rows, about: its key, its place in the map, the
@@ -137,22 +137,19 @@ impl<'l> Landing<'l> {
 
     /// Reads one object. When that fails, what was read of it may land; the object is retried.
     fn read(&mut self, store: &Store, records: &mut Records<'_>, number: usize, pass: Pass) {
-        let id = &self.objects[number];
         for _ in 0..=RESTARTS_MAX {
             let Err(error) = self.read_once(store, records, number, pass) else { return };
             // Replaced while it was read: what was read of the old state is in the new one too.
-            if matches!(StoreError::of(&error), Some(StoreError::Changed(_))) {
-                continue;
-            }
-            let is_time = error.kind() == io::ErrorKind::TimedOut;
-            return match StoreError::of(&error) {
-                Some(error) => self.fail(number, Cause::from(error), &error.to_string()),
-                None if is_time => self.fail(number, Cause::Time, &format!("{id}: {error}")),
-                None => self.fail(number, Cause::Other, &format!("{id}: {error}")),
+            let cause = match &error {
+                ReadError::Store(StoreError::Changed(_)) => continue,
+                ReadError::Store(error) => Cause::from(error),
+                ReadError::Time => Cause::Time,
+                ReadError::Input(_) | ReadError::Sink(_) => Cause::Other,
             };
+            return self.fail(number, cause, &error.to_string());
         }
-        let reason = format!("{id}: was changed while it was read, again and again");
-        self.fail(number, Cause::Other, &reason);
+        let reason = "was changed while it was read, again and again";
+        self.fail(number, Cause::Other, reason);
     }
 
     fn read_once(
@@ -161,13 +158,13 @@ impl<'l> Landing<'l> {
         records: &mut Records<'_>,
         number: usize,
         pass: Pass,
-    ) -> io::Result<()> {
+    ) -> Result<(), ReadError> {
         let id = &self.objects[number];
         let until = self.share(number);
-        let input = store.until(until).open(&id.key).map_err(io::Error::other)?;
+        let input = store.until(until).open(&id.key)?;
         let state = input.object().id.etag.clone();
         if pass == Pass::Closed && self.states[number] != state {
-            return Err(io::Error::other("was changed between two readings"));
+            return Err(io::Error::other("was changed between two readings").into());
         }
         self.states[number] = state;
         let modified = input.object().modified;
@@ -175,8 +172,7 @@ impl<'l> Landing<'l> {
         options.plain = self.selection.plain;
         options.until = Some(until);
         let mut sink = ObjectSink { landing: self, number, pass };
-        let read = object::read(input, &id.place(), modified, records, &options, &mut sink);
-        read.map_err(|(ReadError::Input(error) | ReadError::Sink(error))| error)
+        object::read(input, &id.place(), modified, records, &options, &mut sink)
     }
 
     /// Until when an object may be read: half of what is left, so that one that never ends leaves
@@ -217,7 +213,8 @@ impl<'l> Landing<'l> {
         self.quarantined_from.clear();
     }
 
-    fn quarantined(&mut self, number: usize, reason: &str) {
+    fn quarantined(&mut self, number: usize, bad: &Bad<'_>, reason: &str) {
+        self.quarantine.add(bad, &self.objects[number].to_string());
         self.quarantined_from.insert(number);
         self.landed.quarantined.insert(number);
         let reason = format!("{}: {reason}", self.objects[number]);
@@ -227,7 +224,7 @@ impl<'l> Landing<'l> {
     }
 
     /// Keeps memory bounded. Committing takes time: perhaps there is none left to read on.
-    fn flush_when_full(&mut self) -> io::Result<()> {
+    fn flush_when_full(&mut self) -> Result<(), ReadError> {
         if self.bytes + self.quarantine.text.len() <= self.lander.config.limits.buffer_bytes {
             return Ok(());
         }
@@ -235,7 +232,7 @@ impl<'l> Landing<'l> {
         if Instant::now() < self.read_until {
             return Ok(());
         }
-        Err(object::out_of_time())
+        Err(ReadError::Time)
     }
 }
 
@@ -246,9 +243,9 @@ struct ObjectSink<'r, 'l> {
     pass: Pass,
 }
 
-impl ObjectSink<'_, '_> {
-    fn land(&mut self, row: &Row<'_>, is_routed: bool) -> io::Result<()> {
-        let (landing, number) = (&mut *self.landing, self.number);
+impl Sink for ObjectSink<'_, '_> {
+    fn row(&mut self, row: &Row<'_>, place: RowPlace) -> Result<(), ReadError> {
+        let (landing, number, is_routed) = (&mut *self.landing, self.number, place.is_derived);
         if let Some(left) = landing.selection.exclusion(row) {
             if self.pass == Pass::Land {
                 match left {
@@ -270,8 +267,8 @@ impl ObjectSink<'_, '_> {
             return landing.flush_when_full();
         }
         let day_file = DayFile { file: row.file.to_string(), day: row.day, kind: row.kind };
-        let reason = match (self.pass, check(row)) {
-            (Pass::Land, Err(reason)) => reason,
+        let refusal = match (self.pass, check(row)) {
+            (Pass::Land, Err(refusal)) => refusal,
             (Pass::Land, Ok(())) => {
                 landing.batches.extend(landing.present.take());
                 let mut batch = landing.batches.remove(&day_file).unwrap_or_else(|| {
@@ -288,30 +285,23 @@ impl ObjectSink<'_, '_> {
                 let closed = closed.find(|(_, rows)| rows.binary_search(&identity).is_ok());
                 let Some((closed, _)) = closed else { return Ok(()) };
                 landing.closed_rows = landing.closed_rows.saturating_sub(1);
-                let why = match *closed == day_file {
-                    true => ": `[seal] journal_days` have passed",
-                    false => " and may have it, by another configuration",
-                };
-                format!("{closed} is closed{why}")
+                match *closed == day_file {
+                    true => Refusal::Closed(day_file),
+                    false => Refusal::ClosedElsewhere(closed.clone()),
+                }
             }
             (Pass::Closed, Err(_)) => return Ok(()),
         };
-        landing.quarantine.row(row, &reason, &landing.objects[number].to_string());
-        landing.quarantined(number, &reason);
+        let (code, reason, mut bytes) = (refusal.code(), &refusal.to_string(), Vec::new());
+        row.encode(&mut bytes);
+        let length = bytes.len() as u64;
+        let bad = Bad { offset: place.offset, code, reason, length, bytes: &bytes };
+        *landing.landed.refused.entry(code).or_default() += 1;
+        landing.quarantined(number, &bad, reason);
         landing.flush_when_full()
     }
-}
 
-impl Sink for ObjectSink<'_, '_> {
-    fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
-        self.land(row, false)
-    }
-
-    fn derived(&mut self, row: &Row<'_>) -> io::Result<()> {
-        self.land(row, true)
-    }
-
-    fn skipped(&mut self, skipped: Skipped, bytes: &[u8]) -> io::Result<()> {
+    fn skipped(&mut self, skipped: Skipped, bytes: &[u8]) -> Result<(), ReadError> {
         let tally = &mut self.landing.landed.tally;
         match skipped {
             _ if self.pass == Pass::Closed => {}
@@ -324,37 +314,12 @@ impl Sink for ObjectSink<'_, '_> {
         Ok(())
     }
 
-    fn bad(&mut self, bad: &Bad<'_>) -> io::Result<()> {
+    fn bad(&mut self, bad: &Bad<'_>) -> Result<(), ReadError> {
         if self.pass == Pass::Closed {
             return Ok(());
         }
-        let object = self.landing.objects[self.number].to_string();
         self.landing.landed.tally.unreadable += 1;
-        self.landing.quarantine.record(bad, &object);
-        self.landing.quarantined(self.number, &format!("at {}: {}", bad.offset, bad.reason));
+        self.landing.quarantined(self.number, bad, &format!("at {}: {}", bad.offset, bad.reason));
         self.landing.flush_when_full()
     }
-}
-
-/// Rows come from outside: one that would leave the root or tear a line does not land. The reason
-/// is logged: it quotes no text of the row.
-pub(crate) fn check(row: &Row<'_>) -> Result<(), String> {
-    file_name::check(&row.file).map_err(|_| "its `file` may be no day file's name".to_owned())?;
-    check_line(row)
-}
-
-/// Its time and its line.
-fn check_line(row: &Row<'_>) -> Result<(), String> {
-    let midnight = row.day.date().and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis();
-    let hours = (i128::from(row.timestamp) - i128::from(midnight)) / 3_600_000;
-    // Local time is at most 14 hours ahead of UTC and 12 behind; history knew a little more.
-    if !(-16..=40).contains(&hours) {
-        return Err(format!("its timestamp {} is not of its day {}", row.timestamp, row.day));
-    }
-    let line = row.line.as_bytes();
-    let whole = match row.kind {
-        Kind::Csv => merge::is_one_csv_line(line),
-        _ => memchr::memchr(b'\n', line).is_none(),
-    };
-    if whole { Ok(()) } else { Err("its line has a line break or an open quote".to_owned()) }
 }

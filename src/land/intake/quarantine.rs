@@ -2,9 +2,9 @@
 //! `.hiwake/quarantine/`.
 //!
 //! One NDJSON file a landing, named by the hash of its content, so that the same landing again
-//! makes the same file. A record stands there in the shape of Firehose's failed records
-//! (`rawData`), a row as the row with one more member: both can be landed again by `hiwake land`
-//! once the cause is repaired.
+//! makes the same file. Every line has one shape: `code`, `reason`, `object`, `offset`, `length`
+//! and `data`, or `bytes` in base64 where they are no text. `hiwake land` lands them once the cause
+//! is repaired.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -15,7 +15,6 @@ use crate::land::root::error::{Context, LandError};
 use crate::land::root::files::write_new;
 use crate::land::root::{folders, unique};
 use crate::object::Bad;
-use crate::row::Row;
 
 /// Where it is.
 pub const QUARANTINE: &str = ".hiwake/quarantine";
@@ -29,45 +28,28 @@ pub struct Quarantine {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Record<'a> {
-    raw_data: &'a str,
-    error_code: &'a str,
-    error_message: &'a str,
+struct Refused<'a> {
+    code: &'a str,
+    reason: &'a str,
     object: &'a str,
     offset: u64,
     length: u64,
-}
-
-#[derive(Serialize)]
-struct Reason<'a> {
-    reason: &'a str,
-    object: &'a str,
+    /// The bytes, where they are text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a str>,
+    /// In base64, where they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<&'a str>,
 }
 
 impl Quarantine {
-    /// A record or a piece of an object that cannot be read.
-    pub fn record(&mut self, bad: &Bad<'_>, object: &str) {
-        let raw_data = &STANDARD.encode(bad.bytes);
-        let Bad { code: error_code, reason: error_message, offset, length, .. } = *bad;
-        self.line(&Record { raw_data, error_code, error_message, object, offset, length });
-    }
-
-    /// A row (its JSON line) that has no place to land.
-    pub fn row(&mut self, row: &Row<'_>, reason: &str, object: &str) {
-        let start = self.text.len();
-        row.encode(&mut self.text);
-        while self.text.len() > start && matches!(self.text.last(), Some(b'\n' | b'}')) {
-            self.text.pop();
-        }
-        self.text.extend_from_slice(b",\"quarantine\":");
-        self.line(&Reason { reason, object });
-        self.text.pop();
-        self.text.extend_from_slice(b"}\n");
-    }
-
-    fn line(&mut self, value: &impl Serialize) {
-        serde_json::to_writer(&mut self.text, value).expect("writing to a Vec cannot fail");
+    /// What cannot be landed of an object.
+    pub fn add(&mut self, bad: &Bad<'_>, object: &str) {
+        let Bad { code, reason, offset, length, bytes } = *bad;
+        let (data, base64) = (str::from_utf8(bytes).ok(), STANDARD.encode(bytes));
+        let bytes = data.is_none().then_some(&*base64);
+        let refused = Refused { code, reason, object, offset, length, data, bytes };
+        serde_json::to_writer(&mut self.text, &refused).expect("writing to a Vec cannot fail");
         self.text.push(b'\n');
         self.count += 1;
     }

@@ -1,6 +1,6 @@
 //! What a landing comes to: counts, and what has to be retried.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -108,6 +108,8 @@ pub struct Landed {
     pub tally: Tally,
     /// The numbers of the objects that something was put into quarantine of.
     pub quarantined: BTreeSet<usize>,
+    /// How many rows were refused, by code.
+    pub refused: BTreeMap<&'static str, u64>,
     /// Why: the first different reasons, each with its object.
     pub reasons: Vec<String>,
 }

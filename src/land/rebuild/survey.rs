@@ -1,11 +1,10 @@
 //! Survey: what of a damaged day is still good, and the rows of the objects that may fill the gaps.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::io;
 
 use crate::land::day_file::batch::Batch;
 use crate::land::day_file::contents::split;
-use crate::land::intake;
+use crate::land::intake::check::check;
 use crate::land::intake::elsewhere::Routes;
 use crate::land::intake::register::{self, Held};
 use crate::land::journal::frame::Block;
@@ -17,7 +16,7 @@ use crate::land::root::files::read_whole;
 use crate::land::root::folders;
 use crate::land::root::layout::{DayFile, JOURNAL, SEEN, name_of};
 use crate::land::upkeep::verify;
-use crate::object::{self, Bad, Options, Sink};
+use crate::object::{self, Bad, Options, ReadError, RowPlace, Sink};
 use crate::record::Records;
 use crate::row::{EventKey, Kind, Row, log_group};
 use crate::store::{Object, ObjectId, Store};
@@ -234,7 +233,7 @@ pub struct FoundRows {
     /// Whether any row would land into the day now.
     pub is_source: bool,
     /// Rows that were made of records now, and whose events are not known.
-    made: Batch,
+    derived: Batch,
 }
 
 impl FoundRows {
@@ -267,16 +266,17 @@ impl FoundRows {
             object::read(input, &id.place(), modified, &mut records, &options, &mut sink)
                 .map_err(|error| failed(error.to_string()))?;
         }
-        let made = std::mem::take(&mut rows.made);
-        let dates = register::dates(made.span()).collect();
+        let derived = std::mem::take(&mut rows.derived);
+        let dates = register::dates(derived.span()).collect();
         let mut routes = Routes::new(lander.config);
         let (_, elsewhere) = Held::peek(lander, &dates, |registers, missing| {
-            routes.elsewhere(registers, day_file, &made, missing)
+            routes.elsewhere(registers, day_file, &derived, missing)
         })?;
         if !elsewhere.is_empty() {
-            let made: HashSet<EventKey> = (0..made.len() as u32).map(|row| made.key(row)).collect();
-            rows.lines.retain(|id, _| !made.contains(id));
-            rows.objects.iter_mut().for_each(|(_, ids)| ids.retain(|id| !made.contains(id)));
+            let derived: HashSet<EventKey> =
+                (0..derived.len() as u32).map(|row| derived.key(row)).collect();
+            rows.lines.retain(|id, _| !derived.contains(id));
+            rows.objects.iter_mut().for_each(|(_, ids)| ids.retain(|id| !derived.contains(id)));
         }
         Ok(rows)
     }
@@ -343,11 +343,21 @@ impl OfOneDay<'_> {
 }
 
 impl Sink for OfOneDay<'_> {
-    fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
+    fn row(&mut self, row: &Row<'_>, place: RowPlace) -> Result<(), ReadError> {
+        if place.is_derived {
+            let is_known = self.named || self.known.contains(&row.key());
+            let may_be = self.is_ours(row) && log_group(&row.stream).is_some();
+            if !is_known && !may_be {
+                return Ok(());
+            }
+            if !is_known {
+                self.rows.derived.push(row, 0, false);
+            }
+        }
         let is_kind = row.kind == self.day_file.kind;
         let wanted = is_kind && (self.is_ours(row) || self.known.contains(&row.key()));
         self.rows.is_source |= wanted;
-        if wanted && intake::check(row).is_ok() {
+        if wanted && check(row).is_ok() {
             let id = row.key();
             self.rows.lines.entry(id).or_insert_with(|| format!("{}\n", row.line).into_bytes());
             if let Some((_, ids)) = self.rows.objects.last_mut() {
@@ -357,16 +367,7 @@ impl Sink for OfOneDay<'_> {
         Ok(())
     }
 
-    fn derived(&mut self, row: &Row<'_>) -> io::Result<()> {
-        let is_known = self.named || self.known.contains(&row.key());
-        let may_be = self.is_ours(row) && log_group(&row.stream).is_some();
-        if !is_known && may_be {
-            self.rows.made.push(row, 0, false);
-        }
-        if is_known || may_be { self.row(row) } else { Ok(()) }
-    }
-
-    fn bad(&mut self, _: &Bad<'_>) -> io::Result<()> {
+    fn bad(&mut self, _: &Bad<'_>) -> Result<(), ReadError> {
         Ok(())
     }
 }

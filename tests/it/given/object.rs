@@ -3,9 +3,10 @@
 use std::io::{self, Read};
 
 use hiwake::config::{Config, Limits};
-use hiwake::object::{self, Bad, Options, Sink, Skipped};
+use hiwake::object::{self, Bad, ByteSource, Options, ReadError, RowPlace, Sink, Skipped};
 use hiwake::record::{Outcome, Records};
 use hiwake::row::Row;
+use hiwake::store::{ObjectReader, StoreError};
 use serde_json::json;
 
 use super::{T, gzip, owned};
@@ -86,27 +87,22 @@ pub struct Counts {
 const PLACE: &str = "bucket/key";
 
 impl Sink for Seen {
-    fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
-        self.counts.rows += 1;
-        self.take(row);
-        Ok(())
-    }
-
-    fn derived(&mut self, row: &Row<'_>) -> io::Result<()> {
-        match row.stream == PLACE {
-            true => self.counts.plain += 1,
-            false => self.counts.events += 1,
+    fn row(&mut self, row: &Row<'_>, place: RowPlace) -> Result<(), ReadError> {
+        match place.is_derived {
+            false => self.counts.rows += 1,
+            true if row.stream == PLACE => self.counts.plain += 1,
+            true => self.counts.events += 1,
         }
         self.take(row);
         Ok(())
     }
 
-    fn skipped(&mut self, skipped: Skipped, bytes: &[u8]) -> io::Result<()> {
+    fn skipped(&mut self, skipped: Skipped, bytes: &[u8]) -> Result<(), ReadError> {
         self.skipped.push((skipped, bytes.len()));
         Ok(())
     }
 
-    fn bad(&mut self, bad: &Bad<'_>) -> io::Result<()> {
+    fn bad(&mut self, bad: &Bad<'_>) -> Result<(), ReadError> {
         self.bad.push((bad.code.to_owned(), bad.bytes.to_vec()));
         self.offsets.push(bad.offset);
         Ok(())
@@ -126,7 +122,7 @@ impl Seen {
 }
 
 /// Reads an object with ample limits.
-pub fn read(input: impl Read) -> (Counts, Seen) {
+pub fn read(input: impl ByteSource) -> (Counts, Seen) {
     let config = config();
     read_with(
         input,
@@ -140,7 +136,7 @@ pub fn limits(unit_bytes: usize, inflated_bytes: usize) -> Limits {
     Limits { unit_bytes, inflated_bytes, ..Limits::default() }
 }
 
-pub fn read_with(input: impl Read, options: &Options<'_>, config: &Config) -> (Counts, Seen) {
+pub fn read_with(input: impl ByteSource, options: &Options<'_>, config: &Config) -> (Counts, Seen) {
     let mut seen = Seen::default();
     let mut records = Records::new(config);
     object::read(input, PLACE, 1_650_214_800_000, &mut records, options, &mut seen).unwrap();
@@ -162,5 +158,16 @@ impl Read for Chunked<'_> {
         buffer[..length].copy_from_slice(&self.bytes[..length]);
         self.bytes = &self.bytes[length..];
         Ok(length)
+    }
+}
+
+/// All bytes of an object.
+pub fn whole(mut reader: ObjectReader) -> Result<Vec<u8>, StoreError> {
+    let (mut bytes, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
+    loop {
+        match reader.read(&mut buffer)? {
+            0 => return Ok(bytes),
+            length => bytes.extend_from_slice(&buffer[..length]),
+        }
     }
 }

@@ -195,7 +195,7 @@ fn a_bucket_whose_name_is_none_is_given_up_and_holds_up_no_other() {
     event["Records"][0]["body"] = body.into();
     assert_eq!(yard.lambda.json(&event), json!({"batchItemFailures": []}));
     assert_eq!(yard.text(OPEN), lines(0..3));
-    assert!(yard.quarantine().contains("\"errorCode\":\"object-name\""), "{}", yard.quarantine());
+    assert!(yard.quarantine().contains("\"code\":\"object-name\""), "{}", yard.quarantine());
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn an_object_that_is_gone_is_given_up_at_its_third_delivery() {
     assert!(yard.land(3, &[("1", &["gone"])]).is_empty());
     assert_eq!(value(&yard.lambda.metrics(), "ObjectsQuarantined"), 1);
     let kept: Value = serde_json::from_str(&yard.quarantine()).unwrap();
-    assert_eq!((&kept["errorCode"], &kept["rawData"]), (&json!("object-missing"), &json!("")));
+    assert_eq!((&kept["code"], &kept["data"]), (&json!("object-missing"), &json!("")));
     assert_eq!(kept["object"], "logs/gone@of the notice");
 }
 
@@ -282,7 +282,7 @@ fn an_object_that_is_denied_is_given_up_at_its_tenth_delivery() {
     assert_eq!(yard.land(9, &[("1", &["o"])]), ["1"]);
     assert_eq!(yard.quarantine(), "");
     assert!(yard.land(10, &[("1", &["o"])]).is_empty());
-    assert!(yard.quarantine().contains("\"errorCode\":\"object-denied\""), "{}", yard.quarantine());
+    assert!(yard.quarantine().contains("\"code\":\"object-denied\""), "{}", yard.quarantine());
     assert!(
         yard.quarantine().contains("AccessDenied: Told by AccessDenied"),
         "{}",
@@ -308,7 +308,7 @@ fn a_key_that_cannot_be_asked_for_is_given_up_at_once() {
     yard.bucket.put("x", rows(0..1));
     assert!(yard.land(1, &[("1", &["landing//x", "a/../b", "/x", "x/"])]).is_empty());
     assert_eq!(value(&yard.lambda.metrics(), "ObjectsQuarantined"), 4);
-    assert_eq!(yard.quarantine().matches("\"errorCode\":\"object-name\"").count(), 4);
+    assert_eq!(yard.quarantine().matches("\"code\":\"object-name\"").count(), 4);
     assert!(yard.bucket.requests().is_empty());
 }
 
@@ -343,7 +343,7 @@ fn nothing_of_what_was_logged_is_in_a_log() {
     yard.lambda.json(&body);
     let log = yard.lambda.end();
     let reasons =
-        ["unknown `kind`", "`day` is no day", "no day file's name", "unknown messageType"];
+        ["`kind` must be", "`day` must be", "not a valid daily file name", "unknown messageType"];
     for reason in reasons {
         assert!(log.contains(reason), "{reason} not in {log}");
     }

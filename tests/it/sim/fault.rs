@@ -134,7 +134,7 @@ fn quarantine(site: &Site, disk: &SimDisk) -> Result<u64, LandError> {
     let mut quarantine = Quarantine::default();
     let (code, reason, bytes) = ("Broken", "cannot be read", b"bytes".as_slice());
     let bad = Bad { offset: 0, code, reason, length: 5, bytes };
-    quarantine.record(&bad, "bucket/key");
+    quarantine.add(&bad, "bucket/key");
     quarantine.write(&site.lander(disk))
 }
 

@@ -1,0 +1,65 @@
+//! Whether a row may land. Rows come from outside: one that would leave the root or tear a line is
+//! refused, by itself.
+
+use chrono::NaiveTime;
+
+use crate::file_name;
+use crate::land::day_file::merge;
+use crate::land::root::layout::DayFile;
+use crate::row::{Day, Kind, Row};
+
+/// Why a row does not land. Its `code` is stable: metrics and the quarantine use it. Never holds
+/// what was logged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Its file would be outside of the root, or look like another one's day.
+    #[error("`file` is not a valid daily file name")]
+    File,
+    /// Its day is not that of its time, in any time zone.
+    #[error("timestamp {0} does not fall on day {1}")]
+    Day(i64, Day),
+    /// Its line is more than one, or none to a CSV reader.
+    #[error("`line` has a line break or an open quote")]
+    Line,
+    /// Its day file takes no rows any more.
+    #[error("{0} is closed: `[seal] journal_days` have passed")]
+    Closed(DayFile),
+    /// Another day file that takes no rows any more may have it, by the rules of another
+    /// configuration.
+    #[error("{0} is closed and may have it, by another configuration")]
+    ClosedElsewhere(DayFile),
+}
+
+impl Refusal {
+    /// A short stable name.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Refusal::File => "row-file",
+            Refusal::Day(..) => "row-day",
+            Refusal::Line => "row-line",
+            Refusal::Closed(_) | Refusal::ClosedElsewhere(_) => "closed-day",
+        }
+    }
+}
+
+/// Whether a row may land, but for the state of its day file.
+pub(crate) fn check(row: &Row<'_>) -> Result<(), Refusal> {
+    file_name::check(&row.file).map_err(|_| Refusal::File)?;
+    check_line(row)
+}
+
+/// Its time and its line.
+pub(super) fn check_line(row: &Row<'_>) -> Result<(), Refusal> {
+    let midnight = row.day.date().and_time(NaiveTime::MIN).and_utc().timestamp_millis();
+    let hours = (i128::from(row.timestamp) - i128::from(midnight)) / 3_600_000;
+    // Local time is at most 14 hours ahead of UTC and 12 behind; history knew a little more.
+    if !(-16..=40).contains(&hours) {
+        return Err(Refusal::Day(row.timestamp, row.day));
+    }
+    let line = row.line.as_bytes();
+    let whole = match row.kind {
+        Kind::Csv => merge::is_one_csv_line(line),
+        _ => memchr::memchr(b'\n', line).is_none(),
+    };
+    if whole { Ok(()) } else { Err(Refusal::Line) }
+}
