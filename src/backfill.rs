@@ -8,7 +8,6 @@
 //! not have reached CloudWatch Logs yet is read, and not noted: a run that resumes reads it again.
 
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::ops::Range;
 
 use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
@@ -16,11 +15,11 @@ use serde_json::json;
 
 use crate::aws::{AwsError, LogGroup, Logs};
 use crate::land::intake::routing;
-use crate::land::intake::tally::{Landed, Tally};
+use crate::land::intake::tally::{Landed, NotLanded, Tally};
 use crate::land::journal::lander::Lander;
 use crate::land::root::checkpoint::Notes;
 use crate::land::root::error::LandError;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// The first window, the shortest and the longest.
 const WINDOW_MS: i64 = 3_600_000;
@@ -43,6 +42,20 @@ pub struct Filled {
     pub tally: Tally,
     /// Requests for events.
     pub pages: u64,
+}
+
+/// What stopped a backfill, in its own words.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub enum BackfillError {
+    /// CloudWatch Logs did not hand out the events.
+    Aws(#[from] AwsError),
+    /// The notes of how far it came could not be kept.
+    Notes(#[from] LandError),
+    /// What is landed could not be held in memory.
+    Store(#[from] StoreError),
+    /// The events did not land.
+    NotLanded(#[from] NotLanded),
 }
 
 /// A backfill that has begun: its notes are locked.
@@ -82,7 +95,7 @@ impl<'l> Backfill<'l> {
         mut self,
         logs: &mut Logs,
         landed: &mut dyn FnMut(&Landed),
-    ) -> Result<Filled, Box<dyn Error + Send + Sync>> {
+    ) -> Result<Filled, BackfillError> {
         let mut filled = Filled::default();
         let settled = self.unsettled_from.unwrap_or(self.time.end);
         let mut from = self.from.unwrap_or(self.time.start);
@@ -115,7 +128,7 @@ impl<'l> Backfill<'l> {
         time: Range<i64>,
         tally: &mut Tally,
         landed: &mut dyn FnMut(&Landed),
-    ) -> Result<u64, Box<dyn Error + Send + Sync>> {
+    ) -> Result<u64, BackfillError> {
         let (mut pages, mut next, mut text) = (0, None, Vec::new());
         loop {
             let page = logs.events(&self.group, time.start, time.end, next)?;

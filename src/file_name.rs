@@ -24,13 +24,62 @@ const KEPT_BYTES: usize = 160;
 /// and the `~` in front of a hash never comes first. (`%00` would be that of a NUL.)
 const EMPTY: &str = "~empty";
 
+/// Why a name or template is none of a daily file, and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FileNameError {
+    /// No text at all.
+    #[error("a file needs a name; write one, e.g. messages")]
+    Empty,
+    /// This name begins at the root of the file system.
+    #[error("`{0}` is absolute; write it relative to the root, without the leading /")]
+    Absolute(String),
+    /// So many path components.
+    #[error("the path has {0} components, more than {COMPONENTS_MAX}; write a flatter one")]
+    Components(usize),
+    /// So many bytes, at the most.
+    #[error("the path can reach {0} bytes, more than {FILE_BYTES_MAX}; write a shorter one")]
+    Bytes(usize),
+    /// This name has nothing before, between or after slashes.
+    #[error("`{0}` has an empty path component; write single slashes, and none at the end")]
+    EmptyComponent(String),
+    /// This component is hidden, or leads out of the root.
+    #[error(
+        "`{0}` begins with a dot; hidden names, `.` and `..` are not allowed: write another name"
+    )]
+    Dot(String),
+    /// A character that no file name has.
+    #[error("`{component}` holds {character:?}; write letters, digits, `.`, `_`, `-` only")]
+    Character {
+        /// Where it is.
+        component: String,
+        /// The first one.
+        character: char,
+    },
+    /// Land would take this component for a day file's name.
+    #[error(
+        "`{0}` looks like a day file, and day files go below their file's name; write another name"
+    )]
+    DayFile(String),
+    /// This component is too long.
+    #[error("`{0}` has more than {COMPONENT_BYTES_MAX} bytes; write a shorter name")]
+    ComponentBytes(String),
+    /// Part of this component is a placeholder.
+    #[error(
+        "`{0}`: a placeholder must be alone in its path component; put a / in front of it and after it"
+    )]
+    NotAlone(String),
+    /// This placeholder is unknown.
+    #[error("`{0}` is not known here; write {{log_group}}, {{log_stream}} or {{owner}}")]
+    Placeholder(String),
+}
+
 /// Whether `name` can be the name of a daily file: a relative path of at most
 /// [`COMPONENTS_MAX`] components joined by `/`, each of letters, digits, `.`, `_`, `-`, `%`, `~`,
 /// without a leading dot and not like a day file (`2022-04-18`, `2022-04-18.…`).
 ///
 /// Says nothing about whether another name collides with it as another kind: land sees to that. An
 /// error says what to write instead.
-pub fn check(name: &str) -> Result<(), String> {
+pub fn check(name: &str) -> Result<(), FileNameError> {
     check_beginning(name)?;
     check_size(name.split('/').count(), name.len())?;
     for component in name.split('/') {
@@ -89,26 +138,20 @@ fn is_plain(character: char) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-')
 }
 
-fn check_beginning(name: &str) -> Result<(), String> {
+fn check_beginning(name: &str) -> Result<(), FileNameError> {
     match name.bytes().next() {
-        None => Err("a file needs a name; write one, e.g. messages".to_owned()),
-        Some(b'/') => Err(format!(
-            "`{name}` is absolute; write it relative to the root, without the leading /"
-        )),
+        None => Err(FileNameError::Empty),
+        Some(b'/') => Err(FileNameError::Absolute(name.to_owned())),
         Some(_) => Ok(()),
     }
 }
 
-fn check_size(components: usize, bytes: usize) -> Result<(), String> {
+fn check_size(components: usize, bytes: usize) -> Result<(), FileNameError> {
     if components > COMPONENTS_MAX {
-        return Err(format!(
-            "the path has {components} components, more than {COMPONENTS_MAX}; write a flatter one"
-        ));
+        return Err(FileNameError::Components(components));
     }
     if bytes > FILE_BYTES_MAX {
-        return Err(format!(
-            "the path can reach {bytes} bytes, more than {FILE_BYTES_MAX}; write a shorter one"
-        ));
+        return Err(FileNameError::Bytes(bytes));
     }
     Ok(())
 }
@@ -117,30 +160,22 @@ fn check_component(
     component: &str,
     whole: &str,
     allowed: impl Fn(char) -> bool,
-) -> Result<(), String> {
-    let refused = |what: &str| Err(format!("`{component}` {what}"));
+) -> Result<(), FileNameError> {
+    let named = || component.to_owned();
     if component.is_empty() {
-        return Err(format!(
-            "`{whole}` has an empty path component; write single slashes, and none at the end"
-        ));
+        return Err(FileNameError::EmptyComponent(whole.to_owned()));
     }
     if component.starts_with('.') {
-        return refused(
-            "begins with a dot; hidden names, `.` and `..` are not allowed: write another name",
-        );
+        return Err(FileNameError::Dot(named()));
     }
-    if let Some(other) = component.chars().find(|c| !allowed(*c)) {
-        return refused(&format!("holds {other:?}; write letters, digits, `.`, `_`, `-` only"));
+    if let Some(character) = component.chars().find(|c| !allowed(*c)) {
+        return Err(FileNameError::Character { component: named(), character });
     }
     if looks_like_a_day_file(component) {
-        return refused(
-            "looks like a day file, and day files go below their file's name; write another name",
-        );
+        return Err(FileNameError::DayFile(named()));
     }
     if component.len() > COMPONENT_BYTES_MAX {
-        return refused(&format!(
-            "has more than {COMPONENT_BYTES_MAX} bytes; write a shorter name"
-        ));
+        return Err(FileNameError::ComponentBytes(named()));
     }
     Ok(())
 }
@@ -206,7 +241,7 @@ impl FileTemplate {
     }
 }
 
-fn part(component: &str, whole: &str) -> Result<Part, String> {
+fn part(component: &str, whole: &str) -> Result<Part, FileNameError> {
     let known = [
         ("{log_group}", Part::LogGroup),
         ("{log_stream}", Part::LogStream),
@@ -214,26 +249,20 @@ fn part(component: &str, whole: &str) -> Result<Part, String> {
     ];
     match known.into_iter().find(|(name, _)| component.contains(name)) {
         Some((name, part)) if name == component => return Ok(part),
-        Some(_) => {
-            return Err(format!(
-                "`{component}`: a placeholder must be alone in its path component; put a / in front of it and after it"
-            ));
-        }
+        Some(_) => return Err(FileNameError::NotAlone(component.to_owned())),
         None => {}
     }
     if component.starts_with('{') && component.ends_with('}') {
-        return Err(format!(
-            "`{component}` is not known here; write {{log_group}}, {{log_stream}} or {{owner}}"
-        ));
+        return Err(FileNameError::Placeholder(component.to_owned()));
     }
     check_component(component, whole, is_plain)?;
     Ok(Part::Literal(component.to_owned()))
 }
 
 impl TryFrom<String> for FileTemplate {
-    type Error = String;
+    type Error = FileNameError;
 
-    fn try_from(text: String) -> Result<FileTemplate, String> {
+    fn try_from(text: String) -> Result<FileTemplate, FileNameError> {
         check_beginning(&text)?;
         let parts = text.split('/').map(|component| part(component, &text));
         let parts = parts.collect::<Result<Vec<_>, _>>()?;

@@ -14,6 +14,7 @@ use aws_lambda_events::sqs::SqsMessage;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::error::Category;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -69,8 +70,37 @@ pub struct Replay {
 
 /// Why an event or a message says nothing. Names top-level keys only, never values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct NoticeError(String);
+pub enum NoticeError {
+    /// This part of it is something else than an object of JSON.
+    #[error("the {0} is no JSON object")]
+    NotObject(&'static str),
+    /// This part of it is an object, of somebody else's.
+    #[error(
+        "the {what} is not a notice of S3 or SQS, and not {{\"hiwake\":\"seal\"}}: its keys are {keys}"
+    )]
+    Unknown {
+        /// Which part.
+        what: &'static str,
+        /// Its first keys, clipped.
+        keys: String,
+    },
+    /// A value of an S3 notice is of the wrong form. (serde's own text may quote it.)
+    #[error("the S3 notice cannot be read: {category:?} error at {line}:{column}")]
+    Value {
+        /// What kind of fault.
+        category: Category,
+        /// Where in the value, from 1.
+        line: usize,
+        /// Where in the line.
+        column: usize,
+    },
+    /// An S3 notice names no object.
+    #[error("the S3 notice cannot be read: its bucket name or its key is missing")]
+    Nameless,
+    /// An S3 notice's key, decoded, is no text.
+    #[error("the S3 notice's key is not UTF-8")]
+    KeyNotUtf8,
+}
 
 impl Notice {
     /// Reads the bytes of an invocation's event. An error is about the event as a whole.
@@ -110,7 +140,7 @@ impl Message {
     }
 
     /// What a message's body says, or an event that came without SQS.
-    fn read(&mut self, keys: &Keys<'_>, what: &str) -> Result<(), NoticeError> {
+    fn read(&mut self, keys: &Keys<'_>, what: &'static str) -> Result<(), NoticeError> {
         match records(keys) {
             Some(records) => records.iter().for_each(|record| self.note(record)),
             None if is_text(keys, "Event", "\"s3:TestEvent\"") => self.ignored += 1,
@@ -140,12 +170,12 @@ fn created(record: &RawValue) -> Result<Option<Created>, NoticeError> {
     }
     let S3Entity { bucket, object, .. } = read(s3)?;
     let (Some(bucket), Some(key)) = (bucket.name, object.key) else {
-        return Err(malformed("its bucket name or its key is missing"));
+        return Err(NoticeError::Nameless);
     };
     // The key as S3 means it: `+` is a space, then `%2B` a plus.
     let key = key.replace('+', " ");
     let key = percent_decode_str(&key).decode_utf8();
-    let key = key.map_err(|_| NoticeError("the S3 notice's key is not UTF-8".to_owned()))?;
+    let key = key.map_err(|_| NoticeError::KeyNotUtf8)?;
     let key = key.into_owned();
     let size = object.size.and_then(|size| u64::try_from(size).ok());
     if key.ends_with('/') && size == Some(0) {
@@ -203,15 +233,15 @@ fn known(mut object: Value) -> Value {
 
 type Keys<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
 
-fn keys<'a>(bytes: &'a [u8], what: &str) -> Result<Keys<'a>, NoticeError> {
-    serde_json::from_slice(bytes).map_err(|_| NoticeError(format!("the {what} is no JSON object")))
+fn keys<'a>(bytes: &'a [u8], what: &'static str) -> Result<Keys<'a>, NoticeError> {
+    serde_json::from_slice(bytes).map_err(|_| NoticeError::NotObject(what))
 }
 
 fn records<'a>(keys: &Keys<'a>) -> Option<Vec<&'a RawValue>> {
     serde_json::from_str(keys.get("Records")?.get()).ok()
 }
 
-fn unknown(keys: &Keys<'_>, what: &str) -> NoticeError {
+fn unknown(keys: &Keys<'_>, what: &'static str) -> NoticeError {
     let clipped = |key: &Cow<'_, str>| key.chars().take(KEY_CHARS_MAX).collect::<String>();
     let mut named: Vec<_> =
         keys.keys().take(KEYS_MAX).map(|key| format!("`{}`", clipped(key))).collect();
@@ -220,10 +250,7 @@ fn unknown(keys: &Keys<'_>, what: &str) -> NoticeError {
         count if count > KEYS_MAX => named.push(format!("and {} more", count - KEYS_MAX)),
         _ => {}
     }
-    let keys = named.join(", ");
-    NoticeError(format!(
-        "the {what} is not a notice of S3 or SQS, and not {{\"hiwake\":\"seal\"}}: its keys are {keys}"
-    ))
+    NoticeError::Unknown { what, keys: named.join(", ") }
 }
 
 fn is_text(keys: &Keys<'_>, key: &str, text: &str) -> bool {
@@ -231,13 +258,9 @@ fn is_text(keys: &Keys<'_>, key: &str, text: &str) -> bool {
 }
 
 fn read<T: DeserializeOwned>(value: &&RawValue) -> Result<T, NoticeError> {
-    serde_json::from_str(value.get()).map_err(|error| {
-        // Such an error may quote a value; its place and category never do.
-        let (line, column) = (error.line(), error.column());
-        malformed(&format!("{:?} error at {line}:{column}", error.classify()))
+    serde_json::from_str(value.get()).map_err(|error| NoticeError::Value {
+        category: error.classify(),
+        line: error.line(),
+        column: error.column(),
     })
-}
-
-fn malformed(what: &str) -> NoticeError {
-    NoticeError(format!("the S3 notice cannot be read: {what}"))
 }

@@ -26,7 +26,7 @@ use crate::error::{causes, in_words};
 use crate::store::{Store, StoreError};
 
 pub use logs::{LogGroup, Logs};
-pub use queue::{BATCH as MESSAGES, Queue, Sent};
+pub use queue::{BATCH as MESSAGES, Queue, SendError};
 
 /// Temporary credentials are asked for again so long before they expire.
 const EXPIRY: Duration = Duration::from_secs(5 * 60);

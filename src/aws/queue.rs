@@ -23,14 +23,29 @@ pub struct Queue {
     pub(super) url: String,
 }
 
-/// Whether a message is in the queue, or why not.
-pub type Sent = Result<(), String>;
+/// Why a message is not in the queue.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// SQS does not say.
+    #[error("it was not answered for")]
+    Unanswered,
+    /// SQS did not take it.
+    #[error("{queue}: {code}: {message}")]
+    Refused {
+        /// The queue's URL.
+        queue: String,
+        /// SQS's code.
+        code: String,
+        /// Its reason.
+        message: String,
+    },
+}
 
 impl Queue {
     /// Sends up to [`BATCH`] messages; what became of each, in their order. An error: none can be
     /// sent.
-    pub fn send(&self, bodies: &[String]) -> Result<Vec<Sent>, AwsError> {
-        let mut sent: Vec<Sent> = vec![Err("it was not answered for".to_owned()); bodies.len()];
+    pub fn send(&self, bodies: &[String]) -> Result<Vec<Result<(), SendError>>, AwsError> {
+        let mut sent = vec![Err(SendError::Unanswered); bodies.len()];
         let mut left: Vec<usize> = (0..bodies.len()).collect();
         let mut pause = PAUSE;
         self.runtime.block_on(async {
@@ -51,8 +66,9 @@ impl Queue {
                 let mut hopeless = Vec::new();
                 for entry in answer.failed() {
                     let Some(at) = number(entry.id()) else { continue };
-                    let message = entry.message().unwrap_or("no reason was given");
-                    sent[at] = Err(format!("{}: {}: {message}", self.url, entry.code()));
+                    let message = entry.message().unwrap_or("no reason was given").to_owned();
+                    let (queue, code) = (self.url.clone(), entry.code().to_owned());
+                    sent[at] = Err(SendError::Refused { queue, code, message });
                     hopeless.extend(entry.sender_fault().then_some(at));
                 }
                 left.retain(|at| sent[*at].is_err() && !hopeless.contains(at));

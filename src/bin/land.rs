@@ -44,7 +44,7 @@ struct Site {
 }
 
 fn site() -> Result<Site, Vec<anyhow::Error>> {
-    let root = root_from_env().map_err(|error| anyhow!(error));
+    let root = root_from_env().map_err(anyhow::Error::from);
     match (runtime::config(), root) {
         (Ok(config), Ok(root)) => {
             let (pipeline, stores) = (PIPELINE.text(), Mutex::default());

@@ -64,17 +64,26 @@ impl Config {
     }
 }
 
-/// Where the land function's daily files are: `HIWAKE_ROOT`. An error says what to set.
-pub fn root_from_env() -> Result<PathBuf, String> {
-    let root = value(&ROOT).map(PathBuf::from);
-    root.ok_or_else(|| format!("{} is not set: {}", ROOT.name, ROOT.meaning))
+/// What has to be set in the environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EnvError {
+    /// The land function's root.
+    #[error("{} is not set: {}", ROOT.name, ROOT.meaning)]
+    Root,
+    /// The user's home.
+    #[error("{} is not set. {}", HOME.name, HOME.meaning)]
+    Home,
 }
 
-/// Where the command line notes what belongs to no root: `.local/state/hiwake` in `HOME`. An error
-/// says what to set.
-pub fn state_folder_from_env() -> Result<PathBuf, String> {
+/// Where the land function's daily files are: `HIWAKE_ROOT`.
+pub fn root_from_env() -> Result<PathBuf, EnvError> {
+    value(&ROOT).map(PathBuf::from).ok_or(EnvError::Root)
+}
+
+/// Where the command line notes what belongs to no root: `.local/state/hiwake` in `HOME`.
+pub fn state_folder_from_env() -> Result<PathBuf, EnvError> {
     let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
-    let home = home.ok_or_else(|| format!("{} is not set. {}", HOME.name, HOME.meaning))?;
+    let home = home.ok_or(EnvError::Home)?;
     Ok(home.join(".local/state/hiwake"))
 }
 

@@ -22,10 +22,12 @@ use serde::{Deserialize, Serialize};
 use crate::row::Kind;
 
 pub use crate::file_name::FileTemplate;
-pub use env::{ENVIRONMENT, LOG_LEVEL, PIPELINE, Variable, root_from_env, state_folder_from_env};
+pub use env::{
+    ENVIRONMENT, EnvError, LOG_LEVEL, PIPELINE, Variable, root_from_env, state_folder_from_env,
+};
 pub use explain::{Explanation, Fate, Tried, explain};
 pub use problem::{ConfigErrors, Problem};
-pub use value::Glob;
+pub use value::{Glob, GlobError};
 
 /// The whole configuration. Every field has a default but the sources' log groups.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use wildmatch::WildMatch;
 
 use crate::config::problem::nearest;
-use crate::file_name::FileTemplate;
+use crate::file_name::{FileNameError, FileTemplate};
 
 /// A name or a glob: `*` is any text, also with `/` and also none; `?` is one character. Everything
 /// else is itself, also `[` and `{`: log streams are called `2022/04/18/[$LATEST]0123…`.
@@ -94,19 +94,30 @@ fn covers(glob: &[char], text: &[char]) -> bool {
     reached[text.len()]
 }
 
-impl TryFrom<String> for Glob {
-    type Error = String;
+/// Why a text is no [`Glob`], and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GlobError {
+    /// No text at all.
+    #[error("an empty name matches nothing; write a name, or * for every one")]
+    Empty,
+    /// So many characters.
+    #[error(
+        "{0} characters; names of CloudWatch Logs have at most {NAME_CHARACTERS_MAX}: write it shorter, with *"
+    )]
+    Characters(usize),
+}
 
-    fn try_from(text: String) -> Result<Glob, String> {
+impl TryFrom<String> for Glob {
+    type Error = GlobError;
+
+    fn try_from(text: String) -> Result<Glob, GlobError> {
         match text.chars().count() {
-            0 => Err("an empty name matches nothing; write a name, or * for every one".to_owned()),
+            0 => Err(GlobError::Empty),
             1..=NAME_CHARACTERS_MAX => {
                 let wild = text.contains(['*', '?']).then(|| WildMatch::new(&text));
                 Ok(Glob { text, wild })
             }
-            characters => Err(format!(
-                "{characters} characters; names of CloudWatch Logs have at most {NAME_CHARACTERS_MAX}: write it shorter, with *"
-            )),
+            characters => Err(GlobError::Characters(characters)),
         }
     }
 }
@@ -118,17 +129,46 @@ impl From<Glob> for String {
 }
 
 impl std::str::FromStr for Glob {
-    type Err = String;
+    type Err = GlobError;
 
-    fn from_str(text: &str) -> Result<Glob, String> {
+    fn from_str(text: &str) -> Result<Glob, GlobError> {
         Glob::try_from(text.to_owned())
     }
 }
 
-/// A value that is written as a string; the error says what to write instead.
+/// Why a text is not the value that its key wants, and what to write instead.
+#[derive(Debug, thiserror::Error)]
+enum ValueError {
+    #[error("`{text}` is not an IANA time zone name; write {name}")]
+    Abbreviation { text: String, name: &'static str },
+    #[error("`{text}` is not an IANA time zone name; did you mean {name}?")]
+    NearZone { text: String, name: &'static str },
+    #[error("`{0}` is not an IANA time zone name; write one such as Asia/Tokyo or UTC")]
+    Zone(String),
+    #[error(
+        "`{text}` is not a valid duration ({source}); write a number and a unit, e.g. 30s, 5m or 1h"
+    )]
+    Duration { text: String, source: humantime::DurationError },
+    #[error("`{0}` is not a file mode; write octal digits up to 0777, e.g. \"0440\"")]
+    Mode(String),
+    #[error("an empty pattern gives no time; write e.g. %Y-%m-%d %H:%M:%S")]
+    EmptyPattern,
+    #[error("`{0}` is not a valid strftime pattern; write e.g. %Y-%m-%d %H:%M:%S, and %% for a %")]
+    Pattern(String),
+    #[error("the pattern gives a line break; a line is one line: write a space")]
+    LineBreak,
+    #[error("no time can be written by `{0}`; write e.g. %Y-%m-%d %H:%M:%S%z")]
+    ReadOnly(String),
+    #[error(transparent)]
+    FileName(#[from] FileNameError),
+    #[error("plain records have no log group, stream or owner; write a name without {{…}}")]
+    NotLiteral,
+}
+
+/// A value that is written as a string.
 fn parsed<'de, D: Deserializer<'de>, T>(
     deserializer: D,
-    parse: impl FnOnce(String) -> Result<T, String>,
+    parse: impl FnOnce(String) -> Result<T, ValueError>,
 ) -> Result<T, D::Error> {
     parse(String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
@@ -158,16 +198,15 @@ pub(super) fn write_zone<S: Serializer>(zone: &Tz, serializer: S) -> Result<S::O
 /// An IANA time zone name.
 pub(super) fn read_zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Tz, D::Error> {
     parsed(deserializer, |text| {
-        let wrong = |what: &str| Err(format!("`{text}` is not an IANA time zone name; {what}"));
         let meant = ABBREVIATIONS.iter().find(|(short, _)| short.eq_ignore_ascii_case(&text));
         let names = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
         match (meant, text.parse()) {
-            (Some((_, name)), _) => wrong(&format!("write {name}")),
+            (Some((_, name)), _) => Err(ValueError::Abbreviation { text, name }),
             (None, Ok(zone)) => Ok(zone),
-            (None, Err(_)) => match nearest(&text, names) {
-                Some(name) => wrong(&format!("did you mean {name}?")),
-                None => wrong("write one such as Asia/Tokyo or UTC"),
-            },
+            (None, Err(_)) => Err(match nearest(&text, names) {
+                Some(name) => ValueError::NearZone { text, name },
+                None => ValueError::Zone(text),
+            }),
         }
     })
 }
@@ -184,11 +223,7 @@ pub(super) fn read_duration<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Duration, D::Error> {
     parsed(deserializer, |text| {
-        humantime::parse_duration(&text).map_err(|error| {
-            format!(
-                "`{text}` is not a valid duration ({error}); write a number and a unit, e.g. 30s, 5m or 1h"
-            )
-        })
+        humantime::parse_duration(&text).map_err(|source| ValueError::Duration { text, source })
     })
 }
 
@@ -201,9 +236,7 @@ pub(super) fn read_mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u3
     parsed(deserializer, |text| {
         let octal = (3..=4).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
         let mode = octal.then(|| u32::from_str_radix(&text, 8).ok()).flatten();
-        mode.filter(|mode| *mode <= 0o777).ok_or_else(|| {
-            format!("`{text}` is not a file mode; write octal digits up to 0777, e.g. \"0440\"")
-        })
+        mode.filter(|mode| *mode <= 0o777).ok_or(ValueError::Mode(text))
     })
 }
 
@@ -214,31 +247,25 @@ pub(super) fn read_strftime<'de, D: Deserializer<'de>>(
     parsed(deserializer, |text| check_strftime(&text).map(|()| text))
 }
 
-fn check_strftime(text: &str) -> Result<(), String> {
+fn check_strftime(text: &str) -> Result<(), ValueError> {
     if text.is_empty() {
-        return Err("an empty pattern gives no time; write e.g. %Y-%m-%d %H:%M:%S".to_owned());
+        return Err(ValueError::EmptyPattern);
     }
     for item in StrftimeItems::new(text) {
         let literal = match &item {
-            Item::Error => {
-                return Err(format!(
-                    "`{text}` is not a valid strftime pattern; write e.g. %Y-%m-%d %H:%M:%S, and %% for a %"
-                ));
-            }
+            Item::Error => return Err(ValueError::Pattern(text.to_owned())),
             Item::Literal(literal) | Item::Space(literal) => literal,
             Item::OwnedLiteral(literal) | Item::OwnedSpace(literal) => &**literal,
             Item::Numeric(..) | Item::Fixed(_) => "",
         };
         if literal.contains(['\n', '\r', '\0']) {
-            return Err(
-                "the pattern gives a line break; a line is one line: write a space".to_owned()
-            );
+            return Err(ValueError::LineBreak);
         }
     }
     // Some patterns, e.g. %#z, can be read by and not be written by.
     let mut time = String::new();
     write!(time, "{}", chrono::DateTime::UNIX_EPOCH.format(text))
-        .map_err(|_| format!("no time can be written by `{text}`; write e.g. %Y-%m-%d %H:%M:%S%z"))
+        .map_err(|_| ValueError::ReadOnly(text.to_owned()))
 }
 
 /// A daily file's name without placeholders.
@@ -247,7 +274,6 @@ pub(super) fn read_literal_file<'de, D: Deserializer<'de>>(
 ) -> Result<String, D::Error> {
     parsed(deserializer, |text| {
         let template = FileTemplate::try_from(text)?;
-        let reason = "plain records have no log group, stream or owner; write a name without {…}";
-        template.literal().map(str::to_owned).ok_or_else(|| reason.to_owned())
+        template.literal().map(str::to_owned).ok_or(ValueError::NotLiteral)
     })
 }

@@ -5,19 +5,40 @@ use std::borrow::Cow;
 
 use base64_simd::STANDARD;
 use serde::{Deserialize, Deserializer};
+use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 /// Why an event as a whole cannot be answered: Firehose calls again, then fails the batch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct EventError(String);
+pub enum EventError {
+    /// This record, from 0, cannot be answered: that takes its id.
+    #[error("record {0} (from 0) of the Firehose event has no readable recordId")]
+    RecordId(usize),
+    /// It cannot be read.
+    #[error("no Firehose event: {} at line {line}, column {column}", in_words(*.category))]
+    Malformed {
+        /// What kind of fault.
+        category: Category,
+        /// Where, from 1.
+        line: usize,
+        /// Where in the line.
+        column: usize,
+    },
+    /// There is no room for an answer.
+    #[error("{needed} bytes are needed to answer without any data, limits.answer_bytes is {limit}")]
+    Answer {
+        /// Bytes of the smallest.
+        needed: usize,
+        /// Bytes that are allowed.
+        limit: usize,
+    },
+}
 
-impl EventError {
-    /// A record cannot be answered without its id.
-    fn record_id(index: usize) -> EventError {
-        EventError(format!(
-            "record {index} (from 0) of the Firehose event has no readable recordId"
-        ))
+fn in_words(category: Category) -> &'static str {
+    match category {
+        Category::Eof => "the end comes too early",
+        Category::Data => "a member is missing or of the wrong type",
+        Category::Io | Category::Syntax => "no JSON",
     }
 }
 
@@ -52,7 +73,7 @@ impl<'a> Event<'a> {
         let read: Event<'a> =
             serde_json::from_slice(event).map_err(|error| malformed(event, &error))?;
         match read.records.iter().position(|record| record.id.is_none()) {
-            Some(index) => Err(EventError::record_id(index)),
+            Some(index) => Err(EventError::RecordId(index)),
             None => Ok(read),
         }
     }
@@ -90,15 +111,10 @@ fn malformed(event: &[u8], error: &serde_json::Error) -> EventError {
     if let Ok(values) = serde_json::from_slice::<Values<'_>>(event)
         && let Some(index) = values.records.iter().position(|raw| !raw.get().starts_with('{'))
     {
-        return EventError::record_id(index);
+        return EventError::RecordId(index);
     }
-    let what = match error.classify() {
-        serde_json::error::Category::Eof => "the end comes too early",
-        serde_json::error::Category::Data => "a member is missing or of the wrong type",
-        _ => "no JSON",
-    };
     let (line, column) = (error.line(), error.column());
-    EventError(format!("no Firehose event: {what} at line {line}, column {column}"))
+    EventError::Malformed { category: error.classify(), line, column }
 }
 
 /// The answer in the making: what Firehose wants back, written as it is sent. Lambda refuses one
@@ -134,9 +150,7 @@ impl Answer {
         let reserved = TAIL.len() + entries.sum::<usize>();
         let needed = HEAD.len() + reserved;
         if needed > limit {
-            return Err(EventError(format!(
-                "{needed} bytes are needed to answer without any data, limits.answer_bytes is {limit}"
-            )));
+            return Err(EventError::Answer { needed, limit });
         }
         Ok(Answer { text: HEAD.to_owned(), limit, reserved })
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::clock;
-use crate::input::time::{Times, TimestampFormat};
+use crate::input::time::{StampError, Times, TimestampFormat};
 use crate::input::{FileReader, GZIP_LEVEL};
 use crate::land::day_file::writer::gzip;
 use crate::local::LocalError;
@@ -46,6 +46,17 @@ impl LogFile {
     }
 }
 
+/// Why a line is no event, and what helps.
+#[derive(Debug, thiserror::Error)]
+enum LineError {
+    #[error("more than {LINE_BYTES} bytes: CloudWatch Logs takes no such event")]
+    Bytes,
+    #[error("not UTF-8: convert the file, e.g. with `iconv -f LATIN1 -t UTF-8`")]
+    Utf8,
+    #[error(transparent)]
+    Stamp(#[from] StampError),
+}
+
 /// The times of one file's lines, in order.
 struct Stamps<'l> {
     log_file: &'l LogFile,
@@ -63,17 +74,13 @@ impl<'l> Stamps<'l> {
     }
 
     /// The time of the next line, or why it has none.
-    fn of(&mut self, text: &str) -> Result<i64, String> {
+    fn of(&mut self, text: &str) -> Result<i64, StampError> {
         if let Some(times) = &mut self.times
             && let Some(time) = times.of(text)?
         {
             self.last = Some(self.log_file.in_file_order(self.last, time));
         }
-        self.last.ok_or_else(|| {
-            "begins with no timestamp, and no line before it has one: \
-             is --timestamp-format right?"
-                .to_owned()
-        })
+        self.last.ok_or(StampError::Missing)
     }
 }
 
@@ -109,8 +116,8 @@ impl FileReader<'_> {
             let event = text.and_then(|text| Ok((stamps.of(&text)?, text)));
             let (timestamp, text) = match event {
                 Ok(event) => event,
-                Err(reason) => {
-                    self.problem(&format!(":{number}"), reason);
+                Err(error) => {
+                    self.problem(&format!(":{number}"), error.to_string());
                     continue;
                 }
             };
@@ -135,7 +142,7 @@ struct Lines<R> {
 
 impl<R: BufRead> Lines<R> {
     /// The next line without its line break; or why it is no event.
-    fn next(&mut self) -> io::Result<Option<Result<String, String>>> {
+    fn next(&mut self) -> io::Result<Option<Result<String, LineError>>> {
         self.fill()?;
         if self.buffer.is_empty() {
             return Ok(None);
@@ -144,16 +151,14 @@ impl<R: BufRead> Lines<R> {
             while !self.buffer.is_empty() && !self.buffer.ends_with(b"\n") {
                 self.fill()?;
             }
-            let reason = "bytes: CloudWatch Logs takes no such event";
-            return Ok(Some(Err(format!("more than {LINE_BYTES} {reason}"))));
+            return Ok(Some(Err(LineError::Bytes)));
         }
         let text = match self.buffer.strip_suffix(b"\n") {
             Some(line) => line.strip_suffix(b"\r").unwrap_or(line),
             None => &self.buffer,
         };
-        let reason = "not UTF-8: convert the file, e.g. with `iconv -f LATIN1 -t UTF-8`";
         let text = std::str::from_utf8(text).map(str::to_owned);
-        Ok(Some(text.map_err(|_| reason.to_owned())))
+        Ok(Some(text.map_err(|_| LineError::Utf8)))
     }
 
     /// Reads up to the line's end, or so far that it is too long.

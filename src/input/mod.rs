@@ -29,7 +29,7 @@ use crate::local::{LocalError, SourceRecord};
 use crate::store::{Location, StoreError, folder, pipe};
 
 pub use lines::LogFile;
-pub use time::TimestampFormat;
+pub use time::{FormatError, TimestampFormat};
 
 /// Bytes of one file that is read as a whole: a gzip member of source records.
 const MEMBER_BYTES: u64 = 64 << 20;

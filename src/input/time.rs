@@ -10,6 +10,35 @@ const HALF_A_YEAR: Duration = Duration::days(183);
 /// No more than this backwards is an older line among new ones, also across New Year.
 const LATE: Duration = Duration::days(31);
 
+/// Why a format cannot be that of timestamps, and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FormatError {
+    /// strftime does not know it.
+    #[error(
+        "`{0}` is not a valid timestamp format: write it as strftime does, e.g. '%b %d %H:%M:%S'"
+    )]
+    Unknown(String),
+    /// chrono takes `%f` for whole nanoseconds, Python for the digits after the point.
+    #[error(
+        "the timestamp format `{0}` has %f, whose digits mean different things to different programs: write %.f for a point and the digits of a second, or %3f, %6f or %9f for so many digits"
+    )]
+    Fraction(String),
+    /// No year is in it, and none is given.
+    #[error("the timestamp format `{0}` has no year: give --year")]
+    NoYear(String),
+}
+
+/// Why a line has no time, and what helps.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StampError {
+    #[error("its timestamp is not a date of the calendar: is --year right?")]
+    Impossible,
+    #[error(
+        "begins with no timestamp, and no line before it has one: is --timestamp-format right?"
+    )]
+    Missing,
+}
+
 /// How a line's timestamp is written, and what it leaves unsaid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimestampFormat {
@@ -25,19 +54,15 @@ impl TimestampFormat {
     ///
     /// Times are local to `timezone` unless the format has an offset. Of a local time that comes
     /// twice the first is meant; one that is skipped is read with the offset from before the gap.
-    /// An error says what to write instead.
-    pub fn new(format: &str, year: Option<i32>, timezone: Tz) -> Result<TimestampFormat, String> {
-        let unknown = || {
-            format!(
-                "`{format}` is not a valid timestamp format: write it as strftime does, e.g. '%b %d %H:%M:%S'"
-            )
-        };
-        // chrono takes `%f` for whole nanoseconds, Python for the digits after the point.
+    pub fn new(
+        format: &str,
+        year: Option<i32>,
+        timezone: Tz,
+    ) -> Result<TimestampFormat, FormatError> {
+        let unknown = || FormatError::Unknown(format.to_owned());
         let plain = format.replace("%%", "");
         if ["%f", "%-f", "%_f", "%0f"].iter().any(|fraction| plain.contains(fraction)) {
-            return Err(format!(
-                "the timestamp format `{format}` has %f, whose digits mean different things to different programs: write %.f for a point and the digits of a second, or %3f, %6f or %9f for so many digits"
-            ));
+            return Err(FormatError::Fraction(format.to_owned()));
         }
         let items = StrftimeItems::new(format).parse_to_owned().map_err(|_| unknown())?;
         if items.is_empty() {
@@ -49,7 +74,7 @@ impl TimestampFormat {
             Some(time.format_with_items(items.iter()).to_string())
         };
         if year.is_none() && written(2001) == written(2002) {
-            return Err(format!("the timestamp format `{format}` has no year: give --year"));
+            return Err(FormatError::NoYear(format.to_owned()));
         }
         Ok(TimestampFormat { items, year, timezone })
     }
@@ -70,14 +95,13 @@ pub(super) struct Times<'f> {
 impl Times<'_> {
     /// Milliseconds since the epoch; `None`: the line does not begin with a timestamp, so it
     /// belongs to the one before.
-    pub(super) fn of(&mut self, line: &str) -> Result<Option<i64>, String> {
+    pub(super) fn of(&mut self, line: &str) -> Result<Option<i64>, StampError> {
         let mut parsed = Parsed::new();
         if parse_and_remainder(&mut parsed, line, self.format.items.iter()).is_err() {
             return Ok(None);
         }
         let time = parsed.to_datetime().ok().map(|time| time.timestamp_millis());
-        let impossible = "its timestamp is not a date of the calendar: is --year right?";
-        time.or_else(|| self.local(&parsed)).map(Some).ok_or_else(|| impossible.to_owned())
+        time.or_else(|| self.local(&parsed)).map(Some).ok_or(StampError::Impossible)
     }
 
     fn local(&mut self, parsed: &Parsed) -> Option<i64> {

@@ -260,9 +260,11 @@ fn a_format_with_an_offset_or_a_year_needs_nothing_else() {
     let taken = take_bytes(b"2022-04-17T16:59:07+0000 x\n", Some(&iso));
     assert_eq!(events(&taken)[0].1, 1_650_214_747_000);
     let no_year = TimestampFormat::new("%b %d %H:%M:%S", None, Tz::UTC);
-    assert!(no_year.unwrap_err().ends_with("`%b %d %H:%M:%S` has no year: give --year"));
+    assert!(
+        no_year.unwrap_err().to_string().ends_with("`%b %d %H:%M:%S` has no year: give --year")
+    );
     for unknown in ["%Q", ""] {
-        let error = TimestampFormat::new(unknown, Some(2022), Tz::UTC).unwrap_err();
+        let error = TimestampFormat::new(unknown, Some(2022), Tz::UTC).unwrap_err().to_string();
         assert!(
             error.starts_with(&format!("`{unknown}` is not a valid timestamp format")),
             "{error}"

@@ -69,7 +69,6 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     };
     let filled = backfill.run(&mut logs, &mut told);
     drop(progress);
-    let filled = filled.map_err(anyhow::Error::from_boxed);
     let filled = filled.context("interrupted: the same command resumes there")?;
     let Tally { rows, lines, late, duplicates, quarantined, .. } = filled.tally;
     if args.json {

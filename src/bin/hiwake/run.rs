@@ -130,7 +130,7 @@ fn log_file(config: &Config, args: &Args) -> anyhow::Result<Option<LogFile>> {
     let Some(log_group) = args.log_group.clone() else { return Ok(None) };
     let format = args.timestamp_format.as_ref();
     let format = format.map(|format| TimestampFormat::new(format, args.year, config.timezone));
-    let timestamps = format.transpose().map_err(Usage)?;
+    let timestamps = format.transpose().map_err(|error| Usage(error.to_string()))?;
     Ok(Some(LogFile { log_group, log_stream: args.log_stream.clone(), timestamps }))
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use hiwake::aws::MESSAGES;
 use hiwake::config::{Config, state_folder_from_env};
 use hiwake::disk::RealDisk;
@@ -65,7 +65,7 @@ fn send(
     objects: Vec<Object>,
 ) -> anyhow::Result<Sent> {
     let queue = crate::aws()?.queue(url);
-    let folder = state_folder_from_env().map_err(|error| anyhow!(error))?;
+    let folder = state_folder_from_env()?;
     let disk = RealDisk::create(&folder).context("what is sent cannot be noted")?;
     let notes = crate::lander(&disk, config, &args.now);
     let how = notice::Replay { plain: args.include_plain };
