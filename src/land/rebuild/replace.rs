@@ -17,7 +17,6 @@ use crate::land::root::error::{Context, LandError, is_absent};
 use crate::land::root::files::write_new;
 use crate::land::root::layout::{DayFile, Hint, folder_of, name_of};
 use crate::land::root::{folders, unique};
-use crate::land::upkeep::verify;
 
 /// Where the damaged files of a rebuilt day are kept.
 pub const DAMAGED: &str = ".hiwake/damaged";
@@ -86,7 +85,7 @@ impl Replacement {
         journal: &DamagedJournal<'_>,
     ) -> Result<(), LandError> {
         let open = self.open.as_ref().map(|(path, _)| path);
-        let names = verify::names_of(lander, day_file)?;
+        let names = folders::names_of(lander, day_file)?;
         let inode = |path: &str| {
             let file = lander.disk.open(path, Open::Read).context("open", path)?;
             Ok(file.inode().context("look at", path)?.number)
@@ -120,7 +119,7 @@ fn put_aside(
     };
     write_new(lander, &at(&day_file.journal()), journal.bytes(), None)?;
     copy(&day_file.seen())?;
-    for name in verify::names_of(lander, day_file)? {
+    for name in folders::names_of(lander, day_file)? {
         match name.ends_with(".open") {
             true => copy(&name)?,
             false => match lander.disk.link(&name, &at(&name)) {

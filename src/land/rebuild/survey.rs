@@ -16,7 +16,6 @@ use crate::land::root::error::LandError;
 use crate::land::root::files::read_whole;
 use crate::land::root::folders;
 use crate::land::root::layout::{DayFile, JOURNAL, SEEN, name_of};
-use crate::land::upkeep::verify;
 use crate::object::{self, Bad, Options, Sink};
 use crate::record::Records;
 use crate::row::{EventKey, Kind, Row, log_group};
@@ -68,7 +67,9 @@ impl Files<'_> {
 
     /// The names that readers see, by the paths of their places.
     pub fn names(&self) -> Result<BTreeSet<String>, LandError> {
-        let Some(folder) = &self.aside else { return verify::names_of(self.lander, self.day_file) };
+        let Some(folder) = &self.aside else {
+            return folders::names_of(self.lander, self.day_file);
+        };
         let names = folders::names(self.lander, folder)?.into_iter();
         let names = names.filter(|name| !matches!(name.as_str(), JOURNAL | SEEN));
         Ok(names.map(|name| format!("{}/{name}", self.day_file.folder())).collect())

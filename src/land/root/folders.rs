@@ -199,3 +199,11 @@ pub fn remove_empty(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
 fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
+
+/// The names of a day file that readers see, published or open, with their checksums.
+pub fn names_of(root: &Root<'_>, day_file: &DayFile) -> Result<BTreeSet<String>, LandError> {
+    let folder = day_file.folder();
+    let names = names(root, folder)?.into_iter();
+    let ours = names.filter(|name| DayFile::parse_visible(folder, name).as_ref() == Some(day_file));
+    Ok(ours.map(|name| format!("{folder}/{name}")).collect())
+}

@@ -1,7 +1,7 @@
 //! After `journal_days` a day takes no rows any more; after `retention.days` its files are removed.
 
 use hiwake::land::root::layout::DayFile;
-use hiwake::land::upkeep::sweep::oldest_unsealed;
+use hiwake::land::upkeep::unsealed::oldest_unsealed;
 
 use super::*;
 use crate::given::disk::Watched;
