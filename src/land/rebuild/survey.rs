@@ -26,12 +26,27 @@ const FILE_BYTES_MAX: u64 = 16 << 30;
 
 /// Why a day was not repaired.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct RebuildError(String);
+pub enum RebuildError {
+    /// What keeps rows from landing keeps a rebuild from its work, too.
+    #[error(transparent)]
+    Land(#[from] LandError),
+    /// What is good and what the objects have are not all that the day had.
+    #[error("{path}: {reason}. {}", left(aside.as_deref()))]
+    Refused {
+        /// The day file, or the file or object that it failed at.
+        path: String,
+        /// Why, in words.
+        reason: String,
+        /// Where an interrupted rebuild has put the day's files.
+        aside: Option<String>,
+    },
+}
 
-impl From<LandError> for RebuildError {
-    fn from(error: LandError) -> RebuildError {
-        RebuildError(error.to_string())
+/// What a refused rebuild leaves the day in.
+fn left(aside: Option<&str>) -> String {
+    match aside {
+        None => "No line was changed".to_owned(),
+        Some(folder) => format!("An interrupted rebuild has put the day's files into {folder}"),
     }
 }
 
@@ -45,11 +60,8 @@ pub struct Files<'l> {
 impl Files<'_> {
     /// The day stays as it is.
     pub(crate) fn refused(&self, path: &str, reason: &str) -> RebuildError {
-        let left = match &self.aside {
-            None => "No line was changed".to_owned(),
-            Some(folder) => format!("An interrupted rebuild has put the day's files into {folder}"),
-        };
-        RebuildError(format!("{path}: {reason}. {left}"))
+        let aside = self.aside.clone();
+        RebuildError::Refused { path: path.to_owned(), reason: reason.to_owned(), aside }
     }
 
     /// A whole file, by the path of its place.
