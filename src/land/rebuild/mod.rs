@@ -13,7 +13,6 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::disk::Open;
 use crate::land::day_file::contents::split;
-use crate::land::day_file::publish::checksum;
 use crate::land::journal::DamagedJournal;
 use crate::land::journal::lander::Lander;
 use crate::land::journal::state::{Contents, State};
@@ -23,7 +22,7 @@ use crate::land::rebuild::segment::{Segment, published};
 pub use crate::land::rebuild::survey::RebuildError;
 use crate::land::rebuild::survey::{Files, FoundRows, Piece, Survey, find};
 use crate::land::root::error::LandError;
-use crate::land::root::layout::DayFile;
+use crate::land::root::layout::{DayFile, checksum};
 use crate::land::upkeep::verify::{self, Verified, verify_day};
 use crate::row::{EventKey, Kind};
 use crate::store::{Object, ObjectId, Store};

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use crate::land::day_file::publish::checksum;
 use crate::land::journal::frame::{
     CLOSED_AT, Closed, ClosedSegment, Commit, Frame, Header, Routing, Sealed, SegmentEvent,
 };
@@ -11,6 +10,7 @@ use crate::land::journal::{self, seen};
 use crate::land::rebuild::replace::Replacement;
 use crate::land::rebuild::segment::Segment;
 use crate::land::rebuild::survey::{Files, FoundRows, Piece, Survey};
+use crate::land::root::layout::checksum;
 use crate::row::EventKey;
 
 /// Everything that the day is made of.

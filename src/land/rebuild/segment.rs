@@ -7,14 +7,13 @@ use std::io::Read;
 use sha2::{Digest, Sha256};
 
 use crate::disk::Open;
-use crate::land::day_file::publish::checksum;
 use crate::land::day_file::writer::{GZIP_LEVEL, gzip};
 use crate::land::journal::frame::Sealed;
 use crate::land::journal::lander::Lander;
 use crate::land::journal::state::Contents;
 use crate::land::rebuild::survey::{Files, FoundRows, RebuildError, Survey, read_file};
 use crate::land::root::error::{Context, LandError};
-use crate::land::root::layout::{DayFile, name_of};
+use crate::land::root::layout::{DayFile, checksum, name_of};
 use crate::row::EventKey;
 
 /// A published segment, as it is on record and as it is.

@@ -15,7 +15,7 @@ use crate::land::journal::state::State;
 use crate::land::root::error::LandError;
 use crate::land::root::files::read_whole;
 use crate::land::root::folders;
-use crate::land::root::layout::{DayFile, JOURNAL, SEEN, name_of};
+use crate::land::root::layout::{DayFile, JOURNAL, OPEN, SEEN, name_of};
 use crate::object::{self, Bad, Options, Sink};
 use crate::record::Records;
 use crate::row::{EventKey, Kind, Row, log_group};
@@ -180,7 +180,7 @@ impl Survey {
         let entries = seen::entries(seen.get(from..).unwrap_or_default());
         let entries = entries.filter(|id| !complete && *id != EventKey { timestamp: 0, hash: 0 });
         survey.loose.extend(entries);
-        for name in files.names()?.iter().filter(|name| name.ends_with(".open")) {
+        for name in files.names()?.iter().filter(|name| name.ends_with(OPEN)) {
             let from = committed.get(name).copied().unwrap_or_default();
             let bytes = files.read(name)?;
             survey.loose_text.extend_from_slice(bytes.get(from..).unwrap_or_default());

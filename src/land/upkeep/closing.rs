@@ -3,14 +3,14 @@
 
 use crate::day::DAY_MS;
 use crate::land::day_file::hold::Hold;
-use crate::land::day_file::publish::{ANNOUNCED, checksum_of, lock};
+use crate::land::day_file::publish::{ANNOUNCED, lock};
 use crate::land::journal::Journal;
 use crate::land::journal::frame::{Closed, ClosedSegment, Frame, Sealed, SegmentEvent};
 use crate::land::journal::lander::Lander;
 use crate::land::journal::state::State;
 use crate::land::root::error::{Context, LandError};
 use crate::land::root::folders;
-use crate::land::root::layout::{DayFile, Hint, name_of};
+use crate::land::root::layout::{DayFile, Hint, checksum_of, name_of};
 use crate::land::upkeep::calendar::{self, move_hint};
 
 /// Closes a day's journal when `journal_days` have passed since its last segment was published.

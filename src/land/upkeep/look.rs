@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use crate::disk::{Handle, Open};
 use crate::land::day_file::contents::Lines;
-use crate::land::day_file::publish::{checksum, checksum_of};
 use crate::land::day_file::seal;
 use crate::land::journal::Journal;
 use crate::land::journal::frame::{Commit, Sealed};
@@ -15,7 +14,7 @@ use crate::land::journal::state::{Contents, Segment, State};
 use crate::land::root::error::{Context, LandError, is_absent};
 use crate::land::root::files::says;
 use crate::land::root::folders::names_of;
-use crate::land::root::layout::{DayFile, Hint};
+use crate::land::root::layout::{DayFile, Hint, OPEN, checksum, checksum_of};
 use crate::land::upkeep::findings::Verified;
 
 /// How long a commit may take to cover lines that are written already, and a day file to stand
@@ -124,7 +123,7 @@ impl Look<'_, '_> {
     fn unknown(&mut self, path: &str, state: &State) {
         let what = "its journal does not know it";
         // A crash can leave an open file beside the published one, and what a first commit began.
-        match path.ends_with(".open") {
+        match path.ends_with(OPEN) {
             true => self.verified.note(path, what),
             false => self.wrong(path, what),
         }

@@ -18,8 +18,8 @@ use crate::land::journal::frame::Sealed;
 use crate::land::journal::lander::Lander;
 use crate::land::journal::state::Contents;
 use crate::land::root::error::{Context, LandError, is_absent};
-use crate::land::root::folders::{self, HIWAKE};
-use crate::land::root::layout::{DUE, DayFile, Hint, folder_of};
+use crate::land::root::folders;
+use crate::land::root::layout::{CLOCK, DUE, DayFile, HIWAKE, Hint, folder_of};
 use crate::land::upkeep::calendar;
 use crate::land::upkeep::closing::{close, retain};
 use crate::row::Day;
@@ -333,7 +333,7 @@ fn check_clock(lander: &Lander<'_>) -> Result<(), LandError> {
         return Ok(());
     }
     // Always the same file: nothing is left behind, whenever a process dies.
-    let path = ".hiwake/clock";
+    let path = CLOCK;
     let file = lander.open(path, Open::Create(lander.open_mode()))?;
     let written = file.write_at(b"?", 0).and_then(|()| file.sync()).and_then(|()| file.inode());
     lander.compare_clocks(written.context("write", path)?.modified)

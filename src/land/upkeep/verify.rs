@@ -10,7 +10,7 @@ use crate::land::intake::register;
 use crate::land::journal::Journal;
 use crate::land::journal::lander::Lander;
 use crate::land::root::folders;
-use crate::land::root::layout::{DAYS, DUE, DayFile, JOURNAL, SEEN};
+use crate::land::root::layout::{DAYS, DUE, DayFile, HIWAKE, JOURNAL, SEEN};
 pub use crate::land::upkeep::findings::{Finding, Verified};
 use crate::land::upkeep::look::{Look, PATIENCE};
 
@@ -22,7 +22,7 @@ impl Lander<'_> {
         let mut days = verified.sort(journals, true, |folder, name| {
             DayFile::of_journal_folder(folder).filter(|_| matches!(name, JOURNAL | SEEN))
         });
-        let visible = folders::walk(self, "", &|path| path != ".hiwake");
+        let visible = folders::walk(self, "", &|path| path != HIWAKE);
         days.extend(verified.sort(visible, false, DayFile::parse_visible));
         let hints = folders::walk(self, DUE, &|_| true);
         let hinted = verified.sort(hints, true, |folder, name| {
