@@ -8,8 +8,8 @@ use super::*;
 /// The journal of the events of log group `api`.
 const API_JOURNAL: &str = "root/.hiwake/days/2022-04-18/unmatched/api.csv/.journal";
 
-/// Objects of `count` events, and after them one whose day file is [`API_JOURNAL`]'s; how many objects
-/// there are before it.
+/// Objects of `count` events, and after them one whose day file is [`API_JOURNAL`]'s; how many
+/// objects there are before it.
 fn with_a_last_one(count: usize) -> (Desk, usize) {
     let desk = delivered(count);
     let before = files(&desk, "s3/backup").len();
