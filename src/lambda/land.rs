@@ -17,7 +17,7 @@ use crate::land::intake::quarantine::Quarantine;
 use crate::land::intake::selection::Selection;
 use crate::land::intake::tally::{Cause, NotLanded, Tally};
 use crate::land::journal::lander::Lander;
-use crate::land::upkeep::sweep::oldest_unsealed;
+use crate::land::upkeep::unsealed::oldest_unsealed;
 use crate::notice::{Message, Notice, Replay};
 use crate::object::Bad;
 use crate::store::{ObjectId, Store, StoreError};

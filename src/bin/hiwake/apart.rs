@@ -4,7 +4,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::Context;
-use hiwake::land::intake::quarantine::QUARANTINE;
+use hiwake::land::root::layout::QUARANTINE;
 use hiwake::store::Location;
 
 use crate::Usage;

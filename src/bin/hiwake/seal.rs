@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use chrono::{SecondsFormat, TimeZone};
 use hiwake::config::Config;
 use hiwake::land::Lander;
-use hiwake::land::upkeep::sweep::{self, Announced};
+use hiwake::land::upkeep::sweep::Announced;
+use hiwake::land::upkeep::unsealed;
 
 use crate::output::{err, out};
 use crate::progress::Progress;
@@ -59,7 +60,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
 
 /// Which days are open, and when the next of them may be sealed.
 fn waiting(config: &Config, lander: &Lander<'_>) -> String {
-    let waiting = sweep::waiting(lander);
+    let waiting = unsealed::waiting(lander);
     let Some((next, at)) = waiting.iter().min_by_key(|(day_file, at)| (**at, day_file.day)) else {
         return "no day is open".to_owned();
     };

@@ -11,7 +11,7 @@ use crate::land::journal::lander::Lander;
 use crate::land::journal::state::Contents;
 use crate::land::root::error::{Context, LandError, is_foreign, is_gone};
 use crate::land::root::files::{says, write_new};
-use crate::land::root::layout::{DayFile, Hint, folder_of, name_of};
+use crate::land::root::layout::{DayFile, Hint, checksum, folder_of};
 use crate::land::root::{folders, unique};
 
 /// How many rounds announce a published segment: the answer of one may be lost.
@@ -125,16 +125,6 @@ fn link(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed) -> Result<(), 
         return Ok(());
     }
     Err(LandError::Foreign(sealed.target.clone()))
-}
-
-/// The checksum of a published file: its path, and what it says, for `sha256sum -c` in the folder.
-pub fn checksum(path: &str, sha256: &[u8; 32]) -> (String, String) {
-    (checksum_of(path), format!("{}  {}\n", hex::encode(sha256), name_of(path)))
-}
-
-/// Where the checksum of a published file is.
-pub fn checksum_of(path: &str) -> String {
-    format!("{path}.sha256")
 }
 
 /// Writes `<target>.sha256`, unless it is there.

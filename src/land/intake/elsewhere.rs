@@ -12,11 +12,11 @@ use chrono::NaiveDate;
 use crate::config::Config;
 use crate::day::DAY_MS;
 use crate::land::day_file::batch::Batch;
-use crate::land::intake::register::{Missing, ROUTINGS, Register, date};
+use crate::land::intake::register::{Missing, Register, date};
 use crate::land::intake::routing::{self, Route};
 use crate::land::journal::frame::Routing;
 use crate::land::root::error::LandError;
-use crate::land::root::layout::DayFile;
+use crate::land::root::layout::{DayFile, ROUTINGS};
 use crate::row::EventKey;
 
 /// Rules, read once.

@@ -13,11 +13,9 @@ use serde::Serialize;
 use crate::land::journal::lander::Lander;
 use crate::land::root::error::{Context, LandError};
 use crate::land::root::files::write_new;
+use crate::land::root::layout::QUARANTINE;
 use crate::land::root::{folders, unique};
 use crate::object::Bad;
-
-/// Where it is.
-pub const QUARANTINE: &str = ".hiwake/quarantine";
 
 /// What is put into quarantine, gathered before it is written.
 #[derive(Debug, Default)]

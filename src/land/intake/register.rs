@@ -26,11 +26,9 @@ use crate::land::journal::{self, Journal, seen};
 use crate::land::root::error::{Context, LandError};
 use crate::land::root::files::read_whole;
 use crate::land::root::folders;
-use crate::land::root::layout::{DayFile, folder_of, name_of};
+use crate::land::root::layout::{DayFile, ROUTINGS, folder_of, name_of};
 use crate::row::Day;
 
-/// Where they are.
-pub const ROUTINGS: &str = ".hiwake/routings";
 /// The dot is the spare byte: written through a handle, it proves the handle's lock. A newer
 /// release has other entries, not another header: a flipped bit in it must not look like one.
 const HEADER: &[u8] = b"hiwake routings 1 .\n";

@@ -176,7 +176,9 @@ impl<'l> Journal<'l> {
         self.last.clone_from(&bytes);
         // Checked just before writing, as it is right after reading. After an error of the write
         // the state is ahead of the file: the journal is abandoned and read again.
-        self.state.apply(frame).map_err(|what| LandError::damage(&self.file.path, what))?;
+        self.state
+            .apply(frame)
+            .map_err(|what| LandError::damage(&self.file.path, what.to_string()))?;
         self.state.follow(crc, bytes.len() as u64);
         self.state.find_blocks();
         self.file.write(&bytes, at)

@@ -72,6 +72,31 @@ pub struct Published {
     pub contents: Contents,
 }
 
+/// Why a frame cannot follow what the journal says before it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OutOfPlace {
+    #[error("a frame of a closed day that is not Removed")]
+    OfClosedDay,
+    #[error("a frame of segment {0}, which is unknown")]
+    UnknownSegment(u32),
+    #[error("a frame of segment {0}, which has no commits")]
+    NoCommits(u32),
+    #[error("a frame of segment {0}, which is frozen")]
+    Frozen(u32),
+    #[error("a commit to segment {0}")]
+    CommitTo(u32),
+    #[error("a commit that does not follow the one before")]
+    CommitOffset,
+    #[error("a commit whose blocks are not of its lines")]
+    CommitBlocks,
+    #[error("a commit of another form than its segment")]
+    CommitForm,
+    #[error("a seal of a segment that is not frozen, or sealed already")]
+    Seal,
+    #[error("Done of a segment that is not sealed")]
+    Done,
+}
+
 /// All that the journal's bytes say.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct State {
@@ -252,21 +277,21 @@ impl State {
         *self = State { closed: Some(closed), ..State::new(header, slot_crc) };
     }
 
-    pub(crate) fn apply(&mut self, frame: Frame) -> Result<(), String> {
+    pub(crate) fn apply(&mut self, frame: Frame) -> Result<(), OutOfPlace> {
         if let Some(closed) = &mut self.closed {
             let Frame::Removed(event) = frame else {
-                return Err("a frame of a closed day that is not Removed".to_owned());
+                return Err(OutOfPlace::OfClosedDay);
             };
             let segment = (event.segment as usize).checked_sub(1);
             let segment = segment.and_then(|index| closed.segments.get_mut(index));
-            let unknown = || format!("a frame of segment {}, which is unknown", event.segment);
-            segment.ok_or_else(unknown)?.removed = Some(event.at);
+            let unknown = OutOfPlace::UnknownSegment(event.segment);
+            segment.ok_or(unknown)?.removed = Some(event.at);
             return Ok(());
         }
         match frame {
             Frame::Commit(commit) => {
                 if commit.segment != self.next_segment() {
-                    return Err(format!("a commit to segment {}", commit.segment));
+                    return Err(OutOfPlace::CommitTo(commit.segment));
                 }
                 if commit.segment as usize > self.segments.len() {
                     self.segments.push(Segment::default());
@@ -274,13 +299,13 @@ impl State {
                 let seen = self.seen();
                 let segment = self.last_mut(commit.segment)?;
                 if commit.offset != segment.bytes() || commit.seen != seen {
-                    return Err("a commit that does not follow the one before".to_owned());
+                    return Err(OutOfPlace::CommitOffset);
                 }
                 if !commit.is_whole() {
-                    return Err("a commit whose blocks are not of its lines".to_owned());
+                    return Err(OutOfPlace::CommitBlocks);
                 }
                 if segment.commits.first().is_some_and(|first| first.form != commit.form) {
-                    return Err("a commit of another form than its segment".to_owned());
+                    return Err(OutOfPlace::CommitForm);
                 }
                 segment.commits.push(commit);
             }
@@ -288,16 +313,14 @@ impl State {
             Frame::Sealed(sealed) => {
                 let segment = self.any_mut(sealed.segment)?;
                 if segment.frozen.is_none() || segment.sealed.is_some() {
-                    return Err(
-                        "a seal of a segment that is not frozen, or sealed already".to_owned()
-                    );
+                    return Err(OutOfPlace::Seal);
                 }
                 segment.sealed = Some(sealed);
             }
             Frame::Done(event) => {
                 let segment = self.any_mut(event.segment)?;
                 if segment.sealed.is_none() {
-                    return Err("Done of a segment that is not sealed".to_owned());
+                    return Err(OutOfPlace::Done);
                 }
                 segment.done = Some(event.at);
             }
@@ -306,17 +329,17 @@ impl State {
         Ok(())
     }
 
-    fn any_mut(&mut self, segment: u32) -> Result<&mut Segment, String> {
+    fn any_mut(&mut self, segment: u32) -> Result<&mut Segment, OutOfPlace> {
         let found = (segment as usize).checked_sub(1);
         let found = found.and_then(|index| self.segments.get_mut(index));
-        found.ok_or_else(|| format!("a frame of segment {segment}, which has no commits"))
+        found.ok_or(OutOfPlace::NoCommits(segment))
     }
 
-    fn last_mut(&mut self, segment: u32) -> Result<&mut Segment, String> {
+    fn last_mut(&mut self, segment: u32) -> Result<&mut Segment, OutOfPlace> {
         let last = self.segments.len() as u32;
         match self.any_mut(segment)? {
             found if segment == last && found.frozen.is_none() => Ok(found),
-            _ => Err(format!("a frame of segment {segment}, which is frozen")),
+            _ => Err(OutOfPlace::Frozen(segment)),
         }
     }
 

@@ -4,29 +4,25 @@
 //! All of it happens under the journal's lock, so landers wait and try again. The day's lines are
 //! held in memory. How the result takes its place is in `replace.rs`.
 
+mod plan;
 mod replace;
+mod segment;
 mod survey;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::io::Read;
-
-use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashSet};
 
 use crate::disk::Open;
 use crate::land::day_file::contents::split;
-use crate::land::day_file::publish::checksum;
-use crate::land::day_file::writer::{GZIP_LEVEL, gzip};
-use crate::land::journal::frame::{
-    CLOSED_AT, Closed, ClosedSegment, Commit, Frame, Header, Routing, Sealed, SegmentEvent,
-};
+use crate::land::journal::DamagedJournal;
 use crate::land::journal::lander::Lander;
 use crate::land::journal::state::{Contents, State};
-use crate::land::journal::{self, DamagedJournal, seen};
-use crate::land::rebuild::replace::{Replacement, install_file, make_hints};
+use crate::land::rebuild::plan::Plan;
+use crate::land::rebuild::replace::{install_file, make_hints};
+use crate::land::rebuild::segment::{Segment, published};
 pub use crate::land::rebuild::survey::RebuildError;
-use crate::land::rebuild::survey::{Files, FoundRows, Piece, Survey, find, read_file};
-use crate::land::root::error::{Context, LandError};
-use crate::land::root::layout::{DayFile, name_of};
+use crate::land::rebuild::survey::{Files, FoundRows, Piece, Survey, find};
+use crate::land::root::error::LandError;
+use crate::land::root::layout::{DayFile, checksum};
 use crate::land::upkeep::verify::{self, Verified, verify_day};
 use crate::row::{EventKey, Kind};
 use crate::store::{Object, ObjectId, Store};
@@ -237,257 +233,4 @@ fn repair_names(files: &Files<'_>, journal: &[u8]) -> Result<(), LandError> {
         }
     }
     make_hints(lander, day_file, &state)
-}
-
-/// A published segment, as it is on record and as it is.
-struct Segment {
-    /// What it was sealed as; of one that no journal knows, what its file is.
-    sealed: Sealed,
-    /// When it was published, and when retention removed it.
-    done: i64,
-    removed: Option<i64>,
-    /// Its identities.
-    ids: Vec<EventKey>,
-    /// Its text, if that is good.
-    text: Vec<u8>,
-    /// Its bytes, where those that are there are not good; nothing, if they are nowhere.
-    bytes: Option<Vec<u8>>,
-    /// Whether they are other ones than those that were published, with the same text.
-    is_other_bytes: bool,
-}
-
-/// The published segments: those that the journal knows, and those beside it that have a checksum.
-fn published(files: &Files<'_>, survey: &Survey) -> Result<Vec<Segment>, RebuildError> {
-    let Files { lander, day_file, .. } = *files;
-    if survey.state.as_ref().is_some_and(|state| state.closed.is_some()) {
-        let reason = "the day is closed: its journal has no identities any more, so take the damaged file from a backup of the root";
-        return Err(files.refused(&day_file.to_string(), reason));
-    }
-    let mut segments: BTreeMap<u32, Segment> = BTreeMap::new();
-    for segment in survey.state.iter().flat_map(|state| &state.segments) {
-        let Some(sealed) = &segment.sealed else { continue };
-        let mut one = Segment::new(sealed.clone(), segment.done.unwrap_or(sealed.at));
-        one.removed = segment.removed;
-        if one.removed.is_none() {
-            one.read(lander, &[&sealed.target, &sealed.temporary])?;
-        }
-        segments.insert(sealed.segment, one);
-    }
-    for target in files.names()? {
-        let parsed = DayFile::parse_published(day_file.folder(), name_of(&target));
-        let Some((_, segment)) = parsed else { continue };
-        match segments.get(&segment) {
-            Some(known) if known.sealed.target == target => continue,
-            None if !survey.complete || !survey.has_seen => {}
-            _ => {
-                return Err(
-                    files.refused(&target, "its journal does not know it; move it elsewhere")
-                );
-            }
-        }
-        let sha256 = Sha256::digest(files.read(&target)?).into();
-        let (path, sum) = checksum(&target, &sha256);
-        if files.read(&path)? != sum.as_bytes() {
-            let reason = "neither its journal nor a .sha256 beside it says what it was";
-            return Err(files.refused(&target, reason));
-        }
-        let file = lander.disk.open(&target, Open::Read).context("open", &target)?;
-        let modified = file.inode().context("look at", &target)?.modified;
-        let Contents { bytes, lines, sha256 } =
-            Contents::read(file.as_ref(), &target, day_file.kind)?;
-        let at = if modified > 0 { modified } else { lander.clock.now() };
-        let sealed = Sealed {
-            segment,
-            target: target.clone(),
-            bytes,
-            lines,
-            sha256,
-            at,
-            ..Sealed::default()
-        };
-        let mut one = Segment::new(sealed, at);
-        one.read(lander, &[&target])?;
-        // What it has in clear is known only now.
-        if !one.is_damaged() {
-            one.sealed.text_sha256 = Sha256::digest(&one.text).into();
-        }
-        segments.insert(segment, one);
-    }
-    let mut numbered = (1..).zip(segments.values());
-    if let Some((wanted, one)) = numbered.find(|(number, one)| *number != one.sealed.segment) {
-        let reason = format!("segment {wanted} is not there, and no journal says what it was");
-        return Err(files.refused(&one.sealed.target, &reason));
-    }
-    Ok(segments.into_values().collect())
-}
-
-impl Segment {
-    fn new(sealed: Sealed, done: i64) -> Segment {
-        let (ids, text, bytes) = (Vec::new(), Vec::new(), None);
-        Segment { sealed, done, removed: None, ids, text, bytes, is_other_bytes: false }
-    }
-
-    fn is_gzip(&self) -> bool {
-        self.sealed.target.ends_with(".gz")
-    }
-
-    /// Whether its bytes are nowhere.
-    fn is_damaged(&self) -> bool {
-        self.bytes.as_ref().is_some_and(Vec::is_empty)
-    }
-
-    /// Reads the file that is there, or the temporary one that was about to be published.
-    fn read(&mut self, lander: &Lander<'_>, paths: &[&String]) -> Result<(), LandError> {
-        self.bytes = Some(Vec::new());
-        for path in paths {
-            let Some(bytes) = read_file(lander, path)? else { continue };
-            if <[u8; 32]>::from(Sha256::digest(&bytes)) != self.sealed.sha256 {
-                continue;
-            }
-            self.bytes = (**path != self.sealed.target).then(|| bytes.clone());
-            if !self.is_gzip() {
-                self.text = bytes;
-                return Ok(());
-            }
-            let inflated =
-                flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_end(&mut self.text);
-            return inflated.context("inflate", &self.sealed.target).map(drop);
-        }
-        Ok(())
-    }
-
-    /// The text that was sealed, of the rows: in the order of the commits or of the times. Only the
-    /// recorded hash tells whether it is.
-    fn make_again(&mut self, files: &Files<'_>, rows: &FoundRows) -> Result<(), RebuildError> {
-        let mut by_time = self.ids.clone();
-        by_time.sort_by_key(|id| id.timestamp);
-        for text in [&self.ids, &by_time].into_iter().filter_map(|ids| rows.text(ids)) {
-            if <[u8; 32]>::from(Sha256::digest(&text)) != self.sealed.text_sha256 {
-                continue;
-            }
-            let bytes = match self.is_gzip() {
-                true => gzip(&text, GZIP_LEVEL),
-                false => text.clone(),
-            };
-            let (length, sha256) = (bytes.len() as u64, Sha256::digest(&bytes).into());
-            self.is_other_bytes = sha256 != self.sealed.sha256;
-            (self.sealed.bytes, self.sealed.sha256) = (length, sha256);
-            (self.text, self.bytes) = (text, Some(bytes));
-            return Ok(());
-        }
-        let reason = "it is damaged, and the objects do not give the text that was sealed";
-        Err(files.refused(&self.sealed.target, reason))
-    }
-}
-
-/// Everything that the day is made of.
-struct Plan<'p> {
-    files: &'p Files<'p>,
-    survey: &'p Survey,
-    segments: &'p [Segment],
-    rows: &'p FoundRows,
-}
-
-impl Plan<'_> {
-    fn replacement(&self, open: &[(EventKey, Vec<u8>)], closed: bool) -> Replacement {
-        let (ids, lines): (Vec<EventKey>, Vec<&[u8]>) =
-            open.iter().map(|(id, line)| (*id, line.as_slice())).unzip();
-        let text = lines.concat();
-        let (journal, seen) = if closed { self.closed() } else { self.journal(&ids, &text) };
-        let mut published = Vec::new();
-        for one in self.segments.iter().filter(|one| one.removed.is_none()) {
-            let Sealed { segment, target, sha256, .. } = &one.sealed;
-            let bytes = one.bytes.clone();
-            published.extend(bytes.map(|bytes| (*segment, target.clone(), bytes)));
-            let (path, sum) = checksum(target, sha256);
-            published.push((*segment, path, sum.into_bytes()));
-        }
-        let number = self.segments.len() as u32 + 1;
-        let open = self.files.day_file.open_segment(number);
-        let open = (!text.is_empty()).then_some((open, text));
-        Replacement { journal, seen, published, open }
-    }
-
-    fn header(&self) -> Header {
-        let state = self.survey.state.as_ref();
-        let configured = self.files.lander.config.timezone.name();
-        let timezone = state.map_or(configured, |state| &state.header.timezone);
-        Header::of(self.files.day_file, timezone)
-    }
-
-    /// The journal of a day whose identities are lost: it takes no rows any more.
-    fn closed(&self) -> (Vec<u8>, Vec<u8>) {
-        let segment = |one: &Segment| {
-            let Sealed { bytes, lines, sha256, .. } = one.sealed;
-            let (gzip, done, removed) = (one.is_gzip(), one.done, one.removed);
-            ClosedSegment { gzip, bytes, lines, sha256, done, removed }
-        };
-        let segments = self.segments.iter().map(segment).collect();
-        let closed = Closed { at: self.files.lander.clock.now(), segments };
-        let (mut journal, _) = self.header().encode();
-        let slot = closed.encode().unwrap_or_default();
-        journal[CLOSED_AT as usize..][..slot.len()].copy_from_slice(&slot);
-        (journal, Vec::new())
-    }
-
-    /// The journal's and `seen`'s bytes.
-    fn journal(&self, open: &[EventKey], text: &[u8]) -> (Vec<u8>, Vec<u8>) {
-        let count = self.segments.len() as u32;
-        let (mut frames, mut runs, mut entries) = (Vec::new(), Vec::new(), 0);
-        let mut commit = |segment, at, ids: &[EventKey], text: &[u8], frames: &mut Vec<Frame>| {
-            let (run, blocks) = seen::encode(ids.iter().copied());
-            let (bytes, crc) = (text.len() as u64, crc32c::crc32c(text));
-            let commit = Commit::plain(segment, 0, bytes, crc, entries, blocks);
-            frames.push(Frame::Commit(Commit {
-                at,
-                objects: self.objects(segment, ids),
-                routings: self.routings(segment),
-                ..commit
-            }));
-            entries += ids.len() as u64;
-            runs.extend_from_slice(&run);
-        };
-        for one in self.segments {
-            let (segment, at, text) = (one.sealed.segment, one.done, &one.text);
-            commit(segment, at, &one.ids, text, &mut frames);
-            let event = SegmentEvent { segment, at };
-            let (temporary, text_bytes) = (one.sealed.target.clone(), text.len() as u64);
-            frames.push(Frame::Freeze(event));
-            frames.push(Frame::Sealed(Sealed { temporary, text_bytes, at, ..one.sealed.clone() }));
-            frames.push(Frame::Done(event));
-            frames.extend(one.removed.map(|at| Frame::Removed(SegmentEvent { segment, at })));
-        }
-        if !open.is_empty() {
-            commit(count + 1, self.files.lander.clock.now(), open, text, &mut frames);
-        }
-        let (journal, watermark) = journal::compose(&self.header(), &frames);
-        let mut seen = watermark.encode();
-        seen.extend_from_slice(&runs);
-        (journal, seen)
-    }
-
-    /// The routings of a segment's commits, as far as the journal is good.
-    fn routings(&self, segment: u32) -> Vec<Routing> {
-        let state = self.survey.state.as_ref();
-        let commits = state.into_iter().flat_map(State::commits);
-        let count = self.segments.len() as u32;
-        let ours = commits.filter(|commit| commit.segment.min(count + 1) == segment);
-        let routings: BTreeSet<Routing> =
-            ours.flat_map(|commit| &commit.routings).copied().collect();
-        routings.into_iter().collect()
-    }
-
-    /// The objects that the lines of a segment came from, as far as it is known: those that its
-    /// commits name, and those that had to be read for it.
-    fn objects(&self, segment: u32, ids: &[EventKey]) -> Vec<String> {
-        let count = self.segments.len() as u32;
-        let ours = |piece: &Piece| piece.segment.min(count + 1) == segment;
-        let named = self.survey.objects(|piece| ours(piece) && piece.is_whole(count));
-        let gap = self.survey.pieces.iter().any(|piece| ours(piece) && !piece.is_whole(count));
-        let has_one = |has: &HashSet<EventKey>| gap && ids.iter().any(|id| has.contains(id));
-        let read = self.rows.objects.iter().filter(|(_, has)| has_one(has));
-        let objects: BTreeSet<String> =
-            named.into_iter().cloned().chain(read.map(|(id, _)| id.to_string())).collect();
-        objects.into_iter().collect()
-    }
 }

@@ -15,12 +15,8 @@ use crate::land::journal::state::State;
 use crate::land::rebuild::survey::{Files, read_file};
 use crate::land::root::error::{Context, LandError, is_absent};
 use crate::land::root::files::write_new;
-use crate::land::root::layout::{DayFile, Hint, folder_of, name_of};
+use crate::land::root::layout::{DAMAGED, DayFile, Hint, OPEN, folder_of, name_of};
 use crate::land::root::{folders, unique};
-use crate::land::upkeep::verify;
-
-/// Where the damaged files of a rebuilt day are kept.
-pub const DAMAGED: &str = ".hiwake/damaged";
 
 /// All that the day will be.
 pub struct Replacement {
@@ -86,13 +82,13 @@ impl Replacement {
         journal: &DamagedJournal<'_>,
     ) -> Result<(), LandError> {
         let open = self.open.as_ref().map(|(path, _)| path);
-        let names = verify::names_of(lander, day_file)?;
+        let names = folders::names_of(lander, day_file)?;
         let inode = |path: &str| {
             let file = lander.disk.open(path, Open::Read).context("open", path)?;
             Ok(file.inode().context("look at", path)?.number)
         };
         let (others, published): (Vec<&String>, Vec<&String>) =
-            names.iter().partition(|name| name.ends_with(".open"));
+            names.iter().partition(|name| name.ends_with(OPEN));
         let published: Vec<u64> =
             published.into_iter().map(|name| inode(name)).collect::<Result<_, LandError>>()?;
         for name in others {
@@ -120,8 +116,8 @@ fn put_aside(
     };
     write_new(lander, &at(&day_file.journal()), journal.bytes(), None)?;
     copy(&day_file.seen())?;
-    for name in verify::names_of(lander, day_file)? {
-        match name.ends_with(".open") {
+    for name in folders::names_of(lander, day_file)? {
+        match name.ends_with(OPEN) {
             true => copy(&name)?,
             false => match lander.disk.link(&name, &at(&name)) {
                 Err(error) if is_absent(&error) => {}

@@ -14,8 +14,7 @@ use crate::land::journal::state::State;
 use crate::land::root::error::LandError;
 use crate::land::root::files::read_whole;
 use crate::land::root::folders;
-use crate::land::root::layout::{DayFile, JOURNAL, SEEN, name_of};
-use crate::land::upkeep::verify;
+use crate::land::root::layout::{DayFile, JOURNAL, OPEN, SEEN, name_of};
 use crate::object::{self, Bad, Options, ReadError, RowPlace, Sink};
 use crate::record::Records;
 use crate::row::{EventKey, Kind, Row, log_group};
@@ -26,12 +25,27 @@ const FILE_BYTES_MAX: u64 = 16 << 30;
 
 /// Why a day was not repaired.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct RebuildError(String);
+pub enum RebuildError {
+    /// What keeps rows from landing keeps a rebuild from its work, too.
+    #[error(transparent)]
+    Land(#[from] LandError),
+    /// What is good and what the objects have are not all that the day had.
+    #[error("{path}: {reason}. {}", left(aside.as_deref()))]
+    Refused {
+        /// The day file, or the file or object that it failed at.
+        path: String,
+        /// Why, in words.
+        reason: String,
+        /// Where an interrupted rebuild has put the day's files.
+        aside: Option<String>,
+    },
+}
 
-impl From<LandError> for RebuildError {
-    fn from(error: LandError) -> RebuildError {
-        RebuildError(error.to_string())
+/// What a refused rebuild leaves the day in.
+fn left(aside: Option<&str>) -> String {
+    match aside {
+        None => "No line was changed".to_owned(),
+        Some(folder) => format!("An interrupted rebuild has put the day's files into {folder}"),
     }
 }
 
@@ -45,11 +59,8 @@ pub struct Files<'l> {
 impl Files<'_> {
     /// The day stays as it is.
     pub(crate) fn refused(&self, path: &str, reason: &str) -> RebuildError {
-        let left = match &self.aside {
-            None => "No line was changed".to_owned(),
-            Some(folder) => format!("An interrupted rebuild has put the day's files into {folder}"),
-        };
-        RebuildError(format!("{path}: {reason}. {left}"))
+        let aside = self.aside.clone();
+        RebuildError::Refused { path: path.to_owned(), reason: reason.to_owned(), aside }
     }
 
     /// A whole file, by the path of its place.
@@ -67,7 +78,9 @@ impl Files<'_> {
 
     /// The names that readers see, by the paths of their places.
     pub fn names(&self) -> Result<BTreeSet<String>, LandError> {
-        let Some(folder) = &self.aside else { return verify::names_of(self.lander, self.day_file) };
+        let Some(folder) = &self.aside else {
+            return folders::names_of(self.lander, self.day_file);
+        };
         let names = folders::names(self.lander, folder)?.into_iter();
         let names = names.filter(|name| !matches!(name.as_str(), JOURNAL | SEEN));
         Ok(names.map(|name| format!("{}/{name}", self.day_file.folder())).collect())
@@ -166,7 +179,7 @@ impl Survey {
         let entries = seen::entries(seen.get(from..).unwrap_or_default());
         let entries = entries.filter(|id| !complete && *id != EventKey { timestamp: 0, hash: 0 });
         survey.loose.extend(entries);
-        for name in files.names()?.iter().filter(|name| name.ends_with(".open")) {
+        for name in files.names()?.iter().filter(|name| name.ends_with(OPEN)) {
             let from = committed.get(name).copied().unwrap_or_default();
             let bytes = files.read(name)?;
             survey.loose_text.extend_from_slice(bytes.get(from..).unwrap_or_default());

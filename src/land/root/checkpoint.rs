@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::disk::{Handle, Open};
 use crate::land::root::error::{Context, LandError};
 use crate::land::root::files::read_whole;
-use crate::land::root::layout::folder_of;
+use crate::land::root::layout::{self, folder_of};
 use crate::land::root::{Root, folders};
 
 /// The notes of one command. Their lock is held, so that nobody else writes them.
@@ -33,7 +33,7 @@ impl<'l> Notes<'l> {
         command: &str,
         from_start: bool,
     ) -> Result<(Notes<'l>, Vec<String>), LandError> {
-        let path = format!(".hiwake/{what}/{:032x}", xxh3_128(command.as_bytes()));
+        let path = layout::notes(what, xxh3_128(command.as_bytes()));
         let how = Open::Create(root.open_mode());
         // Nobody waits for a command that may run for hours.
         let handle = match root.open_locked(&path, how, Instant::now()) {

@@ -8,11 +8,8 @@ use rustix::io::Errno;
 use crate::disk::{Entry, Open};
 use crate::land::root::Root;
 use crate::land::root::error::{Context, LandError, is_absent};
-use crate::land::root::layout::{DAYS, DayFile, JOURNAL, SEEN, folder_of, name_of};
+use crate::land::root::layout::{DAYS, DayFile, HIWAKE, JOURNAL, PROBES, SEEN, folder_of, name_of};
 use crate::row::Day;
-
-/// The folder that all else of hiwake's is in. Where it is missing, nothing has landed yet.
-pub const HIWAKE: &str = ".hiwake";
 
 /// Makes a folder and its parents where they are missing.
 pub fn make(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
@@ -49,7 +46,7 @@ fn probe(root: &Root<'_>) -> Result<(), LandError> {
     let is_one_of = |error: &io::Error, errors: &[Errno]| {
         Errno::from_io_error(error).is_some_and(|error| errors.contains(&error))
     };
-    let [name, second, upper] = [".hiwake.probe", ".hiwake.probe.link", ".HIWAKE.PROBE"];
+    let [name, second, upper] = PROBES;
     // An interrupted landing may have left them.
     remove(root, second)?;
     remove(root, name)?;
@@ -198,4 +195,12 @@ pub fn remove_empty(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
 
 fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+}
+
+/// The names of a day file that readers see, published or open, with their checksums.
+pub fn names_of(root: &Root<'_>, day_file: &DayFile) -> Result<BTreeSet<String>, LandError> {
+    let folder = day_file.folder();
+    let names = names(root, folder)?.into_iter();
+    let ours = names.filter(|name| DayFile::parse_visible(folder, name).as_ref() == Some(day_file));
+    Ok(ours.map(|name| format!("{folder}/{name}")).collect())
 }

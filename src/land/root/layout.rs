@@ -5,6 +5,23 @@ use std::fmt;
 use crate::file_name;
 use crate::row::{Day, Kind};
 
+/// The folder that all else of hiwake's is in. Where it is missing, nothing has landed yet.
+pub const HIWAKE: &str = ".hiwake";
+/// What a first landing tries the file system with: a name, a second one of it, the first in upper
+/// case.
+pub const PROBES: [&str; 3] = [".hiwake.probe", ".hiwake.probe.link", ".HIWAKE.PROBE"];
+/// The file whose time tells what time the file system has.
+pub const CLOCK: &str = ".hiwake/clock";
+/// Where the registers are.
+pub const ROUTINGS: &str = ".hiwake/routings";
+/// Where the quarantine is.
+pub const QUARANTINE: &str = ".hiwake/quarantine";
+/// Where the damaged files of a rebuilt day are kept.
+pub const DAMAGED: &str = ".hiwake/damaged";
+/// What the name of a file that takes commits ends with.
+pub const OPEN: &str = ".open";
+const SHA256: &str = ".sha256";
+
 /// The name of a journal. It begins with a dot, which no part of a day file's name does.
 pub const JOURNAL: &str = ".journal";
 /// The name of a day file's identities.
@@ -131,7 +148,7 @@ impl DayFile {
 
     /// A segment that takes commits.
     pub fn open_segment(&self, segment: u32) -> String {
-        format!("{}/{}.open", self.file, self.published(segment))
+        format!("{}/{}{OPEN}", self.file, self.published(segment))
     }
 
     /// A sealed segment.
@@ -172,14 +189,14 @@ impl DayFile {
 
     /// The day file of a name that readers see in `file`'s folder: published, open, or a checksum.
     pub fn parse_visible(file: &str, name: &str) -> Option<DayFile> {
-        let name = name.strip_suffix(".sha256").unwrap_or(name);
-        let name = name.strip_suffix(".open").unwrap_or(name);
+        let name = name.strip_suffix(SHA256).unwrap_or(name);
+        let name = name.strip_suffix(OPEN).unwrap_or(name);
         DayFile::parse_published(file, name).map(|(day_file, _)| day_file)
     }
 
     /// The day file and segment of an open file's or a temporary's name in `file`'s folder.
     pub fn parse_unfinished(file: &str, name: &str) -> Option<(DayFile, u32)> {
-        let published = match name.strip_suffix(".open") {
+        let published = match name.strip_suffix(OPEN) {
             Some(published) => published,
             None => name.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.')?.0,
         };
@@ -192,6 +209,21 @@ impl fmt::Display for DayFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}.{}", self.file, self.day, self.kind.extension())
     }
+}
+
+/// The notes of a long command, by the hash of all that decides what it does.
+pub fn notes(what: &str, hash: u128) -> String {
+    format!("{HIWAKE}/{what}/{hash:032x}")
+}
+
+/// The checksum of a published file: its path, and what it says, for `sha256sum -c` in the folder.
+pub fn checksum(path: &str, sha256: &[u8; 32]) -> (String, String) {
+    (checksum_of(path), format!("{}  {}\n", hex::encode(sha256), name_of(path)))
+}
+
+/// Where the checksum of a published file is.
+pub fn checksum_of(path: &str) -> String {
+    format!("{path}{SHA256}")
 }
 
 /// The folder of a path; the empty path for a name in the root.

@@ -9,18 +9,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::clock::Clock;
-use crate::day::{DAY_MS, day_end, utc_day};
+use crate::day::utc_day;
 use crate::disk::Open;
-use crate::land::day_file::hold::Hold;
-use crate::land::day_file::publish::{ANNOUNCED, checksum_of, lock};
+use crate::land::day_file::publish::ANNOUNCED;
 use crate::land::day_file::seal;
 use crate::land::journal::Journal;
-use crate::land::journal::frame::{Closed, ClosedSegment, Frame, Sealed, SegmentEvent};
+use crate::land::journal::frame::Sealed;
 use crate::land::journal::lander::Lander;
-use crate::land::journal::state::{Contents, State};
+use crate::land::journal::state::Contents;
 use crate::land::root::error::{Context, LandError, is_absent};
-use crate::land::root::folders::{self, Below, HIWAKE};
-use crate::land::root::layout::{DUE, DayFile, Hint, folder_of, name_of};
+use crate::land::root::folders;
+use crate::land::root::layout::{CLOCK, DUE, DayFile, HIWAKE, Hint, folder_of};
+use crate::land::upkeep::calendar;
+use crate::land::upkeep::closing::{close, retain};
 use crate::row::Day;
 
 /// SNS takes 256 KB, and wraps the answer in some of its own.
@@ -180,16 +181,11 @@ impl<'l> Round<'l> {
         }
     }
 
-    /// The day files and segments that the calendar names, by what is to be done and when.
+    /// The day files and segments that the calendar names; what cannot be read has failed.
     fn hints(&mut self, what: &str, due: &dyn Fn(&str) -> bool) -> Vec<(DayFile, Hint)> {
-        let folder = format!("{DUE}/{what}");
-        let enter = |path: &str| {
-            let below = path.strip_prefix(&folder).and_then(|path| path.strip_prefix('/'));
-            below.is_some_and(|path| path.contains('/') || due(path))
-        };
-        let Below { files, unread } = folders::walk(self.lander, &folder, &enter);
+        let (hints, unread) = calendar::hints(self.lander, what, due);
         self.swept.failed.extend(unread);
-        files.iter().filter_map(|path| DayFile::of_hint(path)).collect()
+        hints
     }
 
     /// Folders of the calendar that may be empty now are removed.
@@ -272,7 +268,8 @@ impl<'l> Round<'l> {
         let mut room = ANSWER_BYTES_MAX.saturating_sub(json_bytes(&self.swept.answer()));
         for (day_file, hint) in hints {
             let Hint::Announce(rounds, segment) = hint else { continue };
-            let published = read(lander, &day_file).map(|state| state.published(&day_file));
+            let published =
+                calendar::read(lander, &day_file).map(|state| state.published(&day_file));
             let announced = match published {
                 Ok(published) => published.into_iter().find(|one| one.segment == segment),
                 Err(error) => {
@@ -330,183 +327,14 @@ impl<'l> Round<'l> {
     }
 }
 
-/// For how long the oldest unsealed segment could have been sealed, in milliseconds: since its
-/// day's end, or since its first commit if that came later. 0 if no day that has ended is unsealed.
-///
-/// A day whose journal cannot be read counts since its end: [`Lander::seal`] says what is wrong
-/// with it. So does a commit that was stamped by a clock that was ahead.
-pub fn oldest_unsealed(lander: &Lander<'_>) -> Result<i64, LandError> {
-    let now = lander.clock.now();
-    let end_of = |day: Day| day_end(lander.config.timezone, day);
-    let mut round = Round { lander, swept: Swept::default() };
-    let ended = |when: &str| when.parse().is_ok_and(|day| end_of(day) <= now);
-    let hints = round.hints("seal", &ended);
-    let ages = hints.iter().filter_map(|(day_file, _)| {
-        let since = unsealed_since(lander, day_file);
-        since.unwrap_or_else(|_| Some(end_of(day_file.day)))
-    });
-    let oldest = ages.map(|since| now - since).max().unwrap_or_default().max(0);
-    round.swept.failed.pop().map_or(Ok(oldest), Err)
-}
-
-/// The day files that wait for their seal, each with the moment from which it may be sealed. One
-/// whose journal cannot be read is left out: [`Lander::seal`] says what is wrong with it.
-pub fn waiting(lander: &Lander<'_>) -> BTreeMap<DayFile, i64> {
-    let mut round = Round { lander, swept: Swept::default() };
-    let hints = round.hints("seal", &|_| true).into_iter();
-    let day_files: BTreeSet<DayFile> = hints.map(|(day_file, _)| day_file).collect();
-    let waits = day_files.into_iter().filter_map(|day_file| {
-        let state = Journal::peek(lander, &day_file).ok()??;
-        let unsealed = state.numbered().filter(|(_, segment)| segment.sealed.is_none());
-        let due_at = |(_, segment)| seal::due_at(lander, &day_file, &state, segment).ok();
-        let due = unsealed.filter_map(due_at).min()?;
-        Some((day_file, due))
-    });
-    waits.collect()
-}
-
-/// Since when the oldest unsealed segment of a day could have been sealed.
-fn unsealed_since(lander: &Lander<'_>, day_file: &DayFile) -> Result<Option<i64>, LandError> {
-    let Some(state) = Journal::read_or_damage(lander, day_file)? else { return Ok(None) };
-    let end = day_end(state.timezone(&day_file.journal())?, day_file.day);
-    let unsealed = state.numbered().filter(|(_, segment)| segment.sealed.is_none());
-    let first =
-        unsealed.map(|(_, segment)| segment.commits.first().map_or(end, |commit| commit.at));
-    Ok(first.map(|at| if lander.is_ahead(at) { end } else { at.max(end) }).min())
-}
-
 /// A clock that is wrong would seal days that have not ended.
 fn check_clock(lander: &Lander<'_>) -> Result<(), LandError> {
     if lander.clock != Clock::System {
         return Ok(());
     }
     // Always the same file: nothing is left behind, whenever a process dies.
-    let path = ".hiwake/clock";
+    let path = CLOCK;
     let file = lander.open(path, Open::Create(lander.open_mode()))?;
     let written = file.write_at(b"?", 0).and_then(|()| file.sync()).and_then(|()| file.inode());
     lander.compare_clocks(written.context("write", path)?.modified)
-}
-
-/// Closes a day's journal when `journal_days` have passed since its last segment was published.
-fn close(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    hint: &Hint,
-    days: u32,
-) -> Result<Option<DayFile>, LandError> {
-    let mut closed_now = false;
-    // A close that was interrupted is due, too.
-    let is_due = |state: &State| state.closed.is_some() || published_before(lander, state, days);
-    let state = read(lander, day_file)?;
-    if !is_due(&state) {
-        return move_hint(lander, day_file, &state, hint).map(|()| None);
-    }
-    let (mut journal, _) = lock(lander, day_file)?;
-    if journal.state.closed.is_some() {
-        // The slot may be of a process that was killed before its sync, or whose sync failed.
-        journal.rewrite_last_frame()?;
-        Hold::take(lander, day_file, &mut journal)?.clear_seen()?;
-    } else if is_due(&journal.state) {
-        let closed = closed(&journal.state, lander.clock.now());
-        // Under all locks, proven: nobody may be about to append.
-        let hold = Hold::take(lander, day_file, &mut journal)?;
-        hold.journal.check_lease()?;
-        closed_now = hold.journal.close(closed)?;
-        if closed_now {
-            hold.clear_seen()?;
-        }
-    }
-    move_hint(lander, day_file, &journal.state, hint)?;
-    // Where no function runs, nobody has listed them.
-    let segments = journal.state.closed.as_ref().map_or(0, |closed| closed.segments.len());
-    for segment in 1..=segments as u32 {
-        for rounds in 1..=ANNOUNCED {
-            folders::remove(lander, &day_file.hint(&Hint::Announce(rounds, segment)))?;
-        }
-    }
-    Ok(closed_now.then(|| day_file.clone()))
-}
-
-fn read(lander: &Lander<'_>, day_file: &DayFile) -> Result<State, LandError> {
-    Journal::read_or_damage(lander, day_file)?.ok_or_else(|| lander.hint_without_journal(day_file))
-}
-
-/// Whether all segments were published, the last one so many days ago.
-fn published_before(lander: &Lander<'_>, state: &State, days: u32) -> bool {
-    let age = i64::from(days) * DAY_MS;
-    state.last_done().is_some_and(|at| at + age <= lander.clock.now())
-}
-
-/// A hint that does not say what the journal says becomes the one that does.
-fn move_hint(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    state: &State,
-    found: &Hint,
-) -> Result<(), LandError> {
-    let right = state.calendar_hint();
-    if right.as_ref() == Some(found) || state.last_done().is_none() {
-        return Ok(());
-    }
-    if let Some(right) = right {
-        lander.make_hint(&day_file.hint(&right))?;
-    }
-    folders::remove(lander, &day_file.hint(found))
-}
-
-fn closed(state: &State, at: i64) -> Closed {
-    let segments = state.segments.iter().filter_map(|segment| {
-        let sealed = segment.sealed.as_ref()?;
-        let Sealed { bytes, lines, sha256, at, .. } = *sealed;
-        let (done, removed) = (segment.done.unwrap_or(at), segment.removed);
-        let gzip = name_of(&sealed.target).ends_with(".gz");
-        Some(ClosedSegment { gzip, bytes, lines, sha256, done, removed })
-    });
-    Closed { at, segments: segments.collect() }
-}
-
-/// Removes the published files of a day when `retention.days` have passed since its last segment
-/// was published. The frames first, then each checksum, then its file: a crash between them leaves
-/// a file that the next round removes.
-fn retain(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    hint: &Hint,
-    days: u32,
-) -> Result<Vec<String>, LandError> {
-    let state = read(lander, day_file)?;
-    if !published_before(lander, &state, days) {
-        return move_hint(lander, day_file, &state, hint).map(|()| Vec::new());
-    }
-    let (mut journal, _) = lock(lander, day_file)?;
-    if !published_before(lander, &journal.state, days) {
-        return Ok(Vec::new());
-    }
-    let published = journal.state.published(day_file);
-    let at = lander.clock.now();
-    let append = |journal: &mut Journal<'_>| {
-        // The frames that this goes by may be of a process that was killed before its sync.
-        journal.rewrite_last_frame()?;
-        for one in published.iter().filter(|one| !one.removed) {
-            journal.append(Frame::Removed(SegmentEvent { segment: one.segment, at }))?;
-        }
-        Ok(())
-    };
-    journal.check_lease()?;
-    match journal.state.closed {
-        Some(_) => append(&mut journal)?,
-        None => {
-            let hold = Hold::take(lander, day_file, &mut journal)?;
-            append(hold.journal)?;
-            hold.write_watermark()?;
-        }
-    }
-    for one in &published {
-        for path in [&checksum_of(&one.path), &one.path] {
-            folders::remove(lander, path)?;
-            lander.disk.sync_dir(day_file.folder()).context("sync", day_file.folder())?;
-        }
-    }
-    move_hint(lander, day_file, &journal.state, hint)?;
-    Ok(published.into_iter().filter(|one| !one.removed).map(|one| one.path).collect())
 }

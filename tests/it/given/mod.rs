@@ -14,8 +14,9 @@ use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use hiwake::config::Config;
 use hiwake::firehose::{self, Counts};
+use hiwake::land::root::layout::DayFile;
 use hiwake::record::Records;
-use hiwake::row::Row;
+use hiwake::row::{Kind, Row};
 use serde_json::{Value, json};
 
 /// A configuration from its text.
@@ -73,6 +74,23 @@ pub fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
         }
     }
     files
+}
+
+/// 2022-04-18 00:00 in Tokyo: where the day of most tests begins.
+pub const MIDNIGHT: i64 = 1_650_207_600_000;
+pub const HOUR: i64 = 3_600_000;
+pub const DAY: i64 = 24 * HOUR;
+
+/// The files of that day: open, sealed, late and open.
+pub const OPEN: &str = "messages/2022-04-18.csv.open";
+pub const SEALED: &str = "messages/2022-04-18.csv";
+pub const LATE: &str = "messages/2022-04-18.late.csv.open";
+pub const JOURNAL: &str = ".hiwake/days/2022-04-18/messages.csv/.journal";
+pub const SEEN: &str = ".hiwake/days/2022-04-18/messages.csv/.seen";
+
+/// The day file of these names.
+pub fn day_file() -> DayFile {
+    DayFile { file: "messages".to_owned(), day: "2022-04-18".parse().unwrap(), kind: Kind::Csv }
 }
 
 /// 2022-04-17T16:59:07Z, 01:59:07 of the next day in Tokyo.

@@ -1,11 +1,10 @@
 //! After `journal_days` a day takes no rows any more; after `retention.days` its files are removed.
 
-use hiwake::land::upkeep::sweep::oldest_unsealed;
+use hiwake::land::root::layout::DayFile;
+use hiwake::land::upkeep::unsealed::oldest_unsealed;
 
 use super::*;
 use crate::given::disk::Watched;
-
-const SEALED: &str = "messages/2022-04-18.csv";
 
 fn sealed(toml: &str) -> Site {
     let mut site = Site::new(toml);
@@ -25,14 +24,8 @@ fn a_closed_day_takes_no_rows_and_keeps_its_sums() {
     assert_eq!(site.seal().closed, [day_file()]);
     assert_eq!(site.try_commit(&[event("a", 1)]).unwrap(), CommitOutcome::Closed);
     assert_eq!(site.text(SEALED), "HOGE,a\n");
-    assert_eq!(
-        site.path(".hiwake/days/2022-04-18/messages.csv/.journal").metadata().unwrap().len(),
-        8192 + 4096
-    );
-    assert_eq!(
-        site.path(".hiwake/days/2022-04-18/messages.csv/.seen").metadata().unwrap().len(),
-        0
-    );
+    assert_eq!(site.path(JOURNAL).metadata().unwrap().len(), 8192 + 4096);
+    assert_eq!(site.path(SEEN).metadata().unwrap().len(), 0);
     let (days, failed) = site.lander().status();
     assert!(failed.is_empty());
     assert_eq!(

@@ -6,10 +6,6 @@ use std::io::Write;
 
 use super::*;
 
-const OPEN: &str = "messages/2022-04-18.csv.open";
-const JOURNAL: &str = ".hiwake/days/2022-04-18/messages.csv/.journal";
-const SEEN: &str = ".hiwake/days/2022-04-18/messages.csv/.seen";
-
 fn append(site: &Site, name: &str, bytes: &[u8]) {
     let mut file = OpenOptions::new().append(true).open(site.path(name)).unwrap();
     file.write_all(bytes).unwrap();

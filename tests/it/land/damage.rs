@@ -5,11 +5,6 @@ use std::io::Write;
 
 use super::*;
 
-const OPEN: &str = "messages/2022-04-18.csv.open";
-const SEALED: &str = "messages/2022-04-18.csv";
-const LATE: &str = "messages/2022-04-18.late.csv.open";
-const JOURNAL: &str = ".hiwake/days/2022-04-18/messages.csv/.journal";
-const SEEN: &str = ".hiwake/days/2022-04-18/messages.csv/.seen";
 const FRAMES_AT: usize = 8192;
 const PROOF_AT: usize = 4095;
 

@@ -8,8 +8,6 @@ use proptest::prelude::*;
 use super::*;
 use crate::given::disk::Watched;
 
-const OPEN: &str = "messages/2022-04-18.csv.open";
-const JOURNAL: &str = ".hiwake/days/2022-04-18/messages.csv/.journal";
 const FRAMES_AT: usize = 8192;
 
 /// A site whose landings are all of one process.
@@ -97,7 +95,7 @@ fn what_another_process_did_since_is_read() {
     let swept = Lander { journals: Arc::default(), ..site.lander() }.seal().unwrap();
     assert_eq!(swept.closed, [day_file()]);
     assert_eq!(site.try_commit(&[event("e", 5)]).unwrap(), CommitOutcome::Closed);
-    assert_eq!(site.text("messages/2022-04-18.csv"), "HOGE,a\nHOGE,b\nHOGE,c\n");
+    assert_eq!(site.text(SEALED), "HOGE,a\nHOGE,b\nHOGE,c\n");
     assert_eq!(site.text("messages/2022-04-18.late.csv"), "HOGE,d\n");
 }
 

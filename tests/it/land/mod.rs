@@ -24,20 +24,10 @@ use hiwake::land::day_file::batch::Batch;
 use hiwake::land::day_file::commit::CommitOutcome;
 use hiwake::land::journal::cache::Journals;
 use hiwake::land::root::error::LandError;
-use hiwake::land::root::layout::DayFile;
 use hiwake::land::{Lander, Root, Tally};
 use hiwake::row::{Kind, Row};
 
-use crate::given;
-
-/// 2022-04-18 00:00 in Tokyo.
-pub const MIDNIGHT: i64 = 1_650_207_600_000;
-pub const HOUR: i64 = 3_600_000;
-pub const DAY: i64 = 24 * HOUR;
-
-pub fn day_file() -> DayFile {
-    DayFile { file: "messages".to_owned(), day: "2022-04-18".parse().unwrap(), kind: Kind::Csv }
-}
+use crate::given::{self, DAY, HOUR, JOURNAL, LATE, MIDNIGHT, OPEN, SEALED, SEEN, day_file};
 
 /// A root with a disk and a configuration, at a time that the test sets.
 pub struct Site {
@@ -138,7 +128,7 @@ pub fn journals() -> Vec<Vec<u8>> {
     let mut site = Site::new("[seal]\njournal_days = 1");
     let mut journals = Vec::new();
     let mut keep = |site: &Site| {
-        journals.push(site.tree()[".hiwake/days/2022-04-18/messages.csv/.journal"].clone());
+        journals.push(site.tree()[JOURNAL].clone());
     };
     site.commit(&[event("b", 2), event("c", 3)]);
     site.commit(&[event("a", 1)]);

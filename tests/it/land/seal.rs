@@ -8,8 +8,7 @@ use hiwake::row::Kind;
 
 use super::*;
 
-const SEALED: &str = "messages/2022-04-18.csv";
-const LATE: &str = "messages/2022-04-18.late.csv";
+const LATE_SEALED: &str = "messages/2022-04-18.late.csv";
 
 /// A site with two overlapping commits, at a time when the day may be sealed.
 fn over(toml: &str) -> Site {
@@ -79,7 +78,7 @@ fn commits_in_order_are_sealed_in_place() {
     let mut site = Site::new("");
     site.commit(&[event("a", 1), event("b", 2)]);
     site.commit(&[event("c", 2)]);
-    let inode = site.path("messages/2022-04-18.csv.open").metadata().unwrap().ino();
+    let inode = site.path(OPEN).metadata().unwrap().ino();
     site.now = MIDNIGHT + DAY + HOUR;
     site.seal();
     assert_eq!(site.path(SEALED).metadata().unwrap().ino(), inode);
@@ -122,10 +121,10 @@ fn late_rows_go_to_late_files_and_the_published_one_never_changes() {
     let published = std::fs::read(site.path(SEALED)).unwrap();
     let committed = site.commit(&[event("a", 1), event("late", 9)]);
     assert_eq!((committed.lines, committed.late, committed.duplicates), (1, 1, 1));
-    assert_eq!(site.text(&format!("{LATE}.open")), "HOGE,late\n");
+    assert_eq!(site.text(LATE), "HOGE,late\n");
     site.now += HOUR;
     site.seal();
-    check_sum(&site, LATE);
+    check_sum(&site, LATE_SEALED);
     site.commit(&[event("later", 9)]);
     site.now += HOUR;
     site.seal();
@@ -150,10 +149,10 @@ fn a_foreign_file_under_the_final_name_is_not_replaced_and_nothing_is_lost() {
 fn a_changed_byte_is_found_before_it_is_published() {
     for toml in ["", "[seal]\norder = \"arrival\""] {
         let site = over(toml);
-        let open = site.path("messages/2022-04-18.csv.open");
+        let open = site.path(OPEN);
         let mut bytes = std::fs::read(&open).unwrap();
         bytes[3] ^= 1;
-        given::put(site.folder.path(), "messages/2022-04-18.csv.open", &bytes);
+        given::put(site.folder.path(), OPEN, &bytes);
         let swept = site.lander().seal().unwrap();
         assert!(
             swept.failed[0].to_string().contains("not those that were committed")

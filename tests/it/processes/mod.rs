@@ -13,15 +13,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::given;
+use crate::given::{self, DAY, JOURNAL, LATE, MIDNIGHT, OPEN, SEALED, SEEN};
 
-pub const MIDNIGHT: i64 = 1_650_207_600_000;
 pub const IN_THE_DAY: &str = "2022-04-18T23:00:00+09:00";
 pub const OVER: &str = "2022-04-19T03:00:00+09:00";
-pub const OPEN: &str = "messages/2022-04-18.csv.open";
-pub const SEALED: &str = "messages/2022-04-18.csv";
-pub const JOURNAL: &str = ".hiwake/days/2022-04-18/messages.csv/.journal";
-pub const SEEN: &str = ".hiwake/days/2022-04-18/messages.csv/.seen";
 
 /// A root, a folder of objects and the real binary.
 pub struct Yard {

@@ -74,7 +74,7 @@ fn a_sealed_day_whose_journal_lost_its_last_frames_is_repaired_and_its_file_not_
         assert_eq!(after, before, "{lost}");
         assert!(!yard.at(OPEN).exists(), "{lost}");
         ok(&mut yard.land());
-        let late = yard.text("messages/2022-04-18.late.csv.open");
+        let late = yard.text(LATE);
         assert_eq!(late, "line 5\n", "{lost}: only what is new");
     }
 }
@@ -525,14 +525,12 @@ fn lines_beside_a_missing_seen_are_damage_however_often_landing_tries() {
 /// Every row of three days, and beside them the envelopes that they were made of.
 fn three_days() -> Yard {
     let yard = Yard::new();
-    let events = [("a", -2), ("b", -1), ("x", 0), ("y", 1), ("z", 2), ("later", DAY_MS)];
+    let events = [("a", -2), ("b", -1), ("x", 0), ("y", 1), ("z", 2), ("later", DAY)];
     envelopes(&yard, &events);
     ok(&mut land_in(&yard, IN_THE_DAY));
     ok(&mut configured(&yard, "seal", OVER, ""));
     yard
 }
-
-const DAY_MS: i64 = 24 * 3_600_000;
 
 fn all_lines(yard: &Yard) -> usize {
     yard.published().values().map(|bytes| bytes.iter().filter(|byte| **byte == b'\n').count()).sum()

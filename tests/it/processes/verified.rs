@@ -5,8 +5,6 @@ use std::collections::BTreeSet;
 
 use super::*;
 
-const LATE: &str = "messages/2022-04-18.late.csv.open";
-
 /// A sealed day with a late segment that is still open, and the folder of its objects.
 fn sealed(order: &str) -> Yard {
     let yard = Yard::new();

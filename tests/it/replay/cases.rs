@@ -35,12 +35,13 @@ fn over_a_tree_from_which_any_objects_are_missing_exactly_the_gap_is_filled() {
         let missing = landing.iter().filter(|_| seeded.below(4) < round);
         missing.for_each(|path| fs::remove_file(path).unwrap());
         desk.ok(LAND);
-        let before = sorted(&fs::read_to_string(desk.path(OPEN)).unwrap_or_default()).len() as u64;
+        let before = sorted(&fs::read_to_string(desk.path(OPEN_BELOW_ROOT)).unwrap_or_default())
+            .len() as u64;
         let answer = replay(&desk, "");
         assert_eq!(answer["new"], 60 - before, "{answer}");
         assert_eq!(answer["already_landed"], before, "{answer}");
         let expected: Vec<_> = (0..60).map(|n| format!("HOGE,1,event {n}")).collect();
-        assert_eq!(sorted(&desk.text(OPEN)), sorted(&expected.join("\n")));
+        assert_eq!(sorted(&desk.text(OPEN_BELOW_ROOT)), sorted(&expected.join("\n")));
     }
 }
 

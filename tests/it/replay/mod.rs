@@ -24,7 +24,7 @@ pub const REPLAY: &str =
     "replay @s3/backup --root @root --config @hiwake.toml --now 2022-04-18T02:59:07+09:00";
 pub const LAND: &str =
     "land @s3/landing --root @root --config @hiwake.toml --now 2022-04-18T02:59:07+09:00";
-pub const OPEN: &str = "root/messages/2022-04-18.csv.open";
+pub const OPEN_BELOW_ROOT: &str = "root/messages/2022-04-18.csv.open";
 
 /// Replays all of the backup; the counts.
 pub fn replay(desk: &Desk, more: &str) -> Value {

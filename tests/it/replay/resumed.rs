@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use super::*;
 
 /// The journal of the events of log group `api`.
-const JOURNAL: &str = "root/.hiwake/days/2022-04-18/unmatched/api.csv/.journal";
+const API_JOURNAL: &str = "root/.hiwake/days/2022-04-18/unmatched/api.csv/.journal";
 
-/// Objects of `count` events, and after them one whose day file is [`JOURNAL`]'s; how many objects
-/// there are before it.
+/// Objects of `count` events, and after them one whose day file is [`API_JOURNAL`]'s; how many
+/// objects there are before it.
 fn with_a_last_one(count: usize) -> (Desk, usize) {
     let desk = delivered(count);
     let before = files(&desk, "s3/backup").len();
@@ -41,7 +41,7 @@ fn killed_at_any_moment_and_started_again_it_goes_on_and_ends_the_same() {
     for part in 1..=6 {
         fs::remove_dir_all(desk.path("root")).ok();
         // Somebody has the last day file's lock: it cannot end before it is killed.
-        let journal = given::put(desk.path("root").parent().unwrap(), JOURNAL, b"");
+        let journal = given::put(desk.path("root").parent().unwrap(), API_JOURNAL, b"");
         let journal = File::options().write(true).open(journal).unwrap();
         journal.lock().unwrap();
         let mut child = desk.command(REPLAY).spawn().unwrap();
@@ -67,11 +67,11 @@ fn killed_at_any_moment_and_started_again_it_goes_on_and_ends_the_same() {
 fn what_was_landed_before_it_was_cut_off_is_not_read_again() {
     let (desk, count) = with_a_last_one(100);
     // What is in the way of one day file keeps the replay from its end.
-    fs::create_dir_all(desk.path(JOURNAL)).unwrap();
+    fs::create_dir_all(desk.path(API_JOURNAL)).unwrap();
     let said = desk.fails(1, REPLAY);
     assert!(said.contains("unmatched/api"), "{said}");
     assert_eq!(noted(&desk), count);
-    fs::remove_dir(desk.path(JOURNAL)).unwrap();
+    fs::remove_dir(desk.path(API_JOURNAL)).unwrap();
     let answer = replay(&desk, "");
     assert_eq!(answer["objects_landed_before"], count, "{answer}");
     assert_eq!((&answer["objects"], &answer["new"]), (&1.into(), &1.into()), "{answer}");
@@ -80,7 +80,7 @@ fn what_was_landed_before_it_was_cut_off_is_not_read_again() {
 #[test]
 fn that_it_goes_on_is_said_and_from_the_start_it_fills_a_gap_that_was_made_since() {
     let (desk, count) = with_a_last_one(40);
-    fs::create_dir_all(desk.path(JOURNAL)).unwrap();
+    fs::create_dir_all(desk.path(API_JOURNAL)).unwrap();
     let said = desk.fails(1, REPLAY);
     assert!(!said.contains("--from-start"), "{said}");
     // Somebody removes what was landed.
@@ -89,8 +89,8 @@ fn that_it_goes_on_is_said_and_from_the_start_it_fills_a_gap_that_was_made_since
     let said = desk.fails(1, REPLAY);
     assert!(said.contains(&format!("skipping {count} objects")), "{said}");
     assert!(said.contains("--from-start"), "{said}");
-    assert!(!desk.path(OPEN).exists());
-    fs::remove_dir(desk.path(JOURNAL)).unwrap();
+    assert!(!desk.path(OPEN_BELOW_ROOT).exists());
+    fs::remove_dir(desk.path(API_JOURNAL)).unwrap();
     let answer = replay(&desk, "--from-start");
     assert_eq!(answer["objects_landed_before"], 0, "{answer}");
     assert_eq!((&answer["new"], &answer["already_landed"]), (&41.into(), &0.into()), "{answer}");
@@ -101,10 +101,10 @@ fn what_the_part_before_the_cut_put_into_quarantine_is_told_at_the_end() {
     let (desk, count) = with_a_last_one(20);
     desk.write("s3/backup/00", b"\x1f\x8b\x08torn");
     modified(&desk.path("s3/backup/00"), given::T);
-    fs::create_dir_all(desk.path(JOURNAL)).unwrap();
+    fs::create_dir_all(desk.path(API_JOURNAL)).unwrap();
     desk.fails(1, REPLAY);
     assert_eq!(noted(&desk), count + 1);
-    fs::remove_dir(desk.path(JOURNAL)).unwrap();
+    fs::remove_dir(desk.path(API_JOURNAL)).unwrap();
     let said = desk.fails(1, REPLAY);
     assert!(said.contains("1 of these objects put something into .hiwake/quarantine"), "{said}");
     assert_eq!(noted(&desk), 0, "it is done all the same");
@@ -114,7 +114,7 @@ fn what_the_part_before_the_cut_put_into_quarantine_is_told_at_the_end() {
 fn a_second_run_of_the_same_replay_says_that_one_is_running() {
     let (desk, _) = with_a_last_one(100);
     // Somebody has the last day file's lock: the first one cannot end.
-    let journal = given::put(desk.path("root").parent().unwrap(), JOURNAL, b"");
+    let journal = given::put(desk.path("root").parent().unwrap(), API_JOURNAL, b"");
     let journal = File::options().write(true).open(journal).unwrap();
     journal.lock().unwrap();
     let mut first = desk.command(REPLAY).spawn().unwrap();

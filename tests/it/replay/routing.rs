@@ -52,7 +52,10 @@ fn after_a_change_of_routing_a_replay_changes_nothing_and_into_a_fresh_root_it_i
     desk.ok(&into("fresh", "s3/backup"));
     let fresh = desk.published("fresh");
     assert_eq!(fresh.keys().collect::<Vec<_>>(), ["syslog/2022-04-18.csv.open"]);
-    assert_eq!(sorted(&desk.text("fresh/syslog/2022-04-18.csv.open")), sorted(&desk.text(OPEN)));
+    assert_eq!(
+        sorted(&desk.text("fresh/syslog/2022-04-18.csv.open")),
+        sorted(&desk.text(OPEN_BELOW_ROOT))
+    );
     let verified = desk.ok("verify --root @root --config @changed.toml");
     assert!(verified.ends_with(": 0 wrong\n"), "{verified}");
 }

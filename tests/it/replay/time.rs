@@ -7,7 +7,7 @@ use hiwake::store::{Location, Store};
 use proptest::prelude::*;
 
 use super::*;
-use crate::land::{DAY, HOUR, MIDNIGHT};
+use crate::given::{DAY, HOUR, MIDNIGHT};
 
 fn keys(folder: &Path, since: Option<i64>, until: Option<i64>) -> Vec<String> {
     let location = Location::Folder(folder.to_owned());

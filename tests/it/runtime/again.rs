@@ -69,29 +69,29 @@ fn answer(state: &mut State, request: &Request) -> Response {
     Response::new(200, answer).with("content-type", "application/x-amz-json-1.0")
 }
 
-fn replay(yard: &Yard, queue: &Queue, more: &[&str]) -> Output {
-    replaying(yard, queue, more).output().unwrap()
+fn replay(function: &LandFunction, queue: &Queue, more: &[&str]) -> Output {
+    replaying(function, queue, more).output().unwrap()
 }
 
-fn replaying(yard: &Yard, queue: &Queue, more: &[&str]) -> Command {
+fn replaying(function: &LandFunction, queue: &Queue, more: &[&str]) -> Command {
     let mut command = command(env!("CARGO_BIN_EXE_hiwake"));
     command.args(["replay", "s3://logs/backup", "--queue"]);
     command.arg(format!("http://{}/123456789012/land", queue.address));
-    command.arg("--config").arg(yard.root.path().join("hiwake.toml")).args(more);
+    command.arg("--config").arg(function.root.path().join("hiwake.toml")).args(more);
     command.env("AWS_ENDPOINT_URL_SQS", format!("http://{}", queue.address));
-    command.envs(yard.bucket.environment()).env("HOME", yard.root.path().join("home"));
+    command.envs(function.bucket.environment()).env("HOME", function.root.path().join("home"));
     command
 }
 
 /// Puts so many objects into the backup; how long they are together.
-fn put(yard: &Yard, count: usize) -> usize {
+fn put(function: &LandFunction, count: usize) -> usize {
     let mut bytes = 0;
     for n in 0..count {
         let mut envelope = given::envelope(&["m"]);
         envelope["logEvents"][0]["id"] = json!(format!("id {n}"));
         let object = [gzipped(&envelope), b"plain\n".to_vec()].concat();
         bytes += object.len();
-        yard.bucket.put(&format!("backup/2022/04/17/16/a b+{n:02}"), object);
+        function.bucket.put(&format!("backup/2022/04/17/16/a b+{n:02}"), object);
     }
     bytes
 }
@@ -103,10 +103,10 @@ fn event(bodies: &[String]) -> Value {
 
 #[test]
 fn each_key_is_sent_in_tens_and_again_until_the_queue_has_it_and_the_land_lambda_lands_it() {
-    let yard = Yard::new(TOML);
-    put(&yard, 23);
+    let function = LandFunction::new(TOML);
+    put(&function, 23);
     let queue = Queue::start(7, false);
-    let output = replay(&yard, &queue, &[]);
+    let output = replay(&function, &queue, &[]);
     assert!(output.status.success(), "{output:?}");
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.starts_with("sent 23 notices of "), "{said}");
@@ -118,18 +118,18 @@ fn each_key_is_sent_in_tens_and_again_until_the_queue_has_it_and_the_land_lambda
     );
     let bodies: BTreeSet<_> = state.bodies.iter().cloned().collect();
     assert_eq!((bodies.len(), state.bodies.len()), (23, 23), "each once");
-    let answer = yard.lambda.json(&event(&state.bodies));
+    let answer = function.lambda.json(&event(&state.bodies));
     assert_eq!(answer, json!({"batchItemFailures": []}));
-    assert_eq!(yard.text("messages/2022-04-18.csv.open").lines().count(), 23);
-    assert!(!yard.root.path().join("efs/plain").exists(), "plain text would be there twice");
+    assert_eq!(function.text("messages/2022-04-18.csv.open").lines().count(), 23);
+    assert!(!function.root.path().join("efs/plain").exists(), "plain text would be there twice");
 }
 
 #[test]
 fn what_the_queue_never_takes_is_named_and_only_that_is_sent_again() {
-    let yard = Yard::new(TOML);
-    let bytes = put(&yard, 4);
+    let function = LandFunction::new(TOML);
+    let bytes = put(&function, 4);
     let queue = Queue::start(usize::MAX, true);
-    let output = replay(&yard, &queue, &["--json"]);
+    let output = replay(&function, &queue, &["--json"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let said = String::from_utf8(output.stderr).unwrap();
     let place = "not sent: logs/backup/2022/04/17/16/a b+01: ";
@@ -138,7 +138,7 @@ fn what_the_queue_never_takes_is_named_and_only_that_is_sent_again() {
     let first: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&first["notices"], &first["not_sent"]), (&3.into(), &1.into()));
     queue.state.lock().unwrap().refusals = 0;
-    let output = replay(&yard, &queue, &["--json"]);
+    let output = replay(&function, &queue, &["--json"]);
     let second: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&second["notices"], &second["not_sent"]), (&1.into(), &0.into()), "{second}");
     let sent = |answer: &Value| answer["bytes"].as_u64().unwrap() as usize;
@@ -148,11 +148,11 @@ fn what_the_queue_never_takes_is_named_and_only_that_is_sent_again() {
 
 #[test]
 fn a_queue_replay_that_was_killed_goes_on_after_what_it_has_sent() {
-    let yard = Yard::new(TOML);
-    let bytes = put(&yard, 23);
+    let function = LandFunction::new(TOML);
+    let bytes = put(&function, 23);
     let queue = Queue::start(0, false);
     queue.state.lock().unwrap().silent_from = Some(1);
-    let mut child = replaying(&yard, &queue, &[]).spawn().unwrap();
+    let mut child = replaying(&function, &queue, &[]).spawn().unwrap();
     let start = std::time::Instant::now();
     while queue.state.lock().unwrap().sizes.len() < 2 {
         assert!(start.elapsed().as_secs() < 25, "no second batch");
@@ -161,7 +161,7 @@ fn a_queue_replay_that_was_killed_goes_on_after_what_it_has_sent() {
     child.kill().unwrap();
     assert_eq!(child.wait().unwrap().code(), None, "it was killed");
     queue.state.lock().unwrap().silent_from = None;
-    let output = replay(&yard, &queue, &["--json"]);
+    let output = replay(&function, &queue, &["--json"]);
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&answer["notices"], &answer["sent_before"]), (&13.into(), &10.into()), "{answer}");
     assert!(answer["bytes"].as_u64().unwrap() < bytes as u64, "{answer}");
@@ -169,10 +169,10 @@ fn a_queue_replay_that_was_killed_goes_on_after_what_it_has_sent() {
     assert!(said.contains("skipping 10 objects") && said.contains("--from-start"), "{said}");
     let bodies = queue.state.lock().unwrap().bodies.clone();
     assert_eq!((bodies.iter().collect::<BTreeSet<_>>().len(), bodies.len()), (23, 23));
-    assert_eq!(yard.lambda.json(&event(&bodies)), json!({"batchItemFailures": []}));
-    assert_eq!(yard.text("messages/2022-04-18.csv.open").lines().count(), 23);
+    assert_eq!(function.lambda.json(&event(&bodies)), json!({"batchItemFailures": []}));
+    assert_eq!(function.text("messages/2022-04-18.csv.open").lines().count(), 23);
     // It is done: the same command begins afresh.
-    let answer = replay(&yard, &queue, &["--json"]);
+    let answer = replay(&function, &queue, &["--json"]);
     let answer: Value = serde_json::from_slice(&answer.stdout).unwrap();
     assert_eq!((&answer["notices"], &answer["sent_before"]), (&23.into(), &0.into()), "{answer}");
     assert_eq!(answer["bytes"], bytes, "{answer}");
@@ -180,29 +180,29 @@ fn a_queue_replay_that_was_killed_goes_on_after_what_it_has_sent() {
 
 #[test]
 fn after_a_change_of_routing_a_replay_finds_what_has_landed_in_the_other_file() {
-    let mut yard = Yard::new(TOML);
-    yard.bucket.put("backup/a", gzipped(&given::envelope(&["m"])));
+    let mut function = LandFunction::new(TOML);
+    function.bucket.put("backup/a", gzipped(&given::envelope(&["m"])));
     let queue = Queue::start(0, false);
-    assert!(replay(&yard, &queue, &[]).status.success());
+    assert!(replay(&function, &queue, &[]).status.success());
     let bodies = queue.state.lock().unwrap().bodies.clone();
-    assert_eq!(yard.lambda.json(&event(&bodies)), json!({"batchItemFailures": []}));
+    assert_eq!(function.lambda.json(&event(&bodies)), json!({"batchItemFailures": []}));
     // The land λ is replaced by one of another routing, over the same files; a new object comes.
     let changed = TOML.replace("file = \"messages\"", "file = \"syslog\"");
-    given::put(yard.root.path(), "hiwake.toml", changed.as_bytes());
+    given::put(function.root.path(), "hiwake.toml", changed.as_bytes());
     let mut land = command(LAND);
-    land.env("HIWAKE_CONFIG", yard.root.path().join("hiwake.toml"))
-        .env("HIWAKE_ROOT", yard.root.path().join("efs"))
-        .envs(yard.bucket.environment());
-    yard.lambda = Lambda::start(land);
+    land.env("HIWAKE_CONFIG", function.root.path().join("hiwake.toml"))
+        .env("HIWAKE_ROOT", function.root.path().join("efs"))
+        .envs(function.bucket.environment());
+    function.lambda = Lambda::start(land);
     let mut other = given::envelope(&["new"]);
     other["logEvents"][0]["id"] = json!("another");
-    yard.bucket.put("raw/b", gzipped(&other));
+    function.bucket.put("raw/b", gzipped(&other));
     assert!(
-        yard.land(1, &[("first", &["raw/b"])]).is_empty(),
+        function.land(1, &[("first", &["raw/b"])]).is_empty(),
         "what comes for the first time lands"
     );
-    assert_eq!(yard.lambda.json(&event(&bodies)), json!({"batchItemFailures": []}));
-    assert_eq!(yard.quarantine(), "");
-    assert_eq!(yard.text("messages/2022-04-18.csv.open").lines().count(), 1);
-    assert_eq!(yard.text("syslog/2022-04-18.csv.open").lines().count(), 1);
+    assert_eq!(function.lambda.json(&event(&bodies)), json!({"batchItemFailures": []}));
+    assert_eq!(function.quarantine(), "");
+    assert_eq!(function.text("messages/2022-04-18.csv.open").lines().count(), 1);
+    assert_eq!(function.text("syslog/2022-04-18.csv.open").lines().count(), 1);
 }

@@ -67,7 +67,7 @@ fn answer(state: &mut State, request: &Request) -> (u16, Value) {
 
 const TOML: &str = "[[source]]\nlog_groups = [\"/var/*\"]\nfile = \"messages\"\nlabels = [\"L\"]\n";
 /// From midnight in Tokyo to midnight, long after.
-const DAY: &str = "--log-group /var/log/messages --since 2022-04-17T15:00:00Z --until 2022-04-18T15:00:00Z --now 2022-04-19T00:00:00Z";
+const THE_DAY: &str = "--log-group /var/log/messages --since 2022-04-17T15:00:00Z --until 2022-04-18T15:00:00Z --now 2022-04-19T00:00:00Z";
 
 fn backfill(folder: &Path, address: &str, arguments: &str) -> Output {
     hiwake(folder, TOML, &format!("backfill --json {arguments}"))
@@ -99,7 +99,7 @@ fn events_land_once_whatever_is_paged_throttled_or_broken_off() {
     events.extend([T + 5 * hour, T + 9 * hour, T - 3 * hour, 1_650_294_000_000]);
     let (address, state) =
         logs(State { events, throttled: 3, denied_from: Some(7), ..State::default() });
-    let output = backfill(folder.path(), &address, DAY);
+    let output = backfill(folder.path(), &address, THE_DAY);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(
@@ -108,7 +108,7 @@ fn events_land_once_whatever_is_paged_throttled_or_broken_off() {
     );
     state.lock().unwrap().denied_from = None;
     let first: Vec<_> = std::mem::take(&mut state.lock().unwrap().windows);
-    let answer = counts(&backfill(folder.path(), &address, DAY));
+    let answer = counts(&backfill(folder.path(), &address, THE_DAY));
     let went_on = answer["from"].as_i64().unwrap();
     assert_eq!(went_on, state.lock().unwrap().windows[0].0);
     assert!(went_on > first[0].0, "{answer}");
@@ -124,7 +124,7 @@ fn events_land_once_whatever_is_paged_throttled_or_broken_off() {
     windows.dedup();
     assert!(windows.windows(2).all(|pair| pair[1].0 == pair[0].1 + 1), "{windows:?}");
     // Done: the same command begins afresh, and changes nothing.
-    let answer = counts(&backfill(folder.path(), &address, DAY));
+    let answer = counts(&backfill(folder.path(), &address, THE_DAY));
     assert_eq!((&answer["new"], &answer["already_landed"]), (&0.into(), &11.into()));
     assert_eq!(answer["from"], Value::Null);
 }
@@ -141,14 +141,14 @@ fn events_that_firehose_brought_are_not_doubled() {
     let mut land = hiwake(folder.path(), TOML, "land");
     land.arg(object);
     assert!(land.output().unwrap().status.success());
-    let answer = counts(&backfill(folder.path(), &address, DAY));
+    let answer = counts(&backfill(folder.path(), &address, THE_DAY));
     assert_eq!((&answer["new"], &answer["already_landed"]), (&1.into(), &1.into()), "{answer}");
     let moved = TOML.replace("messages", "syslog");
-    let mut moved = hiwake(folder.path(), &moved, &format!("backfill --json {DAY}"));
+    let mut moved = hiwake(folder.path(), &moved, &format!("backfill --json {THE_DAY}"));
     let output = moved.env("AWS_ENDPOINT_URL", format!("http://{address}")).output().unwrap();
     let answer = counts(&output);
     assert_eq!((&answer["new"], &answer["already_landed"]), (&0.into(), &2.into()), "{answer}");
-    let output = backfill(folder.path(), &address, &DAY.replace(GROUP, "/var/log"));
+    let output = backfill(folder.path(), &address, &THE_DAY.replace(GROUP, "/var/log"));
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("log group /var/log: does not exist"), "{said}");
 }
@@ -168,22 +168,22 @@ fn cut_off(folder: &Path, arguments: &str) -> (String, Arc<Mutex<State>>) {
 #[test]
 fn a_backfill_goes_on_only_in_the_same_region_and_under_the_same_routing() {
     let folder = tempfile::tempdir().unwrap();
-    let (address, state) = cut_off(folder.path(), DAY);
+    let (address, state) = cut_off(folder.path(), THE_DAY);
     state.lock().unwrap().region = "us-west-2";
-    assert_eq!(counts(&backfill(folder.path(), &address, DAY))["from"], Value::Null);
+    assert_eq!(counts(&backfill(folder.path(), &address, THE_DAY))["from"], Value::Null);
     state.lock().unwrap().region = "";
     let moved = TOML.replace("messages", "syslog");
-    let mut other = hiwake(folder.path(), &moved, &format!("backfill --json {DAY}"));
+    let mut other = hiwake(folder.path(), &moved, &format!("backfill --json {THE_DAY}"));
     let output = other.env("AWS_ENDPOINT_URL", format!("http://{address}")).output().unwrap();
     assert_eq!(counts(&output)["from"], Value::Null);
     // The one that was cut off goes on all the same, and begins anew when it is told to.
-    let (address, _) = cut_off(folder.path(), &format!("{DAY} --from-start"));
-    let output = backfill(folder.path(), &address, DAY);
+    let (address, _) = cut_off(folder.path(), &format!("{THE_DAY} --from-start"));
+    let output = backfill(folder.path(), &address, THE_DAY);
     let said = String::from_utf8(output.stderr.clone()).unwrap();
     assert!(said.contains("resuming from 20") && said.contains("--from-start"), "{said}");
     assert!(counts(&output)["from"].is_i64());
-    let (address, _) = cut_off(folder.path(), DAY);
-    let answer = counts(&backfill(folder.path(), &address, &format!("{DAY} --from-start")));
+    let (address, _) = cut_off(folder.path(), THE_DAY);
+    let answer = counts(&backfill(folder.path(), &address, &format!("{THE_DAY} --from-start")));
     assert_eq!(answer["from"], Value::Null);
 }
 
@@ -191,7 +191,7 @@ fn a_backfill_goes_on_only_in_the_same_region_and_under_the_same_routing() {
 fn what_may_still_be_logged_is_read_again_by_the_run_that_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     // 15 minutes before this `--now` is in the third window; the fourth request is denied.
-    let day = DAY.replace("2022-04-19T00:00:00Z", "2022-04-17T16:30:00Z");
+    let day = THE_DAY.replace("2022-04-19T00:00:00Z", "2022-04-17T16:30:00Z");
     let day = day.replace("--since 2022-04-17T15", "--since 2022-04-17T13");
     let settled = 1_650_211_200_000_i64 + 15 * 60_000;
     let (address, state) = cut_off(folder.path(), &day);
@@ -209,7 +209,7 @@ fn what_may_still_be_logged_is_read_again_by_the_run_that_goes_on() {
 fn nothing_is_asked_for_that_nobody_can_have_logged_yet() {
     let folder = tempfile::tempdir().unwrap();
     let (address, state) = logs(State { events: vec![T], ..State::default() });
-    let far = DAY.replace("2022-04-18T15:00:00Z", "2052-04-18T15:00:00Z");
+    let far = THE_DAY.replace("2022-04-18T15:00:00Z", "2052-04-18T15:00:00Z");
     let answer = counts(&backfill(folder.path(), &address, &far));
     assert_eq!(answer["new"], 1, "{answer}");
     let now = 1_650_326_400_000;

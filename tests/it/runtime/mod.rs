@@ -21,14 +21,14 @@ const TRANSFORM: &str = env!("CARGO_BIN_EXE_transform");
 const LAND: &str = env!("CARGO_BIN_EXE_land");
 
 /// The land λ, with a root and a bucket.
-struct Yard {
+struct LandFunction {
     root: tempfile::TempDir,
     bucket: Bucket,
     lambda: Lambda,
 }
 
-impl Yard {
-    fn new(toml: &str) -> Yard {
+impl LandFunction {
+    fn new(toml: &str) -> LandFunction {
         let root = tempfile::tempdir().unwrap();
         let bucket = Bucket::start();
         let config = crate::given::put(root.path(), "hiwake.toml", toml.as_bytes());
@@ -39,7 +39,7 @@ impl Yard {
             .env("AWS_LAMBDA_LOG_LEVEL", "TRACE")
             .envs(bucket.environment());
         let lambda = Lambda::start(command);
-        Yard { root, bucket, lambda }
+        LandFunction { root, bucket, lambda }
     }
 
     fn text(&self, name: &str) -> String {

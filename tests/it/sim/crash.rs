@@ -116,27 +116,27 @@ fn workloads() -> Vec<Workload> {
 /// A state at which everything may stop, and what was promised by then.
 struct Point {
     state: State,
-    site: Site,
+    setup: Setup,
     acknowledged: BTreeSet<Event>,
 }
 
 /// Runs a workload, and answers every point of it.
 fn points(workload: &Workload) -> (Vec<Point>, BTreeSet<Event>) {
     let server = Server::new(1);
-    let mut site = Site::at(MIDNIGHT + HOUR, workload.order, workload.compress);
-    site.config.seal.journal_days = workload.journal_days;
+    let mut setup = Setup::at(MIDNIGHT + HOUR, workload.order, workload.compress);
+    setup.config.seal.journal_days = workload.journal_days;
     let mut disk = server.client();
     let mut acknowledged = BTreeSet::new();
     let mut points = Vec::new();
     for step in &workload.steps {
         server.start_record();
-        let (now, before) = (site.clone(), acknowledged.clone());
-        run(&server, &mut disk, &mut site, step, &mut acknowledged);
+        let (now, before) = (setup.clone(), acknowledged.clone());
+        run(&server, &mut disk, &mut setup, step, &mut acknowledged);
         let states = server.take_record();
         let last = states.len() - 1;
         points.extend(states.into_iter().enumerate().map(|(at, state)| {
             let acknowledged = if at == last { &acknowledged } else { &before };
-            Point { state, site: now.clone(), acknowledged: acknowledged.clone() }
+            Point { state, setup: now.clone(), acknowledged: acknowledged.clone() }
         }));
     }
     (points, acknowledged)
@@ -145,22 +145,22 @@ fn points(workload: &Workload) -> (Vec<Point>, BTreeSet<Event>) {
 fn run(
     server: &Arc<Server>,
     disk: &mut SimDisk,
-    site: &mut Site,
+    setup: &mut Setup,
     step: &Step,
     acknowledged: &mut BTreeSet<Event>,
 ) {
     match step {
         Deliver(events) => {
-            assert!(site.deliver(disk, events).unwrap());
+            assert!(setup.deliver(disk, events).unwrap());
             acknowledged.extend(events);
         }
         Pieces(bytes, events) => {
-            site.config.limits.commit_bytes = *bytes;
-            assert!(site.deliver(disk, events).unwrap());
+            setup.config.limits.commit_bytes = *bytes;
+            assert!(setup.deliver(disk, events).unwrap());
             acknowledged.extend(events);
         }
-        Seal => drop(site.sealed(disk)),
-        Wait(hours) => site.now += hours * HOUR,
+        Seal => drop(setup.sealed(disk)),
+        Wait(hours) => setup.now += hours * HOUR,
         Kill => {
             server.lock().kill_all();
             *disk = server.client();
@@ -199,7 +199,7 @@ fn i3_a_crash_at_any_point_loses_nothing_that_was_acknowledged() {
                 failures.look(&what, || {
                     let server = resumed(&point.state);
                     crash(&mut server.lock(), how);
-                    finish(&server, &point.site, &point.acknowledged, &all);
+                    finish(&server, &point.setup, &point.acknowledged, &all);
                 });
             }
         }
@@ -223,12 +223,12 @@ fn i3_a_second_crash_in_the_middle_of_the_recovery_loses_nothing_either() {
             let server = resumed(&point.state);
             crash(&mut server.lock(), first);
             let disk = server.client();
-            let mut site = point.site.clone();
+            let mut setup = point.setup.clone();
             server.start_record();
-            let delivered = site.deliver(&disk, &events).unwrap();
+            let delivered = setup.deliver(&disk, &events).unwrap();
             let redelivered = server.recorded();
-            site.now = site.now.max(MIDNIGHT + DAY) + 3 * HOUR;
-            site.sealed(&disk);
+            setup.now = setup.now.max(MIDNIGHT + DAY) + 3 * HOUR;
+            setup.sealed(&disk);
             let states = server.take_record();
             for _ in 0..4 {
                 let second_at = random.below(states.len());
@@ -241,7 +241,7 @@ fn i3_a_second_crash_in_the_middle_of_the_recovery_loses_nothing_either() {
                     crash(&mut server.lock(), how);
                     let done = second_at >= redelivered && delivered;
                     let acknowledged = if done { &all } else { &point.acknowledged };
-                    finish(&server, &site, acknowledged, &all);
+                    finish(&server, &setup, acknowledged, &all);
                 });
             }
         }
@@ -255,20 +255,20 @@ fn i3_a_crash_of_retention_leaves_nothing_half_removed() {
     let (mut tried, mut failures) = (0, Failures::default());
     for journal_days in [1, 90] {
         let server = Server::new(2);
-        let mut site = Site::new();
-        site.config.seal.journal_days = journal_days;
+        let mut setup = Setup::new();
+        setup.config.seal.journal_days = journal_days;
         let events: Vec<Event> = (0..9).collect();
-        site.deliver(&server.client(), &events).unwrap();
-        site.now += 26 * HOUR;
-        site.sealed(&server.client());
-        site.deliver(&server.client(), &[20]).unwrap();
-        site.now += 2 * HOUR;
-        site.sealed(&server.client());
-        site.config.retention.days = 3;
-        site.now += 4 * DAY;
+        setup.deliver(&server.client(), &events).unwrap();
+        setup.now += 26 * HOUR;
+        setup.sealed(&server.client());
+        setup.deliver(&server.client(), &[20]).unwrap();
+        setup.now += 2 * HOUR;
+        setup.sealed(&server.client());
+        setup.config.retention.days = 3;
+        setup.now += 4 * DAY;
         server.start_record();
         let disk = server.client();
-        assert_eq!(site.sealed(&disk).removed.len(), 2);
+        assert_eq!(setup.sealed(&disk).removed.len(), 2);
         let states = server.take_record();
         for (at, state) in states.iter().enumerate() {
             for how in crashes(at as u64) {
@@ -277,14 +277,14 @@ fn i3_a_crash_of_retention_leaves_nothing_half_removed() {
                     let server = resumed(state);
                     crash(&mut server.lock(), how);
                     let disk = server.client();
-                    site.sealed(&disk);
-                    site.sealed(&disk);
+                    setup.sealed(&disk);
+                    setup.sealed(&disk);
                     let left: Vec<String> = server.lock().tree().into_keys().collect();
                     let left: Vec<&String> =
                         left.iter().filter(|name| !name.starts_with(".hiwake/")).collect();
                     assert!(left.is_empty(), "{left:?}");
                     // Removed, not forgotten: the rows are duplicates, or the day is closed.
-                    site.deliver(&disk, &events).unwrap();
+                    setup.deliver(&disk, &events).unwrap();
                     assert!(lines(&server.lock().tree()).is_empty());
                 });
             }

@@ -10,18 +10,18 @@ use super::loss::Loss;
 use super::state::{EEXIST, EIO, ENOENT, ENOSPC, ESTALE, Fault};
 use super::*;
 
-fn work(site: &Site, disk: &SimDisk, acknowledged: &mut BTreeSet<Event>) {
-    let mut site = site.clone();
+fn work(setup: &Setup, disk: &SimDisk, acknowledged: &mut BTreeSet<Event>) {
+    let mut setup = setup.clone();
     for (events, hours) in [(0..6, 0), (4..9, 0), (0..9, 26), (7..12, 2), (0..12, 2)] {
-        site.now += hours * HOUR;
+        setup.now += hours * HOUR;
         let events: Vec<Event> = events.collect();
-        match site.deliver(disk, &events) {
+        match setup.deliver(disk, &events) {
             Ok(true) => acknowledged.extend(events),
             Ok(false) => {}
             Err(LandError::Damage { path, what }) => panic!("damage: {path}: {what}"),
             Err(error) => assert!(!error.to_string().is_empty()),
         }
-        if let Ok(swept) = site.seal(disk) {
+        if let Ok(swept) = setup.seal(disk) {
             for error in swept.failed {
                 assert!(!matches!(error, LandError::Damage { .. }), "{error}");
             }
@@ -50,17 +50,17 @@ fn i3_an_error_of_any_operation_loses_nothing_and_heals() {
         for fault in faults {
             for at in 1.. {
                 let server = Server::new(at);
-                let site = Site::at(MIDNIGHT + HOUR, order, compress);
+                let setup = Setup::at(MIDNIGHT + HOUR, order, compress);
                 let disk = server.client();
                 server.lock().plan(&disk, at, fault);
                 let mut reached = false;
                 failures.look(&format!("{order:?} {compress:?} {fault:?} at {at}"), || {
                     let mut acknowledged = BTreeSet::new();
-                    work(&site, &disk, &mut acknowledged);
+                    work(&setup, &disk, &mut acknowledged);
                     reached = server.lock().operations(&disk) >= at;
-                    let mut site = site.clone();
-                    site.now += 30 * HOUR;
-                    finish(&server, &site, &acknowledged, &(0..12).collect());
+                    let mut setup = setup.clone();
+                    setup.now += 30 * HOUR;
+                    finish(&server, &setup, &acknowledged, &(0..12).collect());
                 });
                 if !reached {
                     break;
@@ -78,15 +78,15 @@ fn i3_an_error_of_any_operation_loses_nothing_and_heals() {
 fn i3_a_lease_that_is_lost_at_any_operation_of_a_seal_delays_it_no_further_than_a_moment() {
     let (mut tried, mut late) = (0, 0);
     for at in 1.. {
-        let mut site = Site::new();
-        site.config.limits.lock_wait = Duration::from_secs(5);
+        let mut setup = Setup::new();
+        setup.config.limits.lock_wait = Duration::from_secs(5);
         let server = Server::new(at);
-        site.deliver(&server.client(), &[8, 9]).unwrap();
-        site.deliver(&server.client(), &[1]).unwrap();
-        site.now = MIDNIGHT + 26 * HOUR;
+        setup.deliver(&server.client(), &[8, 9]).unwrap();
+        setup.deliver(&server.client(), &[1]).unwrap();
+        setup.now = MIDNIGHT + 26 * HOUR;
         let disk = server.client();
         server.lock().plan(&disk, at, Fault::LeaseLost);
-        let swept = site.seal(&disk).unwrap();
+        let swept = setup.seal(&disk).unwrap();
         if server.lock().operations(&disk) < at {
             break;
         }
@@ -99,7 +99,7 @@ fn i3_a_lease_that_is_lost_at_any_operation_of_a_seal_delays_it_no_further_than_
             assert!(error.to_string().contains("lost lease"), "at {at}: {error}");
         }
         let all = [1, 8, 9].into();
-        finish(&server, &site, &all, &all);
+        finish(&server, &setup, &all, &all);
     }
     print(&format!("leases lost in a seal: {tried}, sealed by the next round: {late}"));
     assert!(tried > 60 && late * 2 < tried, "{late} of {tried}");
@@ -108,34 +108,34 @@ fn i3_a_lease_that_is_lost_at_any_operation_of_a_seal_delays_it_no_further_than_
 #[test]
 fn a_disk_that_fails_for_good_ends_with_an_error_and_when_it_is_well_all_lands() {
     const LOCK_WAIT: Duration = Duration::from_millis(150);
-    let mut site = Site::new();
-    site.config.limits.lock_wait = LOCK_WAIT;
+    let mut setup = Setup::new();
+    setup.config.limits.lock_wait = LOCK_WAIT;
     let events: Vec<Event> = (0..6).collect();
     let (calm, mut tried) = (Server::new(0), 0);
-    site.deliver(&calm.client(), &events).unwrap();
+    setup.deliver(&calm.client(), &events).unwrap();
     for at in 1..=calm.lock().operations {
         let server = Server::new(at);
         let disk = server.client();
         (at..at + 2000).for_each(|at| server.lock().plan(&disk, at, Fault::Fail(EIO)));
         let started = std::time::Instant::now();
         // A handle that cannot be closed is nobody's loss: all else is an error.
-        let landed = site.deliver(&disk, &events).is_ok_and(|landed| landed);
+        let landed = setup.deliver(&disk, &events).is_ok_and(|landed| landed);
         assert!(started.elapsed() < 40 * LOCK_WAIT, "it went on trying from operation {at}");
         server.lock().forget_faults();
         let acknowledged = if landed { (0..6).collect() } else { BTreeSet::new() };
-        finish(&server, &site, &acknowledged, &(0..6).collect());
+        finish(&server, &setup, &acknowledged, &(0..6).collect());
         tried += 1;
     }
     print(&format!("disks that fail for good: {tried}"));
 }
 
 /// What is put into quarantine, and where readers find it.
-fn quarantine(site: &Site, disk: &SimDisk) -> Result<u64, LandError> {
+fn quarantine(setup: &Setup, disk: &SimDisk) -> Result<u64, LandError> {
     let mut quarantine = Quarantine::default();
     let (code, reason, bytes) = ("Broken", "cannot be read", b"bytes".as_slice());
     let bad = Bad { offset: 0, code, reason, length: 5, bytes };
     quarantine.add(&bad, "bucket/key");
-    quarantine.write(&site.lander(disk))
+    quarantine.write(&setup.lander(disk))
 }
 
 #[test]
@@ -145,8 +145,8 @@ fn i3_what_is_quarantined_is_there_whole_once_or_comes_again() {
         let files = tree.into_iter().filter(|(name, _)| name.ends_with(".ndjson"));
         files.map(|(_, bytes)| bytes).collect()
     };
-    let (whole, site) = (Server::new(0), Site::new());
-    assert_eq!(quarantine(&site, &whole.client()).unwrap(), 1);
+    let (whole, setup) = (Server::new(0), Setup::new());
+    assert_eq!(quarantine(&setup, &whole.client()).unwrap(), 1);
     let wanted = kept(&whole);
     let mut tried = 0;
     for fault in
@@ -157,12 +157,12 @@ fn i3_what_is_quarantined_is_there_whole_once_or_comes_again() {
                 let server = Server::new(at);
                 let disk = server.client();
                 server.lock().plan(&disk, at, fault);
-                let done = quarantine(&site, &disk).is_ok();
+                let done = quarantine(&setup, &disk).is_ok();
                 server.lock().power_failure(loss);
                 if done {
                     assert_eq!(kept(&server), wanted, "{fault:?} at {at} {loss:?}");
                 }
-                assert_eq!(quarantine(&site, &server.client()).unwrap(), 1);
+                assert_eq!(quarantine(&setup, &server.client()).unwrap(), 1);
                 assert_eq!(kept(&server), wanted, "{fault:?} at {at} {loss:?}");
                 tried += 1;
             }
@@ -183,40 +183,40 @@ fn i3_what_a_failed_sync_left_out_is_written_again_before_anything_depends_on_it
             let server = Server::new(at);
             let disk = server.client();
             server.lock().plan(&disk, at, Fault::SyncLost);
-            let mut site = Site::at(MIDNIGHT + HOUR, order, Compress::None);
+            let mut setup = Setup::at(MIDNIGHT + HOUR, order, Compress::None);
             let mut points = Vec::new();
             let mut acknowledged: BTreeSet<Event> = BTreeSet::new();
             for (events, hours) in [(0..6, 0), (4..9, 0), (0..9, 26), (7..12, 2), (0..12, 2)] {
-                site.now += hours * HOUR;
+                setup.now += hours * HOUR;
                 let events: Vec<Event> = events.collect();
                 server.start_record();
-                let done = site.deliver(&disk, &events);
+                let done = setup.deliver(&disk, &events);
                 let before = acknowledged.clone();
                 if matches!(done, Ok(true)) {
                     acknowledged.extend(events);
                 }
                 let states = server.take_record().into_iter();
-                points.extend(states.map(|state| (state, before.clone(), site.clone())));
+                points.extend(states.map(|state| (state, before.clone(), setup.clone())));
                 server.start_record();
                 // What fails comes again.
-                drop(site.seal(&disk));
+                drop(setup.seal(&disk));
                 let states = server.take_record().into_iter();
-                points.extend(states.map(|state| (state, acknowledged.clone(), site.clone())));
+                points.extend(states.map(|state| (state, acknowledged.clone(), setup.clone())));
             }
             if server.lock().operations(&disk) < at {
                 break;
             }
             // Every 7th moment after it, another seventh for each sync.
             points.retain(|(state, ..)| state.operations >= at && (state.operations + at) % 7 == 0);
-            for (state, acknowledged, mut site) in points {
+            for (state, acknowledged, mut setup) in points {
                 tried += 1;
                 let power = state.operations;
                 failures.look(&format!("{order:?} sync lost at {at}, power at {power}"), || {
                     let server = resumed(&state);
                     server.lock().power_failure(Loss::All);
                     server.lock().forget_faults();
-                    site.now += 30 * HOUR;
-                    finish(&server, &site, &acknowledged, &(0..12).collect());
+                    setup.now += 30 * HOUR;
+                    finish(&server, &setup, &acknowledged, &(0..12).collect());
                 });
             }
         }

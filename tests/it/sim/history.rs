@@ -97,7 +97,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// One history: the server, what was offered, and what was acknowledged.
 struct Story {
     server: Arc<Server>,
-    site: Site,
+    setup: Setup,
     clients: [SimDisk; 2],
     objects: Vec<Vec<Event>>,
     offered: BTreeSet<Event>,
@@ -109,10 +109,10 @@ impl Story {
     fn new(seed: u64) -> Story {
         let server = Server::new(seed);
         let clients = [server.client(), server.client()];
-        let mut site = Site::new();
-        site.config.seal.journal_days = 4;
+        let mut setup = Setup::new();
+        setup.config.seal.journal_days = 4;
         let (objects, offered, acknowledged) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
-        Story { server, site, clients, objects, offered, acknowledged, published: BTreeMap::new() }
+        Story { server, setup, clients, objects, offered, acknowledged, published: BTreeMap::new() }
     }
 
     /// The rows that a work lands; none if it seals.
@@ -164,11 +164,11 @@ impl Story {
                 }
             }
             Step::Two(one, other, pause) => self.two(one, other, *pause),
-            Step::Wait(hours) => self.site.now += hours * HOUR,
+            Step::Wait(hours) => self.setup.now += hours * HOUR,
             Step::Change(order, compress, bytes) => {
-                self.site.config.seal.order = *order;
-                self.site.config.seal.compress = *compress;
-                self.site.config.limits.commit_bytes = *bytes;
+                self.setup.config.seal.order = *order;
+                self.setup.config.seal.compress = *compress;
+                self.setup.config.limits.commit_bytes = *bytes;
             }
             Step::Names => self.server.lock().forget_names(),
         }
@@ -185,7 +185,7 @@ impl Story {
     fn one(&mut self, work: &Work, succeeds: bool) {
         let rows = self.rows(work);
         let planned = self.server.lock().has_faults();
-        let done = act(&self.site, &self.clients[0], rows.as_deref());
+        let done = act(&self.setup, &self.clients[0], rows.as_deref());
         if succeeds && !planned {
             assert!(done.is_ok(), "nothing was in the way: {done:?}");
         }
@@ -201,10 +201,10 @@ impl Story {
             self.server.lock().plan(&self.clients[0], at, Fault::Pause(operations));
         }
         let done = [Mutex::new(Ok(false)), Mutex::new(Ok(false))];
-        let (site, wanted, answers) = (&self.site, &rows, &done);
+        let (setup, wanted, answers) = (&self.setup, &rows, &done);
         let work = |number: usize| -> Box<dyn FnOnce(&SimDisk) + Send + '_> {
             Box::new(move |disk| {
-                *answers[number].lock().unwrap() = act(site, disk, wanted[number].as_deref());
+                *answers[number].lock().unwrap() = act(setup, disk, wanted[number].as_deref());
             })
         };
         self.server.interleave(vec![(&self.clients[0], work(0)), (&self.clients[1], work(1))]);
@@ -222,7 +222,7 @@ impl Story {
         copy.lock().kill_all();
         copy.lock().forget_faults();
         let disk = copy.client();
-        assert!(self.site.deliver(&disk, &[99]).is_ok(), "the next commit goes through");
+        assert!(self.setup.deliver(&disk, &[99]).is_ok(), "the next commit goes through");
         let tree = copy.lock().tree();
         check_nothing_lost(&tree, &self.acknowledged);
         check_unchanged(&self.published, &tree);
@@ -235,16 +235,16 @@ impl Story {
     fn finish(&self) {
         self.server.lock().kill_all();
         self.server.lock().forget_faults();
-        finish(&self.server, &self.site, &self.acknowledged, &self.offered);
+        finish(&self.server, &self.setup, &self.acknowledged, &self.offered);
     }
 }
 
 /// `Ok(true)`: all rows are acknowledged. Damage is nothing that a history may lead to.
-fn act(site: &Site, disk: &SimDisk, rows: Option<&[Event]>) -> Result<bool, String> {
+fn act(setup: &Setup, disk: &SimDisk, rows: Option<&[Event]>) -> Result<bool, String> {
     let done = match rows {
-        Some(rows) => site.deliver(disk, rows),
+        Some(rows) => setup.deliver(disk, rows),
         None => {
-            site.seal(disk).and_then(|swept| swept.failed.into_iter().next().map_or(Ok(true), Err))
+            setup.seal(disk).and_then(|swept| swept.failed.into_iter().next().map_or(Ok(true), Err))
         }
     };
     done.map_err(|error| {

@@ -27,45 +27,40 @@ use hiwake::config::{Compress, Config, Order};
 use hiwake::land::day_file::batch::Batch;
 use hiwake::land::day_file::commit::{CommitOutcome, commit};
 use hiwake::land::root::error::LandError;
-use hiwake::land::root::layout::DayFile;
 use hiwake::land::upkeep::sweep::Swept;
 use hiwake::land::{Lander, Root};
 use hiwake::row::{Kind, Row};
 use sha2::{Digest, Sha256};
 
+use crate::given::{DAY, HOUR, JOURNAL, LATE, MIDNIGHT, OPEN, SEALED, SEEN, day_file};
 use disk::{Server, SimDisk};
 use state::State;
-
-/// 2022-04-18 00:00 in Tokyo.
-const MIDNIGHT: i64 = 1_650_207_600_000;
-const HOUR: i64 = 3_600_000;
-const DAY: i64 = 24 * HOUR;
 
 /// An event of the test's day is a number: its time follows from it, and so does its line.
 type Event = u32;
 
 /// What is configured and what time it is: what may change between two steps.
 #[derive(Debug, Clone)]
-struct Site {
+struct Setup {
     config: Config,
     now: i64,
 }
 
-impl Site {
-    fn new() -> Site {
+impl Setup {
+    fn new() -> Setup {
         let mut config = Config::default();
         // Busy is an answer, at once; and one thing after the other.
         config.limits.lock_wait = Duration::ZERO;
         config.limits.parallel = 1;
-        Site { config, now: MIDNIGHT + HOUR }
+        Setup { config, now: MIDNIGHT + HOUR }
     }
 
-    fn at(now: i64, order: Order, compress: Compress) -> Site {
-        let mut site = Site::new();
-        site.now = now;
-        site.config.seal.order = order;
-        site.config.seal.compress = compress;
-        site
+    fn at(now: i64, order: Order, compress: Compress) -> Setup {
+        let mut setup = Setup::new();
+        setup.now = now;
+        setup.config.seal.order = order;
+        setup.config.seal.compress = compress;
+        setup
     }
 
     fn lander<'a>(&'a self, disk: &'a SimDisk) -> Lander<'a> {
@@ -100,10 +95,6 @@ impl Site {
         assert!(swept.failed.is_empty(), "{:?}", swept.failed);
         swept
     }
-}
-
-fn day_file() -> DayFile {
-    DayFile { file: "messages".to_owned(), day: "2022-04-18".parse().unwrap(), kind: Kind::Csv }
 }
 
 fn time(event: Event) -> i64 {
@@ -250,7 +241,7 @@ fn check_sealed(server: &Server, order: Option<Order>) {
 #[track_caller]
 fn finish(
     server: &Arc<Server>,
-    site: &Site,
+    setup: &Setup,
     acknowledged: &BTreeSet<Event>,
     all: &BTreeSet<Event>,
 ) {
@@ -260,7 +251,7 @@ fn finish(
     let mut all = all.clone();
     let mut acknowledged = acknowledged.clone();
     // The next commit cuts what is half-written; nothing that was acknowledged may be missing then.
-    if site.deliver(&disk, &[PROBE]).unwrap() {
+    if setup.deliver(&disk, &[PROBE]).unwrap() {
         all.insert(PROBE);
         acknowledged.insert(PROBE);
     } else {
@@ -268,17 +259,17 @@ fn finish(
     }
     check_nothing_lost(&server.lock().tree(), &acknowledged);
     let events: Vec<Event> = all.iter().copied().collect();
-    site.deliver(&disk, &events).unwrap();
+    setup.deliver(&disk, &events).unwrap();
     check_each_once(&server.lock().tree(), &all);
-    let mut site = site.clone();
-    site.now = site.now.max(MIDNIGHT + DAY) + 3 * HOUR;
-    site.sealed(&disk);
-    site.sealed(&disk);
+    let mut setup = setup.clone();
+    setup.now = setup.now.max(MIDNIGHT + DAY) + 3 * HOUR;
+    setup.sealed(&disk);
+    setup.sealed(&disk);
     let tree = server.lock().tree();
     check_each_once(&tree, &all);
     check_unchanged(&before, &tree);
     check_sealed(server, None);
-    site.deliver(&disk, &events).unwrap();
+    setup.deliver(&disk, &events).unwrap();
     assert_eq!(server.lock().tree(), tree, "everything again changes nothing");
 }
 

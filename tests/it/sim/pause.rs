@@ -7,80 +7,80 @@ use super::disk::{Server, SimDisk};
 use super::state::Fault;
 use super::*;
 
-type Work = fn(&Site, &SimDisk) -> Result<Vec<Event>, LandError>;
+type Work = fn(&Setup, &SimDisk) -> Result<Vec<Event>, LandError>;
 
 fn deliver(
-    site: &Site,
+    setup: &Setup,
     disk: &SimDisk,
     events: std::ops::Range<Event>,
 ) -> Result<Vec<Event>, LandError> {
     let events: Vec<Event> = events.collect();
-    Ok(if site.deliver(disk, &events)? { events } else { Vec::new() })
+    Ok(if setup.deliver(disk, &events)? { events } else { Vec::new() })
 }
 
-fn seal(site: &Site, disk: &SimDisk) -> Result<Vec<Event>, LandError> {
-    let swept = site.seal(disk)?;
+fn seal(setup: &Setup, disk: &SimDisk) -> Result<Vec<Event>, LandError> {
+    let swept = setup.seal(disk)?;
     swept.failed.into_iter().next().map_or(Ok(Vec::new()), Err)
 }
 
 /// What the one that stands still is doing.
 const PAUSED: [(&str, Work); 5] = [
-    ("lands new rows", |site, disk| deliver(site, disk, 8..16)),
-    ("lands what is there", |site, disk| deliver(site, disk, 0..6)),
-    ("lands in pieces", |site, disk| {
-        let mut site = site.clone();
-        site.config.limits.commit_bytes = 20;
-        deliver(&site, disk, 3..14)
+    ("lands new rows", |setup, disk| deliver(setup, disk, 8..16)),
+    ("lands what is there", |setup, disk| deliver(setup, disk, 0..6)),
+    ("lands in pieces", |setup, disk| {
+        let mut setup = setup.clone();
+        setup.config.limits.commit_bytes = 20;
+        deliver(&setup, disk, 3..14)
     }),
     ("seals", seal),
-    ("lands, then seals", |site, disk| {
-        let events = deliver(site, disk, 8..16)?;
-        seal(site, disk).map(|_| events)
+    ("lands, then seals", |setup, disk| {
+        let events = deliver(setup, disk, 8..16)?;
+        seal(setup, disk).map(|_| events)
     }),
 ];
 
 /// What the other one does meanwhile.
 const MEANWHILE: [(&str, Work); 6] = [
-    ("the same rows and more", |site, disk| deliver(site, disk, 4..20)),
-    ("other rows", |site, disk| deliver(site, disk, 20..26)),
+    ("the same rows and more", |setup, disk| deliver(setup, disk, 4..20)),
+    ("other rows", |setup, disk| deliver(setup, disk, 20..26)),
     ("a seal", seal),
-    ("a seal and late rows", |site, disk| {
-        seal(site, disk)?;
-        deliver(site, disk, 6..22)
+    ("a seal and late rows", |setup, disk| {
+        seal(setup, disk)?;
+        deliver(setup, disk, 6..22)
     }),
-    ("a seal, late rows, their seal", |site, disk| {
-        seal(site, disk)?;
-        let events = deliver(site, disk, 6..22)?;
-        let mut site = site.clone();
-        site.now += 2 * HOUR;
-        seal(&site, disk).map(|_| events)
+    ("a seal, late rows, their seal", |setup, disk| {
+        seal(setup, disk)?;
+        let events = deliver(setup, disk, 6..22)?;
+        let mut setup = setup.clone();
+        setup.now += 2 * HOUR;
+        seal(&setup, disk).map(|_| events)
     }),
-    ("a rewrite that is sealed in another order", |site, disk| {
-        let mut site = site.clone();
-        site.config.seal.order =
-            if site.config.seal.order == Order::Time { Order::Arrival } else { Order::Time };
-        let events = deliver(&site, disk, 0..20)?;
-        site.now += 2 * HOUR;
-        seal(&site, disk).map(|_| events)
+    ("a rewrite that is sealed in another order", |setup, disk| {
+        let mut setup = setup.clone();
+        setup.config.seal.order =
+            if setup.config.seal.order == Order::Time { Order::Arrival } else { Order::Time };
+        let events = deliver(&setup, disk, 0..20)?;
+        setup.now += 2 * HOUR;
+        seal(&setup, disk).map(|_| events)
     }),
 ];
 
 /// The roots that they find: nothing at all, an open day, a day with a late segment.
-fn begin(kind: usize, order: Order) -> (Arc<Server>, Site, BTreeSet<Event>) {
+fn begin(kind: usize, order: Order) -> (Arc<Server>, Setup, BTreeSet<Event>) {
     let server = Server::new(kind as u64);
     let disk = server.client();
-    let mut site = Site::at(MIDNIGHT + HOUR, order, Compress::None);
+    let mut setup = Setup::at(MIDNIGHT + HOUR, order, Compress::None);
     let mut acknowledged = BTreeSet::new();
     if kind > 0 {
-        acknowledged.extend(deliver(&site, &disk, 0..8).unwrap());
+        acknowledged.extend(deliver(&setup, &disk, 0..8).unwrap());
     }
     if kind > 1 {
-        site.now = MIDNIGHT + 26 * HOUR;
-        site.sealed(&disk);
-        acknowledged.extend(deliver(&site, &disk, 7..10).unwrap());
+        setup.now = MIDNIGHT + 26 * HOUR;
+        setup.sealed(&disk);
+        acknowledged.extend(deliver(&setup, &disk, 7..10).unwrap());
     }
-    site.now = MIDNIGHT + 28 * HOUR;
-    (server, site, acknowledged)
+    setup.now = MIDNIGHT + 28 * HOUR;
+    (server, setup, acknowledged)
 }
 
 /// One pair of works on one root, for each operation of the first one. Answers how many there were.
@@ -94,12 +94,12 @@ fn try_all(
     failures: &mut Failures,
 ) -> u64 {
     for at in 1.. {
-        let (server, site, mut acknowledged) = begin(kind, order);
+        let (server, setup, mut acknowledged) = begin(kind, order);
         let (first, second) = (server.client(), Arc::new(server.client()));
         if lost {
             server.lock().plan(&first, at, Fault::LeaseLost);
         }
-        let (shared, answer) = (Arc::new(Mutex::new(Ok(Vec::new()))), site.clone());
+        let (shared, answer) = (Arc::new(Mutex::new(Ok(Vec::new()))), setup.clone());
         let (into, other) = (shared.clone(), second.clone());
         // The lease is gone before the other one begins.
         let (behind, sleeper) = (server.clone(), first.id());
@@ -113,7 +113,7 @@ fn try_all(
         failures.look(
             &format!("{what}, root {kind}, {order:?}, lease lost: {lost}, at {at}"),
             || {
-                let result = paused(&site, &first);
+                let result = paused(&setup, &first);
                 if server.is_waiting() {
                     ended = true;
                     return;
@@ -130,8 +130,8 @@ fn try_all(
                     }
                 }
                 let all = acknowledged.iter().copied().chain(0..26).collect();
-                drop((site.deliver(&first, &[]), site.deliver(&second, &[])));
-                finish(&server, &site, &acknowledged, &all);
+                drop((setup.deliver(&first, &[]), setup.deliver(&second, &[])));
+                finish(&server, &setup, &acknowledged, &all);
                 check_unchanged(&before, &server.lock().tree());
             },
         );

@@ -14,13 +14,13 @@ const WAYS: [(Order, Compress); 4] = [
 ];
 
 /// A day with a first segment and three late ones, each sealed by two machines one after the other.
-fn life(server: &Arc<Server>, site: &mut Site) {
+fn life(server: &Arc<Server>, setup: &mut Setup) {
     let machines = [server.client(), server.client()];
     for (events, hours) in [(0..9, 0), (5..20, 26), (15..30, 2), (0..40, 2), (0..40, 2)] {
-        site.now += hours * HOUR;
-        site.sealed(&machines[0]);
-        site.deliver(&machines[1], &events.collect::<Vec<_>>()).unwrap();
-        site.sealed(&machines[1]);
+        setup.now += hours * HOUR;
+        setup.sealed(&machines[0]);
+        setup.deliver(&machines[1], &events.collect::<Vec<_>>()).unwrap();
+        setup.sealed(&machines[1]);
     }
 }
 
@@ -30,7 +30,7 @@ fn i4_a_published_file_never_changes_at_any_moment() {
     for (order, compress) in WAYS {
         let server = Server::new(4);
         server.start_record();
-        life(&server, &mut Site::at(MIDNIGHT + HOUR, order, compress));
+        life(&server, &mut Setup::at(MIDNIGHT + HOUR, order, compress));
         let mut before = BTreeMap::new();
         for state in server.take_record() {
             let tree = state.tree();
@@ -47,11 +47,11 @@ fn i4_a_published_file_never_changes_at_any_moment() {
 fn i5_a_sealed_segment_has_its_commits_lines_and_its_sum_is_on_record() {
     for (order, compress) in WAYS {
         let server = Server::new(5);
-        let mut site = Site::at(MIDNIGHT + HOUR, order, compress);
-        life(&server, &mut site);
+        let mut setup = Setup::at(MIDNIGHT + HOUR, order, compress);
+        life(&server, &mut setup);
         check_sealed(&server, Some(order));
         let disk = server.client();
-        let state = Journal::peek(&site.lander(&disk), &day_file()).unwrap().unwrap();
+        let state = Journal::peek(&setup.lander(&disk), &day_file()).unwrap().unwrap();
         let tree = server.lock().tree();
         let files = lines(&tree);
         assert_eq!(state.segments.len(), 4);

@@ -10,12 +10,6 @@ use super::disk::{Server, SimDisk};
 use super::loss::Loss;
 use super::*;
 
-const JOURNAL: &str = ".hiwake/days/2022-04-18/messages.csv/.journal";
-const SEEN: &str = ".hiwake/days/2022-04-18/messages.csv/.seen";
-const OPEN: &str = "messages/2022-04-18.csv.open";
-const SEALED: &str = "messages/2022-04-18.csv";
-const LATE: &str = "messages/2022-04-18.late.csv.open";
-
 /// The objects of a day, without some.
 fn source(without: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -40,18 +34,22 @@ fn row(event: Event) -> String {
     format!("{row}\n")
 }
 
-fn rebuilt(site: &Site, disk: &SimDisk, source: &std::path::Path) -> Result<Rebuilt, RebuildError> {
+fn rebuilt(
+    setup: &Setup,
+    disk: &SimDisk,
+    source: &std::path::Path,
+) -> Result<Rebuilt, RebuildError> {
     let store = Store::folder(source).unwrap();
     let objects = store.list("").unwrap();
-    rebuild(&site.lander(disk), &store, &objects, &day_file())
+    rebuild(&setup.lander(disk), &store, &objects, &day_file())
 }
 
-fn land(site: &Site, disk: &SimDisk, number: usize) {
+fn land(setup: &Setup, disk: &SimDisk, number: usize) {
     let (key, events) = OBJECTS[number].clone();
     let events: Vec<Event> = events.collect();
     let objects = [format!("in/{key}@1")];
     let landed =
-        commit(&site.lander(disk), &day_file(), &batch(&events), &objects, &|| Ok(())).unwrap();
+        commit(&setup.lander(disk), &day_file(), &batch(&events), &objects, &|| Ok(())).unwrap();
     assert!(matches!(landed, CommitOutcome::Committed(_)));
 }
 
@@ -79,8 +77,8 @@ fn damage(disk: &SimDisk, name: &str, at: Option<u64>) {
     disk.sync_dir("messages").unwrap();
 }
 
-fn is_whole(site: &Site, disk: &SimDisk) -> bool {
-    site.lander(disk).verify().damaged.is_empty()
+fn is_whole(setup: &Setup, disk: &SimDisk) -> bool {
+    setup.lander(disk).verify().damaged.is_empty()
 }
 
 #[test]
@@ -94,22 +92,22 @@ fn i3_a_rebuild_that_is_cut_short_anywhere_is_carried_on() {
         for without in ["", "a", "b"] {
             let what = format!("{name} {at:?}, sealed {sealed}, without {without:?}");
             let source = source(&[without, if sealed { "" } else { "c" }]);
-            let mut site = Site::at(MIDNIGHT + HOUR, Order::Time, Compress::None);
+            let mut setup = Setup::at(MIDNIGHT + HOUR, Order::Time, Compress::None);
             let (server, mut all) = (Server::new(1), (0..10).collect::<BTreeSet<Event>>());
             let disk = server.client();
-            land(&site, &disk, 0);
-            land(&site, &disk, 1);
+            land(&setup, &disk, 0);
+            land(&setup, &disk, 1);
             if sealed {
-                site.now = MIDNIGHT + 26 * HOUR;
-                site.sealed(&disk);
-                land(&site, &disk, 2);
+                setup.now = MIDNIGHT + 26 * HOUR;
+                setup.sealed(&disk);
+                land(&setup, &disk, 2);
                 all = (0..14).collect();
             }
             damage(&disk, name, at);
-            assert!(!is_whole(&site, &disk), "{what}");
+            assert!(!is_whole(&setup, &disk), "{what}");
             let before = server.lock().tree();
             server.start_record();
-            let result = rebuilt(&site, &disk, source.path());
+            let result = rebuilt(&setup, &disk, source.path());
             let states = server.take_record();
             if let Err(error) = result {
                 let after = server.lock().tree();
@@ -138,16 +136,17 @@ fn i3_a_rebuild_that_is_cut_short_anywhere_is_carried_on() {
                             }
                             let (disk, mut all) = (server.client(), all.clone());
                             // Somebody lands what is in no object.
-                            if meanwhile && site.deliver(&disk, &[100]).is_ok_and(|landed| landed) {
+                            if meanwhile && setup.deliver(&disk, &[100]).is_ok_and(|landed| landed)
+                            {
                                 all.insert(100);
                             }
-                            if !is_whole(&site, &disk) {
-                                rebuilt(&site, &disk, source.path()).unwrap();
+                            if !is_whole(&setup, &disk) {
+                                rebuilt(&setup, &disk, source.path()).unwrap();
                             }
-                            assert!(is_whole(&site, &disk));
+                            assert!(is_whole(&setup, &disk));
                             check_model(&server.lock().tree(), &all, sealed);
                             let events: Vec<Event> = all.iter().copied().collect();
-                            site.deliver(&disk, &events).unwrap();
+                            setup.deliver(&disk, &events).unwrap();
                             check_model(&server.lock().tree(), &all, sealed);
                         },
                     );
@@ -188,36 +187,36 @@ fn a_draft_from_before_a_rebuild_is_not_published() {
     let source = source(&[]);
     let (mut tried, mut failures) = (0, Failures::default());
     for at in 1.. {
-        let mut site = Site::at(MIDNIGHT + HOUR, Order::Arrival, Compress::None);
+        let mut setup = Setup::at(MIDNIGHT + HOUR, Order::Arrival, Compress::None);
         let server = Server::new(at);
         let disk = server.client();
-        land(&site, &disk, 0);
-        land(&site, &disk, 1);
-        site.now = MIDNIGHT + 26 * HOUR;
+        land(&setup, &disk, 0);
+        land(&setup, &disk, 1);
+        setup.now = MIDNIGHT + 26 * HOUR;
         let sealer = server.client();
-        let (other, there, path) = (server.clone(), site.clone(), source.path().to_owned());
+        let (other, there, path) = (server.clone(), setup.clone(), source.path().to_owned());
         server.before(&sealer, at, move || {
             let disk = other.client();
             damage(&disk, SEEN, Some(20));
             // Busy, where the sealer has the lock.
             drop(rebuilt(&there, &disk, &path));
         });
-        drop(site.seal(&sealer));
+        drop(setup.seal(&sealer));
         if server.is_waiting() {
             break;
         }
         tried += 1;
         failures.look(&format!("stood still at {at}"), || {
             let disk = server.client();
-            if !is_whole(&site, &disk) {
-                rebuilt(&site, &disk, source.path()).unwrap();
+            if !is_whole(&setup, &disk) {
+                rebuilt(&setup, &disk, source.path()).unwrap();
             }
-            assert!(is_whole(&site, &disk));
+            assert!(is_whole(&setup, &disk));
             let events: Vec<Event> = (0..14).collect();
-            site.deliver(&disk, &events).unwrap();
+            setup.deliver(&disk, &events).unwrap();
             check_each_once(&server.lock().tree(), &(0..14).collect());
-            site.now += 30 * HOUR;
-            site.sealed(&disk);
+            setup.now += 30 * HOUR;
+            setup.sealed(&disk);
             check_each_once(&server.lock().tree(), &(0..14).collect());
         });
     }

@@ -13,14 +13,10 @@ use super::loss::Loss;
 use super::state::{EIO, ENOSPC, ESTALE, Fault, State};
 use super::*;
 
-const JOURNAL: &str = ".hiwake/days/2022-04-18/messages.csv/.journal";
-const SEEN: &str = ".hiwake/days/2022-04-18/messages.csv/.seen";
-const OPEN: &str = "messages/2022-04-18.csv.open";
-const SEALED: &str = "messages/2022-04-18.csv";
 const LATE_HINT: &str = ".hiwake/due/seal/2022-04-18/messages/2022-04-18.csv.2";
 
-fn over(site: &mut Site) {
-    site.now = MIDNIGHT + 26 * HOUR;
+fn over(setup: &mut Setup) {
+    setup.now = MIDNIGHT + 26 * HOUR;
 }
 
 /// The states before each operation of a work on a copy.
@@ -36,7 +32,7 @@ fn moments(state: &State, work: impl FnOnce(&SimDisk)) -> Vec<State> {
 /// power failure at every fourth operation of it, each time other ones. Then all is well.
 fn killed_then_dark(
     begin: &Server,
-    site: &Site,
+    setup: &Setup,
     first: impl Fn(&SimDisk),
     second: impl Fn(&SimDisk),
     all: &BTreeSet<Event>,
@@ -58,7 +54,7 @@ fn killed_then_dark(
                 failures.look(&format!("killed at {at}, dark at {then}, {loss:?}"), || {
                     let server = resumed(&later);
                     server.lock().power_failure(loss);
-                    finish(&server, site, &acknowledged, all);
+                    finish(&server, setup, &acknowledged, all);
                 });
             }
         }
@@ -73,14 +69,14 @@ fn killed_then_dark(
 #[test]
 fn a_duplicate_is_acknowledged_only_when_the_frame_it_goes_by_is_durable() {
     let server = Server::new(0);
-    let site = Site::new();
+    let setup = Setup::new();
     let begun = server.lock().clone();
-    for mut state in moments(&begun, |disk| drop(site.deliver(disk, &[1]))) {
+    for mut state in moments(&begun, |disk| drop(setup.deliver(disk, &[1]))) {
         state.kill_all();
         let server = resumed(&state);
-        site.deliver(&server.client(), &[1]).unwrap();
+        setup.deliver(&server.client(), &[1]).unwrap();
         server.lock().power_failure(Loss::All);
-        finish(&server, &site, &[1].into(), &[1].into());
+        finish(&server, &setup, &[1].into(), &[1].into());
     }
 }
 
@@ -89,9 +85,9 @@ fn a_duplicate_is_acknowledged_only_when_the_frame_it_goes_by_is_durable() {
 /// ever, of a day file without a row.
 #[test]
 fn a_header_that_was_never_synced_is_written_again_before_anything_is_made_beside_it() {
-    let (server, site) = (Server::new(0), Site::new());
-    let deliver = |disk: &SimDisk| drop(site.deliver(disk, &[1, 2]));
-    killed_then_dark(&server, &site, deliver, deliver, &[1, 2].into());
+    let (server, setup) = (Server::new(0), Setup::new());
+    let deliver = |disk: &SimDisk| drop(setup.deliver(disk, &[1, 2]));
+    killed_then_dark(&server, &setup, deliver, deliver, &[1, 2].into());
 }
 
 /// The same with Sealed: B published, removed the open file, and lost the frame that said so: never
@@ -101,14 +97,14 @@ fn a_header_that_was_never_synced_is_written_again_before_anything_is_made_besid
 fn a_seal_that_others_go_on_with_is_durable_before_they_remove_anything() {
     for order in [Order::Time, Order::Arrival] {
         let server = Server::new(0);
-        let mut site = Site::at(MIDNIGHT + HOUR, order, Compress::None);
-        site.deliver(&server.client(), &[8, 9]).unwrap();
-        site.deliver(&server.client(), &[1]).unwrap();
-        over(&mut site);
-        let seal = |disk: &SimDisk| drop(site.seal(disk));
-        killed_then_dark(&server, &site, seal, seal, &[1, 8, 9].into());
-        let late = |disk: &SimDisk| drop(site.deliver(disk, &[2]));
-        killed_then_dark(&server, &site, seal, late, &[1, 2, 8, 9].into());
+        let mut setup = Setup::at(MIDNIGHT + HOUR, order, Compress::None);
+        setup.deliver(&server.client(), &[8, 9]).unwrap();
+        setup.deliver(&server.client(), &[1]).unwrap();
+        over(&mut setup);
+        let seal = |disk: &SimDisk| drop(setup.seal(disk));
+        killed_then_dark(&server, &setup, seal, seal, &[1, 8, 9].into());
+        let late = |disk: &SimDisk| drop(setup.deliver(disk, &[2]));
+        killed_then_dark(&server, &setup, seal, late, &[1, 2, 8, 9].into());
     }
 }
 
@@ -117,16 +113,16 @@ fn a_seal_that_others_go_on_with_is_durable_before_they_remove_anything() {
 #[test]
 fn the_frames_of_a_closed_day_are_cut_only_when_its_slot_is_durable() {
     let server = Server::new(0);
-    let mut site = Site::new();
-    site.config.seal.journal_days = 1;
-    site.deliver(&server.client(), &[1, 2]).unwrap();
-    over(&mut site);
-    site.sealed(&server.client());
-    site.now += 2 * DAY;
-    let seal = |disk: &SimDisk| drop(site.seal(disk));
-    killed_then_dark(&server, &site, seal, seal, &[1, 2].into());
-    let late = |disk: &SimDisk| drop(site.deliver(disk, &[1]));
-    killed_then_dark(&server, &site, seal, late, &[1, 2].into());
+    let mut setup = Setup::new();
+    setup.config.seal.journal_days = 1;
+    setup.deliver(&server.client(), &[1, 2]).unwrap();
+    over(&mut setup);
+    setup.sealed(&server.client());
+    setup.now += 2 * DAY;
+    let seal = |disk: &SimDisk| drop(setup.seal(disk));
+    killed_then_dark(&server, &setup, seal, seal, &[1, 2].into());
+    let late = |disk: &SimDisk| drop(setup.deliver(disk, &[1]));
+    killed_then_dark(&server, &setup, seal, late, &[1, 2].into());
 }
 
 /// Publishing removed the open file and wrote Done, but did not sync the folder in between: after a
@@ -134,14 +130,14 @@ fn the_frames_of_a_closed_day_are_cut_only_when_its_slot_is_durable() {
 #[test]
 fn an_open_file_does_not_come_back_after_done() {
     let server = Server::new(0);
-    let mut site = Site::new();
-    site.deliver(&server.client(), &[8, 9]).unwrap();
-    site.deliver(&server.client(), &[1]).unwrap();
-    over(&mut site);
-    site.sealed(&server.client());
+    let mut setup = Setup::new();
+    setup.deliver(&server.client(), &[8, 9]).unwrap();
+    setup.deliver(&server.client(), &[1]).unwrap();
+    over(&mut setup);
+    setup.sealed(&server.client());
     server.lock().power_failure(Loss::Names);
     check_each_once(&server.lock().tree(), &[1, 8, 9].into());
-    site.sealed(&server.client());
+    setup.sealed(&server.client());
     check_sealed(&server, Some(Order::Time));
 }
 
@@ -153,8 +149,8 @@ fn an_open_file_does_not_come_back_after_done() {
 fn what_freeze_cuts_does_not_come_back() {
     for cut_before in [false, true] {
         let server = Server::new(0);
-        let mut site = Site::at(MIDNIGHT + HOUR, Order::Arrival, Compress::None);
-        site.deliver(&server.client(), &[1]).unwrap();
+        let mut setup = Setup::at(MIDNIGHT + HOUR, Order::Arrival, Compress::None);
+        setup.deliver(&server.client(), &[1]).unwrap();
         let disk = server.client();
         let data = disk.open(OPEN, Open::ReadWrite).unwrap();
         let committed = data.length().unwrap();
@@ -164,10 +160,10 @@ fn what_freeze_cuts_does_not_come_back() {
             data.truncate(committed).unwrap();
         }
         drop(data);
-        over(&mut site);
-        for mut state in moments(&server.lock(), |disk| drop(site.seal(disk))) {
+        over(&mut setup);
+        for mut state in moments(&server.lock(), |disk| drop(setup.seal(disk))) {
             state.power_failure(Loss::All);
-            finish(&resumed(&state), &site, &[1].into(), &[1, 3].into());
+            finish(&resumed(&state), &setup, &[1].into(), &[1, 3].into());
         }
     }
 }
@@ -175,30 +171,30 @@ fn what_freeze_cuts_does_not_come_back() {
 /// ESTALE of an unlink was taken for "it is gone". The open file stayed beside the published one.
 #[test]
 fn estale_of_an_unlink_does_not_say_that_the_name_is_gone() {
-    let mut site = Site::new();
-    over(&mut site);
+    let mut setup = Setup::new();
+    over(&mut setup);
     for at in 1..90 {
         let server = Server::new(0);
-        site.deliver(&server.client(), &[8, 9]).unwrap();
-        site.deliver(&server.client(), &[1]).unwrap();
-        let mut site = site.clone();
-        site.now += 2 * HOUR;
+        setup.deliver(&server.client(), &[8, 9]).unwrap();
+        setup.deliver(&server.client(), &[1]).unwrap();
+        let mut setup = setup.clone();
+        setup.now += 2 * HOUR;
         let disk = server.client();
         server.lock().plan(&disk, at, Fault::Fail(ESTALE));
         server.start_record();
-        drop(site.seal(&disk));
+        drop(setup.seal(&disk));
         // Once its Done frame is there, the open file and the temporaries are not, at no moment.
         for state in server.take_record() {
             let copy = resumed(&state);
             let disk = copy.client();
             copy.lock().forget_faults();
-            let journal = Journal::peek(&site.lander(&disk), &day_file()).unwrap().unwrap();
+            let journal = Journal::peek(&setup.lander(&disk), &day_file()).unwrap().unwrap();
             let mut names = state.tree().into_keys();
             let unfinished = names.any(|name| name == OPEN || name.ends_with(".tmp"));
             assert!(!journal.is_done(1) || !unfinished, "at {at}");
         }
         server.lock().forget_faults();
-        site.sealed(&disk);
+        setup.sealed(&disk);
         check_sealed(&server, None);
     }
 }
@@ -209,12 +205,12 @@ fn estale_of_an_unlink_does_not_say_that_the_name_is_gone() {
 fn an_error_while_looking_is_an_error_and_no_damage() {
     for at in 1..60 {
         let server = Server::new(0);
-        let (site, disk) = (Site::new(), server.client());
+        let (setup, disk) = (Setup::new(), server.client());
         server.lock().plan(&disk, at, Fault::Fail(EIO));
-        if let Err(error) = site.deliver(&disk, &[1]) {
+        if let Err(error) = setup.deliver(&disk, &[1]) {
             assert!(!matches!(error, LandError::Damage { .. }), "at {at}: {error}");
         }
-        site.deliver(&disk, &[1]).unwrap();
+        setup.deliver(&disk, &[1]).unwrap();
     }
 }
 
@@ -224,15 +220,15 @@ fn an_error_while_looking_is_an_error_and_no_damage() {
 fn a_process_without_its_lease_reports_no_damage() {
     for at in 1..60 {
         let server = Server::new(0);
-        let (site, disk, other) = (Site::new(), server.client(), server.client());
+        let (setup, disk, other) = (Setup::new(), server.client(), server.client());
         server.lock().plan(&disk, at, Fault::LeaseLost);
-        let (behind, late) = (site.clone(), server.clone());
+        let (behind, late) = (setup.clone(), server.clone());
         let id = disk.id();
         server.before(&disk, at, move || {
             late.lock().lose_lease(id);
             behind.deliver(&other, &[1, 2]).unwrap();
         });
-        if let Err(error) = site.deliver(&disk, &[1]) {
+        if let Err(error) = setup.deliver(&disk, &[1]) {
             assert!(!matches!(error, LandError::Damage { .. }), "at {at}: {error}");
         }
     }
@@ -244,15 +240,15 @@ fn a_process_without_its_lease_reports_no_damage() {
 #[test]
 fn an_open_file_made_by_a_stale_process_is_cleared_away() {
     let server = Server::new(0);
-    let mut site = Site::new();
-    site.deliver(&server.client(), &[1]).unwrap();
-    over(&mut site);
-    site.sealed(&server.client());
+    let mut setup = Setup::new();
+    setup.deliver(&server.client(), &[1]).unwrap();
+    over(&mut setup);
+    setup.sealed(&server.client());
     let disk = server.client();
     drop(disk.open(OPEN, Open::Create(0o600)).unwrap());
     drop(disk.open("messages/.2022-04-18.csv.dead.tmp", Open::Create(0o600)).unwrap());
     drop(disk.open("messages/notes.open", Open::Create(0o600)).unwrap());
-    site.sealed(&server.client());
+    setup.sealed(&server.client());
     let names: Vec<String> =
         server.lock().tree().into_keys().filter(|name| name.starts_with("messages/")).collect();
     assert_eq!(names, [SEALED, &format!("{SEALED}.sha256"), "messages/notes.open"]);
@@ -263,24 +259,24 @@ fn an_open_file_made_by_a_stale_process_is_cleared_away() {
 #[test]
 fn an_open_file_without_its_hint_is_no_leftover() {
     let server = Server::new(0);
-    let mut site = Site::new();
-    site.deliver(&server.client(), &[1]).unwrap();
-    over(&mut site);
-    site.sealed(&server.client());
-    site.deliver(&server.client(), &[2]).unwrap();
+    let mut setup = Setup::new();
+    setup.deliver(&server.client(), &[1]).unwrap();
+    over(&mut setup);
+    setup.sealed(&server.client());
+    setup.deliver(&server.client(), &[2]).unwrap();
     let disk = server.client();
     disk.unlink(LATE_HINT).unwrap();
-    site.sealed(&disk);
+    setup.sealed(&disk);
     check_each_once(&server.lock().tree(), &[1, 2].into());
     // It would never be sealed: that is damage, which the small repair takes away.
-    let verified = site.lander(&disk).verify();
+    let verified = setup.lander(&disk).verify();
     assert!(verified.findings.iter().any(|found| found.wrong && found.path == LATE_HINT));
-    let (empty, lander) = (tempfile::tempdir().unwrap(), site.lander(&disk));
+    let (empty, lander) = (tempfile::tempdir().unwrap(), setup.lander(&disk));
     let store = Store::folder(empty.path()).unwrap();
     let repaired = rebuild(&lander, &store, &[], &day_file()).unwrap();
     assert!(matches!(repaired, Rebuilt::Repaired));
-    site.now += 2 * HOUR;
-    assert_eq!(site.sealed(&server.client()).sealed.len(), 1);
+    setup.now += 2 * HOUR;
+    assert_eq!(setup.sealed(&server.client()).sealed.len(), 1);
     check_sealed(&server, None);
 }
 
@@ -291,10 +287,10 @@ fn an_open_file_without_its_hint_is_no_leftover() {
 fn a_folder_that_another_machine_made_is_seen_at_once() {
     let server = Server::new(0);
     let (one, other) = (server.client(), server.client());
-    let site = Site::new();
+    let setup = Setup::new();
     assert!(one.open(OPEN, Open::Read).is_err());
-    site.deliver(&other, &[1]).unwrap();
-    site.deliver(&one, &[2]).unwrap();
+    setup.deliver(&other, &[1]).unwrap();
+    setup.deliver(&one, &[2]).unwrap();
     check_each_once(&server.lock().tree(), &[1, 2].into());
 }
 
@@ -304,11 +300,11 @@ fn a_folder_that_another_machine_made_is_seen_at_once() {
 #[test]
 fn a_last_frame_that_was_changed_is_damage_and_a_torn_one_is_not() {
     let server = Server::new(0);
-    let site = Site::new();
-    site.deliver(&server.client(), &[1]).unwrap();
+    let setup = Setup::new();
+    setup.deliver(&server.client(), &[1]).unwrap();
     let before = server.lock().tree()[JOURNAL].len();
     let mark = server.lock().tree()[SEEN][..16].to_vec();
-    site.deliver(&server.client(), &[2, 3]).unwrap();
+    setup.deliver(&server.client(), &[2, 3]).unwrap();
     let journal = server.lock().tree()[JOURNAL].clone();
     // Torn frames are of a writer that came no further than the journal: the mark in `seen` is of
     // the frame before.
@@ -323,7 +319,7 @@ fn a_last_frame_that_was_changed_is_damage_and_a_torn_one_is_not() {
         handle.write_at(bytes, 0).unwrap();
         drop(handle);
         let tree = copy.lock().tree();
-        let result = site.deliver(&disk, &[4]);
+        let result = setup.deliver(&disk, &[4]);
         (result, copy.lock().tree() == tree)
     };
     for at in before..journal.len() {
@@ -351,17 +347,17 @@ fn a_last_frame_that_was_changed_is_damage_and_a_torn_one_is_not() {
 #[test]
 fn retention_of_a_closed_day_removes_what_was_published_and_nothing_else() {
     let server = Server::new(0);
-    let mut site = Site::new();
-    site.config.seal.journal_days = 1;
-    site.deliver(&server.client(), &[1]).unwrap();
-    over(&mut site);
-    site.sealed(&server.client());
-    site.now += 2 * DAY;
-    site.sealed(&server.client());
+    let mut setup = Setup::new();
+    setup.config.seal.journal_days = 1;
+    setup.deliver(&server.client(), &[1]).unwrap();
+    over(&mut setup);
+    setup.sealed(&server.client());
+    setup.now += 2 * DAY;
+    setup.sealed(&server.client());
     let foreign = format!("{SEALED}.gz");
     drop(server.client().open(&foreign, Open::Create(0o600)).unwrap());
-    site.config.retention.days = 1;
-    assert_eq!(site.sealed(&server.client()).removed, [SEALED]);
+    setup.config.retention.days = 1;
+    assert_eq!(setup.sealed(&server.client()).removed, [SEALED]);
     let names: Vec<String> =
         server.lock().tree().into_keys().filter(|name| name.starts_with("messages/")).collect();
     assert_eq!(names, [foreign]);
@@ -371,14 +367,14 @@ fn retention_of_a_closed_day_removes_what_was_published_and_nothing_else() {
 #[test]
 fn comparing_the_clocks_leaves_one_file_however_often_it_dies() {
     let server = Server::new(0);
-    let site = Site::new();
-    site.deliver(&server.client(), &[1]).unwrap();
+    let setup = Setup::new();
+    setup.deliver(&server.client(), &[1]).unwrap();
     for at in 1..24 {
         let disk = server.client();
         server.lock().plan(&disk, at, Fault::Kill);
         let lander = Lander {
-            root: Root { clock: Clock::System, ..site.lander(&disk).root },
-            ..site.lander(&disk)
+            root: Root { clock: Clock::System, ..setup.lander(&disk).root },
+            ..setup.lander(&disk)
         };
         drop(lander.seal());
     }
@@ -392,23 +388,23 @@ fn comparing_the_clocks_leaves_one_file_however_often_it_dies() {
 #[test]
 fn a_seal_that_fails_again_and_again_leaves_nothing_behind() {
     let mut server = Server::new(0);
-    let mut site = Site::new();
-    site.deliver(&server.client(), &[8, 9]).unwrap();
-    site.deliver(&server.client(), &[1]).unwrap();
-    over(&mut site);
+    let mut setup = Setup::new();
+    setup.deliver(&server.client(), &[8, 9]).unwrap();
+    setup.deliver(&server.client(), &[1]).unwrap();
+    over(&mut setup);
     let temporaries = |server: &Server| {
         let tree = server.lock().tree();
         tree.into_keys().filter(|name| name.ends_with(".tmp")).count()
     };
     let segment = |server: &Arc<Server>| {
         let disk = server.client();
-        let journal = Journal::peek(&site.lander(&disk), &day_file()).unwrap().unwrap();
+        let journal = Journal::peek(&setup.lander(&disk), &day_file()).unwrap().unwrap();
         journal.segments[0].clone()
     };
     let fails_at = |server: &Arc<Server>, at: u64| {
         let disk = server.client();
         server.lock().plan(&disk, at, Fault::Fail(ENOSPC));
-        drop(site.seal(&disk));
+        drop(setup.seal(&disk));
     };
     let frozen = |at: u64| {
         let copy = resumed(&server.lock());
@@ -431,7 +427,7 @@ fn a_seal_that_fails_again_and_again_leaves_nothing_behind() {
         }
         let made = |state: &State| state.tree().keys().any(|name| name.ends_with(".tmp"));
         merged |= copy.take_record().iter().any(made);
-        site.sealed(&copy.client());
+        setup.sealed(&copy.client());
         check_sealed(&copy, Some(Order::Time));
     }
     assert!(merged && failed > 20, "{failed}");
@@ -442,20 +438,20 @@ fn a_seal_that_fails_again_and_again_leaves_nothing_behind() {
 #[test]
 fn an_open_file_that_is_longer_than_committed_is_not_published_itself() {
     let server = Server::new(0);
-    let mut site = Site::at(MIDNIGHT + HOUR, Order::Arrival, Compress::None);
-    site.deliver(&server.client(), &[1]).unwrap();
-    over(&mut site);
-    let frozen = moments(&server.lock(), |disk| drop(site.seal(disk))).into_iter().find(|state| {
+    let mut setup = Setup::at(MIDNIGHT + HOUR, Order::Arrival, Compress::None);
+    setup.deliver(&server.client(), &[1]).unwrap();
+    over(&mut setup);
+    let frozen = moments(&server.lock(), |disk| drop(setup.seal(disk))).into_iter().find(|state| {
         let copy = resumed(state);
         let disk = copy.client();
-        let journal = Journal::peek(&site.lander(&disk), &day_file()).unwrap().unwrap();
+        let journal = Journal::peek(&setup.lander(&disk), &day_file()).unwrap().unwrap();
         journal.segments[0].frozen.is_some()
     });
     let server = resumed(&frozen.unwrap());
     server.lock().kill_all();
     let disk = server.client();
     disk.open(OPEN, Open::ReadWrite).unwrap().write_at(b"torn", 7).unwrap();
-    site.sealed(&disk);
+    setup.sealed(&disk);
     check_each_once(&server.lock().tree(), &[1].into());
     check_sealed(&server, None);
 }
@@ -464,11 +460,11 @@ fn an_open_file_that_is_longer_than_committed_is_not_published_itself() {
 /// frame's beginning could stand before the old one's end, which no crash leaves otherwise: damage.
 #[test]
 fn a_torn_frame_is_gone_before_the_next_one_is_written() {
-    let site = Site::new();
+    let setup = Setup::new();
     let (server, larger) = (Server::new(0), Server::new(0));
-    site.deliver(&server.client(), &[1]).unwrap();
-    site.deliver(&larger.client(), &[1]).unwrap();
-    site.deliver(&larger.client(), &(2..9000).collect::<Vec<_>>()).unwrap();
+    setup.deliver(&server.client(), &[1]).unwrap();
+    setup.deliver(&larger.client(), &[1]).unwrap();
+    setup.deliver(&larger.client(), &(2..9000).collect::<Vec<_>>()).unwrap();
     let torn = larger.lock().tree()[JOURNAL].clone();
     let journal = server.client().open(JOURNAL, Open::ReadWrite).unwrap();
     journal.write_at(&torn[..torn.len() - 1], 0).unwrap();
@@ -476,13 +472,13 @@ fn a_torn_frame_is_gone_before_the_next_one_is_written() {
     drop(journal);
     let mut failures = Failures::default();
     for (at, state) in
-        moments(&server.lock(), |disk| drop(site.deliver(disk, &[2]))).iter().enumerate()
+        moments(&server.lock(), |disk| drop(setup.deliver(disk, &[2]))).iter().enumerate()
     {
         for seed in 0..40 {
             failures.look(&format!("at {at} {seed}"), || {
                 let server = resumed(state);
                 server.lock().power_failure(Loss::Mixed(seed));
-                site.deliver(&server.client(), &[2]).unwrap();
+                setup.deliver(&server.client(), &[2]).unwrap();
                 check_each_once(&server.lock().tree(), &[1, 2].into());
             });
         }
@@ -495,20 +491,20 @@ fn a_torn_frame_is_gone_before_the_next_one_is_written() {
 #[test]
 fn a_file_is_removed_only_when_the_journal_says_so_durably() {
     let server = Server::new(0);
-    let mut site = Site::new();
-    site.deliver(&server.client(), &[1]).unwrap();
-    over(&mut site);
-    site.sealed(&server.client());
-    site.config.retention.days = 3;
-    site.now += 5 * DAY;
-    let seal = |disk: &SimDisk| drop(site.seal(disk));
+    let mut setup = Setup::new();
+    setup.deliver(&server.client(), &[1]).unwrap();
+    over(&mut setup);
+    setup.sealed(&server.client());
+    setup.config.retention.days = 3;
+    setup.now += 5 * DAY;
+    let seal = |disk: &SimDisk| drop(setup.seal(disk));
     for mut state in moments(&server.lock(), seal) {
         state.kill_all();
         for mut later in moments(&state, seal) {
             later.power_failure(Loss::Content);
             let server = resumed(&later);
             let disk = server.client();
-            let journal = Journal::peek(&site.lander(&disk), &day_file()).unwrap().unwrap();
+            let journal = Journal::peek(&setup.lander(&disk), &day_file()).unwrap().unwrap();
             let there = server.lock().tree().contains_key(SEALED);
             assert!(there || journal.segments[0].removed.is_some(), "gone, and nothing says why");
         }
@@ -541,22 +537,22 @@ fn two_rows() -> (tempfile::TempDir, hiwake::store::Store) {
     (folder, store)
 }
 
-fn site_to(file: &str) -> Site {
+fn setup_to(file: &str) -> Setup {
     let rules = format!("[[source]]\nlog_groups = [\"g\"]\nfile = \"{file}\"");
-    let limits = Site::new().config.limits;
-    Site { config: Config { limits, ..crate::given::config(&rules) }, now: MIDNIGHT + HOUR }
+    let limits = Setup::new().config.limits;
+    Setup { config: Config { limits, ..crate::given::config(&rules) }, now: MIDNIGHT + HOUR }
 }
 
 /// The registers of the events' dates have the rules that send them to this file.
 fn register(server: &Arc<Server>, file: &str) {
-    register_by(server, &site_to(file));
+    register_by(server, &setup_to(file));
 }
 
-fn register_by(server: &Arc<Server>, site: &Site) {
+fn register_by(server: &Arc<Server>, setup: &Setup) {
     let disk = server.client();
     let dates = [MIDNIGHT, MIDNIGHT + 9 * HOUR].map(register::date).into();
-    let rules = hiwake::land::intake::routing::rules(&site.config);
-    assert!(register::Held::take(&site.lander(&disk), &dates, &rules, |_, _| Ok(())).is_ok());
+    let rules = hiwake::land::intake::routing::rules(&setup.config);
+    assert!(register::Held::take(&setup.lander(&disk), &dates, &rules, |_, _| Ok(())).is_ok());
 }
 
 /// The lease that a landing's registers depend on is lost at any operation: before anything was
@@ -567,19 +563,19 @@ fn a_landing_that_loses_its_lease_takes_its_registers_again() {
     let id = store.look("both").unwrap().id;
     let mut again = 0;
     for at in (1..).step_by(3) {
-        let (server, mut site) = (Server::new(at), Site::new());
-        site.config.limits.lock_wait = Duration::from_secs(2);
+        let (server, mut setup) = (Server::new(at), Setup::new());
+        setup.config.limits.lock_wait = Duration::from_secs(2);
         let disk = server.client();
         server.lock().plan(&disk, at, Fault::LeaseLost);
         let start = Instant::now();
-        let landed = site.lander(&disk).land(&store, std::slice::from_ref(&id));
+        let landed = setup.lander(&disk).land(&store, std::slice::from_ref(&id));
         match &landed.objects[0] {
             Ok(()) => {
                 assert_eq!((landed.tally.lines, landed.tally.duplicates), (2, 2), "at {at}");
             }
             Err(error) => assert!(error.reason.contains("cannot "), "at {at}: {error}"),
         }
-        assert!(site.lander(&disk).land(&store, std::slice::from_ref(&id)).objects[0].is_ok());
+        assert!(setup.lander(&disk).land(&store, std::slice::from_ref(&id)).objects[0].is_ok());
         check_each_once(&server.lock().tree(), &[1, 2].into());
         again += u64::from(start.elapsed() > Duration::from_millis(90));
         if server.lock().operations(&disk) < at {
@@ -609,16 +605,16 @@ fn a_landing_that_stands_still_doubles_nothing_of_another_configuration() {
                 if lost {
                     behind.lock().lose_lease(sleeper);
                 }
-                let landed = site_to("other").lander(&second).land(&objects, &[other]);
+                let landed = setup_to("other").lander(&second).land(&objects, &[other]);
                 assert!(!lost || landed.objects[0].is_ok(), "{landed:?}");
             });
-            let site = site_to("messages");
-            drop(site.lander(&first).land(&store, std::slice::from_ref(&one)));
+            let setup = setup_to("messages");
+            drop(setup.lander(&first).land(&store, std::slice::from_ref(&one)));
             if server.is_waiting() {
                 assert!(at > 20);
                 break;
             }
-            let landed = site.lander(&server.client()).land(&store, &[one]);
+            let landed = setup.lander(&server.client()).land(&store, &[one]);
             assert!(landed.objects[0].is_ok(), "{landed:?}");
             check_each_once(&server.lock().tree(), &[1, 2].into());
         }
@@ -632,7 +628,7 @@ fn an_entry_that_its_maker_did_not_sync_is_durable_before_anybody_relies_on_it()
     let (_folder, store) = two_rows();
     let land = |disk: &SimDisk, file: &str| {
         let key = if file == "messages" { "one" } else { "other" };
-        site_to(file).lander(disk).land(&store, &[store.look(key).unwrap().id])
+        setup_to(file).lander(disk).land(&store, &[store.look(key).unwrap().id])
     };
     for at in 1.. {
         let begin = Server::new(at);
@@ -672,22 +668,22 @@ fn a_day_file_that_is_made_while_it_is_asked_is_no_damage() {
         crate::given::put(folder.path(), group, &text);
     }
     let store = Arc::new(hiwake::store::Store::folder(folder.path()).unwrap());
-    let site_to = |file: &str| {
-        let mut site = site_to(file);
+    let setup_to = |file: &str| {
+        let mut setup = setup_to(file);
         let rest = crate::given::config("[unmatched]\nfile = \"messages\"").unmatched;
-        site.config.unmatched = rest;
-        site
+        setup.config.unmatched = rest;
+        setup
     };
     for at in 1.. {
         let server = Server::new(at);
-        ["messages", "other"].iter().for_each(|file| register_by(&server, &site_to(file)));
+        ["messages", "other"].iter().for_each(|file| register_by(&server, &setup_to(file)));
         let (first, second, objects) = (server.client(), server.client(), store.clone());
         server.before(&first, at, move || {
             let id = objects.look("h").unwrap().id;
-            let landed = site_to("messages").lander(&second).land(&objects, &[id]);
+            let landed = setup_to("messages").lander(&second).land(&objects, &[id]);
             assert!(landed.objects[0].is_ok() || at > 1, "{landed:?}");
         });
-        let landed = site_to("other").lander(&first).land(&store, &[store.look("g").unwrap().id]);
+        let landed = setup_to("other").lander(&first).land(&store, &[store.look("g").unwrap().id]);
         if server.is_waiting() {
             assert!(at > 20);
             break;

@@ -16,6 +16,7 @@ use hiwake::land::Landed;
 use hiwake::land::intake::register::{Held, date};
 use hiwake::land::intake::routing::rules;
 use hiwake::land::journal::frame::Closed;
+use hiwake::land::root::layout::DayFile;
 use hiwake::record::Records;
 use hiwake::store::{ObjectId, Store};
 

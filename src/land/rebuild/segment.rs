@@ -1,0 +1,162 @@
+//! The published segments of a damaged day: as they are on record, as they are, and made again of
+//! the rows that they had.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use sha2::{Digest, Sha256};
+
+use crate::disk::Open;
+use crate::land::day_file::writer::{GZIP_LEVEL, gzip};
+use crate::land::journal::frame::Sealed;
+use crate::land::journal::lander::Lander;
+use crate::land::journal::state::Contents;
+use crate::land::rebuild::survey::{Files, FoundRows, RebuildError, Survey, read_file};
+use crate::land::root::error::{Context, LandError};
+use crate::land::root::layout::{DayFile, checksum, name_of};
+use crate::row::EventKey;
+
+/// A published segment, as it is on record and as it is.
+pub(super) struct Segment {
+    /// What it was sealed as; of one that no journal knows, what its file is.
+    pub sealed: Sealed,
+    /// When it was published, and when retention removed it.
+    pub done: i64,
+    pub removed: Option<i64>,
+    /// Its identities.
+    pub ids: Vec<EventKey>,
+    /// Its text, if that is good.
+    pub text: Vec<u8>,
+    /// Its bytes, where those that are there are not good; nothing, if they are nowhere.
+    pub bytes: Option<Vec<u8>>,
+    /// Whether they are other ones than those that were published, with the same text.
+    pub is_other_bytes: bool,
+}
+
+/// The published segments: those that the journal knows, and those beside it that have a checksum.
+pub(super) fn published(files: &Files<'_>, survey: &Survey) -> Result<Vec<Segment>, RebuildError> {
+    let Files { lander, day_file, .. } = *files;
+    if survey.state.as_ref().is_some_and(|state| state.closed.is_some()) {
+        let reason = "the day is closed: its journal has no identities any more, so take the damaged file from a backup of the root";
+        return Err(files.refused(&day_file.to_string(), reason));
+    }
+    let mut segments: BTreeMap<u32, Segment> = BTreeMap::new();
+    for segment in survey.state.iter().flat_map(|state| &state.segments) {
+        let Some(sealed) = &segment.sealed else { continue };
+        let mut one = Segment::new(sealed.clone(), segment.done.unwrap_or(sealed.at));
+        one.removed = segment.removed;
+        if one.removed.is_none() {
+            one.read(lander, &[&sealed.target, &sealed.temporary])?;
+        }
+        segments.insert(sealed.segment, one);
+    }
+    for target in files.names()? {
+        let parsed = DayFile::parse_published(day_file.folder(), name_of(&target));
+        let Some((_, segment)) = parsed else { continue };
+        match segments.get(&segment) {
+            Some(known) if known.sealed.target == target => continue,
+            None if !survey.complete || !survey.has_seen => {}
+            _ => {
+                return Err(
+                    files.refused(&target, "its journal does not know it; move it elsewhere")
+                );
+            }
+        }
+        let sha256 = Sha256::digest(files.read(&target)?).into();
+        let (path, sum) = checksum(&target, &sha256);
+        if files.read(&path)? != sum.as_bytes() {
+            let reason = "neither its journal nor a .sha256 beside it says what it was";
+            return Err(files.refused(&target, reason));
+        }
+        let file = lander.disk.open(&target, Open::Read).context("open", &target)?;
+        let modified = file.inode().context("look at", &target)?.modified;
+        let Contents { bytes, lines, sha256 } =
+            Contents::read(file.as_ref(), &target, day_file.kind)?;
+        let at = if modified > 0 { modified } else { lander.clock.now() };
+        let sealed = Sealed {
+            segment,
+            target: target.clone(),
+            bytes,
+            lines,
+            sha256,
+            at,
+            ..Sealed::default()
+        };
+        let mut one = Segment::new(sealed, at);
+        one.read(lander, &[&target])?;
+        // What it has in clear is known only now.
+        if !one.is_damaged() {
+            one.sealed.text_sha256 = Sha256::digest(&one.text).into();
+        }
+        segments.insert(segment, one);
+    }
+    let mut numbered = (1..).zip(segments.values());
+    if let Some((wanted, one)) = numbered.find(|(number, one)| *number != one.sealed.segment) {
+        let reason = format!("segment {wanted} is not there, and no journal says what it was");
+        return Err(files.refused(&one.sealed.target, &reason));
+    }
+    Ok(segments.into_values().collect())
+}
+
+impl Segment {
+    pub(super) fn new(sealed: Sealed, done: i64) -> Segment {
+        let (ids, text, bytes) = (Vec::new(), Vec::new(), None);
+        Segment { sealed, done, removed: None, ids, text, bytes, is_other_bytes: false }
+    }
+
+    pub(super) fn is_gzip(&self) -> bool {
+        self.sealed.target.ends_with(".gz")
+    }
+
+    /// Whether its bytes are nowhere.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.bytes.as_ref().is_some_and(Vec::is_empty)
+    }
+
+    /// Reads the file that is there, or the temporary one that was about to be published.
+    fn read(&mut self, lander: &Lander<'_>, paths: &[&String]) -> Result<(), LandError> {
+        self.bytes = Some(Vec::new());
+        for path in paths {
+            let Some(bytes) = read_file(lander, path)? else { continue };
+            if <[u8; 32]>::from(Sha256::digest(&bytes)) != self.sealed.sha256 {
+                continue;
+            }
+            self.bytes = (**path != self.sealed.target).then(|| bytes.clone());
+            if !self.is_gzip() {
+                self.text = bytes;
+                return Ok(());
+            }
+            let inflated =
+                flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_end(&mut self.text);
+            return inflated.context("inflate", &self.sealed.target).map(drop);
+        }
+        Ok(())
+    }
+
+    /// The text that was sealed, of the rows: in the order of the commits or of the times. Only the
+    /// recorded hash tells whether it is.
+    pub(super) fn make_again(
+        &mut self,
+        files: &Files<'_>,
+        rows: &FoundRows,
+    ) -> Result<(), RebuildError> {
+        let mut by_time = self.ids.clone();
+        by_time.sort_by_key(|id| id.timestamp);
+        for text in [&self.ids, &by_time].into_iter().filter_map(|ids| rows.text(ids)) {
+            if <[u8; 32]>::from(Sha256::digest(&text)) != self.sealed.text_sha256 {
+                continue;
+            }
+            let bytes = match self.is_gzip() {
+                true => gzip(&text, GZIP_LEVEL),
+                false => text.clone(),
+            };
+            let (length, sha256) = (bytes.len() as u64, Sha256::digest(&bytes).into());
+            self.is_other_bytes = sha256 != self.sealed.sha256;
+            (self.sealed.bytes, self.sealed.sha256) = (length, sha256);
+            (self.text, self.bytes) = (text, Some(bytes));
+            return Ok(());
+        }
+        let reason = "it is damaged, and the objects do not give the text that was sealed";
+        Err(files.refused(&self.sealed.target, reason))
+    }
+}

@@ -1,0 +1,47 @@
+//! The calendar of hints below [`DUE`], which says where to look: it is read, and corrected by the
+//! journals, which decide.
+
+use crate::land::journal::Journal;
+use crate::land::journal::lander::Lander;
+use crate::land::journal::state::State;
+use crate::land::root::error::LandError;
+use crate::land::root::folders::{self, Below};
+use crate::land::root::layout::{DUE, DayFile, Hint};
+
+/// The day files and segments that the calendar names, by what is to be done and when; and what of
+/// it could not be read.
+pub(super) fn hints(
+    lander: &Lander<'_>,
+    what: &str,
+    due: &dyn Fn(&str) -> bool,
+) -> (Vec<(DayFile, Hint)>, Vec<LandError>) {
+    let folder = format!("{DUE}/{what}");
+    let enter = |path: &str| {
+        let below = path.strip_prefix(&folder).and_then(|path| path.strip_prefix('/'));
+        below.is_some_and(|path| path.contains('/') || due(path))
+    };
+    let Below { files, unread } = folders::walk(lander, &folder, &enter);
+    (files.iter().filter_map(|path| DayFile::of_hint(path)).collect(), unread)
+}
+
+/// The journal of a day file that a hint names.
+pub(super) fn read(lander: &Lander<'_>, day_file: &DayFile) -> Result<State, LandError> {
+    Journal::read_or_damage(lander, day_file)?.ok_or_else(|| lander.hint_without_journal(day_file))
+}
+
+/// A hint that does not say what the journal says becomes the one that does.
+pub(super) fn move_hint(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    state: &State,
+    found: &Hint,
+) -> Result<(), LandError> {
+    let right = state.calendar_hint();
+    if right.as_ref() == Some(found) || state.last_done().is_none() {
+        return Ok(());
+    }
+    if let Some(right) = right {
+        lander.make_hint(&day_file.hint(&right))?;
+    }
+    folders::remove(lander, &day_file.hint(found))
+}

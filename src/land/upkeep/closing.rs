@@ -1,0 +1,117 @@
+//! The end of a day file: its journal is closed, and its published files are removed when retention
+//! says so.
+
+use crate::day::DAY_MS;
+use crate::land::day_file::hold::Hold;
+use crate::land::day_file::publish::{ANNOUNCED, lock};
+use crate::land::journal::Journal;
+use crate::land::journal::frame::{Closed, ClosedSegment, Frame, Sealed, SegmentEvent};
+use crate::land::journal::lander::Lander;
+use crate::land::journal::state::State;
+use crate::land::root::error::{Context, LandError};
+use crate::land::root::folders;
+use crate::land::root::layout::{DayFile, Hint, checksum_of, name_of};
+use crate::land::upkeep::calendar::{self, move_hint};
+
+/// Closes a day's journal when `journal_days` have passed since its last segment was published.
+pub(super) fn close(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    hint: &Hint,
+    days: u32,
+) -> Result<Option<DayFile>, LandError> {
+    let mut closed_now = false;
+    // A close that was interrupted is due, too.
+    let is_due = |state: &State| state.closed.is_some() || published_before(lander, state, days);
+    let state = calendar::read(lander, day_file)?;
+    if !is_due(&state) {
+        return move_hint(lander, day_file, &state, hint).map(|()| None);
+    }
+    let (mut journal, _) = lock(lander, day_file)?;
+    if journal.state.closed.is_some() {
+        // The slot may be of a process that was killed before its sync, or whose sync failed.
+        journal.rewrite_last_frame()?;
+        Hold::take(lander, day_file, &mut journal)?.clear_seen()?;
+    } else if is_due(&journal.state) {
+        let closed = closed(&journal.state, lander.clock.now());
+        // Under all locks, proven: nobody may be about to append.
+        let hold = Hold::take(lander, day_file, &mut journal)?;
+        hold.journal.check_lease()?;
+        closed_now = hold.journal.close(closed)?;
+        if closed_now {
+            hold.clear_seen()?;
+        }
+    }
+    move_hint(lander, day_file, &journal.state, hint)?;
+    // Where no function runs, nobody has listed them.
+    let segments = journal.state.closed.as_ref().map_or(0, |closed| closed.segments.len());
+    for segment in 1..=segments as u32 {
+        for rounds in 1..=ANNOUNCED {
+            folders::remove(lander, &day_file.hint(&Hint::Announce(rounds, segment)))?;
+        }
+    }
+    Ok(closed_now.then(|| day_file.clone()))
+}
+
+/// Whether all segments were published, the last one so many days ago.
+fn published_before(lander: &Lander<'_>, state: &State, days: u32) -> bool {
+    let age = i64::from(days) * DAY_MS;
+    state.last_done().is_some_and(|at| at + age <= lander.clock.now())
+}
+
+fn closed(state: &State, at: i64) -> Closed {
+    let segments = state.segments.iter().filter_map(|segment| {
+        let sealed = segment.sealed.as_ref()?;
+        let Sealed { bytes, lines, sha256, at, .. } = *sealed;
+        let (done, removed) = (segment.done.unwrap_or(at), segment.removed);
+        let gzip = name_of(&sealed.target).ends_with(".gz");
+        Some(ClosedSegment { gzip, bytes, lines, sha256, done, removed })
+    });
+    Closed { at, segments: segments.collect() }
+}
+
+/// Removes the published files of a day when `retention.days` have passed since its last segment
+/// was published. The frames first, then each checksum, then its file: a crash between them leaves
+/// a file that the next round removes.
+pub(super) fn retain(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    hint: &Hint,
+    days: u32,
+) -> Result<Vec<String>, LandError> {
+    let state = calendar::read(lander, day_file)?;
+    if !published_before(lander, &state, days) {
+        return move_hint(lander, day_file, &state, hint).map(|()| Vec::new());
+    }
+    let (mut journal, _) = lock(lander, day_file)?;
+    if !published_before(lander, &journal.state, days) {
+        return Ok(Vec::new());
+    }
+    let published = journal.state.published(day_file);
+    let at = lander.clock.now();
+    let append = |journal: &mut Journal<'_>| {
+        // The frames that this goes by may be of a process that was killed before its sync.
+        journal.rewrite_last_frame()?;
+        for one in published.iter().filter(|one| !one.removed) {
+            journal.append(Frame::Removed(SegmentEvent { segment: one.segment, at }))?;
+        }
+        Ok(())
+    };
+    journal.check_lease()?;
+    match journal.state.closed {
+        Some(_) => append(&mut journal)?,
+        None => {
+            let hold = Hold::take(lander, day_file, &mut journal)?;
+            append(hold.journal)?;
+            hold.write_watermark()?;
+        }
+    }
+    for one in &published {
+        for path in [&checksum_of(&one.path), &one.path] {
+            folders::remove(lander, path)?;
+            lander.disk.sync_dir(day_file.folder()).context("sync", day_file.folder())?;
+        }
+    }
+    move_hint(lander, day_file, &journal.state, hint)?;
+    Ok(published.into_iter().filter(|one| !one.removed).map(|one| one.path).collect())
+}

@@ -1,0 +1,87 @@
+//! Findings: what a look at a root found, and what of it is wrong.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use crate::land::root::error::LandError;
+use crate::land::root::folders::Below;
+use crate::land::root::layout::{DUE, DayFile, folder_of, name_of};
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Where, relative to the root.
+    pub path: String,
+    /// What was found.
+    pub what: String,
+    /// `false`: no harm, e.g. what a crash left and the next commit or seal removes.
+    pub wrong: bool,
+}
+
+/// What there is, and what is wrong with it.
+#[derive(Debug, Default, Serialize)]
+pub struct Verified {
+    /// Day files looked at.
+    pub day_files: u64,
+    /// Commits whose lines and identities were checked.
+    pub commits: u64,
+    /// Lines, in all segments.
+    pub lines: u64,
+    /// Bytes of data files that were read.
+    pub bytes: u64,
+    /// What was found, in the order of the day files.
+    pub findings: Vec<Finding>,
+    /// The day files that something is wrong with.
+    #[serde(skip)]
+    pub damaged: Vec<DayFile>,
+}
+
+impl Verified {
+    /// Whether nothing is wrong.
+    pub fn is_whole(&self) -> bool {
+        self.findings.iter().all(|finding| !finding.wrong)
+    }
+
+    pub(super) fn note(&mut self, path: impl Into<String>, what: impl Into<String>) {
+        self.findings.push(Finding { path: path.into(), what: what.into(), wrong: false });
+    }
+
+    pub(super) fn wrong(&mut self, path: impl Into<String>, what: impl Into<String>) {
+        self.findings.push(Finding { path: path.into(), what: what.into(), wrong: true });
+    }
+
+    /// The day files that files are of, by their folders and names; the others are noted.
+    pub(super) fn sort(
+        &mut self,
+        Below { files, unread }: Below,
+        ours: bool,
+        of: impl Fn(&str, &str) -> Option<DayFile>,
+    ) -> BTreeSet<DayFile> {
+        self.unread(unread, ours);
+        let mut day_files = BTreeSet::new();
+        for path in files {
+            let name = name_of(&path);
+            match of(folder_of(&path), name) {
+                Some(day_file) => drop(day_files.insert(day_file)),
+                None if !ours && name.starts_with('.') && name.ends_with(".tmp") => {
+                    self.note(path, "a temporary file: of a seal at work, or left by a crash");
+                }
+                None => self.note(path, "not a file of hiwake's"),
+            }
+        }
+        day_files
+    }
+
+    /// Folders that cannot be read: of hiwake's own nothing can be said without them, others' are
+    /// none of its business.
+    pub(super) fn unread(&mut self, unread: Vec<LandError>, ours: bool) {
+        for error in unread {
+            let (path, what) = match error {
+                LandError::Io { verb, path, source } => (path, format!("cannot {verb}: {source}")),
+                error => (DUE.to_owned(), error.to_string()),
+            };
+            self.findings.push(Finding { path, what, wrong: ours });
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! One look at one day file: all that its journal says is read and compared, without locks.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use crate::disk::{Handle, Open};
+use crate::land::day_file::contents::Lines;
+use crate::land::day_file::seal;
+use crate::land::journal::Journal;
+use crate::land::journal::frame::{Commit, Sealed};
+use crate::land::journal::lander::Lander;
+use crate::land::journal::seen::{self, Watermark};
+use crate::land::journal::state::{Contents, Segment, State};
+use crate::land::root::error::{Context, LandError, is_absent};
+use crate::land::root::files::says;
+use crate::land::root::folders::names_of;
+use crate::land::root::layout::{DayFile, Hint, OPEN, checksum, checksum_of};
+use crate::land::upkeep::findings::Verified;
+
+/// How long a commit may take to cover lines that are written already, and a day file to stand
+/// still.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// One look at one day file.
+pub(super) struct Look<'v, 'l> {
+    pub lander: &'l Lander<'l>,
+    pub day_file: &'v DayFile,
+    pub hinted: bool,
+    /// Past what this machine keeps of the files.
+    pub fresh: bool,
+    pub verified: &'v mut Verified,
+}
+
+impl Look<'_, '_> {
+    fn wrong(&mut self, path: &str, what: impl Into<String>) {
+        self.verified.wrong(path, what);
+    }
+
+    fn failed(&mut self, error: LandError) {
+        match error {
+            LandError::Damage { path, what } => self.wrong(&path, what),
+            LandError::Io { verb, path, source } => {
+                self.wrong(&path, format!("cannot {verb}: {source}"));
+            }
+            LandError::Foreign(path) => {
+                self.wrong(&path, "not a file of hiwake's, or not a folder above it");
+            }
+            error => self.wrong(&self.day_file.journal(), error.to_string()),
+        }
+    }
+
+    fn open(&self, path: &str) -> Result<Box<dyn Handle>, LandError> {
+        let handle = self.lander.disk.open(path, Open::Read).context("open", path)?;
+        if self.fresh {
+            handle.drop_cache().context("read", path)?;
+        }
+        Ok(handle)
+    }
+
+    /// What the journal says, and all that it answers for.
+    pub(super) fn journal(&mut self, state: &Result<Option<State>, LandError>) {
+        let path = self.day_file.journal();
+        let present = match names_of(self.lander, self.day_file) {
+            Ok(present) => present,
+            Err(error) => return self.failed(error),
+        };
+        let state = match state {
+            Ok(Some(state)) => state,
+            Ok(None) if present.is_empty() && self.absent(&self.day_file.seen()) => {
+                match self.hinted {
+                    // The header is durable before the first hint is.
+                    true => self.wrong(&path, "there is none, but a hint names its day"),
+                    false => {
+                        let what = "a journal without a header: of an interrupted landing";
+                        self.verified.note(path, what);
+                    }
+                }
+                return;
+            }
+            Ok(None) => return self.wrong(&path, "there is none, or it has no header"),
+            Err(LandError::Damage { path, what }) => return self.wrong(path, what.clone()),
+            Err(error) => return self.wrong(&path, error.to_string()),
+        };
+        if !state.header.is_of(self.day_file) {
+            return self.wrong(&path, format!("it is the journal of {}", state.header.file));
+        }
+        if let Err(error) = state.timezone(&path) {
+            self.failed(error);
+        }
+        if state.is_torn() {
+            self.verified.note(path, "a torn frame at its end; the next commit truncates it");
+        }
+        let mut expected = BTreeSet::new();
+        match &state.closed {
+            Some(closed) => {
+                self.verified.lines += closed.segments.iter().map(|one| one.lines).sum::<u64>();
+            }
+            None => {
+                self.seen(state);
+                for (number, segment) in state.numbered() {
+                    self.segment(number, segment, &mut expected);
+                }
+            }
+        }
+        for one in state.published(self.day_file) {
+            let names = [one.path.clone(), checksum_of(&one.path)];
+            if !one.removed {
+                self.published(&one.path, &one.contents);
+                expected.extend(names);
+            } else if names.iter().any(|name| present.contains(name)) {
+                self.verified.note(one.path, "retention has not finished removing it");
+                expected.extend(names);
+            }
+        }
+        self.calendar(state);
+        for path in present.difference(&expected) {
+            self.unknown(path, state);
+        }
+    }
+
+    /// A name that the journal does not know.
+    fn unknown(&mut self, path: &str, state: &State) {
+        let what = "its journal does not know it";
+        // A crash can leave an open file beside the published one, and what a first commit began.
+        match path.ends_with(OPEN) {
+            true => self.verified.note(path, what),
+            false => self.wrong(path, what),
+        }
+        let next = state.next_segment();
+        if path == self.day_file.open_segment(next) && state.closed.is_none() {
+            let tail = self.open(path).and_then(|data| self.tail(data.as_ref(), path, next, 0));
+            tail.unwrap_or_else(|error| self.failed(error));
+        }
+    }
+
+    fn absent(&self, path: &str) -> bool {
+        matches!(self.lander.disk.open(path, Open::Read), Err(error) if is_absent(&error))
+    }
+
+    /// A published day is somewhere in the calendar, until there is nothing left to do.
+    fn calendar(&mut self, state: &State) {
+        let Some(right) = state.calendar_hint() else { return };
+        let Some(date) = right.date() else { return };
+        let hints = [Hint::Close(date), Hint::Closed(date), Hint::Removed(date)];
+        if hints.iter().all(|hint| self.absent(&self.day_file.hint(hint))) {
+            let path = self.day_file.hint(&right);
+            self.wrong(&path, "missing: the day would never be closed or removed");
+        }
+    }
+
+    fn seen(&mut self, state: &State) {
+        let path = self.day_file.seen();
+        let seen = match self.open(&path) {
+            Ok(seen) => seen,
+            Err(_) if state.seen() == 0 && self.absent(&path) => {
+                let open = self.day_file.open_segment(1);
+                let length = self.open(&open).map(|data| data.length());
+                // It exists before the first line does.
+                if length.is_ok_and(|length| length.is_ok_and(|length| length > 0)) {
+                    self.wrong(&path, format!("it is missing, but {open} has lines"));
+                }
+                return;
+            }
+            Err(error) => return self.failed(error),
+        };
+        match Watermark::read(seen.as_ref(), &path) {
+            Ok(mark) if state.after(mark).is_none() => {
+                self.wrong(&self.day_file.journal(), "it lacks a frame that `seen` knows of");
+            }
+            Ok(_) => {}
+            Err(error) => self.failed(error),
+        }
+        if seen.length().is_ok_and(|length| length > seen::place(state.seen())) {
+            self.verified.note(&path, "more than was committed; the next commit truncates it");
+        }
+        let mut entries = Vec::new();
+        for commit in state.commits() {
+            for (first, block) in commit.places() {
+                match seen::read_block(seen.as_ref(), &path, first, block, &mut entries) {
+                    Ok(()) => {
+                        let times = || entries.iter().map(|entry| entry.timestamp);
+                        if times().min() != Some(block.min) || times().max() != Some(block.max) {
+                            self.wrong(&path, "a block's times are not those of its commit");
+                        }
+                    }
+                    Err(error) => self.failed(error),
+                }
+            }
+        }
+    }
+
+    fn segment(&mut self, number: u32, segment: &Segment, expected: &mut BTreeSet<String>) {
+        self.verified.lines += segment.lines();
+        self.verified.commits += segment.commits.len() as u64;
+        let open = self.day_file.open_segment(number);
+        if let Some(Sealed { target, lines, .. }) = &segment.sealed
+            && *lines != segment.lines()
+        {
+            let wanted = segment.lines();
+            let what = format!("it was sealed with {lines} lines, and {wanted} were committed");
+            self.wrong(target, what);
+        }
+        match &segment.sealed {
+            Some(_) if segment.done.is_some() => return,
+            Some(sealed) => {
+                // Sealed, not published: whoever comes next publishes it.
+                let Sealed { target, temporary, .. } = sealed;
+                let names = [target.clone(), checksum_of(target), open];
+                expected.extend(names);
+                let what = "not published yet; the next landing or round of sealing does it";
+                self.verified.note(target, what);
+                let from = if self.absent(temporary) { target } else { temporary };
+                self.hashed(from, target, &Contents::of(sealed));
+            }
+            None => {
+                expected.insert(open.clone());
+                if let Err(error) = self.open_segment(&open, number, segment) {
+                    self.failed(error);
+                }
+            }
+        }
+        let hint = self.day_file.hint(&Hint::Seal(number));
+        if self.absent(&hint) {
+            self.wrong(&hint, "missing: the segment would never be sealed");
+        }
+    }
+
+    fn open_segment(
+        &mut self,
+        path: &str,
+        number: u32,
+        segment: &Segment,
+    ) -> Result<(), LandError> {
+        let data = self.open(path)?;
+        for commit in &segment.commits {
+            let mut lines = Lines::new(self.day_file.kind);
+            let commits = std::slice::from_ref(commit);
+            let checked = seal::copy_commits(data.as_ref(), path, commits, &mut |bytes| {
+                lines.read(bytes);
+                Ok(())
+            });
+            let Commit { offset, lines: wanted, bytes, .. } = commit;
+            self.verified.bytes += bytes;
+            match checked {
+                Err(error) => self.failed(error),
+                Ok(()) if lines.count != *wanted => {
+                    let count = lines.count;
+                    self.wrong(path, format!("{count} lines at {offset}, not {wanted}"));
+                }
+                Ok(()) => {}
+            }
+        }
+        self.tail(data.as_ref(), path, number, segment.bytes())
+    }
+
+    /// What follows the last commit in an open file.
+    fn tail(
+        &mut self,
+        data: &dyn Handle,
+        path: &str,
+        number: u32,
+        committed: u64,
+    ) -> Result<(), LandError> {
+        let length = data.length().context("look at", path)?;
+        if length == committed {
+            return Ok(());
+        }
+        let mut last = [0];
+        data.read_at(&mut last, length.saturating_sub(1)).context("read", path)?;
+        let (tail, whole) = (length.saturating_sub(committed), last == [b'\n']);
+        if tail > 0 && whole && !self.is_covered(number, length) {
+            // A kill between steps 5 and 7 leaves such a tail, too, and its rows are retried. But
+            // if journal and `seen` are from an older copy, they were acknowledged.
+            self.wrong(path, format!(
+                "{tail} uncommitted bytes of whole lines follow the last commit; the next commit truncates them. The rows of an interrupted landing are retried; if journal and seen were restored from an older copy, land the day's objects again"
+            ));
+        } else if tail > 0 && !whole {
+            let what = format!(
+                "{tail} uncommitted bytes follow the last commit; the next commit truncates them"
+            );
+            self.verified.note(path, what);
+        }
+        Ok(())
+    }
+
+    /// Whether a commit covers what was written, soon: a landing is at work between steps 5 and 7.
+    fn is_covered(&self, number: u32, length: u64) -> bool {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let state = Journal::peek(self.lander, self.day_file).ok().flatten();
+            let segment = state.as_ref().and_then(|state| state.segment(number));
+            let covered = |one: &Segment| one.bytes() >= length || one.frozen.is_some();
+            if segment.is_some_and(covered) || state.is_some_and(|one| one.closed.is_some()) {
+                return true;
+            }
+            if Instant::now() > until {
+                return false;
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    fn published(&mut self, path: &str, wanted: &Contents) {
+        self.hashed(path, path, wanted);
+        let (sums, text) = checksum(path, &wanted.sha256);
+        match self.open(&sums).and_then(|file| says(file.as_ref(), &sums, &text)) {
+            Ok(true) => {}
+            Ok(false) => self.wrong(&sums, "not the checksum that was sealed"),
+            Err(error) => self.failed(error),
+        }
+    }
+
+    /// What a file has that is published, or is about to be, under a name.
+    fn hashed(&mut self, path: &str, target: &str, wanted: &Contents) {
+        let contents = self
+            .open(path)
+            .and_then(|file| Contents::read(file.as_ref(), target, self.day_file.kind));
+        match contents {
+            Err(error) => self.failed(error),
+            Ok(contents) => {
+                self.verified.bytes += contents.bytes;
+                let (bytes, lines) = (contents.bytes, contents.lines);
+                if contents.sha256 != wanted.sha256 || bytes != wanted.bytes {
+                    let what = format!(
+                        "not the bytes that were sealed: it has {bytes} of {}, and another SHA-256",
+                        wanted.bytes
+                    );
+                    self.wrong(path, what);
+                } else if lines != wanted.lines {
+                    let wanted = wanted.lines;
+                    self.wrong(path, format!("it has {lines} lines, and was sealed with {wanted}"));
+                }
+            }
+        }
+    }
+}

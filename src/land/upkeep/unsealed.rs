@@ -1,0 +1,55 @@
+//! What waits for its seal: since when, and until when. Writes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::day::day_end;
+use crate::land::day_file::seal;
+use crate::land::journal::Journal;
+use crate::land::journal::lander::Lander;
+use crate::land::root::error::LandError;
+use crate::land::root::layout::DayFile;
+use crate::land::upkeep::calendar;
+use crate::row::Day;
+
+/// For how long the oldest unsealed segment could have been sealed, in milliseconds: since its
+/// day's end, or since its first commit if that came later. 0 if no day that has ended is unsealed.
+///
+/// A day whose journal cannot be read counts since its end: [`Lander::seal`] says what is wrong
+/// with it. So does a commit that was stamped by a clock that was ahead.
+pub fn oldest_unsealed(lander: &Lander<'_>) -> Result<i64, LandError> {
+    let now = lander.clock.now();
+    let end_of = |day: Day| day_end(lander.config.timezone, day);
+    let ended = |when: &str| when.parse().is_ok_and(|day| end_of(day) <= now);
+    let (hints, mut unread) = calendar::hints(lander, "seal", &ended);
+    let ages = hints.iter().filter_map(|(day_file, _)| {
+        let since = unsealed_since(lander, day_file);
+        since.unwrap_or_else(|_| Some(end_of(day_file.day)))
+    });
+    let oldest = ages.map(|since| now - since).max().unwrap_or_default().max(0);
+    unread.pop().map_or(Ok(oldest), Err)
+}
+
+/// The day files that wait for their seal, each with the moment from which it may be sealed. One
+/// whose journal cannot be read is left out: [`Lander::seal`] says what is wrong with it.
+pub fn waiting(lander: &Lander<'_>) -> BTreeMap<DayFile, i64> {
+    let (hints, _) = calendar::hints(lander, "seal", &|_| true);
+    let day_files: BTreeSet<DayFile> = hints.into_iter().map(|(day_file, _)| day_file).collect();
+    let waits = day_files.into_iter().filter_map(|day_file| {
+        let state = Journal::peek(lander, &day_file).ok()??;
+        let unsealed = state.numbered().filter(|(_, segment)| segment.sealed.is_none());
+        let due_at = |(_, segment)| seal::due_at(lander, &day_file, &state, segment).ok();
+        let due = unsealed.filter_map(due_at).min()?;
+        Some((day_file, due))
+    });
+    waits.collect()
+}
+
+/// Since when the oldest unsealed segment of a day could have been sealed.
+fn unsealed_since(lander: &Lander<'_>, day_file: &DayFile) -> Result<Option<i64>, LandError> {
+    let Some(state) = Journal::read_or_damage(lander, day_file)? else { return Ok(None) };
+    let end = day_end(state.timezone(&day_file.journal())?, day_file.day);
+    let unsealed = state.numbered().filter(|(_, segment)| segment.sealed.is_none());
+    let first =
+        unsealed.map(|(_, segment)| segment.commits.first().map_or(end, |commit| commit.at));
+    Ok(first.map(|at| if lander.is_ahead(at) { end } else { at.max(end) }).min())
+}
