@@ -147,9 +147,9 @@ fn found(tree: &BTreeMap<String, Vec<u8>>) -> (BTreeMap<usize, Vec<String>>, BTr
         let hidden = name.rsplit('/').next().unwrap().starts_with('.');
         let text = || String::from_utf8_lossy(bytes).into_owned();
         if name.starts_with(".hiwake/quarantine/") {
-            let rows = text();
-            let rows =
-                rows.lines().map(|row| serde_json::from_str::<serde_json::Value>(row).unwrap());
+            let text = text();
+            let read = |line| serde_json::from_str::<serde_json::Value>(line).unwrap();
+            let rows = text.lines().map(|line| read(read(line)["data"].as_str().unwrap()));
             quarantined.extend(rows.map(|row| event(row["line"].as_str().unwrap())));
         } else if !name.starts_with(".hiwake/") && !name.ends_with(".sha256") && !hidden {
             text()
