@@ -23,7 +23,7 @@ impl Clock {
 }
 
 /// Milliseconds since the epoch; negative before it.
-pub fn milliseconds(time: SystemTime) -> i64 {
+pub(crate) fn milliseconds(time: SystemTime) -> i64 {
     match time.duration_since(UNIX_EPOCH) {
         Ok(after) => after.as_millis() as i64,
         Err(before) => -(before.duration().as_millis() as i64),

@@ -18,7 +18,7 @@ const SECOND: i64 = 1_000;
 const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
 /// A day of UTC, in milliseconds.
-pub const DAY_MS: i64 = 24 * HOUR;
+pub(crate) const DAY_MS: i64 = 24 * HOUR;
 /// The last millisecond of the year 9999 in UTC.
 const LAST: i64 = 253_402_300_799_999;
 
@@ -82,7 +82,7 @@ impl Calendar {
 
 /// The date in UTC of a moment in milliseconds since the epoch; 1970-01-01 if it is no year's of
 /// ours.
-pub fn utc_day(at: i64) -> Day {
+pub(crate) fn utc_day(at: i64) -> Day {
     let date = DateTime::from_timestamp_millis(at).and_then(|time| Day::new(time.date_naive()));
     date.unwrap_or_default()
 }

@@ -10,11 +10,11 @@ use xxhash_rust::xxh3::xxh3_128;
 
 /// Bytes of one path component. File systems allow 255; day, `.late2` and `.sha256` never come on
 /// top (they are a component of their own), temporary names do.
-pub const COMPONENT_BYTES_MAX: usize = 200;
+pub(crate) const COMPONENT_BYTES_MAX: usize = 200;
 /// Bytes of a whole file name: far below the 4,096 of a path, whatever the root is.
-pub const FILE_BYTES_MAX: usize = 1_000;
+pub(crate) const FILE_BYTES_MAX: usize = 1_000;
 /// Path components of a file name: each is a folder that must be made and synced.
-pub const COMPONENTS_MAX: usize = 8;
+pub(crate) const COMPONENTS_MAX: usize = 8;
 
 /// What stays as it is in a component made from a value; every other byte becomes `%XX`.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
@@ -89,7 +89,7 @@ pub fn check(name: &str) -> Result<(), FileNameError> {
 }
 
 /// Whether land would take a name for that of a day file: `^\d{4}-\d{2}-\d{2}(\.|$)`.
-pub fn looks_like_a_day_file(name: &str) -> bool {
+pub(crate) fn looks_like_a_day_file(name: &str) -> bool {
     let bytes = name.as_bytes();
     let Some((date, rest)) = bytes.split_at_checked(10) else { return false };
     let shaped = date.iter().enumerate().all(|(at, byte)| match at {
@@ -200,11 +200,6 @@ enum Part {
 }
 
 impl FileTemplate {
-    /// As it is written.
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
     /// The file of an event: each value through [`component`]. Always passes [`check`].
     pub fn file(&self, owner: &str, log_group: &str, log_stream: &str) -> String {
         let components: Vec<_> = self
@@ -221,12 +216,12 @@ impl FileTemplate {
     }
 
     /// The name, when it holds no placeholder: every event goes into this one file.
-    pub fn literal(&self) -> Option<&str> {
+    pub(crate) fn literal(&self) -> Option<&str> {
         self.parts.iter().all(|part| matches!(part, Part::Literal(_))).then_some(&self.text)
     }
 
     /// Whether each log stream gets day files of its own.
-    pub fn uses_log_stream(&self) -> bool {
+    pub(crate) fn uses_log_stream(&self) -> bool {
         self.parts.contains(&Part::LogStream)
     }
 

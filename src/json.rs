@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 /// Strings as JSON.
-pub fn written(value: &(impl Serialize + ?Sized)) -> String {
+pub(crate) fn written(value: &(impl Serialize + ?Sized)) -> String {
     serde_json::to_string(value).expect("strings are always JSON")
 }
 
@@ -17,7 +17,7 @@ pub fn written(value: &(impl Serialize + ?Sized)) -> String {
 /// it.
 ///
 /// `None`: the text is not one JSON object.
-pub fn keys(text: &[u8]) -> Option<Vec<Cow<'_, str>>> {
+pub(crate) fn keys(text: &[u8]) -> Option<Vec<Cow<'_, str>>> {
     serde_json::from_slice::<Keys<'_>>(text).ok().map(|keys| keys.0)
 }
 
@@ -47,14 +47,14 @@ impl<'de> Deserialize<'de> for Keys<'de> {
 /// in a list.)
 #[derive(serde::Deserialize)]
 #[serde(transparent)]
-pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
+pub(crate) struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 /// Reads a string that begins after its quote: where it ends, and whether it has escapes. Then
 /// `plain` is what it means, otherwise the bytes up to its end are. What it means is UTF-8 if it
 /// is.
 ///
 /// `None` is the parser's: escapes of four hexadecimal digits, and what is no JSON.
-pub fn string(body: &[u8], plain: &mut Vec<u8>) -> Option<(usize, bool)> {
+pub(crate) fn string(body: &[u8], plain: &mut Vec<u8>) -> Option<(usize, bool)> {
     let first = memchr2(b'"', b'\\', body)?;
     if has_control(&body[..first]) {
         return None;
@@ -122,7 +122,7 @@ fn usual(word: u64) -> usize {
 
 /// A whole number without a sign or a leading zero, and what follows it. As many digits as may be
 /// too many are the parser's.
-pub fn number(text: &[u8]) -> Option<(i64, &[u8])> {
+pub(crate) fn number(text: &[u8]) -> Option<(i64, &[u8])> {
     let length = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, rest) = text.split_at(length);
     let plain = (1..=18).contains(&length) && (length == 1 || digits[0] != b'0');

@@ -153,7 +153,7 @@ impl<'c> Labeler<'c> {
 }
 
 /// The lines of plain text. A lone CR inside a line is part of it.
-pub fn plain_lines(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn plain_lines(text: &str) -> impl Iterator<Item = &str> {
     let text = without_breaks(text);
     let lines = (!text.is_empty()).then(|| text.split('\n'));
     lines.into_iter().flatten().map(|line| line.strip_suffix('\r').unwrap_or(line))

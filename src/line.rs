@@ -31,7 +31,7 @@ pub struct Line {
 }
 
 /// A message without its trailing line breaks, which loggers add and nobody means.
-pub fn without_breaks(message: &str) -> &str {
+pub(crate) fn without_breaks(message: &str) -> &str {
     message.trim_end_matches(['\r', '\n'])
 }
 
@@ -104,7 +104,7 @@ impl Line {
     }
 
     /// Appends a number.
-    pub fn number(&mut self, name: &str, value: i64) {
+    pub(crate) fn number(&mut self, name: &str, value: i64) {
         self.separate(name);
         write!(self.text, "{value}").expect("writing to a String cannot fail");
     }

@@ -43,7 +43,7 @@ pub struct Message {
     /// Notices that call for nothing: test events, and events other than a creation.
     pub ignored: usize,
     /// How often SQS has handed it out, this time included, if it says so.
-    pub receives: Option<u32>,
+    pub(crate) receives: Option<u32>,
     /// What could not be understood. The message is to be reported as failed, after its objects are
     /// landed.
     pub error: Option<NoticeError>,

@@ -35,7 +35,7 @@ pub enum RecordError {
 
 impl RecordError {
     /// A short stable name, e.g. `torn-gzip`.
-    pub fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             RecordError::Envelope(error) => error.code(),
             RecordError::Timestamp(_) => "impossible-timestamp",

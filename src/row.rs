@@ -61,12 +61,12 @@ impl Kind {
     }
 
     /// The kind of this name.
-    pub fn from_name(name: &str) -> Option<Kind> {
+    pub(crate) fn from_name(name: &str) -> Option<Kind> {
         Kind::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
     /// The kind of the day file that has this extension.
-    pub fn from_extension(extension: &str) -> Option<Kind> {
+    pub(crate) fn from_extension(extension: &str) -> Option<Kind> {
         Kind::ALL.into_iter().find(|kind| kind.extension() == extension)
     }
 }

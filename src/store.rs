@@ -76,7 +76,7 @@ pub struct Object {
 }
 
 /// Opens a bucket by its name.
-pub type Buckets<'b> = dyn Fn(&str) -> Result<Store, StoreError> + 'b;
+pub(crate) type Buckets<'b> = dyn Fn(&str) -> Result<Store, StoreError> + 'b;
 
 /// Where objects are, as a command's argument names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -228,7 +228,7 @@ impl Store {
     /// The same store, whose requests, and what waits between their retries, end at a moment with
     /// [`StoreError::Deadline`].
     #[must_use]
-    pub fn until(&self, deadline: Instant) -> Store {
+    pub(crate) fn until(&self, deadline: Instant) -> Store {
         Store { deadline: Some(deadline), ..self.clone() }
     }
 

@@ -36,7 +36,7 @@ pub struct Zone {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ZoneOffset {
     /// East of UTC.
-    pub seconds: i32,
+    pub(crate) seconds: i32,
     name: [u8; NAME_BYTES],
 }
 

@@ -26,11 +26,11 @@ pub struct Logs {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogGroup {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// The account that owns it: what envelopes call `owner`.
-    pub owner: String,
+    pub(crate) owner: String,
     /// Its ARN: region and account too.
-    pub arn: String,
+    pub(crate) arn: String,
 }
 
 impl Logs {

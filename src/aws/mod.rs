@@ -25,7 +25,7 @@ use crate::clock::{Clock, milliseconds};
 use crate::error::{causes, in_words};
 use crate::store::{Store, StoreError};
 
-pub use logs::{LogGroup, Logs};
+pub(crate) use logs::{LogGroup, Logs};
 pub use queue::{BATCH as MESSAGES, Queue, SendError};
 
 /// Temporary credentials are asked for again so long before they expire.
@@ -36,9 +36,9 @@ const EXPIRY: Duration = Duration::from_secs(5 * 60);
 #[error("{what}: {reason}")]
 pub struct AwsError {
     /// E.g. the queue's URL.
-    pub what: String,
+    pub(crate) what: String,
     /// What was said.
-    pub reason: String,
+    pub(crate) reason: String,
 }
 
 impl AwsError {

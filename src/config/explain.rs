@@ -15,7 +15,7 @@ pub struct Explanation {
     /// The file that its events go to.
     pub file: String,
     /// The kind of its day files.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
 }
 
 /// One source and its answer.

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::row::Kind;
 
-pub use crate::file_name::FileTemplate;
+pub(crate) use crate::file_name::FileTemplate;
 pub use env::{
     ENVIRONMENT, EnvError, LOG_LEVEL, PIPELINE, Variable, root_from_env, state_folder_from_env,
 };
@@ -70,9 +70,9 @@ pub struct Source {
     pub line: Option<usize>,
     /// Names or globs (`*` any text, also `/`; `?` one character); at least one. Required.
     #[cfg_attr(feature = "cli", schemars(length(min = 1)))]
-    pub log_groups: Vec<Glob>,
+    pub(crate) log_groups: Vec<Glob>,
     /// Names or globs; all of them by default.
-    pub log_streams: Vec<Glob>,
+    pub(crate) log_streams: Vec<Glob>,
     /// Which daily file: a relative path, in which `{log_group}`, `{log_stream}`, `{owner}` may
     /// each be a component of their own.
     pub file: FileTemplate,
@@ -81,7 +81,7 @@ pub struct Source {
     /// What a line is made of, in this order.
     pub columns: Vec<Column>,
     /// The subscription filter's pattern, at most 1,024 characters; empty: every event.
-    pub filter_pattern: String,
+    pub(crate) filter_pattern: String,
     /// Who makes the subscription.
     pub subscribe: Subscribe,
 }
@@ -139,12 +139,12 @@ pub enum Subscribe {
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Format {
     /// The kind of all day files but the plain ones.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// What a line break inside a message becomes.
     pub newline: Newline,
     /// strftime pattern of `{time}`, local time.
     #[serde(deserialize_with = "value::read_strftime")]
-    pub time: String,
+    pub(crate) time: String,
 }
 
 /// What a line break (CRLF, LF or CR) inside a message becomes.
@@ -167,7 +167,7 @@ pub enum Newline {
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Unmatched {
     /// Where the events go that no source matches.
-    pub file: FileTemplate,
+    pub(crate) file: FileTemplate,
 }
 
 /// `[plain]`
@@ -177,7 +177,7 @@ pub struct Unmatched {
 pub struct Plain {
     /// The daily file that they go to: no placeholders, since plain text has no log group.
     #[serde(deserialize_with = "value::read_literal_file")]
-    pub file: String,
+    pub(crate) file: String,
     /// Its own format: `raw` is the text as it came.
     pub kind: Kind,
     /// Drop plain records instead.
@@ -253,7 +253,7 @@ pub struct Files {
 
 /// Bytes of the largest answer that a Lambda can give: one more fails the call, and with it the
 /// batch.
-pub const ANSWER_BYTES_MAX: usize = 6_291_556;
+pub(crate) const ANSWER_BYTES_MAX: usize = 6_291_556;
 
 /// `[limits]`: every limit, its default, its reason.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

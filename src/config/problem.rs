@@ -8,7 +8,7 @@ use strsim::osa_distance;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
     /// The configuration's name as it was given, e.g. `hiwake.toml`.
-    pub file: String,
+    pub(crate) file: String,
     /// The line in it, from 1; `None` where no line can be named (the file is not there).
     pub line: Option<usize>,
     /// The key's path, e.g. `source[2].log_groups`; sources are counted from 1. May be empty.

@@ -42,7 +42,7 @@ impl Glob {
     }
 
     /// Whether it is a plain name, without `*` and `?`.
-    pub fn is_name(&self) -> bool {
+    pub(crate) fn is_name(&self) -> bool {
         self.wild.is_none()
     }
 

@@ -146,7 +146,7 @@ impl EnvelopeError {
 
 /// Inflates; keeps its buffers from one record to the next.
 #[derive(Debug)]
-pub struct Inflater {
+pub(crate) struct Inflater {
     once: Vec<u8>,
     twice: Vec<u8>,
     raw: Decompress,
@@ -163,7 +163,7 @@ impl Inflater {
     /// (a producer and Firehose both compressed it) is inflated a second time, never a third.
     ///
     /// `bytes_max` caps the sum of all that is inflated; one byte over is [`EnvelopeError::Bomb`].
-    pub fn text<'a>(
+    pub(crate) fn text<'a>(
         &'a mut self,
         data: &'a [u8],
         bytes_max: usize,

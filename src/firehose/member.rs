@@ -6,7 +6,7 @@ use crate::row::{Encoder, Row};
 
 /// A gzip member in the making. One compressor serves all records of an event: making one costs
 /// more than a small record's rows.
-pub struct Member {
+pub(crate) struct Member {
     encoder: Encoder,
     rows: Vec<u8>,
     gzip: Vec<u8>,
@@ -32,23 +32,23 @@ impl Default for Member {
 
 impl Member {
     /// Begins a new one.
-    pub fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         self.rows.clear();
     }
 
     /// Appends a row.
-    pub fn row(&mut self, row: &Row<'_>) {
+    pub(crate) fn row(&mut self, row: &Row<'_>) {
         self.encoder.row(row, &mut self.rows);
     }
 
     /// The member with all rows since `start`.
-    pub fn finish(&mut self) -> &[u8] {
+    pub(crate) fn finish(&mut self) -> &[u8] {
         gzip(&mut self.fast, &self.rows, &mut self.gzip);
         &self.gzip
     }
 
     /// The same rows in fewer bytes, for several times the work.
-    pub fn finish_small(&mut self) -> &[u8] {
+    pub(crate) fn finish_small(&mut self) -> &[u8] {
         let new = || Compress::new(Compression::new(SMALL), false);
         gzip(self.small.get_or_insert_with(new), &self.rows, &mut self.gzip);
         &self.gzip

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use base64_simd::STANDARD;
 
 use self::member::Member;
-pub use self::wire::EventError;
+pub(crate) use self::wire::EventError;
 use self::wire::{Answer, Event};
 use crate::json;
 use crate::label::Origin;

@@ -44,32 +44,32 @@ fn in_words(category: Category) -> &'static str {
 
 /// One transformation request. Unknown members are ignored.
 #[derive(Deserialize)]
-pub struct Event<'a> {
+pub(crate) struct Event<'a> {
     /// The delivery stream's ARN.
     #[serde(borrow, default, rename = "deliveryStreamArn", deserialize_with = "string")]
-    pub stream: Option<Cow<'a, str>>,
+    pub(crate) stream: Option<Cow<'a, str>>,
     /// In order.
     #[serde(borrow)]
-    pub records: Vec<Record<'a>>,
+    pub(crate) records: Vec<Record<'a>>,
 }
 
 /// One record of a request. A mistake in a member is that record's, not the event's: it is found
 /// when it is used.
 #[derive(Deserialize)]
-pub struct Record<'a> {
+pub(crate) struct Record<'a> {
     #[serde(borrow, default, rename = "recordId", deserialize_with = "string")]
     id: Option<Cow<'a, str>>,
     /// The base64 text; `None`: missing or no string.
     #[serde(borrow, default, deserialize_with = "string")]
-    pub data: Option<Cow<'a, str>>,
+    pub(crate) data: Option<Cow<'a, str>>,
     /// Milliseconds since the epoch; `None`: missing or no number.
     #[serde(default, rename = "approximateArrivalTimestamp", deserialize_with = "number")]
-    pub arrival: Option<i64>,
+    pub(crate) arrival: Option<i64>,
 }
 
 impl<'a> Event<'a> {
     /// Reads a request. Each record has an id that can be read.
-    pub fn parse(event: &'a [u8]) -> Result<Event<'a>, EventError> {
+    pub(crate) fn parse(event: &'a [u8]) -> Result<Event<'a>, EventError> {
         let read: Event<'a> =
             serde_json::from_slice(event).map_err(|error| malformed(event, &error))?;
         match read.records.iter().position(|record| record.id.is_none()) {
@@ -120,7 +120,7 @@ fn malformed(event: &[u8], error: &serde_json::Error) -> EventError {
 /// The answer in the making: what Firehose wants back, written as it is sent. Lambda refuses one
 /// over 6 MB, and Firehose then fails the whole batch: what does not fit is answered without data
 /// instead, and lands by way of `failed/`.
-pub struct Answer {
+pub(crate) struct Answer {
     text: String,
     /// How large it may get.
     limit: usize,
@@ -171,7 +171,7 @@ impl Answer {
     }
 
     /// `Dropped`: it leaves no trace.
-    pub fn dropped(&mut self, id_json: &str) {
+    pub(crate) fn dropped(&mut self, id_json: &str) {
         self.entry(id_json, DROPPED);
     }
 
@@ -181,7 +181,7 @@ impl Answer {
     }
 
     /// The answer as it is sent.
-    pub fn finish(mut self) -> Vec<u8> {
+    pub(crate) fn finish(mut self) -> Vec<u8> {
         if self.text == HEAD {
             self.text.push('[');
         }

@@ -34,7 +34,7 @@ const DENIED_RECEIVES: u32 = 10;
 const FAILURES_MAX: usize = 20;
 
 /// Where the objects of a bucket are had from.
-pub type Stores<'s> = dyn Fn(&str) -> Result<Store, StoreError> + 's;
+pub(crate) type Stores<'s> = dyn Fn(&str) -> Result<Store, StoreError> + 's;
 
 /// What an invocation came to.
 #[derive(Debug)]

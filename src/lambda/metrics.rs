@@ -14,9 +14,9 @@ use crate::firehose::{Counts, OVERFLOW};
 use crate::land::intake::tally::Tally;
 
 /// The namespace of all metrics.
-pub const NAMESPACE: &str = "hiwake";
+pub(crate) const NAMESPACE: &str = "hiwake";
 /// Their only dimension.
-pub const DIMENSION: &str = "Pipeline";
+pub(crate) const DIMENSION: &str = "Pipeline";
 
 /// What a value counts, as CloudWatch names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -194,7 +194,7 @@ impl Metrics {
     }
 
     /// Adds what one landing came to.
-    pub fn landed(&mut self, tally: &Tally) {
+    pub(crate) fn landed(&mut self, tally: &Tally) {
         self.add(Metric::RowsIn, tally.rows + tally.unreadable);
         self.add(Metric::RowsLanded, tally.lines);
         self.add(Metric::RowsLate, tally.late);
@@ -207,7 +207,7 @@ impl Metrics {
     }
 
     /// Adds the refused rows, by code; only those that there are: each costs a metric.
-    pub fn refused(&mut self, refused: &BTreeMap<&'static str, u64>) {
+    pub(crate) fn refused(&mut self, refused: &BTreeMap<&'static str, u64>) {
         for (code, count) in refused {
             if let Some(metric) = Metric::of_refusal(code) {
                 self.add(metric, *count);

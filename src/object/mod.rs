@@ -108,7 +108,7 @@ pub trait Sink {
 #[derive(Debug, Clone, Copy)]
 pub struct RowPlace {
     /// Its own offset in the object, or that of the outermost gzip member it is in.
-    pub offset: u64,
+    pub(crate) offset: u64,
     /// It was made just now of an event or a line of text, by the configuration in force; otherwise
     /// it was a row already.
     pub is_derived: bool,

@@ -45,9 +45,9 @@ pub struct Batch {
     streams: Vec<Arc<str>>,
     numbers: HashMap<Arc<str>, u32>,
     /// The numbers of the objects that the rows came from.
-    pub objects: BTreeSet<usize>,
+    pub(crate) objects: BTreeSet<usize>,
     /// By which routings its rows came here, as its commits name them.
-    pub routings: BTreeSet<Routing>,
+    pub(crate) routings: BTreeSet<Routing>,
     pool: ChunkPool,
 }
 
@@ -134,12 +134,12 @@ impl Batch {
     }
 
     /// How many rows.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.rows.len()
     }
 
     /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
@@ -154,13 +154,13 @@ impl Batch {
     }
 
     /// Forgets the rows that are not to be kept.
-    pub fn retain(&mut self, keep: impl Fn(u32) -> bool) {
+    pub(crate) fn retain(&mut self, keep: impl Fn(u32) -> bool) {
         let mut row = 0..;
         self.rows.retain(|_| row.next().is_some_and(&keep));
     }
 
     /// The first and the last timestamp; none if there are no rows.
-    pub fn span(&self) -> Option<(i64, i64)> {
+    pub(crate) fn span(&self) -> Option<(i64, i64)> {
         let timestamps = || self.rows.iter().map(|row| row.identity.timestamp);
         timestamps().min().zip(timestamps().max())
     }

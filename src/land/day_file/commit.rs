@@ -73,7 +73,7 @@ pub fn commit(
 /// Tells which of some events a day file has: `offered` is sorted, and each one's flag is set.
 /// `false`: the day is closed, so that nobody can tell. What is told depends on durable frames.
 /// Nothing is made for it.
-pub fn ask(
+pub(crate) fn ask(
     lander: &Lander<'_>,
     day_file: &DayFile,
     offered: &mut [(EventKey, bool)],

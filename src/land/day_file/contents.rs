@@ -19,7 +19,7 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    pub(crate) fn new(kind: Kind) -> Lines {
+    pub fn new(kind: Kind) -> Lines {
         Lines { kind, quoted: false, count: 0 }
     }
 

@@ -22,7 +22,7 @@ pub struct Committed<'k> {
 impl Committed<'_> {
     /// Marks what was seen: `offered` is sorted by identity, the flag of each that a commit already
     /// has is set.
-    pub fn mark(&self, offered: &mut [(EventKey, bool)]) -> Result<(), LandError> {
+    pub(crate) fn mark(&self, offered: &mut [(EventKey, bool)]) -> Result<(), LandError> {
         self.mark_each(offered, &|(identity, _)| *identity, &|(_, there)| *there = true)
     }
 

@@ -17,22 +17,22 @@ use crate::land::root::layout::{DayFile, Hint, folder_of};
 
 /// The three locked handles of a day file. Closed in the order data, seen; the journal is its
 /// owner's.
-pub struct Hold<'h, 'l> {
+pub(crate) struct Hold<'h, 'l> {
     data: Option<Box<dyn Handle>>,
     seen: Box<dyn Handle>,
     /// The length of `seen` when it was locked.
     seen_length: u64,
     /// Where.
-    pub lander: &'l Lander<'l>,
+    pub(crate) lander: &'l Lander<'l>,
     /// What of.
-    pub day_file: &'h DayFile,
+    pub(crate) day_file: &'h DayFile,
     /// The journal.
-    pub journal: &'h mut Journal<'l>,
+    pub(crate) journal: &'h mut Journal<'l>,
 }
 
 impl<'h, 'l> Hold<'h, 'l> {
     /// Step 3, first half: `seen`, afresh and locked.
-    pub fn take(
+    pub(crate) fn take(
         lander: &'l Lander<'l>,
         day_file: &'h DayFile,
         journal: &'h mut Journal<'l>,
@@ -73,7 +73,7 @@ impl<'h, 'l> Hold<'h, 'l> {
     }
 
     /// Step 3, second half: what commits have.
-    pub fn known(&self) -> Committed<'_> {
+    pub(crate) fn known(&self) -> Committed<'_> {
         let (seen, blocks) = (self.seen.as_ref(), &self.journal.state.blocks);
         Committed { seen, day_file: self.day_file, blocks }
     }
@@ -81,7 +81,7 @@ impl<'h, 'l> Hold<'h, 'l> {
     /// Step 4: the segment's data file, afresh and locked; proof that the journal's lock still
     /// stands; then what lies beyond the last commit is cut, and a new segment gets its hint and
     /// durable names.
-    pub fn open_segment(&mut self, segment: u32) -> Result<(), LandError> {
+    pub(crate) fn open_segment(&mut self, segment: u32) -> Result<(), LandError> {
         let lander = self.lander;
         let path = self.day_file.open_segment(segment);
         let committed = self.journal.state.segment(segment).map_or(0, Segment::bytes);
@@ -115,20 +115,20 @@ impl<'h, 'l> Hold<'h, 'l> {
     /// Step 8: `seen` says which frames are durable. Not synced: it is for whoever finds the
     /// journal without them. Only after the lease was checked, which covers the lock on `seen`: a
     /// process that stood still must not name a frame that a rebuilt journal lacks.
-    pub fn write_watermark(&self) -> Result<(), LandError> {
+    pub(crate) fn write_watermark(&self) -> Result<(), LandError> {
         let watermark = self.journal.state.watermark().encode();
         self.seen.write_at(&watermark, 0).context("write", &self.day_file.seen())
     }
 
     /// The day is closed: nothing in `seen` counts any more.
-    pub fn clear_seen(&self) -> Result<(), LandError> {
+    pub(crate) fn clear_seen(&self) -> Result<(), LandError> {
         let cleared = self.seen.truncate(0).and_then(|()| self.seen.sync());
         cleared.context("cut", &self.day_file.seen())
     }
 
     /// Before a segment ends: what lies beyond its last commit is gone for good. Cut even where
     /// nothing seems to be there: whoever cut it before may have died before the cut was durable.
-    pub fn truncate_to_committed(&self, segment: u32) -> Result<(), LandError> {
+    pub(crate) fn truncate_to_committed(&self, segment: u32) -> Result<(), LandError> {
         let path = self.day_file.open_segment(segment);
         let committed = self.journal.state.segment(segment).map_or(0, Segment::bytes);
         match &self.data {
@@ -138,7 +138,7 @@ impl<'h, 'l> Hold<'h, 'l> {
     }
 
     /// Steps 5 to 7 for one piece.
-    pub fn append(
+    pub(crate) fn append(
         &mut self,
         segment: u32,
         batch: &Batch,
@@ -190,7 +190,7 @@ impl<'h, 'l> Hold<'h, 'l> {
 
 /// The error of opening a file that has so many committed bytes: damage if it is not there, looked
 /// for twice.
-pub fn lost(lander: &Lander<'_>, error: LandError, committed: u64) -> LandError {
+pub(crate) fn lost(lander: &Lander<'_>, error: LandError, committed: u64) -> LandError {
     match error {
         LandError::Io { path, source, .. } if is_absent(&source) && committed > 0 => {
             let refreshed = folders::refresh(lander, folder_of(&path));

@@ -31,7 +31,7 @@ pub struct Source<'a> {
 }
 
 /// Whether the commits' lines are in timestamp order as they stand.
-pub fn in_order(commits: &[Commit]) -> bool {
+pub(crate) fn in_order(commits: &[Commit]) -> bool {
     commits.is_sorted_by(|earlier, later| earlier.max <= later.min)
 }
 
@@ -204,13 +204,13 @@ impl<'a> Run<'a> {
 
 /// Whether a text without its final line break is one line: all quotes closed, every line break
 /// inside them.
-pub fn is_one_csv_line(text: &[u8]) -> bool {
+pub(crate) fn is_one_csv_line(text: &[u8]) -> bool {
     let (mut searched, mut quoted) = (0, false);
     line_end(text, Kind::Csv, &mut searched, &mut quoted).is_none() && !quoted
 }
 
 /// The length of the first line, its line break included; `None` if it does not end in `text`.
-pub fn line_length(text: &[u8], kind: Kind) -> Option<usize> {
+pub(crate) fn line_length(text: &[u8], kind: Kind) -> Option<usize> {
     line_end(text, kind, &mut 0, &mut false)
 }
 

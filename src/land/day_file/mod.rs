@@ -2,10 +2,10 @@
 
 pub mod batch;
 pub mod commit;
-pub mod contents;
+pub(crate) mod contents;
 pub mod dedup;
-pub mod hold;
+pub(crate) mod hold;
 pub mod merge;
-pub mod publish;
+pub(crate) mod publish;
 pub mod seal;
-pub mod writer;
+pub(crate) mod writer;

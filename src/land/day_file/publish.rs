@@ -15,11 +15,11 @@ use crate::land::root::layout::{DayFile, Hint, checksum, folder_of};
 use crate::land::root::{folders, unique};
 
 /// How many rounds announce a published segment: the answer of one may be lost.
-pub const ANNOUNCED: u32 = 2;
+pub(crate) const ANNOUNCED: u32 = 2;
 
 /// Locks a day file's journal; segments that are sealed but not published are published first.
 /// Answers them, too.
-pub fn lock<'l>(
+pub(crate) fn lock<'l>(
     lander: &'l Lander<'l>,
     day_file: &DayFile,
 ) -> Result<(Journal<'l>, Vec<Sealed>), LandError> {
@@ -39,7 +39,7 @@ pub fn lock<'l>(
 
 /// Under the locks of journal and `seen`, whose lease was checked: whatever of it was done before,
 /// it is done after. Answers what the segment was sealed as.
-pub fn publish(hold: &mut Hold<'_, '_>, number: u32) -> Result<Option<Sealed>, LandError> {
+pub(crate) fn publish(hold: &mut Hold<'_, '_>, number: u32) -> Result<Option<Sealed>, LandError> {
     let (lander, day_file) = (hold.lander, hold.day_file);
     let state = &hold.journal.state;
     let Some(sealed) = state.segment(number).and_then(|segment| segment.sealed.clone()) else {
@@ -71,7 +71,7 @@ pub fn publish(hold: &mut Hold<'_, '_>, number: u32) -> Result<Option<Sealed>, L
 }
 
 /// Removes what drafts of a segment have left; it is published.
-pub fn remove_temporaries(
+pub(crate) fn remove_temporaries(
     lander: &Lander<'_>,
     day_file: &DayFile,
     number: u32,
@@ -86,7 +86,11 @@ pub fn remove_temporaries(
 }
 
 /// The hint that a segment is to be sealed becomes the one that it is to be announced.
-pub fn announce(lander: &Lander<'_>, day_file: &DayFile, number: u32) -> Result<(), LandError> {
+pub(crate) fn announce(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    number: u32,
+) -> Result<(), LandError> {
     let from = day_file.hint(&Hint::Seal(number));
     let to = day_file.hint(&Hint::Announce(ANNOUNCED, number));
     folders::make(lander, folder_of(&to))?;
@@ -128,7 +132,7 @@ fn link(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed) -> Result<(), 
 }
 
 /// Writes `<target>.sha256`, unless it is there.
-pub fn write_checksum(
+pub(crate) fn write_checksum(
     lander: &Lander<'_>,
     day_file: &DayFile,
     sealed: &Sealed,

@@ -72,7 +72,7 @@ fn due(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> Result<Option<
 
 /// When a segment may be sealed: the day has ended, in the zone in force, too, by which rounds
 /// choose what they look at, and nothing was committed for a while.
-pub fn due_at(
+pub(crate) fn due_at(
     lander: &Lander<'_>,
     day_file: &DayFile,
     state: &State,

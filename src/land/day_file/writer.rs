@@ -9,12 +9,12 @@ use sha2::{Digest, Sha256};
 use crate::disk::Handle;
 
 /// How much is written at once: what an NFS client sends at once.
-pub const CHUNK: usize = 1 << 20;
+pub(crate) const CHUNK: usize = 1 << 20;
 /// Sealed files are compressed once and read often.
-pub const GZIP_LEVEL: u32 = 6;
+pub(crate) const GZIP_LEVEL: u32 = 6;
 
 /// Where the lines of a finished file go.
-pub struct Output<'h> {
+pub(crate) struct Output<'h> {
     file: &'h dyn Handle,
     gzip: Option<GzEncoder<Vec<u8>>>,
     /// What is not written yet.
@@ -28,15 +28,15 @@ pub struct Output<'h> {
 
 /// What a finished file is.
 #[derive(Debug, Clone, Copy)]
-pub struct Finished {
+pub(crate) struct Finished {
     /// Its length.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// The length of its text.
-    pub text_bytes: u64,
+    pub(crate) text_bytes: u64,
     /// SHA-256 of its bytes.
-    pub sha256: [u8; 32],
+    pub(crate) sha256: [u8; 32],
     /// SHA-256 of its text.
-    pub text_sha256: [u8; 32],
+    pub(crate) text_sha256: [u8; 32],
 }
 
 impl<'h> Output<'h> {
@@ -49,7 +49,7 @@ impl<'h> Output<'h> {
     }
 
     /// What all that was written came to.
-    pub fn finish(mut self) -> io::Result<Finished> {
+    pub(crate) fn finish(mut self) -> io::Result<Finished> {
         let gzip = self.gzip.take().map(GzEncoder::finish).transpose()?;
         self.buffer.extend(gzip.iter().flatten());
         self.flush()?;

@@ -20,9 +20,9 @@ use crate::land::root::layout::{DayFile, ROUTINGS};
 use crate::row::EventKey;
 
 /// Rules, read once.
-pub struct Routes {
+pub(crate) struct Routes {
     /// The configuration's own.
-    pub rules: String,
+    pub(crate) rules: String,
     routes: Vec<(String, u32, Route)>,
 }
 
@@ -36,23 +36,23 @@ struct Candidate {
 
 /// Where else the rows of one batch may be.
 #[derive(Debug, Default)]
-pub struct Elsewhere {
+pub(crate) struct Elsewhere {
     candidates: BTreeMap<DayFile, Candidate>,
     /// By which routings the rows came to their own day file.
-    pub routings: BTreeSet<Routing>,
+    pub(crate) routings: BTreeSet<Routing>,
 }
 
 /// What of a batch is not committed to its own day file.
 #[derive(Debug, Default)]
-pub struct Sifted {
+pub(crate) struct Sifted {
     /// Rows that are lines elsewhere.
-    pub duplicates: u64,
+    pub(crate) duplicates: u64,
     /// Rows of which a candidate cannot tell now.
-    pub deferred: u64,
+    pub(crate) deferred: u64,
     /// Why the first of them cannot.
-    pub error: Option<LandError>,
+    pub(crate) error: Option<LandError>,
     /// The rows that a closed candidate may have.
-    pub closed: Vec<(DayFile, Vec<EventKey>)>,
+    pub(crate) closed: Vec<(DayFile, Vec<EventKey>)>,
 }
 
 impl Routes {
@@ -75,7 +75,7 @@ impl Routes {
 
     /// The candidates of a batch. `missing`: what its registers have to list, because no rules in
     /// them send a row here.
-    pub fn elsewhere(
+    pub(crate) fn elsewhere(
         &mut self,
         registers: &BTreeMap<NaiveDate, Register>,
         day_file: &DayFile,
@@ -151,17 +151,17 @@ enum Fate {
 }
 
 /// Tells which of some events a day file has; `false`: it is closed.
-pub type Ask<'a> = dyn Fn(&DayFile, &mut [(EventKey, bool)]) -> Result<bool, LandError> + 'a;
+pub(crate) type Ask<'a> = dyn Fn(&DayFile, &mut [(EventKey, bool)]) -> Result<bool, LandError> + 'a;
 
 impl Elsewhere {
     /// Whether all rows can be lines of their own day file only.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.candidates.is_empty()
     }
 
     /// Asks the candidates, one after the other, and takes out of the batch what is not to become a
     /// line.
-    pub fn sift(&self, day_file: &DayFile, batch: &mut Batch, ask: &Ask<'_>) -> Sifted {
+    pub(crate) fn sift(&self, day_file: &DayFile, batch: &mut Batch, ask: &Ask<'_>) -> Sifted {
         let mut sifted = Sifted::default();
         let mut fates = vec![Fate::New; batch.len()];
         let all = 0..batch.len() as u32;

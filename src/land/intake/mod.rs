@@ -2,13 +2,13 @@
 //! is full ([`flush`]).
 
 pub mod check;
-pub mod elsewhere;
-pub mod flush;
+pub(crate) mod elsewhere;
+pub(crate) mod flush;
 pub mod plan;
 pub mod quarantine;
 pub mod register;
 pub mod routing;
-pub mod selection;
+pub(crate) mod selection;
 pub mod tally;
 
 use std::collections::{BTreeSet, HashMap};
@@ -53,7 +53,7 @@ enum Pass {
 /// Objects are read for three quarters of the time until the deadline; what was read by then is
 /// committed in the last quarter. An object that was not read to its end is retried, and finds its
 /// rows landed.
-pub struct Landing<'l> {
+pub(crate) struct Landing<'l> {
     lander: &'l Lander<'l>,
     objects: &'l [ObjectId],
     selection: &'l Selection,
@@ -114,7 +114,7 @@ impl<'l> Landing<'l> {
 
     /// Lands, or says what it would come to by the same reading: that takes no locks and writes
     /// nothing.
-    pub fn land(mut self, store: &Store) -> (Landed, Option<Plan>) {
+    pub(crate) fn land(mut self, store: &Store) -> (Landed, Option<Plan>) {
         let mut records = Records::new(self.lander.config);
         for number in 0..self.objects.len() {
             self.read(store, &mut records, number, Pass::Land);

@@ -45,7 +45,7 @@ pub struct DayPlan {
 
 /// What would become of all rows.
 #[derive(Debug, Default)]
-pub struct Plan {
+pub(crate) struct Plan {
     days: BTreeMap<DayFile, DayPlan>,
     /// The events that would be lines.
     planned: HashSet<EventKey>,

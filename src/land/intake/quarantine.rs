@@ -22,7 +22,7 @@ use crate::object::Bad;
 pub struct Quarantine {
     pub(super) text: Vec<u8>,
     /// How much was gathered.
-    pub count: u64,
+    pub(crate) count: u64,
 }
 
 #[derive(Serialize)]

@@ -45,7 +45,7 @@ pub fn date(timestamp: i64) -> NaiveDate {
 }
 
 /// The registers of all times from a first to a last one.
-pub fn dates(span: Option<(i64, i64)>) -> impl Iterator<Item = NaiveDate> {
+pub(crate) fn dates(span: Option<(i64, i64)>) -> impl Iterator<Item = NaiveDate> {
     span.into_iter().flat_map(|(first, last)| {
         let last = date(last);
         date(first).iter_days().take_while(move |date| *date <= last)
@@ -82,9 +82,9 @@ impl Entry {
 #[derive(Debug, Default)]
 pub struct Register {
     /// The rules of routings, as [`routing::rules`](super::routing::rules) writes them.
-    pub rules: Vec<String>,
+    pub(crate) rules: Vec<String>,
     /// Day files that have rows whose rules are not known.
-    pub day_files: BTreeSet<DayFile>,
+    pub(crate) day_files: BTreeSet<DayFile>,
     /// Whether entries may have been lost that no `restored` makes up for: all of them, if there is
     /// no entry.
     lost: bool,
@@ -238,13 +238,13 @@ fn add(
 /// Registers under their shared locks. What depends on them is committed before they are dropped.
 pub struct Held {
     /// What they say.
-    pub registers: BTreeMap<NaiveDate, Register>,
+    pub(crate) registers: BTreeMap<NaiveDate, Register>,
     /// In the order in which they were locked.
     handles: Vec<(String, Box<dyn Handle>)>,
 }
 
 /// What registers lack before rows may become lines: for each date, day files to be listed.
-pub type Missing = BTreeMap<NaiveDate, BTreeSet<DayFile>>;
+pub(crate) type Missing = BTreeMap<NaiveDate, BTreeSet<DayFile>>;
 
 impl Held {
     /// Holds the registers of these dates, with these rules in each. `look` is told what they say,
@@ -275,7 +275,7 @@ impl Held {
     }
 
     /// What they say and would have to say, without their locks.
-    pub fn peek<T>(
+    pub(crate) fn peek<T>(
         lander: &Lander<'_>,
         dates: &BTreeSet<NaiveDate>,
         mut look: impl FnMut(&BTreeMap<NaiveDate, Register>, &mut Missing) -> Result<T, LandError>,
@@ -307,7 +307,7 @@ impl Held {
 
     /// Keeps every other landing out whose events of these dates may be in several day files. All
     /// of them see the same registers, so each knows that it has to be here; nobody else waits.
-    pub fn exclude_others(
+    pub(crate) fn exclude_others(
         &mut self,
         lander: &Lander<'_>,
         dates: &BTreeSet<NaiveDate>,
@@ -323,7 +323,7 @@ impl Held {
 
     /// Proves that every lock stands that was taken since the first register's: a lease is lost for
     /// all of them at once, so a write through the first handle fails then.
-    pub fn prove(&self) -> Result<(), LandError> {
+    pub(crate) fn prove(&self) -> Result<(), LandError> {
         let Some((path, handle)) = self.handles.first() else { return Ok(()) };
         let spare = PROOF_AT as usize;
         let proof = handle.write_at(&HEADER[spare..=spare], PROOF_AT).and_then(|()| handle.sync());

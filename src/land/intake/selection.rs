@@ -17,7 +17,7 @@ pub struct Selection {
 
 /// Why a row is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exclusion {
+pub(crate) enum Exclusion {
     /// It is of another day.
     OtherDay,
     /// It is of another log group, or plain text, which is of none.
@@ -31,7 +31,7 @@ impl Selection {
     }
 
     /// Why a row is left out, if it is.
-    pub fn exclusion(&self, row: &Row<'_>) -> Option<Exclusion> {
+    pub(crate) fn exclusion(&self, row: &Row<'_>) -> Option<Exclusion> {
         if self.day.is_some_and(|day| day != row.day) {
             return Some(Exclusion::OtherDay);
         }

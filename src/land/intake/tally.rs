@@ -38,7 +38,7 @@ pub struct Tally {
     /// Commit frames written.
     pub commits: u64,
     /// How often a lock was busy.
-    pub busy_retries: u64,
+    pub(crate) busy_retries: u64,
 }
 
 impl Tally {
@@ -66,14 +66,14 @@ impl Tally {
 #[error("{reason}")]
 pub struct NotLanded {
     /// What kept it from landing: the first thing, if several did.
-    pub cause: Cause,
+    pub(crate) cause: Cause,
     /// In words; names the object or the day file.
     pub reason: String,
 }
 
 /// What kept an object from landing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
+pub(crate) enum Cause {
     /// It does not exist (any more).
     Missing,
     /// The store refuses to hand it out.
@@ -109,7 +109,7 @@ pub struct Landed {
     /// The numbers of the objects that something was put into quarantine of.
     pub quarantined: BTreeSet<usize>,
     /// How many rows were refused, by code.
-    pub refused: BTreeMap<&'static str, u64>,
+    pub(crate) refused: BTreeMap<&'static str, u64>,
     /// Why: the first different reasons, each with its object.
     pub reasons: Vec<String>,
 }

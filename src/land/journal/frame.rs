@@ -21,22 +21,22 @@ use crate::row::Kind;
 /// Where the frames begin.
 pub const FRAMES_AT: u64 = 8192;
 /// The byte that is written to prove that a lock still stands.
-pub const PROOF_AT: u64 = 4095;
+pub(crate) const PROOF_AT: u64 = 4095;
 /// What follows the slot of a closed day, where no Removed frame does.
-pub const RESERVE: u8 = b'R';
+pub(crate) const RESERVE: u8 = b'R';
 /// Where the Closed slot begins; it ends where the frames begin.
-pub const CLOSED_AT: u64 = 4096;
+pub(crate) const CLOSED_AT: u64 = 4096;
 /// How many entries of `seen` a block has at most.
-pub const BLOCK_ENTRIES_MAX: u64 = 4096;
+pub(crate) const BLOCK_ENTRIES_MAX: u64 = 4096;
 /// Where the folder of an interrupted rebuild stands.
-pub const REBUILD_AT: u64 = 2048;
+pub(crate) const REBUILD_AT: u64 = 2048;
 /// The byte of the magic that says whether the day is rebuilt at the moment.
-pub const FORM_AT: u64 = 6;
+pub(crate) const FORM_AT: u64 = 6;
 /// A rebuild was begun and has not ended.
-pub const FORM_REBUILD: u8 = b'!';
+pub(crate) const FORM_REBUILD: u8 = b'!';
 
 /// What a journal begins with.
-pub const HEADER_MAGIC: &[u8; 8] = b"HIWAKE2\n";
+pub(crate) const HEADER_MAGIC: &[u8; 8] = b"HIWAKE2\n";
 const FRAME_MAGIC: &[u8; 4] = b"HWKF";
 const FRAME_HEAD: usize = 20;
 const VERSION: u8 = 1;
@@ -45,15 +45,15 @@ const VERSION: u8 = 1;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Header {
     /// The file's name without its day.
-    pub file: String,
+    pub(crate) file: String,
     /// `YYYY-MM-DD`
-    pub day: String,
+    pub(crate) day: String,
     /// The format of the lines.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// The IANA time zone that the day is a day of.
-    pub timezone: String,
+    pub(crate) timezone: String,
     /// The hash of stream and id in `seen`.
-    pub hash: String,
+    pub(crate) hash: String,
 }
 
 impl Header {
@@ -69,7 +69,7 @@ impl Header {
     }
 
     /// Whether the journal is this day file's.
-    pub fn is_of(&self, day_file: &DayFile) -> bool {
+    pub(crate) fn is_of(&self, day_file: &DayFile) -> bool {
         (self.file == day_file.file && self.day == day_file.day.to_string())
             && (self.kind == day_file.kind && self.hash == "xxh3-64")
     }
@@ -84,7 +84,7 @@ impl Header {
     }
 
     /// Whether bytes that are no header may be what a crash left of one: its beginning, or zeros.
-    pub fn may_be_torn(bytes: &[u8]) -> bool {
+    pub(crate) fn may_be_torn(bytes: &[u8]) -> bool {
         let found = &bytes[..bytes.len().min(HEADER_MAGIC.len())];
         HEADER_MAGIC.starts_with(found) || found.iter().all(|byte| *byte == 0)
     }
@@ -98,7 +98,7 @@ impl Header {
 }
 
 /// How header, note and slot stand in a journal: length, CRC and the bytes themselves.
-pub fn checked(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn checked(bytes: &[u8]) -> Vec<u8> {
     let (length, crc) = (bytes.len() as u32, crc32c::crc32c(bytes));
     [&length.to_le_bytes(), &crc.to_le_bytes(), bytes].concat()
 }
@@ -112,7 +112,7 @@ fn read_checked(bytes: &[u8]) -> Option<(&[u8], u32)> {
 }
 
 /// The folder with the damaged files of a day whose rebuild was begun and has not ended.
-pub fn interrupted_rebuild(bytes: &[u8]) -> Option<&str> {
+pub(crate) fn interrupted_rebuild(bytes: &[u8]) -> Option<&str> {
     let form = bytes.strip_prefix(&HEADER_MAGIC[..FORM_AT as usize])?.first()?;
     let (folder, _) = read_checked(bytes.get(REBUILD_AT as usize..)?)?;
     // A zero is what a power failure can leave of the byte.
@@ -147,9 +147,9 @@ pub enum Form {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Routing {
     /// The UTC date, in days since the epoch.
-    pub date: i32,
+    pub(crate) date: i32,
     /// CRC-32C of the rules that send them there; `None`: the register lists the day file.
-    pub rules: Option<u32>,
+    pub(crate) rules: Option<u32>,
 }
 
 /// Rows appended to a segment, all or none. What a reader needs to pass it over comes first.
@@ -236,23 +236,23 @@ impl Commit {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Sealed {
     /// Which segment.
-    pub segment: u32,
+    pub(crate) segment: u32,
     /// The file that is published, relative to the root: a temporary, or the open file itself.
-    pub temporary: String,
+    pub(crate) temporary: String,
     /// The name that it is published under.
     pub target: String,
     /// Its length, as published.
     pub bytes: u64,
     /// The length of its text.
-    pub text_bytes: u64,
+    pub(crate) text_bytes: u64,
     /// How many lines it has.
     pub lines: u64,
     /// SHA-256 of the published bytes.
     pub sha256: [u8; 32],
     /// SHA-256 of the text: the same where it is not compressed.
-    pub text_sha256: [u8; 32],
+    pub(crate) text_sha256: [u8; 32],
     /// When, milliseconds since the epoch.
-    pub at: i64,
+    pub(crate) at: i64,
 }
 
 /// One entry of the journal.
@@ -274,35 +274,35 @@ pub enum Frame {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SegmentEvent {
     /// Which segment.
-    pub segment: u32,
+    pub(crate) segment: u32,
     /// When, milliseconds since the epoch.
-    pub at: i64,
+    pub(crate) at: i64,
 }
 
 /// What stays of a day when its frames and `seen` are cut.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Closed {
     /// When, milliseconds since the epoch.
-    pub at: i64,
+    pub(crate) at: i64,
     /// Every segment, first to last.
-    pub segments: Vec<ClosedSegment>,
+    pub(crate) segments: Vec<ClosedSegment>,
 }
 
 /// One published segment of a closed day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClosedSegment {
+pub(crate) struct ClosedSegment {
     /// Whether it is compressed; its name follows from that and its number.
-    pub gzip: bool,
+    pub(crate) gzip: bool,
     /// Its length.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// How many lines it has.
-    pub lines: u64,
+    pub(crate) lines: u64,
     /// SHA-256 of the published bytes.
-    pub sha256: [u8; 32],
+    pub(crate) sha256: [u8; 32],
     /// When it was published, milliseconds since the epoch.
-    pub done: i64,
+    pub(crate) done: i64,
     /// When retention removed it, in the slot or by a frame after it.
-    pub removed: Option<i64>,
+    pub(crate) removed: Option<i64>,
 }
 
 impl Closed {
@@ -405,14 +405,14 @@ pub fn decode(bytes: &[u8]) -> Found {
 }
 
 /// Whether a frame with a good CRC stands anywhere in `bytes`.
-pub fn any_frame(bytes: &[u8]) -> bool {
+pub(crate) fn any_frame(bytes: &[u8]) -> bool {
     memchr::memmem::find_iter(bytes, FRAME_MAGIC).any(|at| decode(&bytes[at..]) != Found::Nothing)
 }
 
 /// Whether `bytes`, which do not begin with a whole frame and have none in them, are a last frame
 /// that was changed after it was written. A crash leaves a frame's first bytes, or zeros in place
 /// of some; it never leaves other ones.
-pub fn was_changed(bytes: &[u8]) -> bool {
+pub(crate) fn was_changed(bytes: &[u8]) -> bool {
     let gap = bytes.starts_with(&[0]) || bytes.ends_with(&[0]);
     if bytes.is_empty() || gap || memchr::memmem::find(bytes, &[0; 8]).is_some() {
         return false;

@@ -5,7 +5,7 @@
 pub mod blocks;
 pub mod cache;
 pub mod frame;
-pub mod lander;
+pub(crate) mod lander;
 pub mod seen;
 pub mod state;
 
@@ -40,19 +40,22 @@ pub struct Journal<'l> {
     /// The bytes of its last frame.
     last: Vec<u8>,
     /// What it says.
-    pub state: State,
+    pub(crate) state: State,
     /// How often the lock was busy before it was had.
-    pub busy_retries: u64,
+    pub(crate) busy_retries: u64,
 }
 
 impl<'l> Journal<'l> {
     /// Commit steps 1 and 2: takes the lock and reads; a new journal gets its header.
-    pub fn lock(lander: &'l Lander<'l>, day_file: &DayFile) -> Result<Journal<'l>, LandError> {
+    pub(crate) fn lock(
+        lander: &'l Lander<'l>,
+        day_file: &DayFile,
+    ) -> Result<Journal<'l>, LandError> {
         Journal::lock_as(lander, day_file, Open::Create(lander.open_mode()))
     }
 
     /// The same without making it. `None`: there is none, nor anything else of the day.
-    pub fn lock_existing(
+    pub(crate) fn lock_existing(
         lander: &'l Lander<'l>,
         day_file: &DayFile,
     ) -> Result<Option<Journal<'l>>, LandError> {
@@ -107,7 +110,7 @@ impl<'l> Journal<'l> {
 
     /// The same where something of the day is there, or a hint of it: that there is no journal is
     /// damage then, unless a landing was cut short before it had written anything else.
-    pub fn read_or_damage(
+    pub(crate) fn read_or_damage(
         lander: &Lander<'_>,
         day_file: &DayFile,
     ) -> Result<Option<State>, LandError> {
@@ -115,14 +118,14 @@ impl<'l> Journal<'l> {
     }
 
     /// Remembers what it says, when nothing of it is in doubt. The lock is given back.
-    pub fn remember(self, day_file: &DayFile) {
+    pub(crate) fn remember(self, day_file: &DayFile) {
         self.file.lander.journals.put(day_file, self.state);
     }
 
     /// Proves that the lock still stands, and makes what was read durable: writes the spare byte
     /// through its handle and syncs. What was read may be of a process that was killed before its
     /// own sync. The file system's time of that write is compared with the clock.
-    pub fn check_lease(&self) -> Result<(), LandError> {
+    pub(crate) fn check_lease(&self) -> Result<(), LandError> {
         self.file.check_lease()?;
         let theirs = self.file.handle.inode().context("look at", &self.file.path)?.modified;
         self.file.lander.compare_clocks(theirs)
@@ -130,14 +133,14 @@ impl<'l> Journal<'l> {
 
     /// Damage that was found under the lock counts only while the lock stands: a process that stood
     /// still past its lease sees what others did since.
-    pub fn confirm_damage(&self, error: LandError) -> LandError {
+    pub(crate) fn confirm_damage(&self, error: LandError) -> LandError {
         self.file.confirm_damage(error)
     }
 
     /// Makes the last frame durable (of a closed day: the slot) that a process left behind which
     /// was killed before its sync, or whose sync failed: writes it again, as it stands, and syncs.
     /// Only then may anything depend on it.
-    pub fn rewrite_last_frame(&self) -> Result<(), LandError> {
+    pub(crate) fn rewrite_last_frame(&self) -> Result<(), LandError> {
         let closed = self.state.closed.as_ref().filter(|_| self.last.is_empty());
         let Locked { path, handle, .. } = &self.file;
         let written = match closed.and_then(Closed::encode) {
@@ -158,7 +161,7 @@ impl<'l> Journal<'l> {
     }
 
     /// The error of a journal that has not got the frame that `seen` knows of.
-    pub fn misses_frames(&self, seen: &str) -> LandError {
+    pub(crate) fn misses_frames(&self, seen: &str) -> LandError {
         let frames = self.state.crcs.len();
         let what = format!(
             "it has {frames} whole frames, and {seen} knows of another one: it was cut, changed or restored from an older copy"
@@ -167,7 +170,7 @@ impl<'l> Journal<'l> {
     }
 
     /// Appends a frame and syncs it: when this returns, it happened.
-    pub fn append(&mut self, frame: Frame) -> Result<(), LandError> {
+    pub(crate) fn append(&mut self, frame: Frame) -> Result<(), LandError> {
         if self.state.torn {
             self.truncate_torn()?;
         }
@@ -186,7 +189,7 @@ impl<'l> Journal<'l> {
 
     /// Writes the Closed slot, then cuts the frames: when the slot is synced, the day is closed.
     /// `false`: it has too many segments for the slot, and stays as it is.
-    pub fn close(&mut self, closed: Closed) -> Result<bool, LandError> {
+    pub(crate) fn close(&mut self, closed: Closed) -> Result<bool, LandError> {
         let Some(slot) = closed.encode() else { return Ok(false) };
         self.file.write(&slot, CLOSED_AT)?;
         self.file.handle.truncate(FRAMES_AT).context("cut", &self.file.path)?;
@@ -367,14 +370,14 @@ pub fn compose(header: &Header, frames: &[Frame]) -> (Vec<u8>, Watermark) {
 }
 
 /// A journal under its lock, whatever it says: for a rebuild.
-pub struct DamagedJournal<'l> {
+pub(crate) struct DamagedJournal<'l> {
     file: Locked<'l>,
     bytes: Vec<u8>,
 }
 
 impl<'l> DamagedJournal<'l> {
     /// Takes the lock and reads what there is.
-    pub fn lock(
+    pub(crate) fn lock(
         lander: &'l Lander<'l>,
         day_file: &DayFile,
     ) -> Result<DamagedJournal<'l>, LandError> {
@@ -392,18 +395,18 @@ impl<'l> DamagedJournal<'l> {
     }
 
     /// The folder with the day's files, if a rebuild of it was begun and has not ended.
-    pub fn interrupted(&self) -> Option<&str> {
+    pub(crate) fn interrupted(&self) -> Option<&str> {
         frame::interrupted_rebuild(&self.bytes)
     }
 
     /// Proves that the lock still stands.
-    pub fn check_lease(&self) -> Result<(), LandError> {
+    pub(crate) fn check_lease(&self) -> Result<(), LandError> {
         self.file.check_lease()
     }
 
     /// From now on the day counts as damaged, until [`DamagedJournal::replace`]: its files are in
     /// `folder`. The byte that says so changes last.
-    pub fn begin_rebuild(&self, folder: &str) -> Result<(), LandError> {
+    pub(crate) fn begin_rebuild(&self, folder: &str) -> Result<(), LandError> {
         self.file.write(&frame::checked(folder.as_bytes()), REBUILD_AT)?;
         self.file.write(&HEADER_MAGIC[..FORM_AT as usize], 0)?;
         self.file.write(&[FORM_REBUILD], FORM_AT)
@@ -412,7 +415,7 @@ impl<'l> DamagedJournal<'l> {
     /// Puts a whole journal in place of this one, in the same file. The byte that makes it count
     /// changes last: this is the commit point of a rebuild. Until then the note of its folder
     /// stays.
-    pub fn replace(&self, bytes: &[u8]) -> Result<(), LandError> {
+    pub(crate) fn replace(&self, bytes: &[u8]) -> Result<(), LandError> {
         let (Locked { path, handle, .. }, form) = (&self.file, FORM_AT as usize);
         self.file.write(&bytes[form + 1..REBUILD_AT as usize], FORM_AT + 1)?;
         self.file.write(&bytes[PROOF_AT as usize..], PROOF_AT)?;

@@ -20,13 +20,13 @@ use crate::row::EventKey;
 /// The bytes of one entry.
 pub const ENTRY_BYTES: u64 = 16;
 /// The bytes of the watermark, in front of the entries.
-pub const WATERMARK_BYTES: u64 = 16;
+pub(crate) const WATERMARK_BYTES: u64 = 16;
 const WATERMARK_MAGIC: &[u8; 4] = b"HWKS";
 /// How many entries a block has at most: a late event reads one.
 const BLOCK_ENTRIES: usize = 1024;
 /// A block ends where the time jumps by more than this, so that a few late events make no block
 /// that spans the day.
-pub const JUMP_MS: u64 = 10_000;
+pub(crate) const JUMP_MS: u64 = 10_000;
 /// Blocks that end so are not more than one in so many entries, and this many: the journal stays
 /// small.
 const ENTRIES_A_JUMP: usize = 64;
@@ -41,9 +41,9 @@ pub fn place(entry: u64) -> u64 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Watermark {
     /// How many frames the journal had, this one included.
-    pub frames: u32,
+    pub(crate) frames: u32,
     /// Its CRC.
-    pub crc: u32,
+    pub(crate) crc: u32,
 }
 
 impl Watermark {
@@ -64,7 +64,7 @@ impl Watermark {
     }
 
     /// The watermark of a `seen` that is open.
-    pub fn read(seen: &dyn Handle, path: &str) -> Result<Option<Watermark>, LandError> {
+    pub(crate) fn read(seen: &dyn Handle, path: &str) -> Result<Option<Watermark>, LandError> {
         let mut bytes = [0; WATERMARK_BYTES as usize];
         let filled = seen.read_at(&mut bytes, 0).context("read", path)?;
         Ok(Watermark::decode(&bytes[..filled]))
@@ -115,7 +115,7 @@ fn ends(bytes: &[u8]) -> Vec<usize> {
 }
 
 /// Reads the block that begins with entry number `first` and checks its CRC.
-pub fn read_block(
+pub(crate) fn read_block(
     seen: &dyn Handle,
     path: &str,
     first: u64,
@@ -135,7 +135,7 @@ pub fn read_block(
 }
 
 /// The identities of a commit, from the bytes of `seen`; `None` if a block of them is not good.
-pub fn read_run(seen: &[u8], commit: &Commit) -> Option<Vec<EventKey>> {
+pub(crate) fn read_run(seen: &[u8], commit: &Commit) -> Option<Vec<EventKey>> {
     let mut ids = Vec::new();
     for (first, block) in commit.places() {
         let from = place(first) as usize;

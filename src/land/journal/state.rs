@@ -16,13 +16,13 @@ use crate::land::root::layout::{DayFile, Hint};
 
 /// A published file, as it is or as it has to be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Contents {
+pub(crate) struct Contents {
     /// Its length.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// How many lines it has.
-    pub lines: u64,
+    pub(crate) lines: u64,
     /// SHA-256 of its bytes.
-    pub sha256: [u8; 32],
+    pub(crate) sha256: [u8; 32],
 }
 
 impl Contents {
@@ -36,13 +36,13 @@ impl Contents {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Segment {
     /// Its commits, in order; at least one.
-    pub commits: Vec<Commit>,
+    pub(crate) commits: Vec<Commit>,
     /// When it stopped taking commits.
     pub frozen: Option<i64>,
     /// What it was sealed as.
     pub sealed: Option<Sealed>,
     /// When it was published and cleaned up after.
-    pub done: Option<i64>,
+    pub(crate) done: Option<i64>,
     /// When retention removed it.
     pub removed: Option<i64>,
 }
@@ -61,15 +61,15 @@ impl Segment {
 
 /// A published segment, or one that retention has removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Published {
+pub(crate) struct Published {
     /// Its number, from 1.
-    pub segment: u32,
+    pub(crate) segment: u32,
     /// Its file, relative to the root.
-    pub path: String,
+    pub(crate) path: String,
     /// Whether retention has removed it.
-    pub removed: bool,
+    pub(crate) removed: bool,
     /// What is in it.
-    pub contents: Contents,
+    pub(crate) contents: Contents,
 }
 
 /// Why a frame cannot follow what the journal says before it.
@@ -101,13 +101,13 @@ pub(crate) enum OutOfPlace {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct State {
     /// What it is of.
-    pub header: Header,
+    pub(crate) header: Header,
     /// The segments; the first is number 1.
     pub segments: Vec<Segment>,
     /// Where the identities of all commits are in `seen`.
-    pub blocks: Blocks,
+    pub(crate) blocks: Blocks,
     /// Set when the day takes no more rows at all.
-    pub closed: Option<Closed>,
+    pub(crate) closed: Option<Closed>,
     /// Where the next frame goes.
     pub(crate) end: u64,
     /// The CRC that it has to name.
@@ -122,7 +122,7 @@ pub struct State {
 
 impl State {
     /// A journal without frames. `crc` is its header's.
-    pub(crate) fn new(header: Header, crc: u32) -> State {
+    pub fn new(header: Header, crc: u32) -> State {
         State { header, end: FRAMES_AT, crc, last: FRAMES_AT, ..State::default() }
     }
 
@@ -259,12 +259,12 @@ impl State {
     }
 
     /// What `seen` is to say of the journal as it is.
-    pub fn watermark(&self) -> Watermark {
+    pub(crate) fn watermark(&self) -> Watermark {
         Watermark { frames: self.crcs.len() as u32, crc: self.crc }
     }
 
     /// How many frames follow the one that `seen` knows of; `None` if the journal lacks that one.
-    pub fn after(&self, mark: Option<Watermark>) -> Option<usize> {
+    pub(crate) fn after(&self, mark: Option<Watermark>) -> Option<usize> {
         let frames = mark.map_or(0, |mark| mark.frames as usize);
         let known = self.crcs.get(..frames)?.last();
         (known.copied() == mark.map(|mark| mark.crc).filter(|_| frames > 0))
@@ -344,7 +344,7 @@ impl State {
     }
 
     /// The segment that the next commit goes to.
-    pub fn next_segment(&self) -> u32 {
+    pub(crate) fn next_segment(&self) -> u32 {
         let count = self.segments.len() as u32;
         match self.segments.last() {
             Some(last) if last.frozen.is_none() => count,
@@ -353,18 +353,18 @@ impl State {
     }
 
     /// One segment, from 1.
-    pub fn segment(&self, number: u32) -> Option<&Segment> {
+    pub(crate) fn segment(&self, number: u32) -> Option<&Segment> {
         self.segments.get((number as usize).checked_sub(1)?)
     }
 
     /// The segments that are sealed, and that a crash kept from being published.
-    pub fn unpublished(&self) -> Vec<u32> {
+    pub(crate) fn unpublished(&self) -> Vec<u32> {
         let sealed = |segment: &Segment| segment.sealed.is_some() && segment.done.is_none();
         self.numbered().filter(|(_, segment)| sealed(segment)).map(|(number, _)| number).collect()
     }
 
     /// When the last segment was published, where all are.
-    pub fn last_done(&self) -> Option<i64> {
+    pub(crate) fn last_done(&self) -> Option<i64> {
         match &self.closed {
             Some(closed) => closed.segments.iter().map(|segment| segment.done).max(),
             None => {
@@ -375,7 +375,7 @@ impl State {
     }
 
     /// The segments that are published, or were until retention removed them.
-    pub fn published(&self, day_file: &DayFile) -> Vec<Published> {
+    pub(crate) fn published(&self, day_file: &DayFile) -> Vec<Published> {
         let closed = |(segment, one): (u32, &ClosedSegment)| {
             let (path, removed) = (day_file.target(segment, one.gzip), one.removed.is_some());
             let ClosedSegment { bytes, lines, sha256, .. } = *one;
@@ -393,7 +393,7 @@ impl State {
     }
 
     /// Whether retention has removed all that was published.
-    pub fn is_removed(&self) -> bool {
+    pub(crate) fn is_removed(&self) -> bool {
         match &self.closed {
             Some(closed) => closed.segments.iter().all(|segment| segment.removed.is_some()),
             None => self.segments.iter().all(|segment| segment.removed.is_some()),
@@ -402,7 +402,7 @@ impl State {
 
     /// Where the calendar has the day, if it does: all segments are published, and something of
     /// them is left to be done.
-    pub fn calendar_hint(&self) -> Option<Hint> {
+    pub(crate) fn calendar_hint(&self) -> Option<Hint> {
         let date = utc_day(self.last_done()?);
         match (self.closed.is_some(), self.is_removed()) {
             (false, false) => Some(Hint::Close(date)),
@@ -418,7 +418,7 @@ impl State {
     }
 
     /// The segments with their numbers.
-    pub fn numbered(&self) -> impl Iterator<Item = (u32, &Segment)> {
+    pub(crate) fn numbered(&self) -> impl Iterator<Item = (u32, &Segment)> {
         (1..).zip(&self.segments)
     }
 
@@ -436,12 +436,12 @@ impl State {
     }
 
     /// Whether bytes of a torn frame lie beyond the last one.
-    pub fn is_torn(&self) -> bool {
+    pub(crate) fn is_torn(&self) -> bool {
         self.torn
     }
 
     /// How many entries `seen` has.
-    pub fn seen(&self) -> u64 {
+    pub(crate) fn seen(&self) -> u64 {
         let last = self.segments.iter().rev().find_map(|segment| segment.commits.last());
         last.map_or(0, |commit| commit.seen + commit.lines)
     }

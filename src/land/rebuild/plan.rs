@@ -15,10 +15,10 @@ use crate::row::EventKey;
 
 /// Everything that the day is made of.
 pub(super) struct Plan<'p> {
-    pub files: &'p Files<'p>,
-    pub survey: &'p Survey,
-    pub segments: &'p [Segment],
-    pub rows: &'p FoundRows,
+    pub(crate) files: &'p Files<'p>,
+    pub(crate) survey: &'p Survey,
+    pub(crate) segments: &'p [Segment],
+    pub(crate) rows: &'p FoundRows,
 }
 
 impl Plan<'_> {

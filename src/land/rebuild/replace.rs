@@ -19,20 +19,20 @@ use crate::land::root::layout::{DAMAGED, DayFile, Hint, OPEN, folder_of, name_of
 use crate::land::root::{folders, unique};
 
 /// All that the day will be.
-pub struct Replacement {
+pub(crate) struct Replacement {
     /// The journal's bytes.
-    pub journal: Vec<u8>,
+    pub(crate) journal: Vec<u8>,
     /// Those of `seen`.
-    pub seen: Vec<u8>,
+    pub(crate) seen: Vec<u8>,
     /// Published files and checksums that are to be written, with their segments.
-    pub published: Vec<(u32, String, Vec<u8>)>,
+    pub(crate) published: Vec<(u32, String, Vec<u8>)>,
     /// The open file, if there are lines in one.
-    pub open: Option<(String, Vec<u8>)>,
+    pub(crate) open: Option<(String, Vec<u8>)>,
 }
 
 impl Replacement {
     /// Installs it; answers where the damaged files are kept.
-    pub fn install(
+    pub(crate) fn install(
         &self,
         files: &Files<'_>,
         journal: &DamagedJournal<'_>,
@@ -147,7 +147,7 @@ fn rewrite(
 }
 
 /// A published file or a checksum, in place of what is there.
-pub fn install_file(
+pub(crate) fn install_file(
     lander: &Lander<'_>,
     day_file: &DayFile,
     segment: u32,
@@ -162,7 +162,11 @@ pub fn install_file(
 }
 
 /// The hints that a journal wants.
-pub fn make_hints(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> Result<(), LandError> {
+pub(crate) fn make_hints(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    state: &State,
+) -> Result<(), LandError> {
     let unsealed = state.numbered().filter(|(_, segment)| segment.done.is_none());
     let hints = unsealed.map(|(number, _)| Hint::Seal(number)).chain(state.calendar_hint());
     hints.map(|hint| day_file.hint(&hint)).try_for_each(|hint| lander.make_hint(&hint))

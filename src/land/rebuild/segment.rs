@@ -21,16 +21,16 @@ pub(super) struct Segment {
     /// What it was sealed as; of one that no journal knows, what its file is.
     pub sealed: Sealed,
     /// When it was published, and when retention removed it.
-    pub done: i64,
+    pub(crate) done: i64,
     pub removed: Option<i64>,
     /// Its identities.
-    pub ids: Vec<EventKey>,
+    pub(crate) ids: Vec<EventKey>,
     /// Its text, if that is good.
-    pub text: Vec<u8>,
+    pub(crate) text: Vec<u8>,
     /// Its bytes, where those that are there are not good; nothing, if they are nowhere.
-    pub bytes: Option<Vec<u8>>,
+    pub(crate) bytes: Option<Vec<u8>>,
     /// Whether they are other ones than those that were published, with the same text.
-    pub is_other_bytes: bool,
+    pub(crate) is_other_bytes: bool,
 }
 
 /// The published segments: those that the journal knows, and those beside it that have a checksum.

@@ -50,10 +50,10 @@ fn left(aside: Option<&str>) -> String {
 }
 
 /// Where the day's files are: in their places, or where an interrupted rebuild has put them aside.
-pub struct Files<'l> {
-    pub lander: &'l Lander<'l>,
-    pub day_file: &'l DayFile,
-    pub aside: Option<String>,
+pub(crate) struct Files<'l> {
+    pub(crate) lander: &'l Lander<'l>,
+    pub(crate) day_file: &'l DayFile,
+    pub(crate) aside: Option<String>,
 }
 
 impl Files<'_> {
@@ -72,12 +72,12 @@ impl Files<'_> {
     }
 
     /// The same; nothing, if it is not there.
-    pub fn read(&self, path: &str) -> Result<Vec<u8>, LandError> {
+    pub(crate) fn read(&self, path: &str) -> Result<Vec<u8>, LandError> {
         self.find(path).map(Option::unwrap_or_default)
     }
 
     /// The names that readers see, by the paths of their places.
-    pub fn names(&self) -> Result<BTreeSet<String>, LandError> {
+    pub(crate) fn names(&self) -> Result<BTreeSet<String>, LandError> {
         let Some(folder) = &self.aside else {
             return folders::names_of(self.lander, self.day_file);
         };
@@ -88,53 +88,53 @@ impl Files<'_> {
 }
 
 /// A whole file; `None` if it is not there.
-pub fn read_file(lander: &Lander<'_>, path: &str) -> Result<Option<Vec<u8>>, LandError> {
+pub(crate) fn read_file(lander: &Lander<'_>, path: &str) -> Result<Option<Vec<u8>>, LandError> {
     let file = lander.open_if_there(path)?;
     file.map(|file| read_whole(file.as_ref(), path, 0, FILE_BYTES_MAX)).transpose()
 }
 
 /// Lines that were acknowledged together, and what of them is still good.
-pub struct Piece {
-    pub segment: u32,
-    pub count: u64,
+pub(crate) struct Piece {
+    pub(crate) segment: u32,
+    pub(crate) count: u64,
     /// The objects that they came from, without entity tags, where a commit names them.
-    pub objects: Option<BTreeSet<String>>,
+    pub(crate) objects: Option<BTreeSet<String>>,
     /// Their identities, if all their blocks are good.
-    pub ids: Option<Vec<EventKey>>,
+    pub(crate) ids: Option<Vec<EventKey>>,
     /// The blocks that a commit names, which prove identities that were found elsewhere.
-    pub blocks: Vec<Block>,
+    pub(crate) blocks: Vec<Block>,
     /// Their text, if it is.
-    pub text: Option<Vec<u8>>,
+    pub(crate) text: Option<Vec<u8>>,
 }
 
 impl Piece {
     /// Whether no object is needed for it, where the first so many segments are published.
-    pub fn is_whole(&self, published: u32) -> bool {
+    pub(crate) fn is_whole(&self, published: u32) -> bool {
         let known = self.ids.is_some() && self.objects.is_some();
         known && (self.segment <= published || self.text.is_some())
     }
 }
 
 /// What of the day is still good.
-pub struct Survey {
+pub(crate) struct Survey {
     /// The journal, as far as it is good.
-    pub state: Option<State>,
+    pub(crate) state: Option<State>,
     /// Whether it is good to its end, and lacks no frame that `seen` knows of.
-    pub complete: bool,
+    pub(crate) complete: bool,
     /// Whether `seen` is there, so that it can tell.
-    pub has_seen: bool,
+    pub(crate) has_seen: bool,
     /// The commits that it has.
-    pub pieces: Vec<Piece>,
+    pub(crate) pieces: Vec<Piece>,
     /// Where it is not complete: identities that no commit has, in the order in which they were
     /// committed.
     loose: Vec<EventKey>,
     /// What open files have that no commit has.
-    pub loose_text: Vec<u8>,
+    pub(crate) loose_text: Vec<u8>,
 }
 
 impl Survey {
     /// Reads what there is.
-    pub fn read(files: &Files<'_>, journal: &[u8]) -> Result<Survey, LandError> {
+    pub(crate) fn read(files: &Files<'_>, journal: &[u8]) -> Result<Survey, LandError> {
         let day_file = files.day_file;
         let (state, error) = State::read_prefix(&day_file.journal(), journal);
         let state = state.filter(|state| state.header.is_of(day_file));
@@ -189,7 +189,7 @@ impl Survey {
 
     /// What no commit has: first what is missing of each published segment (segments follow each
     /// other in `seen`), then what is in open files.
-    pub fn add_loose(&mut self, published: impl Iterator<Item = (u32, u64)>, kind: Kind) {
+    pub(crate) fn add_loose(&mut self, published: impl Iterator<Item = (u32, u64)>, kind: Kind) {
         let (mut loose, mut last) = (std::mem::take(&mut self.loose).into_iter(), 0);
         let piece = |segment, count: u64, ids: Vec<EventKey>| {
             let ids = (ids.len() as u64 == count).then_some(ids);
@@ -216,7 +216,7 @@ impl Survey {
     }
 
     /// How many whole lines of open files no commit has.
-    pub fn loose_lines(&self, kind: Kind) -> u64 {
+    pub(crate) fn loose_lines(&self, kind: Kind) -> u64 {
         split(&self.loose_text, kind).filter(|line| line.ends_with(b"\n")).count() as u64
     }
 
@@ -229,7 +229,7 @@ impl Survey {
 
 /// The object of this name: a folder holds a bucket's keys, or a part of them, so that a key is the
 /// end of the object's place.
-pub fn find<'o>(name: &str, objects: &'o [Object]) -> Option<&'o Object> {
+pub(crate) fn find<'o>(name: &str, objects: &'o [Object]) -> Option<&'o Object> {
     let ends = objects.iter().filter(|object| {
         let front = name.strip_suffix(object.id.key.as_str());
         front.is_some_and(|front| front.is_empty() || front.ends_with('/'))
@@ -239,12 +239,12 @@ pub fn find<'o>(name: &str, objects: &'o [Object]) -> Option<&'o Object> {
 
 /// The rows of objects that may be the day's, each once.
 #[derive(Default)]
-pub struct FoundRows {
+pub(crate) struct FoundRows {
     lines: BTreeMap<EventKey, Vec<u8>>,
     /// The objects that were read, and which rows they have.
-    pub objects: Vec<(ObjectId, HashSet<EventKey>)>,
+    pub(crate) objects: Vec<(ObjectId, HashSet<EventKey>)>,
     /// Whether any row would land into the day now.
-    pub is_source: bool,
+    pub(crate) is_source: bool,
     /// Rows that were made of records now, and whose events are not known.
     derived: Batch,
 }
@@ -254,7 +254,7 @@ impl FoundRows {
     /// record becomes now may have landed elsewhere, or as another event where it is plain text: so
     /// it counts only if its event is known, if the journal names the objects (`named`), or if by
     /// the registers the event can be nowhere else.
-    pub fn read(
+    pub(crate) fn read(
         files: &Files<'_>,
         store: &Store,
         objects: &[ObjectId],
@@ -300,7 +300,7 @@ impl FoundRows {
     }
 
     /// The lines of events, if all are there.
-    pub fn text(&self, ids: &[EventKey]) -> Option<Vec<u8>> {
+    pub(crate) fn text(&self, ids: &[EventKey]) -> Option<Vec<u8>> {
         let lines: Option<Vec<&[u8]>> = ids.iter().map(|id| self.line(id)).collect();
         lines.map(|lines| lines.concat())
     }
@@ -309,7 +309,7 @@ impl FoundRows {
     /// them. Where they are lost, those of the rows with its lines that are nobody else's, if they
     /// are as many: of the objects that it names, if it names any. In the order of their times, as
     /// a commit has them.
-    pub fn ids(
+    pub(crate) fn ids(
         &self,
         piece: &Piece,
         text: &[u8],

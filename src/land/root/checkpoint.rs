@@ -17,7 +17,7 @@ use crate::land::root::layout::{self, folder_of};
 use crate::land::root::{Root, folders};
 
 /// The notes of one command. Their lock is held, so that nobody else writes them.
-pub struct Notes<'l> {
+pub(crate) struct Notes<'l> {
     root: &'l Root<'l>,
     path: String,
     handle: Box<dyn Handle>,
@@ -27,7 +27,7 @@ pub struct Notes<'l> {
 impl<'l> Notes<'l> {
     /// Opens the notes of a command, and tells what they say. `command` names all that decides what
     /// is done. `from_start`: what they said is forgotten.
-    pub fn open(
+    pub(crate) fn open(
         root: &'l Root<'l>,
         what: &str,
         command: &str,
@@ -51,7 +51,7 @@ impl<'l> Notes<'l> {
     }
 
     /// Adds lines.
-    pub fn add(&mut self, lines: &[String]) -> Result<(), LandError> {
+    pub(crate) fn add(&mut self, lines: &[String]) -> Result<(), LandError> {
         let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
         self.handle.write_at(text.as_bytes(), self.end).context("write", &self.path)?;
         self.end += text.len() as u64;
@@ -59,7 +59,7 @@ impl<'l> Notes<'l> {
     }
 
     /// All is done: the command's next run begins afresh.
-    pub fn finish(self) -> Result<(), LandError> {
+    pub(crate) fn finish(self) -> Result<(), LandError> {
         folders::remove(self.root, &self.path)?;
         folders::sync_up(self.root, folder_of(&self.path))
     }

@@ -6,7 +6,7 @@ use crate::land::root::error::{Context, LandError};
 
 /// A file from some place on. One that is longer than any of its sort was stretched: it is damage,
 /// and not read into memory.
-pub fn read_whole(
+pub(crate) fn read_whole(
     file: &dyn Handle,
     path: &str,
     from: u64,
@@ -24,14 +24,14 @@ pub fn read_whole(
 }
 
 /// Whether a file has this text, and nothing else.
-pub fn says(file: &dyn Handle, path: &str, text: &str) -> Result<bool, LandError> {
+pub(crate) fn says(file: &dyn Handle, path: &str, text: &str) -> Result<bool, LandError> {
     let mut bytes = vec![0; text.len() + 1];
     let filled = file.read_at(&mut bytes, 0).context("read", path)?;
     Ok(&bytes[..filled] == text.as_bytes())
 }
 
 /// Makes a new file, durably; read-only, if a mode is given.
-pub fn write_new(
+pub(crate) fn write_new(
     root: &Root<'_>,
     path: &str,
     bytes: &[u8],

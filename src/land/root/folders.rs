@@ -12,7 +12,7 @@ use crate::land::root::layout::{DAYS, DayFile, HIWAKE, JOURNAL, PROBES, SEEN, fo
 use crate::row::Day;
 
 /// Makes a folder and its parents where they are missing.
-pub fn make(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
+pub(crate) fn make(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
     if folder == HIWAKE {
         // That it is missing may be remembered from before another machine made it.
         root.disk.refresh_dir("").context("open", "")?;
@@ -78,7 +78,7 @@ fn probe(root: &Root<'_>) -> Result<(), LandError> {
 }
 
 /// Makes the entries of a folder and of all folders above it durable.
-pub fn sync_up(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
+pub(crate) fn sync_up(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
     root.disk.sync_dir(folder).context("sync", folder)?;
     match folder {
         "" => Ok(()),
@@ -88,7 +88,7 @@ pub fn sync_up(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
 
 /// Sees a folder's names as they are now, if the folder is there at all. That it is not may be
 /// remembered from before another machine made it: then the folder above it is refreshed first.
-pub fn refresh(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
+pub(crate) fn refresh(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
     let result = match root.disk.refresh_dir(folder) {
         Err(error) if is_absent(&error) && !folder.is_empty() => {
             refresh(root, folder_of(folder))?;
@@ -104,7 +104,7 @@ pub fn refresh(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
 
 /// Removes a file's name; that it is gone is all that counts. After an error the second try tells
 /// whether it is.
-pub fn remove(root: &Root<'_>, path: &str) -> Result<(), LandError> {
+pub(crate) fn remove(root: &Root<'_>, path: &str) -> Result<(), LandError> {
     let first = match root.disk.unlink(path) {
         Err(error) if is_absent(&error) => return Ok(()),
         Err(_) => refresh(root, folder_of(path)).map(|()| root.disk.unlink(path)),
@@ -117,13 +117,13 @@ pub fn remove(root: &Root<'_>, path: &str) -> Result<(), LandError> {
 }
 
 /// The names of the files in a folder, hidden ones too; none if it is missing.
-pub fn names(root: &Root<'_>, folder: &str) -> Result<Vec<String>, LandError> {
+pub(crate) fn names(root: &Root<'_>, folder: &str) -> Result<Vec<String>, LandError> {
     let files = list(root, folder)?.into_iter().filter(|entry| !entry.is_dir);
     Ok(files.map(|entry| entry.name).collect())
 }
 
 /// The names in a folder, as they are now; none if it is missing.
-pub fn list(root: &Root<'_>, folder: &str) -> Result<Vec<Entry>, LandError> {
+pub(crate) fn list(root: &Root<'_>, folder: &str) -> Result<Vec<Entry>, LandError> {
     match root.disk.list(folder) {
         Err(error) if is_absent(&error) => Ok(Vec::new()),
         entries => entries.context("list", folder),
@@ -132,15 +132,15 @@ pub fn list(root: &Root<'_>, folder: &str) -> Result<Vec<Entry>, LandError> {
 
 /// What is below a folder.
 #[derive(Debug, Default)]
-pub struct Below {
+pub(crate) struct Below {
     /// The paths of all files, hidden ones too, sorted.
-    pub files: Vec<String>,
+    pub(crate) files: Vec<String>,
     /// The folders that could not be read: what is in them is unknown, all else is there.
-    pub unread: Vec<LandError>,
+    pub(crate) unread: Vec<LandError>,
 }
 
 /// Looks below a folder; not into folders that `enter` turns down, by their paths.
-pub fn walk(root: &Root<'_>, folder: &str, enter: &dyn Fn(&str) -> bool) -> Below {
+pub(crate) fn walk(root: &Root<'_>, folder: &str, enter: &dyn Fn(&str) -> bool) -> Below {
     let mut below = Below::default();
     let mut folders = vec![folder.to_owned()];
     below.unread.extend(refresh(root, folder).err());
@@ -181,7 +181,7 @@ pub fn day_files(
 }
 
 /// Removes what is below a folder, and itself, where no file is left in it.
-pub fn remove_empty(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
+pub(crate) fn remove_empty(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
     for entry in list(root, folder)?.into_iter().filter(|entry| entry.is_dir) {
         remove_empty(root, &join(folder, &entry.name))?;
     }
@@ -198,7 +198,7 @@ fn join(folder: &str, name: &str) -> String {
 }
 
 /// The names of a day file that readers see, published or open, with their checksums.
-pub fn names_of(root: &Root<'_>, day_file: &DayFile) -> Result<BTreeSet<String>, LandError> {
+pub(crate) fn names_of(root: &Root<'_>, day_file: &DayFile) -> Result<BTreeSet<String>, LandError> {
     let folder = day_file.folder();
     let names = names(root, folder)?.into_iter();
     let ours = names.filter(|name| DayFile::parse_visible(folder, name).as_ref() == Some(day_file));

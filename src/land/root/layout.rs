@@ -6,26 +6,26 @@ use crate::file_name;
 use crate::row::{Day, Kind};
 
 /// The folder that all else of hiwake's is in. Where it is missing, nothing has landed yet.
-pub const HIWAKE: &str = ".hiwake";
+pub(crate) const HIWAKE: &str = ".hiwake";
 /// What a first landing tries the file system with: a name, a second one of it, the first in upper
 /// case.
-pub const PROBES: [&str; 3] = [".hiwake.probe", ".hiwake.probe.link", ".HIWAKE.PROBE"];
+pub(crate) const PROBES: [&str; 3] = [".hiwake.probe", ".hiwake.probe.link", ".HIWAKE.PROBE"];
 /// The file whose time tells what time the file system has.
-pub const CLOCK: &str = ".hiwake/clock";
+pub(crate) const CLOCK: &str = ".hiwake/clock";
 /// Where the registers are.
-pub const ROUTINGS: &str = ".hiwake/routings";
+pub(crate) const ROUTINGS: &str = ".hiwake/routings";
 /// Where the quarantine is.
 pub const QUARANTINE: &str = ".hiwake/quarantine";
 /// Where the damaged files of a rebuilt day are kept.
-pub const DAMAGED: &str = ".hiwake/damaged";
+pub(crate) const DAMAGED: &str = ".hiwake/damaged";
 /// What the name of a file that takes commits ends with.
-pub const OPEN: &str = ".open";
+pub(crate) const OPEN: &str = ".open";
 const SHA256: &str = ".sha256";
 
 /// The name of a journal. It begins with a dot, which no part of a day file's name does.
-pub const JOURNAL: &str = ".journal";
+pub(crate) const JOURNAL: &str = ".journal";
 /// The name of a day file's identities.
-pub const SEEN: &str = ".seen";
+pub(crate) const SEEN: &str = ".seen";
 
 /// One (file, kind, day): a first segment and, seldom, late ones.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,7 +40,7 @@ pub struct DayFile {
 }
 
 /// Where the journals are: `<day>/<file>.<extension>/.journal`.
-pub const DAYS: &str = ".hiwake/days";
+pub(crate) const DAYS: &str = ".hiwake/days";
 /// The calendar of hints: `<what>/<when>/<file>/<day>.<extension>[.<segment>]`. Hints say where to
 /// look; the journals decide.
 pub const DUE: &str = ".hiwake/due";
@@ -63,7 +63,7 @@ pub enum Hint {
 
 impl Hint {
     /// The date of the last publication.
-    pub fn date(&self) -> Option<Day> {
+    pub(crate) fn date(&self) -> Option<Day> {
         match self {
             Hint::Close(date) | Hint::Closed(date) | Hint::Removed(date) => Some(*date),
             Hint::Seal(_) | Hint::Announce(..) => None,
@@ -73,7 +73,7 @@ impl Hint {
 
 impl DayFile {
     /// The folder that readers look into.
-    pub fn folder(&self) -> &str {
+    pub(crate) fn folder(&self) -> &str {
         &self.file
     }
 
@@ -188,7 +188,7 @@ impl DayFile {
     }
 
     /// The day file of a name that readers see in `file`'s folder: published, open, or a checksum.
-    pub fn parse_visible(file: &str, name: &str) -> Option<DayFile> {
+    pub(crate) fn parse_visible(file: &str, name: &str) -> Option<DayFile> {
         let name = name.strip_suffix(SHA256).unwrap_or(name);
         let name = name.strip_suffix(OPEN).unwrap_or(name);
         DayFile::parse_published(file, name).map(|(day_file, _)| day_file)
@@ -212,22 +212,22 @@ impl fmt::Display for DayFile {
 }
 
 /// The notes of a long command, by the hash of all that decides what it does.
-pub fn notes(what: &str, hash: u128) -> String {
+pub(crate) fn notes(what: &str, hash: u128) -> String {
     format!("{HIWAKE}/{what}/{hash:032x}")
 }
 
 /// The checksum of a published file: its path, and what it says, for `sha256sum -c` in the folder.
-pub fn checksum(path: &str, sha256: &[u8; 32]) -> (String, String) {
+pub(crate) fn checksum(path: &str, sha256: &[u8; 32]) -> (String, String) {
     (checksum_of(path), format!("{}  {}\n", hex::encode(sha256), name_of(path)))
 }
 
 /// Where the checksum of a published file is.
-pub fn checksum_of(path: &str) -> String {
+pub(crate) fn checksum_of(path: &str) -> String {
     format!("{path}{SHA256}")
 }
 
 /// The folder of a path; the empty path for a name in the root.
-pub fn folder_of(path: &str) -> &str {
+pub(crate) fn folder_of(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 

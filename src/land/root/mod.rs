@@ -1,9 +1,9 @@
 //! A root on disk: how its files are opened, locked and named. It knows no journal.
 
-pub mod checkpoint;
+pub(crate) mod checkpoint;
 pub mod error;
 pub mod files;
-pub mod folders;
+pub(crate) mod folders;
 pub mod layout;
 
 use std::hash::{BuildHasher, RandomState};

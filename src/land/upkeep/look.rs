@@ -24,12 +24,12 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// One look at one day file.
 pub(super) struct Look<'v, 'l> {
-    pub lander: &'l Lander<'l>,
-    pub day_file: &'v DayFile,
-    pub hinted: bool,
+    pub(crate) lander: &'l Lander<'l>,
+    pub(crate) day_file: &'v DayFile,
+    pub(crate) hinted: bool,
     /// Past what this machine keeps of the files.
-    pub fresh: bool,
-    pub verified: &'v mut Verified,
+    pub(crate) fresh: bool,
+    pub(crate) verified: &'v mut Verified,
 }
 
 impl Look<'_, '_> {

@@ -50,11 +50,11 @@ pub struct Swept {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Announced {
     /// The file's name without its day.
-    pub file: String,
+    pub(crate) file: String,
     /// The local date.
-    pub day: String,
+    pub(crate) day: String,
     /// 1 is the first, the others are late ones.
-    pub segment: u32,
+    pub(crate) segment: u32,
     /// The published name, relative to the root.
     pub path: String,
     /// How many lines.

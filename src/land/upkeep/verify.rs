@@ -40,13 +40,18 @@ impl Lander<'_> {
 }
 
 /// Whether a hint names a day file.
-pub fn is_hinted(lander: &Lander<'_>, day_file: &DayFile) -> bool {
+pub(crate) fn is_hinted(lander: &Lander<'_>, day_file: &DayFile) -> bool {
     let hints = folders::walk(lander, DUE, &|_| true).files;
     hints.iter().filter_map(|path| DayFile::of_hint(path)).any(|(found, _)| found == *day_file)
 }
 
 /// Looks at one day file, again and again while its journal changes and something looks wrong.
-pub fn verify_day(lander: &Lander<'_>, day_file: &DayFile, hinted: bool, verified: &mut Verified) {
+pub(crate) fn verify_day(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    hinted: bool,
+    verified: &mut Verified,
+) {
     let until = Instant::now() + PATIENCE;
     let mut before = None;
     loop {

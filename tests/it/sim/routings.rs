@@ -148,7 +148,7 @@ fn found(tree: &BTreeMap<String, Vec<u8>>) -> (BTreeMap<usize, Vec<String>>, BTr
         let text = || String::from_utf8_lossy(bytes).into_owned();
         if name.starts_with(".hiwake/quarantine/") {
             let text = text();
-            let read = |line| serde_json::from_str::<serde_json::Value>(line).unwrap();
+            let read = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
             let rows = text.lines().map(|line| read(read(line)["data"].as_str().unwrap()));
             quarantined.extend(rows.map(|row| event(row["line"].as_str().unwrap())));
         } else if !name.starts_with(".hiwake/") && !name.ends_with(".sha256") && !hidden {
