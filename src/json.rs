@@ -53,7 +53,7 @@ pub(crate) struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 /// `plain` is what it means, otherwise the bytes up to its end are. What it means is UTF-8 if it
 /// is.
 ///
-/// `None` is the parser's: escapes of four hexadecimal digits, and what is no JSON.
+/// `None` is the parser's: escapes of four hexadecimal digits, and what is not a valid JSON.
 pub(crate) fn string(body: &[u8], plain: &mut Vec<u8>) -> Option<(usize, bool)> {
     let first = memchr2(b'"', b'\\', body)?;
     if has_control(&body[..first]) {

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use aws_lambda_events::s3::S3Entity;
 use aws_lambda_events::sqs::SqsMessage;
+use chrono::SecondsFormat;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,7 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use crate::clock::rfc_3339;
 use crate::store::ObjectId;
 
 /// How many keys of an unknown event are named, and how much of each.
@@ -72,7 +74,7 @@ pub struct Replay {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoticeError {
     /// This part of it is something else than an object of JSON.
-    #[error("the {0} is no JSON object")]
+    #[error("the {0} is not a JSON object")]
     NotObject(&'static str),
     /// This part of it is an object, of somebody else's.
     #[error(
@@ -193,12 +195,11 @@ const KEY: &AsciiSet =
 
 /// The notice that S3 would send for an object, created at `time` (milliseconds since the epoch).
 pub fn s3_event(created: &Created, time: i64) -> Value {
-    let time = chrono::DateTime::from_timestamp_millis(time).unwrap_or_default();
     let record = json!({
         "eventVersion": "2.1",
         "eventSource": "aws:s3",
         "awsRegion": "",
-        "eventTime": time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+        "eventTime": rfc_3339(time, &chrono::Utc, SecondsFormat::Millis),
         "eventName": "ObjectCreated:Put",
         "userIdentity": { "principalId": "hiwake" },
         "requestParameters": { "sourceIPAddress": "127.0.0.1" },

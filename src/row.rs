@@ -75,9 +75,9 @@ impl Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Day(NaiveDate);
 
-/// A text that is no day.
+/// A text that is not a valid day.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no day: write YYYY-MM-DD, e.g. 2022-04-18")]
+#[error("`{0}` is not a valid day: write YYYY-MM-DD, e.g. 2022-04-18")]
 pub struct DayError(String);
 
 impl Day {
@@ -141,13 +141,13 @@ pub struct EventKey {
     pub hash: u64,
 }
 
-/// Why a line is no row: quarantined as `malformed-row`. Never holds what was logged.
+/// Why a line is not a valid row: quarantined as `malformed-row`. Never holds what was logged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
     /// It ends inside the object.
     #[error("not a valid row: it ends too early, at column {0}")]
     Torn(usize),
-    /// It is no JSON from this column on.
+    /// It is not a valid JSON from this column on.
     #[error("not a valid row: not valid JSON at column {0}")]
     Json(usize),
     /// The field that ends at this column is of another type.

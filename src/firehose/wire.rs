@@ -101,7 +101,7 @@ fn number<'de, D: Deserializer<'de>>(value: D) -> Result<Option<i64>, D::Error> 
     Ok(<&RawValue>::deserialize(value)?.get().trim_matches('"').parse().ok())
 }
 
-/// What is wrong with a request; a record that is no object is named.
+/// What is wrong with a request; a record that is not a valid object is named.
 fn malformed(event: &[u8], error: &serde_json::Error) -> EventError {
     #[derive(Deserialize)]
     struct Values<'a> {

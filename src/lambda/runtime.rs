@@ -132,7 +132,7 @@ where
 /// A text that is JSON, as it is. It is checked once more, but not copied.
 fn raw(answer: String) -> Result<Box<RawValue>, Failure> {
     RawValue::from_string(answer).map_err(|error| {
-        let message = format!("the answer is no JSON, which is a bug: {error}");
+        let message = format!("the answer is not valid JSON, which is a bug: {error}");
         Failure { kind: "hiwake.Bug", message }
     })
 }

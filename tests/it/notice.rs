@@ -43,8 +43,8 @@ fn seal_is_told_by_its_own_event_only() {
 #[test]
 fn what_is_unknown_is_named_by_its_keys_and_never_its_values() {
     let cases: [(&[u8], &str); 5] = [
-        (b"not json", "the event is no JSON object"),
-        (b"[]", "the event is no JSON object"),
+        (b"not json", "the event is not a JSON object"),
+        (b"[]", "the event is not a JSON object"),
         (b"{}", "its keys are none"),
         (
             br#"{"detail":{"secret":1},"detail-type":"Object Created"}"#,

@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use chrono::{DateTime, SecondsFormat};
+use chrono::{SecondsFormat, Utc};
 use hiwake::backfill::Backfill;
+use hiwake::clock::rfc_3339;
 use hiwake::config::Config;
 use hiwake::land::{Landed, Tally};
 use serde_json::json;
@@ -59,7 +60,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(from) = from {
         err!(
             "resuming from {}, where an interrupted run of the same command stopped; lines that were removed since do not come back (--from-start starts over)",
-            in_words(from)
+            rfc_3339(from, &Utc, SecondsFormat::Secs)
         );
     }
     let progress = Progress::unknown("reading CloudWatch Logs");
@@ -84,16 +85,13 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
             args.log_group,
             filled.pages
         );
-        if let Some(unsettled_from) = unsettled_from.map(in_words) {
+        if let Some(unsettled_from) =
+            unsettled_from.map(|time| rfc_3339(time, &Utc, SecondsFormat::Secs))
+        {
             out!(
                 "events after {unsettled_from} may not have been there yet: run it again for them"
             );
         }
     }
     Ok(ExitCode::from(u8::from(quarantined > 0)))
-}
-
-fn in_words(time: i64) -> String {
-    let time = DateTime::from_timestamp_millis(time).unwrap_or_default();
-    time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

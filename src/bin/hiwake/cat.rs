@@ -3,7 +3,8 @@
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
-use chrono::{SecondsFormat, TimeZone};
+use chrono::SecondsFormat;
+use hiwake::clock::rfc_3339;
 use hiwake::config::Config;
 use hiwake::event_id;
 use hiwake::object::{self, Bad, Options, ReadError, RowPlace, Sink};
@@ -123,9 +124,7 @@ impl<W: Write> Printer<'_, W> {
             return self.out.write_all(&json);
         }
         if self.args.events {
-            let time = self.config.timezone.timestamp_millis_opt(row.timestamp).single();
-            let time = time.map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true));
-            let time = time.unwrap_or_else(|| row.timestamp.to_string());
+            let time = rfc_3339(row.timestamp, &self.config.timezone, SecondsFormat::Millis);
             write!(self.out, "{time}\t{}\t{id}\t", row.stream)?;
         }
         self.out.write_all(row.line.as_bytes())?;

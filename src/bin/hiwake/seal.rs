@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use chrono::{SecondsFormat, TimeZone};
+use chrono::SecondsFormat;
+use hiwake::clock::rfc_3339;
 use hiwake::config::Config;
 use hiwake::land::Lander;
 use hiwake::land::upkeep::sweep::Announced;
@@ -64,7 +65,6 @@ fn waiting(config: &Config, lander: &Lander<'_>) -> String {
     let Some((next, at)) = waiting.iter().min_by_key(|(day_file, at)| (**at, day_file.day)) else {
         return "no day is open".to_owned();
     };
-    let at = config.timezone.timestamp_millis_opt(*at).single();
-    let at = at.map_or_else(String::new, |at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
+    let at = rfc_3339(*at, &config.timezone, SecondsFormat::Secs);
     format!("{} open, the next is {next} from {at} on", waiting.len())
 }

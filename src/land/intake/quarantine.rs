@@ -3,8 +3,8 @@
 //!
 //! One NDJSON file a landing, named by the hash of its content, so that the same landing again
 //! makes the same file. Every line has one shape: `code`, `reason`, `object`, `offset`, `length`
-//! and `data`, or `bytes` in base64 where they are no text. `hiwake land` lands them once the cause
-//! is repaired.
+//! and `data`, or `bytes` in base64 where they are not text. `hiwake land` lands them once the
+//! cause is repaired.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -94,7 +94,7 @@ impl Lander<'_> {
         let mut days = Vec::new();
         for day_file in day_files {
             match Journal::read_or_damage(self, &day_file) {
-                // What an interrupted landing has begun is no day yet.
+                // What an interrupted landing has begun is not a valid day yet.
                 Ok(Some(state)) if state.closed.is_none() && state.segments.is_empty() => {}
                 Ok(Some(state)) => days.push(day_status(&day_file, &state)),
                 Ok(None) => {}
