@@ -107,13 +107,13 @@ fn land(lander: &Lander<'_>, stores: &Stores<'_>, messages: &[Message]) -> Invoc
     let mut done = Invocation { answer: Ok(Value::Null), metrics, remarks };
     let mut objects = targets(messages);
     done.metrics.landed(&Tally::default());
-    for ((bucket, replay), target) in &mut objects {
+    for ((bucket, replay), targets) in &mut objects {
         let plain = replay.is_none_or(|replay| replay.plain);
         match stores(bucket) {
-            Ok(store) => land_bucket(lander, &store, plain, target, &mut done),
+            Ok(store) => land_bucket(lander, &store, plain, targets, &mut done),
             Err(error) => {
                 let failed = NotLanded { cause: Cause::from(&error), reason: error.to_string() };
-                target.values_mut().for_each(|target| target.result = Err(failed.clone()));
+                targets.values_mut().for_each(|target| target.result = Err(failed.clone()));
             }
         }
     }
@@ -125,8 +125,8 @@ fn land(lander: &Lander<'_>, stores: &Stores<'_>, messages: &[Message]) -> Invoc
         let mut reasons: Vec<String> = message.error.iter().map(ToString::to_string).collect();
         done.remarks.extend(reasons.iter().cloned().map(Remark::GivenUp));
         let results = message.objects.iter().filter_map(|created| {
-            let target = objects.get(&(created.id.bucket.clone(), created.replay))?;
-            target.get(&created.id.key)?.result.as_ref().err()
+            let targets = objects.get(&(created.id.bucket.clone(), created.replay))?;
+            targets.get(&created.id.key)?.result.as_ref().err()
         });
         reasons.extend(results.map(ToString::to_string));
         match &message.message_id {
@@ -167,16 +167,16 @@ fn land_bucket(
     lander: &Lander<'_>,
     store: &Store,
     plain: bool,
-    target: &mut BTreeMap<String, Target>,
+    targets: &mut BTreeMap<String, Target>,
     done: &mut Invocation,
 ) {
     // One that takes all the time there is does not hold up the others: small ones first, and
     // before them those that have failed less often.
-    let mut target: Vec<&mut Target> = target.values_mut().collect();
-    target.sort_by_key(|target| (target.receives, target.size));
-    let ids: Vec<ObjectId> = target.iter().map(|target| target.id.clone()).collect();
+    let mut targets: Vec<&mut Target> = targets.values_mut().collect();
+    targets.sort_by_key(|target| (target.receives, target.size));
+    let ids: Vec<ObjectId> = targets.iter().map(|target| target.id.clone()).collect();
     let landed = lander.land_selected(store, &ids, &Selection { plain, ..Selection::default() });
-    for (target, result) in target.into_iter().zip(landed.objects) {
+    for (target, result) in targets.into_iter().zip(landed.objects) {
         target.result = result;
     }
     done.metrics.landed(&landed.tally);

@@ -37,15 +37,15 @@ struct Refused<'a> {
     data: Option<&'a str>,
     /// In base64, where they are not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    bytes: Option<&'a str>,
+    bytes: Option<String>,
 }
 
 impl Quarantine {
     /// What cannot be landed of an object.
     pub fn add(&mut self, bad: &Bad<'_>, object: &str) {
         let Bad { code, reason, offset, length, bytes } = *bad;
-        let (data, base64) = (str::from_utf8(bytes).ok(), STANDARD.encode(bytes));
-        let bytes = data.is_none().then_some(&*base64);
+        let data = str::from_utf8(bytes).ok();
+        let bytes = data.is_none().then(|| STANDARD.encode(bytes));
         let refused = Refused { code, reason, object, offset, length, data, bytes };
         serde_json::to_writer(&mut self.text, &refused).expect("writing to a Vec cannot fail");
         self.text.push(b'\n');
