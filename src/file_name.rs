@@ -73,9 +73,9 @@ pub enum FileNameError {
     Placeholder(String),
 }
 
-/// Whether `name` can be the name of a daily file: a relative path of at most
-/// [`COMPONENTS_MAX`] components joined by `/`, each of letters, digits, `.`, `_`, `-`, `%`, `~`,
-/// without a leading dot and not like a day file (`2022-04-18`, `2022-04-18.…`).
+/// Whether `name` can be the name of a daily file: a relative path of at most 8 components joined
+/// by `/`, each of letters, digits, `.`, `_`, `-`, `%`, `~`, without a leading dot and not like a
+/// day file (`2022-04-18`, `2022-04-18.…`).
 ///
 /// Says nothing about whether another name collides with it as another kind: land sees to that. An
 /// error says what to write instead.
@@ -103,9 +103,8 @@ pub(crate) fn looks_like_a_day_file(name: &str) -> bool {
 ///
 /// Every byte but letters, digits, `.`, `_`, `-` becomes `%XX`; so does a leading dot, and the
 /// first digit of a value that looks like a day file. An empty value becomes `~empty`. What is
-/// longer than [`COMPONENT_BYTES_MAX`] then becomes its first 160 bytes (no `%XX` is cut), `~`, and
-/// the 32 hexadecimal digits of the XXH3-128 hash of the value (so "never" is up to a chance of
-/// 2⁻¹²⁸).
+/// longer than 200 bytes then becomes its first 160 bytes (no `%XX` is cut), `~`, and the 32
+/// hexadecimal digits of the XXH3-128 hash of the value (so "never" is up to a chance of 2⁻¹²⁸).
 pub fn component(value: &str) -> String {
     if value.is_empty() {
         return EMPTY.to_owned();

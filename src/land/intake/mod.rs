@@ -1,5 +1,5 @@
 //! One landing: objects read as streams, their rows gathered by day file, committed when the buffer
-//! is full ([`flush`]).
+//! is full.
 
 pub mod check;
 pub(crate) mod elsewhere;

@@ -129,7 +129,7 @@ pub struct Block {
     pub max: i64,
     /// CRC-32C of its bytes.
     pub crc: u32,
-    /// How many, from 1 to [`BLOCK_ENTRIES_MAX`].
+    /// How many, from 1 to `BLOCK_ENTRIES_MAX`.
     pub count: u32,
 }
 
