@@ -25,7 +25,7 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::{Compress, Compression, FlushCompress};
 use given::Shape;
 use hiwake::config::Config;
-use hiwake::record::Records;
+use hiwake::object::Reader;
 use hiwake::row::{Encoder, Row};
 use hiwake::{event_id, firehose};
 use target::{Target, line};
@@ -82,17 +82,17 @@ fn main() -> ExitCode {
 
 fn run(event: &[u8], part: &str, rounds: u32) {
     let config = Config::parse("bench.toml", given::CONFIG).unwrap();
-    let mut records = Records::new(&config);
+    let mut reader = Reader::new(&config);
     if part == "naive" {
         return measured(&mut || naive::transform(event, naive::MINIZ).len());
     }
     if part == "whole" {
         for _ in 0..rounds {
-            measured(&mut || firehose::transform(&mut records, event).unwrap().0.len());
+            measured(&mut || firehose::transform(&mut reader, event).unwrap().0.len());
         }
         return;
     }
-    let (answer, _) = firehose::transform(&mut records, event).unwrap();
+    let (answer, _) = firehose::transform(&mut reader, event).unwrap();
     let texts: Vec<Vec<u8>> =
         given::data(&answer).iter().map(|data| given::inflate(data)).collect();
     let all: Vec<Vec<(Row<'_>, String)>> = (texts.iter())

@@ -5,13 +5,11 @@
 use std::io::{self, Read};
 
 use hiwake::config::{Config, Limits};
-use hiwake::label::Origin;
 use hiwake::land::journal::frame::{Closed, FRAMES_AT, Found, Header, decode};
 use hiwake::land::journal::seen::Watermark;
 use hiwake::land::journal::state::State;
 use hiwake::notice::Notice;
-use hiwake::object::{self, Bad, Options, ReadError, RowPlace, Sink, Skipped};
-use hiwake::record::Records;
+use hiwake::object::{Bad, Options, Origin, ReadError, Reader, RowPlace, Sink, Skipped};
 use hiwake::row::Row;
 use hiwake::{envelope, firehose};
 
@@ -60,14 +58,14 @@ fn stable(row: &Row<'_>) {
 /// A Firehose record: envelope, text, gzip of either.
 pub fn record(data: &[u8]) -> bool {
     let config = settings();
-    let origin = Origin { stream: "s", id: "r", arrival: 1_650_214_747_000 };
-    if let Ok(text) = std::str::from_utf8(data)
-        && let Some(read) = envelope::exact(text)
-    {
-        assert_eq!(Some(read), envelope::parsed(text));
+    if let Some((read, length)) = envelope::exact(data) {
+        let text = std::str::from_utf8(&data[..length]).expect("what is read to the letter");
+        assert_eq!(Ok(read), envelope::parsed(text));
     }
-    let mut records = Records::new(&config);
-    records.rows(data, origin, &mut |row| stable(row)).is_ok()
+    let origin = Origin { place: "s", id: Some("r"), arrival: Some(1_650_214_747_000) };
+    let (options, mut seen) = (Options::new(&config.limits), Seen::default());
+    let read = Reader::new(&config).record(data, origin, &options, &mut seen);
+    read.is_ok() && seen.bad == 0
 }
 
 /// One line of NDJSON.
@@ -83,9 +81,11 @@ pub fn object(data: &[u8]) -> bool {
         let options = Options::new(&limits);
         let mut seen = Seen::default();
         let input = Pieces { bytes: data, piece };
-        object::read(input, "bucket/key", 1, &mut Records::new(&config), &options, &mut seen)
-            .expect("a slice can be read");
-        seen
+        let origin = Origin { place: "bucket/key", id: None, arrival: Some(1) };
+        match Reader::new(&config).object(input, origin, &options, &mut seen) {
+            Ok(()) | Err(ReadError::Newer(_)) => seen,
+            Err(error) => panic!("a slice can be read: {error}"),
+        }
     };
     let whole = read(usize::MAX);
     assert_eq!(whole, read(7), "in pieces of 7 bytes");
@@ -108,7 +108,7 @@ impl Sink for Seen {
         Ok(())
     }
 
-    fn skipped(&mut self, _: Skipped, _: &[u8]) -> Result<(), ReadError> {
+    fn skipped(&mut self, _: Skipped, _: usize) -> Result<(), ReadError> {
         self.skipped += 1;
         Ok(())
     }
@@ -202,7 +202,7 @@ pub fn config(data: &[u8]) -> bool {
 pub fn firehose(data: &[u8]) -> bool {
     let config = settings();
     let noticed = Notice::read(data).is_ok();
-    match firehose::transform(&mut Records::new(&config), data) {
+    match firehose::transform(&mut Reader::new(&config), data) {
         Ok((answer, counts)) => {
             assert!(answer.len() <= config.limits.answer_bytes);
             assert_eq!(

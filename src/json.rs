@@ -1,51 +1,85 @@
 //! JSON's strings, read several times faster than by a parser; what is unusual is left to one. An
-//! object's keys. Pure.
+//! object's keys, and what a strict parser refuses. Pure.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use memchr::memchr2;
 use serde::Serialize;
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 /// Strings as JSON.
 pub(crate) fn written(value: &(impl Serialize + ?Sized)) -> String {
     serde_json::to_string(value).expect("strings are always JSON")
 }
 
-/// The keys of a JSON object, in its order, with those that appear twice; not those of objects in
-/// it.
-///
-/// `None`: the text is not one JSON object.
-pub(crate) fn keys(text: &[u8]) -> Option<Vec<Cow<'_, str>>> {
-    serde_json::from_slice::<Keys<'_>>(text).ok().map(|keys| keys.0)
+/// The keys at the top level of a JSON object, as they stand in it; also of one that breaks off or
+/// is not valid, as far as it can be told.
+pub(crate) fn top_level_keys(object: &[u8]) -> Vec<&[u8]> {
+    let (mut keys, mut depth, mut at) = (Vec::new(), 0_usize, 0);
+    // Where the last string stands, if nothing but blanks followed it.
+    let mut string = None;
+    while let Some(byte) = object.get(at) {
+        match byte {
+            b'"' => {
+                let start = at + 1;
+                at = start;
+                while object.get(at).is_some_and(|byte| *byte != b'"') {
+                    at += if object[at] == b'\\' { 2 } else { 1 };
+                }
+                string = object.get(start..at).filter(|_| depth == 1 && at < object.len());
+            }
+            b':' => keys.extend(string.take()),
+            b'{' | b'[' => (depth, string) = (depth + 1, None),
+            b'}' | b']' => (depth, string) = (depth.saturating_sub(1), None),
+            b' ' | b'\t' | b'\r' | b'\n' => {}
+            _ => string = None,
+        }
+        at += 1;
+    }
+    keys
 }
 
-struct Keys<'a>(Vec<Cow<'a, str>>);
-
-impl<'de> Deserialize<'de> for Keys<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Keys<'de>, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Keys<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys<'de>, A::Error> {
-                let mut keys = Vec::new();
-                while let Some((Text(key), IgnoredAny)) = map.next_entry()? {
-                    keys.push(key);
+/// JSON that a strict parser refuses, made valid: half a surrogate pair becomes U+FFFD, a control
+/// character in a string its escape, and bytes that are not UTF-8 become U+FFFD.
+pub(crate) fn repaired(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    let (mut out, mut rest, mut in_string) = (String::with_capacity(text.len()), &*text, false);
+    let escape = |text: &str| {
+        let digits = text.strip_prefix("\\u")?.get(..4)?;
+        u32::from_str_radix(digits, 16).ok()
+    };
+    while let Some(first) = rest.chars().next() {
+        let mut length = first.len_utf8();
+        match first {
+            '"' => in_string = !in_string,
+            '\\' if in_string => {
+                let (unit, next) = (escape(rest), rest.get(6..).and_then(escape));
+                length = match (unit, next) {
+                    (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
+                    (Some(_), _) => 6,
+                    (None, _) => rest.char_indices().nth(2).map_or(rest.len(), |(at, _)| at),
+                };
+                if length == 6 && matches!(unit, Some(0xd800..=0xdfff)) {
+                    out.push(char::REPLACEMENT_CHARACTER);
+                    rest = &rest[length..];
+                    continue;
                 }
-                Ok(Keys(keys))
             }
+            '\0'..='\x1f' if in_string => {
+                out.push_str(&format!("\\u{:04x}", u32::from(first)));
+                rest = &rest[length..];
+                continue;
+            }
+            _ => {}
         }
-        deserializer.deserialize_map(Object)
+        out.push_str(&rest[..length]);
+        rest = &rest[length..];
     }
+    out
 }
 
 /// A string that is borrowed where it has no escapes. (serde always copies an `Option<Cow>`, or one
 /// in a list.)
-#[derive(serde::Deserialize)]
+#[derive(serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 

@@ -4,21 +4,10 @@ use std::borrow::Cow;
 
 use crate::config::{Column, Config, Source};
 use crate::day::{Calendar, TimestampError};
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Event};
 use crate::event_id;
 use crate::line::{Line, Style, without_breaks};
-use crate::row::Row;
-
-/// Where a plain record came from: what its rows are identified by.
-#[derive(Debug, Clone, Copy)]
-pub struct Origin<'a> {
-    /// Stands in `Row::stream` of plain rows, e.g. the delivery stream's ARN.
-    pub stream: &'a str,
-    /// Unique for the record within `stream`, e.g. its recordId; the line number is appended.
-    pub id: &'a str,
-    /// When it arrived, milliseconds since the epoch.
-    pub arrival: i64,
-}
+use crate::row::{Row, Stream};
 
 /// Makes rows of events; remembers the last log stream's source, file and names.
 pub struct Labeler<'c> {
@@ -28,7 +17,9 @@ pub struct Labeler<'c> {
     sources: Vec<Layout<'c>>,
     unmatched: Layout<'c>,
     plain: Layout<'c>,
-    route: Option<Routed>,
+    route: Routed,
+    /// The names of the envelope's subscription filters, where a column wants them.
+    filter: String,
     line: Line,
     /// An event's id in its short form.
     id: String,
@@ -45,14 +36,10 @@ struct Layout<'c> {
 
 /// Where one log stream's events go.
 struct Routed {
-    owner: String,
-    log_group: String,
-    log_stream: String,
+    stream: Stream<'static>,
     /// Index of the source; `None`: unmatched.
     source: Option<usize>,
     file: String,
-    /// `owner:logGroup:logStream`
-    stream: String,
 }
 
 /// The columns of what no source describes.
@@ -70,85 +57,82 @@ impl<'c> Labeler<'c> {
             sources: config.sources.iter().map(layout).collect(),
             unmatched: Layout::new(style, &[], MESSAGE),
             plain: Layout::new(plain, &[], MESSAGE),
-            route: None,
+            route: Routed { stream: Stream::Origin("".into()), source: None, file: String::new() },
+            filter: String::new(),
             line: Line::default(),
             id: String::new(),
         }
     }
 
-    /// Emits the rows of an envelope's events, in order, and returns how many.
-    pub fn envelope(
-        &mut self,
-        envelope: &Envelope<'_>,
-        emit: &mut dyn FnMut(&Row<'_>),
-    ) -> Result<usize, TimestampError> {
-        let route = match self.route.take() {
-            Some(route) if route.is_for(envelope) => route,
-            _ => Routed::new(self.config, envelope),
-        };
-        let route = &*self.route.insert(route);
-        let layout = route.source.map_or(&self.unmatched, |index| &self.sources[index]);
-        let filter = if layout.columns.contains(&Column::Filter) {
-            envelope.subscription_filters.join(",")
-        } else {
-            String::new()
-        };
-        let line = &mut self.line;
-        for event in &envelope.log_events {
-            line.start(layout.style);
-            for column in layout.columns {
-                match column {
-                    Column::Labels => line.labels(layout.labels, &layout.labels_text),
-                    Column::Message => line.field("message", without_breaks(&event.message)),
-                    Column::Time => line.field("time", self.calendar.time(event.timestamp)?),
-                    Column::Timestamp => line.number("timestamp", event.timestamp),
-                    Column::Id => line.field("id", &event.id),
-                    Column::LogGroup => line.field("log_group", &envelope.log_group),
-                    Column::LogStream => line.field("log_stream", &envelope.log_stream),
-                    Column::Owner => line.field("owner", &envelope.owner),
-                    Column::Filter => line.field("filter", &filter),
-                }
-            }
-            emit(&Row {
-                file: Cow::Borrowed(&route.file),
-                kind: layout.style.kind,
-                day: self.calendar.day(event.timestamp)?,
-                timestamp: event.timestamp,
-                stream: Cow::Borrowed(&route.stream),
-                id: Cow::Borrowed(event_id::short(&event.id, event.timestamp, &mut self.id)),
-                line: Cow::Borrowed(line.end()),
-            });
+    /// Begins an envelope.
+    pub fn envelope(&mut self, envelope: &Envelope<'_>) {
+        let Envelope { owner, log_group, log_stream, .. } = envelope;
+        let is_same = matches!(
+            &self.route.stream,
+            Stream::Logs { owner: known, log_group: group, log_stream: stream }
+                if known == owner && group == log_group && stream == log_stream
+        );
+        if !is_same {
+            self.route = Routed::new(self.config, envelope);
         }
-        Ok(envelope.log_events.len())
+        let layout = self.route.source.map_or(&self.unmatched, |index| &self.sources[index]);
+        self.filter.clear();
+        if layout.columns.contains(&Column::Filter) {
+            self.filter = envelope.subscription_filters.join(",");
+        }
     }
 
-    /// Emits a row for each line of plain text, in order, and returns how many.
-    ///
-    /// Blank lines are kept, but trailing line breaks make none. The id is the origin's with the
-    /// number of the line, from 1, the day that of the arrival.
-    pub fn plain(
-        &mut self,
-        text: &str,
-        origin: Origin<'_>,
-        emit: &mut dyn FnMut(&Row<'_>),
-    ) -> Result<usize, TimestampError> {
-        let day = self.calendar.day(origin.arrival)?;
-        let mut count = 0;
-        for (index, text) in plain_lines(text).enumerate() {
-            count = index + 1;
-            self.line.start(self.plain.style);
-            self.line.field("message", without_breaks(text));
-            emit(&Row {
-                file: Cow::Borrowed(&self.config.plain.file),
-                kind: self.plain.style.kind,
-                day,
-                timestamp: origin.arrival,
-                stream: Cow::Borrowed(origin.stream),
-                id: Cow::Owned(format!("{}-{count}", origin.id)),
-                line: Cow::Borrowed(self.line.end()),
-            });
+    /// The row of one of its events.
+    pub fn event<'a>(&'a mut self, event: &'a Event<'_>) -> Result<Row<'a>, TimestampError> {
+        let Labeler { calendar, route, line, id, .. } = self;
+        let layout = route.source.map_or(&self.unmatched, |index| &self.sources[index]);
+        let Stream::Logs { owner, log_group, log_stream } = &route.stream else {
+            unreachable!("an envelope was begun")
+        };
+        line.start(layout.style);
+        for column in layout.columns {
+            match column {
+                Column::Labels => line.labels(layout.labels, &layout.labels_text),
+                Column::Message => line.field("message", without_breaks(&event.message)),
+                Column::Time => line.field("time", calendar.time(event.timestamp)?),
+                Column::Timestamp => line.number("timestamp", event.timestamp),
+                Column::Id => line.field("id", &event.id),
+                Column::LogGroup => line.field("log_group", log_group),
+                Column::LogStream => line.field("log_stream", log_stream),
+                Column::Owner => line.field("owner", owner),
+                Column::Filter => line.field("filter", &self.filter),
+            }
         }
-        Ok(count)
+        Ok(Row {
+            file: Cow::Borrowed(&route.file),
+            kind: layout.style.kind,
+            day: calendar.day(event.timestamp)?,
+            timestamp: event.timestamp,
+            stream: route.stream.borrowed(),
+            id: Cow::Borrowed(event_id::short(&event.id, event.timestamp, id)),
+            line: Cow::Borrowed(line.end()),
+        })
+    }
+
+    /// The row of one line of plain text; its day is that of the arrival.
+    pub fn plain<'a>(
+        &'a mut self,
+        text: &str,
+        origin: &'a str,
+        id: String,
+        arrival: i64,
+    ) -> Result<Row<'a>, TimestampError> {
+        self.line.start(self.plain.style);
+        self.line.field("message", text);
+        Ok(Row {
+            file: Cow::Borrowed(&self.config.plain.file),
+            kind: self.plain.style.kind,
+            day: self.calendar.day(arrival)?,
+            timestamp: arrival,
+            stream: Stream::Origin(Cow::Borrowed(origin)),
+            id: Cow::Owned(id),
+            line: Cow::Borrowed(self.line.end()),
+        })
     }
 }
 
@@ -167,23 +151,13 @@ impl<'c> Layout<'c> {
 
 impl Routed {
     fn new(config: &Config, envelope: &Envelope<'_>) -> Routed {
-        let (owner, group) = (&*envelope.owner, &*envelope.log_group);
-        let log_stream = &*envelope.log_stream;
-        let source = config.source_of(group, log_stream);
+        let Envelope { owner, log_group, log_stream, .. } = envelope;
+        let source = config.source_of(log_group, log_stream);
         let template = source.map_or(&config.unmatched.file, |index| &config.sources[index].file);
-        Routed {
-            owner: owner.to_owned(),
-            log_group: group.to_owned(),
-            log_stream: log_stream.to_owned(),
-            source,
-            file: template.file(owner, group, log_stream),
-            stream: format!("{owner}:{group}:{log_stream}"),
-        }
-    }
-
-    fn is_for(&self, envelope: &Envelope<'_>) -> bool {
-        self.log_stream == *envelope.log_stream
-            && self.log_group == *envelope.log_group
-            && self.owner == *envelope.owner
+        let owned = |text: &str| Cow::Owned(text.to_owned());
+        let (file, owner) = (template.file(owner, log_group, log_stream), owned(owner));
+        let stream =
+            Stream::Logs { owner, log_group: owned(log_group), log_stream: owned(log_stream) };
+        Routed { stream, source, file }
     }
 }

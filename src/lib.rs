@@ -1,10 +1,10 @@
 //! hiwake carries CloudWatch Logs to labelled daily files, every event in exactly one line.
 //!
 //! ```text
-//! a Firehose event ─▶ firehose ─▶ an answer: rows, one gzip member a record        (pure)
+//! a Firehose event ─▶ firehose ─▶ an answer: rows, one zstd frame a record         (pure)
 //!                       │
-//!                     record ─▶ envelope ─▶ label ─▶ line, day ─▶ row
-//!
+//!                     object ─▶ envelope ─▶ label ─▶ line, day ─▶ row
+//!                       │
 //! notices ─▶ lambda::land ─▶ store ─▶ object ─▶ land::intake ─▶ land::day_file
 //!                                   a schedule ─▶ land::upkeep ─▶ land::day_file
 //! ```
@@ -18,15 +18,17 @@ pub mod config;
 pub mod error;
 pub mod file_name;
 
-// A record's bytes → rows: pure.
+// Bytes → rows: pure. `object` is the one reader.
 pub mod day;
 pub mod envelope;
 pub mod event_id;
+mod event_time;
 mod json;
 pub mod label;
 pub mod line;
-pub mod record;
+pub mod object;
 pub mod row;
+pub mod rows;
 pub mod zone;
 
 // One Firehose event → its answer.
@@ -35,7 +37,6 @@ pub mod firehose;
 // Objects → rows → day files.
 pub mod disk;
 pub mod land;
-pub mod object;
 pub mod store;
 
 // The Lambda functions: what they are told, what they count, and how they are called.

@@ -1,20 +1,22 @@
-//! The row: one labelled event on its way from transform to land, as one line of JSON.
+//! The row: one labelled event on its way from transform to land; where it came from; what makes it
+//! that event.
+//!
+//! Between the functions rows are compact text ([`rows`](crate::rows)). By itself a row is a JSON
+//! object: in the quarantine, in `hiwake cat --rows`, and in what version 0.1 wrote.
 //!
 //! ```json
-//! {"file":"messages","kind":"csv","day":"2022-04-18","timestamp":1650214747000,"stream":"123456789012:/var/log/messages:i-0abc","id":"~AAFN…","line":"HOGE,…"}
+//! {"file":"messages","kind":"csv","day":"2022-04-18","timestamp":1650214747000,"owner":"123456789012","log_group":"/var/log/messages","log_stream":"i-0abc","id":"~AAFN…","line":"HOGE,…"}
 //! ```
 //!
-//! Transform writes it, S3 keeps it (zcat, Athena and Glue read it), land decodes it. Members may
-//! come in any order and unknown ones are ignored, so that rows of every release stay readable.
+//! Fields may come in any order and unknown ones are ignored.
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::Write;
 use std::str::FromStr;
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::event_id;
 use crate::json::{self, Text};
@@ -122,12 +124,99 @@ pub struct Row<'a> {
     pub day: Day,
     /// Milliseconds since the epoch: the event's own time.
     pub timestamp: i64,
-    /// `owner:logGroup:logStream`.
-    pub stream: Cow<'a, str>,
+    /// Where it came from.
+    pub stream: Stream<'a>,
     /// The event's id in CloudWatch Logs, in the form of [`event_id::short`].
     pub id: Cow<'a, str>,
     /// The labelled line, without its final line break.
     pub line: Cow<'a, str>,
+}
+
+/// Where an event came from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stream<'a> {
+    /// A log stream of CloudWatch Logs.
+    Logs {
+        /// The account that owns the log group.
+        owner: Cow<'a, str>,
+        /// The log group's name.
+        log_group: Cow<'a, str>,
+        /// The log stream's name.
+        log_stream: Cow<'a, str>,
+    },
+    /// Plain text: the delivery stream's ARN, or the object as `bucket/key`.
+    Origin(Cow<'a, str>),
+}
+
+impl Stream<'_> {
+    /// The log group's name; `None`: plain text has none.
+    pub fn log_group(&self) -> Option<&str> {
+        match self {
+            Stream::Logs { log_group, .. } => Some(log_group),
+            Stream::Origin(_) => None,
+        }
+    }
+
+    /// The same without a copy.
+    pub fn borrowed(&self) -> Stream<'_> {
+        match self {
+            Stream::Logs { owner, log_group, log_stream } => Stream::Logs {
+                owner: Cow::Borrowed(owner),
+                log_group: Cow::Borrowed(log_group),
+                log_stream: Cow::Borrowed(log_stream),
+            },
+            Stream::Origin(origin) => Stream::Origin(Cow::Borrowed(origin)),
+        }
+    }
+
+    /// The same, held.
+    pub fn into_owned(self) -> Stream<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        match self {
+            Stream::Logs { owner, log_group, log_stream } => Stream::Logs {
+                owner: owned(owner),
+                log_group: owned(log_group),
+                log_stream: owned(log_stream),
+            },
+            Stream::Origin(origin) => Stream::Origin(owned(origin)),
+        }
+    }
+
+    /// Its parts, by which it is identified.
+    fn parts(&self) -> [&str; 3] {
+        match self {
+            Stream::Logs { owner, log_group, log_stream } => [owner, log_group, log_stream],
+            Stream::Origin(origin) => [origin, "", ""],
+        }
+    }
+}
+
+/// As version 0.1 wrote it: its parts joined by colons. An account is a number; plain text's origin
+/// is an ARN or a bucket with a key.
+impl<'a> From<&'a str> for Stream<'a> {
+    fn from(joined: &'a str) -> Stream<'a> {
+        let mut parts = joined.splitn(3, ':').map(Cow::Borrowed);
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(owner), Some(log_group), Some(log_stream))
+                if !owner.is_empty() && owner.bytes().all(|byte| byte.is_ascii_digit()) =>
+            {
+                Stream::Logs { owner, log_group, log_stream }
+            }
+            _ => Stream::Origin(Cow::Borrowed(joined)),
+        }
+    }
+}
+
+/// `owner:logGroup:logStream`, for a person: parts may hold colons.
+impl fmt::Display for Stream<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Stream::Logs { owner, log_group, log_stream } => {
+                write!(f, "{owner}:{log_group}:{log_stream}")
+            }
+            Stream::Origin(origin) => f.write_str(origin),
+        }
+    }
 }
 
 /// What makes an event that event: its timestamp, and the XXH3-64 hash of stream and id.
@@ -137,7 +226,8 @@ pub struct Row<'a> {
 pub struct EventKey {
     /// Milliseconds since the epoch.
     pub timestamp: i64,
-    /// XXH3-64 of `stream`, a NUL byte, `id`.
+    /// XXH3-64 of owner, log group, log stream and id, or of origin and id: each with its length
+    /// in front (4 bytes, little-endian), since each may hold any byte.
     pub hash: u64,
 }
 
@@ -165,12 +255,42 @@ pub enum RowError {
     /// No day.
     #[error("not a valid row: `day` must be written YYYY-MM-DD")]
     Day,
+    /// A line below a header that is not a compact row.
+    #[error("not a valid row: a line must be `TIMESTAMP ID LINE`, with one space between them")]
+    Bare,
+    /// A compact row whose header is missing or could not be read.
+    #[error("a row without a header above it")]
+    NoHeader,
+    /// A compact row without a line break.
+    #[error("not a valid row: its line is cut off")]
+    CutOff,
+    /// It is not UTF-8.
+    #[error("not a valid row: not UTF-8")]
+    NotText,
+    /// Not of a version that ever was.
+    #[error("not a valid row: `hiwake` must be 2")]
+    Version,
+    /// What an event was that could not be a row.
+    #[error("not a valid row: `bytes` is not valid base64")]
+    Base64,
 }
 
 impl Row<'_> {
     /// Appends the row as one line of JSON with its line break. The same row gives the same bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        Encoder::default().row(self, out);
+        let text = |text| Some(Text(Cow::Borrowed(text)));
+        let day = self.day.to_string();
+        let wire = Wire {
+            file: text(&self.file),
+            kind: text(self.kind.name()),
+            day: text(&day),
+            timestamp: Some(self.timestamp),
+            id: text(&self.id),
+            line: text(&self.line),
+            ..Wire::of(&self.stream)
+        };
+        serde_json::to_writer(&mut *out, &wire).expect("writing to a Vec cannot fail");
+        out.push(b'\n');
     }
 
     /// What makes its event that event: the same for the event wherever it comes by again.
@@ -179,110 +299,93 @@ impl Row<'_> {
     }
 }
 
-/// Writes rows; keeps the text of what is the same in the next row of a log stream.
-#[derive(Default)]
-pub struct Encoder {
-    file: String,
-    kind: Kind,
-    day: Option<Day>,
-    /// Up to the timestamp.
-    head: Vec<u8>,
-    stream: String,
-    /// From the timestamp to the id.
-    middle: Vec<u8>,
-}
-
-impl Encoder {
-    /// Appends a row as one line of JSON with its line break. The same row gives the same bytes.
-    pub fn row(&mut self, row: &Row<'_>, out: &mut Vec<u8>) {
-        if self.day != Some(row.day) || self.kind != row.kind || self.file != row.file {
-            (self.day, self.kind) = (Some(row.day), row.kind);
-            row.file.as_ref().clone_into(&mut self.file);
-            self.head.clear();
-            head(row, &mut self.head);
-        }
-        if self.stream != row.stream || self.middle.is_empty() {
-            row.stream.as_ref().clone_into(&mut self.stream);
-            self.middle.clear();
-            member(&mut self.middle, b",\"stream\":", &row.stream);
-            self.middle.extend_from_slice(b",\"id\":");
-        }
-        out.extend_from_slice(&self.head);
-        out.extend_from_slice(itoa::Buffer::new().format(row.timestamp).as_bytes());
-        out.extend_from_slice(&self.middle);
-        json_escape_simd::escape_into(&*row.id, out);
-        member(out, b",\"line\":", &row.line);
-        out.extend_from_slice(b"}\n");
-    }
-}
-
-/// Appends what a row begins with, up to its timestamp.
-pub(crate) fn head(row: &Row<'_>, out: &mut Vec<u8>) {
-    member(out, b"{\"file\":", &row.file);
-    let (kind, day) = (row.kind.name(), row.day);
-    write!(out, ",\"kind\":\"{kind}\",\"day\":\"{day}\",\"timestamp\":")
-        .expect("writing to a Vec cannot fail");
-}
-
-fn member(out: &mut Vec<u8>, name: &[u8], value: &str) {
-    out.extend_from_slice(name);
-    json_escape_simd::escape_into(value, out);
-}
-
-/// XXH3-64 of `stream`, NUL, `id`.
-fn hash(stream: &str, id: &str) -> u64 {
-    let mut buffer = [0; 256];
-    let length = stream.len() + 1 + id.len();
-    match buffer.get_mut(..length) {
-        // In one go: several times faster than by the hasher's state.
-        Some(bytes) => {
-            bytes[..stream.len()].copy_from_slice(stream.as_bytes());
-            bytes[stream.len() + 1..].copy_from_slice(id.as_bytes());
-            xxh3_64(bytes)
-        }
+/// XXH3-64 of the parts of a stream and the id, each with its length in front.
+fn hash(stream: &Stream<'_>, id: &str) -> u64 {
+    let parts = stream.parts();
+    let parts = match stream {
+        Stream::Logs { .. } => &parts[..],
+        Stream::Origin(_) => &parts[..1],
+    };
+    let parts = || parts.iter().copied().chain([id]);
+    let length: usize = parts().map(|part| size_of::<u32>() + part.len()).sum();
+    // Most fit: in one go, without memory, it is several times faster than by the hasher's state.
+    let (mut few, mut many) = ([0; 256], Vec::new());
+    let bytes = match few.get_mut(..length) {
+        Some(bytes) => bytes,
         None => {
-            let mut hasher = Xxh3::new();
-            hasher.update(stream.as_bytes());
-            hasher.update(&[0]);
-            hasher.update(id.as_bytes());
-            hasher.digest()
+            many.resize(length, 0);
+            &mut many[..]
+        }
+    };
+    let mut at = 0;
+    for part in parts() {
+        for piece in [&(part.len() as u32).to_le_bytes()[..], part.as_bytes()] {
+            bytes[at..at + piece.len()].copy_from_slice(piece);
+            at += piece.len();
         }
     }
+    xxh3_64(bytes)
 }
 
-/// The fields of a row.
-pub(crate) const FIELDS: [&str; 7] = ["file", "kind", "day", "timestamp", "stream", "id", "line"];
-
-/// A row on the wire: every member optional, so that what is missing can be named.
-#[derive(Deserialize)]
-struct Wire<'a> {
-    #[serde(borrow)]
-    file: Option<Text<'a>>,
-    #[serde(borrow)]
-    kind: Option<Text<'a>>,
-    #[serde(borrow)]
-    day: Option<Text<'a>>,
-    timestamp: Option<i64>,
-    #[serde(borrow)]
-    stream: Option<Text<'a>>,
-    #[serde(borrow)]
-    id: Option<Text<'a>>,
-    #[serde(borrow)]
-    line: Option<Text<'a>>,
+/// The fields of a row in JSON, each optional, so that what is missing can be named. Those that
+/// only a compact row has are here too ([`rows`](crate::rows)).
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct Wire<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hiwake: Option<u64>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub(crate) file: Option<Text<'a>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub(crate) kind: Option<Text<'a>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub(crate) day: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) timestamp: Option<i64>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub(crate) owner: Option<Text<'a>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub(crate) log_group: Option<Text<'a>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub(crate) log_stream: Option<Text<'a>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub(crate) origin: Option<Text<'a>>,
+    /// What version 0.1 wrote: the three parts of a log stream joined by colons, or an origin.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub(crate) stream: Option<Text<'a>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub(crate) id: Option<Text<'a>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub(crate) line: Option<Text<'a>>,
+    /// The code of an event that could not be a row, and what follows it.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub(crate) refused: Option<Text<'a>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<Text<'a>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub(crate) data: Option<Text<'a>>,
+    /// In base64, where it is not text.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub(crate) bytes: Option<Text<'a>>,
 }
 
-/// The first field of a row that an object has twice.
-fn repeated(line: &[u8]) -> Option<&'static str> {
-    let keys = json::keys(line)?;
-    let count = |name: &str| keys.iter().filter(|key| **key == name).count();
-    FIELDS.into_iter().find(|name| count(name) > 1)
-}
+impl<'a> Wire<'a> {
+    /// With the fields of a stream.
+    pub(crate) fn of(stream: &'a Stream<'_>) -> Wire<'a> {
+        let text = |text| Some(Text(Cow::Borrowed(text)));
+        match stream {
+            Stream::Logs { owner, log_group, log_stream } => Wire {
+                owner: text(owner),
+                log_group: text(log_group),
+                log_stream: text(log_stream),
+                ..Wire::default()
+            },
+            Stream::Origin(origin) => Wire { origin: text(origin), ..Wire::default() },
+        }
+    }
 
-impl<'a> Row<'a> {
-    /// Reads one line, with or without its line break. Members may come in any order; unknown ones
-    /// are ignored. What is not escaped is borrowed from `line`.
-    pub fn decode(line: &'a [u8]) -> Result<Row<'a>, RowError> {
-        let wire: Wire<'a> = serde_json::from_slice(line).map_err(|error| {
+    /// Reads one line of JSON, with or without its line break.
+    pub(crate) fn read(line: &'a [u8]) -> Result<Wire<'a>, RowError> {
+        serde_json::from_slice(line).map_err(|error| {
             if let Some(name) = repeated(line) {
                 return RowError::Repeated(name);
             }
@@ -291,39 +394,65 @@ impl<'a> Row<'a> {
                 serde_json::error::Category::Data => RowError::Type(error.column()),
                 _ => RowError::Json(error.column()),
             }
-        })?;
-        let text = |field: Option<Text<'a>>, name| match field {
-            Some(Text(text)) => Ok(text),
-            None => Err(RowError::Missing(name)),
-        };
-        let kind = text(wire.kind, "kind")?;
-        let day = text(wire.day, "day")?;
-        let timestamp = wire.timestamp.ok_or(RowError::Missing("timestamp"))?;
-        let mut id = text(wire.id, "id")?;
-        if id.starts_with(|first: char| first.is_ascii_digit()) {
-            // As CloudWatch gave it, in a row that somebody else made: the same event all the same.
-            let mut short = String::new();
-            if event_id::short(&id, timestamp, &mut short) != id {
-                id = Cow::Owned(short);
-            }
-        }
-        Ok(Row {
-            file: text(wire.file, "file")?,
-            kind: Kind::from_name(&kind).ok_or(RowError::Kind)?,
-            day: day.parse().map_err(|_: DayError| RowError::Day)?,
-            timestamp,
-            stream: text(wire.stream, "stream")?,
-            id,
-            line: text(wire.line, "line")?,
         })
+    }
+
+    /// The file, kind and day.
+    pub(crate) fn day_file(&mut self) -> Result<(Cow<'a, str>, Kind, Day), RowError> {
+        let kind = Kind::from_name(&text(&mut self.kind, "kind")?).ok_or(RowError::Kind)?;
+        let day = text(&mut self.day, "day")?;
+        let day = day.parse().map_err(|_: DayError| RowError::Day)?;
+        Ok((text(&mut self.file, "file")?, kind, day))
+    }
+
+    /// Where it came from, in one of three forms.
+    pub(crate) fn stream(&mut self) -> Result<Stream<'a>, RowError> {
+        match (self.stream.take(), self.origin.take()) {
+            (Some(Text(joined)), _) => Ok(Stream::from(&*joined).into_owned()),
+            (None, Some(Text(origin))) => Ok(Stream::Origin(origin)),
+            (None, None) => Ok(Stream::Logs {
+                owner: text(&mut self.owner, "owner")?,
+                log_group: text(&mut self.log_group, "log_group")?,
+                log_stream: text(&mut self.log_stream, "log_stream")?,
+            }),
+        }
+    }
+
+    /// The event's id in its short form.
+    pub(crate) fn id(&mut self, timestamp: i64) -> Result<Cow<'a, str>, RowError> {
+        let id = text(&mut self.id, "id")?;
+        let mut short = String::new();
+        // As CloudWatch gave it, in a row that somebody else made: the same event all the same.
+        let is_long = id.starts_with(|first: char| first.is_ascii_digit())
+            && event_id::short(&id, timestamp, &mut short) != id;
+        Ok(if is_long { Cow::Owned(short) } else { id })
     }
 }
 
-/// Owner, log group and log stream of a row's `stream`; `None`: it is that of plain text.
-pub fn log_group(stream: &str) -> Option<(&str, &str, &str)> {
-    let (owner, rest) = stream.split_once(':')?;
-    let (group, stream) = rest.split_once(':')?;
-    // An account is a number; plain text's stream is an ARN or a bucket with a key.
-    let account = !owner.is_empty() && owner.bytes().all(|byte| byte.is_ascii_digit());
-    account.then_some((owner, group, stream))
+/// A field that must be there.
+pub(crate) fn text<'a>(
+    field: &mut Option<Text<'a>>,
+    name: &'static str,
+) -> Result<Cow<'a, str>, RowError> {
+    field.take().map(|Text(text)| text).ok_or(RowError::Missing(name))
+}
+
+/// The first field of a row that an object has twice.
+fn repeated(line: &[u8]) -> Option<&'static str> {
+    const FIELDS: [&str; 7] = ["file", "kind", "day", "timestamp", "stream", "id", "line"];
+    let keys = json::top_level_keys(line);
+    let count = |name: &str| keys.iter().filter(|key| **key == name.as_bytes()).count();
+    FIELDS.into_iter().find(|name| count(name) > 1)
+}
+
+impl<'a> Row<'a> {
+    /// Reads one line of JSON, with or without its line break. Fields may come in any order;
+    /// unknown ones are ignored. What is not escaped is borrowed from `line`.
+    pub fn decode(line: &'a [u8]) -> Result<Row<'a>, RowError> {
+        let mut wire = Wire::read(line)?;
+        let (file, kind, day) = wire.day_file()?;
+        let timestamp = wire.timestamp.ok_or(RowError::Missing("timestamp"))?;
+        let (stream, id) = (wire.stream()?, wire.id(timestamp)?);
+        Ok(Row { file, kind, day, timestamp, stream, id, line: text(&mut wire.line, "line")? })
+    }
 }

@@ -26,7 +26,7 @@ use cpu::least;
 use given::Shape;
 use hiwake::config::Config;
 use hiwake::firehose;
-use hiwake::record::Records;
+use hiwake::object::Reader;
 use hiwake::row::Row;
 use target::{Target, line};
 
@@ -47,18 +47,18 @@ fn main() {
         let event = given::firehose_event(bytes, shape);
         let path = folder.path().join("event.json");
         std::fs::write(&path, &event).unwrap();
-        let mut records = Records::new(&config);
+        let mut reader = Reader::new(&config);
         let mut answers: [Vec<u8>; 2] = Default::default();
         let [naive, miniz] = &mut answers;
         let [ours, naive, miniz] = least(
             ROUNDS,
             [
-                &mut || drop(firehose::transform(&mut records, &event).unwrap()),
+                &mut || drop(firehose::transform(&mut reader, &event).unwrap()),
                 &mut || *naive = naive::transform(&event, naive::ZLIB_RS),
                 &mut || *miniz = naive::transform(&event, naive::MINIZ),
             ],
         );
-        let wanted = lines_of_rows(&firehose::transform(&mut records, &event).unwrap().0);
+        let wanted = lines_of_rows(&firehose::transform(&mut reader, &event).unwrap().0);
         assert!(answers.iter().all(|answer| lines(answer) == wanted), "naive: other lines");
         line(&format!("{name}: transform"), ours, " ms", Target::None);
         let row = |way: &str, ms: f64, target: Target| {

@@ -9,7 +9,7 @@ use flate2::bufread::MultiGzDecoder;
 use hiwake::config::Config;
 use hiwake::firehose;
 use hiwake::land::{Landed, Tally};
-use hiwake::record::Records;
+use hiwake::object::Reader;
 use hiwake::store::{Location, ObjectId};
 
 use crate::cpu::taken;
@@ -112,7 +112,7 @@ pub fn object_of_rows(bytes: usize) -> Vec<u8> {
     let mut object = Vec::new();
     while object.len() < bytes {
         let (answer, _) =
-            firehose::transform(&mut records, &load.event(1 << 20, Shape::Mixed)).unwrap();
+            firehose::transform(&mut reader, &load.event(1 << 20, Shape::Mixed)).unwrap();
         given::data(&answer).iter().for_each(|data| object.extend_from_slice(data));
     }
     object

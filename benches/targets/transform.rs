@@ -8,7 +8,7 @@ use flate2::{Compress, Compression, Crc, Decompress, FlushCompress, FlushDecompr
 use hiwake::config::Config;
 use hiwake::firehose;
 use hiwake::label::Origin;
-use hiwake::record::Records;
+use hiwake::object::Reader;
 use hiwake::row::Encoder;
 use serde::Deserialize;
 
@@ -23,11 +23,11 @@ const FRAME: (usize, usize) = (10, 8);
 
 pub fn measure() {
     let config = Config::parse("bench.toml", given::CONFIG).unwrap();
-    let mut records = Records::new(&config);
+    let mut reader = Reader::new(&config);
     for (name, shape) in [("mixed", Shape::Mixed), ("small records", Shape::Small)] {
         let event = given::firehose_event(1 << 20, shape);
         parts(&config, name, &event);
-        let (answer, _) = firehose::transform(&mut records, &event).unwrap();
+        let (answer, _) = firehose::transform(&mut reader, &event).unwrap();
         let rows: Vec<Vec<u8>> =
             given::data(&answer).iter().map(|data| given::inflate(data)).collect();
         let around = answer.len() - base64_bytes(&rows, 1);
@@ -53,7 +53,7 @@ pub fn child(path: &str) {
     let config = Config::parse("bench.toml", given::CONFIG).unwrap();
     let peak = memory::peak(|| {
         let event = std::fs::read(path).unwrap();
-        black_box(firehose::transform(&mut Records::new(&config), &event).unwrap());
+        black_box(firehose::transform(&mut Reader::new(&config), &event).unwrap());
     });
     println!("{peak}");
 }

@@ -59,7 +59,7 @@ export class Stream extends Construct {
         dataOutputPrefix: 'landing/!{timestamp:yyyy/MM/dd}/',
         errorOutputPrefix: 'failed/!{firehose:error-output-type}/!{timestamp:yyyy/MM/dd}/',
         timeZone: TimeZone.of(config.timezone),
-        fileExtension: '.ndjson.gz',
+        fileExtension: '.rows.zst',
         // Each record's rows are a gzip member already.
         compression: firehose.Compression.UNCOMPRESSED,
         bufferingInterval: Duration.seconds(deployment.bufferSeconds),

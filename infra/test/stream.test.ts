@@ -23,12 +23,12 @@ describe('stream', () => {
     expect(text(said.LambdaArn)).toMatch(/^<TransformFunction\w+\.Arn>$/);
   });
 
-  test('objects by the day of arrival in the configured zone, ending in .ndjson.gz, not compressed again', () => {
+  test('objects by the day of arrival in the configured zone, ending in .rows.zst, not compressed again', () => {
     expect(s3).toMatchObject({
       CustomTimeZone: 'Asia/Tokyo',
       Prefix: 'landing/!{timestamp:yyyy/MM/dd}/',
       ErrorOutputPrefix: 'failed/!{firehose:error-output-type}/!{timestamp:yyyy/MM/dd}/',
-      FileExtension: '.ndjson.gz',
+      FileExtension: '.rows.zst',
       CompressionFormat: 'UNCOMPRESSED',
       BufferingHints: { IntervalInSeconds: 300, SizeInMBs: 64 },
     });

@@ -7,14 +7,14 @@ use hiwake::config::PIPELINE;
 use hiwake::firehose;
 use hiwake::lambda::metrics::Metrics;
 use hiwake::lambda::{Failure, runtime};
-use hiwake::record::Records;
+use hiwake::object::Reader;
 
 fn main() -> ExitCode {
     runtime::run(|| {
-        let mut records = Records::new(runtime::config().map_err(|error| vec![error])?);
+        let mut reader = Reader::new(runtime::config().map_err(|error| vec![error])?);
         let pipeline = PIPELINE.text();
         runtime::serve(move |event, _| {
-            ready(match firehose::transform(&mut records, &event) {
+            ready(match firehose::transform(&mut reader, &event) {
                 Ok((answer, counts)) => {
                     runtime::send(&Metrics::of_transform(&counts), &pipeline);
                     // Made of text; looked at once more, not copied.

@@ -96,6 +96,8 @@ impl Default for Limits {
             lock_wait: Duration::from_secs(30),
             clock_skew: Duration::from_secs(300),
             merge_bytes: 64 * MIB,
+            event_age: Duration::from_secs(10 * 31_557_600),
+            event_ahead: Duration::from_secs(86_400),
         }
     }
 }

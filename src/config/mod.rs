@@ -289,6 +289,16 @@ pub struct Limits {
     pub clock_skew: Duration,
     /// Bytes of memory for the merge of one day file, which runs over its commits.
     pub merge_bytes: usize,
+    /// How long before its arrival an event may be stamped; one that is older is refused, since its
+    /// timestamp is mostly not in milliseconds. CloudWatch Logs takes none older than 14 days.
+    #[serde(serialize_with = "value::write_duration", deserialize_with = "value::read_duration")]
+    #[cfg_attr(feature = "cli", schemars(with = "String"))]
+    pub event_age: Duration,
+    /// How long after its arrival an event may be stamped; CloudWatch Logs takes none more than 2
+    /// hours ahead.
+    #[serde(serialize_with = "value::write_duration", deserialize_with = "value::read_duration")]
+    #[cfg_attr(feature = "cli", schemars(with = "String"))]
+    pub event_ahead: Duration,
 }
 
 /// The JSON Schema of `hiwake.toml`, for editors and for the CDK app.

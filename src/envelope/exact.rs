@@ -11,11 +11,13 @@ use crate::envelope::{Envelope, Event};
 use crate::json;
 
 /// The message that `text` begins with, and its length.
-pub fn exact(text: &str) -> Option<(Envelope<'_>, usize)> {
-    let mut text = Text { rest: text, whole: text.len() };
-    text.literal("{\"messageType\":")?;
-    let message_type = text.string()?;
-    text.literal(",\"owner\":")?;
+pub fn exact(text: &[u8]) -> Option<(Envelope<'_>, usize)> {
+    let mut text = Text { rest: text, whole: text.len(), plain: Vec::new() };
+    text.literal("{\"messageType\":\"")?;
+    let is_control = text.literal("DATA_MESSAGE\",\"owner\":").is_none();
+    if is_control {
+        text.literal("CONTROL_MESSAGE\",\"owner\":")?;
+    }
     let owner = text.string()?;
     text.literal(",\"logGroup\":")?;
     let log_group = text.string()?;
@@ -24,7 +26,7 @@ pub fn exact(text: &str) -> Option<(Envelope<'_>, usize)> {
     text.literal(",\"subscriptionFilters\":[")?;
     let mut subscription_filters = Vec::new();
     text.list(|text| {
-        subscription_filters.push(text.string()?.into_owned());
+        subscription_filters.push(text.string()?);
         Some(())
     })?;
     text.literal(",\"logEvents\":[")?;
@@ -42,19 +44,29 @@ pub fn exact(text: &str) -> Option<(Envelope<'_>, usize)> {
     })?;
     text.literal("}")?;
     let length = text.whole - text.rest.len();
-    let envelope =
-        Envelope { message_type, owner, log_group, log_stream, subscription_filters, log_events };
+    let malformed = Vec::new();
+    let envelope = Envelope {
+        is_control,
+        owner,
+        log_group,
+        log_stream,
+        subscription_filters,
+        log_events,
+        malformed,
+    };
     Some((envelope, length))
 }
 
 struct Text<'a> {
-    rest: &'a str,
+    rest: &'a [u8],
     whole: usize,
+    /// The present string without its escapes.
+    plain: Vec<u8>,
 }
 
 impl<'a> Text<'a> {
     fn literal(&mut self, literal: &str) -> Option<()> {
-        self.rest = self.rest.strip_prefix(literal)?;
+        self.rest = self.rest.strip_prefix(literal.as_bytes())?;
         Some(())
     }
 
@@ -72,20 +84,19 @@ impl<'a> Text<'a> {
     }
 
     fn string(&mut self) -> Option<Cow<'a, str>> {
-        let body = self.rest.strip_prefix('"')?;
-        let mut plain = Vec::new();
-        let (end, escaped) = json::string(body.as_bytes(), &mut plain)?;
+        let body = self.rest.strip_prefix(b"\"")?;
+        let (end, escaped) = json::string(body, &mut self.plain)?;
         self.rest = &body[end + 1..];
         Some(match escaped {
-            true => Cow::Owned(String::from_utf8(plain).ok()?),
-            false => Cow::Borrowed(&body[..end]),
+            true => Cow::Owned(str::from_utf8(&self.plain).ok()?.to_owned()),
+            false => Cow::Borrowed(str::from_utf8(&body[..end]).ok()?),
         })
     }
 
     fn number(&mut self) -> Option<i64> {
-        let (number, rest) = json::number(self.rest.as_bytes())?;
         // What follows is compared next: a fraction or an exponent does not fit there.
-        self.rest = &self.rest[self.rest.len() - rest.len()..];
+        let (number, rest) = json::number(self.rest)?;
+        self.rest = rest;
         Some(number)
     }
 }

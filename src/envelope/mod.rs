@@ -1,129 +1,105 @@
-//! Bytes → envelopes, plain text or error; gzip inflated up to a cap. Knows nothing of Firehose or
-//! labels.
+//! Subscription messages of CloudWatch Logs: JSON text → envelopes. Knows nothing of gzip,
+//! Firehose or labels.
 //!
-//! Decided by what the bytes are: gzip magic → inflate; text with `messageType` → envelopes;
-//! other UTF-8 → plain; anything else → error. Errors never hold what was logged.
+//! Read leniently, so that one fault is one event's: a number may stand in a string, optional
+//! fields may be of any type, half a surrogate pair is U+FFFD. Errors never hold what was logged.
 
 mod exact;
 
 use std::borrow::Cow;
-use std::io::Read;
 
-use flate2::bufread::GzDecoder;
-use flate2::{Crc, Decompress, FlushDecompress, Status};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+use xxhash_rust::xxh3::xxh3_128;
 
 pub use self::exact::exact;
 
-/// What a record's text holds.
-#[derive(Debug)]
-pub enum Content<'a> {
-    /// One or more subscription messages, in order.
-    Messages(Vec<Message<'a>>),
-    /// Text of any other sort.
-    Plain(&'a str),
+/// One CloudWatch Logs subscription message. Unknown keys are ignored.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Envelope<'a> {
+    /// `CONTROL_MESSAGE`, not `DATA_MESSAGE`: CloudWatch checks that the destination is there. It
+    /// carries events too.
+    pub is_control: bool,
+    /// The account that owns the log group.
+    pub owner: Cow<'a, str>,
+    /// The log group's name.
+    pub log_group: Cow<'a, str>,
+    /// The log stream's name.
+    pub log_stream: Cow<'a, str>,
+    /// The names of the subscription filters that let the events through.
+    pub subscription_filters: Vec<Cow<'a, str>>,
+    /// The events, oldest first as CloudWatch sends them.
+    pub log_events: Vec<Event<'a>>,
+    /// The events that are not valid, each with its reason and its text.
+    pub malformed: Vec<(EventFault, &'a str)>,
 }
 
-/// One subscription message.
-#[derive(Debug)]
-pub enum Message<'a> {
-    /// `DATA_MESSAGE`
-    Data(Envelope<'a>),
-    /// `CONTROL_MESSAGE`: CloudWatch checks that the destination is there. It carries events too.
-    Control {
-        /// How many.
-        events: usize,
-    },
-}
-
-impl Message<'_> {
+impl Envelope<'_> {
     /// How many events it carries.
     pub fn events(&self) -> usize {
-        match self {
-            Message::Data(envelope) => envelope.log_events.len(),
-            Message::Control { events } => *events,
+        self.log_events.len() + self.malformed.len()
+    }
+
+    /// Makes events of one id and time, but of different texts, different ones: the smallest text
+    /// keeps the id, to that of the others their text's hash is added. CloudWatch's ids are unique
+    /// and ascend; those of emulators and test harnesses are not.
+    pub(crate) fn tell_apart(&mut self) {
+        let events = &mut self.log_events;
+        if events.windows(2).all(|pair| pair[0].id < pair[1].id) {
+            return;
+        }
+        let mut order: Vec<&mut Event<'_>> = events.iter_mut().collect();
+        order.sort_by(|a, b| a.key().cmp(&b.key()).then(a.message.cmp(&b.message)));
+        for same in order.chunk_by_mut(|a, b| a.key() == b.key()) {
+            let Some((smallest, others)) = same.split_first_mut() else { continue };
+            for event in others.iter_mut().filter(|event| event.message != smallest.message) {
+                let hash = xxh3_128(event.message.as_bytes());
+                event.id = format!("{}#{hash:032x}", event.id).into();
+            }
         }
     }
 }
 
-/// One CloudWatch Logs subscription message. Unknown keys are ignored.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Envelope<'a> {
-    /// `DATA_MESSAGE`: what comes out as [`Message::Data`] is no other.
-    #[serde(borrow)]
-    pub message_type: Cow<'a, str>,
-    /// The account that owns the log group.
-    #[serde(borrow)]
-    pub owner: Cow<'a, str>,
-    /// The log group's name.
-    #[serde(borrow)]
-    pub log_group: Cow<'a, str>,
-    /// The log stream's name.
-    #[serde(borrow)]
-    pub log_stream: Cow<'a, str>,
-    /// The names of the subscription filters that let the events through.
-    #[serde(default)]
-    pub subscription_filters: Vec<String>,
-    /// The events, oldest first as CloudWatch sends them.
-    #[serde(borrow)]
-    pub log_events: Vec<Event<'a>>,
-}
-
 /// One log event.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Event<'a> {
     /// 56 digits, from CloudWatch. (moto, which plays CloudWatch in tests, writes a small number.)
-    #[serde(borrow, deserialize_with = "id")]
     pub id: Cow<'a, str>,
     /// Milliseconds since the epoch.
     pub timestamp: i64,
     /// The text as it was logged.
-    #[serde(borrow)]
     pub message: Cow<'a, str>,
 }
 
-fn id<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Id<'a> {
-        Text(#[serde(borrow)] Cow<'a, str>),
-        Number(u64),
+impl Event<'_> {
+    fn key(&self) -> (i64, &str) {
+        (self.timestamp, &self.id)
     }
-    Ok(match Id::deserialize(deserializer)? {
-        Id::Text(text) => text,
-        Id::Number(number) => number.to_string().into(),
-    })
 }
 
-/// Why bytes are neither envelopes nor plain text. Never holds what was logged. Positions are bytes
-/// of the inflated text.
+/// Why an event cannot be read; the number is its place among the envelope's, from 1.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EventFault {
+    /// It is something else.
+    #[error("event {0} is not an object")]
+    NotObject(usize),
+    /// A field is missing or null.
+    #[error("event {0}: `{1}` is missing")]
+    Missing(usize, &'static str),
+    /// A field is of another type.
+    #[error("event {0}: `{1}` is not {2}")]
+    Type(usize, &'static str, &'static str),
+}
+
+/// Why JSON with a `messageType` is not a subscription message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EnvelopeError {
-    /// A gzip member ends before its end.
-    #[error("the gzip data is torn: it ends inside a member")]
-    TornGzip,
-    /// A gzip member is damaged: its header, its codes or its checksum.
-    #[error("the gzip data is damaged")]
-    CorruptGzip,
-    /// Something that is no gzip member follows one.
-    #[error("{0} bytes after the last gzip member are no gzip")]
-    TrailingBytes(usize),
-    /// It would inflate to more than `limits.inflated_bytes`.
-    #[error("inflates to more than {0} bytes: raise limits.inflated_bytes if this is no bomb")]
-    Bomb(usize),
-    /// Neither gzip nor UTF-8.
-    #[error("neither gzip nor UTF-8 text: byte {0} is no text")]
-    NotText(usize),
-    /// It has a `messageType`, but is no subscription message.
-    #[error("malformed envelope at byte {at}: {what}")]
-    Malformed {
-        /// Where the message begins.
-        at: usize,
-        /// What is wrong with it.
-        what: &'static str,
-    },
+    /// It is not valid JSON, even when it is read leniently.
+    #[error("malformed envelope: not valid JSON at line {0}, column {1}")]
+    Json(usize, usize),
+    /// A field is missing or of another type.
+    #[error("malformed envelope: `{0}` is {1}")]
+    Field(&'static str, &'static str),
     /// A `messageType` that CloudWatch Logs is not known to send.
     #[error("unknown messageType: expected DATA_MESSAGE or CONTROL_MESSAGE")]
     UnknownMessageType,
@@ -133,231 +109,131 @@ impl EnvelopeError {
     /// A short stable name for metrics and the quarantine.
     pub fn code(&self) -> &'static str {
         match self {
-            EnvelopeError::TornGzip => "torn-gzip",
-            EnvelopeError::CorruptGzip => "corrupt-gzip",
-            EnvelopeError::TrailingBytes(_) => "trailing-bytes",
-            EnvelopeError::Bomb(_) => "bomb",
-            EnvelopeError::NotText(_) => "not-text",
-            EnvelopeError::Malformed { .. } => "malformed-envelope",
+            EnvelopeError::Json(..) | EnvelopeError::Field(..) => "malformed-envelope",
             EnvelopeError::UnknownMessageType => "unknown-message-type",
         }
     }
 }
 
-/// Inflates; keeps its buffers from one record to the next.
-#[derive(Debug)]
-pub(crate) struct Inflater {
-    once: Vec<u8>,
-    twice: Vec<u8>,
-    raw: Decompress,
-}
-
-impl Default for Inflater {
-    fn default() -> Inflater {
-        Inflater { once: Vec::new(), twice: Vec::new(), raw: Decompress::new(false) }
-    }
-}
-
-impl Inflater {
-    /// The text in `data`: itself, or what its gzip members inflate to. What is gzip once more
-    /// (a producer and Firehose both compressed it) is inflated a second time, never a third.
-    ///
-    /// `bytes_max` caps the sum of all that is inflated; one byte over is [`EnvelopeError::Bomb`].
-    pub(crate) fn text<'a>(
-        &'a mut self,
-        data: &'a [u8],
-        bytes_max: usize,
-    ) -> Result<&'a str, EnvelopeError> {
-        let bytes = if !is_gzip(data) {
-            data
-        } else {
-            inflate(&mut self.raw, data, &mut self.once, bytes_max, bytes_max)?;
-            if is_gzip(&self.once) {
-                let left = bytes_max - self.once.len();
-                inflate(&mut self.raw, &self.once, &mut self.twice, left, bytes_max)?;
-                &self.twice
-            } else {
-                &self.once
-            }
-        };
-        std::str::from_utf8(bytes).map_err(|error| EnvelopeError::NotText(error.valid_up_to()))
-    }
-}
-
-/// Whether a gzip member begins here.
-pub(crate) fn is_gzip(bytes: &[u8]) -> bool {
-    bytes.starts_with(&[0x1f, 0x8b])
-}
-
-/// Inflates every member of `data` into `out`, which is cleared. At most `left` bytes.
-fn inflate(
-    raw: &mut Decompress,
-    mut data: &[u8],
-    out: &mut Vec<u8>,
-    left: usize,
-    bytes_max: usize,
-) -> Result<(), EnvelopeError> {
-    out.clear();
-    while !data.is_empty() {
-        if !is_gzip(data) {
-            return Err(EnvelopeError::TrailingBytes(data.len()));
-        }
-        data = match data.strip_prefix(PLAIN_HEADER) {
-            Some(deflated) if deflated.len() >= PLAIN_HEADER_REST => {
-                member(raw, &deflated[PLAIN_HEADER_REST..], out, left)?
-            }
-            _ => any_member(data, out, left)?,
-        };
-        if out.len() > left {
-            return Err(EnvelopeError::Bomb(bytes_max));
-        }
-    }
-    Ok(())
-}
-
-/// Magic, deflate, no flags: what nearly every gzip member begins with.
-const PLAIN_HEADER: &[u8] = &[0x1f, 0x8b, 8, 0];
-/// Time, effort and system.
-const PLAIN_HEADER_REST: usize = 6;
-/// CRC-32 and length.
-const TRAILER: usize = 8;
-/// Deflate's text is no longer than so many times itself, and mostly far less.
-const LIKELY_RATIO: usize = 8;
-
-/// Inflates one member, whose header was read, up to one byte more than `left`; answers what
-/// follows it. A decompressor that is used again saves a third of the work on a small record.
-fn member<'a>(
-    raw: &mut Decompress,
-    data: &'a [u8],
-    out: &mut Vec<u8>,
-    left: usize,
-) -> Result<&'a [u8], EnvelopeError> {
-    raw.reset(false);
-    let start = out.len();
-    loop {
-        if out.len() > left {
-            return Ok(&[]);
-        }
-        let rest = &data[raw.total_in() as usize..];
-        if out.len() == out.capacity() {
-            out.reserve((rest.len() * LIKELY_RATIO).max(1 << 10).min(left + 1 - out.len()));
-        }
-        let before = (raw.total_in(), out.len());
-        let status = raw.decompress_vec(rest, out, FlushDecompress::None);
-        match status.map_err(|_| EnvelopeError::CorruptGzip)? {
-            Status::StreamEnd => break,
-            Status::Ok | Status::BufError if before == (raw.total_in(), out.len()) => {
-                return Err(EnvelopeError::TornGzip);
-            }
-            Status::Ok | Status::BufError => {}
-        }
-    }
-    let rest = &data[raw.total_in() as usize..];
-    let (trailer, rest) = rest.split_at_checked(TRAILER).ok_or(EnvelopeError::TornGzip)?;
-    let mut crc = Crc::new();
-    crc.update(&out[start..]);
-    let wanted = [crc.sum().to_le_bytes(), crc.amount().to_le_bytes()].concat();
-    if trailer == wanted { Ok(rest) } else { Err(EnvelopeError::CorruptGzip) }
-}
-
-/// The same for a member with any header, or a broken one.
-fn any_member<'a>(
-    data: &'a [u8],
-    out: &mut Vec<u8>,
-    left: usize,
-) -> Result<&'a [u8], EnvelopeError> {
-    let mut member = GzDecoder::new(data);
-    let room = (left - out.len()) as u64 + 1;
-    member.by_ref().take(room).read_to_end(out).map_err(|error| match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => EnvelopeError::TornGzip,
-        _ => EnvelopeError::CorruptGzip,
-    })?;
-    Ok(member.into_inner())
-}
-
-/// Envelopes or plain text.
-///
-/// Text is envelopes if its JSON values have a `messageType` of their own. Several may follow each
-/// other, with or without white space between them. Text that begins like such a value but breaks
-/// off, or mixes values with and without one, is malformed rather than plain: nothing that
-/// CloudWatch Logs sent may end up among the plain lines.
-pub fn content(text: &str) -> Result<Content<'_>, EnvelopeError> {
-    if !text.trim_start().starts_with('{') || !text.contains("\"messageType\"") {
-        return Ok(Content::Plain(text));
-    }
-    let mut messages = Vec::new();
-    let mut others = false;
-    let mut rest = text.trim_ascii_start();
-    while !rest.is_empty() {
-        let at = text.len() - rest.len();
-        let (message, length) = message(rest, at)?;
-        match message {
-            Some(message) => messages.push(message),
-            None => others = true,
-        }
-        rest = rest[length..].trim_ascii_start();
-        if others && !messages.is_empty() {
-            let what = "values with and without messageType follow each other";
-            return Err(EnvelopeError::Malformed { at, what });
-        }
-    }
-    Ok(if others { Content::Plain(text) } else { Content::Messages(messages) })
-}
-
-/// The message that `text` begins with, and its length; `None` for a value without `messageType`.
-fn message(text: &str, at: usize) -> Result<(Option<Message<'_>>, usize), EnvelopeError> {
-    let Some((envelope, length)) = exact(text).or_else(|| parsed(text)) else {
-        return incomplete(text, at);
-    };
-    let message = match &*envelope.message_type {
-        DATA => Message::Data(envelope),
-        CONTROL => Message::Control { events: envelope.log_events.len() },
-        _ => return Err(EnvelopeError::UnknownMessageType),
-    };
-    Ok((Some(message), length))
-}
-
-/// The message that `text` begins with as a JSON parser reads it, and its length.
-pub fn parsed(text: &str) -> Option<(Envelope<'_>, usize)> {
-    let mut values = serde_json::Deserializer::from_str(text).into_iter();
-    let envelope = values.next()?.ok()?;
-    Some((envelope, values.byte_offset()))
-}
-
-const DATA: &str = "DATA_MESSAGE";
-const CONTROL: &str = "CONTROL_MESSAGE";
-
-/// Which members a value has, whatever they hold.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Members {
-    message_type: Option<serde_json::Value>,
-    owner: Option<IgnoredAny>,
-    log_group: Option<IgnoredAny>,
-    log_stream: Option<IgnoredAny>,
-    log_events: Option<IgnoredAny>,
+struct Wire<'a> {
+    #[serde(borrow)]
+    message_type: Option<&'a RawValue>,
+    #[serde(borrow)]
+    owner: Option<&'a RawValue>,
+    #[serde(borrow)]
+    log_group: Option<&'a RawValue>,
+    #[serde(borrow)]
+    log_stream: Option<&'a RawValue>,
+    #[serde(borrow)]
+    subscription_filters: Option<&'a RawValue>,
+    #[serde(borrow)]
+    log_events: Option<&'a RawValue>,
 }
 
-/// What a value is that is no whole message.
-fn incomplete(text: &str, at: usize) -> Result<(Option<Message<'_>>, usize), EnvelopeError> {
-    let malformed = |what| Err(EnvelopeError::Malformed { at, what });
-    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Members>();
-    let members = match values.next() {
-        Some(Ok(members)) => members,
-        Some(Err(error)) if error.is_eof() => return malformed("it ends too early"),
-        Some(Err(_)) | None => return malformed("it is broken JSON"),
+#[derive(Deserialize)]
+struct EventWire<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    timestamp: Option<&'a RawValue>,
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
+}
+
+/// Reads one message as a JSON parser does.
+pub fn parsed(text: &str) -> Result<Envelope<'_>, EnvelopeError> {
+    let wire: Wire<'_> = serde_json::from_str(text)
+        .map_err(|error| EnvelopeError::Json(error.line(), error.column()))?;
+    let is_control = match wire.message_type.and_then(string).as_deref() {
+        Some("DATA_MESSAGE") => false,
+        Some("CONTROL_MESSAGE") => true,
+        Some(_) => return Err(EnvelopeError::UnknownMessageType),
+        None => return Err(EnvelopeError::Field("messageType", "not a string")),
     };
-    let Some(message_type) = members.message_type else {
-        return Ok((None, values.byte_offset()));
+    let events: Vec<&RawValue> =
+        match wire.log_events.map(|events| serde_json::from_str(events.get())) {
+            Some(Ok(events)) => events,
+            _ if is_control => Vec::new(),
+            Some(Err(_)) => return Err(EnvelopeError::Field("logEvents", "not a list")),
+            None => return Err(EnvelopeError::Field("logEvents", "missing")),
+        };
+    let filters = wire.subscription_filters.map(RawValue::get);
+    let filters: Vec<&RawValue> =
+        filters.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let mut envelope = Envelope {
+        is_control,
+        owner: part(wire.owner, "owner", is_control)?,
+        log_group: part(wire.log_group, "logGroup", is_control)?,
+        log_stream: part(wire.log_stream, "logStream", is_control)?,
+        subscription_filters: filters.into_iter().filter_map(string).collect(),
+        log_events: Vec::with_capacity(events.len()),
+        malformed: Vec::new(),
     };
-    match message_type.as_str() {
-        Some(CONTROL) => Ok((Some(Message::Control { events: 0 }), values.byte_offset())),
-        Some(DATA) if members.owner.is_none() => malformed("`owner` is missing"),
-        Some(DATA) if members.log_group.is_none() => malformed("`logGroup` is missing"),
-        Some(DATA) if members.log_stream.is_none() => malformed("`logStream` is missing"),
-        Some(DATA) if members.log_events.is_none() => malformed("`logEvents` is missing"),
-        Some(DATA) => malformed("a member is missing or of the wrong type"),
-        Some(_) => Err(EnvelopeError::UnknownMessageType),
-        None => malformed("`messageType` is no string"),
+    for (index, raw) in events.into_iter().enumerate() {
+        match event(raw, index + 1) {
+            Ok(event) => envelope.log_events.push(event),
+            Err(fault) => envelope.malformed.push((fault, raw.get())),
+        }
     }
+    Ok(envelope)
+}
+
+/// The owner, log group or log stream.
+fn part<'a>(
+    field: Option<&'a RawValue>,
+    name: &'static str,
+    is_control: bool,
+) -> Result<Cow<'a, str>, EnvelopeError> {
+    match field.map(|field| (field.get(), scalar(field))) {
+        Some((_, Some(text))) => Ok(text),
+        _ if is_control => Ok(Cow::default()),
+        Some(("null", _)) | None => Err(EnvelopeError::Field(name, "missing")),
+        Some(_) => Err(EnvelopeError::Field(name, "not a string")),
+    }
+}
+
+fn event(raw: &RawValue, number: usize) -> Result<Event<'_>, EventFault> {
+    let wire: EventWire<'_> =
+        serde_json::from_str(raw.get()).map_err(|_| EventFault::NotObject(number))?;
+    let missing = |name| EventFault::Missing(number, name);
+    let wrong = |name, wanted| EventFault::Type(number, name, wanted);
+    let is_there = |raw: &&RawValue| raw.get() != "null";
+    let id = wire.id.filter(is_there).ok_or(missing("id"))?;
+    let id = scalar(id).ok_or(wrong("id", "a string"))?;
+    let timestamp = wire.timestamp.filter(is_there).ok_or(missing("timestamp"))?;
+    let timestamp =
+        whole_number(timestamp).ok_or(wrong("timestamp", "a whole number of milliseconds"))?;
+    let message = wire.message.filter(is_there).ok_or(missing("message"))?;
+    let message = string(message).ok_or(wrong("message", "a string"))?;
+    Ok(Event { id, timestamp, message })
+}
+
+/// The string that a JSON value is, if it is one; borrowed unless it holds escapes.
+pub(crate) fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+    match memchr::memchr(b'\\', inner.as_bytes()) {
+        None => Some(Cow::Borrowed(inner)),
+        Some(_) => serde_json::from_str(raw.get()).ok().map(Cow::Owned),
+    }
+}
+
+/// A string, or a number as it stands there.
+fn scalar(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let is_number = raw.get().starts_with(|first: char| first.is_ascii_digit() || first == '-');
+    if is_number { Some(Cow::Borrowed(raw.get())) } else { string(raw) }
+}
+
+/// The whole number that a JSON value is, in quotes or not, with a fraction of zero or an exponent
+/// or not.
+pub(crate) fn whole_number(raw: &RawValue) -> Option<i64> {
+    let text = scalar(raw)?;
+    let text = text.trim();
+    text.parse().ok().or_else(|| {
+        let float: f64 = text.parse().ok()?;
+        // Every whole number up to here is a float of its own.
+        let fits = float.fract() == 0.0 && float.abs() <= (1_i64 << f64::MANTISSA_DIGITS) as f64;
+        fits.then_some(float as i64)
+    })
 }

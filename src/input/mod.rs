@@ -23,9 +23,9 @@ use flate2::bufread::{GzDecoder, MultiGzDecoder};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::envelope::is_gzip;
 use crate::land::day_file::writer::gzip;
 use crate::local::{LocalError, SourceRecord};
+use crate::object::is_gzip;
 use crate::store::{Location, StoreError, folder, pipe};
 
 pub use lines::LogFile;

@@ -196,7 +196,8 @@ fn give_up(lander: &Lander<'_>, objects: &mut Objects, done: &mut Invocation) {
         let Err(failed) = &target.result else { continue };
         if let Some(code) = hopeless(failed.cause, target.receives) {
             // Its identity and the reason: there are no bytes.
-            let bad = Bad { offset: 0, code, reason: &failed.reason, length: 0, bytes: b"" };
+            let reason = &failed.reason;
+            let bad = Bad { offset: 0, is_event: false, code, reason, length: 0, bytes: b"" };
             quarantine.add(&bad, &target.id.to_string());
             given_up.push((quarantined(failed), &mut target.result));
         }

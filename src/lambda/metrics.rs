@@ -53,13 +53,11 @@ pub enum Metric {
     AnswerOverflow,
     /// Failed: the record is not valid base64.
     FailedBase64,
-    /// Failed: the gzip ends too early.
+    /// Failed: the gzip or zstd ends too early.
     FailedTornGzip,
-    /// Failed: the gzip's content or checksum is wrong.
+    /// Failed: the content or the checksum of the gzip or zstd is wrong.
     FailedCorruptGzip,
-    /// Failed: other bytes follow the gzip.
-    FailedTrailingBytes,
-    /// Failed: the gzip inflates to more than `limits.inflated_bytes`.
+    /// Failed: it inflates to more than `limits.inflated_bytes`.
     FailedBomb,
     /// Failed: neither gzip nor UTF-8 text.
     FailedNotText,
@@ -67,8 +65,19 @@ pub enum Metric {
     FailedMalformedEnvelope,
     /// Failed: an envelope of an unknown messageType.
     FailedUnknownMessageType,
-    /// Failed: an event's timestamp is before 1970 or after the year 9999.
-    FailedImpossibleTimestamp,
+    /// Failed: text in disguise: UTF-16, gzip that was decoded as text, records that a producer
+    /// aggregated.
+    FailedDisguised,
+    /// Failed: for another reason, which `failed/` has.
+    FailedOther,
+    /// Events that cannot be a row, alone among their neighbours: land puts them into quarantine.
+    EventsRefused,
+    /// Refused: a field is missing or of the wrong type.
+    RefusedMalformedEvent,
+    /// Refused: a timestamp that is too far from the arrival, before 1970 or after the year 9999.
+    RefusedImpossibleTimestamp,
+    /// Refused: for another reason, which the quarantine has.
+    RefusedOther,
     /// Bytes of transform's answer; Lambda takes 6,291,556.
     AnswerBytes,
     /// Rows that land was given, and records of objects that no row could be made of.
@@ -124,32 +133,33 @@ impl Metric {
         }
     }
 
-    /// The metric of a row's code; each has one.
-    pub fn of_refusal(code: &str) -> Option<Metric> {
-        Some(match code {
+    /// The metric of the code of a row or an event that is refused.
+    pub fn of_refusal(code: &str) -> Metric {
+        match code {
             "row-file" => Metric::RefusedRowFile,
             "row-day" => Metric::RefusedRowDay,
             "row-line" => Metric::RefusedRowLine,
             "closed-day" => Metric::RefusedClosedDay,
-            _ => return None,
-        })
+            "malformed-event" => Metric::RefusedMalformedEvent,
+            "impossible-timestamp" => Metric::RefusedImpossibleTimestamp,
+            _ => Metric::RefusedOther,
+        }
     }
 
-    /// The metric of a record's failure code; each has one.
-    pub fn of_failure(code: &str) -> Option<Metric> {
-        Some(match code {
+    /// The metric of a record's failure code.
+    pub fn of_failure(code: &str) -> Metric {
+        match code {
             OVERFLOW => Metric::AnswerOverflow,
             "base64" => Metric::FailedBase64,
-            "torn-gzip" => Metric::FailedTornGzip,
-            "corrupt-gzip" => Metric::FailedCorruptGzip,
-            "trailing-bytes" => Metric::FailedTrailingBytes,
+            "torn-gzip" | "torn-zstd" => Metric::FailedTornGzip,
+            "corrupt-gzip" | "corrupt-zstd" => Metric::FailedCorruptGzip,
             "bomb" => Metric::FailedBomb,
             "not-text" => Metric::FailedNotText,
-            "malformed-envelope" => Metric::FailedMalformedEnvelope,
+            "malformed-envelope" | "torn-json" => Metric::FailedMalformedEnvelope,
             "unknown-message-type" => Metric::FailedUnknownMessageType,
-            "impossible-timestamp" => Metric::FailedImpossibleTimestamp,
-            _ => return None,
-        })
+            "utf-16" | "mangled-gzip" | "kpl-aggregate" => Metric::FailedDisguised,
+            _ => Metric::FailedOther,
+        }
     }
 }
 
@@ -181,9 +191,11 @@ impl Metrics {
         metrics.add(Metric::RecordsFailed, failed);
         metrics.add(Metric::AnswerOverflow, 0_u64);
         for (code, count) in &counts.failed {
-            if let Some(metric) = Metric::of_failure(code) {
-                metrics.add(metric, *count);
-            }
+            metrics.add(Metric::of_failure(code), *count);
+        }
+        metrics.add(Metric::EventsRefused, counts.events_refused());
+        for (code, count) in &counts.refused {
+            metrics.add(Metric::of_refusal(code), *count);
         }
         metrics.add(Metric::AnswerBytes, counts.answer_bytes);
         let Counts { records, ok, rows, .. } = counts;
@@ -207,11 +219,9 @@ impl Metrics {
     }
 
     /// Adds the refused rows, by code; only those that there are: each costs a metric.
-    pub(crate) fn refused(&mut self, refused: &BTreeMap<&'static str, u64>) {
+    pub(crate) fn refused(&mut self, refused: &BTreeMap<String, u64>) {
         for (code, count) in refused {
-            if let Some(metric) = Metric::of_refusal(code) {
-                self.add(metric, *count);
-            }
+            self.add(Metric::of_refusal(code), *count);
         }
     }
 

@@ -70,11 +70,11 @@ impl Pending {
         Ok(Created { id, size, replay: None })
     }
 
-    /// `landing/2022/04/18/01/hiwake-1-2022-04-18-01-59-07-<uuid>.ndjson.gz`: the oldest arrival's
+    /// `landing/2022/04/18/01/hiwake-1-2022-04-18-01-59-07-<uuid>.rows.zst`: the oldest arrival's
     /// local time.
     fn key(&self, seed: u64) -> String {
         let (prefix, extension) = match self.area {
-            Area::Landing => ("landing", ".ndjson.gz"),
+            Area::Landing => ("landing", ".rows.zst"),
             Area::Failed => ("failed/processing-failed", ""),
             Area::Backup => ("backup", ""),
         };

@@ -1,75 +1,108 @@
-//! An object's bytes → rows: rows, failed records, source records, raw envelopes or text, told
-//! apart by their content, member by member, whatever the object is called.
+//! Bytes → rows: the one reader of everything that may hold events. A record of the stream, a
+//! record that failed, an object, a backup and the quarantine are read by it, unit by unit.
 //!
-//! A **member** is a gzip member; its content is read like the object itself, two levels deep
-//! (backup compression gzips twice). What is not gzip is **text**; a text's **units** are JSON
-//! values and lines.
+//! What something is, is decided by its shape, whatever the object is called. A **member** is a
+//! gzip member or a zstd frame; its content is read like the object itself, two levels deep (backup
+//! compression gzips twice). Anything else is **text**; its **units** are JSON values and lines.
 //!
 //! | unit | becomes |
 //! |---|---|
-//! | JSON with `file`, `day`, `line`, or six of a row's fields | the row that it is, or a bad one |
-//! | JSON with `rawData` | the rows of the source record that failed |
-//! | JSON with `messageType` | the rows of the envelope |
+//! | compact rows, below their header | the rows, and what transform refused |
+//! | JSON with the fields of a row | the row that it is, or a bad one |
+//! | JSON with `rawData`, or a line of the quarantine | what it holds, read in the same way |
+//! | JSON with `messageType`, a list of such, the same in base64 | the rows of the envelope |
 //! | any other text | plain rows |
 //!
 //! Nothing is passed over in silence: what gives no rows goes to [`Sink::skipped`] or
 //! [`Sink::bad`]. Memory is bounded by a few times [`Limits::unit_bytes`], and one envelope by
 //! [`Limits::inflated_bytes`], whatever the object's size.
 
+mod begin;
+mod events;
+mod frame;
 mod member;
-mod rows;
 mod scan;
-mod staged;
 mod unit;
 mod window;
 
 use std::io;
 use std::time::Instant;
 
-use crate::config::Limits;
-use crate::record::Records;
+use flate2::Decompress;
+use zstd::zstd_safe::DCtx;
+
+use crate::config::{Config, Limits};
+use crate::label::Labeler;
 use crate::row::Row;
+use crate::rows::Header;
 use crate::store::{ObjectReader, StoreError};
 
-use rows::RowReader;
-use staged::Staged;
-use window::{Whole, Window};
+use begin::{Form, form};
+use window::{Ended, Whole, Window};
 
-/// The first bytes of a gzip member. They never begin a UTF-8 text: 8b is no character's second
-/// byte here.
-const MAGIC: &[u8] = b"\x1f\x8b\x08";
+/// Reads objects and records; keeps its buffers from one to the next.
+pub struct Reader<'c> {
+    /// How lines are made.
+    pub(crate) config: &'c Config,
+    labeler: Labeler<'c>,
+    /// Of members' contents.
+    buffers: Vec<Vec<u8>>,
+    gunzip: Decompress,
+    /// Made when it is first needed.
+    unzstd: Option<DCtx<'static>>,
+}
 
-/// Reads one object to its end.
-///
-/// `place` (`bucket/key`) and `modified` (milliseconds since the epoch) identify plain rows, which
-/// have no identity of their own. A member whose checksum does not hold gives no rows unless it is
-/// larger than [`Limits::unit_bytes`]; of one that is cut off, the whole units before the cut
-/// count.
-///
-/// An error ends it: the input's (retry; landing twice is harmless) or the sink's.
-pub fn read(
-    input: impl ByteSource,
-    place: &str,
-    modified: i64,
-    records: &mut Records<'_>,
-    options: &Options<'_>,
-    sink: &mut dyn Sink,
-) -> Result<(), ReadError> {
-    let mut input = Whole(input);
-    let mut window = Window::new(&mut input, Vec::new(), 0);
-    let mut reader = Reader {
-        place,
-        modified,
-        records,
-        options,
-        sink,
-        staged: Staged::default(),
-        rows: RowReader::default(),
-        buffers: Vec::new(),
-        offset: 0,
-        unit: 0,
-    };
-    reader.level(&mut window, 0)
+/// Where what is read comes from: what plain text is identified by, and how old its events may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// The delivery stream's ARN, or the object as `bucket/key`.
+    pub place: &'a str,
+    /// A record's id. The number of the line follows it.
+    pub id: Option<&'a str>,
+    /// When it arrived, or was delivered, in milliseconds since the epoch.
+    pub arrival: Option<i64>,
+}
+
+impl<'c> Reader<'c> {
+    /// For one configuration.
+    pub fn new(config: &'c Config) -> Reader<'c> {
+        let labeler = Labeler::new(config);
+        let gunzip = Decompress::new(false);
+        Reader { config, labeler, buffers: Vec::new(), gunzip, unzstd: None }
+    }
+
+    /// Reads one object to its end.
+    ///
+    /// A member whose checksum does not hold gives no rows unless it is larger than
+    /// [`Limits::unit_bytes`]; of one that is cut off, the whole units before the cut count.
+    ///
+    /// An error ends it: the input's (retry; landing twice is harmless) or the sink's.
+    pub fn object(
+        &mut self,
+        input: impl ByteSource,
+        origin: Origin<'_>,
+        options: &Options<'_>,
+        sink: &mut dyn Sink,
+    ) -> Result<(), ReadError> {
+        let mut input = Whole(input);
+        let mut window = Window::new(&mut input, Vec::new(), 0);
+        Reading::new(self, origin, options, sink).level(&mut window, Depth::default())
+    }
+
+    /// Reads one record, which is held in memory: all that it inflates to is no more than
+    /// [`Limits::inflated_bytes`].
+    pub fn record(
+        &mut self,
+        data: &[u8],
+        origin: Origin<'_>,
+        options: &Options<'_>,
+        sink: &mut dyn Sink,
+    ) -> Result<(), ReadError> {
+        let mut buffer = self.buffers.pop().unwrap_or_default();
+        buffer.clear();
+        buffer.extend_from_slice(data);
+        Reading::new(self, origin, options, sink).record(buffer, 0)
+    }
 }
 
 /// Limits and choices of a reader.
@@ -86,7 +119,7 @@ pub struct Options<'l> {
 }
 
 impl<'l> Options<'l> {
-    /// As the configuration says, with plain text.
+    /// With plain text, whatever time it takes.
     pub fn new(limits: &'l Limits) -> Options<'l> {
         Options { limits, plain: true, until: None }
     }
@@ -96,11 +129,11 @@ impl<'l> Options<'l> {
 pub trait Sink {
     /// One row.
     fn row(&mut self, row: &Row<'_>, place: RowPlace) -> Result<(), ReadError>;
-    /// A unit that rightly gives no rows.
-    fn skipped(&mut self, _skipped: Skipped, _bytes: &[u8]) -> Result<(), ReadError> {
+    /// So many events, or lines of plain text, that rightly give no rows.
+    fn skipped(&mut self, _skipped: Skipped, _events: usize) -> Result<(), ReadError> {
         Ok(())
     }
-    /// Something that should have given rows.
+    /// Something that should have given rows: a unit, or one event.
     fn bad(&mut self, bad: &Bad<'_>) -> Result<(), ReadError>;
 }
 
@@ -117,9 +150,10 @@ pub struct RowPlace {
 /// Why a unit rightly gives no rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Skipped {
-    /// A control message, an envelope without events, an empty record; plain text, and `[plain]
-    /// drop = true`.
-    Dropped,
+    /// A control message, an envelope without events, an empty record.
+    Empty,
+    /// Plain text, and `[plain] drop = true`.
+    PlainDropped,
     /// Plain text, and [`Options::plain`] is off.
     PlainLeftOut,
 }
@@ -129,6 +163,8 @@ pub enum Skipped {
 pub struct Bad<'a> {
     /// Where in the object it is: its own offset, or that of the outermost gzip member it is in.
     pub offset: u64,
+    /// Whether it is one event; its neighbours gave rows.
+    pub is_event: bool,
     /// A short stable name, e.g. `torn-gzip`.
     pub code: &'a str,
     /// What is wrong, for a person.
@@ -136,7 +172,7 @@ pub struct Bad<'a> {
     /// Its length, in the form in which `bytes` holds it.
     pub length: u64,
     /// The bytes as they were found: at most [`Limits::unit_bytes`] of them (of a member that is
-    /// larger, the last).
+    /// larger, the last). Of an event, an envelope that holds it alone.
     pub bytes: &'a [u8],
 }
 
@@ -152,6 +188,11 @@ pub enum ReadError {
     /// The sink could not take what was read.
     #[error("{0}")]
     Sink(#[source] io::Error),
+    /// It has rows of a newer version.
+    #[error(
+        "has rows of version {0}, which this release cannot read; it is retried: deploy a newer land"
+    )]
+    Newer(u64),
     /// The object could not be read to its end by [`Options::until`].
     #[error("no time was left to read all of it; it is retried")]
     Time,
@@ -180,36 +221,99 @@ impl ByteSource for ObjectReader {
     }
 }
 
-/// One reading of one object.
-struct Reader<'r, 'c> {
-    place: &'r str,
-    modified: i64,
-    records: &'r mut Records<'c>,
-    options: &'r Options<'r>,
-    sink: &'r mut dyn Sink,
-    staged: Staged,
-    rows: RowReader,
-    /// Buffers of inner windows, to use again.
-    buffers: Vec<Vec<u8>>,
-    /// Where in the object the present member or unit begins.
-    offset: u64,
-    unit: u64,
+/// Whether a gzip member begins here.
+pub(crate) fn is_gzip(bytes: &[u8]) -> bool {
+    bytes.starts_with(&begin::GZIP[..2])
 }
 
-impl Reader<'_, '_> {
-    /// Reads the object (depth 0), or the content of a member.
-    fn level(&mut self, window: &mut Window<'_>, depth: usize) -> Result<(), ReadError> {
+/// How deep what is read is in what was given.
+#[derive(Debug, Clone, Copy, Default)]
+struct Depth {
+    /// Members around it.
+    members: usize,
+    /// Records around it; those of the stream are in one, too.
+    records: usize,
+}
+
+/// Whether compact rows are being read.
+#[derive(Default)]
+enum Below {
+    /// No header was read.
+    #[default]
+    None,
+    /// Below this one.
+    Header(Header),
+    /// Below one that could not be read.
+    Unreadable,
+}
+
+/// One reading of one object or record.
+struct Reading<'r, 'c> {
+    reader: &'r mut Reader<'c>,
+    origin: Origin<'r>,
+    options: &'r Options<'r>,
+    sink: &'r mut dyn Sink,
+    below: Below,
+    /// Where in the object the present member or unit begins.
+    offset: u64,
+    /// Lines of plain text so far.
+    lines: u64,
+    /// What the present record inflated to so far.
+    inflated: usize,
+    /// How often the sink was called.
+    taken: u64,
+}
+
+impl<'r, 'c> Reading<'r, 'c> {
+    fn new(
+        reader: &'r mut Reader<'c>,
+        origin: Origin<'r>,
+        options: &'r Options<'r>,
+        sink: &'r mut dyn Sink,
+    ) -> Reading<'r, 'c> {
+        let below = Below::None;
+        Reading { reader, origin, options, sink, below, offset: 0, lines: 0, inflated: 0, taken: 0 }
+    }
+
+    /// Reads the object, a record, or the content of a member.
+    fn level(&mut self, window: &mut Window<'_>, depth: Depth) -> Result<(), ReadError> {
+        let outer = std::mem::take(&mut self.below);
         while window.fill(1)? {
-            if depth == 0 {
+            if depth.members + depth.records == 0 {
                 self.offset = window.offset;
             }
-            if at_member(window)? { self.member(window, depth)? } else { self.unit(window, depth)? }
+            match form(window, 0)? {
+                Some(Form::Gzip) => self.member(window, depth)?,
+                Some(Form::Zstd) => self.frame(window, depth)?,
+                None => self.unit(window, depth)?,
+            }
         }
+        self.below = outer;
         Ok(())
     }
 
-    fn skipped(&mut self, skipped: Skipped, bytes: &[u8]) -> Result<(), ReadError> {
-        self.sink.skipped(skipped, bytes)
+    /// Reads a record, which is in so many others.
+    fn record(&mut self, data: Vec<u8>, records: usize) -> Result<(), ReadError> {
+        self.inflated = 0;
+        self.held(data, Depth { members: 0, records: records + 1 })
+    }
+
+    /// Reads what is held in memory as a whole, and keeps its buffer.
+    fn held(&mut self, content: Vec<u8>, depth: Depth) -> Result<(), ReadError> {
+        let (filled, mut ended) = (content.len(), Ended);
+        let mut window = Window::new(&mut ended, content, filled);
+        self.level(&mut window, depth)?;
+        self.reader.buffers.push(window.into_parts().0);
+        Ok(())
+    }
+
+    fn row_place(&self, is_derived: bool) -> RowPlace {
+        RowPlace { offset: self.offset, is_derived }
+    }
+
+    fn skipped(&mut self, skipped: Skipped, events: usize) -> Result<(), ReadError> {
+        self.taken += 1;
+        self.sink.skipped(skipped, events)
     }
 
     fn bad(
@@ -219,14 +323,8 @@ impl Reader<'_, '_> {
         length: u64,
         bytes: &[u8],
     ) -> Result<(), ReadError> {
-        let bad = Bad { offset: self.offset, code, reason, length, bytes };
-        self.sink.bad(&bad)
+        self.taken += 1;
+        let offset = self.offset;
+        self.sink.bad(&Bad { offset, is_event: false, code, reason, length, bytes })
     }
-}
-
-/// Whether a member begins here; what is left of a header that is cut off counts.
-fn at_member(window: &mut Window<'_>) -> Result<bool, ReadError> {
-    let whole = window.fill(MAGIC.len())?;
-    let bytes = window.bytes();
-    Ok(if whole { bytes.starts_with(MAGIC) } else { MAGIC.starts_with(bytes) })
 }

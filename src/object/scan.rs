@@ -1,9 +1,8 @@
 //! Where a JSON object ends, found without parsing it, and what kind of unit it is.
 
-use memchr::{memchr3, memchr3_iter, memmem};
+use memchr::memchr3;
 
 use crate::json;
-use crate::row::FIELDS;
 
 /// How a scan ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,48 +61,34 @@ impl Braces {
 /// The fields of a line of the quarantine, beside `data` or `bytes`.
 const QUARANTINED: [&str; 4] = ["code", "reason", "object", "offset"];
 
+/// The fields of a row, beside those that say where it came from.
+const FIELDS: [&str; 6] = ["file", "kind", "day", "timestamp", "id", "line"];
+
 /// What a JSON object is to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
     Row,
     Failed,
     Envelope,
-    /// Any other, or no JSON at all: plain text.
+    /// Any other: plain text.
     Other,
 }
 
-/// By its top-level keys, in any order. What has a row's keys is a row, whatever else is wrong with
-/// it: twice the same key, one of seven missing, no valid JSON.
+/// By the keys at its top level, in any order; also of an object that breaks off or is not valid.
+/// What has a row's keys is a row, whatever else is wrong with it.
 pub(super) fn shape(value: &[u8]) -> Shape {
     // What CloudWatch Logs writes; the envelope's reader looks closer.
     if value.starts_with(b"{\"messageType\":") {
         return Shape::Envelope;
     }
-    let keys = json::keys(value);
-    let has = |name: &str| match &keys {
-        Some(keys) => keys.iter().any(|key| key == name),
-        None => {
-            FIELDS.contains(&name)
-                && memmem::find(value, format!("\"{name}\":").as_bytes()).is_some()
-        }
-    };
-    match FIELDS.iter().filter(|name| has(name)).count() {
+    let keys = json::top_level_keys(value);
+    let has = |name: &str| keys.contains(&name.as_bytes());
+    match FIELDS.into_iter().filter(|name| has(name)).count() {
         _ if has("messageType") => Shape::Envelope,
         _ if has("rawData") => Shape::Failed,
         _ if QUARANTINED.into_iter().all(has) && (has("data") || has("bytes")) => Shape::Failed,
         count if count + 1 >= FIELDS.len() => Shape::Row,
-        _ if has("file") && has("day") && has("line") => Shape::Row,
+        _ if has("file") && has("day") && (has("line") || has("kind")) => Shape::Row,
         _ => Shape::Other,
     }
-}
-
-/// How much of a text tells whether it was meant for us.
-pub(super) const HEAD_BYTES: usize = 4096;
-
-/// Whether a text (its first [`HEAD_BYTES`]) that is no whole JSON object was meant as one of ours.
-pub(super) fn meant_for_us(head: &[u8]) -> bool {
-    let keys: [&[u8]; 3] = [b"messageType\"", b"rawData\"", b"file\""];
-    memchr3_iter(b'm', b'r', b'f', head)
-        .filter(|&at| at > 0 && head[at - 1] == b'"')
-        .any(|at| keys.iter().any(|key| head[at..].starts_with(key)))
 }

@@ -1,58 +1,193 @@
-//! Units of text: rows, JSON values that hold records, and plain lines.
+//! Units of text: compact rows, JSON values that hold records, and plain lines.
+
+use std::io::Read;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use memchr::{memchr, memchr2, memmem};
-use serde::Deserialize;
+use flate2::read::GzDecoder;
+use memchr::{memchr, memchr3, memmem};
 use serde_json::value::RawValue;
 
-use crate::json::Text;
-use crate::label::Origin;
-use crate::object::scan::{Braces, HEAD_BYTES, Scan, Shape, meant_for_us, shape};
+use crate::envelope::exact;
+use crate::object::begin::{
+    BYTE_ORDER_MARK, GZIP, HEAD_BYTES, INDENT_MAX, ZSTD, ZSTD_RARE, disguise, form, indent,
+    is_base64, is_ours, is_special, list,
+};
+use crate::object::events::NESTED_MAX;
+use crate::object::scan::{Braces, Scan, Shape, shape};
 use crate::object::window::Window;
-use crate::object::{MAGIC, ReadError, Reader, RowPlace, Skipped};
-use crate::record::Outcome;
-use crate::row::Row;
+use crate::object::{Below, Depth, ReadError, Reading};
+use crate::row::RowError;
+use crate::rows::{BareRow, Line, MARK};
 
-/// How transform's rows begin.
-const ROW: &[u8] = b"{\"file\":";
-
-/// Bytes of plain lines that are handed on as one unit. Where units end must not depend on how the
-/// object is read: the unit's number is in the rows' ids.
+/// Bytes of plain lines that are handed on as one unit.
 const PLAIN_BYTES: usize = 256 << 10;
 
-/// How often a failed record may hold another one.
-const NESTED_MAX: usize = 8;
-
-/// Blanks that may stand in front of a JSON value.
-const INDENT_MAX: usize = 64;
-
-impl Reader<'_, '_> {
+impl Reading<'_, '_> {
     /// Reads and consumes one unit, which begins at the window's beginning. No member begins there.
-    pub(super) fn unit(&mut self, window: &mut Window<'_>, depth: usize) -> Result<(), ReadError> {
-        if matches!(window.bytes()[0], b'\n' | b'\r') {
-            window.consume(1);
-            return Ok(());
-        }
-        window.fill(ROW.len())?;
-        let done = window.bytes().starts_with(ROW) && self.row(window)?;
-        if !done {
-            match json_begins(window, 0)? {
-                Some(indent) => self.json(window, indent, depth)?,
-                None => self.plain(window)?,
+    pub(super) fn unit(&mut self, window: &mut Window<'_>, depth: Depth) -> Result<(), ReadError> {
+        window.fill(INDENT_MAX)?;
+        let bytes = window.bytes();
+        match bytes[0] {
+            b'\n' | b'\r' => window.consume(1),
+            _ if bytes.starts_with(MARK) => self.marked(window)?,
+            first if first != b'{' && !matches!(self.below, Below::None) => self.bare(window)?,
+            _ if bytes.starts_with(BYTE_ORDER_MARK) => window.consume(BYTE_ORDER_MARK.len()),
+            _ => {
+                self.below = Below::None;
+                self.foreign(window, depth)?;
             }
         }
-        self.unit += 1;
         Ok(())
     }
 
-    /// A line that is a row, as nearly all are. `false`: it is none, look closer.
-    fn row(&mut self, window: &mut Window<'_>) -> Result<bool, ReadError> {
+    /// What is not a compact row.
+    fn foreign(&mut self, window: &mut Window<'_>, depth: Depth) -> Result<(), ReadError> {
+        if let Some((envelope, length)) = exact(window.bytes()) {
+            self.events(envelope)?;
+            window.consume(length);
+            return Ok(());
+        }
+        if let Some((code, reason)) = disguise(window.bytes()) {
+            let passed = self.resynchronise(window, 1)?;
+            return self.bad(code, reason, passed.length, &passed.bytes);
+        }
+        if let Some(indent) = indent(window.bytes()) {
+            return self.json(window, indent, depth);
+        }
+        if list(window.bytes()).is_some() && self.list(window, depth)? {
+            return Ok(());
+        }
+        if is_base64(window.bytes()) && self.base64(window, depth)? {
+            return Ok(());
+        }
+        self.plain(window)
+    }
+
+    /// A line of JSON among compact rows.
+    fn marked(&mut self, window: &mut Window<'_>) -> Result<(), ReadError> {
+        let limit = self.options.limits.unit_bytes;
+        let (end, stop) = line_end(window, 0, limit)?;
+        if stop == Stop::Long {
+            self.below = Below::Unreadable;
+            return self.too_long(window);
+        }
+        if stop == Stop::End && window.broken.is_some() {
+            // The member is cut off here, and reported with all its bytes.
+            window.consume(end);
+            return Ok(());
+        }
+        let text = &window.bytes()[..end];
+        match (Line::read(text), &self.below) {
+            (Ok(Line::Header(header)), _) => self.below = Below::Header(header),
+            (Ok(Line::Row(row)), Below::Header(header)) => {
+                self.taken += 1;
+                self.sink.row(&header.row(row), self.row_place(false))?;
+            }
+            (Ok(Line::Row(_)), _) => {
+                self.bad_unit("malformed-row", &RowError::NoHeader.to_string(), text)?;
+            }
+            (Ok(Line::Refused { code, reason, bytes }), _) => {
+                self.bad_event(&code, &reason, &bytes)?;
+            }
+            (Ok(Line::Newer(version)), _) => return Err(ReadError::Newer(version)),
+            (Err(error), _) => {
+                self.below = Below::Unreadable;
+                self.bad_unit("malformed-row", &error.to_string(), text)?;
+            }
+        }
+        window.consume(end + usize::from(stop == Stop::Break));
+        Ok(())
+    }
+
+    /// Compact rows below a header, as many as are in the window.
+    fn bare(&mut self, window: &mut Window<'_>) -> Result<(), ReadError> {
+        let place = self.row_place(false);
+        let (bytes, mut at) = (window.bytes(), 0);
+        if let Below::Header(header) = &self.below {
+            while let Some(length) = memchr(b'\n', &bytes[at..])
+                && let Ok(row) = BareRow::read(&bytes[at..at + length])
+            {
+                self.taken += 1;
+                self.sink.row(&header.row(row), place)?;
+                at += length + 1;
+            }
+        }
+        if at > 0 {
+            window.consume(at);
+            return Ok(());
+        }
         let (end, stop) = line_end(window, 0, self.options.limits.unit_bytes)?;
-        let Ok(row) = self.rows.decode(&window.bytes()[..end]) else {
+        let text = &window.bytes()[..end];
+        let error = match (stop, &self.below, BareRow::read(text)) {
+            (Stop::Long, ..) => return self.too_long(window),
+            (Stop::End, ..) if window.broken.is_some() => {
+                window.consume(end);
+                return Ok(());
+            }
+            // It was not all in the window before.
+            (Stop::Break, Below::Header(header), Ok(row)) => {
+                self.taken += 1;
+                self.sink.row(&header.row(row), place)?;
+                window.consume(end + 1);
+                return Ok(());
+            }
+            (_, Below::Header(_), Err(error)) => error,
+            (_, Below::Header(_), Ok(_)) => RowError::CutOff,
+            _ => RowError::NoHeader,
+        };
+        self.bad_unit("malformed-row", &error.to_string(), text)?;
+        window.consume(end + usize::from(stop == Stop::Break));
+        Ok(())
+    }
+
+    /// A list of records. `false`: it is text.
+    fn list(&mut self, window: &mut Window<'_>, depth: Depth) -> Result<bool, ReadError> {
+        window.fill(HEAD_BYTES)?;
+        if !is_ours(up_to(window.bytes(), HEAD_BYTES)) {
+            return Ok(false);
+        }
+        window.fill(self.options.limits.unit_bytes)?;
+        let bytes = up_to(window.bytes(), self.options.limits.unit_bytes);
+        let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<Vec<&RawValue>>();
+        let Some(Ok(list)) = values.next() else {
+            self.torn_json(window)?;
+            return Ok(true);
+        };
+        let end = values.byte_offset();
+        for value in list {
+            match shape(value.get().as_bytes()) {
+                Shape::Other => self.text(value.get().as_bytes())?,
+                shape => self.value(shape, value.get().as_bytes(), depth)?,
+            }
+        }
+        window.consume(end);
+        Ok(true)
+    }
+
+    /// A line of base64. `false`: it holds nothing of ours, so it is text.
+    fn base64(&mut self, window: &mut Window<'_>, depth: Depth) -> Result<bool, ReadError> {
+        let (end, stop) = line_end(window, 0, self.options.limits.unit_bytes)?;
+        let is_whole = matches!(stop, Stop::Break | Stop::End) && window.broken.is_none();
+        let Ok(data) = STANDARD.decode(window.bytes()[..end].trim_ascii_end()) else {
             return Ok(false);
         };
-        self.sink.row(&row, RowPlace { offset: self.offset, is_derived: false })?;
+        let mut head = Vec::new();
+        let is_read = match () {
+            () if data.starts_with(GZIP) => {
+                GzDecoder::new(&data[..]).take(HEAD_BYTES as u64).read_to_end(&mut head).is_ok()
+            }
+            () if data.starts_with(ZSTD) => true,
+            () => {
+                head.extend_from_slice(up_to(&data, HEAD_BYTES));
+                true
+            }
+        };
+        let is_ours = is_read && (data.starts_with(ZSTD) || is_ours(&head));
+        if !is_whole || !is_ours || depth.records > NESTED_MAX {
+            return Ok(false);
+        }
+        self.record(data, depth.records)?;
         window.consume(end + usize::from(stop == Stop::Break));
         Ok(true)
     }
@@ -62,16 +197,16 @@ impl Reader<'_, '_> {
         &mut self,
         window: &mut Window<'_>,
         indent: usize,
-        depth: usize,
+        depth: Depth,
     ) -> Result<(), ReadError> {
-        let limit = match depth {
+        let limit = match depth.members {
             0 => self.options.limits.unit_bytes,
             _ => self.options.limits.unit_bytes.max(self.options.limits.inflated_bytes),
         };
         let scan = match value_end(window, indent, limit)? {
             // A member begins in it: its brace was closed by chance, by compressed bytes.
             Scan::Closed(length)
-                if memmem::find(&window.bytes()[indent..indent + length], MAGIC).is_some() =>
+                if memmem::find(&window.bytes()[indent..indent + length], GZIP).is_some() =>
             {
                 Scan::Not
             }
@@ -90,69 +225,28 @@ impl Reader<'_, '_> {
             Scan::Open | Scan::Not => {
                 // What is looked at must not depend on how much a read happened to bring.
                 window.fill(indent + HEAD_BYTES)?;
-                return match meant_for_us(up_to(&window.bytes()[indent..], HEAD_BYTES)) {
-                    true => self.torn_json(window),
-                    false => self.plain(window),
+                return match shape(up_to(&window.bytes()[indent..], HEAD_BYTES)) {
+                    Shape::Other => self.plain(window),
+                    _ => self.torn_json(window),
                 };
             }
         };
-        let value = &window.bytes()[indent..end];
-        match shape(value) {
-            Shape::Row => self.decoded(value, value)?,
-            Shape::Failed => self.failed(value, 0)?,
-            Shape::Envelope => self.record(value, self.modified, value)?,
+        match shape(&window.bytes()[indent..end]) {
             Shape::Other if !stands_alone(window, end)? => return self.plain(window),
             Shape::Other => self.text(&window.bytes()[..end])?,
+            shape => self.value(shape, &window.bytes()[indent..end], depth)?,
         }
         window.consume(end);
         Ok(())
     }
 
-    /// What has the keys of a row. `whole` is what is reported if it is none.
-    fn decoded(&mut self, value: &[u8], whole: &[u8]) -> Result<(), ReadError> {
-        match Row::decode(value) {
-            Ok(row) => self.sink.row(&row, RowPlace { offset: self.offset, is_derived: false }),
-            Err(error) => self.bad_unit("malformed-row", &error.to_string(), whole),
-        }
-    }
-
-    /// A record that transform did not answer, as Firehose writes it. Only two keys matter; their
-    /// types differ between documentation and service, other keys between kinds of errors.
-    ///
-    /// What it holds may be such a record again, or another piece that was put into quarantine: it
-    /// is unwrapped, so that it is never taken for text, and quarantined as it was before.
-    fn failed(&mut self, value: &[u8], depth: usize) -> Result<(), ReadError> {
-        let failed = serde_json::from_slice::<Failed<'_>>(value).unwrap_or_default();
-        let data = match (failed.data, failed.raw_data) {
-            (Some(Text(text)), _) => Ok(text.into_owned().into_bytes()),
-            (None, Some(Text(base64))) => STANDARD.decode(base64.as_bytes()),
-            (None, None) => {
-                let reason = "a failed record without data: `rawData`, `data` or `bytes`";
-                return self.bad_unit("failed-record", reason, value);
-            }
-        };
-        let Ok(data) = data else {
-            let reason = "a failed record whose data is not valid base64";
-            return self.bad_unit("base64", reason, value);
-        };
-        if data.is_empty() {
-            return self.bad_unit("empty-raw-data", "a failed record without data", value);
-        }
-        match if data.starts_with(b"{") { shape(&data) } else { Shape::Envelope } {
-            Shape::Failed if depth < NESTED_MAX => self.failed(&data, depth + 1),
-            Shape::Failed => {
-                let reason = "failed records in failed records";
-                self.bad_unit("nested-failed-record", reason, value)
-            }
-            Shape::Row => self.decoded(&data, value),
-            Shape::Other if is_torn(&data) => {
-                self.bad_unit("torn-json", "a JSON value breaks off", value)
-            }
-            Shape::Envelope | Shape::Other => {
-                let arrival = failed.arrival_timestamp;
-                let arrival = arrival.and_then(|raw| raw.get().trim_matches('"').parse().ok());
-                self.record(&data, arrival.unwrap_or(self.modified), value)
-            }
+    /// A JSON object that is one of ours.
+    fn value(&mut self, shape: Shape, value: &[u8], depth: Depth) -> Result<(), ReadError> {
+        match shape {
+            Shape::Row => self.row(value),
+            Shape::Failed => self.failed(value, depth.records),
+            Shape::Envelope => self.envelope(value),
+            Shape::Other => self.text(value),
         }
     }
 
@@ -165,28 +259,6 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
-    /// Text that may hold lines that are none.
-    fn text(&mut self, text: &[u8]) -> Result<(), ReadError> {
-        if std::str::from_utf8(text).is_ok() {
-            return self.record(text, self.modified, text);
-        }
-        let is_text = |line: &[u8]| std::str::from_utf8(line).is_ok();
-        let lines: Vec<_> = text.split_inclusive(|&byte| byte == b'\n').collect();
-        let mut at = 0;
-        for lines in lines.chunk_by(|a, b| is_text(a) == is_text(b)) {
-            let length: usize = lines.iter().map(|line| line.len()).sum();
-            let part = &text[at..at + length];
-            if is_text(part) {
-                self.record(part, self.modified, part)?;
-            } else {
-                self.bad_unit("not-text", "neither gzip nor UTF-8 text", part)?;
-            }
-            self.unit += 1;
-            at += length;
-        }
-        Ok(())
-    }
-
     /// A row, failed record or envelope that breaks off.
     fn torn_json(&mut self, window: &mut Window<'_>) -> Result<(), ReadError> {
         if let Some(end) = self.lines_end(window)? {
@@ -194,26 +266,6 @@ impl Reader<'_, '_> {
             window.consume(end);
         }
         Ok(())
-    }
-
-    /// One record's rows, all or none. `whole` is what is reported if there are none.
-    fn record(&mut self, data: &[u8], arrival: i64, whole: &[u8]) -> Result<(), ReadError> {
-        self.staged.clear();
-        let id = self.unit.to_string();
-        let origin = Origin { stream: self.place, id: &id, arrival };
-        let staged = &mut self.staged;
-        match self.records.rows(data, origin, &mut |row| staged.push(row)) {
-            Ok(Outcome::Plain(_)) if !self.options.plain => {
-                self.skipped(Skipped::PlainLeftOut, whole)
-            }
-            Ok(Outcome::Empty | Outcome::PlainDropped) => self.skipped(Skipped::Dropped, whole),
-            Ok(Outcome::Events(_) | Outcome::Plain(_)) => {
-                let mut rows = self.staged.rows();
-                let place = RowPlace { offset: self.offset, is_derived: true };
-                rows.try_for_each(|row| self.sink.row(&row, place))
-            }
-            Err(error) => self.bad_unit(error.code(), &error.to_string(), whole),
-        }
     }
 
     /// Where the plain lines end that begin here: before a JSON value, at a member, or when they
@@ -232,7 +284,8 @@ impl Reader<'_, '_> {
         }
         while stop == Stop::Break {
             let next = end + 1;
-            if json_begins(window, next)?.is_some() {
+            window.fill(next + INDENT_MAX)?;
+            if is_special(&window.bytes()[next.min(window.bytes().len())..]) {
                 break;
             }
             let (line, how) = line_end(window, next, limit)?;
@@ -266,29 +319,6 @@ impl Reader<'_, '_> {
         let reason = format!("a unit of more than limits.unit_bytes = {limit} bytes");
         self.bad("unit-too-long", &reason, length, &bytes)
     }
-
-    fn bad_unit(&mut self, code: &str, reason: &str, bytes: &[u8]) -> Result<(), ReadError> {
-        let kept = &bytes[..bytes.len().min(self.options.limits.unit_bytes)];
-        self.bad(code, reason, bytes.len() as u64, kept)
-    }
-}
-
-/// What of a failed record, or of a line of the quarantine, is needed.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Failed<'a> {
-    #[serde(borrow, alias = "bytes")]
-    raw_data: Option<Text<'a>>,
-    #[serde(borrow)]
-    data: Option<Text<'a>>,
-    #[serde(borrow)]
-    arrival_timestamp: Option<&'a RawValue>,
-}
-
-/// Whether a text was meant as one of ours, and breaks off.
-fn is_torn(text: &[u8]) -> bool {
-    let whole = serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok();
-    !whole && meant_for_us(up_to(text, HEAD_BYTES))
 }
 
 /// What ends a line.
@@ -296,7 +326,7 @@ fn is_torn(text: &[u8]) -> bool {
 enum Stop {
     /// `\n`
     Break,
-    /// A gzip member, or what is left of its header.
+    /// A member, or what is left of its header.
     Member,
     /// The source's end.
     End,
@@ -316,16 +346,17 @@ fn line_end(
 ) -> Result<(usize, Stop), ReadError> {
     let mut at = from;
     loop {
-        while let Some(found) = memchr2(b'\n', MAGIC[0], &up_to(window.bytes(), from + limit)[at..])
+        while let Some(found) =
+            memchr3(b'\n', GZIP[0], ZSTD_RARE, &up_to(window.bytes(), from + limit)[at..])
         {
             at += found;
-            if window.bytes()[at] == b'\n' {
-                return Ok((at, Stop::Break));
-            }
-            let whole = window.fill(at + MAGIC.len())?;
-            let rest = &window.bytes()[at..];
-            if if whole { rest.starts_with(MAGIC) } else { MAGIC.starts_with(rest) } {
-                return Ok((at, Stop::Member));
+            let start = match window.bytes()[at] {
+                b'\n' => return Ok((at, Stop::Break)),
+                ZSTD_RARE => at.saturating_sub(ZSTD.len() - 1),
+                _ => at,
+            };
+            if start >= from && form(window, start)?.is_some() {
+                return Ok((start, Stop::Member));
             }
             at += 1;
         }
@@ -337,18 +368,6 @@ fn line_end(
             return Ok((at, Stop::End));
         }
     }
-}
-
-/// How many blanks stand before the `{` that begins at a place, if one does.
-fn json_begins(window: &mut Window<'_>, at: usize) -> Result<Option<usize>, ReadError> {
-    window.fill(at + 1)?;
-    if !matches!(window.bytes().get(at), Some(b'{' | b' ' | b'\t')) {
-        return Ok(None);
-    }
-    window.fill(at + INDENT_MAX)?;
-    let line = &window.bytes()[at..];
-    let indent = line.iter().take(INDENT_MAX).position(|&byte| !matches!(byte, b' ' | b'\t'));
-    Ok(indent.filter(|&indent| line[indent] == b'{'))
 }
 
 /// Where the JSON object ends that begins at a place; `Open` also when it is longer than allowed.
@@ -371,5 +390,7 @@ fn stands_alone(window: &mut Window<'_>, end: usize) -> Result<bool, ReadError> 
     window.fill(end + INDENT_MAX)?;
     let rest = &window.bytes()[end..];
     let next = rest.iter().position(|&byte| !matches!(byte, b' ' | b'\t' | b'\r'));
-    Ok(next.is_none_or(|next| matches!(rest[next], b'\n' | b'{') || rest[next] == MAGIC[0]))
+    Ok(next.is_none_or(|next| {
+        matches!(rest[next], b'\n' | b'{' | b'[') || rest[next..].starts_with(GZIP)
+    }))
 }

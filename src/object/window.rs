@@ -46,6 +46,15 @@ impl Input for Torn {
     }
 }
 
+/// What follows something that is in memory as a whole.
+pub(super) struct Ended;
+
+impl Input for Ended {
+    fn read(&mut self, _: &mut [u8]) -> Result<Got, ReadError> {
+        Ok(Got::End)
+    }
+}
+
 /// The bytes of an input that are looked at but not consumed yet.
 pub(super) struct Window<'s> {
     input: &'s mut dyn Input,

@@ -19,8 +19,8 @@ type Run = fn(&[u8]) -> Value;
 
 fn firehose(event: &[u8]) -> Value {
     let config = sample();
-    let mut records = hiwake::record::Records::new(&config);
-    let (answer, _) = hiwake::firehose::transform(&mut records, event).unwrap();
+    let mut reader = hiwake::object::Reader::new(&config);
+    let (answer, _) = hiwake::firehose::transform(&mut reader, event).unwrap();
     readable(&answer)
 }
 

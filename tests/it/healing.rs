@@ -17,7 +17,7 @@ use hiwake::lambda::land::{Invocation, invoke};
 use hiwake::land::{Landed, Lander, Root};
 use hiwake::local::{Buffers, Delivered, Firehose, SourceRecord, Transform};
 use hiwake::notice::s3_event;
-use hiwake::record::Records;
+use hiwake::object::Reader;
 use hiwake::store::Store;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -44,9 +44,9 @@ pub fn deliver(
 }
 
 pub fn real<'c>(config: &'c Config) -> impl FnMut(&[u8]) -> Result<Vec<u8>, String> + 'c {
-    let mut records = Records::new(config);
+    let mut reader = Reader::new(config);
     move |event| {
-        let answer = firehose::transform(&mut records, event);
+        let answer = firehose::transform(&mut reader, event);
         answer.map(|(answer, _)| answer).map_err(|error| error.to_string())
     }
 }
@@ -150,7 +150,7 @@ fn what_can_never_be_read_is_in_quarantine_with_its_reason_and_its_bytes() {
     assert_eq!(lines(root.path()), ["HOGE,1,a"]);
     let kept = quarantine(root.path());
     let codes: Vec<_> = kept.iter().map(|one| one["code"].as_str().unwrap()).collect();
-    assert_eq!(codes, ["torn-gzip", "not-text"]);
+    assert_eq!(codes, ["torn-gzip", "utf-16"]);
     let raw = |value: &Value| STANDARD.decode(value["rawData"].as_str().unwrap()).unwrap();
     for (kept, record) in kept.iter().zip([torn, b"\xff\xfe\xfd".to_vec()]) {
         let failed: Value = serde_json::from_str(kept["data"].as_str().unwrap()).unwrap();

@@ -294,6 +294,6 @@ fn a_large_log_file_becomes_many_envelopes_and_every_line_one_row() {
             hiwake::object::Options { limits: &limits(1 << 20, 8 << 20), plain: true, until: None };
         let (counts, seen) = read_with(&concatenated(&taken)[..], &options, &config());
         assert_eq!((counts.events, seen.bad.len()), (5_000, 0));
-        assert_eq!(seen.rows[0].stream, "000000000000:/var/log/messages:input.log");
+        assert_eq!(seen.rows[0].stream.to_string(), "000000000000:/var/log/messages:input.log");
     }
 }

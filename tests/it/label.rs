@@ -6,7 +6,7 @@ use hiwake::config::{Config, Newline};
 use hiwake::envelope::{Envelope, Event};
 use hiwake::label::Labeler;
 use hiwake::line::{Line, Style};
-use hiwake::row::{Day, Kind, Row};
+use hiwake::row::{Day, Kind, Row, Stream};
 use proptest::prelude::*;
 
 use crate::given::{T, config, owned};
@@ -18,17 +18,17 @@ fn rows(config: &Config, group: &str, stream: &str, messages: &[&str]) -> Vec<Ro
         message: Cow::Borrowed(message),
     });
     let envelope = Envelope {
-        message_type: "DATA_MESSAGE".into(),
+        is_control: false,
         owner: "123456789012".into(),
         log_group: group.into(),
         log_stream: stream.into(),
         subscription_filters: vec!["one".into(), "two".into()],
         log_events: events.collect(),
+        malformed: Vec::new(),
     };
-    let mut rows = Vec::new();
-    let count = Labeler::new(config).envelope(&envelope, &mut |row| rows.push(owned(row))).unwrap();
-    assert_eq!(count, rows.len());
-    rows
+    let mut labeler = Labeler::new(config);
+    labeler.envelope(&envelope);
+    envelope.log_events.iter().map(|event| owned(&labeler.event(event).unwrap())).collect()
 }
 
 fn line(toml: &str, message: &str) -> String {
@@ -66,18 +66,18 @@ fn the_first_source_that_matches_wins_by_group_and_stream() {
         assert_eq!(config.source_of(group, stream), source);
         let event = Event { id: "1".into(), timestamp: T, message: "m".into() };
         let envelope = Envelope {
-            message_type: "DATA_MESSAGE".into(),
+            is_control: false,
             owner: "o".into(),
             log_group: group.into(),
             log_stream: stream.into(),
             subscription_filters: Vec::new(),
             log_events: vec![event],
+            malformed: Vec::new(),
         };
-        let check = &mut |row: &Row<'_>| {
-            assert_eq!(row.file, file);
-            assert_eq!(row.stream, format!("o:{group}:{stream}"));
-        };
-        assert_eq!(labeler.envelope(&envelope, check), Ok(1));
+        labeler.envelope(&envelope);
+        let row = labeler.event(&envelope.log_events[0]).unwrap();
+        assert_eq!(row.file, file);
+        assert_eq!(row.stream.to_string(), format!("o:{group}:{stream}"));
     }
 }
 
@@ -224,7 +224,7 @@ proptest! {
 
     #[test]
     fn a_row_decodes_to_what_was_encoded(
-        (file, stream, id, line) in (field(), field(), field(), field()),
+        (file, stream, id, line) in (field(), stream(), field(), field()),
         kind in prop::sample::select(vec![Kind::Csv, Kind::Tsv, Kind::Json, Kind::Raw]),
         timestamp in any::<i64>(),
         day in 0..365 * 8_000,
@@ -232,7 +232,7 @@ proptest! {
         let day = Day::new(chrono::NaiveDate::from_epoch_days(day).unwrap()).unwrap();
         let row = Row {
             file: file.into(), kind, day, timestamp,
-            stream: stream.into(), id: id.into(), line: line.into(),
+            stream, id: id.into(), line: line.into(),
         };
         let mut bytes = Vec::new();
         row.encode(&mut bytes);
@@ -244,12 +244,55 @@ proptest! {
         prop_assert_eq!(decoded.key(), row.key());
     }
 
+    /// `cases/core/11`: `a:b` and `c`, and `a` and `b:c`, were one stream.
     #[test]
-    fn an_identity_is_the_hash_of_stream_nul_id(stream in ".{0,200}", id in ".{0,100}") {
-        let row = Row { stream: stream.clone().into(), id: id.clone().into(), ..plain_row() };
-        let expected = xxhash_rust::xxh3::xxh3_64(format!("{stream}\0{id}").as_bytes());
-        prop_assert_eq!(row.key().hash, expected);
+    fn an_identity_is_the_hash_of_parts_that_cannot_run_into_each_other(
+        stream in stream(), id in ".{0,100}",
+    ) {
+        let row = Row { stream, id: id.clone().into(), ..plain_row() };
+        let parts = match &row.stream {
+            Stream::Logs { owner, log_group, log_stream } => vec![owner, log_group, log_stream],
+            Stream::Origin(origin) => vec![origin],
+        };
+        let mut bytes = Vec::new();
+        for part in parts.into_iter().map(|part| &**part).chain([id.as_str()]) {
+            bytes.extend((part.len() as u32).to_le_bytes());
+            bytes.extend(part.as_bytes());
+        }
+        prop_assert_eq!(row.key().hash, xxhash_rust::xxh3::xxh3_64(&bytes));
         prop_assert_eq!(row.key().timestamp, T);
+    }
+
+    /// What is written as compact rows is what is read, whatever it holds.
+    #[test]
+    fn compact_rows_are_read_as_they_were_written(
+        rows in prop::collection::vec((0..3_usize, any::<i64>(), field(), field()), 1..12),
+        streams in prop::collection::vec(stream(), 3), files in prop::collection::vec(field(), 3),
+        kept in prop::collection::vec(0..1_700_000_000_000_i64, 12),
+    ) {
+        let config = config("");
+        let (mut writer, mut text) = (hiwake::rows::Writer::default(), Vec::new());
+        let rows: Vec<Row<'_>> = rows
+            .iter()
+            .zip(kept)
+            .map(|((n, odd, id, line), timestamp)| Row {
+                file: files[*n].as_str().into(),
+                stream: streams[*n].borrowed(),
+                timestamp: if odd % 5 == 0 { *odd } else { timestamp },
+                id: id.as_str().into(),
+                line: line.as_str().into(),
+                ..plain_row()
+            })
+            .collect();
+        rows.iter().for_each(|row| writer.row(row, &mut text));
+        let options = hiwake::object::Options::new(&config.limits);
+        let (_, seen) = crate::given::object::read_with(&text[..], &options, &config);
+        prop_assert_eq!(seen.bad.len(), 0, "{:?}", seen.reasons);
+        prop_assert_eq!(seen.rows.len(), rows.len());
+        for (read, row) in seen.rows.iter().zip(&rows) {
+            prop_assert_eq!(read.key(), row.key());
+            prop_assert_eq!((&read.file, &read.line), (&row.file, &row.line));
+        }
     }
 
     #[test]
@@ -257,6 +300,18 @@ proptest! {
         prop_assert!(Row::decode(&bytes).is_err());
         prop_assert!(Row::decode(text.as_bytes()).is_err());
     }
+}
+
+fn stream() -> impl Strategy<Value = Stream<'static>> {
+    let part = || ".{0,40}".prop_map(std::borrow::Cow::Owned);
+    prop_oneof![
+        (part(), part(), part()).prop_map(|(owner, log_group, log_stream)| Stream::Logs {
+            owner,
+            log_group,
+            log_stream
+        }),
+        part().prop_map(Stream::Origin),
+    ]
 }
 
 fn plain_row() -> Row<'static> {
@@ -271,7 +326,7 @@ fn plain_row() -> Row<'static> {
     }
 }
 
-const WIRE: &str = r#"{"file":"messages","kind":"csv","day":"2022-04-18","timestamp":1650214747000,"stream":"123456789012:/var/log/messages:i-0abc","id":"3679","line":"HOGE,\"x\""}"#;
+const WIRE: &str = r#"{"file":"messages","kind":"csv","day":"2022-04-18","timestamp":1650214747000,"owner":"123456789012","log_group":"/var/log/messages","log_stream":"i-0abc","id":"3679","line":"HOGE,\"x\""}"#;
 
 #[test]
 fn a_row_is_these_bytes() {
@@ -286,12 +341,15 @@ fn a_row_is_read_in_any_order_with_unknown_members_and_borrowed() {
     let row = Row::decode(text.as_bytes()).unwrap();
     assert_eq!((&*row.file, row.kind, row.timestamp, &*row.line), ("f", Kind::Raw, 5, "l"));
     let borrowed = |text: &Cow<'_, str>| matches!(text, Cow::Borrowed(_));
-    assert!([&row.file, &row.stream, &row.id, &row.line].into_iter().all(borrowed));
+    assert!([&row.file, &row.id, &row.line].into_iter().all(borrowed));
+    assert_eq!(row.stream, Stream::Origin("s".into()));
 }
 
 #[test]
 fn what_is_wrong_with_a_row_is_named_without_its_text() {
-    for member in ["file", "kind", "day", "timestamp", "stream", "id", "line"] {
+    for member in
+        ["file", "kind", "day", "timestamp", "owner", "log_group", "log_stream", "id", "line"]
+    {
         let mut value: serde_json::Value = serde_json::from_str(WIRE).unwrap();
         value.as_object_mut().unwrap().remove(member);
         let error = Row::decode(value.to_string().as_bytes()).unwrap_err();

@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 use hiwake::firehose;
 use hiwake::local::{Buffers, Delivered, Firehose, LocalError, SourceRecord};
 use hiwake::notice::Created;
-use hiwake::record::Records;
+use hiwake::object::Reader;
 use hiwake::store::Store;
 use serde_json::{Value, json};
 
@@ -40,7 +40,7 @@ fn deliver(
 
 fn real(request: &[u8]) -> Result<Vec<u8>, String> {
     let config = config();
-    let answer = firehose::transform(&mut Records::new(&config), request);
+    let answer = firehose::transform(&mut Reader::new(&config), request);
     answer.map(|(answer, _)| answer).map_err(|error| error.to_string())
 }
 
@@ -80,7 +80,7 @@ fn what_goes_in_is_in_landing_and_in_backup() {
     let keys: Vec<_> = created.iter().map(|one| one.id.key.as_str()).collect();
     assert_eq!(keys.len(), 2);
     assert!(keys[0].starts_with("landing/2022/04/18/01/hiwake-1-2022-04-18-01-59-07-"), "{keys:?}");
-    assert!(keys[0].ends_with(".ndjson.gz"));
+    assert!(keys[0].ends_with(".rows.zst"));
     assert!(keys[1].starts_with("failed/processing-failed/2022/04/18/01/hiwake-1-"), "{keys:?}");
     let store = Store::folder(folder.path()).unwrap();
     for one in &created {

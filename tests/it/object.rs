@@ -4,8 +4,7 @@ use std::io::{self, Read};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hiwake::object::{self, Options, ReadError, RowPlace, Skipped};
-use hiwake::record::Records;
+use hiwake::object::{self, Options, Origin, ReadError, Reader, RowPlace, Skipped};
 
 use crate::given::gzip;
 use crate::given::object::{
@@ -58,7 +57,7 @@ fn source_records_are_read_member_by_member_with_text_between_them() {
             ["HOGE,1,a", "plain one", "plain two", "HOGE,1,b", "HOGE,1,c", "HOGE,1,d"]
         );
         assert_eq!((read.events, read.plain), (4, 2));
-        assert_eq!(seen.skipped, [(Skipped::Dropped, control().len())]);
+        assert_eq!(seen.skipped, [(Skipped::Empty, 1)]);
     }
 }
 
@@ -99,27 +98,23 @@ fn a_failed_plain_record_keeps_its_arrival() {
     let (read, seen) = read(&failed_line(b"plain text")[..]);
     assert_eq!(read.plain, 1);
     assert_eq!(seen.rows[0].timestamp, 1_650_214_747_000);
-    assert_eq!(seen.rows[0].stream, "bucket/key");
+    assert_eq!(seen.rows[0].stream.to_string(), "bucket/key");
 }
 
 #[test]
 fn failed_records_that_cannot_be_read_are_bad_one_by_one() {
     let torn = gzip(&envelope(&[("1", "a")]));
     let lines = [
-        br#"{"rawData":"","errorCode":"X"}"#.to_vec(),
         br#"{"rawData":"%%%","errorCode":"X"}"#.to_vec(),
         br#"{"rawData":17}"#.to_vec(),
         failed_line(&torn[..torn.len() - 9]),
-        failed_line(b"\xff\xfe"),
+        failed_line(b"\xff\xfd"),
         failed_line(&gzip(&envelope(&[("2", "b")]))),
     ];
     let (read, seen) = read(&lines.join(&b'\n')[..]);
-    let codes = ["empty-raw-data", "base64", "failed-record", "torn-gzip", "not-text"];
-    assert_eq!(seen.bad_codes(), codes);
-    assert_eq!(
-        seen.bad.iter().map(|(_, bytes)| bytes).collect::<Vec<_>>(),
-        lines[..5].iter().collect::<Vec<_>>()
-    );
+    assert_eq!(seen.bad_codes(), ["base64", "failed-record", "torn-gzip", "not-text"]);
+    let pieces = [&lines[0][..], &lines[1], &torn[..torn.len() - 9], b"\xff\xfd"];
+    assert!(seen.bad.iter().map(|(_, bytes)| &bytes[..]).eq(pieces));
     assert_eq!(read, Counts { events: 1, ..Counts::default() });
 }
 
@@ -139,6 +134,16 @@ fn a_bad_row_is_no_end() {
     assert_eq!(seen.offsets, [half as u64]);
 }
 
+/// `cases/records/14`: nothing on the stream, it was an error by way of `failed/`.
+#[test]
+fn a_failed_record_of_nothing_is_nothing() {
+    for data in [&b""[..], b"\n", b" \r\n", b"\xef\xbb\xbf", &gzip(b"")] {
+        let (read, seen) = read(&failed_line(data)[..]);
+        assert_eq!((read, seen.bad_codes().len()), (Counts::default(), 0), "{data:?}");
+        assert_eq!(seen.skipped, [(Skipped::Empty, 0)]);
+    }
+}
+
 /// A row with twice the same key, or with a tab in its line, became a line of plain text.
 #[test]
 fn a_row_with_a_fault_is_refused_and_never_plain_text() {
@@ -152,6 +157,7 @@ fn a_row_with_a_fault_is_refused_and_never_plain_text() {
         r#""line":"x""#,
     ];
     let name = |field: &str| field.split(':').next().unwrap().replace('"', "`");
+    let missing = |field: &str| name(field).replace("stream", "owner");
     let row = |fields: &[&str]| format!("{{{}}}", fields.join(","));
     let mut faulty = Vec::new();
     for (n, field) in fields.iter().enumerate() {
@@ -161,10 +167,10 @@ fn a_row_with_a_fault_is_refused_and_never_plain_text() {
         faulty.push((first, format!("field {} appears twice", name(field))));
         let mut others = fields.to_vec();
         others.remove(n);
-        faulty.push((row(&others), format!("field {} is missing", name(field))));
+        faulty.push((row(&others), format!("field {} is missing", missing(field))));
         let mut null = fields.to_vec();
         null[n] = r#""other":null"#;
-        faulty.push((row(&null), format!("field {} is missing", name(field))));
+        faulty.push((row(&null), format!("field {} is missing", missing(field))));
     }
     for (good, bad) in [
         ("\"x\"", "\"a\tb\""),
@@ -225,11 +231,11 @@ fn plain_text_is_left_out_on_request_and_dropped_by_configuration() {
     object.extend(gzip(&envelope(&[("1", "a")])));
     let (read, seen) = read_with(&object[..], &options, &config);
     assert_eq!((read.plain, read.events), (0, 1));
-    assert_eq!(seen.skipped, [(Skipped::PlainLeftOut, 8)]);
+    assert_eq!(seen.skipped, [(Skipped::PlainLeftOut, 2)]);
     config.plain.drop = true;
     options.plain = true;
     let (_, seen) = read_with(&object[..], &options, &config);
-    assert_eq!(seen.skipped, [(Skipped::Dropped, 8)]);
+    assert_eq!(seen.skipped, [(Skipped::PlainDropped, 2)]);
 }
 
 #[test]
@@ -411,7 +417,7 @@ fn an_error_of_the_input_or_the_sink_ends_it_as_itself() {
         fn row(&mut self, _: &hiwake::row::Row<'_>, _: RowPlace) -> Result<(), ReadError> {
             Err(ReadError::Sink(io::Error::other("the disk")))
         }
-        fn skipped(&mut self, _: Skipped, _: &[u8]) -> Result<(), ReadError> {
+        fn skipped(&mut self, _: Skipped, _: usize) -> Result<(), ReadError> {
             Ok(())
         }
         fn bad(&mut self, _: &object::Bad<'_>) -> Result<(), ReadError> {
@@ -419,19 +425,19 @@ fn an_error_of_the_input_or_the_sink_ends_it_as_itself() {
         }
     }
     let config = config();
-    let mut records = Records::new(&config);
+    let mut reader = Reader::new(&config);
     let options = Options::new(&config.limits);
+    let origin = Origin { place: "b/k", id: None, arrival: None };
     let member = gzip(&envelope(&[("1", "a")]));
     for cut in [0, 1, 5, 20, member.len()] {
         let input = (&member[..cut]).chain(Broken);
-        let error = object::read(input, "b/k", 0, &mut records, &options, &mut Seen::default())
-            .unwrap_err();
+        let error = reader.object(input, origin, &options, &mut Seen::default()).unwrap_err();
         assert!(
             matches!(&error, ReadError::Input(e) if e.to_string() == "the network"),
             "{cut} {error}"
         );
     }
-    let error = object::read(&member[..], "b/k", 0, &mut records, &options, &mut Full).unwrap_err();
+    let error = reader.object(&member[..], origin, &options, &mut Full).unwrap_err();
     assert!(matches!(&error, ReadError::Sink(e) if e.to_string() == "the disk"), "{error}");
 }
 

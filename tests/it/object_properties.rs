@@ -96,7 +96,7 @@ proptest! {
         let day = "2022-04-18".parse().unwrap();
         let row = Row {
             file: file.into(), kind: Kind::Csv, day, timestamp,
-            stream: stream.into(), id: id.into(), line: line.into(),
+            stream: stream.as_str().into(), id: id.into(), line: line.into(),
         };
         let mut text = Vec::new();
         row.encode(&mut text);

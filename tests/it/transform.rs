@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hiwake::config::Config;
 use hiwake::firehose::{Counts, OVERFLOW, transform};
-use hiwake::record::Records;
+use hiwake::object::Reader;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ fn the_line_of_the_readme() {
     let row = &answered[0].rows[0];
     assert_eq!((&*row.file, row.day.to_string().as_str()), ("messages", "2022-04-18"));
     assert_eq!(row.timestamp, T);
-    assert_eq!(row.stream, "123456789012:/var/log/messages:i-0abc");
+    assert_eq!(row.stream.to_string(), "123456789012:/var/log/messages:i-0abc");
     let line =
         "HOGE,HOGE,1,HOGEHOGE,Apr 17 16:59:07 host ec2-user: 2022-04-16 05:54:17 hogehoge connect";
     assert_eq!(row.line, line);
@@ -36,16 +36,15 @@ fn every_id_comes_back_once_in_order_with_the_good_ones_intact() {
         request["records"].as_array().unwrap().iter().map(|record| &record["recordId"]).collect();
     assert_eq!(ids, answered.iter().map(|one| &one.id[..]).collect::<Vec<_>>());
     let bad = "ProcessingFailed";
-    let expected = ["Ok", bad, bad, bad, bad, bad, bad, "Dropped", "Dropped", "Ok", bad, bad, "Ok"];
+    let expected = ["Ok", bad, bad, bad, bad, bad, "Ok", "Dropped", "Dropped", "Ok", "Ok", bad, "Ok"];
     assert_eq!(results(&answered), expected);
-    let codes: Vec<_> = counts.failed.iter().map(|(code, count)| (*code, *count)).collect();
+    let codes: Vec<_> = counts.failed.iter().map(|(code, count)| (&**code, *count)).collect();
     let expected = [
         ("base64", 1),
-        ("impossible-timestamp", 1),
-        ("malformed-envelope", 2),
+        ("malformed-envelope", 1),
         ("not-text", 1),
         ("torn-gzip", 1),
-        ("trailing-bytes", 1),
+        ("torn-json", 1),
         ("unknown-message-type", 1),
     ];
     assert_eq!(codes, expected);
@@ -78,7 +77,7 @@ fn a_record_without_a_readable_id_fails_the_event_and_is_named() {
     let good = record(0, b"text");
     for bad in [json!({"data": "aGk="}), json!({"recordId": 5}), json!(null), json!("r1")] {
         let event = event(&json!([good, good, bad]));
-        let error = transform(&mut Records::new(&config("")), &event).unwrap_err();
+        let error = transform(&mut Reader::new(&config("")), &event).unwrap_err();
         assert!(error.to_string().starts_with("record 2 (from 0) of the"), "{bad}: {error}");
     }
 }
@@ -86,18 +85,17 @@ fn a_record_without_a_readable_id_fails_the_event_and_is_named() {
 #[test]
 fn what_is_no_firehose_event_is_an_error_without_its_text() {
     for event in ["", "{}", "[]", "{\"records\":5}", "{\"records\":[{]}", "{\"records\":[\u{0}]}"] {
-        let error = transform(&mut Records::new(&config("")), event.as_bytes()).unwrap_err();
+        let error = transform(&mut Reader::new(&config("")), event.as_bytes()).unwrap_err();
         assert!(error.to_string().starts_with("no Firehose event: "), "{event}: {error}");
     }
-    let secret =
-        transform(&mut Records::new(&config("")), b"{\"records\":\"secret\"}").unwrap_err();
+    let secret = transform(&mut Reader::new(&config("")), b"{\"records\":\"secret\"}").unwrap_err();
     assert!(!secret.to_string().contains("secret"));
 }
 
 #[test]
 fn an_event_without_records_has_an_empty_answer() {
     let config = config("");
-    let (answer, counts) = transform(&mut Records::new(&config), &event(&json!([]))).unwrap();
+    let (answer, counts) = transform(&mut Reader::new(&config), &event(&json!([]))).unwrap();
     assert_eq!((&answer[..], counts.records), (&b"{\"records\":[]}"[..], 0));
 }
 
@@ -110,7 +108,7 @@ fn a_mistake_in_a_member_is_that_records_alone() {
         bad["data"] = data.clone();
         let (answered, counts) = answer(&config(""), &event(&json!([good, bad, good])));
         assert_eq!(results(&answered), ["Ok", "ProcessingFailed", "Ok"], "{data}");
-        assert_eq!(counts.failed[&"base64"], 1);
+        assert_eq!(counts.failed["base64"], 1);
     }
     let mut without = good.clone();
     without.as_object_mut().unwrap().remove("data");
@@ -136,7 +134,7 @@ fn a_record_without_arrival_fails_only_if_it_needs_it() {
         plain["approximateArrivalTimestamp"] = arrival;
         let (answered, counts) = answer(&config(""), &event(&json!([enveloped, plain])));
         assert_eq!(results(&answered), ["Ok", "ProcessingFailed"]);
-        assert_eq!(counts.failed[&"impossible-timestamp"], 1);
+        assert_eq!(counts.failed["impossible-timestamp"], 1);
     }
     plain["approximateArrivalTimestamp"] = json!("1650214747000");
     let (answered, _) = answer(&config(""), &event(&json!([plain])));
@@ -158,7 +156,7 @@ fn the_crates_types_read_our_events_and_our_answers() {
         let theirs: Result<KinesisFirehoseEvent, _> = serde_json::from_slice(&event);
         assert_eq!(theirs.is_err(), name == "firehose-mixed-batch.json", "{name}: {theirs:?}");
         let config = sample();
-        let (answer, _) = transform(&mut Records::new(&config), &event).unwrap();
+        let (answer, _) = transform(&mut Reader::new(&config), &event).unwrap();
         // The crate wants members that AWS does not.
         let mut padded: Value = serde_json::from_slice(&answer).unwrap();
         for record in padded["records"].as_array_mut().unwrap() {
@@ -238,7 +236,7 @@ fn ten_megabytes_of_repetition_in_forty_kilobytes_fit() {
 fn a_budget_too_small_for_bare_answers_is_an_error() {
     let config = limited(100);
     let datas = vec![b"text".to_vec(); 10];
-    let error = transform(&mut Records::new(&config), &request(&datas)).unwrap_err();
+    let error = transform(&mut Reader::new(&config), &request(&datas)).unwrap_err();
     assert!(error.to_string().ends_with("limits.answer_bytes is 100"), "{error}");
 }
 
@@ -292,12 +290,12 @@ proptest! {
     #[test]
     fn no_request_panics(bytes in any::<Vec<u8>>(), at in any::<prop::sample::Index>(), byte: u8) {
         let config = config("");
-        let mut records = Records::new(&config);
-        prop_assert!(transform(&mut records, &bytes).is_err());
+        let mut reader = Reader::new(&config);
+        prop_assert!(transform(&mut reader, &bytes).is_err());
         let mut event = request(&[gzipped(&envelope(&["a"])), b"text".to_vec()]);
         let at = at.index(event.len());
         event[at] = byte;
-        if let Ok((answer, counts)) = transform(&mut records, &event) {
+        if let Ok((answer, counts)) = transform(&mut reader, &event) {
             prop_assert_eq!(answered(&answer).len(), counts.records);
         }
     }

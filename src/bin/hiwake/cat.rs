@@ -7,8 +7,7 @@ use chrono::SecondsFormat;
 use hiwake::clock::rfc_3339;
 use hiwake::config::Config;
 use hiwake::event_id;
-use hiwake::object::{self, Bad, Options, ReadError, RowPlace, Sink};
-use hiwake::record::Records;
+use hiwake::object::{Bad, Options, Origin, ReadError, Reader, RowPlace, Sink};
 use hiwake::row::Row;
 use hiwake::store::Location;
 
@@ -24,7 +23,7 @@ use crate::output::{self, err};
   hiwake cat out.s3/landing
   hiwake cat --events out.s3/backup | grep sshd
   hiwake cat --rows --id 36795… out.s3/landing
-  hiwake cat --rows object.ndjson.gz | jq .day")]
+  hiwake cat --rows object.rows.zst | jq .day")]
 pub struct Args {
     /// Files, folders, pipes (`-` is standard input), or s3://bucket/prefix
     #[arg(value_name = "OBJECT", required = true)]
@@ -41,7 +40,7 @@ pub struct Args {
 }
 
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
-    let mut records = Records::new(config);
+    let mut reader = Reader::new(config);
     let mut printer = Printer {
         args,
         config,
@@ -67,9 +66,8 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
             let input = store.open(&object.id.key)?;
             let options = Options::new(&config.limits);
             let place = printer.place.clone();
-            let read =
-                object::read(input, &place, object.modified, &mut records, &options, &mut printer);
-            match read {
+            let origin = Origin { place: &place, id: None, arrival: Some(object.modified) };
+            match reader.object(input, origin, &options, &mut printer) {
                 Ok(()) => {}
                 // Of the printer: its reader is gone, so that nobody wants the rest, or the disk is
                 // full.

@@ -6,6 +6,7 @@ mod backfill;
 mod cat;
 mod config;
 mod demo;
+mod explain;
 mod land;
 mod output;
 mod progress;

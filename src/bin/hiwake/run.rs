@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use hiwake::config::Config;
 use hiwake::firehose;
 use hiwake::input::{self, LineTarget, LogFile, Problem, TimestampFormat};
 use hiwake::local::{Buffers, Delivered, Firehose, LocalError, SourceRecord};
 use hiwake::notice::Created;
-use hiwake::record::Records;
+use hiwake::object::Reader;
 use hiwake::store::{Location, ObjectId, Store};
 
 use crate::land::Report;
@@ -61,6 +62,10 @@ pub struct Args {
 }
 
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
+    // What is read here may be of any age.
+    let mut config = config.clone();
+    (config.limits.event_age, config.limits.event_ahead) = (Duration::MAX, Duration::MAX);
+    let config = &config;
     let log_file = log_file(config, args)?;
     let files = input::files(&args.inputs)?;
     if args.log_stream.is_some() && files.len() > 1 {
@@ -80,8 +85,8 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
             apart::check(("the input", path), ("the bucket", &bucket))?;
         }
     }
-    let mut records = Records::new(config);
-    let mut transform = |event: &[u8]| match firehose::transform(&mut records, event) {
+    let mut reader = Reader::new(config);
+    let mut transform = |event: &[u8]| match firehose::transform(&mut reader, event) {
         Ok((answer, _)) => Ok(answer),
         Err(error) => Err(error.to_string()),
     };

@@ -1,18 +1,17 @@
 //! `hiwake transform`: one Firehose event → its answer.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as STANDARD;
-use flate2::read::MultiGzDecoder;
 use hiwake::config::Config;
 use hiwake::firehose;
 use hiwake::land::root::layout::DayFile;
 use hiwake::local::{Answered, Reply};
-use hiwake::record::Records;
+use hiwake::object::{Bad, Options, Origin, ReadError, Reader, RowPlace, Sink};
 use hiwake::row::Row;
 use hiwake::store::pipe;
 
@@ -41,17 +40,17 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let name = args.event.display();
     let read = pipe::open(&args.event).and_then(|mut input| input.read_to_end(&mut event));
     read.with_context(|| format!("cannot read {name}"))?;
-    let mut records = Records::new(config);
-    let (answer, _) =
-        firehose::transform(&mut records, &event).with_context(|| name.to_string())?;
+    let mut reader = Reader::new(config);
+    let (answer, _) = firehose::transform(&mut reader, &event).with_context(|| name.to_string())?;
     match args.lines {
-        true => lines(&answer)?,
+        true => lines(config, &answer)?,
         false => out!("{}", String::from_utf8_lossy(&answer)),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn lines(answer: &[u8]) -> anyhow::Result<()> {
+fn lines(config: &Config, answer: &[u8]) -> anyhow::Result<()> {
+    let mut reader = Reader::new(config);
     let answer: Reply = serde_json::from_slice(answer)?;
     for Answered { record_id, result, data } in answer.records {
         let data = STANDARD.decode(data.unwrap_or_default())?;
@@ -59,12 +58,26 @@ fn lines(answer: &[u8]) -> anyhow::Result<()> {
             out!("{result}\t{record_id}");
             continue;
         }
-        for row in BufReader::new(MultiGzDecoder::new(&data[..])).split(b'\n') {
-            let row = row?;
-            let row = Row::decode(&row)?;
-            let (file, day, kind) = (row.file.into_owned(), row.day, row.kind);
-            out!("{result}\t{}\t{}", DayFile { file, day, kind }, row.line);
-        }
+        let origin = Origin { place: "answer", id: Some(&record_id), arrival: None };
+        let options = Options::new(&config.limits);
+        reader.record(&data, origin, &options, &mut Printer { result: &result })?;
     }
     Ok(())
+}
+
+struct Printer<'a> {
+    result: &'a str,
+}
+
+impl Sink for Printer<'_> {
+    fn row(&mut self, row: &Row<'_>, _: RowPlace) -> Result<(), ReadError> {
+        let day_file = DayFile { file: row.file.to_string(), day: row.day, kind: row.kind };
+        out!("{}\t{day_file}\t{}", self.result, row.line);
+        Ok(())
+    }
+
+    fn bad(&mut self, bad: &Bad<'_>) -> Result<(), ReadError> {
+        out!("Refused\t{}\t{}", bad.code, bad.reason);
+        Ok(())
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::land::journal::frame::Routing;
-use crate::row::{EventKey, Row, log_group};
+use crate::row::{EventKey, Row, Stream};
 
 /// How much memory for lines is asked for at once.
 const PIECE_BYTES: usize = 1 << 20;
@@ -41,9 +41,9 @@ pub struct Batch {
     /// The lines. None is in two pieces.
     pieces: Vec<Vec<u8>>,
     rows: Vec<Entry>,
-    /// The streams, each once, and the number of each.
-    streams: Vec<Arc<str>>,
-    numbers: HashMap<Arc<str>, u32>,
+    /// The streams by which rules send rows, each once, and the number of each; none: no rules do.
+    streams: Vec<Option<Stream<'static>>>,
+    numbers: HashMap<Option<Stream<'static>>, u32>,
     /// The numbers of the objects that the rows came from.
     pub(crate) objects: BTreeSet<usize>,
     /// By which routings its rows came here, as its commits name them.
@@ -94,23 +94,24 @@ impl Batch {
     }
 
     /// A stream's number, and what it takes in memory if it is new.
-    fn number(&mut self, stream: &str, is_routed: bool) -> (u32, usize) {
-        // What a stream costs in both tables, beside its name.
-        const STREAM_BYTES: usize = 96;
-        match self.rows.last() {
-            // Mostly it is the one of the row before.
-            Some(last) if *self.streams[last.stream as usize] == *stream => (last.stream, 0),
-            _ if !is_routed && !stream.is_empty() && log_group(stream).is_none() => {
-                self.number("", is_routed)
-            }
-            _ if self.numbers.contains_key(stream) => (self.numbers[stream], 0),
-            _ => {
-                let number = self.streams.len() as u32;
-                let name = Arc::<str>::from(stream);
-                self.streams.push(name.clone());
-                self.numbers.insert(name, number);
-                (number, STREAM_BYTES + stream.len())
-            }
+    fn number(&mut self, stream: &Stream<'_>, is_routed: bool) -> (u32, usize) {
+        // What a stream costs in both tables, about, with its names.
+        const STREAM_BYTES: usize = 512;
+        let stream = Some(stream).filter(|stream| is_routed || stream.log_group().is_some());
+        // Mostly it is the one of the row before.
+        if let Some(last) = self.rows.last()
+            && self.streams[last.stream as usize].as_ref() == stream
+        {
+            return (last.stream, 0);
+        }
+        let stream = stream.map(|stream| stream.clone().into_owned());
+        let new = self.streams.len() as u32;
+        match *self.numbers.entry(stream).or_insert_with_key(|stream| {
+            self.streams.push(stream.clone());
+            new
+        }) {
+            number if number == new => (number, STREAM_BYTES),
+            number => (number, 0),
         }
     }
 
@@ -148,9 +149,9 @@ impl Batch {
         self.rows[row as usize].identity
     }
 
-    /// The stream of a row by which rules send it; empty, if none does.
-    pub fn stream(&self, row: u32) -> &str {
-        &self.streams[self.rows[row as usize].stream as usize]
+    /// The stream of a row by which rules send it, if they do.
+    pub fn stream(&self, row: u32) -> Option<&Stream<'static>> {
+        self.streams[self.rows[row as usize].stream as usize].as_ref()
     }
 
     /// Forgets the rows that are not to be kept.

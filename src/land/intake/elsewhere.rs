@@ -112,11 +112,12 @@ impl Routes {
                 dates.push((number, is_listed, routes));
             }
             let (_, is_listed, ref routes) = dates[last];
-            let is_routed = !batch.stream(row).is_empty();
-            let mut is_known = is_listed || !is_routed;
-            for route in routes.iter().filter(|_| is_routed) {
+            let stream = batch.stream(row);
+            let mut is_known = is_listed || stream.is_none();
+            for route in routes {
+                let Some(stream) = stream else { break };
                 let (_, crc, route) = &mut self.routes[*route];
-                match route.to(batch.stream(row), timestamp) {
+                match route.to(stream, timestamp) {
                     Some(to) if to == (&*day_file.file, day_file.kind, day_file.day) => {
                         is_known = true;
                         let rules = Some(*crc);

@@ -15,7 +15,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::time::Instant;
 
-use crate::label::plain_lines;
 use crate::land::day_file::batch::{Batch, ChunkPool};
 use crate::land::intake::check::{Refusal, check, check_line};
 use crate::land::intake::elsewhere::Routes;
@@ -25,8 +24,7 @@ use crate::land::intake::selection::{Exclusion, Selection};
 use crate::land::intake::tally::{Cause, Landed, NotLanded};
 use crate::land::journal::lander::Lander;
 use crate::land::root::layout::DayFile;
-use crate::object::{self, Bad, Options, ReadError, RowPlace, Sink, Skipped};
-use crate::record::Records;
+use crate::object::{Bad, Options, Origin, ReadError, Reader, RowPlace, Sink, Skipped};
 use crate::row::{EventKey, Row};
 use crate::store::{ObjectId, Store, StoreError};
 
@@ -115,9 +113,9 @@ impl<'l> Landing<'l> {
     /// Lands, or says what it would come to by the same reading: that takes no locks and writes
     /// nothing.
     pub(crate) fn land(mut self, store: &Store) -> (Landed, Option<Plan>) {
-        let mut records = Records::new(self.lander.config);
+        let mut reader = Reader::new(self.lander.config);
         for number in 0..self.objects.len() {
-            self.read(store, &mut records, number, Pass::Land);
+            self.read(store, &mut reader, number, Pass::Land);
         }
         self.flush();
         if self.plan.is_some() {
@@ -126,7 +124,7 @@ impl<'l> Landing<'l> {
         // Only now it is known which days are closed: their rows are read again, for quarantine.
         self.read_until = self.lander.deadline;
         for number in std::mem::take(&mut self.closed_from) {
-            self.read(store, &mut records, number, Pass::Closed);
+            self.read(store, &mut reader, number, Pass::Closed);
         }
         self.write_quarantine();
         self.landed.tally.deferred += self.closed_rows;
@@ -136,15 +134,15 @@ impl<'l> Landing<'l> {
     }
 
     /// Reads one object. When that fails, what was read of it may land; the object is retried.
-    fn read(&mut self, store: &Store, records: &mut Records<'_>, number: usize, pass: Pass) {
+    fn read(&mut self, store: &Store, reader: &mut Reader<'_>, number: usize, pass: Pass) {
         for _ in 0..=RESTARTS_MAX {
-            let Err(error) = self.read_once(store, records, number, pass) else { return };
+            let Err(error) = self.read_once(store, reader, number, pass) else { return };
             // Replaced while it was read: what was read of the old state is in the new one too.
             let cause = match &error {
                 ReadError::Store(StoreError::Changed(_)) => continue,
                 ReadError::Store(error) => Cause::from(error),
                 ReadError::Time => Cause::Time,
-                ReadError::Input(_) | ReadError::Sink(_) => Cause::Other,
+                ReadError::Input(_) | ReadError::Sink(_) | ReadError::Newer(_) => Cause::Other,
             };
             return self.fail(number, cause, &error.to_string());
         }
@@ -155,7 +153,7 @@ impl<'l> Landing<'l> {
     fn read_once(
         &mut self,
         store: &Store,
-        records: &mut Records<'_>,
+        reader: &mut Reader<'_>,
         number: usize,
         pass: Pass,
     ) -> Result<(), ReadError> {
@@ -167,12 +165,13 @@ impl<'l> Landing<'l> {
             return Err(io::Error::other("was changed between two readings").into());
         }
         self.states[number] = state;
-        let modified = input.object().modified;
+        let (place, modified) = (id.place(), input.object().modified);
+        let origin = Origin { place: &place, id: None, arrival: Some(modified) };
         let mut options = Options::new(&self.lander.config.limits);
         options.plain = self.selection.plain;
         options.until = Some(until);
         let mut sink = ObjectSink { landing: self, number, pass };
-        object::read(input, &id.place(), modified, records, &options, &mut sink)
+        reader.object(input, origin, &options, &mut sink)
     }
 
     /// Until when an object may be read: half of what is left, so that one that never ends leaves
@@ -295,21 +294,19 @@ impl Sink for ObjectSink<'_, '_> {
         let (code, reason, mut bytes) = (refusal.code(), &refusal.to_string(), Vec::new());
         row.encode(&mut bytes);
         let length = bytes.len() as u64;
-        let bad = Bad { offset: place.offset, code, reason, length, bytes: &bytes };
-        *landing.landed.refused.entry(code).or_default() += 1;
+        let (offset, is_event) = (place.offset, true);
+        let bad = Bad { offset, is_event, code, reason, length, bytes: &bytes };
+        landing.landed.refuse(code);
         landing.quarantined(number, &bad, reason);
         landing.flush_when_full()
     }
 
-    fn skipped(&mut self, skipped: Skipped, bytes: &[u8]) -> Result<(), ReadError> {
+    fn skipped(&mut self, skipped: Skipped, events: usize) -> Result<(), ReadError> {
         let tally = &mut self.landing.landed.tally;
         match skipped {
             _ if self.pass == Pass::Closed => {}
-            Skipped::PlainLeftOut => {
-                let text = String::from_utf8_lossy(bytes);
-                tally.plain_left_out += plain_lines(&text).count() as u64;
-            }
-            Skipped::Dropped => tally.dropped += 1,
+            Skipped::PlainLeftOut => tally.plain_left_out += events as u64,
+            Skipped::Empty | Skipped::PlainDropped => tally.dropped += 1,
         }
         Ok(())
     }
@@ -319,6 +316,9 @@ impl Sink for ObjectSink<'_, '_> {
             return Ok(());
         }
         self.landing.landed.tally.unreadable += 1;
+        if bad.is_event {
+            self.landing.landed.refuse(bad.code);
+        }
         self.landing.quarantined(self.number, bad, &format!("at {}: {}", bad.offset, bad.reason));
         self.landing.flush_when_full()
     }

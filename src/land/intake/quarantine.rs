@@ -43,7 +43,7 @@ struct Refused<'a> {
 impl Quarantine {
     /// What cannot be landed of an object.
     pub fn add(&mut self, bad: &Bad<'_>, object: &str) {
-        let Bad { code, reason, offset, length, bytes } = *bad;
+        let Bad { code, reason, offset, length, bytes, .. } = *bad;
         let data = str::from_utf8(bytes).ok();
         let bytes = data.is_none().then(|| STANDARD.encode(bytes));
         let refused = Refused { code, reason, object, offset, length, data, bytes };

@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::config::Config;
 use crate::day::Calendar;
-use crate::row::{Day, Kind, log_group};
+use crate::row::{Day, Kind, Stream};
 
 /// The rules of a configuration, as JSON that is a configuration itself. The same rules give the
 /// same text.
@@ -39,7 +39,7 @@ pub struct Route {
     config: Config,
     calendar: Calendar,
     /// The last stream, with its file and kind.
-    stream: Option<String>,
+    stream: Option<Stream<'static>>,
     file: String,
     kind: Kind,
 }
@@ -53,16 +53,16 @@ impl Route {
     }
 
     /// The file, kind and day of an event; `None`: no event has this timestamp.
-    pub fn to(&mut self, stream: &str, timestamp: i64) -> Option<(&str, Kind, Day)> {
-        if self.stream.as_deref() != Some(stream) {
-            self.stream = Some(stream.to_owned());
+    pub fn to(&mut self, stream: &Stream<'_>, timestamp: i64) -> Option<(&str, Kind, Day)> {
+        if self.stream.as_ref() != Some(stream) {
+            self.stream = Some(stream.clone().into_owned());
             let Config { sources, unmatched, plain, format, .. } = &self.config;
-            (self.file, self.kind) = match log_group(stream) {
-                None => (plain.file.clone(), plain.kind),
-                Some((owner, group, stream)) => {
-                    let source = self.config.source_of(group, stream);
+            (self.file, self.kind) = match stream {
+                Stream::Origin(_) => (plain.file.clone(), plain.kind),
+                Stream::Logs { owner, log_group, log_stream } => {
+                    let source = self.config.source_of(log_group, log_stream);
                     let file = source.map_or(&unmatched.file, |number| &sources[number].file);
-                    (file.file(owner, group, stream), format.kind)
+                    (file.file(owner, log_group, log_stream), format.kind)
                 }
             };
         }

@@ -2,7 +2,7 @@
 //! replayed.
 
 use crate::config::Glob;
-use crate::row::{Day, Row, log_group};
+use crate::row::{Day, Row};
 
 /// Which rows of objects are landed.
 #[derive(Debug, Clone, Default)]
@@ -36,7 +36,7 @@ impl Selection {
             return Some(Exclusion::OtherDay);
         }
         let glob = self.log_group.as_ref()?;
-        let group = log_group(&row.stream).map(|(_, group, _)| group);
+        let group = row.stream.log_group();
         (!group.is_some_and(|group| glob.matches(group))).then_some(Exclusion::OtherLogGroup)
     }
 }

@@ -108,8 +108,15 @@ pub struct Landed {
     pub tally: Tally,
     /// The numbers of the objects that something was put into quarantine of.
     pub quarantined: BTreeSet<usize>,
-    /// How many rows were refused, by code.
-    pub(crate) refused: BTreeMap<&'static str, u64>,
+    /// How many rows and events were refused, by code.
+    pub(crate) refused: BTreeMap<String, u64>,
     /// Why: the first different reasons, each with its object.
     pub reasons: Vec<String>,
+}
+
+impl Landed {
+    /// Counts a row or an event that is refused.
+    pub(crate) fn refuse(&mut self, code: &str) {
+        *self.refused.entry(code.to_owned()).or_default() += 1;
+    }
 }

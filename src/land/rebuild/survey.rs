@@ -15,9 +15,8 @@ use crate::land::root::error::LandError;
 use crate::land::root::files::read_whole;
 use crate::land::root::folders;
 use crate::land::root::layout::{DayFile, JOURNAL, OPEN, SEEN, name_of};
-use crate::object::{self, Bad, Options, ReadError, RowPlace, Sink};
-use crate::record::Records;
-use crate::row::{EventKey, Kind, Row, log_group};
+use crate::object::{Bad, Options, Origin, ReadError, Reader, RowPlace, Sink};
+use crate::row::{EventKey, Kind, Row};
 use crate::store::{Object, ObjectId, Store};
 
 /// A file of a day that is rebuilt is read into memory; a longer one was stretched.
@@ -266,17 +265,19 @@ impl FoundRows {
         let vouched = survey.pieces.iter().filter(|piece| piece.objects.is_some());
         let known = vouched.flat_map(|piece| &piece.ids).flatten();
         let known: HashSet<EventKey> = known.copied().collect();
-        let mut records = Records::new(lander.config);
+        let mut reader = Reader::new(lander.config);
         let mut rows = FoundRows::default();
         for id in objects {
             let failed = |reason: String| files.refused(&id.to_string(), &reason);
             let input = store.open(&id.key).map_err(|error| failed(error.to_string()))?;
-            let modified = input.object().modified;
+            let (place, modified) = (id.place(), input.object().modified);
+            let origin = Origin { place: &place, id: None, arrival: Some(modified) };
             let options = Options::new(&lander.config.limits);
             rows.objects.push((id.clone(), HashSet::new()));
             let mut sink = OfOneDay { day_file, known: &known, named, rows: &mut rows };
             // What is unreadable in an object was not landed either.
-            object::read(input, &id.place(), modified, &mut records, &options, &mut sink)
+            reader
+                .object(input, origin, &options, &mut sink)
                 .map_err(|error| failed(error.to_string()))?;
         }
         let derived = std::mem::take(&mut rows.derived);
@@ -359,7 +360,7 @@ impl Sink for OfOneDay<'_> {
     fn row(&mut self, row: &Row<'_>, place: RowPlace) -> Result<(), ReadError> {
         if place.is_derived {
             let is_known = self.named || self.known.contains(&row.key());
-            let may_be = self.is_ours(row) && log_group(&row.stream).is_some();
+            let may_be = self.is_ours(row) && row.stream.log_group().is_some();
             if !is_known && !may_be {
                 return Ok(());
             }

@@ -15,7 +15,7 @@ use flate2::write::GzEncoder;
 use hiwake::config::Config;
 use hiwake::firehose::{self, Counts};
 use hiwake::land::root::layout::DayFile;
-use hiwake::record::Records;
+use hiwake::object::{Bad, Options, Origin, ReadError, Reader, RowPlace, Sink};
 use hiwake::row::{Kind, Row};
 use serde_json::{Value, json};
 
@@ -155,8 +155,8 @@ pub fn event(records: &Value) -> Vec<u8> {
 
 /// The answer to a request, checked for what holds of every answer.
 pub fn answer(config: &Config, event: &[u8]) -> (Vec<Answered>, Counts) {
-    let (answer, counts) = firehose::transform(&mut Records::new(config), event).unwrap();
-    let again = firehose::transform(&mut Records::new(config), event).unwrap();
+    let (answer, counts) = firehose::transform(&mut Reader::new(config), event).unwrap();
+    let again = firehose::transform(&mut Reader::new(config), event).unwrap();
     assert_eq!((&answer, &counts), (&again.0, &again.1), "the same event, the same bytes");
     assert!(answer.len() <= config.limits.answer_bytes);
     assert_eq!(counts.answer_bytes, answer.len());
@@ -167,7 +167,10 @@ pub fn answer(config: &Config, event: &[u8]) -> (Vec<Answered>, Counts) {
     assert_eq!(counts.records_failed(), result("ProcessingFailed"));
     assert_eq!(counts.records, answered.len());
     assert_eq!(counts.rows, answered.iter().map(|one| one.rows.len()).sum::<usize>());
-    assert_eq!(counts.events, counts.rows + counts.events_dropped + counts.events_failed);
+    let refused = answered.iter().map(|one| one.refused.len()).sum::<usize>();
+    assert_eq!(counts.events_refused(), refused);
+    let sum = counts.rows + counts.events_dropped + counts.events_refused() + counts.events_failed;
+    assert_eq!(counts.events, sum);
     (answered, counts)
 }
 
@@ -177,6 +180,28 @@ pub struct Answered {
     pub id: String,
     pub result: String,
     pub rows: Vec<Row<'static>>,
+    /// The codes of what was refused.
+    pub refused: Vec<String>,
+}
+
+/// Remembers what a frame holds.
+#[derive(Default)]
+struct Held {
+    rows: Vec<Row<'static>>,
+    refused: Vec<String>,
+}
+
+impl Sink for Held {
+    fn row(&mut self, row: &Row<'_>, place: RowPlace) -> Result<(), ReadError> {
+        assert!(!place.is_derived, "an answer holds rows");
+        self.rows.push(owned(row));
+        Ok(())
+    }
+
+    fn bad(&mut self, bad: &Bad<'_>) -> Result<(), ReadError> {
+        self.refused.push(bad.code.to_owned());
+        Ok(())
+    }
 }
 
 impl Answered {
@@ -191,22 +216,25 @@ pub fn answered(answer: &[u8]) -> Vec<Answered> {
     let entries = answer["records"].as_array().unwrap().iter().map(|entry| {
         let result = entry["result"].as_str().unwrap().to_owned();
         assert_eq!(result == "Ok", entry.get("data").is_some());
-        let rows = entry.get("data").map_or(Vec::new(), |data| {
+        let mut held = Held::default();
+        if let Some(data) = entry.get("data") {
             let data = STANDARD.decode(data.as_str().unwrap()).unwrap();
-            assert_eq!(data[..10], [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255], "one plain gzip header");
-            rows(&gunzip(&data))
-        });
-        assert_eq!(result == "Ok", !rows.is_empty(), "Ok without data fails at Firehose");
-        Answered { id: entry["recordId"].as_str().unwrap().to_owned(), result, rows }
+            assert_eq!(data[..4], [0x28, 0xb5, 0x2f, 0xfd], "a zstd frame");
+            assert_ne!(data[4] & 1 << 2, 0, "with a checksum");
+            let config = Config::default();
+            let origin = Origin { place: "answer", id: None, arrival: None };
+            let options = Options::new(&config.limits);
+            Reader::new(&config).record(&data, origin, &options, &mut held).unwrap();
+        }
+        let Held { rows, refused } = held;
+        assert_eq!(
+            result == "Ok",
+            rows.len() + refused.len() > 0,
+            "Ok without data fails at Firehose"
+        );
+        Answered { id: entry["recordId"].as_str().unwrap().to_owned(), result, rows, refused }
     });
     entries.collect()
-}
-
-/// Rows of NDJSON, every line of it with a line break.
-pub fn rows(ndjson: &[u8]) -> Vec<Row<'static>> {
-    assert!(ndjson.ends_with(b"\n"), "the line break between records is ours");
-    let lines = ndjson.split_inclusive(|&byte| byte == b'\n');
-    lines.map(|line| owned(&Row::decode(line).unwrap())).collect()
 }
 
 pub fn owned(row: &Row<'_>) -> Row<'static> {
@@ -215,7 +243,7 @@ pub fn owned(row: &Row<'_>) -> Row<'static> {
         kind: row.kind,
         day: row.day,
         timestamp: row.timestamp,
-        stream: row.stream.to_string().into(),
+        stream: row.stream.clone().into_owned(),
         id: row.id.to_string().into(),
         line: row.line.to_string().into(),
     }
@@ -226,13 +254,13 @@ pub fn results(answered: &[Answered]) -> Vec<&str> {
 }
 
 /// The one record's answer and, if it failed, its code.
-pub fn one(toml: &str, data: &[u8]) -> (Answered, Option<&'static str>) {
+pub fn one(toml: &str, data: &[u8]) -> (Answered, Option<String>) {
     let (mut answered, counts) = answer(&config(toml), &request(&[data.to_vec()]));
     assert_eq!(answered.len(), 1);
-    (answered.remove(0), counts.failed.keys().next().copied())
+    (answered.remove(0), counts.failed.keys().next().cloned())
 }
 
-pub fn failed(data: &[u8]) -> &'static str {
+pub fn failed(data: &[u8]) -> String {
     let (answered, code) = one("", data);
     assert_eq!(answered.result, "ProcessingFailed");
     code.unwrap()

@@ -3,9 +3,11 @@
 use std::io::{self, Read};
 
 use hiwake::config::{Config, Limits};
-use hiwake::object::{self, Bad, ByteSource, Options, ReadError, RowPlace, Sink, Skipped};
-use hiwake::record::{Outcome, Records};
+use hiwake::object::{
+    Bad, ByteSource, Options, Origin, ReadError, Reader, RowPlace, Sink, Skipped,
+};
 use hiwake::row::Row;
+use hiwake::rows::Writer;
 use hiwake::store::{ObjectReader, StoreError};
 use serde_json::json;
 
@@ -47,18 +49,47 @@ pub fn control() -> Vec<u8> {
     br#"{"messageType":"CONTROL_MESSAGE","owner":"CloudwatchLogs","logGroup":"","logStream":"","subscriptionFilters":[],"logEvents":[{"id":"","timestamp":1741312971934,"message":"CWL CONTROL MESSAGE: Checking health of destination Firehose."}]}"#.to_vec()
 }
 
-/// What a record becomes in `landing/`: one gzip member of rows.
+/// What a record becomes in `landing/`: one zstd frame of compact rows.
+pub fn rows_frame(config: &Config, record: &[u8]) -> Vec<u8> {
+    frame(&compact_text(config, record))
+}
+
+/// A zstd frame as transform writes it.
+pub fn frame(text: &[u8]) -> Vec<u8> {
+    let mut context = zstd::zstd_safe::CCtx::create();
+    context.set_parameter(zstd::zstd_safe::CParameter::ChecksumFlag(true)).unwrap();
+    let mut frame = Vec::with_capacity(zstd::zstd_safe::compress_bound(text.len()));
+    context.compress2(&mut frame, text).unwrap();
+    frame
+}
+
+/// The rows of a record as compact text.
+pub fn compact_text(config: &Config, record: &[u8]) -> Vec<u8> {
+    let (mut writer, mut text) = (Writer::default(), Vec::new());
+    rows(config, record).iter().for_each(|row| writer.row(row, &mut text));
+    text
+}
+
+/// The same as version 0.1 wrote it, but for the stream: one gzip member of rows in JSON.
 pub fn rows_member(config: &Config, record: &[u8]) -> Vec<u8> {
     gzip(&rows_text(config, record))
 }
 
-/// The rows of a record as text.
+/// The rows of a record in JSON.
 pub fn rows_text(config: &Config, record: &[u8]) -> Vec<u8> {
-    let origin = hiwake::label::Origin { stream: "s", id: "r", arrival: T };
-    let mut rows = Vec::new();
-    let outcome = Records::new(config).rows(record, origin, &mut |row| row.encode(&mut rows));
-    assert!(matches!(outcome, Ok(Outcome::Events(_))), "{outcome:?}");
-    rows
+    let mut text = Vec::new();
+    rows(config, record).iter().for_each(|row| row.encode(&mut text));
+    text
+}
+
+/// The rows of a record.
+pub fn rows(config: &Config, record: &[u8]) -> Vec<Row<'static>> {
+    let origin = Origin { place: "s", id: Some("r"), arrival: Some(T) };
+    let mut seen = Seen::default();
+    let options = Options::new(&config.limits);
+    Reader::new(config).record(record, origin, &options, &mut seen).unwrap();
+    assert!(seen.bad.is_empty() && !seen.rows.is_empty(), "{seen:?}");
+    seen.rows
 }
 
 /// Remembers everything.
@@ -70,6 +101,7 @@ pub struct Seen {
     pub skipped: Vec<(Skipped, usize)>,
     pub bad: Vec<(String, Vec<u8>)>,
     pub offsets: Vec<u64>,
+    pub reasons: Vec<String>,
     counts: Counts,
 }
 
@@ -90,21 +122,22 @@ impl Sink for Seen {
     fn row(&mut self, row: &Row<'_>, place: RowPlace) -> Result<(), ReadError> {
         match place.is_derived {
             false => self.counts.rows += 1,
-            true if row.stream == PLACE => self.counts.plain += 1,
+            true if row.stream.log_group().is_none() => self.counts.plain += 1,
             true => self.counts.events += 1,
         }
         self.take(row);
         Ok(())
     }
 
-    fn skipped(&mut self, skipped: Skipped, bytes: &[u8]) -> Result<(), ReadError> {
-        self.skipped.push((skipped, bytes.len()));
+    fn skipped(&mut self, skipped: Skipped, events: usize) -> Result<(), ReadError> {
+        self.skipped.push((skipped, events));
         Ok(())
     }
 
     fn bad(&mut self, bad: &Bad<'_>) -> Result<(), ReadError> {
         self.bad.push((bad.code.to_owned(), bad.bytes.to_vec()));
         self.offsets.push(bad.offset);
+        self.reasons.push(bad.reason.to_owned());
         Ok(())
     }
 }
@@ -133,13 +166,14 @@ pub fn read(input: impl ByteSource) -> (Counts, Seen) {
 
 /// Those of a unit, and of what is inflated at once.
 pub fn limits(unit_bytes: usize, inflated_bytes: usize) -> Limits {
-    Limits { unit_bytes, inflated_bytes, ..Limits::default() }
+    let event_ahead = std::time::Duration::MAX;
+    Limits { unit_bytes, inflated_bytes, event_ahead, ..Limits::default() }
 }
 
 pub fn read_with(input: impl ByteSource, options: &Options<'_>, config: &Config) -> (Counts, Seen) {
     let mut seen = Seen::default();
-    let mut records = Records::new(config);
-    object::read(input, PLACE, 1_650_214_800_000, &mut records, options, &mut seen).unwrap();
+    let origin = Origin { place: PLACE, id: None, arrival: Some(1_650_214_800_000) };
+    Reader::new(config).object(input, origin, options, &mut seen).unwrap();
     (seen.counts, seen)
 }
 

@@ -1,9 +1,7 @@
 //! What decides where an event goes, and that its rules can be read back.
 
-use hiwake::label::Origin;
 use hiwake::land::intake::routing::{Route, fingerprint, rules};
-use hiwake::record::Records;
-use hiwake::row::log_group;
+use hiwake::row::Stream;
 
 use super::*;
 
@@ -47,25 +45,25 @@ fn rules_that_are_read_back_send_events_where_transform_sends_them() {
     for toml in sources {
         let config = given::config(&toml);
         let mut route = Route::new(&rules(&config)).unwrap();
-        let origin = Origin { stream: "bucket/key", id: "r", arrival: given::T };
         let envelope = given::envelope(&["a", "b"]).to_string();
         for record in [envelope.as_bytes(), b"demo data"] {
-            let mut rows = 0;
-            let mut check = |row: &Row<'_>| {
-                rows += 1;
+            let rows = given::object::rows(&config, record);
+            for row in &rows {
                 let to = route.to(&row.stream, row.timestamp);
                 assert_eq!(to, Some((&*row.file, row.kind, row.day)), "{toml}");
-            };
-            let outcome = Records::new(&config).rows(record, origin, &mut check);
-            assert!(outcome.is_ok());
-            assert!(rows > 0);
+            }
         }
     }
 }
 
 #[test]
-fn the_log_group_is_found_in_a_stream_and_plain_text_has_none() {
-    assert_eq!(log_group("123:/a/b:x:y/[$LATEST]"), Some(("123", "/a/b", "x:y/[$LATEST]")));
-    assert_eq!(log_group("arn:aws:firehose:ap-northeast-1:123:deliverystream/x"), None);
-    assert_eq!(log_group("bucket/key"), None);
+fn a_stream_of_version_0_1_is_told_apart_by_its_first_two_colons() {
+    let Stream::Logs { owner, log_group, log_stream } = Stream::from("123:/a/b:x:y/[$LATEST]")
+    else {
+        panic!("a log stream")
+    };
+    assert_eq!((&*owner, &*log_group, &*log_stream), ("123", "/a/b", "x:y/[$LATEST]"));
+    for origin in ["arn:aws:firehose:ap-northeast-1:123:deliverystream/x", "bucket/key"] {
+        assert_eq!(Stream::from(origin), Stream::Origin(origin.into()));
+    }
 }

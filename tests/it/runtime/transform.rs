@@ -24,8 +24,8 @@ fn every_event_is_answered_as_the_golden_files_say_and_the_same_again() {
         assert_eq!(lambda.invoke(&event).as_ref(), Ok(&answer), "{name}");
         check_i7(&lambda.metrics());
         let sample = sample();
-        let mut records = hiwake::record::Records::new(&sample);
-        let (ours, _) = hiwake::firehose::transform(&mut records, &event).unwrap();
+        let mut reader = hiwake::object::Reader::new(&sample);
+        let (ours, _) = hiwake::firehose::transform(&mut reader, &event).unwrap();
         assert!(answer == ours, "{name}: not the library's bytes");
     }
 }

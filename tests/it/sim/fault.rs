@@ -133,7 +133,7 @@ fn a_disk_that_fails_for_good_ends_with_an_error_and_when_it_is_well_all_lands()
 fn quarantine(setup: &Setup, disk: &SimDisk) -> Result<u64, LandError> {
     let mut quarantine = Quarantine::default();
     let (code, reason, bytes) = ("Broken", "cannot be read", b"bytes".as_slice());
-    let bad = Bad { offset: 0, code, reason, length: 5, bytes };
+    let bad = Bad { offset: 0, is_event: false, code, reason, length: 5, bytes };
     quarantine.add(&bad, "bucket/key");
     quarantine.write(&setup.lander(disk))
 }

@@ -659,7 +659,8 @@ fn an_entry_that_its_maker_did_not_sync_is_durable_before_anybody_relies_on_it()
 fn a_day_file_that_is_made_while_it_is_asked_is_no_damage() {
     let folder = tempfile::tempdir().unwrap();
     for (group, file) in [("g", "other"), ("h", "messages")] {
-        let (id, stream) = (group.into(), format!("1:{group}:s").into());
+        let (id, stream) = (group.into(), format!("1:{group}:s"));
+        let stream = hiwake::row::Stream::from(&*stream).into_owned();
         let (line, day) = (line(if group == "g" { 1 } else { 2 }).into(), day_file().day);
         let kind = Kind::Csv;
         let mut text = Vec::new();

@@ -11,13 +11,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hiwake::config::Config;
-use hiwake::label::Origin;
 use hiwake::land::Landed;
 use hiwake::land::intake::register::{Held, date};
 use hiwake::land::intake::routing::rules;
 use hiwake::land::journal::frame::Closed;
 use hiwake::land::root::layout::DayFile;
-use hiwake::record::Records;
 use hiwake::store::{ObjectId, Store};
 
 use super::disk::{Server, SimDisk};
@@ -100,10 +98,7 @@ impl Objects {
                     // Rows of plain text are made once: they say themselves where they belong.
                     let any = random.below(configs.len());
                     let config = &configs[if event == EVENTS - 1 { 0 } else { any }];
-                    let origin = Origin { stream: "stream", id: "r", arrival: MIDNIGHT };
-                    let mut encode = |row: &Row<'_>| row.encode(&mut bytes);
-                    let made = Records::new(config).rows(&record(event), origin, &mut encode);
-                    assert!(made.is_ok());
+                    bytes.extend(given::object::rows_text(config, &record(event)));
                 }
             }
             let key = format!("{number:03}");

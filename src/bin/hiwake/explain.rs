@@ -1,0 +1,261 @@
+//! `hiwake config explain`: what becomes of a log group's events, or of all that a file holds, and
+//! why.
+
+use std::fmt::Write as _;
+use std::io::Read;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as STANDARD;
+use hiwake::clock::Clock;
+use hiwake::config::{self, Config, Explanation, Fate};
+use hiwake::land::root::layout::DayFile;
+use hiwake::object::{Bad, Options, Origin, ReadError, Reader, RowPlace, Sink, Skipped};
+use hiwake::row::{Row, Stream};
+use hiwake::store::pipe;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::config::pretty;
+
+pub const HELP: &str = "Examples:
+  hiwake config explain --log-group /aws/lambda/api
+  hiwake config explain --log-group /var/log/messages --log-stream i-0abc \\
+      --timestamp 1650214747000 --message 'Apr 17 16:59:07 host ec2-user: hello'
+  hiwake config explain --event events/firehose-mixed-batch.json";
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The log group's name.
+    #[arg(long, value_name = "G", required_unless_present = "event")]
+    log_group: Option<String>,
+    /// The log stream's name.
+    #[arg(long, value_name = "S", default_value = "stream", conflicts_with = "event")]
+    log_stream: String,
+    /// The account that owns the log group.
+    #[arg(long, value_name = "ACCOUNT", default_value = "123456789012", conflicts_with = "event")]
+    owner: String,
+    /// A message, to see its line.
+    #[arg(long, value_name = "M", allow_hyphen_values = true, conflicts_with = "event")]
+    message: Option<String>,
+    /// The event's time: RFC 3339, or milliseconds since the epoch. Default: now.
+    #[arg(long, value_name = "T", allow_hyphen_values = true, conflicts_with = "event",
+        value_parser = milliseconds)]
+    timestamp: Option<i64>,
+    /// A Firehose event, a record, an envelope or an object: each thing in it is explained; `-` is
+    /// standard input.
+    #[arg(long, value_name = "FILE", conflicts_with = "log_group")]
+    event: Option<PathBuf>,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A moment, as milliseconds since the epoch.
+fn milliseconds(text: &str) -> Result<i64, String> {
+    let moment = text.parse().or_else(|_| crate::rfc_3339(text));
+    moment.map_err(|error| format!("{error}, or milliseconds since the epoch"))
+}
+
+/// What becomes of one thing.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "becomes")]
+enum Fact {
+    /// A line of a day file.
+    Line { record: String, path: String, day: String, timestamp: i64, why: String, line: String },
+    /// Nothing, rightly.
+    Nothing { record: String, events: usize, why: String },
+    /// A line of the quarantine.
+    Quarantined { record: String, code: String, why: String },
+}
+
+/// The explanation.
+pub fn text(config: &Config, args: &Args) -> anyhow::Result<String> {
+    match (&args.event, &args.log_group) {
+        (Some(path), _) => file(config, path, args.json),
+        (None, Some(log_group)) => of_log_group(config, log_group, args),
+        (None, None) => Ok(String::new()),
+    }
+}
+
+fn of_log_group(config: &Config, log_group: &str, args: &Args) -> anyhow::Result<String> {
+    let explanation = config::explain(config, &args.owner, log_group, &args.log_stream);
+    let timestamp = args.timestamp.unwrap_or_else(|| Clock::System.now());
+    let envelope = json!({
+        "messageType": "DATA_MESSAGE",
+        "owner": args.owner,
+        "logGroup": log_group,
+        "logStream": args.log_stream,
+        "subscriptionFilters": ["explain"],
+        "logEvents": [{
+            "id": "0", "timestamp": timestamp, "message": args.message.as_deref().unwrap_or(""),
+        }],
+    });
+    let envelope = envelope.to_string();
+    let facts = facts(config, &[("event".to_owned(), envelope.into_bytes(), Some(timestamp))])?;
+    let Some(Fact::Line { path, day, timestamp, line, .. }) = facts.first() else {
+        let why = facts.first().map(Fact::why).unwrap_or_default();
+        anyhow::bail!("this event cannot be landed: {why}");
+    };
+    let line = args.message.as_ref().map(|_| line);
+    if args.json {
+        let event = json!({ "path": path, "day": day, "timestamp": timestamp, "line": line });
+        return pretty(&json!({ "routing": explanation, "event": event }));
+    }
+    let mut text = routing(&explanation, log_group, &args.log_stream)?;
+    writeln!(text, "day       {day} ({timestamp} in {})", config.timezone)?;
+    writeln!(text, "path      {path}")?;
+    if let Some(line) = line {
+        writeln!(text, "line      {line}")?;
+    }
+    Ok(text)
+}
+
+fn routing(explanation: &Explanation, log_group: &str, log_stream: &str) -> anyhow::Result<String> {
+    let mut text = String::new();
+    writeln!(text, "log group {log_group}, log stream {log_stream}")?;
+    for tried in &explanation.tried {
+        let sign = if tried.outcome == Fate::Wins { "->" } else { "  " };
+        let line = tried.line.map(|line| format!(" (line {line})")).unwrap_or_default();
+        writeln!(text, "{sign} source[{}]{line}: {}", tried.source, tried.reason)?;
+    }
+    if explanation.winner.is_none() {
+        writeln!(text, "-> [unmatched]: no source matches")?;
+    }
+    writeln!(text, "file      {}", explanation.file)?;
+    Ok(text)
+}
+
+/// A record: how it is called, its bytes, its arrival.
+type Record = (String, Vec<u8>, Option<i64>);
+
+fn file(config: &Config, path: &PathBuf, as_json: bool) -> anyhow::Result<String> {
+    let (name, mut bytes) = (path.display(), Vec::new());
+    let read = pipe::open(path).and_then(|mut input| input.read_to_end(&mut bytes));
+    read.with_context(|| format!("cannot read {name}"))?;
+    let records = match records(&bytes) {
+        Some(records) => records,
+        None => vec![(name.to_string(), bytes, None)],
+    };
+    let facts = facts(config, &records)?;
+    if as_json {
+        return pretty(&facts);
+    }
+    let mut text = String::new();
+    facts.iter().for_each(|fact| text += &fact.text());
+    Ok(text)
+}
+
+/// The records of a Firehose event, if it is one.
+fn records(event: &[u8]) -> Option<Vec<Record>> {
+    #[derive(Deserialize)]
+    struct Event {
+        records: Vec<One>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct One {
+        record_id: String,
+        data: String,
+        approximate_arrival_timestamp: Option<i64>,
+    }
+    let event: Event = serde_json::from_slice(event).ok()?;
+    let read = |one: One| {
+        let data = STANDARD.decode(&one.data).unwrap_or_else(|_| one.data.into_bytes());
+        (format!("record {}", one.record_id), data, one.approximate_arrival_timestamp)
+    };
+    Some(event.records.into_iter().map(read).collect())
+}
+
+/// Sends records through the code that both functions run.
+fn facts(config: &Config, records: &[Record]) -> anyhow::Result<Vec<Fact>> {
+    let mut reader = Reader::new(config);
+    let mut facts = Vec::new();
+    for (record, data, arrival) in records {
+        let arrival = arrival.unwrap_or_else(|| Clock::System.now());
+        let origin = Origin { place: record, id: None, arrival: Some(arrival) };
+        let before = facts.len();
+        let mut explainer = Explainer { config, record, facts };
+        reader.record(data, origin, &Options::new(&config.limits), &mut explainer)?;
+        facts = explainer.facts;
+        if facts.len() == before {
+            let why = "it is empty".to_owned();
+            facts.push(Fact::Nothing { record: record.clone(), events: 0, why });
+        }
+    }
+    Ok(facts)
+}
+
+struct Explainer<'a> {
+    config: &'a Config,
+    record: &'a str,
+    facts: Vec<Fact>,
+}
+
+impl Sink for Explainer<'_> {
+    fn row(&mut self, row: &Row<'_>, place: RowPlace) -> Result<(), ReadError> {
+        let why = match &row.stream {
+            _ if !place.is_derived => "it was a row already".to_owned(),
+            Stream::Origin(_) => "it is plain text, which `[plain]` takes".to_owned(),
+            Stream::Logs { owner, log_group, log_stream } => {
+                let tried = config::explain(self.config, owner, log_group, log_stream).tried;
+                let winner = tried.iter().find(|tried| tried.outcome == Fate::Wins);
+                winner.map_or("no source matches: `[unmatched]` takes it".to_owned(), |winner| {
+                    format!("source[{}]: {}", winner.source, winner.reason)
+                })
+            }
+        };
+        let day_file = DayFile { file: row.file.to_string(), day: row.day, kind: row.kind };
+        self.facts.push(Fact::Line {
+            record: self.record.to_owned(),
+            path: day_file.to_string(),
+            day: row.day.to_string(),
+            timestamp: row.timestamp,
+            why,
+            line: row.line.to_string(),
+        });
+        Ok(())
+    }
+
+    fn skipped(&mut self, skipped: Skipped, events: usize) -> Result<(), ReadError> {
+        let why = match skipped {
+            Skipped::Empty => "a control message, or nothing is in it",
+            Skipped::PlainDropped => "plain text, and `[plain] drop = true`",
+            Skipped::PlainLeftOut => "plain text, which is left out",
+        };
+        let (record, why) = (self.record.to_owned(), why.to_owned());
+        self.facts.push(Fact::Nothing { record, events, why });
+        Ok(())
+    }
+
+    fn bad(&mut self, bad: &Bad<'_>) -> Result<(), ReadError> {
+        let (code, why) = (bad.code.to_owned(), bad.reason.to_owned());
+        self.facts.push(Fact::Quarantined { record: self.record.to_owned(), code, why });
+        Ok(())
+    }
+}
+
+impl Fact {
+    fn why(&self) -> &str {
+        match self {
+            Fact::Line { why, .. } | Fact::Nothing { why, .. } | Fact::Quarantined { why, .. } => {
+                why
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Fact::Line { record, path, timestamp, why, line, .. } => {
+                format!("{record}: the event of {timestamp} is a line of {path}: {why}\n  {line}\n")
+            }
+            Fact::Nothing { record, events, why } => {
+                format!("{record}: {events} events give no line: {why}\n")
+            }
+            Fact::Quarantined { record, code, why } => {
+                format!("{record}: goes into quarantine: {why} ({code})\n")
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Whether an event's time can be right. Pure.
+//!
+//! CloudWatch Logs takes no event that is more than 14 days old or 2 hours ahead. What is decades
+//! away from its arrival is mostly in another unit.
+
+use std::time::Duration;
+
+use crate::config::Limits;
+
+/// Milliseconds of a day, and of a year.
+const DAY: u64 = 86_400_000;
+const YEAR: u64 = 31_557_600_000;
+
+/// Why an event's time cannot be right.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("timestamp {timestamp} is {} {side} its arrival{}", span(*.apart), guess(*.unit))]
+pub struct TimeFault {
+    timestamp: i64,
+    /// Milliseconds.
+    apart: u64,
+    /// Before or after.
+    side: &'static str,
+    /// What it may be instead of milliseconds.
+    unit: Option<&'static str>,
+}
+
+/// Before there was any AWS, nothing arrived: 2006-01-01.
+const ARRIVAL_MIN: i64 = 1_136_073_600_000;
+
+/// Compares an event's time with its arrival, both in milliseconds since the epoch. An arrival that
+/// cannot be right says nothing.
+pub(crate) fn check(timestamp: i64, arrival: i64, limits: &Limits) -> Result<(), TimeFault> {
+    if arrival < ARRIVAL_MIN {
+        return Ok(());
+    }
+    let is_near = |timestamp: i64| {
+        let (limit, apart) = match timestamp < arrival {
+            true => (limits.event_age, arrival.abs_diff(timestamp)),
+            false => (limits.event_ahead, arrival.abs_diff(timestamp)),
+        };
+        Duration::from_millis(apart) <= limit
+    };
+    if is_near(timestamp) {
+        return Ok(());
+    }
+    let units = [
+        ("seconds", timestamp.saturating_mul(1_000)),
+        ("microseconds", timestamp / 1_000),
+        ("nanoseconds", timestamp / 1_000_000),
+    ];
+    let unit = units.into_iter().find(|(_, meant)| is_near(*meant)).map(|(unit, _)| unit);
+    let side = if timestamp < arrival { "before" } else { "after" };
+    Err(TimeFault { timestamp, apart: arrival.abs_diff(timestamp), side, unit })
+}
+
+fn span(milliseconds: u64) -> String {
+    match milliseconds {
+        years if years >= 2 * YEAR => format!("{} years", years / YEAR),
+        days if days >= 2 * DAY => format!("{} days", days / DAY),
+        short => humantime::format_duration(Duration::from_secs(short / 1_000)).to_string(),
+    }
+}
+
+fn guess(unit: Option<&str>) -> String {
+    unit.map(|unit| format!(": {unit} instead of milliseconds?")).unwrap_or_default()
+}

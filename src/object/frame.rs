@@ -1,0 +1,127 @@
+//! Zstd frames: their content, a whole frame in memory at a time.
+
+use zstd::zstd_safe::{DCtx, InBuffer, OutBuffer, ResetDirective, get_error_name};
+
+use crate::object::begin::ZSTD;
+use crate::object::window::Window;
+use crate::object::{Depth, ReadError, Reading};
+
+/// Bytes by which the room for a frame's content grows.
+const STEP: usize = 256 << 10;
+/// Where a frame's descriptor is, and which of its bits says that it has a checksum.
+const DESCRIPTOR: usize = 4;
+const CHECKSUM: u8 = 1 << 2;
+
+/// How reading a frame ended.
+pub(super) enum Decoded {
+    /// It has so many bytes; the buffer holds its content.
+    Whole(usize),
+    /// It ends too early.
+    Torn,
+    /// It is damaged, in zstd's words.
+    Corrupt(&'static str),
+    /// Its content is larger than allowed.
+    Large,
+}
+
+impl Reading<'_, '_> {
+    /// Reads the frame at the window's beginning and consumes it; a broken one up to the next
+    /// member that can be read.
+    pub(super) fn frame(&mut self, window: &mut Window<'_>, depth: Depth) -> Result<(), ReadError> {
+        let mut content = self.reader.buffers.pop().unwrap_or_default();
+        let limit = self.room(depth);
+        let decoded = decode(&mut self.reader.unzstd, window, 0, &mut content, limit)?;
+        let (code, reason) = match decoded {
+            Decoded::Whole(length) if depth.members < super::member::DEPTH_MAX => {
+                self.inflated += content.len();
+                self.held(content, Depth { members: depth.members + 1, ..depth })?;
+                window.consume(length);
+                return Ok(());
+            }
+            Decoded::Whole(_) => ("nested-gzip", "a member in a member in a member".to_owned()),
+            Decoded::Torn => ("torn-zstd", "a zstd frame is cut off".to_owned()),
+            Decoded::Corrupt(why) => ("corrupt-zstd", format!("a zstd frame is corrupt ({why})")),
+            Decoded::Large => ("bomb", too_large(self.options.limits.inflated_bytes)),
+        };
+        self.reader.buffers.push(content);
+        let is_torn = matches!(decoded, Decoded::Torn);
+        let passed = self.resynchronise(window, 1)?;
+        // Of a member that is cut off itself, that is reported.
+        if is_torn && window.broken.is_some() {
+            return Ok(());
+        }
+        self.bad(code, &reason, passed.length, &passed.bytes)
+    }
+
+    /// To how many bytes a member may inflate that is held whole.
+    pub(super) fn room(&self, depth: Depth) -> usize {
+        let limits = self.options.limits;
+        match depth.records {
+            0 => limits.inflated_bytes,
+            _ => limits.inflated_bytes.saturating_sub(self.inflated),
+        }
+    }
+}
+
+/// Why a member is refused whose content is too large.
+pub(super) fn too_large(limit: usize) -> String {
+    format!("inflates to more than {limit} bytes: raise limits.inflated_bytes if this is no bomb")
+}
+
+/// Whether a frame with a checksum begins at a place, and its content checks out.
+pub(super) fn checks_out(
+    unzstd: &mut Option<DCtx<'static>>,
+    window: &mut Window<'_>,
+    at: usize,
+    limit: usize,
+) -> Result<bool, ReadError> {
+    window.fill(at + DESCRIPTOR + 1)?;
+    let bytes = &window.bytes()[at..];
+    let has_checksum = bytes.get(DESCRIPTOR).is_some_and(|byte| byte & CHECKSUM != 0);
+    if !bytes.starts_with(ZSTD) || !has_checksum {
+        return Ok(false);
+    }
+    let decoded = decode(unzstd, window, at, &mut Vec::new(), limit)?;
+    Ok(matches!(decoded, Decoded::Whole(_)))
+}
+
+/// Reads the frame at a place into a buffer, which is cleared.
+fn decode(
+    unzstd: &mut Option<DCtx<'static>>,
+    window: &mut Window<'_>,
+    at: usize,
+    content: &mut Vec<u8>,
+    limit: usize,
+) -> Result<Decoded, ReadError> {
+    let context = unzstd.get_or_insert_with(DCtx::create);
+    content.clear();
+    if let Err(error) = context.reset(ResetDirective::SessionOnly) {
+        return Ok(Decoded::Corrupt(get_error_name(error)));
+    }
+    let mut read = 0;
+    loop {
+        if content.len() > limit {
+            return Ok(Decoded::Large);
+        }
+        if content.len() == content.capacity() {
+            content.reserve(STEP.max(content.len()).min(limit + 1 - content.len()));
+        }
+        let mut input = InBuffer::around(&window.bytes()[at + read..]);
+        let written = content.len();
+        let mut output = OutBuffer::around_pos(content, written);
+        let hint = context.decompress_stream(&mut output, &mut input);
+        let (consumed, written_now) = (input.pos(), output.pos() - written);
+        read += consumed;
+        match hint {
+            Ok(0) if content.len() > limit => return Ok(Decoded::Large),
+            Ok(0) => return Ok(Decoded::Whole(read)),
+            Ok(_) if consumed + written_now == 0 => {
+                if !window.fill(at + read + 1)? {
+                    return Ok(Decoded::Torn);
+                }
+            }
+            Ok(_) => {}
+            Err(error) => return Ok(Decoded::Corrupt(get_error_name(error))),
+        }
+    }
+}
