@@ -9,7 +9,7 @@ use crate::land::intake::tally::Tally;
 use crate::land::journal::Journal;
 use crate::land::journal::lander::Lander;
 use crate::land::journal::state::Segment;
-use crate::land::root::error::{Context, LandError};
+use crate::land::root::error::{Context, Result};
 use crate::land::root::layout::DayFile;
 use crate::row::EventKey;
 
@@ -33,8 +33,8 @@ pub fn commit(
     day_file: &DayFile,
     batch: &Batch,
     objects: &[String],
-    before: &dyn Fn() -> Result<(), LandError>,
-) -> Result<CommitOutcome, LandError> {
+    before: &dyn Fn() -> Result<()>,
+) -> Result<CommitOutcome> {
     // Steps 1 and 2: lock and read the journal; finish a seal that was interrupted.
     let (mut journal, _) = lock(lander, day_file)?;
     if journal.state.closed.is_some() {
@@ -77,7 +77,7 @@ pub(crate) fn ask(
     lander: &Lander<'_>,
     day_file: &DayFile,
     offered: &mut [(EventKey, bool)],
-) -> Result<bool, LandError> {
+) -> Result<bool> {
     let Some(mut journal) = Journal::lock_existing(lander, day_file)? else { return Ok(true) };
     if journal.state.closed.is_some() {
         return Ok(false);

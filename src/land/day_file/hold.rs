@@ -11,7 +11,7 @@ use crate::land::journal::frame::{Commit, Frame};
 use crate::land::journal::lander::Lander;
 use crate::land::journal::seen::{self, Watermark};
 use crate::land::journal::state::Segment;
-use crate::land::root::error::{Context, LandError, is_absent};
+use crate::land::root::error::{Context, LandError, Result, is_absent};
 use crate::land::root::folders;
 use crate::land::root::layout::{DayFile, Hint, folder_of};
 
@@ -36,7 +36,7 @@ impl<'h, 'l> Hold<'h, 'l> {
         lander: &'l Lander<'l>,
         day_file: &'h DayFile,
         journal: &'h mut Journal<'l>,
-    ) -> Result<Hold<'h, 'l>, LandError> {
+    ) -> Result<Hold<'h, 'l>> {
         folders::refresh(lander, &day_file.journal_folder())?;
         folders::refresh(lander, day_file.folder())?;
         let entries = journal.state.seen();
@@ -81,7 +81,7 @@ impl<'h, 'l> Hold<'h, 'l> {
     /// Step 4: the segment's data file, afresh and locked; proof that the journal's lock still
     /// stands; then what lies beyond the last commit is cut, and a new segment gets its hint and
     /// durable names.
-    pub(crate) fn open_segment(&mut self, segment: u32) -> Result<(), LandError> {
+    pub(crate) fn open_segment(&mut self, segment: u32) -> Result<()> {
         let lander = self.lander;
         let path = self.day_file.open_segment(segment);
         let committed = self.journal.state.segment(segment).map_or(0, Segment::bytes);
@@ -115,20 +115,20 @@ impl<'h, 'l> Hold<'h, 'l> {
     /// Step 8: `seen` says which frames are durable. Not synced: it is for whoever finds the
     /// journal without them. Only after the lease was checked, which covers the lock on `seen`: a
     /// process that stood still must not name a frame that a rebuilt journal lacks.
-    pub(crate) fn write_watermark(&self) -> Result<(), LandError> {
+    pub(crate) fn write_watermark(&self) -> Result<()> {
         let watermark = self.journal.state.watermark().encode();
         self.seen.write_at(&watermark, 0).context("write", &self.day_file.seen())
     }
 
     /// The day is closed: nothing in `seen` counts any more.
-    pub(crate) fn clear_seen(&self) -> Result<(), LandError> {
+    pub(crate) fn clear_seen(&self) -> Result<()> {
         let cleared = self.seen.truncate(0).and_then(|()| self.seen.sync());
         cleared.context("cut", &self.day_file.seen())
     }
 
     /// Before a segment ends: what lies beyond its last commit is gone for good. Cut even where
     /// nothing seems to be there: whoever cut it before may have died before the cut was durable.
-    pub(crate) fn truncate_to_committed(&self, segment: u32) -> Result<(), LandError> {
+    pub(crate) fn truncate_to_committed(&self, segment: u32) -> Result<()> {
         let path = self.day_file.open_segment(segment);
         let committed = self.journal.state.segment(segment).map_or(0, Segment::bytes);
         match &self.data {
@@ -145,7 +145,7 @@ impl<'h, 'l> Hold<'h, 'l> {
         piece: &[u32],
         duplicates: u64,
         objects: &[String],
-    ) -> Result<(), LandError> {
+    ) -> Result<()> {
         let state = &self.journal.state;
         let offset = state.segment(segment).map_or(0, Segment::bytes);
         let run_at = state.seen();
@@ -205,7 +205,7 @@ pub(crate) fn lost(lander: &Lander<'_>, error: LandError, committed: u64) -> Lan
 }
 
 /// The length; damage if it is less than what was committed.
-fn not_shorter(handle: &dyn Handle, path: &str, committed: u64) -> Result<u64, LandError> {
+fn not_shorter(handle: &dyn Handle, path: &str, committed: u64) -> Result<u64> {
     let length = handle.length().context("look at", path)?;
     if length < committed {
         let what = format!("it has {length} bytes, of {committed} that were committed");

@@ -11,7 +11,7 @@ use crate::land::intake::elsewhere::Elsewhere;
 use crate::land::intake::register::{self, Held};
 use crate::land::intake::tally::Cause;
 use crate::land::intake::{Landing, plan};
-use crate::land::root::error::LandError;
+use crate::land::root::error::{LandError, Result};
 use crate::land::root::layout::DayFile;
 use crate::row::EventKey;
 
@@ -19,7 +19,7 @@ use crate::row::EventKey;
 const DATES_MAX: usize = 8;
 
 /// A batch and what its commit came to.
-type Done = (DayFile, Batch, Result<CommitOutcome, LandError>);
+type Done = (DayFile, Batch, Result<CommitOutcome>);
 
 impl Landing<'_> {
     /// Commits all batches: of a few dates at a time, whose registers are held meanwhile.
@@ -74,7 +74,7 @@ impl Landing<'_> {
         &mut self,
         batches: &[(DayFile, Batch)],
         dates: &BTreeSet<NaiveDate>,
-    ) -> Result<(Held, Vec<Elsewhere>), LandError> {
+    ) -> Result<(Held, Vec<Elsewhere>)> {
         let (lander, rules, routes) = (self.lander, self.routes.rules.clone(), &mut self.routes);
         let look = |registers: &_, missing: &mut _| {
             let one =
@@ -97,7 +97,7 @@ impl Landing<'_> {
         &mut self,
         batches: &mut Vec<(DayFile, Batch)>,
         dates: &BTreeSet<NaiveDate>,
-    ) -> Result<Vec<Done>, LandError> {
+    ) -> Result<Vec<Done>> {
         let (lander, objects, planning) = (self.lander, self.objects, self.plan.is_some());
         let (held, elsewhere) = self.hold(batches, dates)?;
         for ((_, batch), elsewhere) in batches.iter_mut().zip(&elsewhere) {
@@ -148,12 +148,7 @@ impl Landing<'_> {
     }
 
     /// What a batch's commit came to.
-    fn done(
-        &mut self,
-        day_file: &DayFile,
-        batch: &Batch,
-        result: Result<CommitOutcome, LandError>,
-    ) {
+    fn done(&mut self, day_file: &DayFile, batch: &Batch, result: Result<CommitOutcome>) {
         match result {
             Ok(CommitOutcome::Committed(tally)) => self.landed.tally.add(&tally),
             Ok(CommitOutcome::Closed) => {

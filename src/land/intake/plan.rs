@@ -16,7 +16,7 @@ use crate::land::intake::tally::Tally;
 use crate::land::journal::Journal;
 use crate::land::journal::lander::Lander;
 use crate::land::journal::state::State;
-use crate::land::root::error::{Context, LandError};
+use crate::land::root::error::{Context, Result};
 use crate::land::root::layout::DayFile;
 use crate::row::{EventKey, Kind};
 
@@ -64,7 +64,7 @@ impl Plan {
         day_file: &DayFile,
         batch: &Batch,
         (rows, sifted): (u64, &Sifted),
-    ) -> Result<CommitOutcome, LandError> {
+    ) -> Result<CommitOutcome> {
         let (left, state) = (batch.len() as u64, Journal::peek(lander, day_file)?);
         let mut offered: Vec<_> = (0..left as u32).map(|row| (batch.key(row), false)).collect();
         offered.sort_unstable();
@@ -103,7 +103,7 @@ pub(crate) fn ask(
     lander: &Lander<'_>,
     day_file: &DayFile,
     offered: &mut [(EventKey, bool)],
-) -> Result<bool, LandError> {
+) -> Result<bool> {
     mark(lander, day_file, Journal::read_or_damage(lander, day_file)?.as_ref(), offered)
 }
 
@@ -112,7 +112,7 @@ fn mark(
     day_file: &DayFile,
     state: Option<&State>,
     offered: &mut [(EventKey, bool)],
-) -> Result<bool, LandError> {
+) -> Result<bool> {
     let Some(state) = state else { return Ok(true) };
     if state.seen() > 0 {
         let path = day_file.seen();

@@ -23,7 +23,7 @@ use crate::file_name;
 use crate::land::journal::frame::Routing;
 use crate::land::journal::lander::Lander;
 use crate::land::journal::{self, Journal, seen};
-use crate::land::root::error::{Context, LandError};
+use crate::land::root::error::{Context, LandError, Result};
 use crate::land::root::files::read_whole;
 use crate::land::root::folders;
 use crate::land::root::layout::{DayFile, ROUTINGS, folder_of, name_of};
@@ -100,7 +100,7 @@ pub struct Register {
 
 impl Register {
     /// Reads a register without its lock.
-    fn peek(lander: &Lander<'_>, date: NaiveDate) -> Result<Register, LandError> {
+    fn peek(lander: &Lander<'_>, date: NaiveDate) -> Result<Register> {
         let path = path(date);
         let Some(handle) = lander.open_if_there(&path)? else {
             return Register::decode(&path, b"");
@@ -109,11 +109,11 @@ impl Register {
         Register::read(handle.as_ref(), &path)
     }
 
-    fn read(handle: &dyn Handle, path: &str) -> Result<Register, LandError> {
+    fn read(handle: &dyn Handle, path: &str) -> Result<Register> {
         Register::decode(path, &read_whole(handle, path, 0, BYTES_MAX)?)
     }
 
-    fn decode(path: &str, bytes: &[u8]) -> Result<Register, LandError> {
+    fn decode(path: &str, bytes: &[u8]) -> Result<Register> {
         let (header, lines) = bytes.split_at(HEADER.len().min(bytes.len()));
         let spare = PROOF_AT as usize;
         let has_header = header.len() == HEADER.len()
@@ -141,7 +141,7 @@ impl Register {
     }
 
     /// Takes a line in. `false`: it is not what was written.
-    fn entry(&mut self, path: &str, line: &[u8]) -> Result<bool, LandError> {
+    fn entry(&mut self, path: &str, line: &[u8]) -> Result<bool> {
         let Some((crc, json)) = line.split_at_checked(8) else { return Ok(false) };
         let Some(json) = json.strip_prefix(b" ") else { return Ok(false) };
         if format!("{:08x}", crc32c::crc32c(json)).as_bytes() != crc {
@@ -193,7 +193,7 @@ fn add(
     date: NaiveDate,
     rules: Option<&str>,
     day_files: &BTreeSet<DayFile>,
-) -> Result<(), LandError> {
+) -> Result<()> {
     let path = path(date);
     let how = Open::Create(lander.open_mode());
     let (handle, _) = lander.open_locked(&path, how, lander.lock_deadline())?;
@@ -254,8 +254,8 @@ impl Held {
         lander: &Lander<'_>,
         dates: &BTreeSet<NaiveDate>,
         rules: &str,
-        mut look: impl FnMut(&BTreeMap<NaiveDate, Register>, &mut Missing) -> Result<T, LandError>,
-    ) -> Result<(Held, T), LandError> {
+        mut look: impl FnMut(&BTreeMap<NaiveDate, Register>, &mut Missing) -> Result<T>,
+    ) -> Result<(Held, T)> {
         for _ in 0..ROUNDS_MAX {
             let held = Held::lock(lander, dates)?;
             let incomplete =
@@ -278,8 +278,8 @@ impl Held {
     pub(crate) fn peek<T>(
         lander: &Lander<'_>,
         dates: &BTreeSet<NaiveDate>,
-        mut look: impl FnMut(&BTreeMap<NaiveDate, Register>, &mut Missing) -> Result<T, LandError>,
-    ) -> Result<(Held, T), LandError> {
+        mut look: impl FnMut(&BTreeMap<NaiveDate, Register>, &mut Missing) -> Result<T>,
+    ) -> Result<(Held, T)> {
         let mut registers = BTreeMap::new();
         for date in dates {
             let mut register = Register::peek(lander, *date)?;
@@ -293,7 +293,7 @@ impl Held {
         Ok((Held { registers, handles: Vec::new() }, looked))
     }
 
-    fn lock(lander: &Lander<'_>, dates: &BTreeSet<NaiveDate>) -> Result<Held, LandError> {
+    fn lock(lander: &Lander<'_>, dates: &BTreeSet<NaiveDate>) -> Result<Held> {
         let mut held = Held { registers: BTreeMap::new(), handles: Vec::new() };
         for date in dates {
             let path = path(*date);
@@ -311,7 +311,7 @@ impl Held {
         &mut self,
         lander: &Lander<'_>,
         dates: &BTreeSet<NaiveDate>,
-    ) -> Result<(), LandError> {
+    ) -> Result<()> {
         for date in dates {
             let path = format!("{}.mixed", path(*date));
             let how = Open::Create(lander.open_mode());
@@ -323,7 +323,7 @@ impl Held {
 
     /// Proves that every lock stands that was taken since the first register's: a lease is lost for
     /// all of them at once, so a write through the first handle fails then.
-    pub(crate) fn prove(&self) -> Result<(), LandError> {
+    pub(crate) fn prove(&self) -> Result<()> {
         let Some((path, handle)) = self.handles.first() else { return Ok(()) };
         let spare = PROOF_AT as usize;
         let proof = handle.write_at(&HEADER[spare..=spare], PROOF_AT).and_then(|()| handle.sync());
@@ -332,7 +332,7 @@ impl Held {
 }
 
 /// The day files whose journals can hold events of a date: those of the local days around it.
-fn holders(lander: &Lander<'_>, date: NaiveDate) -> Result<Vec<DayFile>, LandError> {
+fn holders(lander: &Lander<'_>, date: NaiveDate) -> Result<Vec<DayFile>> {
     let mut holders = Vec::new();
     for day_file in journals(lander, &|day| (day.date() - date).num_days().abs() <= 1)? {
         if may_hold(lander, &day_file, date)? {
@@ -343,12 +343,12 @@ fn holders(lander: &Lander<'_>, date: NaiveDate) -> Result<Vec<DayFile>, LandErr
 }
 
 /// The day files of these local days that have a journal, or what is left of one.
-fn journals(lander: &Lander<'_>, of: &dyn Fn(Day) -> bool) -> Result<BTreeSet<DayFile>, LandError> {
+fn journals(lander: &Lander<'_>, of: &dyn Fn(Day) -> bool) -> Result<BTreeSet<DayFile>> {
     let (day_files, mut unread) = folders::day_files(lander, of);
     unread.pop().map_or(Ok(day_files), Err)
 }
 
-fn may_hold(lander: &Lander<'_>, day_file: &DayFile, date: NaiveDate) -> Result<bool, LandError> {
+fn may_hold(lander: &Lander<'_>, day_file: &DayFile, date: NaiveDate) -> Result<bool> {
     let touches = |min, max| self::date(min) <= date && self::date(max) >= date;
     match Journal::read_or_damage(lander, day_file) {
         Ok(None) => Ok(false),
@@ -381,7 +381,7 @@ struct Wrong {
 }
 
 /// What is wrong with registers, by their dates.
-fn wrong(lander: &Lander<'_>) -> Result<BTreeMap<NaiveDate, Wrong>, LandError> {
+fn wrong(lander: &Lander<'_>) -> Result<BTreeMap<NaiveDate, Wrong>> {
     // Journals first: an event's register was there before it was.
     let (mut routings, mut closed) = (BTreeMap::<_, BTreeSet<_>>::new(), Vec::new());
     for day_file in journals(lander, &|_| true)? {
@@ -439,14 +439,14 @@ fn wrong(lander: &Lander<'_>) -> Result<BTreeMap<NaiveDate, Wrong>, LandError> {
 
 /// The paths of registers that something is wrong with, and what. Without one, an event of its date
 /// could not be found in another day file.
-pub fn check(lander: &Lander<'_>) -> Result<BTreeMap<String, String>, LandError> {
+pub fn check(lander: &Lander<'_>) -> Result<BTreeMap<String, String>> {
     let remedy = "`hiwake verify --rebuild` restores it";
     let wrong = wrong(lander)?.into_iter();
     Ok(wrong.map(|(date, one)| (path(date), format!("{}; {remedy}", one.what))).collect())
 }
 
 /// Restores registers that are missing or damaged; which.
-pub fn restore(lander: &Lander<'_>) -> Result<Vec<String>, LandError> {
+pub fn restore(lander: &Lander<'_>) -> Result<Vec<String>> {
     let wrong = wrong(lander)?.into_iter();
     wrong.map(|(date, one)| add(lander, date, None, &one.missed).map(|()| path(date))).collect()
 }

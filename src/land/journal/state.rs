@@ -11,7 +11,7 @@ use crate::land::journal::frame::{
     self, Block, Closed, ClosedSegment, Commit, FRAMES_AT, Found, Frame, Header, RESERVE, Sealed,
 };
 use crate::land::journal::seen::Watermark;
-use crate::land::root::error::LandError;
+use crate::land::root::error::{LandError, Result};
 use crate::land::root::layout::{DayFile, Hint};
 
 /// A published file, as it is or as it has to be.
@@ -127,7 +127,7 @@ impl State {
     }
 
     /// Reads a journal's bytes. `Ok(None)`: its header is empty or partial and no frame follows.
-    pub fn read(path: &str, bytes: &[u8]) -> Result<Option<State>, LandError> {
+    pub fn read(path: &str, bytes: &[u8]) -> Result<Option<State>> {
         match State::read_prefix(path, bytes) {
             (state, None) => Ok(state),
             (_, Some(error)) => Err(error),
@@ -192,7 +192,7 @@ impl State {
     }
 
     /// `bytes` are those of the journal from `at` on. After an error it is what stands before.
-    fn read_frames(&mut self, path: &str, at: u64, bytes: &[u8]) -> Result<(), LandError> {
+    fn read_frames(&mut self, path: &str, at: u64, bytes: &[u8]) -> Result<()> {
         let read = self.read_each(path, at, bytes);
         self.find_blocks();
         read
@@ -203,7 +203,7 @@ impl State {
         self.blocks.follow(self.segments.iter().flat_map(|segment| &segment.commits));
     }
 
-    fn read_each(&mut self, path: &str, at: u64, bytes: &[u8]) -> Result<(), LandError> {
+    fn read_each(&mut self, path: &str, at: u64, bytes: &[u8]) -> Result<()> {
         let damage = |what: String| Err(LandError::damage(path, what));
         loop {
             let end = self.end;
@@ -447,7 +447,7 @@ impl State {
     }
 
     /// The time zone that the day is a day of.
-    pub fn timezone(&self, path: &str) -> Result<Tz, LandError> {
+    pub fn timezone(&self, path: &str) -> Result<Tz> {
         let name = &self.header.timezone;
         name.parse().map_err(|_| {
             LandError::damage(path, format!("its time zone `{name}` is unknown to this release"))

@@ -21,7 +21,7 @@ use crate::land::rebuild::replace::{install_file, make_hints};
 use crate::land::rebuild::segment::{Segment, published};
 pub use crate::land::rebuild::survey::RebuildError;
 use crate::land::rebuild::survey::{Files, FoundRows, Piece, Survey, find};
-use crate::land::root::error::LandError;
+use crate::land::root::error::{LandError, Result};
 use crate::land::root::layout::{DayFile, checksum};
 use crate::land::upkeep::verify::{self, Verified, verify_day};
 use crate::row::{EventKey, Kind};
@@ -208,7 +208,7 @@ impl Lines {
 }
 
 /// How many lines a day has that nothing is wrong with.
-fn lines_if_whole(lander: &Lander<'_>, day_file: &DayFile) -> Result<u64, LandError> {
+fn lines_if_whole(lander: &Lander<'_>, day_file: &DayFile) -> Result<u64> {
     let mut verified = Verified::default();
     verify_day(lander, day_file, verify::is_hinted(lander, day_file), &mut verified);
     match verified.findings.into_iter().find(|finding| finding.wrong) {
@@ -219,7 +219,7 @@ fn lines_if_whole(lander: &Lander<'_>, day_file: &DayFile) -> Result<u64, LandEr
 
 /// The small repair: checksums of published files that are good, and hints, as the journal has
 /// them.
-fn repair_names(files: &Files<'_>, journal: &[u8]) -> Result<(), LandError> {
+fn repair_names(files: &Files<'_>, journal: &[u8]) -> Result<()> {
     let Files { lander, day_file, .. } = *files;
     let Ok(Some(state)) = State::read(&day_file.journal(), journal) else { return Ok(()) };
     for one in state.published(day_file).iter().filter(|one| !one.removed) {

@@ -13,7 +13,7 @@ use crate::land::journal::DamagedJournal;
 use crate::land::journal::lander::Lander;
 use crate::land::journal::state::State;
 use crate::land::rebuild::survey::{Files, read_file};
-use crate::land::root::error::{Context, LandError, is_absent};
+use crate::land::root::error::{Context, Result, is_absent};
 use crate::land::root::files::write_new;
 use crate::land::root::layout::{DAMAGED, DayFile, Hint, OPEN, folder_of, name_of};
 use crate::land::root::{folders, unique};
@@ -36,7 +36,7 @@ impl Replacement {
         &self,
         files: &Files<'_>,
         journal: &DamagedJournal<'_>,
-    ) -> Result<String, LandError> {
+    ) -> Result<String> {
         let Files { lander, day_file, .. } = *files;
         let folder = match &files.aside {
             Some(folder) => folder.clone(),
@@ -80,7 +80,7 @@ impl Replacement {
         lander: &Lander<'_>,
         day_file: &DayFile,
         journal: &DamagedJournal<'_>,
-    ) -> Result<(), LandError> {
+    ) -> Result<()> {
         let open = self.open.as_ref().map(|(path, _)| path);
         let names = folders::names_of(lander, day_file)?;
         let inode = |path: &str| {
@@ -90,7 +90,7 @@ impl Replacement {
         let (others, published): (Vec<&String>, Vec<&String>) =
             names.iter().partition(|name| name.ends_with(OPEN));
         let published: Vec<u64> =
-            published.into_iter().map(|name| inode(name)).collect::<Result<_, LandError>>()?;
+            published.into_iter().map(|name| inode(name)).collect::<Result<_>>()?;
         for name in others {
             if Some(name) != open && !published.contains(&inode(name)?) {
                 rewrite(lander, journal, name, b"")?;
@@ -106,7 +106,7 @@ fn put_aside(
     lander: &Lander<'_>,
     day_file: &DayFile,
     journal: &DamagedJournal<'_>,
-) -> Result<String, LandError> {
+) -> Result<String> {
     let folder = format!("{DAMAGED}/{day_file}.{}", unique());
     folders::make(lander, &folder)?;
     let at = |path: &str| format!("{folder}/{}", name_of(path));
@@ -135,7 +135,7 @@ fn rewrite(
     journal: &DamagedJournal<'_>,
     path: &str,
     bytes: &[u8],
-) -> Result<(), LandError> {
+) -> Result<()> {
     let how = Open::Create(lander.open_mode());
     let (file, _) = lander.open_locked(path, how, lander.lock_deadline())?;
     journal.check_lease()?;
@@ -153,7 +153,7 @@ pub(crate) fn install_file(
     segment: u32,
     path: &str,
     bytes: &[u8],
-) -> Result<(), LandError> {
+) -> Result<()> {
     let temporary = day_file.temporary(segment, &unique());
     write_new(lander, &temporary, bytes, Some(lander.config.files.mode))?;
     lander.disk.rename(&temporary, path).context("rename", &temporary)?;
@@ -162,11 +162,7 @@ pub(crate) fn install_file(
 }
 
 /// The hints that a journal wants.
-pub(crate) fn make_hints(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    state: &State,
-) -> Result<(), LandError> {
+pub(crate) fn make_hints(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> Result<()> {
     let unsealed = state.numbered().filter(|(_, segment)| segment.done.is_none());
     let hints = unsealed.map(|(number, _)| Hint::Seal(number)).chain(state.calendar_hint());
     hints.map(|hint| day_file.hint(&hint)).try_for_each(|hint| lander.make_hint(&hint))

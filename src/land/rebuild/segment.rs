@@ -12,7 +12,7 @@ use crate::land::journal::frame::Sealed;
 use crate::land::journal::lander::Lander;
 use crate::land::journal::state::Contents;
 use crate::land::rebuild::survey::{Files, FoundRows, RebuildError, Survey, read_file};
-use crate::land::root::error::{Context, LandError};
+use crate::land::root::error::{Context, Result};
 use crate::land::root::layout::{DayFile, checksum, name_of};
 use crate::row::EventKey;
 
@@ -114,7 +114,7 @@ impl Segment {
     }
 
     /// Reads the file that is there, or the temporary one that was about to be published.
-    fn read(&mut self, lander: &Lander<'_>, paths: &[&String]) -> Result<(), LandError> {
+    fn read(&mut self, lander: &Lander<'_>, paths: &[&String]) -> Result<()> {
         self.bytes = Some(Vec::new());
         for path in paths {
             let Some(bytes) = read_file(lander, path)? else { continue };

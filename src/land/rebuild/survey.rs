@@ -11,7 +11,7 @@ use crate::land::journal::frame::Block;
 use crate::land::journal::lander::Lander;
 use crate::land::journal::seen::{self, Watermark};
 use crate::land::journal::state::State;
-use crate::land::root::error::LandError;
+use crate::land::root::error::{LandError, Result};
 use crate::land::root::files::read_whole;
 use crate::land::root::folders;
 use crate::land::root::layout::{DayFile, JOURNAL, OPEN, SEEN, name_of};
@@ -64,7 +64,7 @@ impl Files<'_> {
     }
 
     /// A whole file, by the path of its place.
-    fn find(&self, path: &str) -> Result<Option<Vec<u8>>, LandError> {
+    fn find(&self, path: &str) -> Result<Option<Vec<u8>>> {
         match &self.aside {
             Some(folder) => read_file(self.lander, &format!("{folder}/{}", name_of(path))),
             None => read_file(self.lander, path),
@@ -72,12 +72,12 @@ impl Files<'_> {
     }
 
     /// The same; nothing, if it is not there.
-    pub(crate) fn read(&self, path: &str) -> Result<Vec<u8>, LandError> {
+    pub(crate) fn read(&self, path: &str) -> Result<Vec<u8>> {
         self.find(path).map(Option::unwrap_or_default)
     }
 
     /// The names that readers see, by the paths of their places.
-    pub(crate) fn names(&self) -> Result<BTreeSet<String>, LandError> {
+    pub(crate) fn names(&self) -> Result<BTreeSet<String>> {
         let Some(folder) = &self.aside else {
             return folders::names_of(self.lander, self.day_file);
         };
@@ -88,7 +88,7 @@ impl Files<'_> {
 }
 
 /// A whole file; `None` if it is not there.
-pub(crate) fn read_file(lander: &Lander<'_>, path: &str) -> Result<Option<Vec<u8>>, LandError> {
+pub(crate) fn read_file(lander: &Lander<'_>, path: &str) -> Result<Option<Vec<u8>>> {
     let file = lander.open_if_there(path)?;
     file.map(|file| read_whole(file.as_ref(), path, 0, FILE_BYTES_MAX)).transpose()
 }
@@ -134,7 +134,7 @@ pub(crate) struct Survey {
 
 impl Survey {
     /// Reads what there is.
-    pub(crate) fn read(files: &Files<'_>, journal: &[u8]) -> Result<Survey, LandError> {
+    pub(crate) fn read(files: &Files<'_>, journal: &[u8]) -> Result<Survey> {
         let day_file = files.day_file;
         let (state, error) = State::read_prefix(&day_file.journal(), journal);
         let state = state.filter(|state| state.header.is_of(day_file));

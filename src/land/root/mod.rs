@@ -11,7 +11,7 @@ use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use self::error::{Context, LandError, is_absent, is_gone};
+use self::error::{Context, LandError, Result, is_absent, is_gone};
 use self::layout::{DayFile, folder_of};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -43,7 +43,7 @@ impl Root<'_> {
     }
 
     /// Nothing is begun after the deadline.
-    pub(crate) fn check_time(&self, day_file: &DayFile) -> Result<(), LandError> {
+    pub(crate) fn check_time(&self, day_file: &DayFile) -> Result<()> {
         match Instant::now() < self.deadline {
             true => Ok(()),
             false => Err(LandError::Time(day_file.to_string())),
@@ -58,8 +58,8 @@ impl Root<'_> {
     /// same, so not for ever.
     pub(crate) fn while_lease_is_lost<T>(
         &self,
-        mut attempt: impl FnMut() -> Result<T, LandError>,
-    ) -> Result<T, LandError> {
+        mut attempt: impl FnMut() -> Result<T>,
+    ) -> Result<T> {
         let until = self.lock_deadline();
         loop {
             match attempt() {
@@ -74,7 +74,7 @@ impl Root<'_> {
     /// A clock that is wrong would stamp commits so that their day is sealed too early or never.
     /// `theirs` is the file system's time of a write just now. An explicit `--now` is taken as it
     /// is.
-    pub(crate) fn compare_clocks(&self, theirs: i64) -> Result<(), LandError> {
+    pub(crate) fn compare_clocks(&self, theirs: i64) -> Result<()> {
         let ours = self.clock.now();
         let skew = ours.abs_diff(theirs);
         match self.clock == Clock::System && skew > self.clock_skew() as u64 {
@@ -104,7 +104,7 @@ impl Root<'_> {
 
     /// Opens a file. Where it may be made, its folder may be, too; a round may remove that again,
     /// while it is empty.
-    pub(crate) fn open(&self, path: &str, how: Open) -> Result<Box<dyn Handle>, LandError> {
+    pub(crate) fn open(&self, path: &str, how: Open) -> Result<Box<dyn Handle>> {
         for _ in 0..FOLDERS_MADE_MAX {
             match self.disk.open(path, how) {
                 Err(error) if is_gone(&error) && matches!(how, Open::Create(_)) => {
@@ -123,7 +123,7 @@ impl Root<'_> {
     }
 
     /// Opens a file to read it; `None`: it is not there.
-    pub(crate) fn open_if_there(&self, path: &str) -> Result<Option<Box<dyn Handle>>, LandError> {
+    pub(crate) fn open_if_there(&self, path: &str) -> Result<Option<Box<dyn Handle>>> {
         match self.disk.open(path, Open::Read) {
             Err(error) if is_absent(&error) => Ok(None),
             opened => opened.map(Some).context("open", path),
@@ -136,7 +136,7 @@ impl Root<'_> {
         path: &str,
         how: Open,
         until: Instant,
-    ) -> Result<(Box<dyn Handle>, u64), LandError> {
+    ) -> Result<(Box<dyn Handle>, u64)> {
         let handle = self.open(path, how)?;
         let busy_retries = self.lock(path, until, || handle.try_lock())?;
         Ok((handle, busy_retries))
@@ -148,7 +148,7 @@ impl Root<'_> {
         path: &str,
         until: Instant,
         try_lock: impl Fn() -> std::io::Result<bool>,
-    ) -> Result<u64, LandError> {
+    ) -> Result<u64> {
         let (mut wait, mut busy_retries) = (Duration::from_millis(10), 0);
         while !try_lock().context("lock", path)? {
             busy_retries += 1;
@@ -193,7 +193,7 @@ impl Root<'_> {
     }
 
     /// Makes a hint, durably. Hints only say where to look; the journals decide.
-    pub(crate) fn make_hint(&self, path: &str) -> Result<(), LandError> {
+    pub(crate) fn make_hint(&self, path: &str) -> Result<()> {
         self.open(path, Open::Create(self.open_mode()))?;
         folders::sync_up(self, folder_of(path))
     }

@@ -4,7 +4,7 @@
 use crate::land::journal::Journal;
 use crate::land::journal::lander::Lander;
 use crate::land::journal::state::State;
-use crate::land::root::error::LandError;
+use crate::land::root::error::{LandError, Result};
 use crate::land::root::folders::{self, Below};
 use crate::land::root::layout::{DUE, DayFile, Hint};
 
@@ -25,7 +25,7 @@ pub(super) fn hints(
 }
 
 /// The journal of a day file that a hint names.
-pub(super) fn read(lander: &Lander<'_>, day_file: &DayFile) -> Result<State, LandError> {
+pub(super) fn read(lander: &Lander<'_>, day_file: &DayFile) -> Result<State> {
     Journal::read_or_damage(lander, day_file)?.ok_or_else(|| lander.hint_without_journal(day_file))
 }
 
@@ -35,7 +35,7 @@ pub(super) fn move_hint(
     day_file: &DayFile,
     state: &State,
     found: &Hint,
-) -> Result<(), LandError> {
+) -> Result<()> {
     let right = state.calendar_hint();
     if right.as_ref() == Some(found) || state.last_done().is_none() {
         return Ok(());

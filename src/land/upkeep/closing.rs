@@ -8,7 +8,7 @@ use crate::land::journal::Journal;
 use crate::land::journal::frame::{Closed, ClosedSegment, Frame, Sealed, SegmentEvent};
 use crate::land::journal::lander::Lander;
 use crate::land::journal::state::State;
-use crate::land::root::error::{Context, LandError};
+use crate::land::root::error::{Context, Result};
 use crate::land::root::folders;
 use crate::land::root::layout::{DayFile, Hint, checksum_of, name_of};
 use crate::land::upkeep::calendar::{self, move_hint};
@@ -19,7 +19,7 @@ pub(super) fn close(
     day_file: &DayFile,
     hint: &Hint,
     days: u32,
-) -> Result<Option<DayFile>, LandError> {
+) -> Result<Option<DayFile>> {
     let mut closed_now = false;
     // A close that was interrupted is due, too.
     let is_due = |state: &State| state.closed.is_some() || published_before(lander, state, days);
@@ -78,7 +78,7 @@ pub(super) fn retain(
     day_file: &DayFile,
     hint: &Hint,
     days: u32,
-) -> Result<Vec<String>, LandError> {
+) -> Result<Vec<String>> {
     let state = calendar::read(lander, day_file)?;
     if !published_before(lander, &state, days) {
         return move_hint(lander, day_file, &state, hint).map(|()| Vec::new());

@@ -11,7 +11,7 @@ use crate::land::journal::frame::{Commit, Sealed};
 use crate::land::journal::lander::Lander;
 use crate::land::journal::seen::{self, Watermark};
 use crate::land::journal::state::{Contents, Segment, State};
-use crate::land::root::error::{Context, LandError, is_absent};
+use crate::land::root::error::{Context, LandError, Result, is_absent};
 use crate::land::root::files::says;
 use crate::land::root::folders::names_of;
 use crate::land::root::layout::{DayFile, Hint, OPEN, checksum, checksum_of};
@@ -50,7 +50,7 @@ impl Look<'_, '_> {
         }
     }
 
-    fn open(&self, path: &str) -> Result<Box<dyn Handle>, LandError> {
+    fn open(&self, path: &str) -> Result<Box<dyn Handle>> {
         let handle = self.lander.disk.open(path, Open::Read).context("open", path)?;
         if self.fresh {
             handle.drop_cache().context("read", path)?;
@@ -59,7 +59,7 @@ impl Look<'_, '_> {
     }
 
     /// What the journal says, and all that it answers for.
-    pub(super) fn journal(&mut self, state: &Result<Option<State>, LandError>) {
+    pub(super) fn journal(&mut self, state: &Result<Option<State>>) {
         let path = self.day_file.journal();
         let present = match names_of(self.lander, self.day_file) {
             Ok(present) => present,
@@ -226,12 +226,7 @@ impl Look<'_, '_> {
         }
     }
 
-    fn open_segment(
-        &mut self,
-        path: &str,
-        number: u32,
-        segment: &Segment,
-    ) -> Result<(), LandError> {
+    fn open_segment(&mut self, path: &str, number: u32, segment: &Segment) -> Result<()> {
         let data = self.open(path)?;
         for commit in &segment.commits {
             let mut lines = Lines::new(self.day_file.kind);
@@ -255,13 +250,7 @@ impl Look<'_, '_> {
     }
 
     /// What follows the last commit in an open file.
-    fn tail(
-        &mut self,
-        data: &dyn Handle,
-        path: &str,
-        number: u32,
-        committed: u64,
-    ) -> Result<(), LandError> {
+    fn tail(&mut self, data: &dyn Handle, path: &str, number: u32, committed: u64) -> Result<()> {
         let length = data.length().context("look at", path)?;
         if length == committed {
             return Ok(());

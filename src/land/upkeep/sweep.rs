@@ -17,7 +17,7 @@ use crate::land::journal::Journal;
 use crate::land::journal::frame::Sealed;
 use crate::land::journal::lander::Lander;
 use crate::land::journal::state::Contents;
-use crate::land::root::error::{Context, LandError, is_absent};
+use crate::land::root::error::{Context, LandError, Result, is_absent};
 use crate::land::root::folders;
 use crate::land::root::layout::{CLOCK, DUE, DayFile, HIWAKE, Hint, folder_of};
 use crate::land::upkeep::calendar;
@@ -125,7 +125,7 @@ impl Announced {
 impl Lander<'_> {
     /// Seals what is due, closes old journals, removes what retention says. Answers what it
     /// published itself.
-    pub fn seal(&self) -> Result<Swept, LandError> {
+    pub fn seal(&self) -> Result<Swept> {
         let mut round = Round::begin(self)?;
         round.run();
         round.clear(&BTreeSet::new());
@@ -138,7 +138,7 @@ impl Lander<'_> {
     }
 
     /// The same; what was published by anybody is announced, until two rounds have.
-    pub fn seal_and_announce(&self) -> Result<Swept, LandError> {
+    pub fn seal_and_announce(&self) -> Result<Swept> {
         let mut round = Round::begin(self)?;
         round.run();
         round.announce();
@@ -152,7 +152,7 @@ struct Round<'l> {
 }
 
 impl<'l> Round<'l> {
-    fn begin(lander: &'l Lander<'l>) -> Result<Round<'l>, LandError> {
+    fn begin(lander: &'l Lander<'l>) -> Result<Round<'l>> {
         let mut swept = Swept::default();
         if lander.disk.refresh_dir(HIWAKE).is_err_and(|error| is_absent(&error)) {
             // Nothing has landed here. It may be another folder, so nothing is made in it.
@@ -227,7 +227,7 @@ impl<'l> Round<'l> {
         &mut self,
         what: &str,
         days: u32,
-        act: fn(&Lander<'_>, &DayFile, &Hint, u32) -> Result<T, LandError>,
+        act: fn(&Lander<'_>, &DayFile, &Hint, u32) -> Result<T>,
         mut take: impl FnMut(&mut Swept, T),
     ) {
         let lander = self.lander;
@@ -328,7 +328,7 @@ impl<'l> Round<'l> {
 }
 
 /// A clock that is wrong would seal days that have not ended.
-fn check_clock(lander: &Lander<'_>) -> Result<(), LandError> {
+fn check_clock(lander: &Lander<'_>) -> Result<()> {
     if lander.clock != Clock::System {
         return Ok(());
     }
