@@ -54,11 +54,12 @@ pub fn commit(
         // Step 4: open the data file and prove the lock.
         let segment = hold.journal.state.next_segment();
         done.late = if segment > 1 { done.lines } else { 0 };
-        hold.open_segment(segment)?;
+        let data = hold.open_segment(segment)?;
         // Steps 5 to 7, a piece at a time.
         let mut duplicates = done.duplicates;
         for piece in pieces(batch, &new, lander.config.limits.commit_bytes) {
-            hold.append(segment, batch, piece, std::mem::take(&mut duplicates), objects)?;
+            let duplicates = std::mem::take(&mut duplicates);
+            hold.append(segment, data.as_ref(), batch, piece, duplicates, objects)?;
             done.commits += 1;
         }
         hold.write_watermark()?;
@@ -94,7 +95,6 @@ pub(crate) fn ask(
         hold.known().mark(offered).map_err(|error| hold.journal.confirm_damage(error))?;
         if length > committed {
             // Of a landing that was interrupted: its rows may become lines of another day file now.
-            hold.open_segment(segment)?;
             hold.truncate_to_committed(segment)?;
         }
     }

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::disk::Handle;
 use crate::land::day_file::merge;
-use crate::land::journal::state::Contents;
+use crate::land::journal::frame::Contents;
 use crate::land::root::error::{Context, Result};
 use crate::row::Kind;
 

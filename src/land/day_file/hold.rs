@@ -15,10 +15,9 @@ use crate::land::root::error::{Context, LandError, Result, is_absent};
 use crate::land::root::folders;
 use crate::land::root::layout::{DayFile, Hint, folder_of};
 
-/// The three locked handles of a day file. Closed in the order data, seen; the journal is its
-/// owner's.
+/// The locked handles of a day file: `seen`; the journal is its owner's. The data file is opened
+/// after them and closed before them.
 pub(crate) struct Hold<'h, 'l> {
-    data: Option<Box<dyn Handle>>,
     seen: Box<dyn Handle>,
     /// The length of `seen` when it was locked.
     seen_length: u64,
@@ -69,7 +68,7 @@ impl<'h, 'l> Hold<'h, 'l> {
             // The last frame may not be durable.
             Some(_) => journal.rewrite_last_frame()?,
         }
-        Ok(Hold { data: None, seen, seen_length, lander, day_file, journal })
+        Ok(Hold { seen, seen_length, lander, day_file, journal })
     }
 
     /// Step 3, second half: what commits have.
@@ -81,7 +80,7 @@ impl<'h, 'l> Hold<'h, 'l> {
     /// Step 4: the segment's data file, afresh and locked; proof that the journal's lock still
     /// stands; then what lies beyond the last commit is cut, and a new segment gets its hint and
     /// durable names.
-    pub(crate) fn open_segment(&mut self, segment: u32) -> Result<()> {
+    pub(crate) fn open_segment(&mut self, segment: u32) -> Result<Box<dyn Handle>> {
         let lander = self.lander;
         let path = self.day_file.open_segment(segment);
         let committed = self.journal.state.segment(segment).map_or(0, Segment::bytes);
@@ -108,8 +107,7 @@ impl<'h, 'l> Hold<'h, 'l> {
             folders::sync_up(lander, folder_of(&path))?;
             folders::sync_up(lander, &self.day_file.journal_folder())?;
         }
-        self.data = Some(data);
-        Ok(())
+        Ok(data)
     }
 
     /// Step 8: `seen` says which frames are durable. Not synced: it is for whoever finds the
@@ -128,19 +126,18 @@ impl<'h, 'l> Hold<'h, 'l> {
 
     /// Before a segment ends: what lies beyond its last commit is gone for good. Cut even where
     /// nothing seems to be there: whoever cut it before may have died before the cut was durable.
-    pub(crate) fn truncate_to_committed(&self, segment: u32) -> Result<()> {
-        let path = self.day_file.open_segment(segment);
+    pub(crate) fn truncate_to_committed(&mut self, segment: u32) -> Result<Box<dyn Handle>> {
+        let data = self.open_segment(segment)?;
         let committed = self.journal.state.segment(segment).map_or(0, Segment::bytes);
-        match &self.data {
-            Some(data) => data.truncate(committed).and_then(|()| data.sync()).context("cut", &path),
-            None => Err(LandError::damage(path, "it was not opened before it was ended")),
-        }
+        let cut = data.truncate(committed).and_then(|()| data.sync());
+        cut.context("cut", &self.day_file.open_segment(segment)).map(|()| data)
     }
 
     /// Steps 5 to 7 for one piece.
     pub(crate) fn append(
         &mut self,
         segment: u32,
+        data: &dyn Handle,
         batch: &Batch,
         piece: &[u32],
         duplicates: u64,
@@ -150,9 +147,6 @@ impl<'h, 'l> Hold<'h, 'l> {
         let offset = state.segment(segment).map_or(0, Segment::bytes);
         let run_at = state.seen();
         let (data_path, seen_path) = (self.day_file.open_segment(segment), self.day_file.seen());
-        let Some(data) = &self.data else {
-            return Err(LandError::damage(data_path, "it was not opened before it was written"));
-        };
         // Step 5: the lines.
         let (mut bytes, mut crc) = (0, 0);
         let mut write = |text: &mut Vec<u8>| {

@@ -108,8 +108,7 @@ fn freeze<'f>(
         journal.rewrite_last_frame()?;
     } else {
         let mut hold = Hold::take(lander, day_file, &mut journal)?;
-        hold.open_segment(number)?;
-        hold.truncate_to_committed(number)?;
+        let _data = hold.truncate_to_committed(number)?;
         let event = SegmentEvent { segment: number, at: lander.clock.now() };
         hold.journal.append(Frame::Freeze(event))?;
         hold.write_watermark()?;

@@ -8,29 +8,12 @@ use chrono_tz::Tz;
 use crate::day::utc_day;
 use crate::land::journal::blocks::Blocks;
 use crate::land::journal::frame::{
-    self, Block, Closed, ClosedSegment, Commit, FRAMES_AT, Found, Frame, Header, RESERVE, Sealed,
+    self, Block, Closed, ClosedSegment, Commit, Contents, FRAMES_AT, Found, Frame, Header, RESERVE,
+    Sealed,
 };
 use crate::land::journal::seen::Watermark;
 use crate::land::root::error::{LandError, Result};
 use crate::land::root::layout::{DayFile, Hint};
-
-/// A published file, as it is or as it has to be.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Contents {
-    /// Its length.
-    pub(crate) bytes: u64,
-    /// How many lines it has.
-    pub(crate) lines: u64,
-    /// SHA-256 of its bytes.
-    pub(crate) sha256: [u8; 32],
-}
-
-impl Contents {
-    pub(crate) fn of(sealed: &Sealed) -> Contents {
-        let Sealed { bytes, lines, sha256, .. } = *sealed;
-        Contents { bytes, lines, sha256 }
-    }
-}
 
 /// What the journal says of one segment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -378,13 +361,12 @@ impl State {
     pub(crate) fn published(&self, day_file: &DayFile) -> Vec<Published> {
         let closed = |(segment, one): (u32, &ClosedSegment)| {
             let (path, removed) = (day_file.target(segment, one.gzip), one.removed.is_some());
-            let ClosedSegment { bytes, lines, sha256, .. } = *one;
-            Published { segment, path, removed, contents: Contents { bytes, lines, sha256 } }
+            Published { segment, path, removed, contents: one.contents }
         };
         let done = |(segment, one): (u32, &Segment)| {
             let sealed = one.sealed.as_ref().filter(|_| one.done.is_some())?;
             let (path, removed) = (sealed.target.clone(), one.removed.is_some());
-            Some(Published { segment, path, removed, contents: Contents::of(sealed) })
+            Some(Published { segment, path, removed, contents: sealed.contents() })
         };
         match &self.closed {
             Some(slot) => (1..).zip(&slot.segments).map(closed).collect(),
@@ -433,11 +415,6 @@ impl State {
         const FRAME_BYTES: usize = size_of::<Commit>() + 256;
         const BLOCK_BYTES: usize = 4 * size_of::<Block>();
         self.crcs.len() * FRAME_BYTES + self.blocks.count * BLOCK_BYTES
-    }
-
-    /// Whether bytes of a torn frame lie beyond the last one.
-    pub(crate) fn is_torn(&self) -> bool {
-        self.torn
     }
 
     /// How many entries `seen` has.

@@ -8,9 +8,8 @@ use sha2::{Digest, Sha256};
 
 use crate::disk::Open;
 use crate::land::day_file::writer::{GZIP_LEVEL, gzip};
-use crate::land::journal::frame::Sealed;
+use crate::land::journal::frame::{Contents, Sealed};
 use crate::land::journal::lander::Lander;
-use crate::land::journal::state::Contents;
 use crate::land::rebuild::survey::{Files, FoundRows, RebuildError, Survey, read_file};
 use crate::land::root::error::{Context, Result};
 use crate::land::root::layout::{DayFile, checksum, name_of};

@@ -5,12 +5,12 @@ use crate::day::DAY_MS;
 use crate::land::day_file::hold::Hold;
 use crate::land::day_file::publish::{ANNOUNCED, lock};
 use crate::land::journal::Journal;
-use crate::land::journal::frame::{Closed, ClosedSegment, Frame, Sealed, SegmentEvent};
+use crate::land::journal::frame::{Closed, Frame, SegmentEvent};
 use crate::land::journal::lander::Lander;
 use crate::land::journal::state::State;
 use crate::land::root::error::{Context, Result};
 use crate::land::root::folders;
-use crate::land::root::layout::{DayFile, Hint, checksum_of, name_of};
+use crate::land::root::layout::{DayFile, Hint, checksum_of};
 use crate::land::upkeep::calendar::{self, move_hint};
 
 /// Closes a day's journal when `journal_days` have passed since its last segment was published.
@@ -62,10 +62,7 @@ fn published_before(lander: &Lander<'_>, state: &State, days: u32) -> bool {
 fn closed(state: &State, at: i64) -> Closed {
     let segments = state.segments.iter().filter_map(|segment| {
         let sealed = segment.sealed.as_ref()?;
-        let Sealed { bytes, lines, sha256, at, .. } = *sealed;
-        let (done, removed) = (segment.done.unwrap_or(at), segment.removed);
-        let gzip = name_of(&sealed.target).ends_with(".gz");
-        Some(ClosedSegment { gzip, bytes, lines, sha256, done, removed })
+        Some(sealed.closed(segment.done.unwrap_or(sealed.at), segment.removed))
     });
     Closed { at, segments: segments.collect() }
 }

@@ -7,10 +7,10 @@ use crate::disk::{Handle, Open};
 use crate::land::day_file::contents::Lines;
 use crate::land::day_file::seal;
 use crate::land::journal::Journal;
-use crate::land::journal::frame::{Commit, Sealed};
+use crate::land::journal::frame::{Commit, Contents, Sealed};
 use crate::land::journal::lander::Lander;
 use crate::land::journal::seen::{self, Watermark};
-use crate::land::journal::state::{Contents, Segment, State};
+use crate::land::journal::state::{Segment, State};
 use crate::land::root::error::{Context, LandError, Result, is_absent};
 use crate::land::root::files::says;
 use crate::land::root::folders::names_of;
@@ -88,13 +88,13 @@ impl Look<'_, '_> {
         if let Err(error) = state.timezone(&path) {
             self.failed(error);
         }
-        if state.is_torn() {
+        if state.torn {
             self.verified.note(path, "a torn frame at its end; the next commit truncates it");
         }
         let mut expected = BTreeSet::new();
         match &state.closed {
             Some(closed) => {
-                self.verified.lines += closed.segments.iter().map(|one| one.lines).sum::<u64>();
+                self.verified.lines += closed.segments.iter().map(|one| one.contents.lines).sum::<u64>();
             }
             None => {
                 self.seen(state);
@@ -211,7 +211,7 @@ impl Look<'_, '_> {
                 let what = "not published yet; the next landing or round of sealing does it";
                 self.verified.note(target, what);
                 let from = if self.absent(temporary) { target } else { temporary };
-                self.hashed(from, target, &Contents::of(sealed));
+                self.hashed(from, target, &sealed.contents());
             }
             None => {
                 expected.insert(open.clone());
@@ -307,10 +307,9 @@ impl Look<'_, '_> {
             .and_then(|file| Contents::read(file.as_ref(), target, self.day_file.kind));
         match contents {
             Err(error) => self.failed(error),
-            Ok(contents) => {
-                self.verified.bytes += contents.bytes;
-                let (bytes, lines) = (contents.bytes, contents.lines);
-                if contents.sha256 != wanted.sha256 || bytes != wanted.bytes {
+            Ok(Contents { bytes, lines, sha256 }) => {
+                self.verified.bytes += bytes;
+                if sha256 != wanted.sha256 || bytes != wanted.bytes {
                     let what = format!(
                         "not the bytes that were sealed: it has {bytes} of {}, and another SHA-256",
                         wanted.bytes

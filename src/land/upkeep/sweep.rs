@@ -14,9 +14,8 @@ use crate::disk::Open;
 use crate::land::day_file::publish::ANNOUNCED;
 use crate::land::day_file::seal;
 use crate::land::journal::Journal;
-use crate::land::journal::frame::Sealed;
+use crate::land::journal::frame::{Contents, Sealed};
 use crate::land::journal::lander::Lander;
-use crate::land::journal::state::Contents;
 use crate::land::root::error::{Context, LandError, Result, is_absent};
 use crate::land::root::folders;
 use crate::land::root::layout::{CLOCK, DUE, DayFile, HIWAKE, Hint, folder_of};
@@ -131,7 +130,7 @@ impl Lander<'_> {
         round.clear(&BTreeSet::new());
         let Round { mut swept, .. } = round;
         let announced = |(day_file, sealed): &(DayFile, Sealed)| {
-            Announced::of(day_file, sealed.segment, &sealed.target, &Contents::of(sealed))
+            Announced::of(day_file, sealed.segment, &sealed.target, &sealed.contents())
         };
         swept.announced = swept.sealed.iter().map(announced).collect();
         Ok(swept)
