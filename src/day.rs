@@ -223,21 +223,14 @@ fn piece(item: &Item<'_>) -> Piece {
 }
 
 fn still_number(numeric: &Numeric) -> bool {
-    use Numeric::{
-        Day, Hour, Hour12, IsoWeek, IsoYear, IsoYearDiv100, IsoYearMod100, Month, NumDaysFromSun,
-        Ordinal, Quarter, WeekFromMon, WeekFromSun, WeekdayFromMon, Year, YearDiv100, YearMod100,
-    };
+    use Numeric::*;
     matches!(numeric, Year | YearDiv100 | YearMod100 | IsoYear | IsoYearDiv100 | IsoYearMod100)
         || matches!(numeric, Quarter | Month | Day | Ordinal | Hour | Hour12)
         || matches!(numeric, WeekFromSun | WeekFromMon | IsoWeek | NumDaysFromSun | WeekdayFromMon)
 }
 
 fn still_text(fixed: &Fixed) -> bool {
-    use Fixed::{
-        LongMonthName, LongWeekdayName, LowerAmPm, ShortMonthName, ShortWeekdayName, TimezoneName,
-        TimezoneOffset, TimezoneOffsetColon, TimezoneOffsetColonZ, TimezoneOffsetDoubleColon,
-        TimezoneOffsetTripleColon, TimezoneOffsetZ, UpperAmPm,
-    };
+    use Fixed::*;
     matches!(fixed, ShortMonthName | LongMonthName | ShortWeekdayName | LongWeekdayName)
         || matches!(fixed, LowerAmPm | UpperAmPm | TimezoneName | TimezoneOffset)
         || matches!(fixed, TimezoneOffsetColon | TimezoneOffsetDoubleColon)

@@ -245,7 +245,7 @@ impl Store {
     /// [`StoreError::Changed`].
     pub fn open(&self, key: &str) -> Result<ObjectReader, StoreError> {
         let name = self.name(key)?;
-        let (meta, bytes) = match self.get(&name, 0, None) {
+        let (meta, chunk) = match self.get(&name, 0, None) {
             // A range of an empty object cannot be satisfied.
             Err(error @ StoreError::Other { .. }) => match self.head(&name) {
                 Ok(meta) if meta.size == 0 => (meta, Vec::new()),
@@ -253,17 +253,9 @@ impl Store {
             },
             answer => answer?,
         };
-        let fetched = bytes.len() as u64;
-        let (store, etag) = (self.clone(), meta.e_tag.clone());
-        Ok(ObjectReader {
-            store,
-            name,
-            object: self.object(meta),
-            etag,
-            chunk: bytes,
-            taken: 0,
-            fetched,
-        })
+        let (store, etag, fetched) = (self.clone(), meta.e_tag.clone(), chunk.len() as u64);
+        let object = self.object(meta);
+        Ok(ObjectReader { store, name, object, etag, chunk, taken: 0, fetched })
     }
 
     /// What an object is now, without its bytes.

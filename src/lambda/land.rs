@@ -180,7 +180,7 @@ fn land_bucket(
         target.result = result;
     }
     done.metrics.landed(&landed.tally);
-    done.metrics.refused(&landed.refused);
+    done.metrics.codes(&landed.refused);
     done.remarks.extend(landed.reasons.iter().map(quarantined));
 }
 

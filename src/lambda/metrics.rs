@@ -124,20 +124,13 @@ impl Metric {
         }
     }
 
-    /// The metric of a row's code; each has one.
-    pub fn of_refusal(code: &str) -> Option<Metric> {
+    /// The metric of a refused row's or a failed record's code; each has one.
+    pub fn of_code(code: &str) -> Option<Metric> {
         Some(match code {
             "row-file" => Metric::RefusedRowFile,
             "row-day" => Metric::RefusedRowDay,
             "row-line" => Metric::RefusedRowLine,
             "closed-day" => Metric::RefusedClosedDay,
-            _ => return None,
-        })
-    }
-
-    /// The metric of a record's failure code; each has one.
-    pub fn of_failure(code: &str) -> Option<Metric> {
-        Some(match code {
             OVERFLOW => Metric::AnswerOverflow,
             "base64" => Metric::FailedBase64,
             "torn-gzip" => Metric::FailedTornGzip,
@@ -180,11 +173,7 @@ impl Metrics {
         metrics.add(Metric::RecordsDropped, dropped);
         metrics.add(Metric::RecordsFailed, failed);
         metrics.add(Metric::AnswerOverflow, 0_u64);
-        for (code, count) in &counts.failed {
-            if let Some(metric) = Metric::of_failure(code) {
-                metrics.add(metric, *count);
-            }
-        }
+        metrics.codes(&counts.failed);
         metrics.add(Metric::AnswerBytes, counts.answer_bytes);
         let Counts { records, ok, rows, .. } = counts;
         metrics.message = Some(format!(
@@ -206,10 +195,11 @@ impl Metrics {
         self.add(Metric::BusyRetries, tally.busy_retries);
     }
 
-    /// Adds the refused rows, by code; only those that there are: each costs a metric.
-    pub(crate) fn refused(&mut self, refused: &BTreeMap<&'static str, u64>) {
-        for (code, count) in refused {
-            if let Some(metric) = Metric::of_refusal(code) {
+    /// Adds refused rows or failed records, by code; only those that there are: each costs a
+    /// metric.
+    pub(crate) fn codes(&mut self, counts: &BTreeMap<&'static str, impl TryInto<u64> + Copy>) {
+        for (code, count) in counts {
+            if let Some(metric) = Metric::of_code(code) {
                 self.add(metric, *count);
             }
         }

@@ -54,9 +54,10 @@ impl Store {
         prefix: &str,
         time: Option<&Range<i64>>,
     ) -> Result<Vec<Object>, StoreError> {
-        let narrowed = time.is_some();
         let objects = self.list_delivered(prefix, time)?;
-        if !objects.is_empty() || prefix.is_empty() || narrowed && self.has_folders(prefix)? {
+        // Of another time there may be something below it.
+        let is_folder = || Ok(time.is_some() && self.list_folder(prefix)? != Default::default());
+        if !objects.is_empty() || prefix.is_empty() || is_folder()? {
             return Ok(objects);
         }
         Ok(vec![self.look(prefix)?])

@@ -103,15 +103,11 @@ impl Store {
         Ok(here.is_empty() && folders.iter().all(|folder| number(folder, 1).is_some()))
     }
 
-    /// Whether there is anything below a prefix, of whatever time.
-    #[cfg(feature = "s3")]
-    pub(super) fn has_folders(&self, prefix: &str) -> Result<bool, StoreError> {
-        let (here, folders) = self.list_folder(prefix)?;
-        Ok(!here.is_empty() || !folders.is_empty())
-    }
-
     /// The objects and the names of the folders right below a prefix.
-    fn list_folder(&self, prefix: &str) -> Result<(Vec<Object>, Vec<String>), StoreError> {
+    pub(super) fn list_folder(
+        &self,
+        prefix: &str,
+    ) -> Result<(Vec<Object>, Vec<String>), StoreError> {
         let name = self.prefix(prefix)?;
         let request = self.objects.list_with_delimiter(Some(&name));
         let found = self.block_on(prefix, request)?;

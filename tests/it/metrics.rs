@@ -49,9 +49,9 @@ fn every_reason_to_fail_has_a_metric_of_its_own() {
     let codes = errors.iter().map(EnvelopeError::code);
     let codes = codes.chain(["base64", "impossible-timestamp", hiwake::firehose::OVERFLOW]);
     let metrics: Vec<Metric> =
-        codes.map(|code| Metric::of_failure(code).unwrap_or_else(|| panic!("{code}"))).collect();
+        codes.map(|code| Metric::of_code(code).unwrap_or_else(|| panic!("{code}"))).collect();
     assert_eq!(metrics.iter().collect::<BTreeSet<_>>().len(), metrics.len());
-    assert_eq!(Metric::of_failure("no such code"), None);
+    assert_eq!(Metric::of_code("no such code"), None);
 }
 
 #[test]
@@ -63,10 +63,10 @@ fn every_refusal_of_a_row_has_a_metric_of_its_own() {
         Refusal::Line,
         Refusal::Closed(day_file.clone()),
     ];
-    let metrics = refusals.iter().map(|refusal| Metric::of_refusal(refusal.code()).unwrap());
+    let metrics = refusals.iter().map(|refusal| Metric::of_code(refusal.code()).unwrap());
     assert_eq!(metrics.collect::<BTreeSet<_>>().len(), refusals.len());
     assert_eq!(Refusal::ClosedElsewhere(day_file).code(), "closed-day");
-    assert_eq!(Metric::of_refusal("no such code"), None);
+    assert_eq!(Metric::of_code("no such code"), None);
 }
 
 #[test]

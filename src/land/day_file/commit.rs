@@ -3,6 +3,7 @@
 //! The steps are numbered as in docs/design.md.
 
 use crate::land::day_file::batch::Batch;
+use crate::land::day_file::dedup::Offered;
 use crate::land::day_file::hold::Hold;
 use crate::land::day_file::publish::lock;
 use crate::land::intake::tally::Tally;
@@ -11,7 +12,6 @@ use crate::land::journal::lander::Lander;
 use crate::land::journal::state::Segment;
 use crate::land::root::error::{Context, Result};
 use crate::land::root::layout::DayFile;
-use crate::row::EventKey;
 
 /// Whether the day still takes rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,11 +74,7 @@ pub fn commit(
 /// Tells which of some events a day file has: `offered` is sorted, and each one's flag is set.
 /// `false`: the day is closed, so that nobody can tell. What is told depends on durable frames.
 /// Nothing is made for it.
-pub(crate) fn ask(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    offered: &mut [(EventKey, bool)],
-) -> Result<bool> {
+pub(crate) fn ask(lander: &Lander<'_>, day_file: &DayFile, offered: &mut Offered) -> Result<bool> {
     let Some(mut journal) = Journal::lock_existing(lander, day_file)? else { return Ok(true) };
     if journal.state.closed.is_some() {
         return Ok(false);

@@ -9,6 +9,9 @@ use crate::land::root::error::Result;
 use crate::land::root::layout::DayFile;
 use crate::row::EventKey;
 
+/// Events, sorted by identity, and of each whether a day file has it.
+pub(crate) type Offered = [(EventKey, bool)];
+
 /// The identities that commits have, read where an offered one can be among them.
 pub struct Committed<'k> {
     /// The open file.
@@ -22,7 +25,7 @@ pub struct Committed<'k> {
 impl Committed<'_> {
     /// Marks what was seen: `offered` is sorted by identity, the flag of each that a commit already
     /// has is set.
-    pub(crate) fn mark(&self, offered: &mut [(EventKey, bool)]) -> Result<()> {
+    pub(crate) fn mark(&self, offered: &mut Offered) -> Result<()> {
         self.mark_each(offered, &|(identity, _)| *identity, &|(_, there)| *there = true)
     }
 

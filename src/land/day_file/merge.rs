@@ -185,14 +185,12 @@ impl<'a> Run<'a> {
     }
 
     fn finish(&self, whole: bool) -> Result<()> {
-        match () {
-            () if self.crc != self.commit.crc => Err(self.wrong("other bytes than were committed")),
-            () if !whole => Err(self.wrong("no line break at its end")),
-            () if self.lines < self.commit.lines => {
-                Err(self.wrong("fewer lines than were committed"))
-            }
-            () => Ok(()),
-        }
+        Err(self.wrong(match () {
+            () if self.crc != self.commit.crc => "other bytes than were committed",
+            () if !whole => "no line break at its end",
+            () if self.lines < self.commit.lines => "fewer lines than were committed",
+            () => return Ok(()),
+        }))
     }
 
     fn wrong(&self, what: &str) -> LandError {

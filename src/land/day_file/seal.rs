@@ -14,7 +14,7 @@ use crate::disk::{Handle, Open};
 use crate::land::day_file::hold::{Hold, lost};
 use crate::land::day_file::merge::{self, Source};
 use crate::land::day_file::publish::{announce, lock, publish};
-use crate::land::day_file::writer::{CHUNK, Finished, Output};
+use crate::land::day_file::writer::{CHUNK, Output};
 use crate::land::journal::Journal;
 use crate::land::journal::frame::{Commit, Frame, Sealed, SegmentEvent};
 use crate::land::journal::lander::Lander;
@@ -177,15 +177,17 @@ impl Frozen<'_> {
         file.set_mode(lander.config.files.mode).context("make read-only", &path)?;
         file.sync().context("sync", &path)?;
         let (bytes, sha256) = (segment.bytes(), hash.finalize().into());
-        let finished = Finished { bytes, text_bytes: bytes, sha256, text_sha256: sha256 };
+        let text_sha256 = sha256;
+        let finished =
+            Sealed { bytes, text_bytes: bytes, sha256, text_sha256, ..Sealed::default() };
         Ok(Some(self.sealed(path, false, &finished)))
     }
 
-    fn sealed(&self, temporary: String, gzip: bool, finished: &Finished) -> Sealed {
-        let Finished { bytes, text_bytes, sha256, text_sha256 } = *finished;
+    /// What a finished file is sealed as.
+    fn sealed(&self, temporary: String, gzip: bool, finished: &Sealed) -> Sealed {
         let (segment, target) = (self.number, self.day_file.target(self.number, gzip));
         let (lines, at) = (self.segment.lines(), self.lander.clock.now());
-        Sealed { segment, temporary, target, bytes, text_bytes, lines, sha256, text_sha256, at }
+        Sealed { segment, temporary, target, lines, at, ..finished.clone() }
     }
 
     /// Writes the merged (or, in order, the same) lines into a temporary file, compressed or not.
@@ -201,7 +203,7 @@ impl Frozen<'_> {
     }
 
     /// Writes it, syncs it and makes it read-only.
-    fn write_temporary(&self, temporary: &str, gzip: bool, ordered: bool) -> Result<Finished> {
+    fn write_temporary(&self, temporary: &str, gzip: bool, ordered: bool) -> Result<Sealed> {
         let Frozen { lander, day_file, number, segment } = self;
         let data_path = day_file.open_segment(*number);
         let data = lander.disk.open(&data_path, Open::Read).context("open", &data_path)?;

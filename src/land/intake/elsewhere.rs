@@ -12,6 +12,7 @@ use chrono::NaiveDate;
 use crate::config::Config;
 use crate::day::DAY_MS;
 use crate::land::day_file::batch::Batch;
+use crate::land::day_file::dedup::Offered;
 use crate::land::intake::register::{Missing, Register, date};
 use crate::land::intake::routing::{self, Route};
 use crate::land::journal::frame::Routing;
@@ -151,7 +152,7 @@ enum Fate {
 }
 
 /// Tells which of some events a day file has; `false`: it is closed.
-pub(crate) type Ask<'a> = dyn Fn(&DayFile, &mut [(EventKey, bool)]) -> Result<bool> + 'a;
+pub(crate) type Ask<'a> = dyn Fn(&DayFile, &mut Offered) -> Result<bool> + 'a;
 
 impl Elsewhere {
     /// Whether all rows can be lines of their own day file only.

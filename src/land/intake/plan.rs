@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::disk::Open;
 use crate::land::day_file::batch::Batch;
 use crate::land::day_file::commit::CommitOutcome;
-use crate::land::day_file::dedup::Committed;
+use crate::land::day_file::dedup::{Committed, Offered};
 use crate::land::intake::elsewhere::Sifted;
 use crate::land::intake::tally::Tally;
 use crate::land::journal::Journal;
@@ -99,11 +99,7 @@ impl Plan {
 
 /// Tells which of some events a day file has, as
 /// [`commit::ask`](crate::land::day_file::commit::ask) does.
-pub(crate) fn ask(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    offered: &mut [(EventKey, bool)],
-) -> Result<bool> {
+pub(crate) fn ask(lander: &Lander<'_>, day_file: &DayFile, offered: &mut Offered) -> Result<bool> {
     mark(lander, day_file, Journal::read_or_damage(lander, day_file)?.as_ref(), offered)
 }
 
@@ -111,7 +107,7 @@ fn mark(
     lander: &Lander<'_>,
     day_file: &DayFile,
     state: Option<&State>,
-    offered: &mut [(EventKey, bool)],
+    offered: &mut Offered,
 ) -> Result<bool> {
     let Some(state) = state else { return Ok(true) };
     if state.seen() > 0 {

@@ -124,7 +124,8 @@ impl Register {
         for line in lines.split_inclusive(|&byte| byte == b'\n') {
             let whole = line.strip_suffix(b"\n");
             // A line break that was lost with the power is missing, or a zero.
-            let text = whole.unwrap_or_else(|| without_zeros(line));
+            let length = line.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+            let text = whole.unwrap_or(&line[..length]);
             let is_entry = register.entry(path, text)?;
             register.lost |= !is_entry;
             register.damaged = (register.damaged || !is_entry) && register.lost;
@@ -180,11 +181,6 @@ impl Register {
 fn newer(path: &str, what: &str) -> LandError {
     let what = format!("{what} is not one that this release knows");
     LandError::Newer { path: path.to_owned(), what }
-}
-
-fn without_zeros(bytes: &[u8]) -> &[u8] {
-    let length = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-    &bytes[..length]
 }
 
 /// Adds what is missing in a register: these rules, these day files, and what it may have lost.
@@ -373,15 +369,8 @@ fn may_hold(lander: &Lander<'_>, day_file: &DayFile, date: NaiveDate) -> Result<
     }
 }
 
-/// A register that is missing, damaged, or lacks an entry.
-struct Wrong {
-    what: String,
-    /// The day files that it does not lead to.
-    missed: BTreeSet<DayFile>,
-}
-
-/// What is wrong with registers, by their dates.
-fn wrong(lander: &Lander<'_>) -> Result<BTreeMap<NaiveDate, Wrong>> {
+/// What is wrong with registers, by their dates, and the day files that they do not lead to.
+fn wrong(lander: &Lander<'_>) -> Result<BTreeMap<NaiveDate, (String, BTreeSet<DayFile>)>> {
     // Journals first: an event's register was there before it was.
     let (mut routings, mut closed) = (BTreeMap::<_, BTreeSet<_>>::new(), Vec::new());
     for day_file in journals(lander, &|_| true)? {
@@ -432,7 +421,7 @@ fn wrong(lander: &Lander<'_>) -> Result<BTreeMap<NaiveDate, Wrong>> {
             }
             _ => continue,
         };
-        wrong.insert(*date, Wrong { what, missed });
+        wrong.insert(*date, (what, missed));
     }
     Ok(wrong)
 }
@@ -442,11 +431,12 @@ fn wrong(lander: &Lander<'_>) -> Result<BTreeMap<NaiveDate, Wrong>> {
 pub fn check(lander: &Lander<'_>) -> Result<BTreeMap<String, String>> {
     let remedy = "`hiwake verify --rebuild` restores it";
     let wrong = wrong(lander)?.into_iter();
-    Ok(wrong.map(|(date, one)| (path(date), format!("{}; {remedy}", one.what))).collect())
+    Ok(wrong.map(|(date, (what, _))| (path(date), format!("{what}; {remedy}"))).collect())
 }
 
 /// Restores registers that are missing or damaged; which.
 pub fn restore(lander: &Lander<'_>) -> Result<Vec<String>> {
     let wrong = wrong(lander)?.into_iter();
-    wrong.map(|(date, one)| add(lander, date, None, &one.missed).map(|()| path(date))).collect()
+    let restore = |(date, (_, missed))| add(lander, date, None, &missed).map(|()| path(date));
+    wrong.map(restore).collect()
 }

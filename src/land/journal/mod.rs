@@ -173,7 +173,6 @@ impl<'l> Journal<'l> {
             .apply(frame)
             .map_err(|what| LandError::damage(&self.file.path, what.to_string()))?;
         self.state.follow(crc, bytes.len() as u64);
-        self.state.find_blocks();
         self.file.write(&bytes, at)
     }
 
@@ -349,7 +348,8 @@ pub fn compose(header: &Header, frames: &[Frame]) -> (Vec<u8>, Watermark) {
 /// A journal under its lock, whatever it says: for a rebuild.
 pub(crate) struct DamagedJournal<'l> {
     file: Locked<'l>,
-    bytes: Vec<u8>,
+    /// The journal as it stands; nothing, if it is too long to be one.
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl<'l> DamagedJournal<'l> {
@@ -361,16 +361,6 @@ impl<'l> DamagedJournal<'l> {
             read => read?,
         };
         Ok(DamagedJournal { file, bytes })
-    }
-
-    /// The journal as it stands; nothing, if it is too long to be one.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// The folder with the day's files, if a rebuild of it was begun and has not ended.
-    pub(crate) fn interrupted(&self) -> Option<&str> {
-        frame::interrupted_rebuild(&self.bytes)
     }
 
     /// Proves that the lock still stands.

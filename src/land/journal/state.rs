@@ -58,26 +58,12 @@ pub(crate) struct Published {
 /// Why a frame cannot follow what the journal says before it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OutOfPlace {
-    #[error("a frame of a closed day that is not Removed")]
-    OfClosedDay,
-    #[error("a frame of segment {0}, which is unknown")]
-    UnknownSegment(u32),
-    #[error("a frame of segment {0}, which has no commits")]
-    NoCommits(u32),
-    #[error("a frame of segment {0}, which is frozen")]
-    Frozen(u32),
+    #[error("{0}")]
+    Frame(&'static str),
+    #[error("a frame of segment {0}, which {1}")]
+    OfSegment(u32, &'static str),
     #[error("a commit to segment {0}")]
     CommitTo(u32),
-    #[error("a commit that does not follow the one before")]
-    CommitOffset,
-    #[error("a commit whose blocks are not of its lines")]
-    CommitBlocks,
-    #[error("a commit of another form than its segment")]
-    CommitForm,
-    #[error("a seal of a segment that is not frozen, or sealed already")]
-    Seal,
-    #[error("Done of a segment that is not sealed")]
-    Done,
 }
 
 /// All that the journal's bytes say.
@@ -176,17 +162,6 @@ impl State {
 
     /// `bytes` are those of the journal from `at` on. After an error it is what stands before.
     fn read_frames(&mut self, path: &str, at: u64, bytes: &[u8]) -> Result<()> {
-        let read = self.read_each(path, at, bytes);
-        self.find_blocks();
-        read
-    }
-
-    /// Finds the blocks of commits that were added.
-    pub(crate) fn find_blocks(&mut self) {
-        self.blocks.follow(self.segments.iter().flat_map(|segment| &segment.commits));
-    }
-
-    fn read_each(&mut self, path: &str, at: u64, bytes: &[u8]) -> Result<()> {
         let damage = |what: String| Err(LandError::damage(path, what));
         loop {
             let end = self.end;
@@ -207,7 +182,12 @@ impl State {
                     );
                     return Err(LandError::Newer { path: path.to_owned(), what });
                 }
-                Found::Nothing if rest.is_empty() || self.is_reserve(rest) => return Ok(()),
+                Found::Nothing if rest.is_empty() => return Ok(()),
+                Found::Nothing
+                    if self.closed.is_some() && rest.iter().all(|byte| *byte == RESERVE) =>
+                {
+                    return Ok(());
+                }
                 Found::Nothing if rest[0] == RESERVE && self.segments.is_empty() => {
                     return damage("its Closed slot is missing".to_owned());
                 }
@@ -227,10 +207,6 @@ impl State {
                 }
             }
         }
-    }
-
-    fn is_reserve(&self, rest: &[u8]) -> bool {
-        self.closed.is_some() && rest.iter().all(|byte| *byte == RESERVE)
     }
 
     /// The next frame comes after this one.
@@ -263,12 +239,10 @@ impl State {
     pub(crate) fn apply(&mut self, frame: Frame) -> Result<(), OutOfPlace> {
         if let Some(closed) = &mut self.closed {
             let Frame::Removed(event) = frame else {
-                return Err(OutOfPlace::OfClosedDay);
+                return Err(OutOfPlace::Frame("a frame of a closed day that is not Removed"));
             };
-            let segment = (event.segment as usize).checked_sub(1);
-            let segment = segment.and_then(|index| closed.segments.get_mut(index));
-            let unknown = OutOfPlace::UnknownSegment(event.segment);
-            segment.ok_or(unknown)?.removed = Some(event.at);
+            numbered_mut(&mut closed.segments, event.segment, "is unknown")?.removed =
+                Some(event.at);
             return Ok(());
         }
         match frame {
@@ -282,28 +256,30 @@ impl State {
                 let seen = self.seen();
                 let segment = self.last_mut(commit.segment)?;
                 if commit.offset != segment.bytes() || commit.seen != seen {
-                    return Err(OutOfPlace::CommitOffset);
+                    return Err(OutOfPlace::Frame("a commit that does not follow the one before"));
                 }
                 if !commit.is_whole() {
-                    return Err(OutOfPlace::CommitBlocks);
+                    return Err(OutOfPlace::Frame("a commit whose blocks are not of its lines"));
                 }
                 if segment.commits.first().is_some_and(|first| first.form != commit.form) {
-                    return Err(OutOfPlace::CommitForm);
+                    return Err(OutOfPlace::Frame("a commit of another form than its segment"));
                 }
-                segment.commits.push(commit);
+                self.blocks.add(&commit);
+                self.last_mut(commit.segment)?.commits.push(commit);
             }
             Frame::Freeze(event) => self.last_mut(event.segment)?.frozen = Some(event.at),
             Frame::Sealed(sealed) => {
                 let segment = self.any_mut(sealed.segment)?;
                 if segment.frozen.is_none() || segment.sealed.is_some() {
-                    return Err(OutOfPlace::Seal);
+                    let what = "a seal of a segment that is not frozen, or sealed already";
+                    return Err(OutOfPlace::Frame(what));
                 }
                 segment.sealed = Some(sealed);
             }
             Frame::Done(event) => {
                 let segment = self.any_mut(event.segment)?;
                 if segment.sealed.is_none() {
-                    return Err(OutOfPlace::Done);
+                    return Err(OutOfPlace::Frame("Done of a segment that is not sealed"));
                 }
                 segment.done = Some(event.at);
             }
@@ -313,16 +289,14 @@ impl State {
     }
 
     fn any_mut(&mut self, segment: u32) -> Result<&mut Segment, OutOfPlace> {
-        let found = (segment as usize).checked_sub(1);
-        let found = found.and_then(|index| self.segments.get_mut(index));
-        found.ok_or(OutOfPlace::NoCommits(segment))
+        numbered_mut(&mut self.segments, segment, "has no commits")
     }
 
     fn last_mut(&mut self, segment: u32) -> Result<&mut Segment, OutOfPlace> {
         let last = self.segments.len() as u32;
         match self.any_mut(segment)? {
             found if segment == last && found.frozen.is_none() => Ok(found),
-            _ => Err(OutOfPlace::Frozen(segment)),
+            _ => Err(OutOfPlace::OfSegment(segment, "is frozen")),
         }
     }
 
@@ -430,4 +404,14 @@ impl State {
             LandError::damage(path, format!("its time zone `{name}` is unknown to this release"))
         })
     }
+}
+
+/// The segment of a number, from 1, that a frame names.
+fn numbered_mut<'s, T>(
+    segments: &'s mut [T],
+    number: u32,
+    missing: &'static str,
+) -> Result<&'s mut T, OutOfPlace> {
+    let found = (number as usize).checked_sub(1).and_then(|index| segments.get_mut(index));
+    found.ok_or(OutOfPlace::OfSegment(number, missing))
 }

@@ -7,6 +7,7 @@ use crate::land::day_file::contents::split;
 use crate::land::intake::check::check;
 use crate::land::intake::elsewhere::Routes;
 use crate::land::intake::register::{self, Held};
+use crate::land::journal::DamagedJournal;
 use crate::land::journal::frame::Block;
 use crate::land::journal::lander::Lander;
 use crate::land::journal::seen::{self, Watermark};
@@ -53,6 +54,8 @@ fn left(aside: Option<&str>) -> String {
 pub(crate) struct Files<'l> {
     pub(crate) lander: &'l Lander<'l>,
     pub(crate) day_file: &'l DayFile,
+    /// The journal, under its lock.
+    pub(crate) journal: DamagedJournal<'l>,
     pub(crate) aside: Option<String>,
 }
 
@@ -94,6 +97,7 @@ pub(crate) fn read_file(lander: &Lander<'_>, path: &str) -> Result<Option<Vec<u8
 }
 
 /// Lines that were acknowledged together, and what of them is still good.
+#[derive(Default)]
 pub(crate) struct Piece {
     pub(crate) segment: u32,
     pub(crate) count: u64,
@@ -193,14 +197,7 @@ impl Survey {
         let (mut loose, mut last) = (std::mem::take(&mut self.loose).into_iter(), 0);
         let piece = |segment, count: u64, ids: Vec<EventKey>| {
             let ids = (ids.len() as u64 == count).then_some(ids);
-            (count > 0).then(|| Piece {
-                segment,
-                count,
-                objects: None,
-                ids,
-                blocks: Vec::new(),
-                text: None,
-            })
+            (count > 0).then(|| Piece { segment, count, ids, ..Piece::default() })
         };
         for (segment, lines) in published {
             let known = self.pieces.iter().filter(|piece| piece.segment == segment);
@@ -349,26 +346,17 @@ struct OfOneDay<'r> {
     rows: &'r mut FoundRows,
 }
 
-impl OfOneDay<'_> {
-    fn is_ours(&self, row: &Row<'_>) -> bool {
-        *row.file == *self.day_file.file && row.day == self.day_file.day
-    }
-}
-
 impl Sink for OfOneDay<'_> {
     fn row(&mut self, row: &Row<'_>, place: RowPlace) -> Result<(), ReadError> {
-        if place.is_derived {
-            let is_known = self.named || self.known.contains(&row.key());
-            let may_be = self.is_ours(row) && log_group(&row.stream).is_some();
-            if !is_known && !may_be {
+        let is_ours = *row.file == *self.day_file.file && row.day == self.day_file.day;
+        let is_known = self.known.contains(&row.key());
+        if place.is_derived && !self.named && !is_known {
+            if !is_ours || log_group(&row.stream).is_none() {
                 return Ok(());
             }
-            if !is_known {
-                self.rows.derived.push(row, 0, false);
-            }
+            self.rows.derived.push(row, 0, false);
         }
-        let is_kind = row.kind == self.day_file.kind;
-        let wanted = is_kind && (self.is_ours(row) || self.known.contains(&row.key()));
+        let wanted = row.kind == self.day_file.kind && (is_ours || is_known);
         self.rows.is_source |= wanted;
         if wanted && check(row).is_ok() {
             let id = row.key();

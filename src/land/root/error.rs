@@ -124,6 +124,11 @@ pub(crate) fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::StaleNetworkFileHandle)
 }
 
+/// That it is not there is nothing, and no error.
+pub(crate) fn if_there<T: Default>(result: io::Result<T>) -> io::Result<T> {
+    result.or_else(|error| if is_absent(&error) { Ok(T::default()) } else { Err(error) })
+}
+
 /// Names the file and what was tried.
 pub(crate) trait Context<T> {
     fn context(self, verb: &'static str, path: &str) -> Result<T>;

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use crate::disk::{Entry, Open};
 use crate::land::root::Root;
-use crate::land::root::error::{Context, LandError, Result, is_absent};
+use crate::land::root::error::{Context, LandError, Result, if_there, is_absent};
 use crate::land::root::layout::{DAYS, DayFile, HIWAKE, JOURNAL, PROBES, SEEN, folder_of, name_of};
 use crate::row::Day;
 
@@ -96,24 +96,17 @@ pub(crate) fn refresh(root: &Root<'_>, folder: &str) -> Result<()> {
         }
         result => result,
     };
-    match result {
-        Err(error) if is_absent(&error) => Ok(()),
-        result => result.context("open", folder),
-    }
+    if_there(result).context("open", folder)
 }
 
 /// Removes a file's name; that it is gone is all that counts. After an error the second try tells
 /// whether it is.
 pub(crate) fn remove(root: &Root<'_>, path: &str) -> Result<()> {
-    let first = match root.disk.unlink(path) {
-        Err(error) if is_absent(&error) => return Ok(()),
-        Err(_) => refresh(root, folder_of(path)).map(|()| root.disk.unlink(path)),
-        Ok(()) => return Ok(()),
-    };
-    match first? {
-        Err(error) if is_absent(&error) => Ok(()),
-        result => result.context("remove", path),
+    if if_there(root.disk.unlink(path)).is_ok() {
+        return Ok(());
     }
+    refresh(root, folder_of(path))?;
+    if_there(root.disk.unlink(path)).context("remove", path)
 }
 
 /// The names of the files in a folder, hidden ones too; none if it is missing.
@@ -124,10 +117,7 @@ pub(crate) fn names(root: &Root<'_>, folder: &str) -> Result<Vec<String>> {
 
 /// The names in a folder, as they are now; none if it is missing.
 pub(crate) fn list(root: &Root<'_>, folder: &str) -> Result<Vec<Entry>> {
-    match root.disk.list(folder) {
-        Err(error) if is_absent(&error) => Ok(Vec::new()),
-        entries => entries.context("list", folder),
-    }
+    if_there(root.disk.list(folder)).context("list", folder)
 }
 
 /// What is below a folder.
@@ -185,10 +175,8 @@ pub(crate) fn remove_empty(root: &Root<'_>, folder: &str) -> Result<()> {
     for entry in list(root, folder)?.into_iter().filter(|entry| entry.is_dir) {
         remove_empty(root, &join(folder, &entry.name))?;
     }
-    match root.disk.remove_dir(folder) {
-        Err(error) if is_absent(&error) || error.kind() == io::ErrorKind::DirectoryNotEmpty => {
-            Ok(())
-        }
+    match if_there(root.disk.remove_dir(folder)) {
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
         result => result.context("remove", folder),
     }
 }

@@ -11,7 +11,7 @@ use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use self::error::{Context, LandError, Result, is_absent, is_gone};
+use self::error::{Context, LandError, Result, if_there, is_gone};
 use self::layout::{DayFile, folder_of};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -124,10 +124,7 @@ impl Root<'_> {
 
     /// Opens a file to read it; `None`: it is not there.
     pub(crate) fn open_if_there(&self, path: &str) -> Result<Option<Box<dyn Handle>>> {
-        match self.disk.open(path, Open::Read) {
-            Err(error) if is_absent(&error) => Ok(None),
-            opened => opened.map(Some).context("open", path),
-        }
+        if_there(self.disk.open(path, Open::Read).map(Some)).context("open", path)
     }
 
     /// Opens a file and takes its lock, trying again until `until`; answers how often it was busy.

@@ -8,13 +8,16 @@ use crate::land::root::error::{LandError, Result};
 use crate::land::root::folders::{self, Below};
 use crate::land::root::layout::{DUE, DayFile, Hint};
 
+/// What the calendar names: a day file, or a segment of it, and what is to be done.
+pub(super) type Due = (DayFile, Hint);
+
 /// The day files and segments that the calendar names, by what is to be done and when; and what of
 /// it could not be read.
 pub(super) fn hints(
     lander: &Lander<'_>,
     what: &str,
     due: &dyn Fn(&str) -> bool,
-) -> (Vec<(DayFile, Hint)>, Vec<LandError>) {
+) -> (Vec<Due>, Vec<LandError>) {
     let folder = format!("{DUE}/{what}");
     let enter = |path: &str| {
         let below = path.strip_prefix(&folder).and_then(|path| path.strip_prefix('/'));
@@ -30,12 +33,7 @@ pub(super) fn read(lander: &Lander<'_>, day_file: &DayFile) -> Result<State> {
 }
 
 /// A hint that does not say what the journal says becomes the one that does.
-pub(super) fn move_hint(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    state: &State,
-    found: &Hint,
-) -> Result<()> {
+pub(super) fn move_hint(lander: &Lander<'_>, (day_file, found): &Due, state: &State) -> Result<()> {
     let right = state.calendar_hint();
     if right.as_ref() == Some(found) || state.last_done().is_none() {
         return Ok(());

@@ -19,7 +19,7 @@ use crate::land::journal::lander::Lander;
 use crate::land::root::error::{Context, LandError, Result, is_absent};
 use crate::land::root::folders;
 use crate::land::root::layout::{CLOCK, DUE, DayFile, HIWAKE, Hint, folder_of};
-use crate::land::upkeep::calendar;
+use crate::land::upkeep::calendar::{self, Due};
 use crate::land::upkeep::closing::{close, retain};
 use crate::row::Day;
 
@@ -181,7 +181,7 @@ impl<'l> Round<'l> {
     }
 
     /// The day files and segments that the calendar names; what cannot be read has failed.
-    fn hints(&mut self, what: &str, due: &dyn Fn(&str) -> bool) -> Vec<(DayFile, Hint)> {
+    fn hints(&mut self, what: &str, due: &dyn Fn(&str) -> bool) -> Vec<Due> {
         let (hints, unread) = calendar::hints(self.lander, what, due);
         self.swept.failed.extend(unread);
         hints
@@ -226,7 +226,7 @@ impl<'l> Round<'l> {
         &mut self,
         what: &str,
         days: u32,
-        act: fn(&Lander<'_>, &DayFile, &Hint, u32) -> Result<T>,
+        act: fn(&Lander<'_>, &Due, u32) -> Result<T>,
         mut take: impl FnMut(&mut Swept, T),
     ) {
         let lander = self.lander;
@@ -240,8 +240,8 @@ impl<'l> Round<'l> {
         let dates = found.iter().filter_map(|(_, hint)| hint.date()).map(|date| date.to_string());
         let dates: BTreeSet<String> = dates.collect();
         for part in found.chunks(AT_ONCE) {
-            let results = lander.in_parallel(part.to_vec(), |(day_file, hint)| {
-                lander.check_time(&day_file).and_then(|()| act(lander, &day_file, &hint, days))
+            let results = lander.in_parallel(part.iter().collect(), |due| {
+                lander.check_time(&due.0).and_then(|()| act(lander, due, days))
             });
             for result in results {
                 match result {
