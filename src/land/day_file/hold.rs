@@ -63,7 +63,13 @@ impl<'h, 'l> Hold<'h, 'l> {
         match journal.state.after(Watermark::read(seen.as_ref(), &path)?) {
             // What `seen` says is of before the close.
             _ if journal.state.closed.is_some() => {}
-            None => return Err(journal.confirm_damage(journal.misses_frames(&path))),
+            None => {
+                let frames = journal.state.crcs.len();
+                let what = format!(
+                    "it has {frames} whole frames, and {path} knows of another one: it was cut, changed or restored from an older copy"
+                );
+                return Err(journal.confirm_damage(LandError::damage(day_file.journal(), what)));
+            }
             Some(0) => {}
             // The last frame may not be durable.
             Some(_) => journal.rewrite_last_frame()?,

@@ -22,7 +22,7 @@ pub(crate) fn lock<'l>(
     lander: &'l Lander<'l>,
     day_file: &DayFile,
 ) -> Result<(Journal<'l>, Vec<Sealed>)> {
-    let mut journal = Journal::lock(lander, day_file)?;
+    let mut journal = Journal::lock(lander, day_file, Open::Create(lander.open_mode()))?;
     let (unpublished, mut published) = (journal.state.unpublished(), Vec::new());
     if !unpublished.is_empty() {
         let mut hold = Hold::take(lander, day_file, &mut journal)?;
@@ -127,11 +127,7 @@ fn link(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed) -> Result<()> 
 }
 
 /// Writes `<target>.sha256`, unless it is there.
-pub(crate) fn write_checksum(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    sealed: &Sealed,
-) -> Result<()> {
+fn write_checksum(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed) -> Result<()> {
     let temporary = day_file.temporary(sealed.segment, &unique());
     let (path, text) = checksum(&sealed.target, &sealed.sha256);
     if let Some(there) = lander.open_if_there(&path)? {

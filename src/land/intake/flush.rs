@@ -1,14 +1,10 @@
 //! Flush: what was gathered is committed, each event to one day file, whatever other configurations
 //! did.
 
-use std::collections::BTreeSet;
-
-use chrono::NaiveDate;
-
 use crate::land::day_file::batch::Batch;
 use crate::land::day_file::commit::{self, CommitOutcome};
 use crate::land::intake::elsewhere::Elsewhere;
-use crate::land::intake::register::{self, Held};
+use crate::land::intake::register::{self, Dates, Held};
 use crate::land::intake::tally::Cause;
 use crate::land::intake::{Landing, plan};
 use crate::land::root::error::{LandError, Result};
@@ -28,10 +24,10 @@ impl Landing<'_> {
         batches.extend(self.present.take());
         batches.sort_unstable_by(|(one, _), (other, _)| (one.day, one).cmp(&(other.day, other)));
         self.bytes = 0;
-        let (mut chunk, mut dates) = (Vec::new(), BTreeSet::new());
+        let (mut chunk, mut dates) = (Vec::new(), Dates::new());
         for (day_file, batch) in batches {
-            let of_batch: BTreeSet<NaiveDate> = register::dates(batch.span()).collect();
-            let all: BTreeSet<NaiveDate> = dates.union(&of_batch).copied().collect();
+            let of_batch: Dates = register::dates(batch.span()).collect();
+            let all: Dates = dates.union(&of_batch).copied().collect();
             if all.len() > DATES_MAX {
                 self.commit_chunk(std::mem::take(&mut chunk), &dates);
                 dates = of_batch;
@@ -46,7 +42,7 @@ impl Landing<'_> {
 
     /// Commits the batches of some dates. Those whose lease was lost before anything was written
     /// start again.
-    fn commit_chunk(&mut self, mut batches: Vec<(DayFile, Batch)>, dates: &BTreeSet<NaiveDate>) {
+    fn commit_chunk(&mut self, mut batches: Vec<(DayFile, Batch)>, dates: &Dates) {
         let lander = self.lander;
         if batches.is_empty() {
             return;
@@ -73,7 +69,7 @@ impl Landing<'_> {
     fn hold(
         &mut self,
         batches: &[(DayFile, Batch)],
-        dates: &BTreeSet<NaiveDate>,
+        dates: &Dates,
     ) -> Result<(Held, Vec<Elsewhere>)> {
         let (lander, rules, routes) = (self.lander, self.routes.rules.clone(), &mut self.routes);
         let look = |registers: &_, missing: &mut _| {
@@ -96,7 +92,7 @@ impl Landing<'_> {
     fn commit_held(
         &mut self,
         batches: &mut Vec<(DayFile, Batch)>,
-        dates: &BTreeSet<NaiveDate>,
+        dates: &Dates,
     ) -> Result<Vec<Done>> {
         let (lander, objects, planning) = (self.lander, self.objects, self.plan.is_some());
         let (held, elsewhere) = self.hold(batches, dates)?;

@@ -162,11 +162,6 @@ impl Register {
         Ok(true)
     }
 
-    /// Whether it says all there is to say, these rules too.
-    fn is_complete(&self, rules: &str) -> bool {
-        !self.lost && !self.untidy && self.has(rules)
-    }
-
     /// Whether an event that came to a day file by a routing is found there.
     fn knows(&self, day_file: &DayFile, routing: Option<u32>) -> bool {
         let has = |crc| self.rules.iter().any(|rules| crc32c::crc32c(rules.as_bytes()) == crc);
@@ -239,6 +234,9 @@ pub struct Held {
     handles: Vec<(String, Box<dyn Handle>)>,
 }
 
+/// The dates of some registers.
+pub(crate) type Dates = BTreeSet<NaiveDate>;
+
 /// What registers lack before rows may become lines: for each date, day files to be listed.
 pub(crate) type Missing = BTreeMap<NaiveDate, BTreeSet<DayFile>>;
 
@@ -248,14 +246,15 @@ impl Held {
     /// again.
     pub fn take<T>(
         lander: &Lander<'_>,
-        dates: &BTreeSet<NaiveDate>,
+        dates: &Dates,
         rules: &str,
         mut look: impl FnMut(&BTreeMap<NaiveDate, Register>, &mut Missing) -> Result<T>,
     ) -> Result<(Held, T)> {
         for _ in 0..ROUNDS_MAX {
             let held = Held::lock(lander, dates)?;
-            let incomplete =
-                held.registers.iter().filter(|(_, register)| !register.is_complete(rules));
+            // Those that do not say all there is to say, these rules too.
+            let incomplete = |one: &Register| one.lost || one.untidy || !one.has(rules);
+            let incomplete = held.registers.iter().filter(|(_, register)| incomplete(register));
             let mut missing: Missing =
                 incomplete.map(|(date, _)| (*date, BTreeSet::new())).collect();
             let looked = look(&held.registers, &mut missing)?;
@@ -273,7 +272,7 @@ impl Held {
     /// What they say and would have to say, without their locks.
     pub(crate) fn peek<T>(
         lander: &Lander<'_>,
-        dates: &BTreeSet<NaiveDate>,
+        dates: &Dates,
         mut look: impl FnMut(&BTreeMap<NaiveDate, Register>, &mut Missing) -> Result<T>,
     ) -> Result<(Held, T)> {
         let mut registers = BTreeMap::new();
@@ -289,7 +288,7 @@ impl Held {
         Ok((Held { registers, handles: Vec::new() }, looked))
     }
 
-    fn lock(lander: &Lander<'_>, dates: &BTreeSet<NaiveDate>) -> Result<Held> {
+    fn lock(lander: &Lander<'_>, dates: &Dates) -> Result<Held> {
         let mut held = Held { registers: BTreeMap::new(), handles: Vec::new() };
         for date in dates {
             let path = path(*date);
@@ -303,11 +302,7 @@ impl Held {
 
     /// Keeps every other landing out whose events of these dates may be in several day files. All
     /// of them see the same registers, so each knows that it has to be here; nobody else waits.
-    pub(crate) fn exclude_others(
-        &mut self,
-        lander: &Lander<'_>,
-        dates: &BTreeSet<NaiveDate>,
-    ) -> Result<()> {
+    pub(crate) fn exclude_others(&mut self, lander: &Lander<'_>, dates: &Dates) -> Result<()> {
         for date in dates {
             let path = format!("{}.mixed", path(*date));
             let how = Open::Create(lander.open_mode());

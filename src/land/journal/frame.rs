@@ -70,8 +70,7 @@ impl Header {
 
     /// Whether the journal is this day file's.
     pub(crate) fn is_of(&self, day_file: &DayFile) -> bool {
-        (self.file == day_file.file && self.day == day_file.day.to_string())
-            && (self.kind == day_file.kind && self.hash == "xxh3-64")
+        *self == Header::of(day_file, &self.timezone)
     }
 
     /// The header's bytes, up to where the frames begin, and the CRC that the first frame names.

@@ -47,24 +47,11 @@ pub struct Journal<'l> {
 
 impl<'l> Journal<'l> {
     /// Commit steps 1 and 2: takes the lock and reads; a new journal gets its header.
-    pub(crate) fn lock(lander: &'l Lander<'l>, day_file: &DayFile) -> Result<Journal<'l>> {
-        Journal::lock_as(lander, day_file, Open::Create(lander.open_mode()))
-    }
-
-    /// The same without making it. `None`: there is none, nor anything else of the day.
-    pub(crate) fn lock_existing(
+    pub(crate) fn lock(
         lander: &'l Lander<'l>,
         day_file: &DayFile,
-    ) -> Result<Option<Journal<'l>>> {
-        let lock = || match Journal::lock_as(lander, day_file, Open::ReadWrite) {
-            Err(LandError::Io { source, .. }) if is_absent(&source) => Ok(None),
-            locked => locked.map(Some),
-        };
-        folders::refresh(lander, &day_file.journal_folder())?;
-        unless_orphaned(lander, day_file, lock)
-    }
-
-    fn lock_as(lander: &'l Lander<'l>, day_file: &DayFile, how: Open) -> Result<Journal<'l>> {
+        how: Open,
+    ) -> Result<Journal<'l>> {
         // Step 1: lock.
         let (file, busy_retries) = Locked::open(lander, day_file, how)?;
         // Step 2: read through that handle.
@@ -81,6 +68,19 @@ impl<'l> Journal<'l> {
             journal.truncate_torn()?;
         }
         Ok(journal)
+    }
+
+    /// The same without making it. `None`: there is none, nor anything else of the day.
+    pub(crate) fn lock_existing(
+        lander: &'l Lander<'l>,
+        day_file: &DayFile,
+    ) -> Result<Option<Journal<'l>>> {
+        let lock = || match Journal::lock(lander, day_file, Open::ReadWrite) {
+            Err(LandError::Io { source, .. }) if is_absent(&source) => Ok(None),
+            locked => locked.map(Some),
+        };
+        folders::refresh(lander, &day_file.journal_folder())?;
+        unless_orphaned(lander, day_file, lock)
     }
 
     /// Reads a journal without its lock: for the eye, and for hints. `None`: there is none, or it
@@ -148,15 +148,6 @@ impl<'l> Journal<'l> {
         handle.sync().context("sync", path)?;
         self.state.torn = false;
         Ok(())
-    }
-
-    /// The error of a journal that has not got the frame that `seen` knows of.
-    pub(crate) fn misses_frames(&self, seen: &str) -> LandError {
-        let frames = self.state.crcs.len();
-        let what = format!(
-            "it has {frames} whole frames, and {seen} knows of another one: it was cut, changed or restored from an older copy"
-        );
-        LandError::damage(&self.file.path, what)
     }
 
     /// Appends a frame and syncs it: when this returns, it happened.

@@ -322,13 +322,8 @@ impl State {
 
     /// When the last segment was published, where all are.
     pub(crate) fn last_done(&self) -> Option<i64> {
-        match &self.closed {
-            Some(closed) => closed.segments.iter().map(|segment| segment.done).max(),
-            None => {
-                let done: Option<Vec<i64>> = self.segments.iter().map(|one| one.done).collect();
-                done?.into_iter().max()
-            }
-        }
+        let done: Option<Vec<i64>> = self.ends().into_iter().map(|(done, _)| done).collect();
+        done?.into_iter().max()
     }
 
     /// The segments that are published, or were until retention removed them.
@@ -350,9 +345,16 @@ impl State {
 
     /// Whether retention has removed all that was published.
     pub(crate) fn is_removed(&self) -> bool {
+        self.ends().iter().all(|(_, removed)| removed.is_some())
+    }
+
+    /// When each segment was published, and when retention removed it.
+    fn ends(&self) -> Vec<(Option<i64>, Option<i64>)> {
         match &self.closed {
-            Some(closed) => closed.segments.iter().all(|segment| segment.removed.is_some()),
-            None => self.segments.iter().all(|segment| segment.removed.is_some()),
+            Some(closed) => {
+                closed.segments.iter().map(|one| (Some(one.done), one.removed)).collect()
+            }
+            None => self.segments.iter().map(|one| (one.done, one.removed)).collect(),
         }
     }
 

@@ -24,9 +24,9 @@ pub use crate::land::rebuild::survey::RebuildError;
 use crate::land::rebuild::survey::{Files, FoundRows, Piece, Survey, find};
 use crate::land::root::error::{LandError, Result};
 use crate::land::root::layout::{DayFile, checksum};
-use crate::land::upkeep::verify::{self, Verified, verify_day};
+use crate::land::upkeep::verify::{Verified, verify_day};
 use crate::row::EventKey;
-use crate::store::{Object, ObjectId, Store};
+use crate::store::{Object, Store};
 
 /// So many segments fit the slot of a closed day.
 const CLOSED_SEGMENTS_MAX: u32 = 64;
@@ -93,7 +93,6 @@ pub fn rebuild(
     let is_named = !named.is_empty() && missing.is_empty() && survey.complete;
     let chosen: Vec<&Object> =
         if is_named { found.into_iter().flatten().collect() } else { objects.iter().collect() };
-    let chosen: Vec<ObjectId> = chosen.into_iter().map(|object| object.id.clone()).collect();
     let is_whole = survey.pieces.iter().all(|piece| piece.is_whole(count));
     let rows = match is_whole && segments.iter().all(|one| !one.is_damaged()) {
         true => FoundRows::default(),
@@ -195,7 +194,7 @@ impl Lines {
 /// How many lines a day has that nothing is wrong with.
 fn lines_if_whole(lander: &Lander<'_>, day_file: &DayFile) -> Result<u64> {
     let mut verified = Verified::default();
-    verify_day(lander, day_file, verify::is_hinted(lander, day_file), &mut verified);
+    verify_day(lander, day_file, &mut verified);
     match verified.findings.into_iter().find(|finding| finding.wrong) {
         Some(wrong) => Err(LandError::damage(wrong.path, wrong.what)),
         None => Ok(verified.lines),

@@ -254,7 +254,7 @@ impl FoundRows {
     pub(crate) fn read(
         files: &Files<'_>,
         store: &Store,
-        objects: &[ObjectId],
+        objects: &[&Object],
         named: bool,
         survey: &Survey,
     ) -> Result<FoundRows, RebuildError> {
@@ -265,7 +265,7 @@ impl FoundRows {
         let known: HashSet<EventKey> = known.copied().collect();
         let mut records = Records::new(lander.config);
         let mut rows = FoundRows::default();
-        for id in objects {
+        for Object { id, .. } in objects {
             let failed = |reason: String| files.refused(&id.to_string(), &reason);
             let input = store.open(&id.key).map_err(|error| failed(error.to_string()))?;
             let modified = input.object().modified;

@@ -6,6 +6,7 @@ pub mod files;
 pub(crate) mod folders;
 pub mod layout;
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -172,11 +173,11 @@ impl Root<'_> {
         }
         let queue = Mutex::new(items.into_iter().enumerate());
         let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-        let results = Mutex::new(Vec::new());
+        let results = Mutex::new(BTreeMap::new());
         let one_by_one = || {
             while let Some((index, item)) = next() {
-                let result = (index, work(item));
-                results.lock().unwrap_or_else(PoisonError::into_inner).push(result);
+                let result = work(item);
+                results.lock().unwrap_or_else(PoisonError::into_inner).insert(index, result);
             }
         };
         std::thread::scope(|scope| {
@@ -184,9 +185,8 @@ impl Root<'_> {
                 scope.spawn(one_by_one);
             }
         });
-        let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-        results.sort_by_key(|(index, _)| *index);
-        results.into_iter().map(|(_, result)| result).collect()
+        let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+        results.into_values().collect()
     }
 
     /// Makes a hint, durably. Hints only say where to look; the journals decide.

@@ -13,8 +13,8 @@ use crate::land::journal::seen::{self, Watermark};
 use crate::land::journal::state::{Segment, State};
 use crate::land::root::error::{Context, LandError, Result, is_absent};
 use crate::land::root::files::says;
-use crate::land::root::folders::names_of;
-use crate::land::root::layout::{DayFile, Hint, OPEN, checksum, checksum_of};
+use crate::land::root::folders::{self, names_of};
+use crate::land::root::layout::{DUE, DayFile, Hint, OPEN, checksum, checksum_of};
 use crate::land::upkeep::findings::Verified;
 
 /// How long a commit may take to cover lines that are written already, and a day file to stand
@@ -26,7 +26,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Look<'v, 'l> {
     pub(crate) lander: &'l Lander<'l>,
     pub(crate) day_file: &'v DayFile,
-    pub(crate) hinted: bool,
     /// Past what this machine keeps of the files.
     pub(crate) fresh: bool,
     pub(crate) verified: &'v mut Verified,
@@ -70,7 +69,9 @@ impl Look<'_, '_> {
         let state = match state {
             Ok(Some(state)) => state,
             Ok(None) if present.is_empty() && self.absent(&self.day_file.seen()) => {
-                match self.hinted {
+                let hints = folders::walk(self.lander, DUE, &|_| true).files;
+                let mut hinted = hints.iter().filter_map(|path| DayFile::of_hint(path));
+                match hinted.any(|(day_file, _)| day_file == *self.day_file) {
                     // The header is durable before the first hint is.
                     true => self.wrong(&path, "there is none, but a hint names its day"),
                     false => {

@@ -80,8 +80,7 @@ pub struct SealReport {
 impl Swept {
     /// Whether nothing was due, and nothing failed.
     pub fn is_idle(&self) -> bool {
-        let nothing_done = self.sealed.is_empty() && self.closed.is_empty();
-        nothing_done && self.removed.is_empty() && self.failed.is_empty()
+        [self.sealed.len(), self.closed.len(), self.removed.len(), self.failed.len()] == [0; 4]
     }
 
     /// The round as the sealer answers it.
