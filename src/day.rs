@@ -115,9 +115,7 @@ enum Piece {
     Minute(Pad),
     Second(Pad),
     /// A fraction of a second whose milliseconds stand after so many bytes.
-    Fraction {
-        skip: usize,
-    },
+    Fraction(usize),
     /// Changes each second, in a way that cannot be patched.
     EverySecond,
     /// The same, each millisecond.
@@ -129,7 +127,7 @@ impl TimeText {
         let items = items(format).unwrap_or_else(|| vec![Item::OwnedLiteral(format.into())]);
         let pieces: Vec<_> = items.into_iter().map(|item| (item.clone(), piece(&item))).collect();
         let has = |wanted| pieces.iter().any(|&(_, piece)| piece == wanted);
-        let fraction = pieces.iter().any(|(_, piece)| matches!(piece, Piece::Fraction { .. }));
+        let fraction = pieces.iter().any(|(_, piece)| matches!(piece, Piece::Fraction(_)));
         let grain = match (has(Piece::EveryMillisecond), has(Piece::EverySecond)) {
             (true, _) => Some(1),
             (false, true) if fraction => Some(1),
@@ -177,7 +175,7 @@ impl TimeText {
             let (at, value, width, fill) = match *piece {
                 Piece::Minute(pad) => (*at, in_hour / MINUTE, 2, fill(pad)),
                 Piece::Second(pad) => (*at, in_hour % MINUTE / SECOND, 2, fill(pad)),
-                Piece::Fraction { skip, .. } => (at + skip, in_hour % SECOND, 3, b'0'),
+                Piece::Fraction(skip) => (at + skip, in_hour % SECOND, 3, b'0'),
                 Piece::Still | Piece::EverySecond | Piece::EveryMillisecond => continue,
             };
             let mut patch = [value / 100, value / 10 % 10, value % 10].map(|d| b'0' + d as u8);
@@ -211,8 +209,8 @@ fn piece(item: &Item<'_>) -> Piece {
         Item::Numeric(Numeric::Second, Pad::None) => Piece::EverySecond,
         Item::Numeric(Numeric::Second, pad) => Piece::Second(*pad),
         Item::Numeric(Numeric::Timestamp, _) => Piece::EverySecond,
-        Item::Numeric(Numeric::Nanosecond, Pad::Zero) => Piece::Fraction { skip: 0 },
-        Item::Fixed(Nanosecond3 | Nanosecond6 | Nanosecond9) => Piece::Fraction { skip: 1 },
+        Item::Numeric(Numeric::Nanosecond, Pad::Zero) => Piece::Fraction(0),
+        Item::Fixed(Nanosecond3 | Nanosecond6 | Nanosecond9) => Piece::Fraction(1),
         Item::Literal(_) | Item::OwnedLiteral(_) | Item::Space(_) | Item::OwnedSpace(_) => {
             Piece::Still
         }
@@ -223,21 +221,14 @@ fn piece(item: &Item<'_>) -> Piece {
 }
 
 fn still_number(numeric: &Numeric) -> bool {
-    use Numeric::{
-        Day, Hour, Hour12, IsoWeek, IsoYear, IsoYearDiv100, IsoYearMod100, Month, NumDaysFromSun,
-        Ordinal, Quarter, WeekFromMon, WeekFromSun, WeekdayFromMon, Year, YearDiv100, YearMod100,
-    };
+    use Numeric::*;
     matches!(numeric, Year | YearDiv100 | YearMod100 | IsoYear | IsoYearDiv100 | IsoYearMod100)
         || matches!(numeric, Quarter | Month | Day | Ordinal | Hour | Hour12)
         || matches!(numeric, WeekFromSun | WeekFromMon | IsoWeek | NumDaysFromSun | WeekdayFromMon)
 }
 
 fn still_text(fixed: &Fixed) -> bool {
-    use Fixed::{
-        LongMonthName, LongWeekdayName, LowerAmPm, ShortMonthName, ShortWeekdayName, TimezoneName,
-        TimezoneOffset, TimezoneOffsetColon, TimezoneOffsetColonZ, TimezoneOffsetDoubleColon,
-        TimezoneOffsetTripleColon, TimezoneOffsetZ, UpperAmPm,
-    };
+    use Fixed::*;
     matches!(fixed, ShortMonthName | LongMonthName | ShortWeekdayName | LongWeekdayName)
         || matches!(fixed, LowerAmPm | UpperAmPm | TimezoneName | TimezoneOffset)
         || matches!(fixed, TimezoneOffsetColon | TimezoneOffsetDoubleColon)

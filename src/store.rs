@@ -26,7 +26,7 @@ use object_store::path::Path as Key;
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt};
 use tokio::runtime::{Builder, Runtime};
 
-pub use self::error::StoreError;
+pub use self::error::{Result, StoreError};
 use self::pipe::Spool;
 use crate::disk::is_absent;
 
@@ -76,7 +76,7 @@ pub struct Object {
 }
 
 /// Opens a bucket by its name.
-pub(crate) type Buckets<'b> = dyn Fn(&str) -> Result<Store, StoreError> + 'b;
+pub(crate) type Buckets<'b> = dyn Fn(&str) -> Result<Store> + 'b;
 
 /// Where objects are, as a command's argument names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +99,7 @@ pub enum Location {
 
 impl Location {
     /// What an argument names. Looks at the disk to tell a file from a folder.
-    pub fn parse(argument: &str) -> Result<Location, StoreError> {
+    pub fn parse(argument: &str) -> Result<Location> {
         if let Some((scheme, _place)) = argument.split_once("://") {
             #[cfg(feature = "s3")]
             if let ("s3", Some(location)) = (scheme, Location::bucket(_place)) {
@@ -128,7 +128,7 @@ impl Location {
         &self,
         #[cfg_attr(not(feature = "s3"), allow(unused_variables))] buckets: &Buckets<'_>,
         time: Option<&Range<i64>>,
-    ) -> Result<(Store, Vec<Object>), StoreError> {
+    ) -> Result<(Store, Vec<Object>)> {
         let (store, mut objects) = match self {
             #[cfg(feature = "s3")]
             Location::Bucket { bucket, prefix } => {
@@ -185,7 +185,7 @@ pub struct Store {
     runtime: Arc<Runtime>,
     deadline: Option<Instant>,
     /// Counts the bytes that readers fetch.
-    fetched: Option<Arc<AtomicU64>>,
+    fetched: Arc<AtomicU64>,
 }
 
 impl Store {
@@ -193,7 +193,7 @@ impl Store {
     ///
     /// Not read: names that end in `#` and digits, which the crate keeps for its own uploads, links
     /// to nothing, and what is neither file nor folder. A listing that meets one is an error.
-    pub fn folder(folder: &Path) -> Result<Store, StoreError> {
+    pub fn folder(folder: &Path) -> Result<Store> {
         let bucket = folder.display().to_string();
         if !folder.is_dir() {
             return Err(StoreError::NotFound(bucket));
@@ -207,7 +207,7 @@ impl Store {
     }
 
     /// What a pipe holds, read to its end: a bucket of one object, called like the pipe.
-    fn pipe(path: &Path) -> Result<Store, StoreError> {
+    fn pipe(path: &Path) -> Result<Store> {
         let bucket = path.display().to_string();
         let spool = Spool::new(path).map_err(|error| StoreError::other(&bucket, error))?;
         let spool = Some(Arc::new(spool));
@@ -215,14 +215,15 @@ impl Store {
     }
 
     /// Objects in memory, under a bucket's name: for rows that are made on this machine.
-    pub(crate) fn memory(bucket: &str) -> Result<Store, StoreError> {
+    pub(crate) fn memory(bucket: &str) -> Result<Store> {
         let runtime = runtime(bucket, Builder::new_current_thread().enable_time())?;
         Ok(Store::new(bucket.to_owned(), Arc::new(InMemory::new()), runtime))
     }
 
     /// Any store of the crate, under a bucket's name.
     fn new(bucket: String, objects: Arc<dyn ObjectStore>, runtime: Arc<Runtime>) -> Store {
-        Store { bucket, objects, folder: None, spool: None, runtime, deadline: None, fetched: None }
+        let fetched = Arc::default();
+        Store { bucket, objects, folder: None, spool: None, runtime, deadline: None, fetched }
     }
 
     /// The same store, whose requests, and what waits between their retries, end at a moment with
@@ -235,7 +236,7 @@ impl Store {
     /// The same store, whose readers add the bytes that they fetch: for whoever shows progress.
     #[must_use]
     pub fn counted(&self, fetched: Arc<AtomicU64>) -> Store {
-        Store { fetched: Some(fetched), ..self.clone() }
+        Store { fetched, ..self.clone() }
     }
 
     /// Opens an object as it is now, whatever state of it a notice named: landing is idempotent,
@@ -243,9 +244,9 @@ impl Store {
     ///
     /// All reads are of the state that [`ObjectReader::object`] then names, or end in
     /// [`StoreError::Changed`].
-    pub fn open(&self, key: &str) -> Result<ObjectReader, StoreError> {
+    pub fn open(&self, key: &str) -> Result<ObjectReader> {
         let name = self.name(key)?;
-        let (meta, bytes) = match self.get(&name, 0, None) {
+        let (meta, chunk) = match self.get(&name, 0, None) {
             // A range of an empty object cannot be satisfied.
             Err(error @ StoreError::Other { .. }) => match self.head(&name) {
                 Ok(meta) if meta.size == 0 => (meta, Vec::new()),
@@ -253,25 +254,17 @@ impl Store {
             },
             answer => answer?,
         };
-        let fetched = bytes.len() as u64;
-        let (store, etag) = (self.clone(), meta.e_tag.clone());
-        Ok(ObjectReader {
-            store,
-            name,
-            object: self.object(meta),
-            etag,
-            chunk: bytes,
-            taken: 0,
-            fetched,
-        })
+        let (store, etag, fetched) = (self.clone(), meta.e_tag.clone(), chunk.len() as u64);
+        let object = self.object(meta);
+        Ok(ObjectReader { store, name, object, etag, chunk, taken: 0, fetched })
     }
 
     /// What an object is now, without its bytes.
-    pub fn look(&self, key: &str) -> Result<Object, StoreError> {
+    pub fn look(&self, key: &str) -> Result<Object> {
         Ok(self.object(self.head(&self.name(key)?)?))
     }
 
-    fn head(&self, name: &Key) -> Result<ObjectMeta, StoreError> {
+    fn head(&self, name: &Key) -> Result<ObjectMeta> {
         match &self.spool {
             Some(spool) => Ok(spool.meta.clone()),
             None => self.block_on(name.as_ref(), self.objects.head(name)),
@@ -280,7 +273,7 @@ impl Store {
 
     /// The objects below a prefix that ends at a `/` (or is empty), in the order of their keys'
     /// bytes. Empty ones are left out: they hold nothing, and the S3 console's folders are such.
-    pub fn list(&self, prefix: &str) -> Result<Vec<Object>, StoreError> {
+    pub fn list(&self, prefix: &str) -> Result<Vec<Object>> {
         let name = self.prefix(prefix)?;
         let listing = self.objects.list(Some(&name)).try_collect::<Vec<_>>();
         let metas = self.block_on(prefix, listing)?;
@@ -296,26 +289,21 @@ impl Store {
     }
 
     /// Nothing in a folder may be left out in silence.
-    fn check_folder(&self, prefix: &str, deep: bool) -> Result<(), StoreError> {
+    fn check_folder(&self, prefix: &str, deep: bool) -> Result<()> {
         let folder = self.folder.as_ref().map(|folder| folder.join(prefix));
         folder.map_or(Ok(()), |folder| folder::check(&folder, deep))
     }
 
     /// Makes an object of a store in memory.
     #[cfg(feature = "aws")]
-    pub(crate) fn put(&self, key: &str, bytes: Vec<u8>) -> Result<ObjectId, StoreError> {
+    pub(crate) fn put(&self, key: &str, bytes: Vec<u8>) -> Result<ObjectId> {
         let name = self.name(key)?;
         self.block_on(key, self.objects.put(&name, bytes.into()))?;
         let bucket = self.bucket.clone();
         Ok(ObjectId { bucket, key: key.to_owned(), etag: None, version: None })
     }
 
-    fn get(
-        &self,
-        name: &Key,
-        offset: u64,
-        etag: Option<&str>,
-    ) -> Result<(ObjectMeta, Vec<u8>), StoreError> {
+    fn get(&self, name: &Key, offset: u64, etag: Option<&str>) -> Result<(ObjectMeta, Vec<u8>)> {
         if let Some(spool) = &self.spool {
             let bytes = spool.range(offset);
             let bytes = bytes.map_err(|error| StoreError::other(self.place(name), error))?;
@@ -330,9 +318,7 @@ impl Store {
             let answer = self.objects.get_opts(name, options).await?;
             let meta = answer.meta.clone();
             let bytes: Vec<u8> = answer.bytes().await?.into();
-            if let Some(fetched) = &self.fetched {
-                fetched.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-            }
+            self.fetched.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             Ok((meta, bytes))
         })
     }
@@ -342,7 +328,7 @@ impl Store {
         &self,
         key: &str,
         request: impl Future<Output = object_store::Result<T>>,
-    ) -> Result<T, StoreError> {
+    ) -> Result<T> {
         let place = || self.place(key);
         let answer = match self.deadline {
             None => self.runtime.block_on(request),
@@ -359,7 +345,7 @@ impl Store {
 
     /// The object's name in the crate, which would strip a `/` from either end and mean another
     /// object.
-    fn name(&self, key: &str) -> Result<Key, StoreError> {
+    fn name(&self, key: &str) -> Result<Key> {
         let name = self.prefix(key)?;
         if name.as_ref() != key {
             let reason = "a key with a `/` at either end cannot be asked for";
@@ -369,7 +355,7 @@ impl Store {
     }
 
     /// A prefix, with or without a `/` at its end.
-    fn prefix(&self, prefix: &str) -> Result<Key, StoreError> {
+    fn prefix(&self, prefix: &str) -> Result<Key> {
         Key::parse(prefix).map_err(|error| StoreError::name(self.place(prefix), error.to_string()))
     }
 
@@ -396,7 +382,7 @@ impl Store {
 }
 
 /// A runtime of a store's own.
-fn runtime(bucket: &str, builder: &mut Builder) -> Result<Arc<Runtime>, StoreError> {
+fn runtime(bucket: &str, builder: &mut Builder) -> Result<Arc<Runtime>> {
     builder.build().map(Arc::new).map_err(|error| StoreError::other(bucket, error))
 }
 
@@ -421,7 +407,7 @@ impl ObjectReader {
     }
 
     /// Reads the next bytes; 0 at the object's end.
-    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, StoreError> {
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         if self.taken == self.chunk.len() && self.fetched < self.object.size {
             let (_, chunk) = self.store.get(&self.name, self.fetched, self.etag.as_deref())?;
             if chunk.is_empty() {

@@ -64,7 +64,7 @@ pub fn child() {
         handle.write_at(&bytes, seen::place(0)).unwrap();
         let commit = Commit::plain(1, 0, ROWS, 0, 0, blocks);
         let mut blocks = Blocks::default();
-        blocks.follow(std::iter::once(&commit));
+        blocks.add(&commit);
         drop((known, order, bytes));
         let day_file = DayFile { file: "messages".to_owned(), day, kind: Kind::Csv };
         let (mut ms, mut new) = (f64::INFINITY, Vec::new());

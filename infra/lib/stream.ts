@@ -60,7 +60,7 @@ export class Stream extends Construct {
         errorOutputPrefix: 'failed/!{firehose:error-output-type}/!{timestamp:yyyy/MM/dd}/',
         timeZone: TimeZone.of(config.timezone),
         fileExtension: '.rows.zst',
-        // Each record's rows are a gzip member already.
+        // Each record's rows are a zstd frame already.
         compression: firehose.Compression.UNCOMPRESSED,
         bufferingInterval: Duration.seconds(deployment.bufferSeconds),
         bufferingSize: Size.mebibytes(64),

@@ -43,20 +43,22 @@ impl Logs {
             while let Some(group) = pages.next().await {
                 let group = group.map_err(|error| AwsError::new(&what, &error))?;
                 if group.log_group_name() == Some(name) {
-                    return Ok(group.arn().map(str::to_owned));
+                    return Ok(Some(group.arn().unwrap_or_default().to_owned()));
                 }
             }
-            Err(AwsError {
-                what: what.clone(),
-                reason: "does not exist in this account and region".to_owned(),
-            })
+            Ok(None)
         })?;
-        // arn:aws:logs:<region>:<account>:log-group:<name>:*
-        let arn = found.unwrap_or_default();
-        match arn.split(':').nth(4).filter(|owner| !owner.is_empty()) {
-            Some(owner) => Ok(LogGroup { name: name.to_owned(), owner: owner.to_owned(), arn }),
-            None => Err(AwsError { what, reason: "its ARN names no account".to_owned() }),
-        }
+        let reason = match found {
+            None => "does not exist in this account and region",
+            // arn:aws:logs:<region>:<account>:log-group:<name>:*
+            Some(arn) => match arn.split(':').nth(4).map(str::to_owned) {
+                Some(owner) if !owner.is_empty() => {
+                    return Ok(LogGroup { name: name.to_owned(), owner, arn });
+                }
+                _ => "its ARN names no account",
+            },
+        };
+        Err(AwsError { what, reason: reason.to_owned() })
     }
 
     /// A page of the events with `since <= timestamp < until` in milliseconds, in the order of the

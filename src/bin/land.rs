@@ -2,7 +2,6 @@
 //! only: the library does the work.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -77,10 +76,11 @@ impl Site {
 
     fn store(&self, bucket: &str) -> Result<Store, StoreError> {
         let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(match stores.entry(bucket.to_owned()) {
-            Entry::Occupied(entry) => entry.get().clone(),
-            Entry::Vacant(entry) => entry.insert(Store::bucket_from_env(bucket)?).clone(),
-        })
+        if let Some(store) = stores.get(bucket) {
+            return Ok(store.clone());
+        }
+        let store = Store::bucket_from_env(bucket)?;
+        Ok(stores.entry(bucket.to_owned()).or_insert(store).clone())
     }
 }
 

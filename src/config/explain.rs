@@ -60,9 +60,26 @@ impl Config {
 /// Tries every source on a log group and stream.
 pub fn explain(config: &Config, owner: &str, log_group: &str, log_stream: &str) -> Explanation {
     let winner = config.source_of(log_group, log_stream);
+    // `earlier` is the source that won before.
+    let outcome = |source: &Source, earlier: Option<usize>| {
+        let Some(group) = first(&source.log_groups, log_group).map(Glob::as_str) else {
+            let globs = list(&source.log_groups);
+            return (Fate::OtherLogGroup, format!("none of its log groups matches: {globs}"));
+        };
+        let Some(stream) = first(&source.log_streams, log_stream).map(Glob::as_str) else {
+            let globs = list(&source.log_streams);
+            let why = format!("but none of its log streams the log stream: {globs}");
+            return (Fate::OtherLogStream, format!("{group} matches the log group, {why}"));
+        };
+        let by = format!("{group} matches the log group, {stream} the log stream");
+        match earlier.map(|earlier| earlier + 1) {
+            Some(earlier) => (Fate::TooLate, format!("{by}; but source[{earlier}] came first")),
+            None => (Fate::Wins, by),
+        }
+    };
     let tried = config.sources.iter().enumerate().map(|(index, source)| {
         let earlier = winner.filter(|winner| *winner < index);
-        let (outcome, reason) = outcome(source, log_group, log_stream, earlier);
+        let (outcome, reason) = outcome(source, earlier);
         Tried { source: index + 1, line: source.line, outcome, reason }
     });
     let template = match winner {
@@ -74,29 +91,6 @@ pub fn explain(config: &Config, owner: &str, log_group: &str, log_stream: &str) 
         winner: winner.map(|index| index + 1),
         file: template.file(owner, log_group, log_stream),
         kind: config.format.kind,
-    }
-}
-
-/// `earlier` is the source that won before.
-fn outcome(
-    source: &Source,
-    log_group: &str,
-    log_stream: &str,
-    earlier: Option<usize>,
-) -> (Fate, String) {
-    let Some(group) = first(&source.log_groups, log_group).map(Glob::as_str) else {
-        let globs = list(&source.log_groups);
-        return (Fate::OtherLogGroup, format!("none of its log groups matches: {globs}"));
-    };
-    let Some(stream) = first(&source.log_streams, log_stream).map(Glob::as_str) else {
-        let globs = list(&source.log_streams);
-        let why = format!("but none of its log streams the log stream: {globs}");
-        return (Fate::OtherLogStream, format!("{group} matches the log group, {why}"));
-    };
-    let by = format!("{group} matches the log group, {stream} the log stream");
-    match earlier {
-        Some(earlier) => (Fate::TooLate, format!("{by}; but source[{}] came first", earlier + 1)),
-        None => (Fate::Wins, by),
     }
 }
 

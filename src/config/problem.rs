@@ -43,17 +43,11 @@ fn lines(problems: &[Problem]) -> String {
     lines.join("\n")
 }
 
-/// The candidate that `text` is most likely a slip of, without regard to case, if any is near
+/// The one of all that `text` is most likely a slip of, without regard to case, if any is near
 /// enough.
-pub(super) fn nearest<'a>(
-    text: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(super) fn nearest<'a>(text: &str, all: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let near = (text.chars().count() / 3).clamp(1, 3);
-    candidates
-        .into_iter()
-        .map(|candidate| (osa_distance(&text.to_lowercase(), &candidate.to_lowercase()), candidate))
-        .filter(|(distance, _)| *distance <= near)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+    let distance = |one: &str| osa_distance(&text.to_lowercase(), &one.to_lowercase());
+    let found = all.map(|one| (distance(one), one)).filter(|(distance, _)| *distance <= near);
+    found.min_by_key(|(distance, _)| *distance).map(|(_, one)| one)
 }

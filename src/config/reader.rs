@@ -134,18 +134,12 @@ fn in_words(message: &str, key: Option<&str>) -> String {
     let mut quoted = message.split('`').skip(1).step_by(2);
     if message.starts_with("unknown field") {
         let known: Vec<_> = quoted.skip(1).collect();
-        return match nearest(key.unwrap_or(""), known.iter().copied()) {
-            Some(near) => format!("unknown key; did you mean {near}?"),
-            None => format!("unknown key; known here: {}", known.join(", ")),
-        };
+        return format!("unknown key; {}", suggestion(key.unwrap_or(""), &known, "known here:"));
     }
     if message.starts_with("unknown variant") {
         let unknown = quoted.next().unwrap_or("");
-        let known: Vec<_> = quoted.collect();
-        return match nearest(unknown, known.iter().copied()) {
-            Some(near) => format!("`{unknown}` is not known; did you mean {near}?"),
-            None => format!("`{unknown}` is not known; write one of {}", known.join(", ")),
-        };
+        let suggestion = suggestion(unknown, &quoted.collect::<Vec<_>>(), "write one of");
+        return format!("`{unknown}` is not known; {suggestion}");
     }
     if message == "wanted string or table" {
         return "is not a string; write a string in quotes".to_owned();
@@ -157,6 +151,14 @@ fn in_words(message: &str, key: Option<&str>) -> String {
             format!("is {found}; write {}", wanted_in_words(wanted, quoted.next()))
         }
         None => message.to_owned(),
+    }
+}
+
+/// What was meant; where nothing is near enough, all that is known.
+fn suggestion(unknown: &str, known: &[&str], all: &str) -> String {
+    match nearest(unknown, known.iter().copied()) {
+        Some(near) => format!("did you mean {near}?"),
+        None => format!("{all} {}", known.join(", ")),
     }
 }
 

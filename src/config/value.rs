@@ -139,12 +139,8 @@ impl std::str::FromStr for Glob {
 /// Why a text is not the value that its key wants, and what to write instead.
 #[derive(Debug, thiserror::Error)]
 enum ValueError {
-    #[error("`{text}` is not an IANA time zone name; write {name}")]
-    Abbreviation { text: String, name: &'static str },
-    #[error("`{text}` is not an IANA time zone name; did you mean {name}?")]
-    NearZone { text: String, name: &'static str },
-    #[error("`{0}` is not an IANA time zone name; write one such as Asia/Tokyo or UTC")]
-    Zone(String),
+    #[error("`{text}` is not an IANA time zone name; {remedy}")]
+    Zone { text: String, remedy: String },
     #[error(
         "`{text}` is not a valid duration ({source}); write a number and a unit, e.g. 30s, 5m or 1h"
     )]
@@ -200,14 +196,15 @@ pub(super) fn read_zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Tz
     parsed(deserializer, |text| {
         let meant = ABBREVIATIONS.iter().find(|(short, _)| short.eq_ignore_ascii_case(&text));
         let names = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
-        match (meant, text.parse()) {
-            (Some((_, name)), _) => Err(ValueError::Abbreviation { text, name }),
-            (None, Ok(zone)) => Ok(zone),
-            (None, Err(_)) => Err(match nearest(&text, names) {
-                Some(name) => ValueError::NearZone { text, name },
-                None => ValueError::Zone(text),
-            }),
-        }
+        let remedy = match (meant, text.parse()) {
+            (Some((_, name)), _) => format!("write {name}"),
+            (None, Ok(zone)) => return Ok(zone),
+            (None, Err(_)) => match nearest(&text, names) {
+                Some(name) => format!("did you mean {name}?"),
+                None => "write one such as Asia/Tokyo or UTC".to_owned(),
+            },
+        };
+        Err(ValueError::Zone { text, remedy })
     })
 }
 

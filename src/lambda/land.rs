@@ -20,7 +20,7 @@ use crate::land::journal::lander::Lander;
 use crate::land::upkeep::unsealed::oldest_unsealed;
 use crate::notice::{Message, Notice, Replay};
 use crate::object::Bad;
-use crate::store::{ObjectId, Store, StoreError};
+use crate::store::{Buckets, ObjectId, Store};
 
 /// Deliveries after which an object that does not exist is given up. S3 answers consistently, so
 /// one would do; two more let a wrong endpoint or a deleted version be put right, and cost two
@@ -32,9 +32,6 @@ const MISSING_RECEIVES: u32 = 3;
 const DENIED_RECEIVES: u32 = 10;
 /// How many failures an answer spells out.
 const FAILURES_MAX: usize = 20;
-
-/// Where the objects of a bucket are had from.
-pub(crate) type Stores<'s> = dyn Fn(&str) -> Result<Store, StoreError> + 's;
 
 /// What an invocation came to.
 #[derive(Debug)]
@@ -50,7 +47,7 @@ pub struct Invocation {
 }
 
 /// Does what an event says. `lander.deadline` is when the answer has to be ready.
-pub fn invoke(lander: &Lander<'_>, stores: &Stores<'_>, event: &[u8]) -> Invocation {
+pub fn invoke(lander: &Lander<'_>, stores: &Buckets<'_>, event: &[u8]) -> Invocation {
     match Notice::read(event) {
         Ok(Notice::Seal) => seal(lander),
         Ok(Notice::Objects(messages)) => land(lander, stores, &messages),
@@ -102,7 +99,7 @@ struct Target {
 type Objects = BTreeMap<(String, Option<Replay>), BTreeMap<String, Target>>;
 
 /// Notices of objects: each message that is not done with is named in the answer.
-fn land(lander: &Lander<'_>, stores: &Stores<'_>, messages: &[Message]) -> Invocation {
+fn land(lander: &Lander<'_>, stores: &Buckets<'_>, messages: &[Message]) -> Invocation {
     let (metrics, remarks) = (Metrics::default(), Vec::new());
     let mut done = Invocation { answer: Ok(Value::Null), metrics, remarks };
     let mut objects = targets(messages);
@@ -180,7 +177,7 @@ fn land_bucket(
         target.result = result;
     }
     done.metrics.landed(&landed.tally);
-    done.metrics.refused(&landed.refused);
+    done.metrics.codes(&landed.refused);
     done.remarks.extend(landed.reasons.iter().map(quarantined));
 }
 

@@ -76,8 +76,6 @@ pub enum Metric {
     RefusedMalformedEvent,
     /// Refused: a timestamp that is too far from the arrival, before 1970 or after the year 9999.
     RefusedImpossibleTimestamp,
-    /// Refused: for another reason, which the quarantine has.
-    RefusedOther,
     /// Bytes of transform's answer; Lambda takes 6,291,556.
     AnswerBytes,
     /// Rows that land was given, and records of objects that no row could be made of.
@@ -133,8 +131,8 @@ impl Metric {
         }
     }
 
-    /// The metric of the code of a row or an event that is refused.
-    pub fn of_refusal(code: &str) -> Metric {
+    /// The metric of the code of a record that failed, or of a row or an event that is refused.
+    pub fn of_code(code: &str) -> Metric {
         match code {
             "row-file" => Metric::RefusedRowFile,
             "row-day" => Metric::RefusedRowDay,
@@ -142,13 +140,6 @@ impl Metric {
             "closed-day" => Metric::RefusedClosedDay,
             "malformed-event" => Metric::RefusedMalformedEvent,
             "impossible-timestamp" => Metric::RefusedImpossibleTimestamp,
-            _ => Metric::RefusedOther,
-        }
-    }
-
-    /// The metric of a record's failure code.
-    pub fn of_failure(code: &str) -> Metric {
-        match code {
             OVERFLOW => Metric::AnswerOverflow,
             "base64" => Metric::FailedBase64,
             "torn-gzip" | "torn-zstd" => Metric::FailedTornGzip,
@@ -190,13 +181,9 @@ impl Metrics {
         metrics.add(Metric::RecordsDropped, dropped);
         metrics.add(Metric::RecordsFailed, failed);
         metrics.add(Metric::AnswerOverflow, 0_u64);
-        for (code, count) in &counts.failed {
-            metrics.add(Metric::of_failure(code), *count);
-        }
+        metrics.codes(&counts.failed);
         metrics.add(Metric::EventsRefused, counts.events_refused());
-        for (code, count) in &counts.refused {
-            metrics.add(Metric::of_refusal(code), *count);
-        }
+        metrics.codes(&counts.refused);
         metrics.add(Metric::AnswerBytes, counts.answer_bytes);
         let Counts { records, ok, rows, .. } = counts;
         metrics.message = Some(format!(
@@ -218,10 +205,10 @@ impl Metrics {
         self.add(Metric::BusyRetries, tally.busy_retries);
     }
 
-    /// Adds the refused rows, by code; only those that there are: each costs a metric.
-    pub(crate) fn refused(&mut self, refused: &BTreeMap<String, u64>) {
-        for (code, count) in refused {
-            self.add(Metric::of_refusal(code), *count);
+    /// Adds what was refused or failed, by code; only those that there are: each costs a metric.
+    pub(crate) fn codes(&mut self, counts: &BTreeMap<String, impl TryInto<u64> + Copy>) {
+        for (code, count) in counts {
+            self.add(Metric::of_code(code), *count);
         }
     }
 

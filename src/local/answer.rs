@@ -14,20 +14,18 @@ pub(super) enum Fate {
     Ok(Vec<u8>),
     /// Gone without a trace.
     Dropped,
-    /// Into `failed/`.
-    Failed {
-        /// Firehose's error code.
-        code: &'static str,
-        /// Its text.
-        message: String,
-    },
+    /// Into `failed/`, with Firehose's error code and text.
+    Failed(&'static str, String),
 }
 
 impl Fate {
     fn failed(code: &'static str, message: &str) -> Fate {
-        Fate::Failed { code, message: message.to_owned() }
+        Fate::Failed(code, message.to_owned())
     }
 }
+
+/// Of an answer, or of a record in it, that cannot be read.
+const JSON: &str = "Lambda.JsonProcessingException";
 
 /// A transform's answer.
 #[derive(Deserialize)]
@@ -56,7 +54,7 @@ pub(super) fn fates(answer: Result<Vec<u8>, String>, ids: &[&str]) -> Vec<Fate> 
     };
     let Ok(answer) = serde_json::from_slice::<Reply>(&answer) else {
         let message = "There was an error parsing returned records from the Lambda function.";
-        return vec![Fate::failed("Lambda.JsonProcessingException", message); ids.len()];
+        return vec![Fate::failed(JSON, message); ids.len()];
     };
     let mut by_id: HashMap<&str, Vec<&Answered>> = HashMap::new();
     for answered in &answer.records {
@@ -66,25 +64,23 @@ pub(super) fn fates(answer: Result<Vec<u8>, String>, ids: &[&str]) -> Vec<Fate> 
 }
 
 fn fate(answers: &[&Answered]) -> Fate {
-    let [answer] = answers else {
-        return if answers.is_empty() {
-            Fate::failed("Lambda.MissingRecordId", "One or more record Ids were not returned.")
-        } else {
-            let message = "Multiple records were returned with the same record Id.";
-            Fate::failed("Lambda.DuplicatedRecordId", message)
-        };
-    };
-    let data = answer.data.as_ref().and_then(|data| STANDARD.decode(data).ok());
-    match (answer.result.as_str(), data) {
-        ("Dropped", _) => Fate::Dropped,
-        ("ProcessingFailed", _) => {
-            let message = "ProcessingFailed status set for record";
-            Fate::failed("Lambda.ProcessingFailedStatus", message)
+    let (code, message) = match answers {
+        [] => ("Lambda.MissingRecordId", "One or more record Ids were not returned."),
+        [answer] => {
+            let data = answer.data.as_ref().and_then(|data| STANDARD.decode(data).ok());
+            match (answer.result.as_str(), data) {
+                ("Dropped", _) => return Fate::Dropped,
+                ("ProcessingFailed", _) => {
+                    ("Lambda.ProcessingFailedStatus", "ProcessingFailed status set for record")
+                }
+                ("Ok", Some(data)) if !data.is_empty() => return Fate::Ok(data),
+                _ => (JSON, "The returned record does not follow the status model."),
+            }
         }
-        ("Ok", Some(data)) if !data.is_empty() => Fate::Ok(data),
         _ => {
-            let message = "The returned record does not follow the status model.";
-            Fate::failed("Lambda.JsonProcessingException", message)
+            let message = "Multiple records were returned with the same record Id.";
+            ("Lambda.DuplicatedRecordId", message)
         }
-    }
+    };
+    Fate::failed(code, message)
 }

@@ -20,7 +20,7 @@ use crate::config::ANSWER_BYTES_MAX;
 use crate::notice::Created;
 pub use answer::{Answered, Reply};
 use answer::{Fate, fates};
-use objects::{Area, Pending};
+use objects::Pending;
 
 /// Attempts after the first: Firehose's NumberOfRetries.
 const RETRIES: u32 = 3;
@@ -128,9 +128,10 @@ impl<'t> Firehose<'t> {
             buffers,
             batch: Vec::new(),
             batch_bytes: 0,
-            landing: Pending::new(Area::Landing, folder, timezone),
-            failed: Pending::new(Area::Failed, folder, timezone),
-            backup: Pending::new(Area::Backup, folder, timezone),
+            landing: Pending::new(folder, ("landing", ".rows.zst"), timezone),
+            failed: Pending::new(folder, ("failed/processing-failed", ""), timezone),
+            // The backup's keys know no time zone.
+            backup: Pending::new(folder, ("backup", ""), Tz::UTC),
             bucket: folder.display().to_string(),
             created: Vec::new(),
             delivered: Delivered::default(),
@@ -178,7 +179,7 @@ impl<'t> Firehose<'t> {
                     self.delivered.ok += 1;
                 }
                 Fate::Dropped => self.delivered.dropped += 1,
-                Fate::Failed { code, message } => {
+                Fate::Failed(code, message) => {
                     let line = failed_line(held, attempts, code, &message);
                     self.failed.push(line.as_bytes(), held.arrival);
                     self.delivered.failed += 1;
@@ -208,13 +209,14 @@ impl<'t> Firehose<'t> {
     }
 
     fn close_objects(&mut self, bytes: usize) -> Result<(), LocalError> {
-        for pending in [&mut self.landing, &mut self.failed, &mut self.backup] {
-            if pending.bytes.len() < bytes {
-                continue;
+        for pending in [&mut self.landing, &mut self.failed] {
+            if pending.bytes.len() >= bytes {
+                self.created.push(pending.close(&self.bucket)?);
             }
-            let created = pending.close(&self.bucket)?;
-            // S3 sends a notice of the others only.
-            self.created.extend((pending.area != Area::Backup).then_some(created));
+        }
+        // S3 sends no notice of it.
+        if self.backup.bytes.len() >= bytes {
+            self.backup.close(&self.bucket)?;
         }
         Ok(())
     }

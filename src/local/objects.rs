@@ -13,21 +13,13 @@ use crate::local::LocalError;
 use crate::notice::Created;
 use crate::store::ObjectId;
 
-/// What an object holds, and where such objects are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Area {
-    /// What transform answered.
-    Landing,
-    /// What it did not.
-    Failed,
-    /// What came in.
-    Backup,
-}
-
 /// An object that is not full yet.
 pub(super) struct Pending {
-    pub(super) area: Area,
     folder: PathBuf,
+    /// What its key begins and ends with.
+    prefix: &'static str,
+    extension: &'static str,
+    /// That of the times in its key.
     timezone: Tz,
     pub(super) bytes: Vec<u8>,
     oldest: i64,
@@ -35,11 +27,14 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub(super) fn new(area: Area, folder: &Path, timezone: Tz) -> Pending {
-        // The backup's keys know no time zone.
-        let timezone = if area == Area::Backup { Tz::UTC } else { timezone };
+    /// In a folder, with a key's beginning and end.
+    pub(super) fn new(
+        folder: &Path,
+        (prefix, extension): (&'static str, &'static str),
+        timezone: Tz,
+    ) -> Pending {
         let (folder, bytes) = (folder.to_owned(), Vec::new());
-        Pending { area, folder, timezone, bytes, oldest: i64::MAX, newest: 0 }
+        Pending { folder, prefix, extension, timezone, bytes, oldest: i64::MAX, newest: 0 }
     }
 
     /// Appends without a delimiter, as Firehose does.
@@ -73,11 +68,7 @@ impl Pending {
     /// `landing/2022/04/18/01/hiwake-1-2022-04-18-01-59-07-<uuid>.rows.zst`: the oldest arrival's
     /// local time.
     fn key(&self, seed: u64) -> String {
-        let (prefix, extension) = match self.area {
-            Area::Landing => ("landing", ".rows.zst"),
-            Area::Failed => ("failed/processing-failed", ""),
-            Area::Backup => ("backup", ""),
-        };
+        let Pending { prefix, extension, .. } = self;
         let time = DateTime::from_timestamp_millis(self.oldest).unwrap_or_default();
         let time = time.with_timezone(&self.timezone);
         let path = time.format("%Y/%m/%d/%H/hiwake-1-%Y-%m-%d-%H-%M-%S");

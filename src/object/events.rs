@@ -15,7 +15,7 @@ use crate::row::Row;
 /// How often a failed record may hold another one.
 pub(super) const NESTED_MAX: usize = 8;
 
-/// An event or a record whose time no event can have.
+/// An event whose time cannot be right.
 const IMPOSSIBLE: &str = "impossible-timestamp";
 
 impl Reading<'_, '_> {
@@ -188,8 +188,9 @@ impl Reading<'_, '_> {
                     self.taken += 1;
                     self.sink.row(&row, place)?;
                 }
-                Err(error) => {
-                    return self.bad_unit(IMPOSSIBLE, &error.to_string(), text.as_bytes());
+                Err(_) => {
+                    let reason = "plain text without a time of arrival: it has no day";
+                    return self.bad_unit("no-arrival", reason, text.as_bytes());
                 }
             }
         }

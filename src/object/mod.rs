@@ -282,7 +282,12 @@ impl<'r, 'c> Reading<'r, 'c> {
             if depth.members + depth.records == 0 {
                 self.offset = window.offset;
             }
-            match form(window, 0)? {
+            let form = form(window, 0)?;
+            // Whole members are held in memory, and may hold others by the thousand.
+            if form.is_some() && self.options.until.is_some_and(|until| until <= Instant::now()) {
+                return Err(ReadError::Time);
+            }
+            match form {
                 Some(Form::Gzip) => self.member(window, depth)?,
                 Some(Form::Zstd) => self.frame(window, depth)?,
                 None => self.unit(window, depth)?,

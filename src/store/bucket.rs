@@ -8,7 +8,7 @@ use object_store::aws::AmazonS3Builder;
 
 use tokio::runtime::{Builder, Runtime};
 
-use crate::store::{Location, Object, Store, StoreError};
+use crate::store::{Location, Object, Result, Store, StoreError};
 
 impl Location {
     /// What follows `s3://`.
@@ -27,7 +27,7 @@ impl Store {
     ///
     /// The crate reads these variables itself; those that tests and emulators need are
     /// `AWS_ENDPOINT_URL` and `AWS_ALLOW_HTTP`.
-    pub fn bucket_from_env(bucket: &str) -> Result<Store, StoreError> {
+    pub fn bucket_from_env(bucket: &str) -> Result<Store> {
         let runtime = super::runtime(bucket, Builder::new_current_thread().enable_all())?;
         Store::of_bucket(bucket, AmazonS3Builder::from_env().with_bucket_name(bucket), runtime)
     }
@@ -37,7 +37,7 @@ impl Store {
         bucket: &str,
         builder: AmazonS3Builder,
         runtime: Arc<Runtime>,
-    ) -> Result<Store, StoreError> {
+    ) -> Result<Store> {
         // The crate makes a URL of it, and would end the process if that is none.
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
         if bucket.is_empty() || !bucket.bytes().all(plain) {
@@ -53,10 +53,11 @@ impl Store {
         &self,
         prefix: &str,
         time: Option<&Range<i64>>,
-    ) -> Result<Vec<Object>, StoreError> {
-        let narrowed = time.is_some();
+    ) -> Result<Vec<Object>> {
         let objects = self.list_delivered(prefix, time)?;
-        if !objects.is_empty() || prefix.is_empty() || narrowed && self.has_folders(prefix)? {
+        // Of another time there may be something below it.
+        let is_folder = || Ok(time.is_some() && self.list_folder(prefix)? != Default::default());
+        if !objects.is_empty() || prefix.is_empty() || is_folder()? {
             return Ok(objects);
         }
         Ok(vec![self.look(prefix)?])

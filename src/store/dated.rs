@@ -11,7 +11,7 @@ use std::ops::Range;
 use chrono::{DateTime, Datelike, NaiveDate};
 use object_store::path::Path as Key;
 
-use crate::store::{Object, Store, StoreError};
+use crate::store::{Object, Result, Store};
 
 const HOUR_MS: i64 = 3_600_000;
 /// How long before its delivery a key's day may have ended.
@@ -52,7 +52,7 @@ impl Store {
         &self,
         prefix: &str,
         time: Option<&Range<i64>>,
-    ) -> Result<Vec<Object>, StoreError> {
+    ) -> Result<Vec<Object>> {
         let Some(time) = time else { return self.list(prefix) };
         let mut objects = Vec::new();
         self.descend(prefix, Days::of(time), &[], 0, &mut objects)?;
@@ -68,7 +68,7 @@ impl Store {
         named: &[u32],
         depth: usize,
         objects: &mut Vec<Object>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         if named.len() == 3 || named.is_empty() && depth > DEPTH_MAX {
             objects.extend(self.list(prefix)?);
             return Ok(());
@@ -98,20 +98,13 @@ impl Store {
     }
 
     /// Whether a folder that is called like a year is one.
-    fn holds_months(&self, path: &str) -> Result<bool, StoreError> {
+    fn holds_months(&self, path: &str) -> Result<bool> {
         let (here, folders) = self.list_folder(path)?;
         Ok(here.is_empty() && folders.iter().all(|folder| number(folder, 1).is_some()))
     }
 
-    /// Whether there is anything below a prefix, of whatever time.
-    #[cfg(feature = "s3")]
-    pub(super) fn has_folders(&self, prefix: &str) -> Result<bool, StoreError> {
-        let (here, folders) = self.list_folder(prefix)?;
-        Ok(!here.is_empty() || !folders.is_empty())
-    }
-
     /// The objects and the names of the folders right below a prefix.
-    fn list_folder(&self, prefix: &str) -> Result<(Vec<Object>, Vec<String>), StoreError> {
+    pub(super) fn list_folder(&self, prefix: &str) -> Result<(Vec<Object>, Vec<String>)> {
         let name = self.prefix(prefix)?;
         let request = self.objects.list_with_delimiter(Some(&name));
         let found = self.block_on(prefix, request)?;

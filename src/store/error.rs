@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// What a store answers.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
 /// Why an object cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

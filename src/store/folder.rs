@@ -7,7 +7,7 @@ use std::io;
 use std::path::Path;
 
 use crate::disk::is_absent;
-use crate::store::StoreError;
+use crate::store::{Result, StoreError};
 
 /// Why a FIFO, a socket or a device in a folder is not read.
 pub(crate) const NO_FILE: &str =
@@ -21,13 +21,13 @@ const ROOTS: &str =
 const KEPT: &str = "a name that ends in # and digits cannot be read as an object: rename it";
 
 /// An error names a file that the crate cannot read.
-pub(super) fn check_name(file: &Path, name: &str) -> Result<(), StoreError> {
+pub(super) fn check_name(file: &Path, name: &str) -> Result<()> {
     if is_kept(name) { Err(StoreError::name(file.display(), KEPT)) } else { Ok(()) }
 }
 
 /// An error names the first thing in a folder that a listing left out; `deep`: or in any folder
 /// below it.
-pub(super) fn check(folder: &Path, deep: bool) -> Result<(), StoreError> {
+pub(super) fn check(folder: &Path, deep: bool) -> Result<()> {
     let other = |error: io::Error| StoreError::other(folder.display(), error);
     let entries = match std::fs::read_dir(folder) {
         Err(error) if is_absent(&error) => return Ok(()),

@@ -35,5 +35,6 @@ mod runtime;
 mod sim;
 mod store;
 mod transform;
+mod ways;
 mod width;
 mod zone;

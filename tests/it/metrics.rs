@@ -49,9 +49,9 @@ fn every_reason_to_fail_has_a_metric_of_its_own() {
         "newer-rows",
         hiwake::firehose::OVERFLOW,
     ]);
-    let metrics: Vec<Metric> = codes.map(|code| Metric::of_failure(code)).collect();
+    let metrics: Vec<Metric> = codes.map(Metric::of_code).collect();
     assert_eq!(metrics.iter().collect::<BTreeSet<_>>().len(), metrics.len());
-    assert_eq!(Metric::of_failure("no such code"), Metric::FailedOther);
+    assert_eq!(Metric::of_code("no such code"), Metric::FailedOther);
 }
 
 #[test]
@@ -63,10 +63,10 @@ fn every_refusal_of_a_row_has_a_metric_of_its_own() {
         Refusal::Line,
         Refusal::Closed(day_file.clone()),
     ];
-    let metrics = refusals.iter().map(|refusal| Metric::of_refusal(refusal.code()));
+    let metrics = refusals.iter().map(|refusal| Metric::of_code(refusal.code()));
     assert_eq!(metrics.collect::<BTreeSet<_>>().len(), refusals.len());
     assert_eq!(Refusal::ClosedElsewhere(day_file).code(), "closed-day");
-    assert_eq!(Metric::of_refusal("no such code"), Metric::RefusedOther);
+    assert_eq!(Metric::of_code("no such code"), Metric::FailedOther);
 }
 
 #[test]

@@ -57,10 +57,10 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let lander = crate::lander(&disk, config, &args.now);
     let backfill = Backfill::begin(&lander, group, time, args.before.from_start)?;
     let (from, unsettled_from) = (backfill.from, backfill.unsettled_from);
-    if let Some(from) = from {
+    let utc = |time| rfc_3339(time, &Utc, SecondsFormat::Secs);
+    if let Some(from) = from.map(utc) {
         err!(
-            "resuming from {}, where an interrupted run of the same command stopped; lines that were removed since do not come back (--from-start starts over)",
-            rfc_3339(from, &Utc, SecondsFormat::Secs)
+            "resuming from {from}, where an interrupted run of the same command stopped; lines that were removed since do not come back (--from-start starts over)"
         );
     }
     let progress = Progress::unknown("reading CloudWatch Logs");
@@ -85,12 +85,8 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
             args.log_group,
             filled.pages
         );
-        if let Some(unsettled_from) =
-            unsettled_from.map(|time| rfc_3339(time, &Utc, SecondsFormat::Secs))
-        {
-            out!(
-                "events after {unsettled_from} may not have been there yet: run it again for them"
-            );
+        if let Some(time) = unsettled_from.map(utc) {
+            out!("events after {time} may not have been there yet: run it again for them");
         }
     }
     Ok(ExitCode::from(u8::from(quarantined > 0)))

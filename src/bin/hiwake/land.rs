@@ -21,8 +21,8 @@ use crate::{Now, Root, apart};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake land out.s3/landing --root out
-  hiwake land out.s3/landing/2022/04/18/01/object.ndjson.gz --root /mnt/efs
-  aws s3 cp s3://bucket/landing/object.ndjson.gz - | hiwake land - --root out")]
+  hiwake land out.s3/landing/2022/04/18/01/object.rows.zst --root /mnt/efs
+  aws s3 cp s3://bucket/landing/object.rows.zst - | hiwake land - --root out")]
 pub struct Args {
     /// Files, folders, pipes (`-` is standard input), or s3://bucket/prefix
     #[arg(value_name = "OBJECT", required = true)]

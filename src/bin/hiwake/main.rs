@@ -205,14 +205,13 @@ const NO_AWS: &str =
     "this binary was built without AWS: install the whole one with `cargo install --path .`";
 
 fn rfc_3339(text: &str) -> Result<i64, String> {
-    chrono::DateTime::parse_from_rfc3339(text)
-        .map(|time| time.timestamp_millis())
-        .map_err(|error| {
-            format!(
-                "{error}; write a time with its offset, e.g. 2022-04-19T02:00:00+09:00 or …T17:00:00Z. \
-                 --since and --until also take a day (2022-04-19) and how long ago (1h)"
-            )
-        })
+    let time = chrono::DateTime::parse_from_rfc3339(text).map(|time| time.timestamp_millis());
+    time.map_err(|error| {
+        format!(
+            "{error}; write a time with its offset, e.g. 2022-04-19T02:00:00+09:00 or …T17:00:00Z. \
+             --since and --until also take a day (2022-04-19) and how long ago (1h)"
+        )
+    })
 }
 
 /// A disk that is there; `make` makes the folder. What nothing has landed into may be another

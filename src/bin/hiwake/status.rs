@@ -48,15 +48,10 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
 fn table(config: &Config, days: &[DayStatus]) -> String {
     let row = |day: &DayStatus| {
         let last = day.last_commit.and_then(|at| config.timezone.timestamp_millis_opt(at).single());
-        [
-            day.day.clone(),
-            day.state.to_string(),
-            day.lines.to_string(),
-            day.bytes.to_string(),
-            day.late.to_string(),
-            last.map(|time| time.format("%Y-%m-%d %H:%M").to_string()).unwrap_or_default(),
-            day.file.clone(),
-        ]
+        let last = last.map(|time| time.format("%Y-%m-%d %H:%M").to_string());
+        let [lines, bytes, late] = [day.lines, day.bytes, day.late].map(|count| count.to_string());
+        let (date, state, file) = (day.day.clone(), day.state.to_string(), day.file.clone());
+        [date, state, lines, bytes, late, last.unwrap_or_default(), file]
     };
     let header = ["DAY", "STATE", "LINES", "BYTES", "LATE", "LAST COMMIT", "FILE"];
     output::table(header, 2..5, Some(80), days.iter().map(row))

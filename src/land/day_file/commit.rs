@@ -3,15 +3,15 @@
 //! The steps are numbered as in docs/design.md.
 
 use crate::land::day_file::batch::Batch;
+use crate::land::day_file::dedup::Offered;
 use crate::land::day_file::hold::Hold;
 use crate::land::day_file::publish::lock;
 use crate::land::intake::tally::Tally;
 use crate::land::journal::Journal;
 use crate::land::journal::lander::Lander;
 use crate::land::journal::state::Segment;
-use crate::land::root::error::{Context, LandError};
+use crate::land::root::error::{Context, Result};
 use crate::land::root::layout::DayFile;
-use crate::row::EventKey;
 
 /// Whether the day still takes rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,8 +33,8 @@ pub fn commit(
     day_file: &DayFile,
     batch: &Batch,
     objects: &[String],
-    before: &dyn Fn() -> Result<(), LandError>,
-) -> Result<CommitOutcome, LandError> {
+    before: &dyn Fn() -> Result<()>,
+) -> Result<CommitOutcome> {
     // Steps 1 and 2: lock and read the journal; finish a seal that was interrupted.
     let (mut journal, _) = lock(lander, day_file)?;
     if journal.state.closed.is_some() {
@@ -54,11 +54,12 @@ pub fn commit(
         // Step 4: open the data file and prove the lock.
         let segment = hold.journal.state.next_segment();
         done.late = if segment > 1 { done.lines } else { 0 };
-        hold.open_segment(segment)?;
+        let data = hold.open_segment(segment)?;
         // Steps 5 to 7, a piece at a time.
         let mut duplicates = done.duplicates;
         for piece in pieces(batch, &new, lander.config.limits.commit_bytes) {
-            hold.append(segment, batch, piece, std::mem::take(&mut duplicates), objects)?;
+            let duplicates = std::mem::take(&mut duplicates);
+            hold.append(segment, data.as_ref(), batch, piece, duplicates, objects)?;
             done.commits += 1;
         }
         hold.write_watermark()?;
@@ -73,11 +74,7 @@ pub fn commit(
 /// Tells which of some events a day file has: `offered` is sorted, and each one's flag is set.
 /// `false`: the day is closed, so that nobody can tell. What is told depends on durable frames.
 /// Nothing is made for it.
-pub(crate) fn ask(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    offered: &mut [(EventKey, bool)],
-) -> Result<bool, LandError> {
+pub(crate) fn ask(lander: &Lander<'_>, day_file: &DayFile, offered: &mut Offered) -> Result<bool> {
     let Some(mut journal) = Journal::lock_existing(lander, day_file)? else { return Ok(true) };
     if journal.state.closed.is_some() {
         return Ok(false);
@@ -94,7 +91,6 @@ pub(crate) fn ask(
         hold.known().mark(offered).map_err(|error| hold.journal.confirm_damage(error))?;
         if length > committed {
             // Of a landing that was interrupted: its rows may become lines of another day file now.
-            hold.open_segment(segment)?;
             hold.truncate_to_committed(segment)?;
         }
     }

@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 
 use crate::disk::Handle;
 use crate::land::day_file::merge;
-use crate::land::journal::state::Contents;
-use crate::land::root::error::{Context, LandError};
+use crate::land::journal::frame::Contents;
+use crate::land::root::error::{Context, Result};
 use crate::row::Kind;
 
 /// Counts lines as they go by.
@@ -49,7 +49,7 @@ impl Write for Lines {
 }
 
 impl Contents {
-    pub(crate) fn read(file: &dyn Handle, path: &str, kind: Kind) -> Result<Contents, LandError> {
+    pub(crate) fn read(file: &dyn Handle, path: &str, kind: Kind) -> Result<Contents> {
         let (mut bytes, mut hash, mut buffer) = (0, Sha256::new(), vec![0; 1 << 20]);
         let mut lines = GzDecoder::new(Lines::new(kind));
         loop {

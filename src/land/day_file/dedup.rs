@@ -5,9 +5,12 @@ use crate::disk::Handle;
 use crate::land::day_file::batch::Batch;
 use crate::land::journal::blocks::Blocks;
 use crate::land::journal::seen::{JUMP_MS, read_block};
-use crate::land::root::error::LandError;
+use crate::land::root::error::Result;
 use crate::land::root::layout::DayFile;
 use crate::row::EventKey;
+
+/// Events, sorted by identity, and of each whether a day file has it.
+pub(crate) type Offered = [(EventKey, bool)];
 
 /// The identities that commits have, read where an offered one can be among them.
 pub struct Committed<'k> {
@@ -22,12 +25,12 @@ pub struct Committed<'k> {
 impl Committed<'_> {
     /// Marks what was seen: `offered` is sorted by identity, the flag of each that a commit already
     /// has is set.
-    pub(crate) fn mark(&self, offered: &mut [(EventKey, bool)]) -> Result<(), LandError> {
+    pub(crate) fn mark(&self, offered: &mut Offered) -> Result<()> {
         self.mark_each(offered, &|(identity, _)| *identity, &|(_, there)| *there = true)
     }
 
     /// The batch's rows that no commit has, each once, in (timestamp, position) order.
-    pub fn new_rows(&self, batch: &Batch) -> Result<Vec<u32>, LandError> {
+    pub fn new_rows(&self, batch: &Batch) -> Result<Vec<u32>> {
         /// A row that was seen; no batch has so many rows.
         const THERE: u32 = 1 << 31;
         let mut rows = batch.by_identity();
@@ -46,7 +49,7 @@ impl Committed<'_> {
         offered: &mut [T],
         identity: &impl Fn(&T) -> EventKey,
         set: &impl Fn(&mut T),
-    ) -> Result<(), LandError> {
+    ) -> Result<()> {
         let mut spans = Vec::new();
         add_spans(&mut spans, offered, identity);
         let found = spans.iter().flat_map(|(from, to)| self.blocks.between(*from, *to));

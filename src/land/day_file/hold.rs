@@ -11,14 +11,13 @@ use crate::land::journal::frame::{Commit, Frame};
 use crate::land::journal::lander::Lander;
 use crate::land::journal::seen::{self, Watermark};
 use crate::land::journal::state::Segment;
-use crate::land::root::error::{Context, LandError, is_absent};
+use crate::land::root::error::{Context, LandError, Result, is_absent};
 use crate::land::root::folders;
 use crate::land::root::layout::{DayFile, Hint, folder_of};
 
-/// The three locked handles of a day file. Closed in the order data, seen; the journal is its
-/// owner's.
+/// The locked handles of a day file: `seen`; the journal is its owner's. The data file is opened
+/// after them and closed before them.
 pub(crate) struct Hold<'h, 'l> {
-    data: Option<Box<dyn Handle>>,
     seen: Box<dyn Handle>,
     /// The length of `seen` when it was locked.
     seen_length: u64,
@@ -36,7 +35,7 @@ impl<'h, 'l> Hold<'h, 'l> {
         lander: &'l Lander<'l>,
         day_file: &'h DayFile,
         journal: &'h mut Journal<'l>,
-    ) -> Result<Hold<'h, 'l>, LandError> {
+    ) -> Result<Hold<'h, 'l>> {
         folders::refresh(lander, &day_file.journal_folder())?;
         folders::refresh(lander, day_file.folder())?;
         let entries = journal.state.seen();
@@ -64,12 +63,18 @@ impl<'h, 'l> Hold<'h, 'l> {
         match journal.state.after(Watermark::read(seen.as_ref(), &path)?) {
             // What `seen` says is of before the close.
             _ if journal.state.closed.is_some() => {}
-            None => return Err(journal.confirm_damage(journal.misses_frames(&path))),
+            None => {
+                let frames = journal.state.crcs.len();
+                let what = format!(
+                    "it has {frames} whole frames, and {path} knows of another one: it was cut, changed or restored from an older copy"
+                );
+                return Err(journal.confirm_damage(LandError::damage(day_file.journal(), what)));
+            }
             Some(0) => {}
             // The last frame may not be durable.
             Some(_) => journal.rewrite_last_frame()?,
         }
-        Ok(Hold { data: None, seen, seen_length, lander, day_file, journal })
+        Ok(Hold { seen, seen_length, lander, day_file, journal })
     }
 
     /// Step 3, second half: what commits have.
@@ -81,7 +86,7 @@ impl<'h, 'l> Hold<'h, 'l> {
     /// Step 4: the segment's data file, afresh and locked; proof that the journal's lock still
     /// stands; then what lies beyond the last commit is cut, and a new segment gets its hint and
     /// durable names.
-    pub(crate) fn open_segment(&mut self, segment: u32) -> Result<(), LandError> {
+    pub(crate) fn open_segment(&mut self, segment: u32) -> Result<Box<dyn Handle>> {
         let lander = self.lander;
         let path = self.day_file.open_segment(segment);
         let committed = self.journal.state.segment(segment).map_or(0, Segment::bytes);
@@ -108,51 +113,46 @@ impl<'h, 'l> Hold<'h, 'l> {
             folders::sync_up(lander, folder_of(&path))?;
             folders::sync_up(lander, &self.day_file.journal_folder())?;
         }
-        self.data = Some(data);
-        Ok(())
+        Ok(data)
     }
 
     /// Step 8: `seen` says which frames are durable. Not synced: it is for whoever finds the
     /// journal without them. Only after the lease was checked, which covers the lock on `seen`: a
     /// process that stood still must not name a frame that a rebuilt journal lacks.
-    pub(crate) fn write_watermark(&self) -> Result<(), LandError> {
+    pub(crate) fn write_watermark(&self) -> Result<()> {
         let watermark = self.journal.state.watermark().encode();
         self.seen.write_at(&watermark, 0).context("write", &self.day_file.seen())
     }
 
     /// The day is closed: nothing in `seen` counts any more.
-    pub(crate) fn clear_seen(&self) -> Result<(), LandError> {
+    pub(crate) fn clear_seen(&self) -> Result<()> {
         let cleared = self.seen.truncate(0).and_then(|()| self.seen.sync());
         cleared.context("cut", &self.day_file.seen())
     }
 
     /// Before a segment ends: what lies beyond its last commit is gone for good. Cut even where
     /// nothing seems to be there: whoever cut it before may have died before the cut was durable.
-    pub(crate) fn truncate_to_committed(&self, segment: u32) -> Result<(), LandError> {
-        let path = self.day_file.open_segment(segment);
+    pub(crate) fn truncate_to_committed(&mut self, segment: u32) -> Result<Box<dyn Handle>> {
+        let data = self.open_segment(segment)?;
         let committed = self.journal.state.segment(segment).map_or(0, Segment::bytes);
-        match &self.data {
-            Some(data) => data.truncate(committed).and_then(|()| data.sync()).context("cut", &path),
-            None => Err(LandError::damage(path, "it was not opened before it was ended")),
-        }
+        let cut = data.truncate(committed).and_then(|()| data.sync());
+        cut.context("cut", &self.day_file.open_segment(segment)).map(|()| data)
     }
 
     /// Steps 5 to 7 for one piece.
     pub(crate) fn append(
         &mut self,
         segment: u32,
+        data: &dyn Handle,
         batch: &Batch,
         piece: &[u32],
         duplicates: u64,
         objects: &[String],
-    ) -> Result<(), LandError> {
+    ) -> Result<()> {
         let state = &self.journal.state;
         let offset = state.segment(segment).map_or(0, Segment::bytes);
         let run_at = state.seen();
         let (data_path, seen_path) = (self.day_file.open_segment(segment), self.day_file.seen());
-        let Some(data) = &self.data else {
-            return Err(LandError::damage(data_path, "it was not opened before it was written"));
-        };
         // Step 5: the lines.
         let (mut bytes, mut crc) = (0, 0);
         let mut write = |text: &mut Vec<u8>| {
@@ -205,7 +205,7 @@ pub(crate) fn lost(lander: &Lander<'_>, error: LandError, committed: u64) -> Lan
 }
 
 /// The length; damage if it is less than what was committed.
-fn not_shorter(handle: &dyn Handle, path: &str, committed: u64) -> Result<u64, LandError> {
+fn not_shorter(handle: &dyn Handle, path: &str, committed: u64) -> Result<u64> {
     let length = handle.length().context("look at", path)?;
     if length < committed {
         let what = format!("it has {length} bytes, of {committed} that were committed");

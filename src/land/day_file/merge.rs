@@ -10,7 +10,7 @@ use std::collections::binary_heap::PeekMut;
 use crate::disk::Handle;
 use crate::land::journal::frame::Commit;
 use crate::land::journal::seen;
-use crate::land::root::error::{Context, LandError};
+use crate::land::root::error::{Context, LandError, Result};
 use crate::row::{EventKey, Kind};
 
 const CHUNK_MIN: usize = 4 << 10;
@@ -40,8 +40,8 @@ pub fn merge(
     source: &Source<'_>,
     commits: &[Commit],
     memory: usize,
-    emit: &mut dyn FnMut(&[u8]) -> Result<(), LandError>,
-) -> Result<(), LandError> {
+    emit: &mut dyn FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
     let chunk = (memory / overlap(commits).max(1)).clamp(CHUNK_MIN, CHUNK_MAX);
     let mut waiting: Vec<(i64, usize)> =
         commits.iter().enumerate().map(|(number, commit)| (commit.min, number)).collect();
@@ -136,7 +136,7 @@ impl<'a> Run<'a> {
     }
 
     /// Goes to the next line; `false` after the last, when all that was read is checked.
-    fn advance(&mut self) -> Result<bool, LandError> {
+    fn advance(&mut self) -> Result<bool> {
         self.at = self.end;
         let mut searched = 0;
         let mut quoted = false;
@@ -165,7 +165,7 @@ impl<'a> Run<'a> {
         Ok(true)
     }
 
-    fn fill(&mut self) -> Result<(), LandError> {
+    fn fill(&mut self) -> Result<()> {
         self.text.copy_within(self.at..self.filled, 0);
         (self.filled, self.end, self.at) = (self.filled - self.at, self.end - self.at, 0);
         let wanted = (self.commit.bytes - self.read).min(self.chunk as u64) as usize;
@@ -184,15 +184,13 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn finish(&self, whole: bool) -> Result<(), LandError> {
-        match () {
-            () if self.crc != self.commit.crc => Err(self.wrong("other bytes than were committed")),
-            () if !whole => Err(self.wrong("no line break at its end")),
-            () if self.lines < self.commit.lines => {
-                Err(self.wrong("fewer lines than were committed"))
-            }
-            () => Ok(()),
-        }
+    fn finish(&self, whole: bool) -> Result<()> {
+        Err(self.wrong(match () {
+            () if self.crc != self.commit.crc => "other bytes than were committed",
+            () if !whole => "no line break at its end",
+            () if self.lines < self.commit.lines => "fewer lines than were committed",
+            () => return Ok(()),
+        }))
     }
 
     fn wrong(&self, what: &str) -> LandError {

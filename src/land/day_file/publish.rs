@@ -6,10 +6,9 @@ use crate::day::utc_day;
 use crate::disk::Open;
 use crate::land::day_file::hold::Hold;
 use crate::land::journal::Journal;
-use crate::land::journal::frame::{Frame, Sealed, SegmentEvent};
+use crate::land::journal::frame::{Contents, Frame, Sealed, SegmentEvent};
 use crate::land::journal::lander::Lander;
-use crate::land::journal::state::Contents;
-use crate::land::root::error::{Context, LandError, is_foreign, is_gone};
+use crate::land::root::error::{Context, LandError, Result, is_foreign, is_gone};
 use crate::land::root::files::{says, write_new};
 use crate::land::root::layout::{DayFile, Hint, checksum, folder_of};
 use crate::land::root::{folders, unique};
@@ -22,8 +21,8 @@ pub(crate) const ANNOUNCED: u32 = 2;
 pub(crate) fn lock<'l>(
     lander: &'l Lander<'l>,
     day_file: &DayFile,
-) -> Result<(Journal<'l>, Vec<Sealed>), LandError> {
-    let mut journal = Journal::lock(lander, day_file)?;
+) -> Result<(Journal<'l>, Vec<Sealed>)> {
+    let mut journal = Journal::lock(lander, day_file, Open::Create(lander.open_mode()))?;
     let (unpublished, mut published) = (journal.state.unpublished(), Vec::new());
     if !unpublished.is_empty() {
         let mut hold = Hold::take(lander, day_file, &mut journal)?;
@@ -39,7 +38,7 @@ pub(crate) fn lock<'l>(
 
 /// Under the locks of journal and `seen`, whose lease was checked: whatever of it was done before,
 /// it is done after. Answers what the segment was sealed as.
-pub(crate) fn publish(hold: &mut Hold<'_, '_>, number: u32) -> Result<Option<Sealed>, LandError> {
+pub(crate) fn publish(hold: &mut Hold<'_, '_>, number: u32) -> Result<Option<Sealed>> {
     let (lander, day_file) = (hold.lander, hold.day_file);
     let state = &hold.journal.state;
     let Some(sealed) = state.segment(number).and_then(|segment| segment.sealed.clone()) else {
@@ -75,7 +74,7 @@ pub(crate) fn remove_temporaries(
     lander: &Lander<'_>,
     day_file: &DayFile,
     number: u32,
-) -> Result<(), LandError> {
+) -> Result<()> {
     let (folder, prefix) = (day_file.folder(), day_file.temporary_prefix(number));
     for entry in lander.disk.list(folder).context("list", folder)? {
         if entry.name.starts_with(&prefix) && entry.name.ends_with(".tmp") {
@@ -86,11 +85,7 @@ pub(crate) fn remove_temporaries(
 }
 
 /// The hint that a segment is to be sealed becomes the one that it is to be announced.
-pub(crate) fn announce(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    number: u32,
-) -> Result<(), LandError> {
+pub(crate) fn announce(lander: &Lander<'_>, day_file: &DayFile, number: u32) -> Result<()> {
     let from = day_file.hint(&Hint::Seal(number));
     let to = day_file.hint(&Hint::Announce(ANNOUNCED, number));
     folders::make(lander, folder_of(&to))?;
@@ -103,7 +98,7 @@ pub(crate) fn announce(
 
 /// Gives the finished file its final name; never replaces. An error may be a success whose reply
 /// was lost.
-fn link(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed) -> Result<(), LandError> {
+fn link(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed) -> Result<()> {
     let ours = lander.open_if_there(&sealed.temporary)?;
     if let Some(ours) = &ours {
         let (length, bytes) = (ours.length().context("look at", &sealed.temporary)?, sealed.bytes);
@@ -132,11 +127,7 @@ fn link(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed) -> Result<(), 
 }
 
 /// Writes `<target>.sha256`, unless it is there.
-pub(crate) fn write_checksum(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    sealed: &Sealed,
-) -> Result<(), LandError> {
+fn write_checksum(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed) -> Result<()> {
     let temporary = day_file.temporary(sealed.segment, &unique());
     let (path, text) = checksum(&sealed.target, &sealed.sha256);
     if let Some(there) = lander.open_if_there(&path)? {

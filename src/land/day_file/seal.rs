@@ -14,12 +14,12 @@ use crate::disk::{Handle, Open};
 use crate::land::day_file::hold::{Hold, lost};
 use crate::land::day_file::merge::{self, Source};
 use crate::land::day_file::publish::{announce, lock, publish};
-use crate::land::day_file::writer::{CHUNK, Finished, Output};
+use crate::land::day_file::writer::{CHUNK, Output};
 use crate::land::journal::Journal;
 use crate::land::journal::frame::{Commit, Frame, Sealed, SegmentEvent};
 use crate::land::journal::lander::Lander;
 use crate::land::journal::state::{Segment, State};
-use crate::land::root::error::{Context, LandError};
+use crate::land::root::error::{Context, LandError, Result};
 use crate::land::root::layout::DayFile;
 use crate::land::root::{folders, unique};
 
@@ -34,7 +34,7 @@ pub fn seal(
     day_file: &DayFile,
     hinted: &[u32],
     published: &mut Vec<Sealed>,
-) -> Result<(), LandError> {
+) -> Result<()> {
     match Journal::read_or_damage(lander, day_file) {
         Ok(None) => return Err(lander.hint_without_journal(day_file)),
         Ok(Some(state)) => {
@@ -60,7 +60,7 @@ pub fn seal(
 }
 
 /// The first segment that is not sealed and may be: frozen already, or ended for long enough.
-fn due(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> Result<Option<u32>, LandError> {
+fn due(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> Result<Option<u32>> {
     for (number, segment) in state.numbered().filter(|(_, segment)| segment.sealed.is_none()) {
         let is_due = due_at(lander, day_file, state, segment)? <= lander.clock.now();
         if is_due || segment.frozen.is_some() {
@@ -77,7 +77,7 @@ pub(crate) fn due_at(
     day_file: &DayFile,
     state: &State,
     segment: &Segment,
-) -> Result<i64, LandError> {
+) -> Result<i64> {
     let zone = state.timezone(&day_file.journal())?;
     let grace = lander.config.seal.grace.as_millis() as i64;
     let end = |zone| day::day_end(zone, day_file.day);
@@ -96,7 +96,7 @@ fn freeze<'f>(
     lander: &'f Lander<'f>,
     day_file: &'f DayFile,
     published: &mut Vec<Sealed>,
-) -> Result<Option<Frozen<'f>>, LandError> {
+) -> Result<Option<Frozen<'f>>> {
     let (mut journal, finished) = lock(lander, day_file)?;
     published.extend(finished);
     let Some(number) = due(lander, day_file, &journal.state)? else { return Ok(None) };
@@ -108,8 +108,7 @@ fn freeze<'f>(
         journal.rewrite_last_frame()?;
     } else {
         let mut hold = Hold::take(lander, day_file, &mut journal)?;
-        hold.open_segment(number)?;
-        hold.truncate_to_committed(number)?;
+        let _data = hold.truncate_to_committed(number)?;
         let event = SegmentEvent { segment: number, at: lander.clock.now() };
         hold.journal.append(Frame::Freeze(event))?;
         hold.write_watermark()?;
@@ -129,7 +128,7 @@ impl Frozen<'_> {
     /// Step 2: the finished file, synced and read-only, under a temporary name (or the open file
     /// itself where its lines are in order). `None`: somebody else has finished the segment
     /// meanwhile.
-    fn draft(&self) -> Result<Option<Sealed>, LandError> {
+    fn draft(&self) -> Result<Option<Sealed>> {
         let Frozen { lander, day_file, number, segment } = self;
         let seal = &lander.config.seal;
         let ordered = seal.order == Order::Arrival || merge::in_order(&segment.commits);
@@ -163,7 +162,7 @@ impl Frozen<'_> {
 
     /// The open file is the finished file: checked against its commits, hashed, made read-only.
     /// `None`: it has other bytes too.
-    fn check_in_place(&self) -> Result<Option<Sealed>, LandError> {
+    fn check_in_place(&self) -> Result<Option<Sealed>> {
         let Frozen { lander, day_file, number, segment } = self;
         let path = day_file.open_segment(*number);
         let file = lander.disk.open(&path, Open::Read).context("open", &path)?;
@@ -178,19 +177,21 @@ impl Frozen<'_> {
         file.set_mode(lander.config.files.mode).context("make read-only", &path)?;
         file.sync().context("sync", &path)?;
         let (bytes, sha256) = (segment.bytes(), hash.finalize().into());
-        let finished = Finished { bytes, text_bytes: bytes, sha256, text_sha256: sha256 };
+        let text_sha256 = sha256;
+        let finished =
+            Sealed { bytes, text_bytes: bytes, sha256, text_sha256, ..Sealed::default() };
         Ok(Some(self.sealed(path, false, &finished)))
     }
 
-    fn sealed(&self, temporary: String, gzip: bool, finished: &Finished) -> Sealed {
-        let Finished { bytes, text_bytes, sha256, text_sha256 } = *finished;
+    /// What a finished file is sealed as.
+    fn sealed(&self, temporary: String, gzip: bool, finished: &Sealed) -> Sealed {
         let (segment, target) = (self.number, self.day_file.target(self.number, gzip));
         let (lines, at) = (self.segment.lines(), self.lander.clock.now());
-        Sealed { segment, temporary, target, bytes, text_bytes, lines, sha256, text_sha256, at }
+        Sealed { segment, temporary, target, lines, at, ..finished.clone() }
     }
 
     /// Writes the merged (or, in order, the same) lines into a temporary file, compressed or not.
-    fn write_merged(&self, gzip: bool, ordered: bool) -> Result<Sealed, LandError> {
+    fn write_merged(&self, gzip: bool, ordered: bool) -> Result<Sealed> {
         let temporary = self.day_file.temporary(self.number, &unique());
         let finished = self.write_temporary(&temporary, gzip, ordered);
         if finished.is_err() {
@@ -202,12 +203,7 @@ impl Frozen<'_> {
     }
 
     /// Writes it, syncs it and makes it read-only.
-    fn write_temporary(
-        &self,
-        temporary: &str,
-        gzip: bool,
-        ordered: bool,
-    ) -> Result<Finished, LandError> {
+    fn write_temporary(&self, temporary: &str, gzip: bool, ordered: bool) -> Result<Sealed> {
         let Frozen { lander, day_file, number, segment } = self;
         let data_path = day_file.open_segment(*number);
         let data = lander.disk.open(&data_path, Open::Read).context("open", &data_path)?;
@@ -235,7 +231,7 @@ impl Frozen<'_> {
     }
 
     /// Step 3: the Sealed frame, unless someone else was first; then step 4.
-    fn finish(&self, draft: Sealed, published: &mut Vec<Sealed>) -> Result<(), LandError> {
+    fn finish(&self, draft: Sealed, published: &mut Vec<Sealed>) -> Result<()> {
         let (temporary, mut is_named) = (draft.temporary.clone(), false);
         let finished = self.append_and_publish(draft, published, &mut is_named);
         let is_open_file = temporary == self.day_file.open_segment(self.number);
@@ -251,7 +247,7 @@ impl Frozen<'_> {
         draft: Sealed,
         published: &mut Vec<Sealed>,
         is_named: &mut bool,
-    ) -> Result<(), LandError> {
+    ) -> Result<()> {
         let (mut journal, finished) = lock(self.lander, self.day_file)?;
         published.extend(finished);
         if journal.state.segment(self.number).is_none_or(|segment| *segment != self.segment) {
@@ -271,8 +267,8 @@ pub(crate) fn copy_commits(
     data: &dyn Handle,
     path: &str,
     commits: &[Commit],
-    emit: &mut dyn FnMut(&[u8]) -> Result<(), LandError>,
-) -> Result<(), LandError> {
+    emit: &mut dyn FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
     let mut buffer = vec![0; CHUNK];
     for commit in commits {
         let (mut crc, mut at) = (0, 0);

@@ -7,6 +7,7 @@ use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
 use crate::disk::Handle;
+use crate::land::journal::frame::Sealed;
 
 /// How much is written at once: what an NFS client sends at once.
 pub(crate) const CHUNK: usize = 1 << 20;
@@ -26,19 +27,6 @@ pub(crate) struct Output<'h> {
     text_hash: Sha256,
 }
 
-/// What a finished file is.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Finished {
-    /// Its length.
-    pub(crate) bytes: u64,
-    /// The length of its text.
-    pub(crate) text_bytes: u64,
-    /// SHA-256 of its bytes.
-    pub(crate) sha256: [u8; 32],
-    /// SHA-256 of its text.
-    pub(crate) text_sha256: [u8; 32],
-}
-
 impl<'h> Output<'h> {
     /// Into a new, empty file.
     pub fn new(file: &'h dyn Handle, gzip: bool) -> Output<'h> {
@@ -48,8 +36,8 @@ impl<'h> Output<'h> {
         Output { file, gzip, buffer, written, hash, text_bytes, text_hash }
     }
 
-    /// What all that was written came to.
-    pub(crate) fn finish(mut self) -> io::Result<Finished> {
+    /// What all that was written came to: lengths and hashes.
+    pub(crate) fn finish(mut self) -> io::Result<Sealed> {
         let gzip = self.gzip.take().map(GzEncoder::finish).transpose()?;
         self.buffer.extend(gzip.iter().flatten());
         self.flush()?;
@@ -58,7 +46,7 @@ impl<'h> Output<'h> {
             None => (bytes, sha256),
             Some(_) => (self.text_bytes, self.text_hash.finalize().into()),
         };
-        Ok(Finished { bytes, text_bytes, sha256, text_sha256 })
+        Ok(Sealed { bytes, text_bytes, sha256, text_sha256, ..Sealed::default() })
     }
 }
 

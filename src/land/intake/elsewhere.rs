@@ -12,10 +12,11 @@ use chrono::NaiveDate;
 use crate::config::Config;
 use crate::day::DAY_MS;
 use crate::land::day_file::batch::Batch;
+use crate::land::day_file::dedup::Offered;
 use crate::land::intake::register::{Missing, Register, date};
 use crate::land::intake::routing::{self, Route};
 use crate::land::journal::frame::Routing;
-use crate::land::root::error::LandError;
+use crate::land::root::error::{LandError, Result};
 use crate::land::root::layout::{DayFile, ROUTINGS};
 use crate::row::EventKey;
 
@@ -61,7 +62,7 @@ impl Routes {
         Routes { rules: routing::rules(config), routes: Vec::new() }
     }
 
-    fn number(&mut self, rules: &str) -> Result<usize, LandError> {
+    fn number(&mut self, rules: &str) -> Result<usize> {
         if let Some(number) = self.routes.iter().position(|(known, ..)| known == rules) {
             return Ok(number);
         }
@@ -81,7 +82,7 @@ impl Routes {
         day_file: &DayFile,
         batch: &Batch,
         missing: &mut Missing,
-    ) -> Result<Elsewhere, LandError> {
+    ) -> Result<Elsewhere> {
         let mut elsewhere = Elsewhere::default();
         // Of each date, whether the day file is listed, and its routes; and which of them is the
         // last row's.
@@ -152,7 +153,7 @@ enum Fate {
 }
 
 /// Tells which of some events a day file has; `false`: it is closed.
-pub(crate) type Ask<'a> = dyn Fn(&DayFile, &mut [(EventKey, bool)]) -> Result<bool, LandError> + 'a;
+pub(crate) type Ask<'a> = dyn Fn(&DayFile, &mut Offered) -> Result<bool> + 'a;
 
 impl Elsewhere {
     /// Whether all rows can be lines of their own day file only.
@@ -205,12 +206,7 @@ impl Elsewhere {
 }
 
 /// Leaves of some rows those that a day file has; `false`: it is closed, and all stay.
-fn find(
-    day_file: &DayFile,
-    batch: &Batch,
-    rows: &mut Vec<u32>,
-    ask: &Ask<'_>,
-) -> Result<bool, LandError> {
+fn find(day_file: &DayFile, batch: &Batch, rows: &mut Vec<u32>, ask: &Ask<'_>) -> Result<bool> {
     if rows.is_empty() {
         return Ok(true);
     }

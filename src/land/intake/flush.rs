@@ -1,17 +1,13 @@
 //! Flush: what was gathered is committed, each event to one day file, whatever other configurations
 //! did.
 
-use std::collections::BTreeSet;
-
-use chrono::NaiveDate;
-
 use crate::land::day_file::batch::Batch;
 use crate::land::day_file::commit::{self, CommitOutcome};
 use crate::land::intake::elsewhere::Elsewhere;
-use crate::land::intake::register::{self, Held};
+use crate::land::intake::register::{self, Dates, Held};
 use crate::land::intake::tally::Cause;
 use crate::land::intake::{Landing, plan};
-use crate::land::root::error::LandError;
+use crate::land::root::error::{LandError, Result};
 use crate::land::root::layout::DayFile;
 use crate::row::EventKey;
 
@@ -19,7 +15,7 @@ use crate::row::EventKey;
 const DATES_MAX: usize = 8;
 
 /// A batch and what its commit came to.
-type Done = (DayFile, Batch, Result<CommitOutcome, LandError>);
+type Done = (DayFile, Batch, Result<CommitOutcome>);
 
 impl Landing<'_> {
     /// Commits all batches: of a few dates at a time, whose registers are held meanwhile.
@@ -28,10 +24,10 @@ impl Landing<'_> {
         batches.extend(self.present.take());
         batches.sort_unstable_by(|(one, _), (other, _)| (one.day, one).cmp(&(other.day, other)));
         self.bytes = 0;
-        let (mut chunk, mut dates) = (Vec::new(), BTreeSet::new());
+        let (mut chunk, mut dates) = (Vec::new(), Dates::new());
         for (day_file, batch) in batches {
-            let of_batch: BTreeSet<NaiveDate> = register::dates(batch.span()).collect();
-            let all: BTreeSet<NaiveDate> = dates.union(&of_batch).copied().collect();
+            let of_batch: Dates = register::dates(batch.span()).collect();
+            let all: Dates = dates.union(&of_batch).copied().collect();
             if all.len() > DATES_MAX {
                 self.commit_chunk(std::mem::take(&mut chunk), &dates);
                 dates = of_batch;
@@ -46,7 +42,7 @@ impl Landing<'_> {
 
     /// Commits the batches of some dates. Those whose lease was lost before anything was written
     /// start again.
-    fn commit_chunk(&mut self, mut batches: Vec<(DayFile, Batch)>, dates: &BTreeSet<NaiveDate>) {
+    fn commit_chunk(&mut self, mut batches: Vec<(DayFile, Batch)>, dates: &Dates) {
         let lander = self.lander;
         if batches.is_empty() {
             return;
@@ -73,8 +69,8 @@ impl Landing<'_> {
     fn hold(
         &mut self,
         batches: &[(DayFile, Batch)],
-        dates: &BTreeSet<NaiveDate>,
-    ) -> Result<(Held, Vec<Elsewhere>), LandError> {
+        dates: &Dates,
+    ) -> Result<(Held, Vec<Elsewhere>)> {
         let (lander, rules, routes) = (self.lander, self.routes.rules.clone(), &mut self.routes);
         let look = |registers: &_, missing: &mut _| {
             let one =
@@ -96,8 +92,8 @@ impl Landing<'_> {
     fn commit_held(
         &mut self,
         batches: &mut Vec<(DayFile, Batch)>,
-        dates: &BTreeSet<NaiveDate>,
-    ) -> Result<Vec<Done>, LandError> {
+        dates: &Dates,
+    ) -> Result<Vec<Done>> {
         let (lander, objects, planning) = (self.lander, self.objects, self.plan.is_some());
         let (held, elsewhere) = self.hold(batches, dates)?;
         for ((_, batch), elsewhere) in batches.iter_mut().zip(&elsewhere) {
@@ -148,12 +144,7 @@ impl Landing<'_> {
     }
 
     /// What a batch's commit came to.
-    fn done(
-        &mut self,
-        day_file: &DayFile,
-        batch: &Batch,
-        result: Result<CommitOutcome, LandError>,
-    ) {
+    fn done(&mut self, day_file: &DayFile, batch: &Batch, result: Result<CommitOutcome>) {
         match result {
             Ok(CommitOutcome::Committed(tally)) => self.landed.tally.add(&tally),
             Ok(CommitOutcome::Closed) => {

@@ -10,13 +10,13 @@ use serde::Serialize;
 use crate::disk::Open;
 use crate::land::day_file::batch::Batch;
 use crate::land::day_file::commit::CommitOutcome;
-use crate::land::day_file::dedup::Committed;
+use crate::land::day_file::dedup::{Committed, Offered};
 use crate::land::intake::elsewhere::Sifted;
 use crate::land::intake::tally::Tally;
 use crate::land::journal::Journal;
 use crate::land::journal::lander::Lander;
 use crate::land::journal::state::State;
-use crate::land::root::error::{Context, LandError};
+use crate::land::root::error::{Context, Result};
 use crate::land::root::layout::DayFile;
 use crate::row::{EventKey, Kind};
 
@@ -64,7 +64,7 @@ impl Plan {
         day_file: &DayFile,
         batch: &Batch,
         (rows, sifted): (u64, &Sifted),
-    ) -> Result<CommitOutcome, LandError> {
+    ) -> Result<CommitOutcome> {
         let (left, state) = (batch.len() as u64, Journal::peek(lander, day_file)?);
         let mut offered: Vec<_> = (0..left as u32).map(|row| (batch.key(row), false)).collect();
         offered.sort_unstable();
@@ -99,11 +99,7 @@ impl Plan {
 
 /// Tells which of some events a day file has, as
 /// [`commit::ask`](crate::land::day_file::commit::ask) does.
-pub(crate) fn ask(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    offered: &mut [(EventKey, bool)],
-) -> Result<bool, LandError> {
+pub(crate) fn ask(lander: &Lander<'_>, day_file: &DayFile, offered: &mut Offered) -> Result<bool> {
     mark(lander, day_file, Journal::read_or_damage(lander, day_file)?.as_ref(), offered)
 }
 
@@ -111,8 +107,8 @@ fn mark(
     lander: &Lander<'_>,
     day_file: &DayFile,
     state: Option<&State>,
-    offered: &mut [(EventKey, bool)],
-) -> Result<bool, LandError> {
+    offered: &mut Offered,
+) -> Result<bool> {
     let Some(state) = state else { return Ok(true) };
     if state.seen() > 0 {
         let path = day_file.seen();

@@ -23,7 +23,7 @@ use crate::file_name;
 use crate::land::journal::frame::Routing;
 use crate::land::journal::lander::Lander;
 use crate::land::journal::{self, Journal, seen};
-use crate::land::root::error::{Context, LandError};
+use crate::land::root::error::{Context, LandError, Result};
 use crate::land::root::files::read_whole;
 use crate::land::root::folders;
 use crate::land::root::layout::{DayFile, ROUTINGS, folder_of, name_of};
@@ -100,7 +100,7 @@ pub struct Register {
 
 impl Register {
     /// Reads a register without its lock.
-    fn peek(lander: &Lander<'_>, date: NaiveDate) -> Result<Register, LandError> {
+    fn peek(lander: &Lander<'_>, date: NaiveDate) -> Result<Register> {
         let path = path(date);
         let Some(handle) = lander.open_if_there(&path)? else {
             return Register::decode(&path, b"");
@@ -109,11 +109,11 @@ impl Register {
         Register::read(handle.as_ref(), &path)
     }
 
-    fn read(handle: &dyn Handle, path: &str) -> Result<Register, LandError> {
+    fn read(handle: &dyn Handle, path: &str) -> Result<Register> {
         Register::decode(path, &read_whole(handle, path, 0, BYTES_MAX)?)
     }
 
-    fn decode(path: &str, bytes: &[u8]) -> Result<Register, LandError> {
+    fn decode(path: &str, bytes: &[u8]) -> Result<Register> {
         let (header, lines) = bytes.split_at(HEADER.len().min(bytes.len()));
         let spare = PROOF_AT as usize;
         let has_header = header.len() == HEADER.len()
@@ -124,7 +124,8 @@ impl Register {
         for line in lines.split_inclusive(|&byte| byte == b'\n') {
             let whole = line.strip_suffix(b"\n");
             // A line break that was lost with the power is missing, or a zero.
-            let text = whole.unwrap_or_else(|| without_zeros(line));
+            let length = line.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+            let text = whole.unwrap_or(&line[..length]);
             let is_entry = register.entry(path, text)?;
             register.lost |= !is_entry;
             register.damaged = (register.damaged || !is_entry) && register.lost;
@@ -141,7 +142,7 @@ impl Register {
     }
 
     /// Takes a line in. `false`: it is not what was written.
-    fn entry(&mut self, path: &str, line: &[u8]) -> Result<bool, LandError> {
+    fn entry(&mut self, path: &str, line: &[u8]) -> Result<bool> {
         let Some((crc, json)) = line.split_at_checked(8) else { return Ok(false) };
         let Some(json) = json.strip_prefix(b" ") else { return Ok(false) };
         if format!("{:08x}", crc32c::crc32c(json)).as_bytes() != crc {
@@ -161,11 +162,6 @@ impl Register {
         Ok(true)
     }
 
-    /// Whether it says all there is to say, these rules too.
-    fn is_complete(&self, rules: &str) -> bool {
-        !self.lost && !self.untidy && self.has(rules)
-    }
-
     /// Whether an event that came to a day file by a routing is found there.
     fn knows(&self, day_file: &DayFile, routing: Option<u32>) -> bool {
         let has = |crc| self.rules.iter().any(|rules| crc32c::crc32c(rules.as_bytes()) == crc);
@@ -182,18 +178,13 @@ fn newer(path: &str, what: &str) -> LandError {
     LandError::Newer { path: path.to_owned(), what }
 }
 
-fn without_zeros(bytes: &[u8]) -> &[u8] {
-    let length = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-    &bytes[..length]
-}
-
 /// Adds what is missing in a register: these rules, these day files, and what it may have lost.
 fn add(
     lander: &Lander<'_>,
     date: NaiveDate,
     rules: Option<&str>,
     day_files: &BTreeSet<DayFile>,
-) -> Result<(), LandError> {
+) -> Result<()> {
     let path = path(date);
     let how = Open::Create(lander.open_mode());
     let (handle, _) = lander.open_locked(&path, how, lander.lock_deadline())?;
@@ -243,6 +234,9 @@ pub struct Held {
     handles: Vec<(String, Box<dyn Handle>)>,
 }
 
+/// The dates of some registers.
+pub(crate) type Dates = BTreeSet<NaiveDate>;
+
 /// What registers lack before rows may become lines: for each date, day files to be listed.
 pub(crate) type Missing = BTreeMap<NaiveDate, BTreeSet<DayFile>>;
 
@@ -252,14 +246,15 @@ impl Held {
     /// again.
     pub fn take<T>(
         lander: &Lander<'_>,
-        dates: &BTreeSet<NaiveDate>,
+        dates: &Dates,
         rules: &str,
-        mut look: impl FnMut(&BTreeMap<NaiveDate, Register>, &mut Missing) -> Result<T, LandError>,
-    ) -> Result<(Held, T), LandError> {
+        mut look: impl FnMut(&BTreeMap<NaiveDate, Register>, &mut Missing) -> Result<T>,
+    ) -> Result<(Held, T)> {
         for _ in 0..ROUNDS_MAX {
             let held = Held::lock(lander, dates)?;
-            let incomplete =
-                held.registers.iter().filter(|(_, register)| !register.is_complete(rules));
+            // Those that do not say all there is to say, these rules too.
+            let incomplete = |one: &Register| one.lost || one.untidy || !one.has(rules);
+            let incomplete = held.registers.iter().filter(|(_, register)| incomplete(register));
             let mut missing: Missing =
                 incomplete.map(|(date, _)| (*date, BTreeSet::new())).collect();
             let looked = look(&held.registers, &mut missing)?;
@@ -277,9 +272,9 @@ impl Held {
     /// What they say and would have to say, without their locks.
     pub(crate) fn peek<T>(
         lander: &Lander<'_>,
-        dates: &BTreeSet<NaiveDate>,
-        mut look: impl FnMut(&BTreeMap<NaiveDate, Register>, &mut Missing) -> Result<T, LandError>,
-    ) -> Result<(Held, T), LandError> {
+        dates: &Dates,
+        mut look: impl FnMut(&BTreeMap<NaiveDate, Register>, &mut Missing) -> Result<T>,
+    ) -> Result<(Held, T)> {
         let mut registers = BTreeMap::new();
         for date in dates {
             let mut register = Register::peek(lander, *date)?;
@@ -293,7 +288,7 @@ impl Held {
         Ok((Held { registers, handles: Vec::new() }, looked))
     }
 
-    fn lock(lander: &Lander<'_>, dates: &BTreeSet<NaiveDate>) -> Result<Held, LandError> {
+    fn lock(lander: &Lander<'_>, dates: &Dates) -> Result<Held> {
         let mut held = Held { registers: BTreeMap::new(), handles: Vec::new() };
         for date in dates {
             let path = path(*date);
@@ -307,11 +302,7 @@ impl Held {
 
     /// Keeps every other landing out whose events of these dates may be in several day files. All
     /// of them see the same registers, so each knows that it has to be here; nobody else waits.
-    pub(crate) fn exclude_others(
-        &mut self,
-        lander: &Lander<'_>,
-        dates: &BTreeSet<NaiveDate>,
-    ) -> Result<(), LandError> {
+    pub(crate) fn exclude_others(&mut self, lander: &Lander<'_>, dates: &Dates) -> Result<()> {
         for date in dates {
             let path = format!("{}.mixed", path(*date));
             let how = Open::Create(lander.open_mode());
@@ -323,7 +314,7 @@ impl Held {
 
     /// Proves that every lock stands that was taken since the first register's: a lease is lost for
     /// all of them at once, so a write through the first handle fails then.
-    pub(crate) fn prove(&self) -> Result<(), LandError> {
+    pub(crate) fn prove(&self) -> Result<()> {
         let Some((path, handle)) = self.handles.first() else { return Ok(()) };
         let spare = PROOF_AT as usize;
         let proof = handle.write_at(&HEADER[spare..=spare], PROOF_AT).and_then(|()| handle.sync());
@@ -332,7 +323,7 @@ impl Held {
 }
 
 /// The day files whose journals can hold events of a date: those of the local days around it.
-fn holders(lander: &Lander<'_>, date: NaiveDate) -> Result<Vec<DayFile>, LandError> {
+fn holders(lander: &Lander<'_>, date: NaiveDate) -> Result<Vec<DayFile>> {
     let mut holders = Vec::new();
     for day_file in journals(lander, &|day| (day.date() - date).num_days().abs() <= 1)? {
         if may_hold(lander, &day_file, date)? {
@@ -343,12 +334,12 @@ fn holders(lander: &Lander<'_>, date: NaiveDate) -> Result<Vec<DayFile>, LandErr
 }
 
 /// The day files of these local days that have a journal, or what is left of one.
-fn journals(lander: &Lander<'_>, of: &dyn Fn(Day) -> bool) -> Result<BTreeSet<DayFile>, LandError> {
+fn journals(lander: &Lander<'_>, of: &dyn Fn(Day) -> bool) -> Result<BTreeSet<DayFile>> {
     let (day_files, mut unread) = folders::day_files(lander, of);
     unread.pop().map_or(Ok(day_files), Err)
 }
 
-fn may_hold(lander: &Lander<'_>, day_file: &DayFile, date: NaiveDate) -> Result<bool, LandError> {
+fn may_hold(lander: &Lander<'_>, day_file: &DayFile, date: NaiveDate) -> Result<bool> {
     let touches = |min, max| self::date(min) <= date && self::date(max) >= date;
     match Journal::read_or_damage(lander, day_file) {
         Ok(None) => Ok(false),
@@ -373,15 +364,8 @@ fn may_hold(lander: &Lander<'_>, day_file: &DayFile, date: NaiveDate) -> Result<
     }
 }
 
-/// A register that is missing, damaged, or lacks an entry.
-struct Wrong {
-    what: String,
-    /// The day files that it does not lead to.
-    missed: BTreeSet<DayFile>,
-}
-
-/// What is wrong with registers, by their dates.
-fn wrong(lander: &Lander<'_>) -> Result<BTreeMap<NaiveDate, Wrong>, LandError> {
+/// What is wrong with registers, by their dates, and the day files that they do not lead to.
+fn wrong(lander: &Lander<'_>) -> Result<BTreeMap<NaiveDate, (String, BTreeSet<DayFile>)>> {
     // Journals first: an event's register was there before it was.
     let (mut routings, mut closed) = (BTreeMap::<_, BTreeSet<_>>::new(), Vec::new());
     for day_file in journals(lander, &|_| true)? {
@@ -432,21 +416,22 @@ fn wrong(lander: &Lander<'_>) -> Result<BTreeMap<NaiveDate, Wrong>, LandError> {
             }
             _ => continue,
         };
-        wrong.insert(*date, Wrong { what, missed });
+        wrong.insert(*date, (what, missed));
     }
     Ok(wrong)
 }
 
 /// The paths of registers that something is wrong with, and what. Without one, an event of its date
 /// could not be found in another day file.
-pub fn check(lander: &Lander<'_>) -> Result<BTreeMap<String, String>, LandError> {
+pub fn check(lander: &Lander<'_>) -> Result<BTreeMap<String, String>> {
     let remedy = "`hiwake verify --rebuild` restores it";
     let wrong = wrong(lander)?.into_iter();
-    Ok(wrong.map(|(date, one)| (path(date), format!("{}; {remedy}", one.what))).collect())
+    Ok(wrong.map(|(date, (what, _))| (path(date), format!("{what}; {remedy}"))).collect())
 }
 
 /// Restores registers that are missing or damaged; which.
-pub fn restore(lander: &Lander<'_>) -> Result<Vec<String>, LandError> {
+pub fn restore(lander: &Lander<'_>) -> Result<Vec<String>> {
     let wrong = wrong(lander)?.into_iter();
-    wrong.map(|(date, one)| add(lander, date, None, &one.missed).map(|()| path(date))).collect()
+    let restore = |(date, (_, missed))| add(lander, date, None, &missed).map(|()| path(date));
+    wrong.map(restore).collect()
 }

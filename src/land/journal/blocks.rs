@@ -17,32 +17,19 @@ pub struct Blocks {
     /// By shift and number of the slot; each block with the number of its first entry.
     slots: BTreeMap<(u32, i64), Vec<(u64, Block)>>,
     shifts: BTreeSet<u32>,
-    commits: usize,
     /// How many there are.
     pub count: usize,
 }
 
 impl Blocks {
-    /// Adds those of the commits that are not there yet, of all of them.
-    pub fn follow<'c>(&mut self, commits: impl Iterator<Item = &'c Commit>) {
-        // Mostly the next block is in the same slot.
-        let mut present: Option<((u32, i64), &mut Vec<_>)> = None;
-        for commit in commits.skip(self.commits) {
-            self.commits += 1;
-            self.count += commit.blocks.len();
-            for (first, block) in commit.places() {
-                let shift = shift(block);
-                let (begin, end) = (block.min >> shift, block.max >> shift);
-                for slot in begin..=end {
-                    let key = (shift, slot);
-                    if present.as_ref().is_none_or(|(present, _)| *present != key) {
-                        self.shifts.insert(shift);
-                        present = Some((key, self.slots.entry(key).or_default()));
-                    }
-                    if let Some((_, blocks)) = &mut present {
-                        blocks.push((first, block.clone()));
-                    }
-                }
+    /// Adds those of a commit.
+    pub fn add(&mut self, commit: &Commit) {
+        self.count += commit.blocks.len();
+        for (first, block) in commit.places() {
+            let shift = shift(block);
+            self.shifts.insert(shift);
+            for slot in block.min >> shift..=block.max >> shift {
+                self.slots.entry((shift, slot)).or_default().push((first, block.clone()));
             }
         }
     }

@@ -70,8 +70,7 @@ impl Header {
 
     /// Whether the journal is this day file's.
     pub(crate) fn is_of(&self, day_file: &DayFile) -> bool {
-        (self.file == day_file.file && self.day == day_file.day.to_string())
-            && (self.kind == day_file.kind && self.hash == "xxh3-64")
+        *self == Header::of(day_file, &self.timezone)
     }
 
     /// The header's bytes, up to where the frames begin, and the CRC that the first frame names.
@@ -255,6 +254,20 @@ pub struct Sealed {
     pub(crate) at: i64,
 }
 
+impl Sealed {
+    /// What is in the published file.
+    pub(crate) fn contents(&self) -> Contents {
+        let Sealed { bytes, lines, sha256, .. } = *self;
+        Contents { bytes, lines, sha256 }
+    }
+
+    /// What stays of it in a closed day.
+    pub(crate) fn closed(&self, done: i64, removed: Option<i64>) -> ClosedSegment {
+        let gzip = self.target.ends_with(".gz");
+        ClosedSegment { gzip, contents: self.contents(), done, removed }
+    }
+}
+
 /// One entry of the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Frame {
@@ -288,17 +301,24 @@ pub struct Closed {
     pub(crate) segments: Vec<ClosedSegment>,
 }
 
+/// A published file, as it is or as it has to be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Contents {
+    /// Its length.
+    pub(crate) bytes: u64,
+    /// How many lines it has.
+    pub(crate) lines: u64,
+    /// SHA-256 of its bytes.
+    pub(crate) sha256: [u8; 32],
+}
+
 /// One published segment of a closed day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ClosedSegment {
     /// Whether it is compressed; its name follows from that and its number.
     pub(crate) gzip: bool,
-    /// Its length.
-    pub(crate) bytes: u64,
-    /// How many lines it has.
-    pub(crate) lines: u64,
-    /// SHA-256 of the published bytes.
-    pub(crate) sha256: [u8; 32],
+    /// What is in it.
+    pub(crate) contents: Contents,
     /// When it was published, milliseconds since the epoch.
     pub(crate) done: i64,
     /// When retention removed it, in the slot or by a frame after it.
@@ -384,13 +404,15 @@ pub enum Found {
 
 /// Looks at the beginning of `bytes`.
 pub fn decode(bytes: &[u8]) -> Found {
-    let Some((head, length)) = head(bytes) else { return Found::Nothing };
+    let Some(([_, [kind, version, ..], _, previous, own], length)) = head(bytes) else {
+        return Found::Nothing;
+    };
     let payload = &bytes[FRAME_HEAD..length];
     let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes[..FRAME_HEAD - 4]), payload);
-    if crc != head.crc {
+    if crc != u32::from_le_bytes(own) {
         return Found::Nothing;
     }
-    let frame = match (head.version, head.kind) {
+    let frame = match (version, kind) {
         (VERSION, 1) => whole(payload).map(Frame::Commit),
         (VERSION, 2) => whole(payload).map(Frame::Freeze),
         (VERSION, 3) => whole(payload).map(Frame::Sealed),
@@ -399,8 +421,8 @@ pub fn decode(bytes: &[u8]) -> Found {
         _ => None,
     };
     match frame {
-        Some(frame) => Found::Frame { frame, previous: head.previous, crc, length },
-        None => Found::Unknown { kind: head.kind, version: head.version },
+        Some(frame) => Found::Frame { frame, previous: u32::from_le_bytes(previous), crc, length },
+        None => Found::Unknown { kind, version },
     }
 }
 
@@ -434,23 +456,12 @@ fn crc_of_all(bytes: &[u8]) -> Option<(u32, u32)> {
     Some((own, parts.iter().fold(0, |crc, part| crc32c::crc32c_append(crc, part))))
 }
 
-struct Head {
-    kind: u8,
-    version: u8,
-    previous: u32,
-    crc: u32,
-}
-
-fn head(bytes: &[u8]) -> Option<(Head, usize)> {
-    let rest = bytes.strip_prefix(FRAME_MAGIC)?;
-    let (&kind, rest) = rest.split_first()?;
-    let (&version, rest) = rest.split_first()?;
-    let (length, rest) = take_u32(rest.get(2..)?)?;
-    let (previous, rest) = take_u32(rest)?;
-    let (crc, payload) = take_u32(rest)?;
-    let length = length as usize;
-    (payload.len() >= length)
-        .then_some((Head { kind, version, previous, crc }, FRAME_HEAD + length))
+/// The words of a frame's head, and its length, where the frame is whole.
+fn head(bytes: &[u8]) -> Option<([[u8; 4]; 5], usize)> {
+    let (head, payload) = bytes.split_at_checked(FRAME_HEAD)?;
+    let words: [[u8; 4]; 5] = head.as_chunks().0.try_into().ok()?;
+    let length = u32::from_le_bytes(words[2]) as usize;
+    (words[0] == *FRAME_MAGIC && payload.len() >= length).then_some((words, FRAME_HEAD + length))
 }
 
 fn whole<'b, T: Deserialize<'b>>(payload: &'b [u8]) -> Option<T> {

@@ -14,7 +14,7 @@ use std::io;
 use rustix::io::Errno;
 
 use crate::land::journal::lander::Lander;
-use crate::land::root::error::{Context, LandError, is_absent};
+use crate::land::root::error::{Context, LandError, Result, is_absent};
 use crate::land::root::files::read_whole;
 use crate::land::root::folders;
 use crate::land::root::layout::DayFile;
@@ -50,28 +50,8 @@ impl<'l> Journal<'l> {
     pub(crate) fn lock(
         lander: &'l Lander<'l>,
         day_file: &DayFile,
-    ) -> Result<Journal<'l>, LandError> {
-        Journal::lock_as(lander, day_file, Open::Create(lander.open_mode()))
-    }
-
-    /// The same without making it. `None`: there is none, nor anything else of the day.
-    pub(crate) fn lock_existing(
-        lander: &'l Lander<'l>,
-        day_file: &DayFile,
-    ) -> Result<Option<Journal<'l>>, LandError> {
-        let lock = || match Journal::lock_as(lander, day_file, Open::ReadWrite) {
-            Err(LandError::Io { source, .. }) if is_absent(&source) => Ok(None),
-            locked => locked.map(Some),
-        };
-        folders::refresh(lander, &day_file.journal_folder())?;
-        unless_orphaned(lander, day_file, lock)
-    }
-
-    fn lock_as(
-        lander: &'l Lander<'l>,
-        day_file: &DayFile,
         how: Open,
-    ) -> Result<Journal<'l>, LandError> {
+    ) -> Result<Journal<'l>> {
         // Step 1: lock.
         let (file, busy_retries) = Locked::open(lander, day_file, how)?;
         // Step 2: read through that handle.
@@ -90,12 +70,25 @@ impl<'l> Journal<'l> {
         Ok(journal)
     }
 
+    /// The same without making it. `None`: there is none, nor anything else of the day.
+    pub(crate) fn lock_existing(
+        lander: &'l Lander<'l>,
+        day_file: &DayFile,
+    ) -> Result<Option<Journal<'l>>> {
+        let lock = || match Journal::lock(lander, day_file, Open::ReadWrite) {
+            Err(LandError::Io { source, .. }) if is_absent(&source) => Ok(None),
+            locked => locked.map(Some),
+        };
+        folders::refresh(lander, &day_file.journal_folder())?;
+        unless_orphaned(lander, day_file, lock)
+    }
+
     /// Reads a journal without its lock: for the eye, and for hints. `None`: there is none, or it
     /// is new.
     ///
     /// Where another process of this machine has it open for writing, an NFS client may answer from
     /// an old page, which looks like damage: so damage is read again, past the pages.
-    pub fn peek(lander: &Lander<'_>, day_file: &DayFile) -> Result<Option<State>, LandError> {
+    pub fn peek(lander: &Lander<'_>, day_file: &DayFile) -> Result<Option<State>> {
         let path = day_file.journal();
         let Some(handle) = lander.open_if_there(&path)? else { return Ok(None) };
         let read = || State::read(&path, &read_whole(handle.as_ref(), &path, 0, BYTES_MAX)?);
@@ -110,10 +103,7 @@ impl<'l> Journal<'l> {
 
     /// The same where something of the day is there, or a hint of it: that there is no journal is
     /// damage then, unless a landing was cut short before it had written anything else.
-    pub(crate) fn read_or_damage(
-        lander: &Lander<'_>,
-        day_file: &DayFile,
-    ) -> Result<Option<State>, LandError> {
+    pub(crate) fn read_or_damage(lander: &Lander<'_>, day_file: &DayFile) -> Result<Option<State>> {
         unless_orphaned(lander, day_file, || Journal::peek(lander, day_file))
     }
 
@@ -125,7 +115,7 @@ impl<'l> Journal<'l> {
     /// Proves that the lock still stands, and makes what was read durable: writes the spare byte
     /// through its handle and syncs. What was read may be of a process that was killed before its
     /// own sync. The file system's time of that write is compared with the clock.
-    pub(crate) fn check_lease(&self) -> Result<(), LandError> {
+    pub(crate) fn check_lease(&self) -> Result<()> {
         self.file.check_lease()?;
         let theirs = self.file.handle.inode().context("look at", &self.file.path)?.modified;
         self.file.lander.compare_clocks(theirs)
@@ -140,7 +130,7 @@ impl<'l> Journal<'l> {
     /// Makes the last frame durable (of a closed day: the slot) that a process left behind which
     /// was killed before its sync, or whose sync failed: writes it again, as it stands, and syncs.
     /// Only then may anything depend on it.
-    pub(crate) fn rewrite_last_frame(&self) -> Result<(), LandError> {
+    pub(crate) fn rewrite_last_frame(&self) -> Result<()> {
         let closed = self.state.closed.as_ref().filter(|_| self.last.is_empty());
         let Locked { path, handle, .. } = &self.file;
         let written = match closed.and_then(Closed::encode) {
@@ -152,7 +142,7 @@ impl<'l> Journal<'l> {
 
     /// Cuts what follows the last frame. Synced by itself: in a torn frame, what is missing is
     /// zeros and never an older frame's bytes.
-    fn truncate_torn(&mut self) -> Result<(), LandError> {
+    fn truncate_torn(&mut self) -> Result<()> {
         let Locked { path, handle, .. } = &self.file;
         handle.truncate(self.state.end).context("cut", path)?;
         handle.sync().context("sync", path)?;
@@ -160,17 +150,8 @@ impl<'l> Journal<'l> {
         Ok(())
     }
 
-    /// The error of a journal that has not got the frame that `seen` knows of.
-    pub(crate) fn misses_frames(&self, seen: &str) -> LandError {
-        let frames = self.state.crcs.len();
-        let what = format!(
-            "it has {frames} whole frames, and {seen} knows of another one: it was cut, changed or restored from an older copy"
-        );
-        LandError::damage(&self.file.path, what)
-    }
-
     /// Appends a frame and syncs it: when this returns, it happened.
-    pub(crate) fn append(&mut self, frame: Frame) -> Result<(), LandError> {
+    pub(crate) fn append(&mut self, frame: Frame) -> Result<()> {
         if self.state.torn {
             self.truncate_torn()?;
         }
@@ -183,13 +164,12 @@ impl<'l> Journal<'l> {
             .apply(frame)
             .map_err(|what| LandError::damage(&self.file.path, what.to_string()))?;
         self.state.follow(crc, bytes.len() as u64);
-        self.state.find_blocks();
         self.file.write(&bytes, at)
     }
 
     /// Writes the Closed slot, then cuts the frames: when the slot is synced, the day is closed.
     /// `false`: it has too many segments for the slot, and stays as it is.
-    pub(crate) fn close(&mut self, closed: Closed) -> Result<bool, LandError> {
+    pub(crate) fn close(&mut self, closed: Closed) -> Result<bool> {
         let Some(slot) = closed.encode() else { return Ok(false) };
         self.file.write(&slot, CLOSED_AT)?;
         self.file.handle.truncate(FRAMES_AT).context("cut", &self.file.path)?;
@@ -207,23 +187,19 @@ const REMOVED_BYTES: usize = 4096;
 
 impl<'l> Locked<'l> {
     /// Takes the lock; answers how often it was busy.
-    fn open(
-        lander: &'l Lander<'l>,
-        day_file: &DayFile,
-        how: Open,
-    ) -> Result<(Locked<'l>, u64), LandError> {
+    fn open(lander: &'l Lander<'l>, day_file: &DayFile, how: Open) -> Result<(Locked<'l>, u64)> {
         let path = day_file.journal();
         let (handle, busy_retries) = lander.open_locked(&path, how, lander.lock_deadline())?;
         Ok((Locked { lander, path, handle }, busy_retries))
     }
 
     /// Writes, and makes it durable.
-    fn write(&self, bytes: &[u8], at: u64) -> Result<(), LandError> {
+    fn write(&self, bytes: &[u8], at: u64) -> Result<()> {
         self.handle.write_at(bytes, at).context("write", &self.path)?;
         self.handle.sync().context("sync", &self.path)
     }
 
-    fn check_lease(&self) -> Result<(), LandError> {
+    fn check_lease(&self) -> Result<()> {
         let (handle, value) = (&self.handle, self.lander.clock.now().to_le_bytes()[0]);
         let proof = match handle.length() {
             Ok(length) if length > PROOF_AT => {
@@ -245,7 +221,7 @@ impl<'l> Locked<'l> {
     }
 
     /// What was added to a journal that this process knows, and the bytes of its last frame.
-    fn read_on(&self, state: State) -> Result<Option<(State, Vec<u8>)>, LandError> {
+    fn read_on(&self, state: State) -> Result<Option<(State, Vec<u8>)>> {
         let mut header = vec![0; FRAMES_AT as usize];
         let filled = self.handle.read_at(&mut header, 0).context("read", &self.path)?;
         let known = state.last;
@@ -258,7 +234,7 @@ impl<'l> Locked<'l> {
     }
 
     /// What a journal says that this process does not know, and the bytes of its last frame.
-    fn read_all(&self, day_file: &DayFile) -> Result<(State, Vec<u8>), LandError> {
+    fn read_all(&self, day_file: &DayFile) -> Result<(State, Vec<u8>)> {
         let path = &self.path;
         let bytes = read_whole(self.handle.as_ref(), path, 0, BYTES_MAX)?;
         let state = State::read(path, &bytes).map_err(|damage| self.confirm_damage(damage))?;
@@ -277,12 +253,7 @@ impl<'l> Locked<'l> {
     /// A journal is new where neither `seen` nor a data file is there; otherwise its header was
     /// lost. Where there is a header and no frame (`found`), its maker may have been killed before
     /// it was durable: it is written again.
-    fn begin(
-        &self,
-        day_file: &DayFile,
-        bytes: &[u8],
-        found: Option<State>,
-    ) -> Result<State, LandError> {
+    fn begin(&self, day_file: &DayFile, bytes: &[u8], found: Option<State>) -> Result<State> {
         let Locked { lander, path, handle } = self;
         if let Some(name) = orphan(lander, day_file, found.is_none())? {
             return Err(self.confirm_damage(headless(path, &name)));
@@ -309,8 +280,8 @@ impl<'l> Locked<'l> {
 fn unless_orphaned<T>(
     lander: &Lander<'_>,
     day_file: &DayFile,
-    look: impl Fn() -> Result<Option<T>, LandError>,
-) -> Result<Option<T>, LandError> {
+    look: impl Fn() -> Result<Option<T>>,
+) -> Result<Option<T>> {
     if let Some(found) = look()? {
         return Ok(Some(found));
     }
@@ -330,11 +301,7 @@ pub(crate) fn lease_lost(path: &str, error: io::Error) -> LandError {
 
 /// Something of a day that cannot be there before its journal is; `header`: before its journal's
 /// header is.
-fn orphan(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    header: bool,
-) -> Result<Option<String>, LandError> {
+fn orphan(lander: &Lander<'_>, day_file: &DayFile, header: bool) -> Result<Option<String>> {
     for folder in [day_file.journal_folder(), day_file.folder().to_owned()] {
         folders::refresh(lander, &folder)?;
     }
@@ -372,15 +339,13 @@ pub fn compose(header: &Header, frames: &[Frame]) -> (Vec<u8>, Watermark) {
 /// A journal under its lock, whatever it says: for a rebuild.
 pub(crate) struct DamagedJournal<'l> {
     file: Locked<'l>,
-    bytes: Vec<u8>,
+    /// The journal as it stands; nothing, if it is too long to be one.
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl<'l> DamagedJournal<'l> {
     /// Takes the lock and reads what there is.
-    pub(crate) fn lock(
-        lander: &'l Lander<'l>,
-        day_file: &DayFile,
-    ) -> Result<DamagedJournal<'l>, LandError> {
+    pub(crate) fn lock(lander: &'l Lander<'l>, day_file: &DayFile) -> Result<DamagedJournal<'l>> {
         let (file, _) = Locked::open(lander, day_file, Open::Create(lander.open_mode()))?;
         let bytes = match read_whole(file.handle.as_ref(), &file.path, 0, BYTES_MAX) {
             Err(LandError::Damage { .. }) => Vec::new(),
@@ -389,24 +354,14 @@ impl<'l> DamagedJournal<'l> {
         Ok(DamagedJournal { file, bytes })
     }
 
-    /// The journal as it stands; nothing, if it is too long to be one.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// The folder with the day's files, if a rebuild of it was begun and has not ended.
-    pub(crate) fn interrupted(&self) -> Option<&str> {
-        frame::interrupted_rebuild(&self.bytes)
-    }
-
     /// Proves that the lock still stands.
-    pub(crate) fn check_lease(&self) -> Result<(), LandError> {
+    pub(crate) fn check_lease(&self) -> Result<()> {
         self.file.check_lease()
     }
 
     /// From now on the day counts as damaged, until [`DamagedJournal::replace`]: its files are in
     /// `folder`. The byte that says so changes last.
-    pub(crate) fn begin_rebuild(&self, folder: &str) -> Result<(), LandError> {
+    pub(crate) fn begin_rebuild(&self, folder: &str) -> Result<()> {
         self.file.write(&frame::checked(folder.as_bytes()), REBUILD_AT)?;
         self.file.write(&HEADER_MAGIC[..FORM_AT as usize], 0)?;
         self.file.write(&[FORM_REBUILD], FORM_AT)
@@ -415,7 +370,7 @@ impl<'l> DamagedJournal<'l> {
     /// Puts a whole journal in place of this one, in the same file. The byte that makes it count
     /// changes last: this is the commit point of a rebuild. Until then the note of its folder
     /// stays.
-    pub(crate) fn replace(&self, bytes: &[u8]) -> Result<(), LandError> {
+    pub(crate) fn replace(&self, bytes: &[u8]) -> Result<()> {
         let (Locked { path, handle, .. }, form) = (&self.file, FORM_AT as usize);
         self.file.write(&bytes[form + 1..REBUILD_AT as usize], FORM_AT + 1)?;
         self.file.write(&bytes[PROOF_AT as usize..], PROOF_AT)?;

@@ -14,7 +14,7 @@ use std::cmp::Reverse;
 
 use crate::disk::Handle;
 use crate::land::journal::frame::{Block, Commit};
-use crate::land::root::error::{Context, LandError};
+use crate::land::root::error::{Context, LandError, Result};
 use crate::row::EventKey;
 
 /// The bytes of one entry.
@@ -64,7 +64,7 @@ impl Watermark {
     }
 
     /// The watermark of a `seen` that is open.
-    pub(crate) fn read(seen: &dyn Handle, path: &str) -> Result<Option<Watermark>, LandError> {
+    pub(crate) fn read(seen: &dyn Handle, path: &str) -> Result<Option<Watermark>> {
         let mut bytes = [0; WATERMARK_BYTES as usize];
         let filled = seen.read_at(&mut bytes, 0).context("read", path)?;
         Ok(Watermark::decode(&bytes[..filled]))
@@ -121,7 +121,7 @@ pub(crate) fn read_block(
     first: u64,
     block: &Block,
     entries: &mut Vec<EventKey>,
-) -> Result<(), LandError> {
+) -> Result<()> {
     let (count, offset) = (block.count, place(first));
     let mut bytes = vec![0; count as usize * ENTRY_BYTES as usize];
     let filled = seen.read_at(&mut bytes, offset).context("read", path)?;

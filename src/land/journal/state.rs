@@ -8,29 +8,12 @@ use chrono_tz::Tz;
 use crate::day::utc_day;
 use crate::land::journal::blocks::Blocks;
 use crate::land::journal::frame::{
-    self, Block, Closed, ClosedSegment, Commit, FRAMES_AT, Found, Frame, Header, RESERVE, Sealed,
+    self, Block, Closed, ClosedSegment, Commit, Contents, FRAMES_AT, Found, Frame, Header, RESERVE,
+    Sealed,
 };
 use crate::land::journal::seen::Watermark;
-use crate::land::root::error::LandError;
+use crate::land::root::error::{LandError, Result};
 use crate::land::root::layout::{DayFile, Hint};
-
-/// A published file, as it is or as it has to be.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Contents {
-    /// Its length.
-    pub(crate) bytes: u64,
-    /// How many lines it has.
-    pub(crate) lines: u64,
-    /// SHA-256 of its bytes.
-    pub(crate) sha256: [u8; 32],
-}
-
-impl Contents {
-    pub(crate) fn of(sealed: &Sealed) -> Contents {
-        let Sealed { bytes, lines, sha256, .. } = *sealed;
-        Contents { bytes, lines, sha256 }
-    }
-}
 
 /// What the journal says of one segment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -75,26 +58,12 @@ pub(crate) struct Published {
 /// Why a frame cannot follow what the journal says before it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OutOfPlace {
-    #[error("a frame of a closed day that is not Removed")]
-    OfClosedDay,
-    #[error("a frame of segment {0}, which is unknown")]
-    UnknownSegment(u32),
-    #[error("a frame of segment {0}, which has no commits")]
-    NoCommits(u32),
-    #[error("a frame of segment {0}, which is frozen")]
-    Frozen(u32),
+    #[error("{0}")]
+    Frame(&'static str),
+    #[error("a frame of segment {0}, which {1}")]
+    OfSegment(u32, &'static str),
     #[error("a commit to segment {0}")]
     CommitTo(u32),
-    #[error("a commit that does not follow the one before")]
-    CommitOffset,
-    #[error("a commit whose blocks are not of its lines")]
-    CommitBlocks,
-    #[error("a commit of another form than its segment")]
-    CommitForm,
-    #[error("a seal of a segment that is not frozen, or sealed already")]
-    Seal,
-    #[error("Done of a segment that is not sealed")]
-    Done,
 }
 
 /// All that the journal's bytes say.
@@ -127,7 +96,7 @@ impl State {
     }
 
     /// Reads a journal's bytes. `Ok(None)`: its header is empty or partial and no frame follows.
-    pub fn read(path: &str, bytes: &[u8]) -> Result<Option<State>, LandError> {
+    pub fn read(path: &str, bytes: &[u8]) -> Result<Option<State>> {
         match State::read_prefix(path, bytes) {
             (state, None) => Ok(state),
             (_, Some(error)) => Err(error),
@@ -192,18 +161,7 @@ impl State {
     }
 
     /// `bytes` are those of the journal from `at` on. After an error it is what stands before.
-    fn read_frames(&mut self, path: &str, at: u64, bytes: &[u8]) -> Result<(), LandError> {
-        let read = self.read_each(path, at, bytes);
-        self.find_blocks();
-        read
-    }
-
-    /// Finds the blocks of commits that were added.
-    pub(crate) fn find_blocks(&mut self) {
-        self.blocks.follow(self.segments.iter().flat_map(|segment| &segment.commits));
-    }
-
-    fn read_each(&mut self, path: &str, at: u64, bytes: &[u8]) -> Result<(), LandError> {
+    fn read_frames(&mut self, path: &str, at: u64, bytes: &[u8]) -> Result<()> {
         let damage = |what: String| Err(LandError::damage(path, what));
         loop {
             let end = self.end;
@@ -224,7 +182,12 @@ impl State {
                     );
                     return Err(LandError::Newer { path: path.to_owned(), what });
                 }
-                Found::Nothing if rest.is_empty() || self.is_reserve(rest) => return Ok(()),
+                Found::Nothing if rest.is_empty() => return Ok(()),
+                Found::Nothing
+                    if self.closed.is_some() && rest.iter().all(|byte| *byte == RESERVE) =>
+                {
+                    return Ok(());
+                }
                 Found::Nothing if rest[0] == RESERVE && self.segments.is_empty() => {
                     return damage("its Closed slot is missing".to_owned());
                 }
@@ -244,10 +207,6 @@ impl State {
                 }
             }
         }
-    }
-
-    fn is_reserve(&self, rest: &[u8]) -> bool {
-        self.closed.is_some() && rest.iter().all(|byte| *byte == RESERVE)
     }
 
     /// The next frame comes after this one.
@@ -280,12 +239,10 @@ impl State {
     pub(crate) fn apply(&mut self, frame: Frame) -> Result<(), OutOfPlace> {
         if let Some(closed) = &mut self.closed {
             let Frame::Removed(event) = frame else {
-                return Err(OutOfPlace::OfClosedDay);
+                return Err(OutOfPlace::Frame("a frame of a closed day that is not Removed"));
             };
-            let segment = (event.segment as usize).checked_sub(1);
-            let segment = segment.and_then(|index| closed.segments.get_mut(index));
-            let unknown = OutOfPlace::UnknownSegment(event.segment);
-            segment.ok_or(unknown)?.removed = Some(event.at);
+            numbered_mut(&mut closed.segments, event.segment, "is unknown")?.removed =
+                Some(event.at);
             return Ok(());
         }
         match frame {
@@ -299,28 +256,30 @@ impl State {
                 let seen = self.seen();
                 let segment = self.last_mut(commit.segment)?;
                 if commit.offset != segment.bytes() || commit.seen != seen {
-                    return Err(OutOfPlace::CommitOffset);
+                    return Err(OutOfPlace::Frame("a commit that does not follow the one before"));
                 }
                 if !commit.is_whole() {
-                    return Err(OutOfPlace::CommitBlocks);
+                    return Err(OutOfPlace::Frame("a commit whose blocks are not of its lines"));
                 }
                 if segment.commits.first().is_some_and(|first| first.form != commit.form) {
-                    return Err(OutOfPlace::CommitForm);
+                    return Err(OutOfPlace::Frame("a commit of another form than its segment"));
                 }
-                segment.commits.push(commit);
+                self.blocks.add(&commit);
+                self.last_mut(commit.segment)?.commits.push(commit);
             }
             Frame::Freeze(event) => self.last_mut(event.segment)?.frozen = Some(event.at),
             Frame::Sealed(sealed) => {
                 let segment = self.any_mut(sealed.segment)?;
                 if segment.frozen.is_none() || segment.sealed.is_some() {
-                    return Err(OutOfPlace::Seal);
+                    let what = "a seal of a segment that is not frozen, or sealed already";
+                    return Err(OutOfPlace::Frame(what));
                 }
                 segment.sealed = Some(sealed);
             }
             Frame::Done(event) => {
                 let segment = self.any_mut(event.segment)?;
                 if segment.sealed.is_none() {
-                    return Err(OutOfPlace::Done);
+                    return Err(OutOfPlace::Frame("Done of a segment that is not sealed"));
                 }
                 segment.done = Some(event.at);
             }
@@ -330,16 +289,14 @@ impl State {
     }
 
     fn any_mut(&mut self, segment: u32) -> Result<&mut Segment, OutOfPlace> {
-        let found = (segment as usize).checked_sub(1);
-        let found = found.and_then(|index| self.segments.get_mut(index));
-        found.ok_or(OutOfPlace::NoCommits(segment))
+        numbered_mut(&mut self.segments, segment, "has no commits")
     }
 
     fn last_mut(&mut self, segment: u32) -> Result<&mut Segment, OutOfPlace> {
         let last = self.segments.len() as u32;
         match self.any_mut(segment)? {
             found if segment == last && found.frozen.is_none() => Ok(found),
-            _ => Err(OutOfPlace::Frozen(segment)),
+            _ => Err(OutOfPlace::OfSegment(segment, "is frozen")),
         }
     }
 
@@ -365,26 +322,20 @@ impl State {
 
     /// When the last segment was published, where all are.
     pub(crate) fn last_done(&self) -> Option<i64> {
-        match &self.closed {
-            Some(closed) => closed.segments.iter().map(|segment| segment.done).max(),
-            None => {
-                let done: Option<Vec<i64>> = self.segments.iter().map(|one| one.done).collect();
-                done?.into_iter().max()
-            }
-        }
+        let done: Option<Vec<i64>> = self.ends().into_iter().map(|(done, _)| done).collect();
+        done?.into_iter().max()
     }
 
     /// The segments that are published, or were until retention removed them.
     pub(crate) fn published(&self, day_file: &DayFile) -> Vec<Published> {
         let closed = |(segment, one): (u32, &ClosedSegment)| {
             let (path, removed) = (day_file.target(segment, one.gzip), one.removed.is_some());
-            let ClosedSegment { bytes, lines, sha256, .. } = *one;
-            Published { segment, path, removed, contents: Contents { bytes, lines, sha256 } }
+            Published { segment, path, removed, contents: one.contents }
         };
         let done = |(segment, one): (u32, &Segment)| {
             let sealed = one.sealed.as_ref().filter(|_| one.done.is_some())?;
             let (path, removed) = (sealed.target.clone(), one.removed.is_some());
-            Some(Published { segment, path, removed, contents: Contents::of(sealed) })
+            Some(Published { segment, path, removed, contents: sealed.contents() })
         };
         match &self.closed {
             Some(slot) => (1..).zip(&slot.segments).map(closed).collect(),
@@ -394,9 +345,16 @@ impl State {
 
     /// Whether retention has removed all that was published.
     pub(crate) fn is_removed(&self) -> bool {
+        self.ends().iter().all(|(_, removed)| removed.is_some())
+    }
+
+    /// When each segment was published, and when retention removed it.
+    fn ends(&self) -> Vec<(Option<i64>, Option<i64>)> {
         match &self.closed {
-            Some(closed) => closed.segments.iter().all(|segment| segment.removed.is_some()),
-            None => self.segments.iter().all(|segment| segment.removed.is_some()),
+            Some(closed) => {
+                closed.segments.iter().map(|one| (Some(one.done), one.removed)).collect()
+            }
+            None => self.segments.iter().map(|one| (one.done, one.removed)).collect(),
         }
     }
 
@@ -435,11 +393,6 @@ impl State {
         self.crcs.len() * FRAME_BYTES + self.blocks.count * BLOCK_BYTES
     }
 
-    /// Whether bytes of a torn frame lie beyond the last one.
-    pub(crate) fn is_torn(&self) -> bool {
-        self.torn
-    }
-
     /// How many entries `seen` has.
     pub(crate) fn seen(&self) -> u64 {
         let last = self.segments.iter().rev().find_map(|segment| segment.commits.last());
@@ -447,10 +400,20 @@ impl State {
     }
 
     /// The time zone that the day is a day of.
-    pub fn timezone(&self, path: &str) -> Result<Tz, LandError> {
+    pub fn timezone(&self, path: &str) -> Result<Tz> {
         let name = &self.header.timezone;
         name.parse().map_err(|_| {
             LandError::damage(path, format!("its time zone `{name}` is unknown to this release"))
         })
     }
+}
+
+/// The segment of a number, from 1, that a frame names.
+fn numbered_mut<'s, T>(
+    segments: &'s mut [T],
+    number: u32,
+    missing: &'static str,
+) -> Result<&'s mut T, OutOfPlace> {
+    let found = (number as usize).checked_sub(1).and_then(|index| segments.get_mut(index));
+    found.ok_or(OutOfPlace::OfSegment(number, missing))
 }

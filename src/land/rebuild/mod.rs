@@ -14,18 +14,19 @@ use std::collections::{BTreeMap, HashSet};
 use crate::disk::Open;
 use crate::land::day_file::contents::split;
 use crate::land::journal::DamagedJournal;
+use crate::land::journal::frame::{self, Contents};
 use crate::land::journal::lander::Lander;
-use crate::land::journal::state::{Contents, State};
+use crate::land::journal::state::State;
 use crate::land::rebuild::plan::Plan;
 use crate::land::rebuild::replace::{install_file, make_hints};
-use crate::land::rebuild::segment::{Segment, published};
+use crate::land::rebuild::segment::published;
 pub use crate::land::rebuild::survey::RebuildError;
 use crate::land::rebuild::survey::{Files, FoundRows, Piece, Survey, find};
-use crate::land::root::error::LandError;
+use crate::land::root::error::{LandError, Result};
 use crate::land::root::layout::{DayFile, checksum};
-use crate::land::upkeep::verify::{self, Verified, verify_day};
-use crate::row::{EventKey, Kind};
-use crate::store::{Object, ObjectId, Store};
+use crate::land::upkeep::verify::{Verified, verify_day};
+use crate::row::EventKey;
+use crate::store::{Object, Store};
 
 /// So many segments fit the slot of a closed day.
 const CLOSED_SEGMENTS_MAX: u32 = 64;
@@ -63,18 +64,18 @@ pub fn rebuild(
     day_file: &DayFile,
 ) -> Result<Rebuilt, RebuildError> {
     let journal = DamagedJournal::lock(lander, day_file)?;
-    if let Err(newer @ LandError::Newer { .. }) = State::read(&day_file.journal(), journal.bytes())
-    {
+    if let Err(newer @ LandError::Newer { .. }) = State::read(&day_file.journal(), &journal.bytes) {
         return Err(newer.into());
     }
-    let files = Files { lander, day_file, aside: journal.interrupted().map(str::to_owned) };
-    let mut before = journal.bytes().to_vec();
+    let aside = frame::interrupted_rebuild(&journal.bytes).map(str::to_owned);
+    let mut before = journal.bytes.clone();
+    let files = Files { lander, day_file, journal, aside };
     if files.aside.is_some() {
         before = files.read(&day_file.journal())?;
     } else if lines_if_whole(lander, day_file).is_ok() {
         return Ok(Rebuilt::Whole);
     } else {
-        journal.check_lease()?;
+        files.journal.check_lease()?;
         repair_names(&files, &before)?;
         if lines_if_whole(lander, day_file).is_ok() {
             return Ok(Rebuilt::Repaired);
@@ -92,13 +93,13 @@ pub fn rebuild(
     let is_named = !named.is_empty() && missing.is_empty() && survey.complete;
     let chosen: Vec<&Object> =
         if is_named { found.into_iter().flatten().collect() } else { objects.iter().collect() };
-    let chosen: Vec<ObjectId> = chosen.into_iter().map(|object| object.id.clone()).collect();
     let is_whole = survey.pieces.iter().all(|piece| piece.is_whole(count));
     let rows = match is_whole && segments.iter().all(|one| !one.is_damaged()) {
         true => FoundRows::default(),
         false => FoundRows::read(&files, store, &chosen, is_named, &survey)?,
     };
-    let mut lines = Lines::find(&files, &survey, &segments, &rows, objects);
+    let plan = Plan { files: &files, survey: &survey, segments: &segments, rows: &rows };
+    let mut lines = Lines::find(&plan, objects);
     for one in &mut segments {
         one.ids = lines.published.remove(&one.sealed.segment).unwrap_or_default();
         if one.is_damaged() {
@@ -109,12 +110,12 @@ pub fn rebuild(
     let closed = lines.unknown > 0 && lines.lost == 0 && lines.open.is_empty();
     // A SOURCE without a row of the day is another one's.
     let closed = closed && rows.is_source && count <= CLOSED_SEGMENTS_MAX;
-    if let Some(reason) = lines.refusal(&files, closed, segments.is_empty(), &missing) {
+    let plan = Plan { files: &files, survey: &survey, segments: &segments, rows: &rows };
+    if let Some(reason) = lines.refusal(&plan, closed, &missing) {
         return Err(files.refused(&day_file.to_string(), &reason));
     }
     lines.open.sort_by_key(|(id, _)| id.timestamp);
-    let plan = Plan { files: &files, survey: &survey, segments: &segments, rows: &rows };
-    let kept = plan.replacement(&lines.open, closed).install(&files, &journal)?;
+    let kept = plan.replacement(&lines.open, closed).install(&files)?;
     let lines = lines_if_whole(lander, day_file)?;
     let compressed =
         segments.iter().filter(|one| one.is_other_bytes).map(|one| one.sealed.target.clone());
@@ -137,13 +138,8 @@ struct Lines {
 
 impl Lines {
     /// The lines of all pieces.
-    fn find(
-        files: &Files<'_>,
-        survey: &Survey,
-        segments: &[Segment],
-        rows: &FoundRows,
-        objects: &[Object],
-    ) -> Lines {
+    fn find(plan: &Plan<'_>, objects: &[Object]) -> Lines {
+        let Plan { files, survey, segments, rows } = *plan;
         let (mut lines, kind) = (Lines::default(), files.day_file.kind);
         for piece in &survey.pieces {
             let published = segments.iter().find(|one| one.sealed.segment == piece.segment);
@@ -155,38 +151,26 @@ impl Lines {
                 (None, None, Some(_)) => &Vec::new(),
             };
             let ids = rows.ids(piece, text, kind, objects, &lines.taken);
-            lines.add(piece, ids, segments.len() as u32, rows, kind);
+            lines.add(plan, piece, ids);
         }
         lines
     }
 
     /// Why the day has to stay as it is, if it does.
-    fn refusal(
-        &self,
-        files: &Files<'_>,
-        closed: bool,
-        none_is_published: bool,
-        missing: &[String],
-    ) -> Option<String> {
-        let (lost, folder) = (self.lost + self.unknown, files.day_file.journal_folder());
+    fn refusal(&self, plan: &Plan<'_>, closed: bool, missing: &[String]) -> Option<String> {
+        let (lost, folder) = (self.lost + self.unknown, plan.files.day_file.journal_folder());
         if self.lost > 0 || (self.unknown > 0 && !closed) {
             let names = if missing.is_empty() { "none".to_owned() } else { missing.join(", ") };
             return Some(format!(
                 "at least {lost} of its lines match no event of SOURCE: it lacks them, or their labels or their file have changed since. Objects that its journal names and that were not found: {names}"
             ));
         }
-        (none_is_published && self.open.is_empty())
+        (plan.segments.is_empty() && self.open.is_empty())
             .then(|| format!("nothing of it is left: remove {folder}, then land its objects again"))
     }
 
-    fn add(
-        &mut self,
-        piece: &Piece,
-        ids: Option<Vec<EventKey>>,
-        published: u32,
-        rows: &FoundRows,
-        kind: Kind,
-    ) {
+    fn add(&mut self, plan: &Plan<'_>, piece: &Piece, ids: Option<Vec<EventKey>>) {
+        let published = plan.segments.len() as u32;
         let ids = match ids {
             Some(ids) => ids,
             None if piece.segment <= published => return self.unknown += piece.count,
@@ -197,9 +181,9 @@ impl Lines {
             return self.published.entry(piece.segment).or_default().extend(ids);
         }
         let text = piece.text.as_deref().unwrap_or_default();
-        let mut good = split(text, kind);
+        let mut good = split(text, plan.files.day_file.kind);
         for id in ids {
-            match good.next().or_else(|| rows.line(&id)) {
+            match good.next().or_else(|| plan.rows.line(&id)) {
                 Some(line) => self.open.push((id, line.to_vec())),
                 None => self.lost += 1,
             }
@@ -208,9 +192,9 @@ impl Lines {
 }
 
 /// How many lines a day has that nothing is wrong with.
-fn lines_if_whole(lander: &Lander<'_>, day_file: &DayFile) -> Result<u64, LandError> {
+fn lines_if_whole(lander: &Lander<'_>, day_file: &DayFile) -> Result<u64> {
     let mut verified = Verified::default();
-    verify_day(lander, day_file, verify::is_hinted(lander, day_file), &mut verified);
+    verify_day(lander, day_file, &mut verified);
     match verified.findings.into_iter().find(|finding| finding.wrong) {
         Some(wrong) => Err(LandError::damage(wrong.path, wrong.what)),
         None => Ok(verified.lines),
@@ -219,7 +203,7 @@ fn lines_if_whole(lander: &Lander<'_>, day_file: &DayFile) -> Result<u64, LandEr
 
 /// The small repair: checksums of published files that are good, and hints, as the journal has
 /// them.
-fn repair_names(files: &Files<'_>, journal: &[u8]) -> Result<(), LandError> {
+fn repair_names(files: &Files<'_>, journal: &[u8]) -> Result<()> {
     let Files { lander, day_file, .. } = *files;
     let Ok(Some(state)) = State::read(&day_file.journal(), journal) else { return Ok(()) };
     for one in state.published(day_file).iter().filter(|one| !one.removed) {
@@ -229,8 +213,8 @@ fn repair_names(files: &Files<'_>, journal: &[u8]) -> Result<(), LandError> {
         }
         let (path, sum) = checksum(&one.path, &one.contents.sha256);
         if files.read(&path)? != sum.as_bytes() {
-            install_file(lander, day_file, one.segment, &path, sum.as_bytes())?;
+            install_file(files, one.segment, &path, sum.as_bytes())?;
         }
     }
-    make_hints(lander, day_file, &state)
+    make_hints(files, &state)
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use crate::land::journal::frame::{
-    CLOSED_AT, Closed, ClosedSegment, Commit, Frame, Header, Routing, Sealed, SegmentEvent,
+    CLOSED_AT, Closed, Commit, Frame, Header, Routing, Sealed, SegmentEvent,
 };
 use crate::land::journal::state::State;
 use crate::land::journal::{self, seen};
@@ -51,11 +51,7 @@ impl Plan<'_> {
 
     /// The journal of a day whose identities are lost: it takes no rows any more.
     fn closed(&self) -> (Vec<u8>, Vec<u8>) {
-        let segment = |one: &Segment| {
-            let Sealed { bytes, lines, sha256, .. } = one.sealed;
-            let (gzip, done, removed) = (one.is_gzip(), one.done, one.removed);
-            ClosedSegment { gzip, bytes, lines, sha256, done, removed }
-        };
+        let segment = |one: &Segment| one.sealed.closed(one.done, one.removed);
         let segments = self.segments.iter().map(segment).collect();
         let closed = Closed { at: self.files.lander.clock.now(), segments };
         let (mut journal, _) = self.header().encode();

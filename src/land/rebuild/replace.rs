@@ -9,13 +9,11 @@
 use crate::disk::Open;
 use crate::land::day_file::publish::remove_temporaries;
 use crate::land::day_file::writer::CHUNK;
-use crate::land::journal::DamagedJournal;
-use crate::land::journal::lander::Lander;
 use crate::land::journal::state::State;
 use crate::land::rebuild::survey::{Files, read_file};
-use crate::land::root::error::{Context, LandError, is_absent};
+use crate::land::root::error::{Context, Result, if_there};
 use crate::land::root::files::write_new;
-use crate::land::root::layout::{DAMAGED, DayFile, Hint, OPEN, folder_of, name_of};
+use crate::land::root::layout::{DAMAGED, Hint, OPEN, folder_of, name_of};
 use crate::land::root::{folders, unique};
 
 /// All that the day will be.
@@ -32,37 +30,33 @@ pub(crate) struct Replacement {
 
 impl Replacement {
     /// Installs it; answers where the damaged files are kept.
-    pub(crate) fn install(
-        &self,
-        files: &Files<'_>,
-        journal: &DamagedJournal<'_>,
-    ) -> Result<String, LandError> {
-        let Files { lander, day_file, .. } = *files;
+    pub(crate) fn install(&self, files: &Files<'_>) -> Result<String> {
+        let Files { lander, day_file, journal, .. } = files;
         let folder = match &files.aside {
             Some(folder) => folder.clone(),
             None => {
-                let folder = put_aside(lander, day_file, journal)?;
+                let folder = put_aside(files)?;
                 journal.check_lease()?;
                 journal.begin_rebuild(&folder)?;
                 folder
             }
         };
         let seen = day_file.seen();
-        rewrite(lander, journal, &seen, &self.seen)?;
+        rewrite(files, &seen, &self.seen)?;
         for (segment, path, bytes) in &self.published {
             if read_file(lander, path)?.as_ref() != Some(bytes) {
                 journal.check_lease()?;
-                install_file(lander, day_file, *segment, path, bytes)?;
+                install_file(files, *segment, path, bytes)?;
             }
         }
         if let Some((path, text)) = &self.open {
-            rewrite(lander, journal, path, text)?;
+            rewrite(files, path, text)?;
         }
-        self.empty_others(lander, day_file, journal)?;
+        self.empty_others(files)?;
         folders::sync_up(lander, day_file.folder())?;
         folders::sync_up(lander, &day_file.journal_folder())?;
         let state = State::read(&day_file.journal(), &self.journal)?;
-        state.iter().try_for_each(|state| make_hints(lander, day_file, state))?;
+        state.iter().try_for_each(|state| make_hints(files, state))?;
         journal.check_lease()?;
         journal.replace(&self.journal)?;
         let segments = state.iter().flat_map(State::numbered);
@@ -75,12 +69,8 @@ impl Replacement {
 
     /// Open files of segments that will not be there have no lines any more. One that is a second
     /// name of a published file is left alone: whoever published it was about to remove it.
-    fn empty_others(
-        &self,
-        lander: &Lander<'_>,
-        day_file: &DayFile,
-        journal: &DamagedJournal<'_>,
-    ) -> Result<(), LandError> {
+    fn empty_others(&self, files: &Files<'_>) -> Result<()> {
+        let Files { lander, day_file, .. } = files;
         let open = self.open.as_ref().map(|(path, _)| path);
         let names = folders::names_of(lander, day_file)?;
         let inode = |path: &str| {
@@ -90,10 +80,10 @@ impl Replacement {
         let (others, published): (Vec<&String>, Vec<&String>) =
             names.iter().partition(|name| name.ends_with(OPEN));
         let published: Vec<u64> =
-            published.into_iter().map(|name| inode(name)).collect::<Result<_, LandError>>()?;
+            published.into_iter().map(|name| inode(name)).collect::<Result<_>>()?;
         for name in others {
             if Some(name) != open && !published.contains(&inode(name)?) {
-                rewrite(lander, journal, name, b"")?;
+                rewrite(files, name, b"")?;
             }
         }
         Ok(())
@@ -102,11 +92,8 @@ impl Replacement {
 
 /// Copies of all that is there; second names of what is published, whose bytes never change.
 /// Answers the folder.
-fn put_aside(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    journal: &DamagedJournal<'_>,
-) -> Result<String, LandError> {
+fn put_aside(files: &Files<'_>) -> Result<String> {
+    let Files { lander, day_file, journal, .. } = files;
     let folder = format!("{DAMAGED}/{day_file}.{}", unique());
     folders::make(lander, &folder)?;
     let at = |path: &str| format!("{folder}/{}", name_of(path));
@@ -114,15 +101,12 @@ fn put_aside(
         Some(bytes) => write_new(lander, &at(path), &bytes, None),
         None => Ok(()),
     };
-    write_new(lander, &at(&day_file.journal()), journal.bytes(), None)?;
+    write_new(lander, &at(&day_file.journal()), &journal.bytes, None)?;
     copy(&day_file.seen())?;
     for name in folders::names_of(lander, day_file)? {
         match name.ends_with(OPEN) {
             true => copy(&name)?,
-            false => match lander.disk.link(&name, &at(&name)) {
-                Err(error) if is_absent(&error) => {}
-                result => result.context("keep", &name)?,
-            },
+            false => if_there(lander.disk.link(&name, &at(&name))).context("keep", &name)?,
         }
     }
     folders::sync_up(lander, &folder)?;
@@ -130,12 +114,8 @@ fn put_aside(
 }
 
 /// Gives a file that may be there, and that its lock fences, other bytes.
-fn rewrite(
-    lander: &Lander<'_>,
-    journal: &DamagedJournal<'_>,
-    path: &str,
-    bytes: &[u8],
-) -> Result<(), LandError> {
+fn rewrite(files: &Files<'_>, path: &str, bytes: &[u8]) -> Result<()> {
+    let Files { lander, journal, .. } = files;
     let how = Open::Create(lander.open_mode());
     let (file, _) = lander.open_locked(path, how, lander.lock_deadline())?;
     journal.check_lease()?;
@@ -148,12 +128,11 @@ fn rewrite(
 
 /// A published file or a checksum, in place of what is there.
 pub(crate) fn install_file(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
+    Files { lander, day_file, .. }: &Files<'_>,
     segment: u32,
     path: &str,
     bytes: &[u8],
-) -> Result<(), LandError> {
+) -> Result<()> {
     let temporary = day_file.temporary(segment, &unique());
     write_new(lander, &temporary, bytes, Some(lander.config.files.mode))?;
     lander.disk.rename(&temporary, path).context("rename", &temporary)?;
@@ -162,11 +141,8 @@ pub(crate) fn install_file(
 }
 
 /// The hints that a journal wants.
-pub(crate) fn make_hints(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    state: &State,
-) -> Result<(), LandError> {
+pub(crate) fn make_hints(files: &Files<'_>, state: &State) -> Result<()> {
+    let Files { lander, day_file, .. } = files;
     let unsealed = state.numbered().filter(|(_, segment)| segment.done.is_none());
     let hints = unsealed.map(|(number, _)| Hint::Seal(number)).chain(state.calendar_hint());
     hints.map(|hint| day_file.hint(&hint)).try_for_each(|hint| lander.make_hint(&hint))

@@ -8,15 +8,15 @@ use sha2::{Digest, Sha256};
 
 use crate::disk::Open;
 use crate::land::day_file::writer::{GZIP_LEVEL, gzip};
-use crate::land::journal::frame::Sealed;
+use crate::land::journal::frame::{Contents, Sealed};
 use crate::land::journal::lander::Lander;
-use crate::land::journal::state::Contents;
 use crate::land::rebuild::survey::{Files, FoundRows, RebuildError, Survey, read_file};
-use crate::land::root::error::{Context, LandError};
+use crate::land::root::error::{Context, Result};
 use crate::land::root::layout::{DayFile, checksum, name_of};
 use crate::row::EventKey;
 
 /// A published segment, as it is on record and as it is.
+#[derive(Default)]
 pub(super) struct Segment {
     /// What it was sealed as; of one that no journal knows, what its file is.
     pub sealed: Sealed,
@@ -43,12 +43,12 @@ pub(super) fn published(files: &Files<'_>, survey: &Survey) -> Result<Vec<Segmen
     let mut segments: BTreeMap<u32, Segment> = BTreeMap::new();
     for segment in survey.state.iter().flat_map(|state| &state.segments) {
         let Some(sealed) = &segment.sealed else { continue };
-        let mut one = Segment::new(sealed.clone(), segment.done.unwrap_or(sealed.at));
-        one.removed = segment.removed;
+        let (sealed, done) = (sealed.clone(), segment.done.unwrap_or(sealed.at));
+        let mut one = Segment { sealed, done, removed: segment.removed, ..Segment::default() };
         if one.removed.is_none() {
-            one.read(lander, &[&sealed.target, &sealed.temporary])?;
+            one.read(lander)?;
         }
-        segments.insert(sealed.segment, one);
+        segments.insert(one.sealed.segment, one);
     }
     for target in files.names()? {
         let parsed = DayFile::parse_published(day_file.folder(), name_of(&target));
@@ -73,17 +73,9 @@ pub(super) fn published(files: &Files<'_>, survey: &Survey) -> Result<Vec<Segmen
         let Contents { bytes, lines, sha256 } =
             Contents::read(file.as_ref(), &target, day_file.kind)?;
         let at = if modified > 0 { modified } else { lander.clock.now() };
-        let sealed = Sealed {
-            segment,
-            target: target.clone(),
-            bytes,
-            lines,
-            sha256,
-            at,
-            ..Sealed::default()
-        };
-        let mut one = Segment::new(sealed, at);
-        one.read(lander, &[&target])?;
+        let sealed = Sealed { segment, target, bytes, lines, sha256, at, ..Sealed::default() };
+        let mut one = Segment { sealed, done: at, ..Segment::default() };
+        one.read(lander)?;
         // What it has in clear is known only now.
         if !one.is_damaged() {
             one.sealed.text_sha256 = Sha256::digest(&one.text).into();
@@ -99,11 +91,6 @@ pub(super) fn published(files: &Files<'_>, survey: &Survey) -> Result<Vec<Segmen
 }
 
 impl Segment {
-    pub(super) fn new(sealed: Sealed, done: i64) -> Segment {
-        let (ids, text, bytes) = (Vec::new(), Vec::new(), None);
-        Segment { sealed, done, removed: None, ids, text, bytes, is_other_bytes: false }
-    }
-
     pub(super) fn is_gzip(&self) -> bool {
         self.sealed.target.ends_with(".gz")
     }
@@ -114,14 +101,16 @@ impl Segment {
     }
 
     /// Reads the file that is there, or the temporary one that was about to be published.
-    fn read(&mut self, lander: &Lander<'_>, paths: &[&String]) -> Result<(), LandError> {
+    fn read(&mut self, lander: &Lander<'_>) -> Result<()> {
         self.bytes = Some(Vec::new());
-        for path in paths {
+        let Sealed { target, temporary, .. } = &self.sealed;
+        // What no journal knows has no temporary.
+        for path in [target, temporary].into_iter().filter(|path| !path.is_empty()) {
             let Some(bytes) = read_file(lander, path)? else { continue };
             if <[u8; 32]>::from(Sha256::digest(&bytes)) != self.sealed.sha256 {
                 continue;
             }
-            self.bytes = (**path != self.sealed.target).then(|| bytes.clone());
+            self.bytes = (path != target).then(|| bytes.clone());
             if !self.is_gzip() {
                 self.text = bytes;
                 return Ok(());

@@ -7,11 +7,12 @@ use crate::land::day_file::contents::split;
 use crate::land::intake::check::check;
 use crate::land::intake::elsewhere::Routes;
 use crate::land::intake::register::{self, Held};
+use crate::land::journal::DamagedJournal;
 use crate::land::journal::frame::Block;
 use crate::land::journal::lander::Lander;
 use crate::land::journal::seen::{self, Watermark};
 use crate::land::journal::state::State;
-use crate::land::root::error::LandError;
+use crate::land::root::error::{LandError, Result};
 use crate::land::root::files::read_whole;
 use crate::land::root::folders;
 use crate::land::root::layout::{DayFile, JOURNAL, OPEN, SEEN, name_of};
@@ -52,6 +53,8 @@ fn left(aside: Option<&str>) -> String {
 pub(crate) struct Files<'l> {
     pub(crate) lander: &'l Lander<'l>,
     pub(crate) day_file: &'l DayFile,
+    /// The journal, under its lock.
+    pub(crate) journal: DamagedJournal<'l>,
     pub(crate) aside: Option<String>,
 }
 
@@ -63,7 +66,7 @@ impl Files<'_> {
     }
 
     /// A whole file, by the path of its place.
-    fn find(&self, path: &str) -> Result<Option<Vec<u8>>, LandError> {
+    fn find(&self, path: &str) -> Result<Option<Vec<u8>>> {
         match &self.aside {
             Some(folder) => read_file(self.lander, &format!("{folder}/{}", name_of(path))),
             None => read_file(self.lander, path),
@@ -71,12 +74,12 @@ impl Files<'_> {
     }
 
     /// The same; nothing, if it is not there.
-    pub(crate) fn read(&self, path: &str) -> Result<Vec<u8>, LandError> {
+    pub(crate) fn read(&self, path: &str) -> Result<Vec<u8>> {
         self.find(path).map(Option::unwrap_or_default)
     }
 
     /// The names that readers see, by the paths of their places.
-    pub(crate) fn names(&self) -> Result<BTreeSet<String>, LandError> {
+    pub(crate) fn names(&self) -> Result<BTreeSet<String>> {
         let Some(folder) = &self.aside else {
             return folders::names_of(self.lander, self.day_file);
         };
@@ -87,12 +90,13 @@ impl Files<'_> {
 }
 
 /// A whole file; `None` if it is not there.
-pub(crate) fn read_file(lander: &Lander<'_>, path: &str) -> Result<Option<Vec<u8>>, LandError> {
+pub(crate) fn read_file(lander: &Lander<'_>, path: &str) -> Result<Option<Vec<u8>>> {
     let file = lander.open_if_there(path)?;
     file.map(|file| read_whole(file.as_ref(), path, 0, FILE_BYTES_MAX)).transpose()
 }
 
 /// Lines that were acknowledged together, and what of them is still good.
+#[derive(Default)]
 pub(crate) struct Piece {
     pub(crate) segment: u32,
     pub(crate) count: u64,
@@ -133,7 +137,7 @@ pub(crate) struct Survey {
 
 impl Survey {
     /// Reads what there is.
-    pub(crate) fn read(files: &Files<'_>, journal: &[u8]) -> Result<Survey, LandError> {
+    pub(crate) fn read(files: &Files<'_>, journal: &[u8]) -> Result<Survey> {
         let day_file = files.day_file;
         let (state, error) = State::read_prefix(&day_file.journal(), journal);
         let state = state.filter(|state| state.header.is_of(day_file));
@@ -192,14 +196,7 @@ impl Survey {
         let (mut loose, mut last) = (std::mem::take(&mut self.loose).into_iter(), 0);
         let piece = |segment, count: u64, ids: Vec<EventKey>| {
             let ids = (ids.len() as u64 == count).then_some(ids);
-            (count > 0).then(|| Piece {
-                segment,
-                count,
-                objects: None,
-                ids,
-                blocks: Vec::new(),
-                text: None,
-            })
+            (count > 0).then(|| Piece { segment, count, ids, ..Piece::default() })
         };
         for (segment, lines) in published {
             let known = self.pieces.iter().filter(|piece| piece.segment == segment);
@@ -256,7 +253,7 @@ impl FoundRows {
     pub(crate) fn read(
         files: &Files<'_>,
         store: &Store,
-        objects: &[ObjectId],
+        objects: &[&Object],
         named: bool,
         survey: &Survey,
     ) -> Result<FoundRows, RebuildError> {
@@ -267,7 +264,7 @@ impl FoundRows {
         let known: HashSet<EventKey> = known.copied().collect();
         let mut reader = Reader::new(lander.config);
         let mut rows = FoundRows::default();
-        for id in objects {
+        for Object { id, .. } in objects {
             let failed = |reason: String| files.refused(&id.to_string(), &reason);
             let input = store.open(&id.key).map_err(|error| failed(error.to_string()))?;
             let (place, modified) = (id.place(), input.object().modified);
@@ -350,26 +347,17 @@ struct OfOneDay<'r> {
     rows: &'r mut FoundRows,
 }
 
-impl OfOneDay<'_> {
-    fn is_ours(&self, row: &Row<'_>) -> bool {
-        *row.file == *self.day_file.file && row.day == self.day_file.day
-    }
-}
-
 impl Sink for OfOneDay<'_> {
     fn row(&mut self, row: &Row<'_>, place: RowPlace) -> Result<(), ReadError> {
-        if place.is_derived {
-            let is_known = self.named || self.known.contains(&row.key());
-            let may_be = self.is_ours(row) && row.stream.log_group().is_some();
-            if !is_known && !may_be {
+        let is_ours = *row.file == *self.day_file.file && row.day == self.day_file.day;
+        let is_known = self.known.contains(&row.key());
+        if place.is_derived && !self.named && !is_known {
+            if !is_ours || row.stream.log_group().is_none() {
                 return Ok(());
             }
-            if !is_known {
-                self.rows.derived.push(row, 0, false);
-            }
+            self.rows.derived.push(row, 0, false);
         }
-        let is_kind = row.kind == self.day_file.kind;
-        let wanted = is_kind && (self.is_ours(row) || self.known.contains(&row.key()));
+        let wanted = row.kind == self.day_file.kind && (is_ours || is_known);
         self.rows.is_source |= wanted;
         if wanted && check(row).is_ok() {
             let id = row.key();

@@ -11,7 +11,7 @@ use std::time::Instant;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::disk::{Handle, Open};
-use crate::land::root::error::{Context, LandError};
+use crate::land::root::error::{Context, LandError, Result};
 use crate::land::root::files::read_whole;
 use crate::land::root::layout::{self, folder_of};
 use crate::land::root::{Root, folders};
@@ -32,7 +32,7 @@ impl<'l> Notes<'l> {
         what: &str,
         command: &str,
         from_start: bool,
-    ) -> Result<(Notes<'l>, Vec<String>), LandError> {
+    ) -> Result<(Notes<'l>, Vec<String>)> {
         let path = layout::notes(what, xxh3_128(command.as_bytes()));
         let how = Open::Create(root.open_mode());
         // Nobody waits for a command that may run for hours.
@@ -51,7 +51,7 @@ impl<'l> Notes<'l> {
     }
 
     /// Adds lines.
-    pub(crate) fn add(&mut self, lines: &[String]) -> Result<(), LandError> {
+    pub(crate) fn add(&mut self, lines: &[String]) -> Result<()> {
         let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
         self.handle.write_at(text.as_bytes(), self.end).context("write", &self.path)?;
         self.end += text.len() as u64;
@@ -59,7 +59,7 @@ impl<'l> Notes<'l> {
     }
 
     /// All is done: the command's next run begins afresh.
-    pub(crate) fn finish(self) -> Result<(), LandError> {
+    pub(crate) fn finish(self) -> Result<()> {
         folders::remove(self.root, &self.path)?;
         folders::sync_up(self.root, folder_of(&self.path))
     }

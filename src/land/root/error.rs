@@ -7,6 +7,9 @@ use rustix::io::Errno;
 
 pub(crate) use crate::disk::is_absent;
 
+/// What landing and sealing answer.
+pub type Result<T, E = LandError> = std::result::Result<T, E>;
+
 /// Why a day file could not be landed into or sealed. Nothing that was acknowledged is lost by any
 /// of these.
 #[derive(Debug, thiserror::Error)]
@@ -121,13 +124,18 @@ pub(crate) fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::StaleNetworkFileHandle)
 }
 
+/// That it is not there is nothing, and no error.
+pub(crate) fn if_there<T: Default>(result: io::Result<T>) -> io::Result<T> {
+    result.or_else(|error| if is_absent(&error) { Ok(T::default()) } else { Err(error) })
+}
+
 /// Names the file and what was tried.
 pub(crate) trait Context<T> {
-    fn context(self, verb: &'static str, path: &str) -> Result<T, LandError>;
+    fn context(self, verb: &'static str, path: &str) -> Result<T>;
 }
 
 impl<T> Context<T> for io::Result<T> {
-    fn context(self, verb: &'static str, path: &str) -> Result<T, LandError> {
+    fn context(self, verb: &'static str, path: &str) -> Result<T> {
         // The root's own path is empty.
         let path = if path.is_empty() { "the root" } else { path };
         self.map_err(|source| match Errno::from_io_error(&source) {

@@ -2,7 +2,7 @@
 
 use crate::disk::{Handle, Open};
 use crate::land::root::Root;
-use crate::land::root::error::{Context, LandError};
+use crate::land::root::error::{Context, LandError, Result};
 
 /// A file from some place on. One that is longer than any of its sort was stretched: it is damage,
 /// and not read into memory.
@@ -11,7 +11,7 @@ pub(crate) fn read_whole(
     path: &str,
     from: u64,
     bytes_max: u64,
-) -> Result<Vec<u8>, LandError> {
+) -> Result<Vec<u8>> {
     let length = file.length().context("look at", path)?;
     if length > bytes_max {
         let what = format!("it has {length} bytes, and may have {bytes_max}");
@@ -24,7 +24,7 @@ pub(crate) fn read_whole(
 }
 
 /// Whether a file has this text, and nothing else.
-pub(crate) fn says(file: &dyn Handle, path: &str, text: &str) -> Result<bool, LandError> {
+pub(crate) fn says(file: &dyn Handle, path: &str, text: &str) -> Result<bool> {
     let mut bytes = vec![0; text.len() + 1];
     let filled = file.read_at(&mut bytes, 0).context("read", path)?;
     Ok(&bytes[..filled] == text.as_bytes())
@@ -36,7 +36,7 @@ pub(crate) fn write_new(
     path: &str,
     bytes: &[u8],
     mode: Option<u32>,
-) -> Result<(), LandError> {
+) -> Result<()> {
     let file = root.disk.open(path, Open::CreateNew(root.open_mode())).context("make", path)?;
     file.write_at(bytes, 0).context("write", path)?;
     if let Some(mode) = mode {

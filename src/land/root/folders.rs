@@ -7,12 +7,12 @@ use rustix::io::Errno;
 
 use crate::disk::{Entry, Open};
 use crate::land::root::Root;
-use crate::land::root::error::{Context, LandError, is_absent};
+use crate::land::root::error::{Context, LandError, Result, if_there, is_absent};
 use crate::land::root::layout::{DAYS, DayFile, HIWAKE, JOURNAL, PROBES, SEEN, folder_of, name_of};
 use crate::row::Day;
 
 /// Makes a folder and its parents where they are missing.
-pub(crate) fn make(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
+pub(crate) fn make(root: &Root<'_>, folder: &str) -> Result<()> {
     if folder == HIWAKE {
         // That it is missing may be remembered from before another machine made it.
         root.disk.refresh_dir("").context("open", "")?;
@@ -42,7 +42,7 @@ pub(crate) fn make(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
 
 /// Tries what landing and sealing rely on, before the first landing: hard links, and names that
 /// differ in case.
-fn probe(root: &Root<'_>) -> Result<(), LandError> {
+fn probe(root: &Root<'_>) -> Result<()> {
     let is_one_of = |error: &io::Error, errors: &[Errno]| {
         Errno::from_io_error(error).is_some_and(|error| errors.contains(&error))
     };
@@ -78,7 +78,7 @@ fn probe(root: &Root<'_>) -> Result<(), LandError> {
 }
 
 /// Makes the entries of a folder and of all folders above it durable.
-pub(crate) fn sync_up(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
+pub(crate) fn sync_up(root: &Root<'_>, folder: &str) -> Result<()> {
     root.disk.sync_dir(folder).context("sync", folder)?;
     match folder {
         "" => Ok(()),
@@ -88,7 +88,7 @@ pub(crate) fn sync_up(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
 
 /// Sees a folder's names as they are now, if the folder is there at all. That it is not may be
 /// remembered from before another machine made it: then the folder above it is refreshed first.
-pub(crate) fn refresh(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
+pub(crate) fn refresh(root: &Root<'_>, folder: &str) -> Result<()> {
     let result = match root.disk.refresh_dir(folder) {
         Err(error) if is_absent(&error) && !folder.is_empty() => {
             refresh(root, folder_of(folder))?;
@@ -96,38 +96,28 @@ pub(crate) fn refresh(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
         }
         result => result,
     };
-    match result {
-        Err(error) if is_absent(&error) => Ok(()),
-        result => result.context("open", folder),
-    }
+    if_there(result).context("open", folder)
 }
 
 /// Removes a file's name; that it is gone is all that counts. After an error the second try tells
 /// whether it is.
-pub(crate) fn remove(root: &Root<'_>, path: &str) -> Result<(), LandError> {
-    let first = match root.disk.unlink(path) {
-        Err(error) if is_absent(&error) => return Ok(()),
-        Err(_) => refresh(root, folder_of(path)).map(|()| root.disk.unlink(path)),
-        Ok(()) => return Ok(()),
-    };
-    match first? {
-        Err(error) if is_absent(&error) => Ok(()),
-        result => result.context("remove", path),
+pub(crate) fn remove(root: &Root<'_>, path: &str) -> Result<()> {
+    if if_there(root.disk.unlink(path)).is_ok() {
+        return Ok(());
     }
+    refresh(root, folder_of(path))?;
+    if_there(root.disk.unlink(path)).context("remove", path)
 }
 
 /// The names of the files in a folder, hidden ones too; none if it is missing.
-pub(crate) fn names(root: &Root<'_>, folder: &str) -> Result<Vec<String>, LandError> {
+pub(crate) fn names(root: &Root<'_>, folder: &str) -> Result<Vec<String>> {
     let files = list(root, folder)?.into_iter().filter(|entry| !entry.is_dir);
     Ok(files.map(|entry| entry.name).collect())
 }
 
 /// The names in a folder, as they are now; none if it is missing.
-pub(crate) fn list(root: &Root<'_>, folder: &str) -> Result<Vec<Entry>, LandError> {
-    match root.disk.list(folder) {
-        Err(error) if is_absent(&error) => Ok(Vec::new()),
-        entries => entries.context("list", folder),
-    }
+pub(crate) fn list(root: &Root<'_>, folder: &str) -> Result<Vec<Entry>> {
+    if_there(root.disk.list(folder)).context("list", folder)
 }
 
 /// What is below a folder.
@@ -181,14 +171,12 @@ pub fn day_files(
 }
 
 /// Removes what is below a folder, and itself, where no file is left in it.
-pub(crate) fn remove_empty(root: &Root<'_>, folder: &str) -> Result<(), LandError> {
+pub(crate) fn remove_empty(root: &Root<'_>, folder: &str) -> Result<()> {
     for entry in list(root, folder)?.into_iter().filter(|entry| entry.is_dir) {
         remove_empty(root, &join(folder, &entry.name))?;
     }
-    match root.disk.remove_dir(folder) {
-        Err(error) if is_absent(&error) || error.kind() == io::ErrorKind::DirectoryNotEmpty => {
-            Ok(())
-        }
+    match if_there(root.disk.remove_dir(folder)) {
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
         result => result.context("remove", folder),
     }
 }
@@ -198,7 +186,7 @@ fn join(folder: &str, name: &str) -> String {
 }
 
 /// The names of a day file that readers see, published or open, with their checksums.
-pub(crate) fn names_of(root: &Root<'_>, day_file: &DayFile) -> Result<BTreeSet<String>, LandError> {
+pub(crate) fn names_of(root: &Root<'_>, day_file: &DayFile) -> Result<BTreeSet<String>> {
     let folder = day_file.folder();
     let names = names(root, folder)?.into_iter();
     let ours = names.filter(|name| DayFile::parse_visible(folder, name).as_ref() == Some(day_file));

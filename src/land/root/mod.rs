@@ -6,12 +6,13 @@ pub mod files;
 pub(crate) mod folders;
 pub mod layout;
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use self::error::{Context, LandError, is_absent, is_gone};
+use self::error::{Context, LandError, Result, if_there, is_gone};
 use self::layout::{DayFile, folder_of};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -43,7 +44,7 @@ impl Root<'_> {
     }
 
     /// Nothing is begun after the deadline.
-    pub(crate) fn check_time(&self, day_file: &DayFile) -> Result<(), LandError> {
+    pub(crate) fn check_time(&self, day_file: &DayFile) -> Result<()> {
         match Instant::now() < self.deadline {
             true => Ok(()),
             false => Err(LandError::Time(day_file.to_string())),
@@ -58,8 +59,8 @@ impl Root<'_> {
     /// same, so not for ever.
     pub(crate) fn while_lease_is_lost<T>(
         &self,
-        mut attempt: impl FnMut() -> Result<T, LandError>,
-    ) -> Result<T, LandError> {
+        mut attempt: impl FnMut() -> Result<T>,
+    ) -> Result<T> {
         let until = self.lock_deadline();
         loop {
             match attempt() {
@@ -74,7 +75,7 @@ impl Root<'_> {
     /// A clock that is wrong would stamp commits so that their day is sealed too early or never.
     /// `theirs` is the file system's time of a write just now. An explicit `--now` is taken as it
     /// is.
-    pub(crate) fn compare_clocks(&self, theirs: i64) -> Result<(), LandError> {
+    pub(crate) fn compare_clocks(&self, theirs: i64) -> Result<()> {
         let ours = self.clock.now();
         let skew = ours.abs_diff(theirs);
         match self.clock == Clock::System && skew > self.clock_skew() as u64 {
@@ -104,7 +105,7 @@ impl Root<'_> {
 
     /// Opens a file. Where it may be made, its folder may be, too; a round may remove that again,
     /// while it is empty.
-    pub(crate) fn open(&self, path: &str, how: Open) -> Result<Box<dyn Handle>, LandError> {
+    pub(crate) fn open(&self, path: &str, how: Open) -> Result<Box<dyn Handle>> {
         for _ in 0..FOLDERS_MADE_MAX {
             match self.disk.open(path, how) {
                 Err(error) if is_gone(&error) && matches!(how, Open::Create(_)) => {
@@ -123,11 +124,8 @@ impl Root<'_> {
     }
 
     /// Opens a file to read it; `None`: it is not there.
-    pub(crate) fn open_if_there(&self, path: &str) -> Result<Option<Box<dyn Handle>>, LandError> {
-        match self.disk.open(path, Open::Read) {
-            Err(error) if is_absent(&error) => Ok(None),
-            opened => opened.map(Some).context("open", path),
-        }
+    pub(crate) fn open_if_there(&self, path: &str) -> Result<Option<Box<dyn Handle>>> {
+        if_there(self.disk.open(path, Open::Read).map(Some)).context("open", path)
     }
 
     /// Opens a file and takes its lock, trying again until `until`; answers how often it was busy.
@@ -136,7 +134,7 @@ impl Root<'_> {
         path: &str,
         how: Open,
         until: Instant,
-    ) -> Result<(Box<dyn Handle>, u64), LandError> {
+    ) -> Result<(Box<dyn Handle>, u64)> {
         let handle = self.open(path, how)?;
         let busy_retries = self.lock(path, until, || handle.try_lock())?;
         Ok((handle, busy_retries))
@@ -148,7 +146,7 @@ impl Root<'_> {
         path: &str,
         until: Instant,
         try_lock: impl Fn() -> std::io::Result<bool>,
-    ) -> Result<u64, LandError> {
+    ) -> Result<u64> {
         let (mut wait, mut busy_retries) = (Duration::from_millis(10), 0);
         while !try_lock().context("lock", path)? {
             busy_retries += 1;
@@ -175,11 +173,11 @@ impl Root<'_> {
         }
         let queue = Mutex::new(items.into_iter().enumerate());
         let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-        let results = Mutex::new(Vec::new());
+        let results = Mutex::new(BTreeMap::new());
         let one_by_one = || {
             while let Some((index, item)) = next() {
-                let result = (index, work(item));
-                results.lock().unwrap_or_else(PoisonError::into_inner).push(result);
+                let result = work(item);
+                results.lock().unwrap_or_else(PoisonError::into_inner).insert(index, result);
             }
         };
         std::thread::scope(|scope| {
@@ -187,13 +185,12 @@ impl Root<'_> {
                 scope.spawn(one_by_one);
             }
         });
-        let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-        results.sort_by_key(|(index, _)| *index);
-        results.into_iter().map(|(_, result)| result).collect()
+        let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+        results.into_values().collect()
     }
 
     /// Makes a hint, durably. Hints only say where to look; the journals decide.
-    pub(crate) fn make_hint(&self, path: &str) -> Result<(), LandError> {
+    pub(crate) fn make_hint(&self, path: &str) -> Result<()> {
         self.open(path, Open::Create(self.open_mode()))?;
         folders::sync_up(self, folder_of(path))
     }

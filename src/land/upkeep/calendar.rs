@@ -4,9 +4,12 @@
 use crate::land::journal::Journal;
 use crate::land::journal::lander::Lander;
 use crate::land::journal::state::State;
-use crate::land::root::error::LandError;
+use crate::land::root::error::{LandError, Result};
 use crate::land::root::folders::{self, Below};
 use crate::land::root::layout::{DUE, DayFile, Hint};
+
+/// What the calendar names: a day file, or a segment of it, and what is to be done.
+pub(super) type Due = (DayFile, Hint);
 
 /// The day files and segments that the calendar names, by what is to be done and when; and what of
 /// it could not be read.
@@ -14,7 +17,7 @@ pub(super) fn hints(
     lander: &Lander<'_>,
     what: &str,
     due: &dyn Fn(&str) -> bool,
-) -> (Vec<(DayFile, Hint)>, Vec<LandError>) {
+) -> (Vec<Due>, Vec<LandError>) {
     let folder = format!("{DUE}/{what}");
     let enter = |path: &str| {
         let below = path.strip_prefix(&folder).and_then(|path| path.strip_prefix('/'));
@@ -25,17 +28,12 @@ pub(super) fn hints(
 }
 
 /// The journal of a day file that a hint names.
-pub(super) fn read(lander: &Lander<'_>, day_file: &DayFile) -> Result<State, LandError> {
+pub(super) fn read(lander: &Lander<'_>, day_file: &DayFile) -> Result<State> {
     Journal::read_or_damage(lander, day_file)?.ok_or_else(|| lander.hint_without_journal(day_file))
 }
 
 /// A hint that does not say what the journal says becomes the one that does.
-pub(super) fn move_hint(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    state: &State,
-    found: &Hint,
-) -> Result<(), LandError> {
+pub(super) fn move_hint(lander: &Lander<'_>, (day_file, found): &Due, state: &State) -> Result<()> {
     let right = state.calendar_hint();
     if right.as_ref() == Some(found) || state.last_done().is_none() {
         return Ok(());

@@ -5,27 +5,23 @@ use crate::day::DAY_MS;
 use crate::land::day_file::hold::Hold;
 use crate::land::day_file::publish::{ANNOUNCED, lock};
 use crate::land::journal::Journal;
-use crate::land::journal::frame::{Closed, ClosedSegment, Frame, Sealed, SegmentEvent};
+use crate::land::journal::frame::{Closed, Frame, SegmentEvent};
 use crate::land::journal::lander::Lander;
 use crate::land::journal::state::State;
-use crate::land::root::error::{Context, LandError};
+use crate::land::root::error::{Context, Result};
 use crate::land::root::folders;
-use crate::land::root::layout::{DayFile, Hint, checksum_of, name_of};
-use crate::land::upkeep::calendar::{self, move_hint};
+use crate::land::root::layout::{DayFile, Hint, checksum_of};
+use crate::land::upkeep::calendar::{self, Due, move_hint};
 
 /// Closes a day's journal when `journal_days` have passed since its last segment was published.
-pub(super) fn close(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    hint: &Hint,
-    days: u32,
-) -> Result<Option<DayFile>, LandError> {
+pub(super) fn close(lander: &Lander<'_>, due: &Due, days: u32) -> Result<Option<DayFile>> {
+    let (day_file, _) = due;
     let mut closed_now = false;
     // A close that was interrupted is due, too.
     let is_due = |state: &State| state.closed.is_some() || published_before(lander, state, days);
     let state = calendar::read(lander, day_file)?;
     if !is_due(&state) {
-        return move_hint(lander, day_file, &state, hint).map(|()| None);
+        return move_hint(lander, due, &state).map(|()| None);
     }
     let (mut journal, _) = lock(lander, day_file)?;
     if journal.state.closed.is_some() {
@@ -42,7 +38,7 @@ pub(super) fn close(
             hold.clear_seen()?;
         }
     }
-    move_hint(lander, day_file, &journal.state, hint)?;
+    move_hint(lander, due, &journal.state)?;
     // Where no function runs, nobody has listed them.
     let segments = journal.state.closed.as_ref().map_or(0, |closed| closed.segments.len());
     for segment in 1..=segments as u32 {
@@ -62,10 +58,7 @@ fn published_before(lander: &Lander<'_>, state: &State, days: u32) -> bool {
 fn closed(state: &State, at: i64) -> Closed {
     let segments = state.segments.iter().filter_map(|segment| {
         let sealed = segment.sealed.as_ref()?;
-        let Sealed { bytes, lines, sha256, at, .. } = *sealed;
-        let (done, removed) = (segment.done.unwrap_or(at), segment.removed);
-        let gzip = name_of(&sealed.target).ends_with(".gz");
-        Some(ClosedSegment { gzip, bytes, lines, sha256, done, removed })
+        Some(sealed.closed(segment.done.unwrap_or(sealed.at), segment.removed))
     });
     Closed { at, segments: segments.collect() }
 }
@@ -73,15 +66,11 @@ fn closed(state: &State, at: i64) -> Closed {
 /// Removes the published files of a day when `retention.days` have passed since its last segment
 /// was published. The frames first, then each checksum, then its file: a crash between them leaves
 /// a file that the next round removes.
-pub(super) fn retain(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    hint: &Hint,
-    days: u32,
-) -> Result<Vec<String>, LandError> {
+pub(super) fn retain(lander: &Lander<'_>, due: &Due, days: u32) -> Result<Vec<String>> {
+    let (day_file, _) = due;
     let state = calendar::read(lander, day_file)?;
     if !published_before(lander, &state, days) {
-        return move_hint(lander, day_file, &state, hint).map(|()| Vec::new());
+        return move_hint(lander, due, &state).map(|()| Vec::new());
     }
     let (mut journal, _) = lock(lander, day_file)?;
     if !published_before(lander, &journal.state, days) {
@@ -112,6 +101,6 @@ pub(super) fn retain(
             lander.disk.sync_dir(day_file.folder()).context("sync", day_file.folder())?;
         }
     }
-    move_hint(lander, day_file, &journal.state, hint)?;
+    move_hint(lander, due, &journal.state)?;
     Ok(published.into_iter().filter(|one| !one.removed).map(|one| one.path).collect())
 }

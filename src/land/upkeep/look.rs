@@ -7,14 +7,14 @@ use crate::disk::{Handle, Open};
 use crate::land::day_file::contents::Lines;
 use crate::land::day_file::seal;
 use crate::land::journal::Journal;
-use crate::land::journal::frame::{Commit, Sealed};
+use crate::land::journal::frame::{Commit, Contents, Sealed};
 use crate::land::journal::lander::Lander;
 use crate::land::journal::seen::{self, Watermark};
-use crate::land::journal::state::{Contents, Segment, State};
-use crate::land::root::error::{Context, LandError, is_absent};
+use crate::land::journal::state::{Segment, State};
+use crate::land::root::error::{Context, LandError, Result, is_absent};
 use crate::land::root::files::says;
-use crate::land::root::folders::names_of;
-use crate::land::root::layout::{DayFile, Hint, OPEN, checksum, checksum_of};
+use crate::land::root::folders::{self, names_of};
+use crate::land::root::layout::{DUE, DayFile, Hint, OPEN, checksum, checksum_of};
 use crate::land::upkeep::findings::Verified;
 
 /// How long a commit may take to cover lines that are written already, and a day file to stand
@@ -26,7 +26,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Look<'v, 'l> {
     pub(crate) lander: &'l Lander<'l>,
     pub(crate) day_file: &'v DayFile,
-    pub(crate) hinted: bool,
     /// Past what this machine keeps of the files.
     pub(crate) fresh: bool,
     pub(crate) verified: &'v mut Verified,
@@ -50,7 +49,12 @@ impl Look<'_, '_> {
         }
     }
 
-    fn open(&self, path: &str) -> Result<Box<dyn Handle>, LandError> {
+    /// What there is, if it is good; otherwise that it is not is found.
+    fn good<T>(&mut self, result: Result<T>) -> Option<T> {
+        result.map_err(|error| self.failed(error)).ok()
+    }
+
+    fn open(&self, path: &str) -> Result<Box<dyn Handle>> {
         let handle = self.lander.disk.open(path, Open::Read).context("open", path)?;
         if self.fresh {
             handle.drop_cache().context("read", path)?;
@@ -59,16 +63,15 @@ impl Look<'_, '_> {
     }
 
     /// What the journal says, and all that it answers for.
-    pub(super) fn journal(&mut self, state: &Result<Option<State>, LandError>) {
+    pub(super) fn journal(&mut self, state: &Result<Option<State>>) {
         let path = self.day_file.journal();
-        let present = match names_of(self.lander, self.day_file) {
-            Ok(present) => present,
-            Err(error) => return self.failed(error),
-        };
+        let Some(present) = self.good(names_of(self.lander, self.day_file)) else { return };
         let state = match state {
             Ok(Some(state)) => state,
             Ok(None) if present.is_empty() && self.absent(&self.day_file.seen()) => {
-                match self.hinted {
+                let hints = folders::walk(self.lander, DUE, &|_| true).files;
+                let mut hinted = hints.iter().filter_map(|path| DayFile::of_hint(path));
+                match hinted.any(|(day_file, _)| day_file == *self.day_file) {
                     // The header is durable before the first hint is.
                     true => self.wrong(&path, "there is none, but a hint names its day"),
                     false => {
@@ -85,16 +88,15 @@ impl Look<'_, '_> {
         if !state.header.is_of(self.day_file) {
             return self.wrong(&path, format!("it is the journal of {}", state.header.file));
         }
-        if let Err(error) = state.timezone(&path) {
-            self.failed(error);
-        }
-        if state.is_torn() {
+        self.good(state.timezone(&path));
+        if state.torn {
             self.verified.note(path, "a torn frame at its end; the next commit truncates it");
         }
         let mut expected = BTreeSet::new();
         match &state.closed {
             Some(closed) => {
-                self.verified.lines += closed.segments.iter().map(|one| one.lines).sum::<u64>();
+                self.verified.lines +=
+                    closed.segments.iter().map(|one| one.contents.lines).sum::<u64>();
             }
             None => {
                 self.seen(state);
@@ -129,8 +131,8 @@ impl Look<'_, '_> {
         }
         let next = state.next_segment();
         if path == self.day_file.open_segment(next) && state.closed.is_none() {
-            let tail = self.open(path).and_then(|data| self.tail(data.as_ref(), path, next, 0));
-            tail.unwrap_or_else(|error| self.failed(error));
+            let tail = self.open(path).and_then(|data| self.tail(data.as_ref(), next, 0));
+            self.good(tail);
         }
     }
 
@@ -164,12 +166,9 @@ impl Look<'_, '_> {
             }
             Err(error) => return self.failed(error),
         };
-        match Watermark::read(seen.as_ref(), &path) {
-            Ok(mark) if state.after(mark).is_none() => {
-                self.wrong(&self.day_file.journal(), "it lacks a frame that `seen` knows of");
-            }
-            Ok(_) => {}
-            Err(error) => self.failed(error),
+        let mark = self.good(Watermark::read(seen.as_ref(), &path));
+        if mark.is_some_and(|mark| state.after(mark).is_none()) {
+            self.wrong(&self.day_file.journal(), "it lacks a frame that `seen` knows of");
         }
         if seen.length().is_ok_and(|length| length > seen::place(state.seen())) {
             self.verified.note(&path, "more than was committed; the next commit truncates it");
@@ -177,14 +176,13 @@ impl Look<'_, '_> {
         let mut entries = Vec::new();
         for commit in state.commits() {
             for (first, block) in commit.places() {
-                match seen::read_block(seen.as_ref(), &path, first, block, &mut entries) {
-                    Ok(()) => {
-                        let times = || entries.iter().map(|entry| entry.timestamp);
-                        if times().min() != Some(block.min) || times().max() != Some(block.max) {
-                            self.wrong(&path, "a block's times are not those of its commit");
-                        }
-                    }
-                    Err(error) => self.failed(error),
+                let read = seen::read_block(seen.as_ref(), &path, first, block, &mut entries);
+                if self.good(read).is_none() {
+                    continue;
+                }
+                let times = || entries.iter().map(|entry| entry.timestamp);
+                if times().min() != Some(block.min) || times().max() != Some(block.max) {
+                    self.wrong(&path, "a block's times are not those of its commit");
                 }
             }
         }
@@ -211,13 +209,12 @@ impl Look<'_, '_> {
                 let what = "not published yet; the next landing or round of sealing does it";
                 self.verified.note(target, what);
                 let from = if self.absent(temporary) { target } else { temporary };
-                self.hashed(from, target, &Contents::of(sealed));
+                self.hashed(from, target, &sealed.contents());
             }
             None => {
-                expected.insert(open.clone());
-                if let Err(error) = self.open_segment(&open, number, segment) {
-                    self.failed(error);
-                }
+                expected.insert(open);
+                let looked = self.open_segment(number, segment);
+                self.good(looked);
             }
         }
         let hint = self.day_file.hint(&Hint::Seal(number));
@@ -226,12 +223,8 @@ impl Look<'_, '_> {
         }
     }
 
-    fn open_segment(
-        &mut self,
-        path: &str,
-        number: u32,
-        segment: &Segment,
-    ) -> Result<(), LandError> {
+    fn open_segment(&mut self, number: u32, segment: &Segment) -> Result<()> {
+        let path = &self.day_file.open_segment(number);
         let data = self.open(path)?;
         for commit in &segment.commits {
             let mut lines = Lines::new(self.day_file.kind);
@@ -242,26 +235,17 @@ impl Look<'_, '_> {
             });
             let Commit { offset, lines: wanted, bytes, .. } = commit;
             self.verified.bytes += bytes;
-            match checked {
-                Err(error) => self.failed(error),
-                Ok(()) if lines.count != *wanted => {
-                    let count = lines.count;
-                    self.wrong(path, format!("{count} lines at {offset}, not {wanted}"));
-                }
-                Ok(()) => {}
+            if self.good(checked).is_some() && lines.count != *wanted {
+                let count = lines.count;
+                self.wrong(path, format!("{count} lines at {offset}, not {wanted}"));
             }
         }
-        self.tail(data.as_ref(), path, number, segment.bytes())
+        self.tail(data.as_ref(), number, segment.bytes())
     }
 
     /// What follows the last commit in an open file.
-    fn tail(
-        &mut self,
-        data: &dyn Handle,
-        path: &str,
-        number: u32,
-        committed: u64,
-    ) -> Result<(), LandError> {
+    fn tail(&mut self, data: &dyn Handle, number: u32, committed: u64) -> Result<()> {
+        let path = &self.day_file.open_segment(number);
         let length = data.length().context("look at", path)?;
         if length == committed {
             return Ok(());
@@ -304,10 +288,9 @@ impl Look<'_, '_> {
     fn published(&mut self, path: &str, wanted: &Contents) {
         self.hashed(path, path, wanted);
         let (sums, text) = checksum(path, &wanted.sha256);
-        match self.open(&sums).and_then(|file| says(file.as_ref(), &sums, &text)) {
-            Ok(true) => {}
-            Ok(false) => self.wrong(&sums, "not the checksum that was sealed"),
-            Err(error) => self.failed(error),
+        let same = self.open(&sums).and_then(|file| says(file.as_ref(), &sums, &text));
+        if self.good(same) == Some(false) {
+            self.wrong(&sums, "not the checksum that was sealed");
         }
     }
 
@@ -316,22 +299,17 @@ impl Look<'_, '_> {
         let contents = self
             .open(path)
             .and_then(|file| Contents::read(file.as_ref(), target, self.day_file.kind));
-        match contents {
-            Err(error) => self.failed(error),
-            Ok(contents) => {
-                self.verified.bytes += contents.bytes;
-                let (bytes, lines) = (contents.bytes, contents.lines);
-                if contents.sha256 != wanted.sha256 || bytes != wanted.bytes {
-                    let what = format!(
-                        "not the bytes that were sealed: it has {bytes} of {}, and another SHA-256",
-                        wanted.bytes
-                    );
-                    self.wrong(path, what);
-                } else if lines != wanted.lines {
-                    let wanted = wanted.lines;
-                    self.wrong(path, format!("it has {lines} lines, and was sealed with {wanted}"));
-                }
-            }
+        let Some(Contents { bytes, lines, sha256 }) = self.good(contents) else { return };
+        self.verified.bytes += bytes;
+        if sha256 != wanted.sha256 || bytes != wanted.bytes {
+            let wanted = wanted.bytes;
+            let what = format!(
+                "not the bytes that were sealed: it has {bytes} of {wanted}, and another SHA-256"
+            );
+            self.wrong(path, what);
+        } else if lines != wanted.lines {
+            let wanted = wanted.lines;
+            self.wrong(path, format!("it has {lines} lines, and was sealed with {wanted}"));
         }
     }
 }

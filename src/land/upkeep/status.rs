@@ -108,7 +108,7 @@ impl Lander<'_> {
 
 fn day_status(day_file: &DayFile, state: &State) -> DayStatus {
     let closed = state.closed.iter().flat_map(|closed| &closed.segments);
-    let mut sizes: Vec<_> = closed.map(|segment| (segment.lines, segment.bytes)).collect();
+    let mut sizes: Vec<_> = closed.map(|one| (one.contents.lines, one.contents.bytes)).collect();
     sizes.extend(state.segments.iter().map(|segment| {
         let sealed = segment.sealed.as_ref().filter(|_| segment.done.is_some());
         (segment.lines(), sealed.map_or(segment.bytes(), |sealed| sealed.bytes))

@@ -14,13 +14,12 @@ use crate::disk::Open;
 use crate::land::day_file::publish::ANNOUNCED;
 use crate::land::day_file::seal;
 use crate::land::journal::Journal;
-use crate::land::journal::frame::Sealed;
+use crate::land::journal::frame::{Contents, Sealed};
 use crate::land::journal::lander::Lander;
-use crate::land::journal::state::Contents;
-use crate::land::root::error::{Context, LandError, is_absent};
+use crate::land::root::error::{Context, LandError, Result, is_absent};
 use crate::land::root::folders;
 use crate::land::root::layout::{CLOCK, DUE, DayFile, HIWAKE, Hint, folder_of};
-use crate::land::upkeep::calendar;
+use crate::land::upkeep::calendar::{self, Due};
 use crate::land::upkeep::closing::{close, retain};
 use crate::row::Day;
 
@@ -81,8 +80,7 @@ pub struct SealReport {
 impl Swept {
     /// Whether nothing was due, and nothing failed.
     pub fn is_idle(&self) -> bool {
-        let nothing_done = self.sealed.is_empty() && self.closed.is_empty();
-        nothing_done && self.removed.is_empty() && self.failed.is_empty()
+        [self.sealed.len(), self.closed.len(), self.removed.len(), self.failed.len()] == [0; 4]
     }
 
     /// The round as the sealer answers it.
@@ -125,20 +123,20 @@ impl Announced {
 impl Lander<'_> {
     /// Seals what is due, closes old journals, removes what retention says. Answers what it
     /// published itself.
-    pub fn seal(&self) -> Result<Swept, LandError> {
+    pub fn seal(&self) -> Result<Swept> {
         let mut round = Round::begin(self)?;
         round.run();
         round.clear(&BTreeSet::new());
         let Round { mut swept, .. } = round;
         let announced = |(day_file, sealed): &(DayFile, Sealed)| {
-            Announced::of(day_file, sealed.segment, &sealed.target, &Contents::of(sealed))
+            Announced::of(day_file, sealed.segment, &sealed.target, &sealed.contents())
         };
         swept.announced = swept.sealed.iter().map(announced).collect();
         Ok(swept)
     }
 
     /// The same; what was published by anybody is announced, until two rounds have.
-    pub fn seal_and_announce(&self) -> Result<Swept, LandError> {
+    pub fn seal_and_announce(&self) -> Result<Swept> {
         let mut round = Round::begin(self)?;
         round.run();
         round.announce();
@@ -152,7 +150,7 @@ struct Round<'l> {
 }
 
 impl<'l> Round<'l> {
-    fn begin(lander: &'l Lander<'l>) -> Result<Round<'l>, LandError> {
+    fn begin(lander: &'l Lander<'l>) -> Result<Round<'l>> {
         let mut swept = Swept::default();
         if lander.disk.refresh_dir(HIWAKE).is_err_and(|error| is_absent(&error)) {
             // Nothing has landed here. It may be another folder, so nothing is made in it.
@@ -182,7 +180,7 @@ impl<'l> Round<'l> {
     }
 
     /// The day files and segments that the calendar names; what cannot be read has failed.
-    fn hints(&mut self, what: &str, due: &dyn Fn(&str) -> bool) -> Vec<(DayFile, Hint)> {
+    fn hints(&mut self, what: &str, due: &dyn Fn(&str) -> bool) -> Vec<Due> {
         let (hints, unread) = calendar::hints(self.lander, what, due);
         self.swept.failed.extend(unread);
         hints
@@ -227,7 +225,7 @@ impl<'l> Round<'l> {
         &mut self,
         what: &str,
         days: u32,
-        act: fn(&Lander<'_>, &DayFile, &Hint, u32) -> Result<T, LandError>,
+        act: fn(&Lander<'_>, &Due, u32) -> Result<T>,
         mut take: impl FnMut(&mut Swept, T),
     ) {
         let lander = self.lander;
@@ -241,8 +239,8 @@ impl<'l> Round<'l> {
         let dates = found.iter().filter_map(|(_, hint)| hint.date()).map(|date| date.to_string());
         let dates: BTreeSet<String> = dates.collect();
         for part in found.chunks(AT_ONCE) {
-            let results = lander.in_parallel(part.to_vec(), |(day_file, hint)| {
-                lander.check_time(&day_file).and_then(|()| act(lander, &day_file, &hint, days))
+            let results = lander.in_parallel(part.iter().collect(), |due| {
+                lander.check_time(&due.0).and_then(|()| act(lander, due, days))
             });
             for result in results {
                 match result {
@@ -328,7 +326,7 @@ impl<'l> Round<'l> {
 }
 
 /// A clock that is wrong would seal days that have not ended.
-fn check_clock(lander: &Lander<'_>) -> Result<(), LandError> {
+fn check_clock(lander: &Lander<'_>) -> Result<()> {
     if lander.clock != Clock::System {
         return Ok(());
     }

@@ -6,7 +6,7 @@ use crate::day::day_end;
 use crate::land::day_file::seal;
 use crate::land::journal::Journal;
 use crate::land::journal::lander::Lander;
-use crate::land::root::error::LandError;
+use crate::land::root::error::Result;
 use crate::land::root::layout::DayFile;
 use crate::land::upkeep::calendar;
 use crate::row::Day;
@@ -16,7 +16,7 @@ use crate::row::Day;
 ///
 /// A day whose journal cannot be read counts since its end: [`Lander::seal`] says what is wrong
 /// with it. So does a commit that was stamped by a clock that was ahead.
-pub fn oldest_unsealed(lander: &Lander<'_>) -> Result<i64, LandError> {
+pub fn oldest_unsealed(lander: &Lander<'_>) -> Result<i64> {
     let now = lander.clock.now();
     let end_of = |day: Day| day_end(lander.config.timezone, day);
     let ended = |when: &str| when.parse().is_ok_and(|day| end_of(day) <= now);
@@ -45,7 +45,7 @@ pub fn waiting(lander: &Lander<'_>) -> BTreeMap<DayFile, i64> {
 }
 
 /// Since when the oldest unsealed segment of a day could have been sealed.
-fn unsealed_since(lander: &Lander<'_>, day_file: &DayFile) -> Result<Option<i64>, LandError> {
+fn unsealed_since(lander: &Lander<'_>, day_file: &DayFile) -> Result<Option<i64>> {
     let Some(state) = Journal::read_or_damage(lander, day_file)? else { return Ok(None) };
     let end = day_end(state.timezone(&day_file.journal())?, day_file.day);
     let unsealed = state.numbered().filter(|(_, segment)| segment.sealed.is_none());

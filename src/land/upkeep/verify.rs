@@ -29,7 +29,7 @@ impl Lander<'_> {
             DayFile::of_hint(&format!("{folder}/{name}")).map(|(day_file, _)| day_file)
         });
         for day_file in days.union(&hinted) {
-            verify_day(self, day_file, hinted.contains(day_file), &mut verified);
+            verify_day(self, day_file, &mut verified);
         }
         match register::check(self) {
             Ok(wrong) => wrong.into_iter().for_each(|(path, what)| verified.wrong(path, what)),
@@ -39,26 +39,15 @@ impl Lander<'_> {
     }
 }
 
-/// Whether a hint names a day file.
-pub(crate) fn is_hinted(lander: &Lander<'_>, day_file: &DayFile) -> bool {
-    let hints = folders::walk(lander, DUE, &|_| true).files;
-    hints.iter().filter_map(|path| DayFile::of_hint(path)).any(|(found, _)| found == *day_file)
-}
-
 /// Looks at one day file, again and again while its journal changes and something looks wrong.
-pub(crate) fn verify_day(
-    lander: &Lander<'_>,
-    day_file: &DayFile,
-    hinted: bool,
-    verified: &mut Verified,
-) {
+pub(crate) fn verify_day(lander: &Lander<'_>, day_file: &DayFile, verified: &mut Verified) {
     let until = Instant::now() + PATIENCE;
     let mut before = None;
     loop {
         let state = Journal::peek(lander, day_file);
         let mut one = Verified::default();
         let fresh = before.is_some();
-        Look { lander, day_file, hinted, fresh, verified: &mut one }.journal(&state);
+        Look { lander, day_file, fresh, verified: &mut one }.journal(&state);
         let state = state.map_err(|error| error.to_string());
         if one.is_whole() || before.as_ref() == Some(&state) || Instant::now() > until {
             if !one.is_whole() {

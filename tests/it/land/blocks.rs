@@ -36,7 +36,6 @@ proptest! {
     fn the_blocks_between_two_times_are_found(
         commits in proptest::collection::vec(proptest::collection::vec(times(), 0..6), 1..30),
         offered in proptest::collection::vec(times().prop_filter("a day, at most", |(from, to)| to.abs_diff(*from) < 200_000_000), 1..10),
-        at_once in 1..10_usize,
     ) {
         let mut seen = 0;
         let commits: Vec<Commit> = (commits.into_iter())
@@ -47,11 +46,8 @@ proptest! {
                 commit
             })
             .collect();
-        // Added in pieces, as they come.
         let mut blocks = Blocks::default();
-        for end in (0..commits.len()).step_by(at_once).chain([commits.len()]) {
-            blocks.follow(commits[..end].iter());
-        }
+        commits.iter().for_each(|commit| blocks.add(commit));
         let all: Vec<(u64, &Block)> = commits.iter().flat_map(Commit::places).collect();
         prop_assert_eq!(blocks.count, all.len());
         for (from, to) in offered {

@@ -6,14 +6,14 @@ use std::sync::atomic::Ordering;
 
 use anyhow::Context;
 use hiwake::aws::MESSAGES;
-use hiwake::config::{Config, state_folder_from_env};
+use hiwake::config::state_folder_from_env;
 use hiwake::disk::RealDisk;
 use hiwake::notice::{self, Created, s3_event};
 use hiwake::replay::Replay;
 use hiwake::store::Object;
 use serde_json::json;
 
-use super::{Args, report};
+use super::{Found, report};
 use crate::output::{err, out};
 use crate::progress::Progress;
 
@@ -27,20 +27,16 @@ struct Sent {
     before: usize,
 }
 
-pub fn run(
-    config: &Config,
-    args: &Args,
-    url: &str,
-    selection: &str,
-    objects: Vec<Object>,
-) -> anyhow::Result<ExitCode> {
+pub fn run(found: Found<'_>, url: &str) -> anyhow::Result<ExitCode> {
+    let args = found.args;
     let (verb, sent) = match args.dry_run {
         true => {
+            let objects = &found.objects;
             objects.iter().filter(|_| !args.json).for_each(|object| out!("{}", object.id.place()));
             let bytes = objects.iter().map(|object| object.size).sum();
             ("would send", Sent { notices: objects.len(), bytes, ..Sent::default() })
         }
-        false => ("sent", send(config, args, url, selection, objects)?),
+        false => ("sent", send(found, url)?),
     };
     let Sent { notices, bytes, failed, before } = sent;
     if args.json {
@@ -57,19 +53,14 @@ pub fn run(
     Ok(ExitCode::from(u8::from(failed > 0)))
 }
 
-fn send(
-    config: &Config,
-    args: &Args,
-    url: &str,
-    selection: &str,
-    objects: Vec<Object>,
-) -> anyhow::Result<Sent> {
+fn send(found: Found<'_>, url: &str) -> anyhow::Result<Sent> {
+    let Found { config, args, scope, objects, .. } = found;
     let queue = crate::aws()?.queue(url);
     let folder = state_folder_from_env()?;
     let disk = RealDisk::create(&folder).context("what is sent cannot be noted")?;
     let notes = crate::lander(&disk, config, &args.now);
     let how = notice::Replay { plain: args.include_plain };
-    let command = format!("{selection}\n{url}\n{how:?}");
+    let command = format!("{scope}\n{url}\n{how:?}");
     let mut replay = Replay::begin(&notes, "queued", &command, args.before.from_start)?;
     let found = objects.len();
     let left = replay.left(objects);

@@ -99,15 +99,26 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
             "no object was delivered then. Folders of other days were not looked into: objects that were copied keep their keys, and are found without --since and --until"
         );
     }
+    let found = Found { config, args, scope, store, objects };
     match (&args.root, &args.queue) {
-        (Some(root), _) if args.dry_run => dry_run(config, args, root, &store, &objects),
-        (Some(root), _) => here(config, args, root, &scope, &store, objects),
+        (Some(root), _) if args.dry_run => dry_run(&found, root),
+        (Some(root), _) => here(found, root),
         #[cfg(feature = "aws")]
-        (None, Some(url)) => by_queue::run(config, args, url, &scope, objects),
+        (None, Some(url)) => by_queue::run(found, url),
         #[cfg(not(feature = "aws"))]
         (None, Some(_)) => Err(Usage(crate::NO_AWS.to_owned()).into()),
         (None, None) => Err(Usage("write --root DIR or --queue URL".to_owned()).into()),
     }
+}
+
+/// The objects of one command, and all that decides what is done with them.
+struct Found<'a> {
+    config: &'a Config,
+    args: &'a Args,
+    /// The source and the times, as notes of the command name them.
+    scope: String,
+    store: Store,
+    objects: Vec<Object>,
 }
 
 fn selection(args: &Args) -> Selection {
@@ -118,14 +129,8 @@ fn ids(objects: &[Object]) -> Vec<ObjectId> {
     objects.iter().map(|object| object.id.clone()).collect()
 }
 
-fn here(
-    config: &Config,
-    args: &Args,
-    root: &Path,
-    scope: &str,
-    store: &Store,
-    objects: Vec<Object>,
-) -> anyhow::Result<ExitCode> {
+fn here(found: Found<'_>, root: &Path) -> anyhow::Result<ExitCode> {
+    let Found { config, args, scope, store, objects } = found;
     let disk = crate::disk(root, true)?;
     let lander = crate::lander(&disk, config, &args.now);
     let selection = selection(args);
@@ -153,13 +158,8 @@ fn here(
     Ok(ExitCode::from(u8::from(faults > 0)))
 }
 
-fn dry_run(
-    config: &Config,
-    args: &Args,
-    root: &Path,
-    store: &Store,
-    objects: &[Object],
-) -> anyhow::Result<ExitCode> {
+fn dry_run(found: &Found<'_>, root: &Path) -> anyhow::Result<ExitCode> {
+    let Found { config, args, store, objects, .. } = found;
     let disk = RealDisk::open_if_there(root)
         .with_context(|| format!("cannot open the root {}", root.display()))?;
     let lander = crate::lander(&disk, config, &args.now);
