@@ -1,8 +1,8 @@
 //! What the land function is told: an event's bytes → the objects to land, or "seal". And back, for
 //! whoever tells it.
 //!
-//! S3's notices come at least once and in any order. S3 sends them itself, with URL-encoded keys, or
-//! EventBridge does, with keys as they are. Either comes alone, in an SQS message, in an SNS
+//! S3's notices come at least once and in any order. S3 sends them itself, with URL-encoded keys,
+//! or EventBridge does, with keys as they are. Either comes alone, in an SQS message, in an SNS
 //! notification, or in an SNS notification in an SQS message. What is not ours is ignored and
 //! counted; what is not understood fails its own message and no other. Sources: the S3 user guide's
 //! event message structure and EventBridge mapping, and `events/README.md`.
