@@ -163,8 +163,12 @@ impl Message {
             (Some(records), _) => records.iter().for_each(|record| self.add(created(record))),
             (None, _) if is_text(keys, "Event", "\"s3:TestEvent\"") => self.ignored += 1,
             (None, Some(detail)) if is_text(keys, "source", "\"aws.s3\"") => {
-                let is_created = is_text(keys, "detail-type", "\"Object Created\"");
-                self.add(if is_created { created_by_event_bridge(detail) } else { Ok(None) });
+                match keys.get("detail-type").map(|kind| kind.get()) {
+                    Some("\"Object Created\"") => self.add(created_by_event_bridge(detail)),
+                    // `Object Deleted`, `Object Tags Added` and the like.
+                    Some(other) if other.starts_with("\"Object ") => self.ignored += 1,
+                    _ => return Err(unknown(keys, what)),
+                }
             }
             _ => return Err(unknown(keys, what)),
         }

@@ -127,7 +127,7 @@ impl FileReader<'_> {
         }
         let mut batch = Batch::new(&log_file.log_group, &stream, &lines.buffer);
         let mut stamps = Stamps::new(&log_file.times, log_file.timezone, self.now);
-        // The time of the line before, and the lines that wait for the first one.
+        // The time of the line before, and the lines that wait for a first one.
         let (mut last, mut held) = (None, Held::default());
         let mut number = 0_u64;
         while let Some(line) = lines.next().map_err(|e| self.failed(e))? {
@@ -136,20 +136,18 @@ impl FileReader<'_> {
             let stamped = text.and_then(|text| Ok((stamps.of(&text)?, text)));
             match stamped {
                 Err(error) => self.problem(&format!(":{number}"), error.to_string()),
-                Ok((None, text)) if last.is_none() => {
-                    held.push(offset, text);
-                    if held.is_full() {
-                        break;
-                    }
-                }
                 Ok((stamp, text)) => {
-                    let time = stamp.map(|time| log_file.in_file_order(last, time)).or(last);
-                    let Some(time) = time else { continue };
-                    last = Some(time);
-                    for (offset, text) in std::mem::take(&mut held).lines {
-                        self.line(&mut batch, offset, time, &text)?;
+                    last = stamp.map(|time| log_file.in_file_order(last, time)).or(last);
+                    held.push(offset, text);
+                    match last {
+                        Some(time) => {
+                            for (offset, text) in held.take() {
+                                self.line(&mut batch, offset, time, &text)?;
+                            }
+                        }
+                        None if held.is_full() => break,
+                        None => {}
                     }
-                    self.line(&mut batch, offset, time, &text)?;
                 }
             }
         }
@@ -189,6 +187,11 @@ impl Held {
     fn push(&mut self, offset: u64, text: String) {
         self.bytes += text.len();
         self.lines.push((offset, text));
+    }
+
+    fn take(&mut self) -> impl Iterator<Item = (u64, String)> {
+        self.bytes = 0;
+        self.lines.drain(..)
     }
 
     fn is_full(&self) -> bool {

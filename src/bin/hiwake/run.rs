@@ -223,7 +223,7 @@ fn check_streams(args: &Args, files: &[InputFile]) -> Result<(), Usage> {
         (None, Some(_)) if args.log_group.is_some() => {
             if let Some(stream) = files.iter().map(stream).find(|stream| stream.contains('/')) {
                 err!(
-                    "logs of one name are told apart by their folders, e.g. {stream}: to read one alone, give --log-stream {stream}"
+                    "logs of one name are told apart by their folders, e.g. {stream}: to read one alone, give --log-stream {stream}; lines that landed under another log stream land again"
                 );
             }
         }
