@@ -52,5 +52,6 @@ pub mod backfill;
 pub mod replay;
 
 // The pipeline on one machine.
+#[cfg(feature = "cli")]
 pub mod input;
 pub mod local;

@@ -1,10 +1,11 @@
 //! What the land function is told: an event's bytes → the objects to land, or "seal". And back, for
 //! whoever tells it.
 //!
-//! S3's notices come at least once and in any order, alone or as bodies of SQS messages, with
-//! URL-encoded keys. What is not ours is ignored and counted; what is not understood fails its own
-//! message and no other. Sources: the S3 user guide's event message structure, and
-//! `events/README.md`.
+//! S3's notices come at least once and in any order. S3 sends them itself, with URL-encoded keys,
+//! or EventBridge does, with keys as they are. Either comes alone, in an SQS message, in an SNS
+//! notification, or in an SNS notification in an SQS message. What is not ours is ignored and
+//! counted; what is not understood fails its own message and no other. Sources: the S3 user guide's
+//! event message structure and EventBridge mapping, and `events/README.md`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -35,7 +36,7 @@ pub enum Notice {
     Seal,
 }
 
-/// One SQS message, or a whole S3 event that came without SQS.
+/// One SQS message, or a whole event that came without SQS.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Message {
     /// The SQS message's id; `None` outside of SQS.
@@ -78,7 +79,7 @@ pub enum NoticeError {
     NotObject(&'static str),
     /// This part of it is an object, of somebody else's.
     #[error(
-        "the {what} is not a notice of S3 or SQS, and not {{\"hiwake\":\"seal\"}}: its keys are {keys}"
+        "the {what} is not an S3 notice (alone, or by SQS, SNS or EventBridge), and not {{\"hiwake\":\"seal\"}}: its keys are {keys}"
     )]
     Unknown {
         /// Which part.
@@ -115,7 +116,7 @@ impl Notice {
         match records(&keys) {
             Some(records) => records.iter().for_each(|record| match Message::of_sqs(record) {
                 Some(message) => messages.push(message),
-                None => bare.note(record),
+                None => bare.record(record),
             }),
             None => bare.read(&keys, "event")?,
         }
@@ -143,22 +144,106 @@ impl Message {
 
     /// What a message's body says, or an event that came without SQS.
     fn read(&mut self, keys: &Keys<'_>, what: &'static str) -> Result<(), NoticeError> {
-        match records(keys) {
-            Some(records) => records.iter().for_each(|record| self.note(record)),
-            None if is_text(keys, "Event", "\"s3:TestEvent\"") => self.ignored += 1,
-            None => return Err(unknown(keys, what)),
+        match keys.get("Message") {
+            Some(message) if is_text(keys, "Type", "\"Notification\"") => self.by_sns(message),
+            _ => self.notice(keys, what),
+        }
+    }
+
+    /// What SNS carries: the text of a notice.
+    fn by_sns(&mut self, message: &&RawValue) -> Result<(), NoticeError> {
+        let message: String = read(message)?;
+        let what = "SNS message";
+        self.notice(&keys(message.as_bytes(), what)?, what)
+    }
+
+    /// A notice as S3 or EventBridge writes it.
+    fn notice(&mut self, keys: &Keys<'_>, what: &'static str) -> Result<(), NoticeError> {
+        match (records(keys), keys.get("detail")) {
+            (Some(records), _) => records.iter().for_each(|record| self.add(created(record))),
+            (None, _) if is_text(keys, "Event", "\"s3:TestEvent\"") => self.ignored += 1,
+            (None, Some(detail)) if is_text(keys, "source", "\"aws.s3\"") => {
+                match keys.get("detail-type").map(|kind| kind.get()) {
+                    Some("\"Object Created\"") => self.add(created_by_event_bridge(detail)),
+                    // `Object Deleted`, `Object Tags Added` and the like.
+                    Some(other) if other.starts_with("\"Object ") => self.ignored += 1,
+                    _ => return Err(unknown(keys, what)),
+                }
+            }
+            _ => return Err(unknown(keys, what)),
         }
         Ok(())
     }
 
-    /// One record of an S3 notice.
-    fn note(&mut self, record: &RawValue) {
-        match created(record) {
+    /// One record of an event that came without SQS: SNS's or S3's.
+    fn record(&mut self, record: &RawValue) {
+        let sns = serde_json::from_str::<SnsRecord<'_>>(record.get());
+        match sns {
+            Ok(SnsRecord { sns }) => {
+                if let Err(error) = self.by_sns(&sns.message) {
+                    self.add(Err(error));
+                }
+            }
+            Err(_) => self.add(created(record)),
+        }
+    }
+
+    fn add(&mut self, created: Result<Option<Created>, NoticeError>) {
+        match created {
             Ok(Some(object)) => self.objects.push(object),
             Ok(None) => self.ignored += 1,
             Err(error) => self.error = self.error.take().or(Some(error)),
         }
     }
+}
+
+/// A record of an event by which SNS calls a function.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct SnsRecord<'a> {
+    #[serde(borrow)]
+    sns: Sns<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Sns<'a> {
+    #[serde(borrow)]
+    message: &'a RawValue,
+}
+
+/// The `detail` of EventBridge's `Object Created`.
+#[derive(Deserialize)]
+struct Detail {
+    bucket: DetailBucket,
+    object: DetailObject,
+}
+
+#[derive(Deserialize)]
+struct DetailBucket {
+    name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct DetailObject {
+    key: String,
+    size: Option<u64>,
+    etag: Option<String>,
+    version_id: Option<String>,
+}
+
+/// EventBridge's keys are not URL-encoded.
+fn created_by_event_bridge(detail: &&RawValue) -> Result<Option<Created>, NoticeError> {
+    let Detail { bucket, object: DetailObject { key, size, etag, version_id } } = read(detail)?;
+    let id = ObjectId { bucket: bucket.name, key, etag, version: version_id };
+    Ok(not_a_folder(Created { id, size, replay: None }))
+}
+
+/// `None`: a folder that somebody made in the S3 console.
+fn not_a_folder(created: Created) -> Option<Created> {
+    let is_folder = created.id.key.ends_with('/') && created.size == Some(0);
+    (!is_folder).then_some(created)
 }
 
 fn created(record: &RawValue) -> Result<Option<Created>, NoticeError> {
@@ -180,13 +265,9 @@ fn created(record: &RawValue) -> Result<Option<Created>, NoticeError> {
     let key = key.map_err(|_| NoticeError::KeyNotUtf8)?;
     let key = key.into_owned();
     let size = object.size.and_then(|size| u64::try_from(size).ok());
-    if key.ends_with('/') && size == Some(0) {
-        // A folder that somebody made in the S3 console.
-        return Ok(None);
-    }
     let id = ObjectId { bucket, key, etag: object.e_tag, version: object.version_id };
     let replay = keys.get("hiwake").map_or(Ok(None), read)?;
-    Ok(Some(Created { id, size, replay }))
+    Ok(not_a_folder(Created { id, size, replay }))
 }
 
 /// What S3 leaves as it is in a notice's key.

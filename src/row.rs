@@ -262,7 +262,7 @@ pub enum RowError {
     #[error("a row without a header above it")]
     NoHeader,
     /// A compact row without a line break.
-    #[error("not a valid row: its line is cut off")]
+    #[error("not a valid row: its line breaks off")]
     CutOff,
     /// It is not UTF-8.
     #[error("not a valid row: not UTF-8")]

@@ -3,11 +3,12 @@
 use std::io::{self, BufRead, Read};
 
 use chrono::TimeZone as _;
+use chrono_tz::Tz;
 use serde_json::{Value, json};
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::Xxh3;
 
-use crate::clock;
-use crate::input::time::{StampError, Times, TimestampFormat};
+use crate::input::recognise::{Stamps, Times};
+use crate::input::time::StampError;
 use crate::input::{FileReader, GZIP_LEVEL};
 use crate::land::day_file::writer::gzip;
 use crate::local::LocalError;
@@ -19,25 +20,32 @@ const BYTES: usize = 256 << 10;
 /// CloudWatch Logs takes no larger event.
 const LINE_BYTES: usize = 1_000_000;
 
+/// Lines, and bytes of them, that may stand in front of a file's first timestamp: they are held in
+/// memory until then.
+const HELD_LINES: usize = 1_000;
+const HELD_BYTES: usize = 8 << 20;
+
+/// The UTF-8 byte order mark.
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
 /// What a plain log file's lines are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct LogFile {
     /// The log group that they stand for.
     pub log_group: String,
-    /// The log stream; the file's name if `None`. Files that share a stream must not share a line
-    /// at the same offset: it would be the same event.
+    /// The log stream; that of the file's name if `None`.
     pub log_stream: Option<String>,
-    /// How each line's time is written. `None`: all lines have the file's modification time, which
-    /// stays the same when the file is read again; those of a pipe the time when it is read.
-    pub timestamps: Option<TimestampFormat>,
+    /// How lines tell their times.
+    pub times: Times,
+    /// That of times without an offset, and of days.
+    pub timezone: Tz,
 }
 
 impl LogFile {
     /// Within a day the file's own order wins: a line that is stamped earlier than the one above it
     /// takes that one's time.
     fn in_file_order(&self, above: Option<i64>, time: i64) -> i64 {
-        let timezone = self.timestamps.as_ref().map(|format| format.timezone);
-        let day = |time| timezone.and_then(|zone| zone.timestamp_millis_opt(time).single());
+        let day = |time| self.timezone.timestamp_millis_opt(time).single();
         let day = |time| day(time).map(|time| time.date_naive());
         match above {
             Some(above) if above > time && day(above) == day(time) => above,
@@ -57,116 +65,192 @@ enum LineError {
     Stamp(#[from] StampError),
 }
 
-/// The times of one file's lines, in order.
-struct Stamps<'l> {
-    log_file: &'l LogFile,
-    times: Option<Times<'l>>,
-    /// That of the line before.
-    last: Option<i64>,
+/// Why nothing of a file is read, and what helps.
+#[derive(Debug, thiserror::Error)]
+enum FileError {
+    #[error("UTF-16 text: convert it with `iconv -f {0} -t UTF-8`")]
+    Utf16(&'static str),
+    #[error("compressed by {0}: decompress it with `{0} -d`")]
+    Compressed(&'static str),
+    #[error(
+        "its first {0} lines have no timestamp that is recognised: give --timestamp-format FORMAT (and --timestamp-pattern REGEX if lines do not begin with it), or --at TIME for all lines"
+    )]
+    Unrecognised(usize),
+    #[error(
+        "its first {0} lines have no timestamp of this format: correct --timestamp-format or --timestamp-pattern, or give --at TIME for all lines"
+    )]
+    NoTimestamp(usize),
 }
 
-impl<'l> Stamps<'l> {
-    /// `modified` is the time of all lines where none is written in them.
-    fn new(log_file: &'l LogFile, modified: i64) -> Stamps<'l> {
-        let times = log_file.timestamps.as_ref().map(TimestampFormat::times);
-        let last = times.is_none().then_some(modified);
-        Stamps { log_file, times, last }
+impl FileError {
+    /// What a file's first line shows.
+    fn of_first(line: &[u8]) -> Option<FileError> {
+        let utf_16 = match line {
+            // `iconv` reads the mark, and leaves it out.
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("UTF-16"),
+            [1..=255, 0, 1..=255, 0, ..] => Some("UTF-16LE"),
+            [0, 1..=255, 0, 1..=255, ..] => Some("UTF-16BE"),
+            _ => None,
+        };
+        let compressed: [(&[u8], _); 3] =
+            [(b"\xfd7zXZ\0", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bzip2")];
+        let by = compressed.iter().find(|(magic, _)| line.starts_with(magic));
+        utf_16.map(FileError::Utf16).or(by.map(|(_, by)| FileError::Compressed(by)))
     }
 
-    /// The time of the next line, or why it has none.
-    fn of(&mut self, text: &str) -> Result<i64, StampError> {
-        if let Some(times) = &mut self.times
-            && let Some(time) = times.of(text)?
-        {
-            self.last = Some(self.log_file.in_file_order(self.last, time));
+    fn no_timestamp(times: &Times, lines: usize) -> FileError {
+        match times {
+            Times::Written { format: None, pattern: None, .. } => FileError::Unrecognised(lines),
+            _ => FileError::NoTimestamp(lines),
         }
-        self.last.ok_or(StampError::Missing)
     }
 }
 
 impl FileReader<'_> {
     /// A log file's lines, each an event.
     ///
-    /// `\n` or `\r\n` is removed, everything else kept; an empty line is an event too. The id is
-    /// the decimal XXH3-128 of group, stream, byte offset and content: reading a file again, or
-    /// after it grew, gives the same events. A line without a timestamp has that of the line
-    /// before; one that steps back within its day, too.
+    /// `\n` or `\r\n` is removed, and a byte order mark; everything else is kept. An empty line is
+    /// an event too, and so is a last line without a line break, as it stands. A line without a
+    /// timestamp has that of the line before; one that steps back within its day, too. Lines in
+    /// front of the first timestamp have that one.
     pub(super) fn lines(
         &mut self,
         log_file: &LogFile,
         input: impl BufRead,
     ) -> Result<(), LocalError> {
-        let modified = match std::fs::metadata(&self.file.path) {
-            Ok(found) if found.is_file() => {
-                clock::milliseconds(found.modified().map_err(|e| self.failed(e))?)
-            }
-            // Of a pipe.
-            Ok(_) | Err(_) => self.now,
-        };
-        let stream = log_file.log_stream.as_deref().unwrap_or(&self.file.name).to_owned();
-        let group = &log_file.log_group;
-        let mut batch = Batch { group, stream: &stream, events: Vec::new(), bytes: 0 };
-        let mut stamps = Stamps::new(log_file, modified);
+        let stream = log_file.log_stream.as_deref().unwrap_or(&self.file.log_stream).to_owned();
         let mut lines = Lines { input, offset: 0, buffer: Vec::new() };
-        let mut number = 0_u64;
-        loop {
-            let offset = lines.offset;
-            let Some(text) = lines.next().map_err(|e| self.failed(e))? else { break };
-            number += 1;
-            let event = text.and_then(|text| Ok((stamps.of(&text)?, text)));
-            let (timestamp, text) = match event {
-                Ok(event) => event,
-                Err(error) => {
-                    self.problem(&format!(":{number}"), error.to_string());
-                    continue;
-                }
-            };
-            if batch.is_full(text.len()) {
-                self.record(batch.take(), self.now)?;
-            }
-            batch.push(offset, timestamp, &text);
+        lines.fill().map_err(|e| self.failed(e))?;
+        if let Some(error) = FileError::of_first(&lines.buffer) {
+            self.problem("", error.to_string());
+            return Ok(());
         }
-        if !batch.events.is_empty() {
+        let mut batch = Batch::new(&log_file.log_group, &stream, &lines.buffer);
+        let mut stamps = Stamps::new(&log_file.times, log_file.timezone, self.now);
+        // The time of the line before, and the lines that wait for a first one.
+        let (mut last, mut held) = (None, Held::default());
+        let mut number = 0_u64;
+        while let Some(line) = lines.next().map_err(|e| self.failed(e))? {
+            number += 1;
+            let (offset, text) = line;
+            let stamped = text.and_then(|text| Ok((stamps.of(&text)?, text)));
+            match stamped {
+                Err(error) => self.problem(&format!(":{number}"), error.to_string()),
+                Ok((stamp, text)) => {
+                    last = stamp.map(|time| log_file.in_file_order(last, time)).or(last);
+                    held.push(offset, text);
+                    match last {
+                        Some(time) => {
+                            for (offset, text) in held.take() {
+                                self.line(&mut batch, offset, time, &text)?;
+                            }
+                        }
+                        None if held.is_full() => break,
+                        None => {}
+                    }
+                }
+            }
+        }
+        if !held.lines.is_empty() {
+            let error = FileError::no_timestamp(&log_file.times, held.lines.len());
+            self.problem("", error.to_string());
+        }
+        match batch.events.is_empty() {
+            true => Ok(()),
+            false => self.record(batch.take(), self.now),
+        }
+    }
+
+    fn line(
+        &mut self,
+        batch: &mut Batch<'_>,
+        offset: u64,
+        timestamp: i64,
+        text: &str,
+    ) -> Result<(), LocalError> {
+        if batch.is_full(text.len()) {
             self.record(batch.take(), self.now)?;
         }
+        batch.push(offset, timestamp, text);
         Ok(())
+    }
+}
+
+/// Lines in front of a file's first timestamp.
+#[derive(Default)]
+struct Held {
+    lines: Vec<(u64, String)>,
+    bytes: usize,
+}
+
+impl Held {
+    fn push(&mut self, offset: u64, text: String) {
+        self.bytes += text.len();
+        self.lines.push((offset, text));
+    }
+
+    fn take(&mut self) -> impl Iterator<Item = (u64, String)> {
+        self.bytes = 0;
+        self.lines.drain(..)
+    }
+
+    fn is_full(&self) -> bool {
+        self.lines.len() >= HELD_LINES || self.bytes >= HELD_BYTES
     }
 }
 
 /// Lines with their offsets; never more than a line in memory.
 struct Lines<R> {
     input: R,
+    /// Where the next line begins.
     offset: u64,
+    /// It, with its line break; or so much of it that it is too long.
     buffer: Vec<u8>,
 }
 
+/// A line's offset, and its text without a line break; or why it is no event.
+type Line = (u64, Result<String, LineError>);
+
 impl<R: BufRead> Lines<R> {
-    /// The next line without its line break; or why it is no event.
-    fn next(&mut self) -> io::Result<Option<Result<String, LineError>>> {
-        self.fill()?;
+    /// The next line. The one after it is read already.
+    fn next(&mut self) -> io::Result<Option<Line>> {
         if self.buffer.is_empty() {
             return Ok(None);
         }
-        if self.buffer.len() > LINE_BYTES + 1 && !self.buffer.ends_with(b"\n") {
-            while !self.buffer.is_empty() && !self.buffer.ends_with(b"\n") {
-                self.fill()?;
-            }
-            return Ok(Some(Err(LineError::Bytes)));
+        let (offset, text) = (self.offset, self.text());
+        self.offset += self.buffer.len() as u64;
+        let mut is_whole = self.is_whole();
+        self.fill()?;
+        while !is_whole && !self.buffer.is_empty() {
+            is_whole = self.buffer.ends_with(b"\n");
+            self.offset += self.buffer.len() as u64;
+            self.fill()?;
+        }
+        Ok(Some((offset, text)))
+    }
+
+    fn is_whole(&self) -> bool {
+        self.buffer.len() <= LINE_BYTES + 1 || self.buffer.ends_with(b"\n")
+    }
+
+    fn text(&self) -> Result<String, LineError> {
+        if !self.is_whole() {
+            return Err(LineError::Bytes);
         }
         let text = match self.buffer.strip_suffix(b"\n") {
             Some(line) => line.strip_suffix(b"\r").unwrap_or(line),
             None => &self.buffer,
         };
+        let text = if self.offset == 0 { text.strip_prefix(BOM).unwrap_or(text) } else { text };
         let text = std::str::from_utf8(text).map(str::to_owned);
-        Ok(Some(text.map_err(|_| LineError::Utf8)))
+        text.map_err(|_| LineError::Utf8)
     }
 
     /// Reads up to the line's end, or so far that it is too long.
     fn fill(&mut self) -> io::Result<()> {
         self.buffer.clear();
         let limit = LINE_BYTES as u64 + 2;
-        let length = self.input.by_ref().take(limit).read_until(b'\n', &mut self.buffer)?;
-        self.offset += length as u64;
+        self.input.by_ref().take(limit).read_until(b'\n', &mut self.buffer)?;
         Ok(())
     }
 }
@@ -175,19 +259,35 @@ impl<R: BufRead> Lines<R> {
 struct Batch<'l> {
     group: &'l str,
     stream: &'l str,
+    /// What is the same in the ids of all lines of the file.
+    identity: Xxh3,
     events: Vec<Value>,
     bytes: usize,
 }
 
-impl Batch<'_> {
+impl<'l> Batch<'l> {
+    /// An event's id is the decimal XXH3-128 of group, stream, the file's first line, byte offset
+    /// and content, each after its length. So a file that is read again gives the same events, also
+    /// after it grew, was touched, copied or rotated; equal lines at one offset of two files do
+    /// not.
+    fn new(group: &'l str, stream: &'l str, first: &[u8]) -> Batch<'l> {
+        let first = first.strip_suffix(b"\n").unwrap_or(first);
+        let mut identity = Xxh3::new();
+        [group.as_bytes(), stream.as_bytes(), first]
+            .iter()
+            .for_each(|part| add(&mut identity, part));
+        Batch { group, stream, identity, events: Vec::new(), bytes: 0 }
+    }
+
     fn is_full(&self, more: usize) -> bool {
         self.events.len() >= EVENTS || !self.events.is_empty() && self.bytes + more > BYTES
     }
 
     fn push(&mut self, offset: u64, timestamp: i64, message: &str) {
-        let (group, stream) = (self.group.as_bytes(), self.stream.as_bytes());
-        let identity = [group, b"\0", stream, b"\0", &offset.to_le_bytes(), message.as_bytes()];
-        let id = xxh3_128(&identity.concat()).to_string();
+        let mut identity = self.identity.clone();
+        add(&mut identity, &offset.to_le_bytes());
+        add(&mut identity, message.as_bytes());
+        let id = identity.digest128().to_string();
         self.bytes += message.len();
         self.events.push(json!({ "id": id, "timestamp": timestamp, "message": message }));
     }
@@ -205,4 +305,9 @@ impl Batch<'_> {
         let envelope = rest.to_string().replacen('{', r#"{"messageType":"DATA_MESSAGE","#, 1);
         gzip(envelope.as_bytes(), GZIP_LEVEL)
     }
+}
+
+fn add(identity: &mut Xxh3, part: &[u8]) {
+    identity.update(&(part.len() as u64).to_le_bytes());
+    identity.update(part);
 }

@@ -9,12 +9,12 @@
 //!
 //! What cannot be read is a [`Problem`] that names its place and a remedy; everything else goes on.
 
+mod files;
 mod lines;
+mod recognise;
 mod time;
 
-use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine;
@@ -26,24 +26,17 @@ use serde_json::value::RawValue;
 use crate::land::day_file::writer::gzip;
 use crate::local::{LocalError, SourceRecord};
 use crate::object::is_gzip;
-use crate::store::{Location, StoreError, folder, pipe};
+use crate::store::pipe;
 
+pub use files::{InputFile, files};
 pub use lines::LogFile;
+pub use recognise::{Times, moment};
 pub use time::{FormatError, TimestampFormat};
 
 /// Bytes of one file that is read as a whole: a gzip member of source records.
 const MEMBER_BYTES: u64 = 64 << 20;
 /// How envelopes are compressed: quickly, since they are inflated at once.
 const GZIP_LEVEL: u32 = 1;
-
-/// A file to read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InputFile {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Its name below the folder that was given, or its own: the log stream of its lines.
-    pub name: String,
-}
 
 /// Something in an input that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,62 +56,8 @@ pub trait LineTarget {
     fn problem(&mut self, problem: Problem);
 }
 
-/// The files that arguments name: themselves, or all in a folder in name order.
-///
-/// Names are unique: files that would share one are named by their whole path, so that the lines of
-/// two hosts' `messages` are never taken for the same.
-pub fn files(arguments: &[String]) -> Result<Vec<InputFile>, StoreError> {
-    let mut files = Vec::new();
-    for argument in arguments {
-        match Location::parse(argument)? {
-            Location::File(path) | Location::Pipe(path) => {
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                files.push(InputFile { path, name });
-            }
-            Location::Folder(folder) => {
-                let paths = walk(&folder).map_err(|error| StoreError::other(argument, error))?;
-                let name = |path: &PathBuf| {
-                    path.strip_prefix(&folder).unwrap_or(path).to_string_lossy().into_owned()
-                };
-                files.extend(paths.into_iter().map(|path| InputFile { name: name(&path), path }));
-            }
-            #[cfg(feature = "s3")]
-            Location::Bucket { .. } => {
-                let reason = "inputs are files and folders; objects of a bucket can be landed";
-                return Err(StoreError::name(argument, reason));
-            }
-        }
-    }
-    let mut uses = BTreeMap::<String, usize>::new();
-    files.iter().for_each(|file| *uses.entry(file.name.clone()).or_default() += 1);
-    for file in files.iter_mut().filter(|file| uses[&file.name] > 1) {
-        file.name = file.path.display().to_string();
-    }
-    Ok(files)
-}
-
-/// All files of a folder, whatever they are called, in name order.
-fn walk(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut entries: Vec<_> =
-        std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
-    entries.sort_unstable();
-    let mut files = Vec::new();
-    for path in entries {
-        let found = std::fs::metadata(&path)?;
-        if found.is_dir() {
-            files.extend(walk(&path)?);
-        } else if found.is_file() {
-            files.push(path);
-        } else {
-            let reason = format!("{}: {}", path.display(), folder::NO_FILE);
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
-        }
-    }
-    Ok(files)
-}
-
-/// Reads one file. `now` is the arrival of records that do not say when they arrived; the bytes
-/// that are read are added to `done`, for whoever shows progress.
+/// Reads one file. `now` is the arrival of records that do not say when they arrived, and no line
+/// without a year is later; the bytes that are read are added to `done`, to show progress.
 pub fn read(
     file: &InputFile,
     log_file: Option<&LogFile>,

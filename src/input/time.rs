@@ -1,7 +1,10 @@
-//! Timestamps at the beginning of a log file's lines.
+//! Timestamps as a format writes them, and the years that they leave out.
+
+use std::fmt::Write as _;
 
 use chrono::format::{Item, Parsed, StrftimeItems, parse_and_remainder};
-use chrono::{Duration, LocalResult, NaiveDateTime, Offset, TimeZone};
+use chrono::{DateTime, Datelike, Duration, FixedOffset, LocalResult, NaiveDateTime};
+use chrono::{Offset, TimeZone, Timelike};
 use chrono_tz::Tz;
 
 /// More than this backwards is the next year, not an older line.
@@ -9,6 +12,12 @@ const HALF_A_YEAR: Duration = Duration::days(183);
 
 /// No more than this backwards is an older line among new ones, also across New Year.
 const LATE: Duration = Duration::days(31);
+
+/// A line may be so much later than now, and still of this year: clocks differ, and time zones.
+const AHEAD: Duration = Duration::days(1);
+
+/// Years that are tried for a date: between two 29ths of February there may be eight.
+const YEARS: i32 = 9;
 
 /// Why a format cannot be that of timestamps, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,9 +32,11 @@ pub enum FormatError {
         "the timestamp format `{0}` has %f, whose digits mean different things to different programs: write %.f for a point and the digits of a second, or %3f, %6f or %9f for so many digits"
     )]
     Fraction(String),
-    /// No year is in it, and none is given.
-    #[error("the timestamp format `{0}` has no year: give --year")]
-    NoYear(String),
+    /// Something else than the year is not in it.
+    #[error(
+        "the timestamp format `{0}` gives no month, day, hour or minute: write all of them, e.g. '%b %d %H:%M:%S'; only the year may be missing"
+    )]
+    Incomplete(String),
 }
 
 /// Why a line has no time, and what helps.
@@ -34,31 +45,22 @@ pub(super) enum StampError {
     #[error("its timestamp is not a date of the calendar: is --year right?")]
     Impossible,
     #[error(
-        "begins with no timestamp, and no line before it has one: is --timestamp-format right?"
+        "its timestamp has no year, and the one that was inferred puts it into the future: give --year, the year of the file's first line"
     )]
-    Missing,
+    Year,
 }
 
-/// How a line's timestamp is written, and what it leaves unsaid.
+/// How a line's timestamp is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimestampFormat {
     items: Vec<Item<'static>>,
-    year: Option<i32>,
-    pub(super) timezone: Tz,
+    /// It has `Z` behind the time, or `UTC`, or `GMT`.
+    is_utc: bool,
 }
 
 impl TimestampFormat {
-    /// A strftime format. `year` is that of a file's first line, for formats without one: when time
-    /// then jumps back by more than half a year, the next year has begun; a line that would be the
-    /// year before and less than 31 days older than the one above it is an older line.
-    ///
-    /// Times are local to `timezone` unless the format has an offset. Of a local time that comes
-    /// twice the first is meant; one that is skipped is read with the offset from before the gap.
-    pub fn new(
-        format: &str,
-        year: Option<i32>,
-        timezone: Tz,
-    ) -> Result<TimestampFormat, FormatError> {
+    /// A strftime format. Only the year may be missing.
+    pub fn new(format: &str) -> Result<TimestampFormat, FormatError> {
         let unknown = || FormatError::Unknown(format.to_owned());
         let plain = format.replace("%%", "");
         if ["%f", "%-f", "%_f", "%0f"].iter().any(|fraction| plain.contains(fraction)) {
@@ -68,62 +70,124 @@ impl TimestampFormat {
         if items.is_empty() {
             return Err(unknown());
         }
-        // A format that can write a year can read it.
-        let written = |year: i32| {
-            let time = chrono::NaiveDate::from_ymd_opt(year, 1, 1)?.and_hms_opt(0, 0, 0)?.and_utc();
-            Some(time.format_with_items(items.iter()).to_string())
-        };
-        if year.is_none() && written(2001) == written(2002) {
-            return Err(FormatError::NoYear(format.to_owned()));
+        let is_utc = items.windows(2).any(|pair| match (&pair[0], literal(&pair[1])) {
+            (Item::Numeric(..) | Item::Fixed(_), Some(text)) if text.starts_with('Z') => true,
+            (_, Some(text)) => text.starts_with("UTC") || text.starts_with("GMT"),
+            _ => false,
+        });
+        let read = TimestampFormat { items, is_utc };
+        match read.reads_what_it_writes() {
+            true => Ok(read),
+            false => Err(FormatError::Incomplete(format.to_owned())),
         }
-        Ok(TimestampFormat { items, year, timezone })
     }
 
-    /// For one file.
-    pub(super) fn times(&self) -> Times<'_> {
-        Times { format: self, year: self.year, last: None }
+    /// What writes a time can read it, but for the year. `%#z` writes nothing, and can read it.
+    fn reads_what_it_writes(&self) -> bool {
+        let time = DateTime::from_timestamp(1_101_678_180, 0).unwrap_or_default();
+        let mut text = String::new();
+        if write!(text, "{}", time.format_with_items(self.items.iter())).is_err() {
+            return true;
+        }
+        let mut parsed = Parsed::new();
+        let read = parse_and_remainder(&mut parsed, &text, self.items.iter()).ok().and_then(|_| {
+            let whole = whole(&parsed).map(|time| time.naive_utc());
+            whole.or_else(|| in_year(&parsed, time.year()))
+        });
+        read == Some(time.naive_utc())
     }
+}
+
+fn literal<'i>(item: &'i Item<'_>) -> Option<&'i str> {
+    match item {
+        Item::Literal(text) => Some(text),
+        Item::OwnedLiteral(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// The time of what says all: with its offset, or since the epoch.
+fn whole(parsed: &Parsed) -> Option<DateTime<FixedOffset>> {
+    parsed.to_datetime().ok()
+}
+
+/// The local time of what says all but its offset, and perhaps its year.
+fn in_year(parsed: &Parsed, year: i32) -> Option<NaiveDateTime> {
+    parsed.to_naive_datetime_with_offset(0).ok().or_else(|| {
+        let mut parsed = parsed.clone();
+        parsed.set_year(i64::from(year)).ok()?;
+        parsed.to_naive_datetime_with_offset(0).ok()
+    })
 }
 
 /// Reads the times of one file's lines, in order.
-pub(super) struct Times<'f> {
-    format: &'f TimestampFormat,
+///
+/// Times are local to the time zone unless the format has an offset or ends in `Z`. Of a local time
+/// that comes twice the first is meant; one that is skipped is read with the offset from before the
+/// gap. A leap second is the last millisecond before it: it is of the day that it ends.
+pub(super) struct TimeReader {
+    format: TimestampFormat,
+    timezone: Tz,
+    /// That of the next line. When time jumps back by more than half a year, the next year has
+    /// begun; a line that would be the year before and less than 31 days older than the one above
+    /// it is an older line.
     year: Option<i32>,
+    /// Set if the year was inferred: no line is later.
+    until: Option<i64>,
     last: Option<NaiveDateTime>,
+    now: i64,
 }
 
-impl Times<'_> {
-    /// Milliseconds since the epoch; `None`: the line does not begin with a timestamp, so it
-    /// belongs to the one before.
-    pub(super) fn of(&mut self, line: &str) -> Result<Option<i64>, StampError> {
-        let mut parsed = Parsed::new();
-        if parse_and_remainder(&mut parsed, line, self.format.items.iter()).is_err() {
-            return Ok(None);
-        }
-        let time = parsed.to_datetime().ok().map(|time| time.timestamp_millis());
-        time.or_else(|| self.local(&parsed)).map(Some).ok_or(StampError::Impossible)
+impl TimeReader {
+    /// `year` is that of a file's first line, for formats without one; otherwise it is the most
+    /// recent year in which that line is not later than `now`.
+    pub(super) fn new(
+        format: TimestampFormat,
+        year: Option<i32>,
+        timezone: Tz,
+        now: i64,
+    ) -> TimeReader {
+        let timezone = if format.is_utc { Tz::UTC } else { timezone };
+        TimeReader { format, timezone, year, until: None, last: None, now }
     }
 
-    fn local(&mut self, parsed: &Parsed) -> Option<i64> {
-        if let Ok(local) = parsed.to_naive_datetime_with_offset(0) {
-            return self.milliseconds(local);
+    /// Milliseconds since the epoch, and what follows the timestamp; `None`: the text does not
+    /// begin with a timestamp.
+    pub(super) fn of<'t>(&mut self, text: &'t str) -> Result<Option<(i64, &'t str)>, StampError> {
+        let mut parsed = Parsed::new();
+        let items = self.format.items.iter();
+        let Ok(rest) = parse_and_remainder(&mut parsed, text, items) else { return Ok(None) };
+        let time = match whole(&parsed) {
+            Some(time) => {
+                time.with_nanosecond(nanosecond(&time)).map(|time| time.timestamp_millis())
+            }
+            None => self.local(&parsed).and_then(|local| self.milliseconds(local)),
+        };
+        let time = time.ok_or(StampError::Impossible)?;
+        match self.until {
+            Some(until) if time > until => Err(StampError::Year),
+            _ => Ok(Some((time, rest))),
         }
-        let year = self.year?;
-        let in_year = |years_later: i64| {
-            let mut parsed = parsed.clone();
-            parsed.set_year(i64::from(year) + years_later).ok()?;
-            parsed.to_naive_datetime_with_offset(0).ok()
+    }
+
+    fn local(&mut self, parsed: &Parsed) -> Option<NaiveDateTime> {
+        if let Ok(local) = parsed.to_naive_datetime_with_offset(0) {
+            return Some(local);
+        }
+        let (Some(last), Some(year)) = (self.last, self.year) else {
+            self.last = match self.year {
+                Some(year) => in_year(parsed, year),
+                None => self.infer(parsed),
+            };
+            return self.last;
         };
+        let in_year = |years_later: i32| in_year(parsed, year.checked_add(years_later)?);
         let (before, this, next) = (in_year(-1), in_year(0), in_year(1));
-        let Some(last) = self.last else {
-            self.last = this;
-            return self.milliseconds(this?);
-        };
         let late = before.filter(|&before| before <= last && last - before < LATE);
         let local = match (this, next) {
             (Some(this), _) if (this - last).abs() < HALF_A_YEAR => this,
             // An old line after the year has begun: the next is of the new one again.
-            _ if late.is_some() => return self.milliseconds(late?),
+            _ if late.is_some() => return late,
             (Some(this), _) if this > last => this,
             // A 29th of February may be of the year that begins, but not of one far ahead.
             (this, Some(next)) if this.is_some() || next - last < HALF_A_YEAR => {
@@ -133,11 +197,24 @@ impl Times<'_> {
             _ => return None,
         };
         self.last = Some(local);
-        self.milliseconds(local)
+        self.last
+    }
+
+    /// The most recent year in which a file's first line is not in the future.
+    fn infer(&mut self, parsed: &Parsed) -> Option<NaiveDateTime> {
+        let latest = DateTime::from_timestamp_millis(self.now)?.checked_add_signed(AHEAD)?;
+        let this = latest.year();
+        let in_years = (this - YEARS..=this + 1).rev().filter_map(|year| in_year(parsed, year));
+        let local = in_years.into_iter().find(|&local| {
+            self.milliseconds(local).is_some_and(|at| at <= latest.timestamp_millis())
+        })?;
+        self.year = Some(local.year());
+        self.until = Some(latest.timestamp_millis());
+        Some(local)
     }
 
     fn milliseconds(&self, local: NaiveDateTime) -> Option<i64> {
-        let zone = self.format.timezone;
+        let (zone, local) = (self.timezone, local.with_nanosecond(nanosecond(&local))?);
         let time = match zone.from_local_datetime(&local) {
             LocalResult::Single(time) | LocalResult::Ambiguous(time, _) => time.to_utc(),
             LocalResult::None => {
@@ -149,4 +226,9 @@ impl Times<'_> {
         };
         Some(time.timestamp_millis())
     }
+}
+
+/// The nanosecond of a time, at most the last of its second: a leap second's are 10⁹ and more.
+fn nanosecond(time: &impl Timelike) -> u32 {
+    time.nanosecond().min(999_999_999)
 }

@@ -41,7 +41,7 @@ pub enum Metric {
     RowsOut,
     /// Events that rightly gave no row: those of control messages.
     EventsDropped,
-    /// Events of records that were answered ProcessingFailed: they come by way of `failed/`.
+    /// Events of records that were answered ProcessingFailed: they come through `failed/`.
     EventsFailed,
     /// Records of plain text.
     RecordsPlain,

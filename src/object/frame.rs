@@ -39,14 +39,14 @@ impl Reading<'_, '_> {
                 return Ok(());
             }
             Decoded::Whole(_) => ("nested-gzip", "a member in a member in a member".to_owned()),
-            Decoded::Torn => ("torn-zstd", "a zstd frame is cut off".to_owned()),
+            Decoded::Torn => ("torn-zstd", "a zstd frame is torn".to_owned()),
             Decoded::Corrupt(why) => ("corrupt-zstd", format!("a zstd frame is corrupt ({why})")),
             Decoded::Large => ("bomb", too_large(self.options.limits.inflated_bytes)),
         };
         self.reader.buffers.push(content);
         let is_torn = matches!(decoded, Decoded::Torn);
         let passed = self.resynchronise(window, 1)?;
-        // Of a member that is cut off itself, that is reported.
+        // Of a member that is torn itself, that is reported.
         if is_torn && window.broken.is_some() {
             return Ok(());
         }

@@ -73,7 +73,7 @@ impl Reading<'_, '_> {
             return self.too_long(window);
         }
         if stop == Stop::End && window.broken.is_some() {
-            // The member is cut off here, and reported with all its bytes.
+            // The member is torn here, and reported with all its bytes.
             window.consume(end);
             return Ok(());
         }
@@ -215,7 +215,7 @@ impl Reading<'_, '_> {
         let end = match scan {
             Scan::Closed(length) => indent + length,
             Scan::Open if window.broken.is_some() => {
-                // The member is cut off here, and reported with all its bytes.
+                // The member is torn here, and reported with all its bytes.
                 window.consume(window.bytes().len());
                 return Ok(());
             }
@@ -278,7 +278,7 @@ impl Reading<'_, '_> {
             return Ok(None);
         }
         if stop == Stop::End && window.broken.is_some() {
-            // The member is cut off here, and reported with all its bytes.
+            // The member is torn here, and reported with all its bytes.
             window.consume(end);
             return Ok(None);
         }

@@ -67,12 +67,12 @@ fn a_source_beside_the_root_lands_and_so_does_the_quarantine() {
     desk.ok("land @all/efs2/plain --root @all/efs");
     let quarantine = desk.fails(1, "land @all/efs/.hiwake/quarantine --root @all/efs");
     assert!(quarantine.contains("quarantined: "), "{quarantine}");
-    desk.ok("run @all/log --log-group g --root @all/efs --bucket @all/s3");
+    desk.ok("run @all/log --log-group g --at 2022-04-18T10:00:00 --root @all/efs --bucket @all/s3");
     // The bucket that goes with it is beside the root, however that is written.
     for (root, folder) in
         [("@next/", "next.s3"), ("@next/../other/", "other.s3"), ("@third", "third.s3")]
     {
-        desk.ok(&format!("run @all/log --log-group g --root {root}"));
+        desk.ok(&format!("run @all/log --log-group g --at 2022-04-18T10:00:00 --root {root}"));
         assert!(desk.path(folder).join("backup").is_dir(), "{root}");
     }
 }

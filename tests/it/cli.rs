@@ -256,7 +256,7 @@ fn mistakes_say_what_to_do() {
     assert!(
         desk.fails(2, "seal --root @root --now yesterday").contains("2022-04-19T02:00:00+09:00")
     );
-    assert!(desk.fails(2, "run x --log-group g --timestamp-format %b~%d").contains("--year"));
+    assert!(desk.fails(2, "run x --log-group g --timestamp-format %b~%d").contains("hour"));
     let event = desk.write("event.json", b"{\"records\":1}");
     assert!(desk.fails(1, &format!("transform {event}")).contains("event.json"));
 }

@@ -193,7 +193,9 @@ fn an_event_whose_time_cannot_be_right_is_refused_with_a_guess() {
         }
         assert_eq!(answered[0].lines(), ["before"], "{timestamp}");
         assert_eq!((counts.events, counts.refused["impossible-timestamp"]), (2, 1));
-        let (_, seen) = crate::given::object::read(&gzipped(&value)[..]);
+        let sample = sample();
+        let options = hiwake::object::Options::new(&sample.limits);
+        let (_, seen) = crate::given::object::read_with(&gzipped(&value)[..], &options, &sample);
         last.clone_from(&seen.reasons[0]);
         assert!(last.contains(guess.unwrap_or_default()), "{last}");
     }

@@ -1,13 +1,12 @@
 //! Inputs of `hiwake run`: Firehose events, envelopes, gzip, folders, plain log files.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono_tz::Tz;
-use hiwake::input::{self, LineTarget, LogFile, Problem, TimestampFormat};
+use hiwake::input::{self, LineTarget, LogFile, Problem, Times, TimestampFormat};
 use hiwake::local::{LocalError, SourceRecord};
 use serde_json::{Value, json};
 
@@ -62,10 +61,22 @@ fn concatenated(taken: &Taken) -> Vec<u8> {
     taken.records.iter().flat_map(|record| record.data.clone()).collect()
 }
 
+/// Of lines whose times have this format, or are all one.
 fn log_file(format: Option<(&str, Option<i32>)>) -> LogFile {
-    let timestamps =
-        format.map(|(format, year)| TimestampFormat::new(format, year, Tz::Asia__Tokyo).unwrap());
-    LogFile { log_group: "/var/log/messages".into(), log_stream: None, timestamps }
+    let times = match format {
+        Some((format, year)) => {
+            let format = Some(TimestampFormat::new(format).unwrap());
+            Times::Written { format, pattern: None, year }
+        }
+        None => Times::At(1_650_214_747_000),
+    };
+    let timezone = Tz::Asia__Tokyo;
+    LogFile { log_group: "/var/log/messages".into(), log_stream: None, times, timezone }
+}
+
+/// Of lines whose times are recognised.
+fn recognised() -> LogFile {
+    LogFile { times: Times::Written { format: None, pattern: None, year: None }, ..log_file(None) }
 }
 
 /// (id, timestamp, message) of all events.
@@ -148,13 +159,9 @@ fn a_folder_is_read_in_name_order_and_streams_keep_apart() {
         put(folder.path(), name, b"same line\n");
     }
     put(folder.path(), "d#1", b"");
-    let arguments = [folder.path().display().to_string()];
-    let names: Vec<_> = input::files(&arguments).unwrap().into_iter().map(|f| f.name).collect();
-    assert_eq!(names, ["a/messages", "b/messages", "c.log", "d#1"]);
-    let a = folder.path().join("a/messages").display().to_string();
-    let b = folder.path().join("b/messages").display().to_string();
-    let files = input::files(&[a.clone(), b.clone()]).unwrap();
-    assert_eq!([&files[0].name, &files[1].name], [&a, &b]);
+    assert_eq!(streams(&[folder.path()]), ["a/messages", "b/messages", "c.log", "d#1"]);
+    let [a, b] = ["a/messages", "b/messages"].map(|name| folder.path().join(name));
+    assert_eq!(streams(&[&a, &b]), ["a/messages", "b/messages"]);
     let taken = take(&[folder.path()], Some(&log_file(None))).unwrap();
     let mut ids: Vec<_> = events(&taken).into_iter().map(|(id, ..)| id).collect();
     ids.sort();
@@ -163,6 +170,79 @@ fn a_folder_is_read_in_name_order_and_streams_keep_apart() {
     assert!(
         matches!(take(&[Path::new("no/such")], None), Err(error) if error.is::<hiwake::store::StoreError>())
     );
+}
+
+fn streams(arguments: &[&Path]) -> Vec<String> {
+    let arguments: Vec<_> = arguments.iter().map(|path| path.display().to_string()).collect();
+    input::files(&arguments).unwrap().into_iter().map(|file| file.log_stream).collect()
+}
+
+#[test]
+fn a_rotated_log_keeps_its_stream_and_other_names_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let stream = |name: &str| {
+        let path = put(folder.path(), name, b"x\n");
+        streams(&[&path]).remove(0)
+    };
+    for (name, expected) in [
+        ("messages", "messages"),
+        ("messages.1", "messages"),
+        ("messages.2.gz", "messages"),
+        ("messages-20220418", "messages"),
+        ("messages-20220418.gz", "messages"),
+        ("messages-20220418-235959", "messages"),
+        ("messages-20220418-1650214747.gz", "messages"),
+        ("messages.2022-04-18", "messages"),
+        ("app.log.2022-04-18.1.gz", "app.log"),
+        ("app-20220418.log.gz", "app.log"),
+        ("app.log.gz", "app.log"),
+        ("app.log.old", "app.log"),
+        // Hosts, versions, several programs, dates alone.
+        ("10.0.0.1", "10.0.0.1"),
+        ("host-10.0.0.1", "host-10.0.0.1"),
+        ("web.1.log", "web.1.log"),
+        ("2022-04-18.log", "2022-04-18.log"),
+        ("20220418", "20220418"),
+        (".gz", ".gz"),
+        ("日報.1", "日報"),
+    ] {
+        assert_eq!(stream(name), expected, "{name}");
+    }
+}
+
+/// A rotated log goes with its folder; the folder that holds all is no part of a name.
+#[test]
+fn logs_of_one_name_are_told_apart_by_their_folders_and_only_they() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["x/host1/messages", "x/host1/messages.1", "x/host2/messages-20220418.gz", "x/app"]
+    {
+        put(folder.path(), name, b"x\n");
+    }
+    assert_eq!(
+        streams(&[folder.path()]),
+        ["app", "host1/messages", "host1/messages", "host2/messages"]
+    );
+    let host_1 = folder.path().join("x/host1");
+    assert_eq!(streams(&[&host_1]), ["messages", "messages"]);
+    let twice = host_1.join("../host1/messages");
+    assert_eq!(streams(&[&host_1, &twice]), ["messages", "messages", "messages"]);
+    put(folder.path(), "x/messages", b"x\n");
+    assert_eq!(
+        streams(&[folder.path()])[1..],
+        ["host1/messages", "host1/messages", "host2/messages", "messages"]
+    );
+}
+
+/// Two logs of one stream may begin alike but for their first line, which has a time in it.
+#[test]
+fn equal_lines_at_one_offset_of_two_rotated_files_are_two_events_and_a_copy_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    put(folder.path(), "messages", b"first 1\nsame\n");
+    put(folder.path(), "messages.1", b"first 0\nsame\n");
+    put(folder.path(), "messages.2.gz", &gzip(b"first 0\nsame\n"));
+    let events = events(&take(&[folder.path()], Some(&log_file(None))).unwrap());
+    assert_ne!(events[1].0, events[3].0);
+    assert_eq!(events[2..4], events[4..]);
 }
 
 #[test]
@@ -199,32 +279,174 @@ fn the_same_file_gives_the_same_events_and_a_grown_one_gives_more() {
 }
 
 #[test]
-fn without_a_format_all_lines_have_the_files_time() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = put(folder.path(), "x", b"a\nb\n");
-    let modified = std::time::UNIX_EPOCH + std::time::Duration::from_millis(1_650_214_747_000);
-    File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
-    let taken = take(&[&path], Some(&log_file(None))).unwrap();
-    let times: Vec<_> = events(&taken).into_iter().map(|(_, at, _)| at).collect();
-    assert_eq!(times, [1_650_214_747_000; 2]);
-}
-
-#[test]
 fn lines_that_cannot_be_read_are_named_and_the_others_go_on() {
-    let text =
-        b"no time yet\nApr 17 16:59:07 a\nb\xffd\nFeb 30 00:00:00 never\nApr 17 16:59:08 c\n";
+    let text = b"Apr 17 16:59:07 a\nb\xffd\nFeb 30 00:00:00 never\nApr 17 16:59:08 c\n";
     let taken = take_bytes(text, Some(&log_file(Some(("%b %d %H:%M:%S", Some(2022))))));
     let messages: Vec<_> = events(&taken).into_iter().map(|(.., text)| text).collect();
     assert_eq!(messages, ["Apr 17 16:59:07 a", "Apr 17 16:59:08 c"]);
     let places: Vec<_> = taken.problems.iter().map(|p| p.split(": ").next().unwrap()).collect();
-    assert_eq!(places, ["input.log:1", "input.log:3", "input.log:4"]);
-    assert!(taken.problems[1].contains("iconv"));
-    let long = [&vec![b'x'; 2_500_000][..], b"\nshort\n"].concat();
-    let taken = take_bytes(&long, Some(&log_file(None)));
-    let messages: Vec<_> = events(&taken).into_iter().map(|(.., text)| text).collect();
-    assert_eq!((messages, taken.problems.len()), (vec!["short".to_owned()], 1));
+    assert_eq!(places, ["input.log:2", "input.log:3"]);
+    assert!(taken.problems[0].contains("iconv"));
+    for long in [2_500_000, 1_000_002, 1_000_001] {
+        let long = [&vec![b'x'; long][..], b"\nshort\n"].concat();
+        let taken = take_bytes(&long, Some(&log_file(None)));
+        let messages: Vec<_> = events(&taken).into_iter().map(|(.., text)| text).collect();
+        assert_eq!(messages.last().unwrap(), "short");
+        assert_eq!(messages.len() + taken.problems.len(), 2);
+    }
     let limit = [&vec![b'x'; 1_000_000][..], b"\n"].concat();
     assert_eq!(take_bytes(&limit, Some(&log_file(None))).problems, [""; 0]);
+}
+
+/// Of the first line: its time, as RFC 3339 has it.
+fn time_of(text: &str, log_file: &LogFile) -> Option<String> {
+    let taken = take_bytes(text.as_bytes(), Some(log_file));
+    let time = chrono::DateTime::from_timestamp_millis(events(&taken).first()?.1).unwrap();
+    let time = time.with_timezone(&Tz::Asia__Tokyo);
+    Some(time.to_rfc3339_opts(chrono::SecondsFormat::Millis, false))
+}
+
+/// `NOW` is 2023-11-15T07:13:20+09:00.
+#[test]
+fn common_timestamps_are_recognised() {
+    for (line, expected) in [
+        ("Apr 17 16:59:07 host a", "2023-04-17T16:59:07.000+09:00"),
+        ("Dec 31 23:59:59 host a", "2022-12-31T23:59:59.000+09:00"),
+        ("Nov 15 09:00:00 of a clock that is ahead", "2023-11-15T09:00:00.000+09:00"),
+        ("Feb 29 00:00:00 host a", "2020-02-29T00:00:00.000+09:00"),
+        ("Apr 17 2022 16:59:07 router", "2022-04-17T16:59:07.000+09:00"),
+        ("2022-04-17T16:59:07.25Z x", "2022-04-18T01:59:07.250+09:00"),
+        ("2022-04-17T16:59:07,250Z x", "2022-04-18T01:59:07.250+09:00"),
+        ("2022-04-17T16:59:07+01:00 x", "2022-04-18T00:59:07.000+09:00"),
+        ("2022-04-17T16:59:07.123456+0100 x", "2022-04-18T00:59:07.123+09:00"),
+        ("2022-04-17T16:59:07", "2022-04-17T16:59:07.000+09:00"),
+        ("2022-04-17 16:59:07,250 INFO x", "2022-04-17T16:59:07.250+09:00"),
+        ("2022-04-17 16:59:07.250 - x", "2022-04-17T16:59:07.250+09:00"),
+        ("2022-04-17 16:59:07.250Z x", "2022-04-18T01:59:07.250+09:00"),
+        ("2022-04-17 16:59:07,250 +0100 x", "2022-04-18T00:59:07.250+09:00"),
+        ("2022-04-17 16:59:07 +01:00 x", "2022-04-18T00:59:07.000+09:00"),
+        ("2022-04-17 16:59:07.250 UTC [1] LOG", "2022-04-18T01:59:07.250+09:00"),
+        ("2016-12-31T23:59:60Z leap", "2017-01-01T08:59:59.999+09:00"),
+        ("[2022-04-17 16:59:07] x", "2022-04-17T16:59:07.000+09:00"),
+        (r#"::1 - [x] [18/Apr/2022:10:00:00 +0100] "GET /""#, "2022-04-18T18:00:00.000+09:00"),
+        ("[Mon Apr 18 10:00:00.123456 2022] [x] y", "2022-04-18T10:00:00.123+09:00"),
+        ("2022/04/18 10:00:00 [error] 1#1: x", "2022-04-18T10:00:00.000+09:00"),
+        ("1650214747 x", "2022-04-18T01:59:07.000+09:00"),
+        ("1650214747.123    55 192.0.2.1 TCP_HIT", "2022-04-18T01:59:07.123+09:00"),
+        ("1650214747123", "2022-04-18T01:59:07.123+09:00"),
+        ("1650214747123.456 x", "2022-04-18T01:59:07.123+09:00"),
+    ] {
+        assert_eq!(time_of(line, &recognised()).as_deref(), Some(expected), "{line}");
+    }
+    // They may mean several times, or none.
+    for line in [
+        "04/05/2022 10:00:00 x",
+        "2022-04-17 16:59:07+01 x",
+        "0901234567 calls",
+        "16502147470",
+        "1650214747a",
+        "2022-04-17 x",
+        "x Apr 17 16:59:07",
+        "May I?",
+        "",
+    ] {
+        assert_eq!(time_of(&format!("{line}\n"), &recognised()), None, "{line}");
+    }
+}
+
+#[test]
+fn the_first_line_with_a_timestamp_decides_for_its_file() {
+    let text = "preamble\n2022-04-17 16:59:07 a\nApr 20 00:00:00 b\n  2022-04-19 00:00:00 c\n";
+    let taken = take_bytes(text.as_bytes(), Some(&recognised()));
+    let first = local("2022-04-17T16:59:07+09:00");
+    assert_eq!(events(&taken).iter().map(|event| event.1).collect::<Vec<_>>(), [first; 4]);
+    assert_eq!(taken.problems, [""; 0]);
+}
+
+/// A file of more than a year without years: its first line is not of the year that was inferred.
+#[test]
+fn a_line_that_an_inferred_year_puts_into_the_future_is_not_landed() {
+    let text = "Feb  1 00:00:00 a\nAug  1 00:00:00 b\nJan  1 00:00:00 c\nAug  1 00:00:00 d\n";
+    let taken = take_bytes(text.as_bytes(), Some(&recognised()));
+    assert_eq!((events(&taken).len(), taken.problems.len()), (2, 2));
+    assert!(taken.problems[0].contains("input.log:3: its timestamp has no year"));
+    assert!(taken.problems[0].contains("give --year"));
+}
+
+#[test]
+fn a_file_without_timestamps_is_named_and_not_read_to_its_end() {
+    let text = "no time\n".repeat(5_000) + "2022-04-17 16:59:07 x\n";
+    let given = log_file(Some(("%Y-%m-%d %H:%M:%S", None)));
+    for (log_file, remedy) in
+        [(recognised(), "give --timestamp-format FORMAT"), (given, "correct --timestamp-format")]
+    {
+        let taken = take_bytes(text.as_bytes(), Some(&log_file));
+        assert_eq!((events(&taken).len(), taken.problems.len()), (0, 1));
+        assert!(taken.problems[0].starts_with("input.log: its first 1000 lines have no timestamp"));
+        assert!(taken.problems[0].contains(remedy), "{:?}", taken.problems);
+        assert!(taken.problems[0].contains("--at TIME"), "{:?}", taken.problems);
+        let long = format!("{}\n", "x".repeat(900_000)).repeat(20);
+        let taken = take_bytes(long.as_bytes(), Some(&log_file));
+        assert!(taken.problems[0].starts_with("input.log: its first 10 lines"));
+        assert_eq!(take_bytes(b"", Some(&log_file)).problems, [""; 0]);
+    }
+}
+
+#[test]
+fn a_pattern_finds_the_timestamp_in_a_line() {
+    let find = |pattern: &str, format: Option<&str>| LogFile {
+        times: Times::Written {
+            format: format.map(|format| TimestampFormat::new(format).unwrap()),
+            pattern: Some(regex_lite::Regex::new(pattern).unwrap()),
+            year: None,
+        },
+        ..log_file(None)
+    };
+    let json = "{\"level\":\"info\",\"time\":\"2022-04-17T16:59:07Z\"}\n{\"level\":\"info\"}\n";
+    let group = find(r#""time":"([^"]+)""#, None);
+    assert_eq!(time_of(json, &group).as_deref(), Some("2022-04-18T01:59:07.000+09:00"));
+    assert_eq!(events(&take_bytes(json.as_bytes(), Some(&group))).len(), 2);
+    let all = find(r"\d+\.\d+\.\d{4} [\d:]+", Some("%d.%m.%Y %H:%M:%S"));
+    let expected = Some("2022-04-05T10:00:00.000+09:00");
+    assert_eq!(time_of("x 5.4.2022 10:00:00 y\n", &all).as_deref(), expected);
+}
+
+#[test]
+fn a_z_in_a_format_is_utc() {
+    for format in ["%Y-%m-%dT%H:%M:%SZ", "%FT%T%.fZ", "[%FT%TZ]", "%F %T UTC"] {
+        let written = chrono::DateTime::from_timestamp_millis(1_650_214_747_000).unwrap();
+        let line = format!("{}\n", written.format(format));
+        let expected = Some("2022-04-18T01:59:07.000+09:00");
+        assert_eq!(time_of(&line, &log_file(Some((format, None)))).as_deref(), expected, "{line}");
+    }
+    let local = log_file(Some(("Z%Y-%m-%d %H:%M:%S", None)));
+    let expected = Some("2022-04-17T16:59:07.000+09:00");
+    assert_eq!(time_of("Z2022-04-17 16:59:07", &local).as_deref(), expected);
+}
+
+#[test]
+fn utf_16_and_compressed_files_are_refused_with_their_remedy() {
+    let utf_16 = |little: bool, mark: &str| -> Vec<u8> {
+        let text = format!("{mark}2022-04-17 16:59:07 x\n");
+        let units = text.encode_utf16();
+        units
+            .flat_map(|unit| if little { unit.to_le_bytes() } else { unit.to_be_bytes() })
+            .collect()
+    };
+    for (bytes, remedy) in [
+        (utf_16(true, "\u{feff}"), "iconv -f UTF-16 -t UTF-8"),
+        (utf_16(false, "\u{feff}"), "iconv -f UTF-16 -t UTF-8"),
+        (utf_16(true, ""), "iconv -f UTF-16LE -t UTF-8"),
+        (utf_16(false, ""), "iconv -f UTF-16BE -t UTF-8"),
+        (gzip(&utf_16(true, "\u{feff}")), "iconv -f UTF-16 -t UTF-8"),
+        (b"\xfd7zXZ\0\0\x04".to_vec(), "xz -d"),
+        (b"\x28\xb5\x2f\xfd\x04".to_vec(), "zstd -d"),
+        (b"BZh91AY&SY".to_vec(), "bzip2 -d"),
+    ] {
+        let taken = take_bytes(&bytes, Some(&recognised()));
+        assert_eq!((events(&taken).len(), taken.problems.len()), (0, 1), "{:?}", taken.problems);
+        assert!(taken.problems[0].contains(remedy), "{:?}", taken.problems);
+    }
 }
 
 #[test]
@@ -251,20 +473,15 @@ fn a_year_begins_within_a_file() {
 
 #[test]
 fn a_format_with_an_offset_or_a_year_needs_nothing_else() {
-    let iso = LogFile {
-        timestamps: Some(
-            TimestampFormat::new("%Y-%m-%dT%H:%M:%S%z", None, Tz::Asia__Tokyo).unwrap(),
-        ),
-        ..log_file(None)
-    };
+    let iso = log_file(Some(("%Y-%m-%dT%H:%M:%S%z", None)));
     let taken = take_bytes(b"2022-04-17T16:59:07+0000 x\n", Some(&iso));
     assert_eq!(events(&taken)[0].1, 1_650_214_747_000);
-    let no_year = TimestampFormat::new("%b %d %H:%M:%S", None, Tz::UTC);
-    assert!(
-        no_year.unwrap_err().to_string().ends_with("`%b %d %H:%M:%S` has no year: give --year")
-    );
+    for incomplete in ["%b %d", "%H:%M:%S", "%Y-%m-%d", "%Y-%m-%d %I:%M"] {
+        let error = TimestampFormat::new(incomplete).unwrap_err().to_string();
+        assert!(error.contains("gives no month, day, hour or minute"), "{error}");
+    }
     for unknown in ["%Q", ""] {
-        let error = TimestampFormat::new(unknown, Some(2022), Tz::UTC).unwrap_err().to_string();
+        let error = TimestampFormat::new(unknown).unwrap_err().to_string();
         assert!(
             error.starts_with(&format!("`{unknown}` is not a valid timestamp format")),
             "{error}"
@@ -274,8 +491,8 @@ fn a_format_with_an_offset_or_a_year_needs_nothing_else() {
 
 #[test]
 fn local_times_that_come_twice_or_never_are_read_with_the_earlier_offset() {
-    let format = TimestampFormat::new("%Y-%m-%d %H:%M:%S", None, Tz::Europe__Berlin).unwrap();
-    let berlin = LogFile { timestamps: Some(format), ..log_file(None) };
+    let format = log_file(Some(("%Y-%m-%d %H:%M:%S", None)));
+    let berlin = LogFile { timezone: Tz::Europe__Berlin, ..format };
     let text = b"2022-03-27 02:30:00 never\n2022-10-30 02:30:00 twice\n";
     let times: Vec<_> =
         events(&take_bytes(text, Some(&berlin))).into_iter().map(|(_, at, _)| at).collect();

@@ -30,6 +30,7 @@ mod pages;
 mod pipes;
 mod processes;
 mod replay;
+mod run;
 #[cfg(feature = "lambda")]
 mod runtime;
 mod sim;

@@ -1,4 +1,4 @@
-//! S3's and SQS's notices: what no fixture of `events/` shows.
+//! Notices of S3, SNS, SQS and EventBridge: what no fixture of `events/` shows.
 
 use hiwake::notice::{Created, Notice, NoticeError, s3_event};
 use hiwake::store::ObjectId;
@@ -77,10 +77,17 @@ fn a_folder_of_the_consoles_is_ignored() {
                 .as_bytes(),
         )
     };
+    let by_event_bridge = |key: &str, size: u64| {
+        let detail = json!({"bucket": {"name": "b"}, "object": {"key": key, "size": size}});
+        let event = json!({"source": "aws.s3", "detail-type": "Object Created", "detail": detail});
+        told(event.to_string().as_bytes())
+    };
     let counts =
         |told: Value| (told[0]["objects"].as_array().unwrap().len(), told[0]["ignored"].clone());
     assert_eq!(counts(notice("landing/", 0)), (0, json!(1)));
     assert_eq!(counts(notice("landing/", 1)), (1, json!(0)));
+    assert_eq!(counts(by_event_bridge("landing/", 0)), (0, json!(1)));
+    assert_eq!(counts(by_event_bridge("landing/", 1)), (1, json!(0)));
 }
 
 #[test]
@@ -113,6 +120,42 @@ fn a_key_that_is_no_text_fails_its_message_only() {
     assert_eq!(error.as_deref(), Some("the S3 notice's key is not UTF-8"));
     assert_eq!(messages[0].objects[0].id.key, "good");
     assert_eq!((messages[1].objects.len(), &messages[1].error), (1, &None));
+}
+
+/// A topic fans out what S3 or EventBridge told it; raw delivery leaves its wrapping out.
+#[test]
+fn a_notice_is_the_same_however_it_was_carried() {
+    let s3 = s3_event(&created("a b+c%"), 1_650_214_747_000);
+    let object = json!({"key": "a b+c%", "size": 3, "etag": "e", "version-id": "v"});
+    let detail = json!({"bucket": {"name": "out/some folder"}, "object": object});
+    let bridged = json!({"source": "aws.s3", "detail-type": "Object Created", "detail": detail});
+    for notice in [s3, bridged] {
+        let message = json!({"Type": "Notification", "Message": notice.to_string()});
+        let sns = json!({"Records": [{"EventSource": "aws:sns", "Sns": message}]});
+        let carried =
+            [sqs_event(std::slice::from_ref(&notice)), sqs_event(&[message]), sns, notice];
+        for event in carried {
+            let Notice::Objects(messages) = Notice::read(event.to_string().as_bytes()).unwrap()
+            else {
+                panic!("no objects");
+            };
+            assert_eq!((&messages[0].error, messages.len()), (&None, 1), "{event}");
+            assert_eq!(messages[0].objects, [created("a b+c%")], "{event}");
+        }
+    }
+}
+
+#[test]
+fn an_sns_message_that_says_nothing_is_named_by_its_keys() {
+    for (message, expected) in [
+        (json!("{\"secret\":1}"), "the SNS message is not an S3 notice"),
+        (json!("secret"), "the SNS message is not a JSON object"),
+        (json!({"secret": 1}), "the S3 notice cannot be read"),
+    ] {
+        let sns = json!({"Records": [{"EventSource": "aws:sns", "Sns": {"Message": message}}]});
+        let error = told(sns.to_string().as_bytes())[0]["error"].as_str().unwrap().to_owned();
+        assert!(error.starts_with(expected), "{error}");
+    }
 }
 
 fn created(key: &str) -> Created {

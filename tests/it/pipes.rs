@@ -130,7 +130,8 @@ fn every_command_that_reads_a_file_reads_a_pipe() {
     assert_eq!(answer, desk.ok("transform events/firehose-hogehoge.json"));
     ok(&piped(&desk, "run - --root @run", &event), "run");
     assert_eq!(desk.text("run/messages/2022-04-18.csv.open").lines().count(), 1);
-    let log = format!("run - --log-group /var/log/messages --root @log {NOW}");
+    let at = "--at 2022-04-18T10:00:00";
+    let log = format!("run - --log-group /var/log/messages {at} --root @log {NOW}");
     ok(&piped(&desk, &log, b"one\ntwo\n"), "run --log-group");
     assert_eq!(desk.text("log/messages/2022-04-18.csv.open").lines().count(), 2);
     let rows = rows();

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::given::object::{
     Chunked, Seen, compact_text, config, control, envelope, frame, limits, read_with, rows_frame,
-    rows_member, rows_text,
+    rows_text,
 };
 use crate::given::{self, gzip};
 use crate::object::failed_line;

@@ -34,7 +34,7 @@ const FILES: [(&str, &[u8]); 5] = [
     ("firehose-demo-data.json", include_bytes!("../../../events/firehose-demo-data.json")),
 ];
 const COMMANDS: [&str; 5] = [
-    "run messages.log --log-group /var/log/messages --timestamp-format '%b %d %H:%M:%S' --year 2022 \
+    "run messages.log --log-group /var/log/messages \
      --root efs --bucket s3 --now 2022-04-18T08:00:00+09:00",
     "run firehose-hogehoge.json firehose-demo-data.json \
      --root efs --bucket s3 --now 2022-04-18T08:05:00+09:00",

@@ -5,31 +5,50 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context;
 use hiwake::config::Config;
+use hiwake::disk::RealDisk;
 use hiwake::firehose;
-use hiwake::input::{self, LineTarget, LogFile, Problem, TimestampFormat};
+use hiwake::input::{self, InputFile, LineTarget, LogFile, Problem, Times, TimestampFormat};
+use hiwake::land::{Selection, Tally};
 use hiwake::local::{Buffers, Delivered, Firehose, LocalError, SourceRecord};
-use hiwake::notice::Created;
 use hiwake::object::Reader;
 use hiwake::store::{Location, ObjectId, Store};
+use regex_lite::Regex;
+use serde_json::json;
 
 use crate::land::Report;
 use crate::output::{err, out};
 use crate::progress::Progress;
+use crate::replay::table;
 use crate::{Now, Usage, apart};
 
 /// Run the whole pipeline on this machine: inputs → Firehose's stand-in → objects → day files
 ///
 /// An INPUT is a Firehose event (JSON), an envelope of CloudWatch Logs (JSON or gzip), a folder of
-/// such files, or, with `--log-group`, a log file, each line an event. The stand-in batches, checks
-/// and retries as Firehose does, and writes `landing/`, `failed/` and `backup/` objects; they are
-/// landed as the land function would. Running the same file again lands nothing twice: an event's
-/// id is made of its group, stream, place in the file and text.
+/// such files, or, with `--log-group`, a log file (gzipped or not), each line an event. The
+/// stand-in batches, checks and retries as Firehose does, and writes `landing/`, `failed/` and
+/// `backup/` objects; they are landed as the land function would.
+///
+/// Running the same log file again lands nothing twice, also after it grew, was touched, copied or
+/// rotated (`messages` → `messages-20220418.gz`, `messages.1`). An event is known by its time, log
+/// group and stream, the file's first line, its place in the file and its text. The stream is the
+/// file's name without what a rotation puts behind it. Logs of one name in different folders of one
+/// command are told apart by their folders, `host1/messages`: to read one alone, give
+/// `--log-stream host1/messages`. A last line without a line break lands as it stands; when it
+/// grows, it is another event.
+///
+/// Times are recognised: syslog, RFC 3339 and ISO 8601, Apache, nginx, seconds and milliseconds
+/// since the epoch. The first line with such a time decides for its file. A line without a time has
+/// that of the line above it. Lines above the first time (up to 1,000 and 8 MiB) have that one. A
+/// file without any time is named and not read. Time is a part of an event: a line that is read
+/// with another time (by `--at`, `--year`, `--timestamp-format`, the time zone) lands again.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake run events/firehose-hogehoge.json --root out
-  hiwake run /var/log/messages --log-group /var/log/messages \\
-      --timestamp-format '%b %d %H:%M:%S' --year 2022 --root out
+  hiwake run /var/log/messages* --log-group /var/log/messages --root out
+  hiwake run app.log --log-group app --timestamp-format '%d.%m.%Y %H:%M:%S' --root out
+  hiwake run app.json --log-group app --timestamp-pattern '\"time\":\"([^\"]+)\"' --dry-run
   hiwake seal --root out")]
 pub struct Args {
     /// Files, folders or pipes (`-` is standard input)
@@ -44,16 +63,32 @@ pub struct Args {
     /// The inputs are log files of this log group
     #[arg(long, value_name = "G")]
     log_group: Option<String>,
-    /// The lines' log stream [default: the file's name]
+    /// The lines' log stream [default: the file's name before it was rotated; of a pipe `stdin`]
     #[arg(long, value_name = "S", requires = "log_group")]
     log_stream: Option<String>,
-    /// How a line begins with its time, as in strftime [default: all lines have the file's time,
-    /// those of a pipe the present]
+    /// How timestamps are written, as in strftime; a `Z` behind the time is UTC [default:
+    /// recognised]
     #[arg(long, value_name = "FORMAT", requires = "log_group")]
     timestamp_format: Option<String>,
-    /// The year of a file's first line, where the format has none
-    #[arg(long, value_name = "YEAR", requires = "timestamp_format")]
+    /// Where in a line its timestamp is: group 1 of this regular expression, or all of it
+    /// [default: at the beginning]
+    #[arg(long, value_name = "REGEX", requires = "log_group")]
+    timestamp_pattern: Option<Regex>,
+    /// The year of a file's first line, where its timestamps have none [default: the most recent
+    /// year in which that line is not in the future]
+    #[arg(long, value_name = "YEAR", requires = "log_group")]
     year: Option<i32>,
+    /// The time of all lines, e.g. 2022-04-18T10:00:00+09:00, or local without the offset
+    #[arg(
+        long,
+        value_name = "TIME",
+        requires = "log_group",
+        conflicts_with_all = ["timestamp_format", "timestamp_pattern", "year"]
+    )]
+    at: Option<String>,
+    /// Say what would land in which day file, and write neither objects nor lines
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     now: Now,
     /// The counts as JSON
@@ -68,12 +103,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let config = &config;
     let log_file = log_file(config, args)?;
     let files = input::files(&args.inputs)?;
-    if args.log_stream.is_some() && files.len() > 1 {
-        // Equal lines at the same place in two files would be taken for one event.
-        let reason =
-            "--log-stream names the stream of one file: leave it out, and each file is its own";
-        return Err(Usage(reason.to_owned()).into());
-    }
+    check_streams(args, &files)?;
     let bucket = match &args.bucket {
         Some(bucket) => bucket.clone(),
         None => beside(&args.root)?,
@@ -85,18 +115,57 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
             apart::check(("the input", path), ("the bucket", &bucket))?;
         }
     }
+    if args.dry_run {
+        let bucket = tempfile::tempdir();
+        let bucket = bucket.context("no folder for the objects of a dry run (TMPDIR names one)")?;
+        let delivery = deliver(config, args, &files, log_file.as_ref(), bucket.path())?;
+        return dry_run(config, args, &delivery, bucket.path());
+    }
+    let delivery = deliver(config, args, &files, log_file.as_ref(), &bucket)?;
+    let Delivered { records, ok, dropped, failed, .. } = delivery.delivered;
+    if !args.json {
+        out!("put {records} records: {ok} transformed, {dropped} dropped, {failed} failed");
+    }
+    let disk = crate::disk(&args.root, true)?;
+    let lander = crate::lander(&disk, config, &args.now);
+    let mut report = Report::new("landing", delivery.bytes);
+    if !delivery.objects.is_empty() {
+        report.land(&lander, &Store::folder(&bucket)?, &delivery.objects);
+    }
+    let landed = report.finish(args.json)?;
+    Ok(if delivery.problems > 0 { ExitCode::from(1) } else { landed })
+}
+
+/// What the inputs came to.
+struct Delivery {
+    delivered: Delivered,
+    /// What could not be read.
+    problems: u64,
+    /// The objects to land, and how long they are.
+    objects: Vec<ObjectId>,
+    bytes: u64,
+}
+
+/// Inputs → objects in the bucket.
+fn deliver(
+    config: &Config,
+    args: &Args,
+    files: &[InputFile],
+    log_file: Option<&LogFile>,
+    bucket: &Path,
+) -> anyhow::Result<Delivery> {
     let mut reader = Reader::new(config);
     let mut transform = |event: &[u8]| match firehose::transform(&mut reader, event) {
         Ok((answer, _)) => Ok(answer),
         Err(error) => Err(error.to_string()),
     };
-    let firehose = Firehose::new(&bucket, config.timezone, Buffers::default(), &mut transform);
+    let firehose = Firehose::new(bucket, config.timezone, Buffers::default(), &mut transform);
     let mut intake = Intake { firehose, problems: 0, reasons: BTreeMap::new() };
-    let bytes = |file: &input::InputFile| file.path.metadata().map_or(0, |metadata| metadata.len());
+    let bytes = |file: &InputFile| file.path.metadata().map_or(0, |metadata| metadata.len());
     let progress = Progress::of_bytes("reading", files.iter().map(bytes).sum());
     let now = args.now.clock().now();
-    for file in &files {
-        input::read(file, log_file.as_ref(), now, &progress.done(), &mut intake)?;
+    for file in files {
+        input::read(file, log_file, now, &progress.done(), &mut intake)?;
     }
     drop(progress);
     for (reason, count) in intake.reasons.iter().filter(|(_, count)| **count > SAME_REASON_MAX) {
@@ -104,20 +173,68 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     }
     let problems = intake.problems;
     let (delivered, created) = intake.firehose.finish()?;
-    let Delivered { records, ok, dropped, failed, .. } = delivered;
-    if !args.json {
-        out!("put {records} records: {ok} transformed, {dropped} dropped, {failed} failed");
-    }
-    let disk = crate::disk(&args.root, true)?;
+    let bytes = created.iter().filter_map(|created| created.size).sum();
+    let objects = created.into_iter().map(|created| created.id).collect();
+    Ok(Delivery { delivered, problems, objects, bytes })
+}
+
+/// What landing the objects would come to.
+fn dry_run(
+    config: &Config,
+    args: &Args,
+    delivery: &Delivery,
+    bucket: &Path,
+) -> anyhow::Result<ExitCode> {
+    let root = &args.root;
+    let disk = RealDisk::open_if_there(root)
+        .with_context(|| format!("cannot open the root {}", root.display()))?;
     let lander = crate::lander(&disk, config, &args.now);
-    let size = |created: &Created| created.size.unwrap_or_default();
-    let mut report = Report::new("landing", created.iter().map(size).sum());
-    if !created.is_empty() {
-        let ids: Vec<ObjectId> = created.into_iter().map(|created| created.id).collect();
-        report.land(&lander, &Store::folder(&bucket)?, &ids);
+    let (landed, days) = match delivery.objects.is_empty() {
+        true => Default::default(),
+        false => lander.plan(&Store::folder(bucket)?, &delivery.objects, &Selection::all()),
+    };
+    let errors: Vec<_> = landed.objects.iter().filter_map(|one| one.as_ref().err()).collect();
+    errors.iter().for_each(|error| err!("not read: {error}"));
+    landed.reasons.iter().for_each(|reason| err!("would be quarantined: {reason}"));
+    let (tally, problems) = (landed.tally, delivery.problems);
+    let Tally { rows, lines, late, duplicates, quarantined, .. } = tally;
+    if args.json {
+        let records = delivery.delivered.failed;
+        let plan = json!({
+            "days": days, "tally": tally, "problems": problems, "records_failed": records,
+        });
+        out!("{plan}");
+    } else {
+        if !days.is_empty() {
+            out!("{}", table(&days));
+        }
+        out!(
+            "would land {rows} rows: {lines} new lines ({late} late), {duplicates} already landed, {quarantined} quarantined; {problems} problems"
+        );
     }
-    let landed = report.finish(args.json)?;
-    Ok(if problems > 0 { ExitCode::from(1) } else { landed })
+    let faults = errors.len() as u64 + quarantined + problems;
+    Ok(ExitCode::from(u8::from(faults > 0)))
+}
+
+/// `--log-stream` names one log, rotated or not; says how logs of one name are told apart.
+fn check_streams(args: &Args, files: &[InputFile]) -> Result<(), Usage> {
+    let stream = |file: &InputFile| file.log_stream.clone();
+    match (&args.log_stream, files.first()) {
+        (Some(_), Some(first)) if files.iter().any(|file| file.log_stream != first.log_stream) => {
+            let reason =
+                "--log-stream names the stream of one log: leave it out, and each log is its own";
+            return Err(Usage(reason.to_owned()));
+        }
+        (None, Some(_)) if args.log_group.is_some() => {
+            if let Some(stream) = files.iter().map(stream).find(|stream| stream.contains('/')) {
+                err!(
+                    "logs of one name are told apart by their folders, e.g. {stream}: to read one alone, give --log-stream {stream}; lines that landed under another log stream land again"
+                );
+            }
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// The folder whose name is the root's and `.s3`; `out/` and `.` have such a neighbour too.
@@ -133,10 +250,19 @@ fn beside(root: &Path) -> anyhow::Result<PathBuf> {
 
 fn log_file(config: &Config, args: &Args) -> anyhow::Result<Option<LogFile>> {
     let Some(log_group) = args.log_group.clone() else { return Ok(None) };
-    let format = args.timestamp_format.as_ref();
-    let format = format.map(|format| TimestampFormat::new(format, args.year, config.timezone));
-    let timestamps = format.transpose().map_err(|error| Usage(error.to_string()))?;
-    Ok(Some(LogFile { log_group, log_stream: args.log_stream.clone(), timestamps }))
+    let (timezone, now) = (config.timezone, args.now.clock().now());
+    let times = match &args.at {
+        Some(at) => Times::At(input::moment(at, timezone, now).ok_or_else(|| {
+            let example = "write it as 2022-04-18T10:00:00+09:00, or local as 2022-04-18T10:00:00";
+            Usage(format!("--at: `{at}` is not a valid time: {example}"))
+        })?),
+        None => {
+            let format = args.timestamp_format.as_deref().map(TimestampFormat::new).transpose();
+            let format = format.map_err(|error| Usage(error.to_string()))?;
+            Times::Written { format, pattern: args.timestamp_pattern.clone(), year: args.year }
+        }
+    };
+    Ok(Some(LogFile { log_group, log_stream: args.log_stream.clone(), times, timezone }))
 }
 
 /// What the inputs hold goes into the stream; what cannot be read is named.

@@ -4,13 +4,12 @@ pub mod disk;
 pub mod object;
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
-use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use hiwake::config::Config;
 use hiwake::firehose::{self, Counts};
@@ -103,12 +102,6 @@ pub fn gzip(data: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(data).unwrap();
     encoder.finish().unwrap()
-}
-
-pub fn gunzip(data: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    MultiGzDecoder::new(data).read_to_end(&mut out).unwrap();
-    out
 }
 
 /// An envelope of log group `/var/log/messages` with a message for each text, a millisecond apart.

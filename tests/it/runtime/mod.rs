@@ -122,7 +122,7 @@ fn check_i7(metrics: &Value) {
     assert!(metrics["_aws"]["Timestamp"].as_i64().unwrap() > crate::given::T);
     let sum = |names: &[&str]| names.iter().map(|name| value(metrics, name)).sum::<u64>();
     if metrics.get("EventsIn").is_some() {
-        let out = sum(&["RowsOut", "EventsDropped", "EventsFailed"]);
+        let out = sum(&["RowsOut", "EventsDropped", "EventsRefused", "EventsFailed"]);
         assert_eq!(sum(&["EventsIn"]), out, "{metrics}");
     } else {
         let out = sum(&["RowsLanded", "RowsDuplicate", "RowsQuarantined", "RowsDeferred"]);

@@ -4,6 +4,8 @@
 mod by_queue;
 mod report;
 
+pub use report::table;
+
 use std::path::Path;
 use std::process::ExitCode;
 
