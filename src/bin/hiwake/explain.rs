@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use base64::Engine;
@@ -130,7 +130,7 @@ fn routing(explanation: &Explanation, log_group: &str, log_stream: &str) -> anyh
 /// A record: how it is called, its bytes, its arrival.
 type Record = (String, Vec<u8>, Option<i64>);
 
-fn file(config: &Config, path: &PathBuf, as_json: bool) -> anyhow::Result<String> {
+fn file(config: &Config, path: &Path, as_json: bool) -> anyhow::Result<String> {
     let (name, mut bytes) = (path.display(), Vec::new());
     let read = pipe::open(path).and_then(|mut input| input.read_to_end(&mut bytes));
     read.with_context(|| format!("cannot read {name}"))?;
