@@ -13,6 +13,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use hiwake::config::Config;
+use hiwake::object::{Bad, Options, Origin, ReadError, Reader, RowPlace, Sink};
+use hiwake::row::Row;
 
 /// 2022-04-18T00:00:00+09:00
 pub const DAY_STARTS: i64 = 1_650_207_600_000;
@@ -273,6 +276,53 @@ pub fn data(event: &[u8]) -> Vec<Vec<u8>> {
     let event: serde_json::Value = serde_json::from_slice(event).unwrap();
     let records = event["records"].as_array().unwrap().iter();
     records.map(|record| STANDARD.decode(record["data"].as_str().unwrap()).unwrap()).collect()
+}
+
+/// Remembers rows.
+#[derive(Default)]
+struct Held(Vec<Row<'static>>);
+
+impl Sink for Held {
+    fn row(&mut self, row: &Row<'_>, _: RowPlace) -> Result<(), ReadError> {
+        self.0.push(Row {
+            file: row.file.to_string().into(),
+            stream: row.stream.clone().into_owned(),
+            id: row.id.to_string().into(),
+            line: row.line.to_string().into(),
+            ..*row
+        });
+        Ok(())
+    }
+
+    fn bad(&mut self, bad: &Bad<'_>) -> Result<(), ReadError> {
+        panic!("{}", bad.reason)
+    }
+}
+
+/// The rows of what transform answers for a record.
+pub fn rows(data: &[u8]) -> Vec<Row<'static>> {
+    let config = Config::default();
+    let (mut held, options) = (Held::default(), Options::new(&config.limits));
+    let origin = Origin { place: "", id: None, arrival: None };
+    Reader::new(&config).record(data, origin, &options, &mut held).unwrap();
+    held.0
+}
+
+/// The same rows as version 0.1 wrote them: a gzip member of JSON.
+pub fn rows_of_0_1(rows: &[Row<'_>]) -> Vec<u8> {
+    let mut text = Vec::new();
+    for row in rows {
+        let json = |text: &str| serde_json::to_string(text).unwrap();
+        let (file, stream) = (json(&row.file), json(&row.stream.to_string()));
+        let (id, line, kind, day, at) =
+            (json(&row.id), json(&row.line), row.kind.name(), row.day, row.timestamp);
+        writeln!(
+            text,
+            r#"{{"file":{file},"kind":"{kind}","day":"{day}","timestamp":{at},"stream":{stream},"id":{id},"line":{line}}}"#
+        )
+        .unwrap();
+    }
+    gzip(&text, 1)
 }
 
 /// What gzip members hold, one after the other.

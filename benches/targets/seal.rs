@@ -12,7 +12,7 @@ use hiwake::row::Row;
 
 use crate::cpu::taken;
 use crate::given::{self, Random};
-use crate::landing::object_of_rows;
+use crate::landing::answers;
 use crate::target::{Target, line};
 use crate::{memory, place};
 
@@ -20,7 +20,7 @@ const COMMITS: usize = 32;
 const MERGED: &str = "merged";
 
 pub fn measure() {
-    let rows = given::inflate(&object_of_rows(4 << 20));
+    let rows: Vec<Row<'_>> = answers(4 << 20).iter().flat_map(|data| given::rows(data)).collect();
     let mut peaks = Vec::new();
     for (repeats, targets) in [(4, false), (16, true)] {
         let folder = place::folder();
@@ -54,13 +54,13 @@ pub fn measure() {
 }
 
 /// A day file of so many commits; every line is in any of them. Answers its bytes.
-fn fill(root: &Path, rows: &[u8], repeats: i64) -> usize {
+fn fill(root: &Path, rows: &[Row<'_>], repeats: i64) -> usize {
     let mut random = Random::new(4);
     let mut batches: Vec<Batch> = (0..COMMITS).map(|_| Batch::default()).collect();
     let mut bytes = 0;
     for repeat in 0..repeats {
-        for row in rows.split_inclusive(|byte| *byte == b'\n') {
-            let mut row = Row::decode(row).unwrap();
+        for row in rows {
+            let mut row = row.clone();
             row.timestamp += repeat * 3_600_000;
             bytes += row.line.len() + 1;
             batches[random.below(COMMITS as u64) as usize].push(&row, 0, true);
