@@ -137,7 +137,7 @@ fn inflated(decompress: &mut Decompress, member: &[u8], out: &mut Vec<u8>) {
 
 /// At the level that transform takes.
 fn compressed_into(compress: &mut CCtx<'_>, rows: &[u8], out: &mut Vec<u8>) {
-    let level = if rows.len() <= 16 << 10 { -1 } else { 1 };
+    let level = if rows.len() <= 600 { -1 } else { 1 };
     compress.set_parameter(CParameter::CompressionLevel(level)).unwrap();
     out.reserve(compress_bound(rows.len()));
     compress.compress2(out, rows).unwrap();

@@ -15,7 +15,7 @@ pub(crate) struct Frame {
 }
 
 /// Up to so many bytes of rows, time counts more than size.
-const SMALL_BYTES: usize = 16 << 10;
+const SMALL_BYTES: usize = 600;
 /// The levels of small frames, of others, and of what does not fit otherwise.
 const SMALL: i32 = -1;
 const LARGE: i32 = 1;

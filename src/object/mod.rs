@@ -222,6 +222,7 @@ impl ByteSource for ObjectReader {
 }
 
 /// Whether a gzip member begins here.
+#[cfg(feature = "cli")]
 pub(crate) fn is_gzip(bytes: &[u8]) -> bool {
     bytes.starts_with(&begin::GZIP[..2])
 }
