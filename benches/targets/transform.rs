@@ -86,6 +86,7 @@ fn parts(config: &Config, name: &str, event: &[u8]) {
     let frames: Vec<Vec<u8>> = given::data(&firehose::transform(&mut whole, event).unwrap().0);
     let (mut decompress, mut compress) = (Decompress::new(false), CCtx::create());
     compress.set_parameter(CParameter::ChecksumFlag(true)).unwrap();
+    compress.set_parameter(CParameter::HashLog(10)).unwrap();
     let [mut base64, mut text, mut out, mut frame] = [const { Vec::new() }; 4];
     let mut answer = String::new();
     let [all, request, decode, inflate, rows, compressed, encode] = least(
@@ -137,7 +138,7 @@ fn inflated(decompress: &mut Decompress, member: &[u8], out: &mut Vec<u8>) {
 
 /// At the level that transform takes.
 fn compressed_into(compress: &mut CCtx<'_>, rows: &[u8], out: &mut Vec<u8>) {
-    let level = if rows.len() <= 600 { -1 } else { 1 };
+    let level = if rows.len() <= 16 << 10 { -1 } else { 1 };
     compress.set_parameter(CParameter::CompressionLevel(level)).unwrap();
     out.reserve(compress_bound(rows.len()));
     compress.compress2(out, rows).unwrap();

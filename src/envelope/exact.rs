@@ -88,7 +88,7 @@ impl<'a> Text<'a> {
         let (end, escaped) = json::string(body, &mut self.plain)?;
         self.rest = &body[end + 1..];
         Some(match escaped {
-            true => Cow::Owned(str::from_utf8(&self.plain).ok()?.to_owned()),
+            true => Cow::Owned(String::from_utf8(std::mem::take(&mut self.plain)).ok()?),
             false => Cow::Borrowed(str::from_utf8(&body[..end]).ok()?),
         })
     }
