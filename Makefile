@@ -1,15 +1,15 @@
 # The two commands are `make run` and `make check`; CI runs `make check`, `make lambda`, `make infra` and `make e2e`.
-.PHONY: run check fmt lint test doc guard nextest strace valgrind lambda infra e2e fuzz peers bench
+.PHONY: run check fmt lint test doc guard nextest strace valgrind jq zstd lambda infra e2e fuzz peers bench
 
 run: ; cargo run --locked --no-default-features --features cli -- demo out
 check: fmt lint test doc guard
 fmt: ; cargo fmt --check
 lint: ; cargo clippy --locked --all-targets --all-features -- -D warnings
-test: nextest strace ; cargo nextest run --locked --all-features
+test: nextest strace jq zstd ; cargo nextest run --locked --all-features
 doc: ; RUSTDOCFLAGS="-D warnings" cargo doc --locked --all-features --no-deps --document-private-items
 guard: valgrind ; cargo bench --locked --profile guard --no-default-features --bench instructions
 nextest: ; @cargo nextest --version >/dev/null 2>&1 || cargo install cargo-nextest --locked --version 0.9.143
-strace valgrind: ; @command -v $@ >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get install -y $@ >/dev/null; } || { echo '$@ is needed: apt-get install $@' >&2; exit 1; }
+strace valgrind jq zstd: ; @command -v $@ >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get install -y $@ >/dev/null; } || { echo '$@ is needed: apt-get install $@' >&2; exit 1; }
 fuzz: ; @fuzz/run.sh
 bench: strace valgrind ; @benches/all.sh
 peers: ; cargo bench --locked --no-default-features --bench peers

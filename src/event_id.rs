@@ -2,8 +2,8 @@
 //!
 //! The ids that CloudWatch Logs documents are numbers with the event's timestamp above 144 bits.
 //! That is nobody's promise: an id of which it is true is written as `~` and the base64 of its low
-//! 128 bits, any other as it is. In gzip a row's id then costs a twelfth (`docs/performance.md`). A
-//! row's identity is made of the short form, so the form of an id must never change.
+//! 128 bits, any other as it is: 23 bytes that hardly compress in place of 56. A row's identity is
+//! made of the short form, so the form of an id must never change.
 
 use std::borrow::Cow;
 

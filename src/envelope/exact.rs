@@ -1,8 +1,8 @@
 //! Subscription messages exactly as CloudWatch Logs writes them, read several times faster than any
 //! JSON.
 //!
-//! Whatever is not to the letter so is left to the parser: another order of members, a space, a
-//! control character, an unknown member. What is read here is what the parser reads
+//! Whatever is not to the letter so is left to the parser: another order of fields, a space, a
+//! control character, an unknown field. What is read here is what the parser reads
 //! (`exact_is_never_another_answer` and a fuzz target).
 
 use std::borrow::Cow;

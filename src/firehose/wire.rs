@@ -42,7 +42,7 @@ fn in_words(category: Category) -> &'static str {
     }
 }
 
-/// One transformation request. Unknown members are ignored.
+/// One transformation request. Unknown fields are ignored.
 #[derive(Deserialize)]
 pub(crate) struct Event<'a> {
     /// The delivery stream's ARN.
@@ -53,7 +53,7 @@ pub(crate) struct Event<'a> {
     pub(crate) records: Vec<Record<'a>>,
 }
 
-/// One record of a request. A mistake in a member is that record's, not the event's: it is found
+/// One record of a request. A mistake in a field is that record's, not the event's: it is found
 /// when it is used.
 #[derive(Deserialize)]
 pub(crate) struct Record<'a> {

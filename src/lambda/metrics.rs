@@ -78,7 +78,7 @@ pub enum Metric {
     RefusedImpossibleTimestamp,
     /// Bytes of transform's answer; Lambda takes 6,291,556.
     AnswerBytes,
-    /// Rows that land was given, and records of objects that no row could be made of.
+    /// Rows that land was given, and events and pieces of records that no row could be made of.
     RowsIn,
     /// Rows that became lines.
     RowsLanded,
@@ -86,7 +86,7 @@ pub enum Metric {
     RowsLate,
     /// Rows that had already landed.
     RowsDuplicate,
-    /// Rows and records that were put into quarantine.
+    /// Rows, events and pieces of records that were put into quarantine.
     RowsQuarantined,
     /// Quarantined: a row whose `file` is not a valid daily file name.
     RefusedRowFile,

@@ -100,7 +100,7 @@ impl Reading<'_, '_> {
         self.sink.bad(&Bad { offset, is_event: true, code, reason, length, bytes })
     }
 
-    /// A row in JSON. `whole` is what is reported if it is none.
+    /// A row in JSON.
     pub(super) fn row(&mut self, value: &[u8]) -> Result<(), ReadError> {
         match Row::decode(value) {
             Ok(row) => {

@@ -10,7 +10,7 @@ use crate::object::frame::{checks_out, too_large};
 use crate::object::window::{Compressed, Got, Input, Member, Torn, Window};
 use crate::object::{Depth, ReadError, Reading};
 
-/// How many times [`Options::inflated_bytes`](super::Options) is inflated in vain to find where to
+/// How many times `limits.inflated_bytes` are inflated in vain to find where to
 /// resume: of headers that begin nothing, most end at once; thousands that share a tail are
 /// somebody's trap.
 const TRIES: usize = 4;

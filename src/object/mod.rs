@@ -73,8 +73,9 @@ impl<'c> Reader<'c> {
 
     /// Reads one object to its end.
     ///
-    /// A member whose checksum does not hold gives no rows unless it is larger than
-    /// [`Limits::unit_bytes`]; of one that is cut off, the whole units before the cut count.
+    /// A zstd frame that is torn or corrupt gives no rows. A gzip member whose checksum does not
+    /// hold gives none unless it is larger than [`Limits::unit_bytes`]; of one that is torn, the
+    /// whole units before its end count.
     ///
     /// An error ends it: the input's (retry; landing twice is harmless) or the sink's.
     pub fn object(
@@ -140,7 +141,7 @@ pub trait Sink {
 /// Where a row was found, and how.
 #[derive(Debug, Clone, Copy)]
 pub struct RowPlace {
-    /// Its own offset in the object, or that of the outermost gzip member it is in.
+    /// Its own offset in the object, or that of the outermost member it is in.
     pub(crate) offset: u64,
     /// It was made just now of an event or a line of text, by the configuration in force; otherwise
     /// it was a row already.
@@ -161,7 +162,7 @@ pub enum Skipped {
 /// Something that could not be read. Its bytes are for the quarantine.
 #[derive(Debug, Clone, Copy)]
 pub struct Bad<'a> {
-    /// Where in the object it is: its own offset, or that of the outermost gzip member it is in.
+    /// Where in the object it is: its own offset, or that of the outermost member it is in.
     pub offset: u64,
     /// Whether it is one event; its neighbours gave rows.
     pub is_event: bool,

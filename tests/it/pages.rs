@@ -290,6 +290,11 @@ fn deploy() {
 }
 
 #[test]
+fn format() {
+    page("docs/format.md");
+}
+
+#[test]
 fn tour_and_an_edited_tour_is_found() {
     let (steps, outputs) = page("docs/tour.md");
     let mut edits = 0;

@@ -28,7 +28,7 @@ pub struct Args {
     /// Files, folders, pipes (`-` is standard input), or s3://bucket/prefix
     #[arg(value_name = "OBJECT", required = true)]
     objects: Vec<String>,
-    /// Each row as JSON, as transform answers it
+    /// Each row as JSON
     #[arg(long, conflicts_with = "events")]
     rows: bool,
     /// Each line with its local time, stream and id in front, tabs between
