@@ -154,17 +154,16 @@ impl<'a> BareRow<'a> {
             return Err(RowError::Bare);
         }
         let timestamp = number.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
-        let end = rest[1..].iter().position(|byte| *byte <= b' ').ok_or(RowError::Bare)?;
-        let (id, line) = (&rest[1..1 + end], &rest[1 + end..]);
-        let line = line.strip_prefix(b" ").ok_or(RowError::Bare)?;
-        let utf8 = |bytes| str::from_utf8(bytes).map_err(|_| RowError::NotText);
+        let rest = str::from_utf8(&rest[1..]).map_err(|_| RowError::NotText)?;
+        let end = rest.bytes().position(|byte| byte <= b' ').ok_or(RowError::Bare)?;
+        let (id, line) = rest.split_at(end);
+        let line = line.strip_prefix(' ').ok_or(RowError::Bare)?;
         let mut short = String::new();
-        let id = utf8(id)?;
         // As CloudWatch gave it, in a row that somebody else made: the same event all the same.
         let is_long = id.starts_with(|first: char| first.is_ascii_digit())
             && event_id::short(id, timestamp, &mut short) != id;
         let id = if is_long { Cow::Owned(short) } else { Cow::Borrowed(id) };
-        Ok(BareRow { timestamp, id, line: Cow::Borrowed(utf8(line)?) })
+        Ok(BareRow { timestamp, id, line: Cow::Borrowed(line) })
     }
 }
 

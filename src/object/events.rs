@@ -9,8 +9,8 @@ use crate::envelope::{Envelope, exact, parsed, whole_number};
 use crate::event_time;
 use crate::json::{self, Text};
 use crate::label::plain_lines;
-use crate::object::{Bad, ReadError, Reading, Skipped};
-use crate::row::Row;
+use crate::object::{Bad, Below, ReadError, Reading, Skipped};
+use crate::row::{Row, RowError};
 
 /// How often a failed record may hold another one.
 pub(super) const NESTED_MAX: usize = 8;
@@ -144,6 +144,11 @@ impl Reading<'_, '_> {
 
     /// Text that may hold lines that are none.
     pub(super) fn text(&mut self, text: &[u8]) -> Result<(), ReadError> {
+        if !matches!(self.below, Below::None) {
+            // Among compact rows there is no text.
+            self.below = Below::Unreadable;
+            return self.bad_unit("malformed-row", &RowError::Bare.to_string(), text);
+        }
         if let Ok(text) = str::from_utf8(text) {
             return self.plain_rows(text);
         }

@@ -33,10 +33,7 @@ impl Reading<'_, '_> {
             _ if bytes.starts_with(MARK) => self.marked(window)?,
             first if first != b'{' && !matches!(self.below, Below::None) => self.bare(window)?,
             _ if bytes.starts_with(BYTE_ORDER_MARK) => window.consume(BYTE_ORDER_MARK.len()),
-            _ => {
-                self.below = Below::None;
-                self.foreign(window, depth)?;
-            }
+            _ => self.foreign(window, depth)?,
         }
         Ok(())
     }

@@ -93,7 +93,8 @@ fn of_log_group(config: &Config, log_group: &str, args: &Args) -> anyhow::Result
         }],
     });
     let envelope = envelope.to_string();
-    let facts = facts(config, &[("event".to_owned(), envelope.into_bytes(), Some(timestamp))])?;
+    let facts =
+        facts(config, &[("event".to_owned(), Some(envelope.into_bytes()), Some(timestamp))])?;
     let Some(Fact::Line { path, day, timestamp, line, .. }) = facts.first() else {
         let why = facts.first().map(Fact::why).unwrap_or_default();
         anyhow::bail!("this event cannot be landed: {why}");
@@ -127,8 +128,8 @@ fn routing(explanation: &Explanation, log_group: &str, log_stream: &str) -> anyh
     Ok(text)
 }
 
-/// A record: how it is called, its bytes, its arrival.
-type Record = (String, Vec<u8>, Option<i64>);
+/// A record: how it is called, its bytes unless they are not valid base64, its arrival.
+type Record = (String, Option<Vec<u8>>, Option<i64>);
 
 fn file(config: &Config, path: &Path, as_json: bool) -> anyhow::Result<String> {
     let (name, mut bytes) = (path.display(), Vec::new());
@@ -136,7 +137,7 @@ fn file(config: &Config, path: &Path, as_json: bool) -> anyhow::Result<String> {
     read.with_context(|| format!("cannot read {name}"))?;
     let records = match records(&bytes) {
         Some(records) => records,
-        None => vec![(name.to_string(), bytes, None)],
+        None => vec![(name.to_string(), Some(bytes), None)],
     };
     let facts = facts(config, &records)?;
     if as_json {
@@ -162,8 +163,8 @@ fn records(event: &[u8]) -> Option<Vec<Record>> {
     }
     let event: Event = serde_json::from_slice(event).ok()?;
     let read = |one: One| {
-        let data = STANDARD.decode(&one.data).unwrap_or_else(|_| one.data.into_bytes());
-        (format!("record {}", one.record_id), data, one.approximate_arrival_timestamp)
+        let name = format!("record {}", one.record_id);
+        (name, STANDARD.decode(&one.data).ok(), one.approximate_arrival_timestamp)
     };
     Some(event.records.into_iter().map(read).collect())
 }
@@ -173,6 +174,11 @@ fn facts(config: &Config, records: &[Record]) -> anyhow::Result<Vec<Fact>> {
     let mut reader = Reader::new(config);
     let mut facts = Vec::new();
     for (record, data, arrival) in records {
+        let Some(data) = data else {
+            let (code, why) = ("base64".to_owned(), "its data is not valid base64".to_owned());
+            facts.push(Fact::Quarantined { record: record.clone(), code, why });
+            continue;
+        };
         let arrival = arrival.unwrap_or_else(|| Clock::System.now());
         let origin = Origin { place: record, id: None, arrival: Some(arrival) };
         let before = facts.len();

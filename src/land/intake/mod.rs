@@ -316,9 +316,6 @@ impl Sink for ObjectSink<'_, '_> {
             return Ok(());
         }
         self.landing.landed.tally.unreadable += 1;
-        if bad.is_event {
-            self.landing.landed.refuse(bad.code);
-        }
         self.landing.quarantined(self.number, bad, &format!("at {}: {}", bad.offset, bad.reason));
         self.landing.flush_when_full()
     }
