@@ -58,7 +58,7 @@ fn stable(row: &Row<'_>) {
 /// A Firehose record: envelope, text, gzip of either.
 pub fn record(data: &[u8]) -> bool {
     let config = settings();
-    if let Some((read, length)) = envelope::exact(data) {
+    if let Some((read, length)) = envelope::exact(data, &mut Vec::new()) {
         let text = std::str::from_utf8(&data[..length]).expect("what is read to the letter");
         assert_eq!(Ok(read), envelope::parsed(text));
     }

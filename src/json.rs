@@ -2,6 +2,7 @@
 //! object's keys, and what a strict parser refuses. Pure.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use memchr::memchr2;
 use serde::Serialize;
@@ -83,26 +84,26 @@ pub(crate) fn repaired(text: &[u8]) -> String {
 #[serde(transparent)]
 pub(crate) struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
-/// Reads a string that begins after its quote: where it ends, and whether it has escapes. Then
-/// `plain` is what it means, otherwise the bytes up to its end are. What it means is UTF-8 if it
-/// is.
+/// Reads a string that begins after its quote: where it ends, and, if it has escapes, where in
+/// `spare` is what it means: it is appended there. Otherwise the bytes up to its end are. What it
+/// means is UTF-8 if it is.
 ///
 /// `None` is the parser's: escapes of four hexadecimal digits, and what is not a valid JSON.
-pub(crate) fn string(body: &[u8], plain: &mut Vec<u8>) -> Option<(usize, bool)> {
+pub(crate) fn string(body: &[u8], spare: &mut Vec<u8>) -> Option<(usize, Option<Range<usize>>)> {
     let first = memchr2(b'"', b'\\', body)?;
     if has_control(&body[..first]) {
         return None;
     }
-    match body[first] {
-        b'"' => Some((first, false)),
-        _ => Some((unescape(body, first, plain)?, true)),
+    if body[first] == b'"' {
+        return Some((first, None));
     }
+    let start = spare.len();
+    let end = unescape(body, first, spare)?;
+    Some((end, Some(start..spare.len())))
 }
 
-/// Replaces `plain` by what a string means; its first escape is `at`. Answers where its quote is.
+/// Appends what a string means; its first escape is `at`. Answers where its quote is.
 fn unescape(body: &[u8], mut at: usize, plain: &mut Vec<u8>) -> Option<usize> {
-    plain.clear();
-    plain.reserve(2 * at + 128);
     plain.extend_from_slice(&body[..at]);
     loop {
         match *body.get(at)? {

@@ -7,7 +7,7 @@ use crate::day::{Calendar, TimestampError};
 use crate::envelope::{Envelope, Event};
 use crate::event_id;
 use crate::line::{Line, Style, without_breaks};
-use crate::row::{Row, Stream};
+use crate::row::{Kind, Row, Stream};
 
 /// Makes rows of events; remembers the last log stream's source, file and names.
 pub struct Labeler<'c> {
@@ -17,6 +17,8 @@ pub struct Labeler<'c> {
     sources: Vec<Layout<'c>>,
     unmatched: Layout<'c>,
     plain: Layout<'c>,
+    /// Whether times stand in a line as they are: nothing in them has to be quoted or escaped.
+    is_time_plain: bool,
     route: Routed,
     /// The names of the envelope's subscription filters, where a column wants them.
     filter: String,
@@ -40,6 +42,15 @@ struct Routed {
     /// Index of the source; `None`: unmatched.
     source: Option<usize>,
     file: String,
+    fields: Fields,
+}
+
+/// The parts of a log stream as they stand in a line.
+#[derive(Default)]
+struct Fields {
+    owner: String,
+    log_group: String,
+    log_stream: String,
 }
 
 /// The columns of what no source describes.
@@ -50,6 +61,9 @@ impl<'c> Labeler<'c> {
     pub fn new(config: &'c Config) -> Labeler<'c> {
         let style = Style { kind: config.format.kind, newline: config.format.newline };
         let layout = |source: &'c Source| Layout::new(style, &source.labels, &source.columns);
+        let special = [",", "\"", "\t", "\n", "\r", "%t", "%n"];
+        let is_time_plain = style.kind != Kind::Json
+            && !special.iter().any(|special| config.format.time.contains(special));
         let plain = Style { kind: config.plain.kind, newline: config.format.newline };
         Labeler {
             config,
@@ -57,7 +71,13 @@ impl<'c> Labeler<'c> {
             sources: config.sources.iter().map(layout).collect(),
             unmatched: Layout::new(style, &[], MESSAGE),
             plain: Layout::new(plain, &[], MESSAGE),
-            route: Routed { stream: Stream::Origin("".into()), source: None, file: String::new() },
+            is_time_plain,
+            route: Routed {
+                stream: Stream::Origin("".into()),
+                source: None,
+                file: String::new(),
+                fields: Fields::default(),
+            },
             filter: String::new(),
             line: Line::default(),
             id: String::new(),
@@ -86,20 +106,20 @@ impl<'c> Labeler<'c> {
     pub fn event<'a>(&'a mut self, event: &'a Event<'_>) -> Result<Row<'a>, TimestampError> {
         let Labeler { calendar, route, line, id, .. } = self;
         let layout = route.source.map_or(&self.unmatched, |index| &self.sources[index]);
-        let Stream::Logs { owner, log_group, log_stream } = &route.stream else {
-            unreachable!("an envelope was begun")
-        };
         line.start(layout.style);
         for column in layout.columns {
             match column {
                 Column::Labels => line.labels(layout.labels, &layout.labels_text),
                 Column::Message => line.field("message", without_breaks(&event.message)),
+                Column::Time if self.is_time_plain => {
+                    line.ready("time", calendar.time(event.timestamp)?);
+                }
                 Column::Time => line.field("time", calendar.time(event.timestamp)?),
                 Column::Timestamp => line.number("timestamp", event.timestamp),
                 Column::Id => line.field("id", &event.id),
-                Column::LogGroup => line.field("log_group", log_group),
-                Column::LogStream => line.field("log_stream", log_stream),
-                Column::Owner => line.field("owner", owner),
+                Column::LogGroup => line.ready("log_group", &route.fields.log_group),
+                Column::LogStream => line.ready("log_stream", &route.fields.log_stream),
+                Column::Owner => line.ready("owner", &route.fields.owner),
                 Column::Filter => line.field("filter", &self.filter),
             }
         }
@@ -154,10 +174,16 @@ impl Routed {
         let Envelope { owner, log_group, log_stream, .. } = envelope;
         let source = config.source_of(log_group, log_stream);
         let template = source.map_or(&config.unmatched.file, |index| &config.sources[index].file);
+        let style = Style { kind: config.format.kind, newline: config.format.newline };
+        let fields = Fields {
+            owner: style.field(owner),
+            log_group: style.field(log_group),
+            log_stream: style.field(log_stream),
+        };
         let owned = |text: &str| Cow::Owned(text.to_owned());
         let (file, owner) = (template.file(owner, log_group, log_stream), owned(owner));
         let stream =
             Stream::Logs { owner, log_group: owned(log_group), log_stream: owned(log_stream) };
-        Routed { stream, source, file }
+        Routed { stream, source, file, fields }
     }
 }

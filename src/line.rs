@@ -49,6 +49,36 @@ impl Style {
         line.text
     }
 
+    /// A value as it stands in a line, by itself.
+    pub(crate) fn field(self, value: &str) -> String {
+        let mut field = String::new();
+        self.append(value, &mut field);
+        field
+    }
+
+    fn append(self, value: &str, text: &mut String) {
+        if self.kind == Kind::Json {
+            return text.push_str(&json(value));
+        }
+        let quoted = self.quotes(value.as_bytes());
+        let space = self.newline == Newline::Space;
+        text.push_str(if quoted { "\"" } else { "" });
+        let mut rest = value;
+        while let Some(at) = self.special(rest.as_bytes(), quoted) {
+            let (length, escape) = match rest.as_bytes()[at..] {
+                [b'"', ..] => (1, "\"\""),
+                [b'\r', b'\n', ..] => (2, if space { " " } else { "\\n" }),
+                [b'\t', ..] => (1, if space { " " } else { "\\t" }),
+                _ => (1, if space { " " } else { "\\n" }),
+            };
+            text.push_str(&rest[..at]);
+            text.push_str(escape);
+            rest = &rest[at + length..];
+        }
+        text.push_str(rest);
+        text.push_str(if quoted { "\"" } else { "" });
+    }
+
     /// Where the first byte of a field is that its kind cannot hold as it is.
     fn special(self, field: &[u8], quoted: bool) -> Option<usize> {
         match (self.kind, quoted) {
@@ -80,27 +110,13 @@ impl Line {
     /// one escape or space, unless they may stay; quotes are doubled where the field is quoted.
     pub fn field(&mut self, name: &str, value: &str) {
         self.separate(name);
-        let style = self.style;
-        if style.kind == Kind::Json {
-            return self.text.push_str(&json(value));
-        }
-        let quoted = style.quotes(value.as_bytes());
-        let space = style.newline == Newline::Space;
-        self.text.push_str(if quoted { "\"" } else { "" });
-        let mut rest = value;
-        while let Some(at) = style.special(rest.as_bytes(), quoted) {
-            let (length, escape) = match rest.as_bytes()[at..] {
-                [b'"', ..] => (1, "\"\""),
-                [b'\r', b'\n', ..] => (2, if space { " " } else { "\\n" }),
-                [b'\t', ..] => (1, if space { " " } else { "\\t" }),
-                _ => (1, if space { " " } else { "\\n" }),
-            };
-            self.text.push_str(&rest[..at]);
-            self.text.push_str(escape);
-            rest = &rest[at + length..];
-        }
-        self.text.push_str(rest);
-        self.text.push_str(if quoted { "\"" } else { "" });
+        self.style.append(value, &mut self.text);
+    }
+
+    /// Appends a field that is as [`Style::field`] made it.
+    pub(crate) fn ready(&mut self, name: &str, field: &str) {
+        self.separate(name);
+        self.text.push_str(field);
     }
 
     /// Appends a number.

@@ -6,13 +6,16 @@
 //! (`exact_is_never_another_answer` and a fuzz target).
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::envelope::{Envelope, Event};
 use crate::json;
 
-/// The message that `text` begins with, and its length.
-pub fn exact(text: &[u8]) -> Option<(Envelope<'_>, usize)> {
-    let mut text = Text { rest: text, whole: text.len(), plain: Vec::new() };
+/// The message that `text` begins with, and its length. `spare` is written over: it holds what
+/// strings with escapes mean, so that they need no memory each.
+pub fn exact<'a>(text: &'a [u8], spare: &'a mut Vec<u8>) -> Option<(Envelope<'a>, usize)> {
+    spare.clear();
+    let mut text = Text { rest: text, whole: text.len(), spare };
     text.literal("{\"messageType\":\"")?;
     let is_control = text.literal("DATA_MESSAGE\",\"owner\":").is_none();
     if is_control {
@@ -24,13 +27,13 @@ pub fn exact(text: &[u8]) -> Option<(Envelope<'_>, usize)> {
     text.literal(",\"logStream\":")?;
     let log_stream = text.string()?;
     text.literal(",\"subscriptionFilters\":[")?;
-    let mut subscription_filters = Vec::new();
+    let mut filters = Vec::new();
     text.list(|text| {
-        subscription_filters.push(text.string()?);
+        filters.push(text.string()?);
         Some(())
     })?;
     text.literal(",\"logEvents\":[")?;
-    let mut log_events = Vec::new();
+    let mut events = Vec::new();
     text.list(|text| {
         text.literal("{\"id\":")?;
         let id = text.string()?;
@@ -39,29 +42,50 @@ pub fn exact(text: &[u8]) -> Option<(Envelope<'_>, usize)> {
         text.literal(",\"message\":")?;
         let message = text.string()?;
         text.literal("}")?;
-        log_events.push(Event { id, timestamp, message });
+        events.push((id, timestamp, message));
         Some(())
     })?;
     text.literal("}")?;
     let length = text.whole - text.rest.len();
-    let malformed = Vec::new();
+    let spare = &*text.spare;
+    let event = |(id, timestamp, message): (Piece<'a>, i64, Piece<'a>)| {
+        Some(Event { id: id.text(spare)?, timestamp, message: message.text(spare)? })
+    };
     let envelope = Envelope {
         is_control,
-        owner,
-        log_group,
-        log_stream,
-        subscription_filters,
-        log_events,
-        malformed,
+        owner: owner.text(spare)?,
+        log_group: log_group.text(spare)?,
+        log_stream: log_stream.text(spare)?,
+        subscription_filters: filters
+            .into_iter()
+            .map(|one| one.text(spare))
+            .collect::<Option<_>>()?,
+        log_events: events.into_iter().map(event).collect::<Option<_>>()?,
+        malformed: Vec::new(),
     };
     Some((envelope, length))
+}
+
+/// A string: its bytes, or where in the spare ones is what it means.
+enum Piece<'a> {
+    Plain(&'a [u8]),
+    Spare(Range<usize>),
+}
+
+impl<'a> Piece<'a> {
+    fn text(self, spare: &'a [u8]) -> Option<Cow<'a, str>> {
+        let bytes = match self {
+            Piece::Plain(bytes) => bytes,
+            Piece::Spare(range) => &spare[range],
+        };
+        str::from_utf8(bytes).ok().map(Cow::Borrowed)
+    }
 }
 
 struct Text<'a> {
     rest: &'a [u8],
     whole: usize,
-    /// The present string without its escapes.
-    plain: Vec<u8>,
+    spare: &'a mut Vec<u8>,
 }
 
 impl<'a> Text<'a> {
@@ -83,14 +107,11 @@ impl<'a> Text<'a> {
         }
     }
 
-    fn string(&mut self) -> Option<Cow<'a, str>> {
+    fn string(&mut self) -> Option<Piece<'a>> {
         let body = self.rest.strip_prefix(b"\"")?;
-        let (end, escaped) = json::string(body, &mut self.plain)?;
+        let (end, spare) = json::string(body, self.spare)?;
         self.rest = &body[end + 1..];
-        Some(match escaped {
-            true => Cow::Owned(String::from_utf8(std::mem::take(&mut self.plain)).ok()?),
-            false => Cow::Borrowed(str::from_utf8(&body[..end]).ok()?),
-        })
+        Some(spare.map_or(Piece::Plain(&body[..end]), Piece::Spare))
     }
 
     fn number(&mut self) -> Option<i64> {

@@ -19,13 +19,22 @@ pub(super) const NESTED_MAX: usize = 8;
 const IMPOSSIBLE: &str = "impossible-timestamp";
 
 impl Reading<'_, '_> {
+    /// The message that a text begins with, if it is to the letter CloudWatch's: its length.
+    pub(super) fn exact(&mut self, text: &[u8]) -> Result<Option<usize>, ReadError> {
+        let mut spare = std::mem::take(&mut self.reader.spare);
+        let length = match exact(text, &mut spare) {
+            Some((envelope, length)) => {
+                self.events(envelope)?;
+                Some(length)
+            }
+            None => None,
+        };
+        self.reader.spare = spare;
+        Ok(length)
+    }
+
     /// A JSON object with a `messageType`.
     pub(super) fn envelope(&mut self, value: &[u8]) -> Result<(), ReadError> {
-        if let Some((envelope, length)) = exact(value)
-            && length == value.len()
-        {
-            return self.events(envelope);
-        }
         if let Ok(text) = str::from_utf8(value)
             && let Ok(envelope) = parsed(text)
             && envelope.malformed.is_empty()

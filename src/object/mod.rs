@@ -48,6 +48,8 @@ pub struct Reader<'c> {
     /// Of members' contents.
     buffers: Vec<Vec<u8>>,
     gunzip: Decompress,
+    /// What strings with escapes mean.
+    spare: Vec<u8>,
     /// Made when it is first needed.
     unzstd: Option<DCtx<'static>>,
 }
@@ -68,7 +70,7 @@ impl<'c> Reader<'c> {
     pub fn new(config: &'c Config) -> Reader<'c> {
         let labeler = Labeler::new(config);
         let gunzip = Decompress::new(false);
-        Reader { config, labeler, buffers: Vec::new(), gunzip, unzstd: None }
+        Reader { config, labeler, buffers: Vec::new(), gunzip, spare: Vec::new(), unzstd: None }
     }
 
     /// Reads one object to its end.

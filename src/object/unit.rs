@@ -8,7 +8,6 @@ use flate2::read::GzDecoder;
 use memchr::{memchr, memchr3, memmem};
 use serde_json::value::RawValue;
 
-use crate::envelope::exact;
 use crate::object::begin::{
     BYTE_ORDER_MARK, GZIP, HEAD_BYTES, INDENT_MAX, ZSTD, ZSTD_RARE, disguise, form, indent,
     is_base64, is_ours, is_special, list,
@@ -40,8 +39,7 @@ impl Reading<'_, '_> {
 
     /// What is not a compact row.
     fn foreign(&mut self, window: &mut Window<'_>, depth: Depth) -> Result<(), ReadError> {
-        if let Some((envelope, length)) = exact(window.bytes()) {
-            self.events(envelope)?;
+        if let Some(length) = self.exact(window.bytes())? {
             window.consume(length);
             return Ok(());
         }
