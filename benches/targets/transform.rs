@@ -102,7 +102,7 @@ fn parts(config: &Config, name: &str, event: &[u8]) {
             &mut || each(&data, &mut text, |data, out| inflated(&mut decompress, data, out)),
             &mut || each(&texts, &mut out, |text, out| rows(text, out)),
             &mut || {
-                each(&all_rows, &mut frame, |rows, out| compressed_into(&mut compress, rows, out))
+                each(&all_rows, &mut frame, |rows, out| compressed_into(&mut compress, rows, out));
             },
             &mut || {
                 answer.clear();

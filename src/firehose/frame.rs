@@ -20,8 +20,9 @@ const SMALL_BYTES: usize = 16 << 10;
 const SMALL: i32 = -1;
 const LARGE: i32 = 1;
 const TIGHT: i32 = 12;
-/// Matches are looked up in a table of 2 to the power of this: rows repeat what is near, and a small
-/// table stays in the nearest cache. (0.153 of the text; with zstd's own choice 0.158, in more time.)
+/// Matches are looked up in a table of 2 to the power of this: rows repeat what is near, and a
+/// small table stays in the nearest cache. (0.153 of the text; with zstd's own choice 0.158, and
+/// slower.)
 const HASH_LOG: u32 = 10;
 
 impl Default for Frame {

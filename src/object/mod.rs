@@ -193,7 +193,7 @@ pub enum ReadError {
     Sink(#[source] io::Error),
     /// It has rows of a newer version.
     #[error(
-        "has rows of version {0}, which this release cannot read; it is retried: deploy a newer land"
+        "has rows of version {0}, which this release cannot read: deploy a newer land; it is retried"
     )]
     Newer(u64),
     /// The object could not be read to its end by [`Options::until`].
