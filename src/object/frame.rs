@@ -65,7 +65,7 @@ impl Reading<'_, '_> {
 
 /// Why a member is refused whose content is too large.
 pub(super) fn too_large(limit: usize) -> String {
-    format!("inflates to more than {limit} bytes: raise limits.inflated_bytes if this is no bomb")
+    format!("inflates to more than {limit} bytes: raise limits.inflated_bytes unless it is a bomb")
 }
 
 /// Whether a frame with a checksum begins at a place, and its content checks out.
