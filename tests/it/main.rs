@@ -24,6 +24,7 @@ mod label;
 mod land;
 mod local;
 mod metrics;
+mod mishaps;
 mod notice;
 mod object;
 mod object_properties;
