@@ -187,8 +187,8 @@ impl Reading<'_, '_> {
         self.bad("corrupt-gzip", &reason, length, &passed.bytes)
     }
 
-    /// Consumes up to the next member that can be read, from a place in the window on, or up to what
-    /// begins with `stop`, or up to the end.
+    /// Consumes up to the next member that can be read, from a place in the window on, or up to
+    /// what begins with `stop`, or up to the end.
     pub(super) fn resynchronise(
         &mut self,
         window: &mut Window<'_>,

@@ -33,6 +33,11 @@ impl Braces {
         Braces { line_breaks: true, ..Braces::default() }
     }
 
+    /// How many bytes were looked at.
+    pub(super) fn scanned(&self) -> usize {
+        self.at
+    }
+
     /// The bytes begin where they began before, and are as many or more.
     pub(super) fn scan(&mut self, bytes: &[u8]) -> Scan {
         while self.at < bytes.len() {

@@ -15,6 +15,12 @@ use crate::object::{Below, Depth, NEWER, ReadError, Reading};
 use crate::row::RowError;
 use crate::rows::{BareRow, Line, MARK};
 
+/// How many times its limit is looked through in vain for the end of a JSON value; then only its
+/// line is.
+const TRIES: usize = 4;
+/// As many bytes are not counted: lines that break off are common.
+const CHEAP_BYTES: usize = 256;
+
 /// Bytes of plain lines that are handed on as one unit.
 const PLAIN_BYTES: usize = 256 << 10;
 
@@ -373,16 +379,25 @@ fn value_end(
     limit: usize,
     mut braces: Braces,
 ) -> Result<Scan, ReadError> {
-    loop {
+    // Braces that are never closed could have all that follows read once for each.
+    let limit = match window.in_vain > TRIES * limit {
+        true => line_end(window, at, limit)?.0 - at,
+        false => limit,
+    };
+    let scan = loop {
         let value = &window.bytes()[at..];
         let scan = braces.scan(up_to(value, limit));
         if scan != Scan::Open || value.len() >= limit {
-            return Ok(scan);
+            break scan;
         }
         if !window.fill(window.bytes().len() + 1)? {
-            return Ok(Scan::Open);
+            break Scan::Open;
         }
+    };
+    if matches!(scan, Scan::Open | Scan::Not) {
+        window.in_vain += braces.scanned().saturating_sub(CHEAP_BYTES);
     }
+    Ok(scan)
 }
 
 /// Whether a value is a unit by itself: what follows is another, a line's end, a member or nothing.

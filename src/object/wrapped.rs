@@ -15,8 +15,8 @@ use crate::object::unit::{Stop, line_end, object_end, up_to};
 use crate::object::window::Window;
 use crate::object::{Depth, ReadError, Reading};
 
-/// How long the lines are at most into which base64 is broken: 76 by MIME, 64 by PEM, and a carriage
-/// return. No envelope is as short.
+/// How long the lines are at most into which base64 is broken: 76 by MIME, 64 by PEM, and a
+/// carriage return. No envelope is as short.
 const WRAPPED_MAX: usize = 77;
 
 /// What gzip in base64 begins with, and no word.
@@ -102,27 +102,32 @@ impl Reading<'_, '_> {
         window: &mut Window<'_>,
         depth: Depth,
     ) -> Result<bool, ReadError> {
-        let (end, stop) = self.base64_end(window)?;
-        let is_whole = matches!(stop, Stop::Break | Stop::End) && window.broken.is_none();
-        if !is_whole || depth.records > NESTED_MAX {
+        if window.broken.is_some() || depth.records > NESTED_MAX {
+            return Ok(false);
+        }
+        let (line, (end, stop)) = self.base64_end(window)?;
+        if !matches!(stop, Stop::Break | Stop::End) || window.broken.is_some() {
             return Ok(false);
         }
         let text = &window.bytes()[..end];
         match held(text) {
             Held::Ours(data) => self.record(data, depth.records)?,
             Held::Broken if text.starts_with(GZIP_IN_BASE64) && is_alphabet(text) => {
-                let reason = "gzip in base64 that is broken or cut off: have the producer put bytes, not text";
+                let reason =
+                    "gzip in base64 that is broken or torn: have the producer put bytes, not text";
                 self.bad_unit("base64", reason, text)?;
             }
-            Held::Broken | Held::Other => return Ok(false),
+            Held::Broken | Held::Other if end == line => return Ok(false),
+            // Not line by line: each might begin as many.
+            Held::Broken | Held::Other => self.text(text)?,
         }
         window.consume(end + usize::from(stop == Stop::Break));
         Ok(true)
     }
 
-    /// Where base64 ends that begins here: with its line, unless all its lines are short and but
-    /// for the last of one length.
-    fn base64_end(&mut self, window: &mut Window<'_>) -> Result<(usize, Stop), ReadError> {
+    /// Where the line ends that begins here, and base64: with it, unless all its lines are short
+    /// and but for the last of one length.
+    fn base64_end(&mut self, window: &mut Window<'_>) -> Result<(usize, (usize, Stop)), ReadError> {
         let limit = self.options.limits.unit_bytes;
         let (mut end, mut stop) = line_end(window, 0, limit)?;
         let width = end;
@@ -139,7 +144,7 @@ impl Reading<'_, '_> {
             }
             (end, stop) = (next, how);
         }
-        Ok((end, stop))
+        Ok((width, (end, stop)))
     }
 }
 

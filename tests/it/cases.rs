@@ -15,6 +15,9 @@ use crate::given::{folder, tree};
 
 const RUN: &str = "--root @root --bucket @s3 --now 2030-01-01T00:00:00Z";
 const MESSAGES: &str = "messages/2022-04-18.csv";
+/// A day file and its lines.
+type File = (&'static str, &'static [&'static str]);
+
 const LABELS: &str = "HOGE,HOGE,1,HOGEHOGE,";
 
 /// Runs an event of a case; what became of it.
@@ -52,7 +55,7 @@ fn quarantined(desk: &Desk) -> Vec<Value> {
 }
 
 /// Lands with exit code 0 as these lines of day files, and nothing is kept.
-fn lands_as(name: &str, expected: &[(&str, &[&str])]) {
+fn lands_as(name: &str, expected: &[File]) {
     let desk = Desk::new();
     let (code, said) = run(&desk, name);
     assert_eq!(code, 0, "{name}: {said}");
@@ -197,7 +200,7 @@ fn case_core_11_a_colon_in_a_log_group_or_stream_makes_no_identity_of_two() {
 }
 
 /// What came out right, by name: the lines of each day file.
-const OK: &[(&str, &[(&str, &[&str])])] = &[
+const OK: &[(&str, &[File])] = &[
     ("01-control-message-alone", &[]),
     (
         "02-concatenated-envelopes",

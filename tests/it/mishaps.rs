@@ -372,3 +372,16 @@ fn frames_are_read_wherever_they_are() {
     gives(&[&one[..], &skipped[..10]].concat(), &["one"], &["torn-zstd"]);
     gives(&[gzip(&gzip(&gzip(&one))), gzip(&control())].concat(), &[], &["nested-gzip"]);
 }
+
+/// Each could have all that follows looked through for its end.
+#[test]
+fn braces_that_are_never_closed_and_base64_of_others_are_read_in_time() {
+    let base64 = format!("{}\n", &STANDARD.encode(gzip(&[b't'; 300])).repeat(4)[..76]);
+    for line in ["{\n", "{\"a\":\n", "[{\n", &base64, "eyJh\n"] {
+        let count = (400 << 10) / line.len();
+        let object = [line.repeat(count).as_bytes(), &gzip(&message("next"))].concat();
+        let (read, seen) = read(&object[..]);
+        assert_eq!((read.plain, read.events), (count, 1), "{line}");
+        assert_eq!(seen.bad_codes(), [""; 0]);
+    }
+}

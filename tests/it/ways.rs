@@ -93,7 +93,8 @@ impl Piece {
             Piece::Rows(texts, form) => form.of(&compact_text(&config(), &made(texts))),
             Piece::Failed(texts) => Form::Clear.of(&failed_line(&gzip(&made(texts)))),
             Piece::List(texts) => {
-                let all: Vec<Vec<u8>> = texts.iter().map(|text| made(&[text.clone()])).collect();
+                let all: Vec<Vec<u8>> =
+                    texts.iter().map(|text| made(std::slice::from_ref(text))).collect();
                 Form::Clear.of(&[&b"["[..], &all.join(&b", "[..]), b"]"].concat())
             }
             Piece::Base64(texts) => Form::Clear.of(STANDARD.encode(gzip(&made(texts))).as_bytes()),
