@@ -25,6 +25,8 @@ const GZIP_IN_BASE64: &[u8] = b"H4sI";
 /// What base64 holds.
 enum Held {
     Ours(Vec<u8>),
+    /// Ours, but it ends too early or is corrupt.
+    Torn(Vec<u8>),
     /// Text of somebody else's.
     Other,
     /// It cannot be read.
@@ -105,13 +107,21 @@ impl Reading<'_, '_> {
         if window.broken.is_some() || depth.records > NESTED_MAX {
             return Ok(false);
         }
-        let (line, (end, stop)) = self.base64_end(window)?;
+        let (line, mut stop) = line_end(window, 0, self.options.limits.unit_bytes)?;
         if !matches!(stop, Stop::Break | Stop::End) || window.broken.is_some() {
             return Ok(false);
         }
+        let (mut end, mut content) = (line, held(&window.bytes()[..line]));
+        if matches!(content, Held::Torn(_) | Held::Broken) {
+            (end, stop) = self.base64_end(window, line, stop)?;
+            if end > line {
+                content = held(&window.bytes()[..end]);
+            }
+        }
         let text = &window.bytes()[..end];
-        match held(text) {
-            Held::Ours(data) => self.record(data, depth.records)?,
+        match content {
+            // Of one that is torn, the reader says so.
+            Held::Ours(data) | Held::Torn(data) => self.record(data, depth.records)?,
             Held::Broken if text.starts_with(GZIP_IN_BASE64) && is_alphabet(text) => {
                 let reason =
                     "gzip in base64 that is broken or torn: have the producer put bytes, not text";
@@ -125,18 +135,21 @@ impl Reading<'_, '_> {
         Ok(true)
     }
 
-    /// Where the line ends that begins here, and base64: with it, unless all its lines are short
-    /// and but for the last of one length.
-    fn base64_end(&mut self, window: &mut Window<'_>) -> Result<(usize, (usize, Stop)), ReadError> {
+    /// Where base64 ends whose first line ends here: with it, unless all its lines are short and
+    /// but for the last of one length.
+    fn base64_end(
+        &mut self,
+        window: &mut Window<'_>,
+        line: usize,
+        stop: Stop,
+    ) -> Result<(usize, Stop), ReadError> {
         let limit = self.options.limits.unit_bytes;
-        let (mut end, mut stop) = line_end(window, 0, limit)?;
-        let width = end;
-        let mut length = width;
-        while width <= WRAPPED_MAX && length == width && stop == Stop::Break {
+        let (mut end, mut stop, mut length) = (line, stop, line);
+        while line <= WRAPPED_MAX && length == line && stop == Stop::Break {
             let start = end + 1;
             let (next, how) = line_end(window, start, limit.saturating_sub(start))?;
             length = next - start;
-            let is_part = (1..=width).contains(&length)
+            let is_part = (1..=line).contains(&length)
                 && matches!(how, Stop::Break | Stop::End)
                 && is_alphabet(&window.bytes()[start..next]);
             if !is_part {
@@ -144,7 +157,7 @@ impl Reading<'_, '_> {
             }
             (end, stop) = (next, how);
         }
-        Ok((width, (end, stop)))
+        Ok((end, stop))
     }
 }
 
@@ -154,7 +167,9 @@ fn is_alphabet(text: &[u8]) -> bool {
 }
 
 fn held(text: &[u8]) -> Held {
-    let digits = text.iter().filter(|byte| !byte.is_ascii_whitespace() && **byte != b'=');
+    let padding = |byte: &u8| byte.is_ascii_whitespace() || *byte == b'=';
+    let length = text.iter().rposition(|byte| !padding(byte)).map_or(0, |last| last + 1);
+    let digits = text[..length].iter().filter(|byte| !byte.is_ascii_whitespace());
     let digits = digits.map(|byte| match byte {
         b'-' => b'+',
         b'_' => b'/',
@@ -170,8 +185,8 @@ fn held(text: &[u8]) -> Held {
     let mut head = Vec::new();
     let read = GzDecoder::new(&data[..]).take(HEAD_BYTES as u64).read_to_end(&mut head);
     match (is_ours(&head), read) {
-        // Of one that is torn, the reader says so.
-        (true, _) => Held::Ours(data),
+        (true, Ok(_)) => Held::Ours(data),
+        (true, Err(_)) => Held::Torn(data),
         (false, Ok(_)) => Held::Other,
         (false, Err(_)) => Held::Broken,
     }
