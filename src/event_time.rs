@@ -25,7 +25,7 @@ pub struct TimeFault {
 }
 
 /// Before there was any AWS, nothing arrived: 2006-01-01.
-const ARRIVAL_MIN: i64 = 1_136_073_600_000;
+pub(crate) const ARRIVAL_MIN: i64 = 1_136_073_600_000;
 
 /// Compares an event's time with its arrival, both in milliseconds since the epoch. An arrival that
 /// cannot be right says nothing.

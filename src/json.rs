@@ -40,14 +40,19 @@ pub(crate) fn top_level_keys(object: &[u8]) -> Vec<&[u8]> {
     keys
 }
 
+/// What may follow a backslash, beside `u`.
+const ESCAPED: [char; 8] = ['"', '\\', '/', 'b', 'f', 'n', 'r', 't'];
+
 /// JSON that a strict parser refuses, made valid: half a surrogate pair becomes U+FFFD, a control
-/// character in a string its escape, and bytes that are not UTF-8 become U+FFFD.
+/// character in a string its escape, a backslash that escapes nothing stands for itself, and bytes
+/// that are not UTF-8 become U+FFFD.
 pub(crate) fn repaired(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     let (mut out, mut rest, mut in_string) = (String::with_capacity(text.len()), &*text, false);
     let escape = |text: &str| {
         let digits = text.strip_prefix("\\u")?.get(..4)?;
-        u32::from_str_radix(digits, 16).ok()
+        let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        is_hex.then(|| u32::from_str_radix(digits, 16).ok())?
     };
     while let Some(first) = rest.chars().next() {
         let mut length = first.len_utf8();
@@ -58,7 +63,11 @@ pub(crate) fn repaired(text: &[u8]) -> String {
                 length = match (unit, next) {
                     (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
                     (Some(_), _) => 6,
-                    (None, _) => rest.char_indices().nth(2).map_or(rest.len(), |(at, _)| at),
+                    (None, _) if rest[1..].starts_with(ESCAPED) => 2,
+                    (None, _) => {
+                        out.push('\\');
+                        1
+                    }
                 };
                 if length == 6 && matches!(unit, Some(0xd800..=0xdfff)) {
                     out.push(char::REPLACEMENT_CHARACTER);

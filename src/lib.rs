@@ -23,6 +23,7 @@ pub mod day;
 pub mod envelope;
 pub mod event_id;
 mod event_time;
+mod foreign;
 mod json;
 pub mod label;
 pub mod line;

@@ -7,9 +7,6 @@
 //! counted; what is not understood fails its own message and no other. Sources: the S3 user guide's
 //! event message structure and EventBridge mapping, and `events/README.md`.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-
 use aws_lambda_events::s3::S3Entity;
 use aws_lambda_events::sqs::SqsMessage;
 use chrono::SecondsFormat;
@@ -21,11 +18,8 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::clock::rfc_3339;
+use crate::foreign::{Foreign, Keys};
 use crate::store::ObjectId;
-
-/// How many keys of an unknown event are named, and how much of each.
-const KEYS_MAX: usize = 20;
-const KEY_CHARS_MAX: usize = 64;
 
 /// What one invocation is to do.
 #[derive(Debug)]
@@ -79,13 +73,13 @@ pub enum NoticeError {
     NotObject(&'static str),
     /// This part of it is an object, of somebody else's.
     #[error(
-        "the {what} is not an S3 notice (alone, or by SQS, SNS or EventBridge), and not {{\"hiwake\":\"seal\"}}: its keys are {keys}"
+        "the {what} is not an S3 notice (alone, or by SQS, SNS or EventBridge), and not {{\"hiwake\":\"seal\"}}: {foreign}"
     )]
     Unknown {
         /// Which part.
         what: &'static str,
-        /// Its first keys, clipped.
-        keys: String,
+        /// Its keys, and whose it is.
+        foreign: Foreign,
     },
     /// A value of an S3 notice is of the wrong form. (serde's own text may quote it.)
     #[error("the S3 notice cannot be read: {category:?} error at {line}:{column}")]
@@ -313,8 +307,6 @@ fn known(mut object: Value) -> Value {
     object
 }
 
-type Keys<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
-
 fn keys<'a>(bytes: &'a [u8], what: &'static str) -> Result<Keys<'a>, NoticeError> {
     serde_json::from_slice(bytes).map_err(|_| NoticeError::NotObject(what))
 }
@@ -324,15 +316,7 @@ fn records<'a>(keys: &Keys<'a>) -> Option<Vec<&'a RawValue>> {
 }
 
 fn unknown(keys: &Keys<'_>, what: &'static str) -> NoticeError {
-    let clipped = |key: &Cow<'_, str>| key.chars().take(KEY_CHARS_MAX).collect::<String>();
-    let mut named: Vec<_> =
-        keys.keys().take(KEYS_MAX).map(|key| format!("`{}`", clipped(key))).collect();
-    match keys.len() {
-        0 => named.push("none".to_owned()),
-        count if count > KEYS_MAX => named.push(format!("and {} more", count - KEYS_MAX)),
-        _ => {}
-    }
-    NoticeError::Unknown { what, keys: named.join(", ") }
+    NoticeError::Unknown { what, foreign: Foreign::to_land(keys) }
 }
 
 fn is_text(keys: &Keys<'_>, key: &str, text: &str) -> bool {

@@ -49,7 +49,7 @@ def pipeline(gb, price, gzip=False, landing_days=30):
         "EFS, 2 days standard": gb * 2 * (1 + JOURNALS) * price["efs"],
         "EFS, a year in IA": kept * price["ia"] + month * sealed * price["tiering"],
         "SQS": 0.65 * price["sqs"],
-        "metrics, alarms, dashboard": 26 * price["metric"] + 26 * price["alarm"] + price["dashboard"],
+        "metrics, alarms, dashboard": 26 * price["metric"] + 27 * price["alarm"] + price["dashboard"],
     }
 
 

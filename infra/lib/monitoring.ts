@@ -45,7 +45,7 @@ export class Monitoring extends Construct {
   }
 
   private events(): cloudwatch.IWidget {
-    return this.graph('Events in and out', ['EventsIn', 'RowsOut', 'EventsDropped', 'EventsFailed']);
+    return this.graph('Events in and out', ['EventsIn', 'RowsOut', 'EventsDropped', 'EventsRefused', 'EventsFailed']);
   }
 
   private lines(): cloudwatch.IWidget {

@@ -49,5 +49,9 @@ export class Transform extends Construct {
         usingMetrics: { failed: own(this, 'RecordsFailed'), overflow: own(this, 'AnswerOverflow') },
       }),
     });
+    new Alarm(this, 'events refused', {
+      means: 'Events cannot be a row, each alone among its neighbours. They land in the quarantine, with what is wrong.',
+      metric: own(this, 'EventsRefused'),
+    });
   }
 }

@@ -76,8 +76,8 @@ describe('alarms', () => {
 
   test('one for each way to stop: failing, not running, too old', () => {
     expect(alarms.map((alarm) => alarm.heading).sort()).toEqual([
-      'backup failing', 'backup too old', 'days too old', 'dead letters', 'delivery failing', 'delivery too old', 'land failing', 'land not running',
-      'logs not delivered', 'logs throttled', 'notices too old', 'quarantine growing', 'records failing', 'seal failing', 'seal not running',
+      'backup failing', 'backup too old', 'days too old', 'dead letters', 'delivery failing', 'delivery too old', 'events refused', 'land failing',
+      'land not running', 'logs not delivered', 'logs throttled', 'notices too old', 'quarantine growing', 'records failing', 'seal failing', 'seal not running',
       'seal runs lost', 'stream throttled', 'transform failing', 'transform not running',
     ]);
   });
@@ -150,6 +150,7 @@ const WATCHED: Record<string, string[]> = {
   'dead letters': ['AWS/SQS ApproximateNumberOfMessagesVisible {QueueName=<LandDead.QueueName>} Maximum 300', '> 0, 1'],
   'delivery failing': ['1 - success', 'success: AWS/Firehose DeliveryToS3.Success {DeliveryStreamName=<Stream>} Average 300', '> 0, 3'],
   'delivery too old': ['AWS/Firehose DeliveryToS3.DataFreshness {DeliveryStreamName=<Stream>} Maximum 300', '> 2100, 3'],
+  'events refused': ['hiwake EventsRefused {Pipeline=hiwake} Sum 300', '> 0, 1'],
   'land failing': [
     'SUM([FILL(errors, 0), FILL(throttles, 0)])',
     'errors: AWS/Lambda Errors {FunctionName=<LandFunction>} Sum 300',

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use xxhash_rust::xxh3::xxh3_128;
 
 pub use self::exact::exact;
+use crate::json;
 
 /// One CloudWatch Logs subscription message. Unknown keys are ignored.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,6 +84,9 @@ pub enum EventFault {
     /// It is something else.
     #[error("event {0} is not an object")]
     NotObject(usize),
+    /// A field is there more than once.
+    #[error("event {0}: `{1}` appears twice")]
+    Twice(usize, &'static str),
     /// A field is missing or null.
     #[error("event {0}: `{1}` is missing")]
     Missing(usize, &'static str),
@@ -115,6 +119,17 @@ impl EnvelopeError {
     }
 }
 
+const FIELDS: &[&str] =
+    &["messageType", "owner", "logGroup", "logStream", "subscriptionFilters", "logEvents"];
+const EVENT_FIELDS: &[&str] = &["id", "timestamp", "message"];
+
+/// Which of an object's fields is there more than once.
+fn twice(object: &str, fields: &[&'static str]) -> Option<&'static str> {
+    let keys = json::top_level_keys(object.as_bytes());
+    let count = |name: &str| keys.iter().filter(|key| **key == name.as_bytes()).count();
+    fields.iter().copied().find(|name| count(name) > 1)
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Wire<'a> {
@@ -144,8 +159,10 @@ struct EventWire<'a> {
 
 /// Reads one message as a JSON parser does.
 pub fn parsed(text: &str) -> Result<Envelope<'_>, EnvelopeError> {
-    let wire: Wire<'_> = serde_json::from_str(text)
-        .map_err(|error| EnvelopeError::Json(error.line(), error.column()))?;
+    let wire: Wire<'_> = serde_json::from_str(text).map_err(|error| match twice(text, FIELDS) {
+        Some(name) => EnvelopeError::Field(name, "there twice"),
+        None => EnvelopeError::Json(error.line(), error.column()),
+    })?;
     let is_control = match wire.message_type.and_then(string).as_deref() {
         Some("DATA_MESSAGE") => false,
         Some("CONTROL_MESSAGE") => true,
@@ -195,8 +212,13 @@ fn part<'a>(
 }
 
 fn event(raw: &RawValue, number: usize) -> Result<Event<'_>, EventFault> {
-    let wire: EventWire<'_> =
-        serde_json::from_str(raw.get()).map_err(|_| EventFault::NotObject(number))?;
+    if !raw.get().starts_with('{') {
+        return Err(EventFault::NotObject(number));
+    }
+    let wire: EventWire<'_> = serde_json::from_str(raw.get()).map_err(|_| {
+        let name = twice(raw.get(), EVENT_FIELDS);
+        name.map_or(EventFault::NotObject(number), |name| EventFault::Twice(number, name))
+    })?;
     let missing = |name| EventFault::Missing(number, name);
     let wrong = |name, wanted| EventFault::Type(number, name, wanted);
     let is_there = |raw: &&RawValue| raw.get() != "null";

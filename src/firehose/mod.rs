@@ -14,7 +14,7 @@ use self::frame::Frame;
 pub(crate) use self::wire::EventError;
 use self::wire::{Answer, Event};
 use crate::json;
-use crate::object::{Bad, Options, Origin, ReadError, Reader, RowPlace, Sink, Skipped};
+use crate::object::{Bad, NEWER, Options, Origin, ReadError, Reader, RowPlace, Sink, Skipped};
 use crate::row::Row;
 
 /// Answers one Firehose event: every recordId once, in order, never more than
@@ -148,9 +148,6 @@ impl Sink for RecordRows {
 
 /// The code of a record without data, or whose data is not base64.
 const BASE64: &str = "base64";
-
-/// The code of a record with rows of a newer version.
-const NEWER: &str = "newer-rows";
 
 /// The code of a record whose rows do not fit the answer.
 pub const OVERFLOW: &str = "answer-overflow";

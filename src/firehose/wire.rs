@@ -8,12 +8,22 @@ use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
+use crate::foreign::{Foreign, Keys};
+
 /// Why an event as a whole cannot be answered: Firehose calls again, then fails the batch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
     /// This record, from 0, cannot be answered: that takes its id.
     #[error("record {0} (from 0) of the Firehose event has no readable recordId")]
     RecordId(usize),
+    /// It is another kind of event.
+    #[error("no Firehose event: `records` is {fault}; {foreign}")]
+    Foreign {
+        /// What is wrong with its records.
+        fault: &'static str,
+        /// Its keys, and whose it is.
+        foreign: Foreign,
+    },
     /// It cannot be read.
     #[error("no Firehose event: {} at line {line}, column {column}", in_words(*.category))]
     Malformed {
@@ -37,7 +47,7 @@ pub enum EventError {
 fn in_words(category: Category) -> &'static str {
     match category {
         Category::Eof => "the end comes too early",
-        Category::Data => "a member is missing or of the wrong type",
+        Category::Data => "not a JSON object",
         Category::Io | Category::Syntax => "no JSON",
     }
 }
@@ -108,10 +118,17 @@ fn malformed(event: &[u8], error: &serde_json::Error) -> EventError {
         #[serde(borrow)]
         records: Vec<&'a RawValue>,
     }
+    let is_unreadable = |raw: &&RawValue| {
+        !raw.get().starts_with('{') || serde_json::from_str::<Record<'_>>(raw.get()).is_err()
+    };
     if let Ok(values) = serde_json::from_slice::<Values<'_>>(event)
-        && let Some(index) = values.records.iter().position(|raw| !raw.get().starts_with('{'))
+        && let Some(index) = values.records.iter().position(is_unreadable)
     {
         return EventError::RecordId(index);
+    }
+    if let Ok(keys) = serde_json::from_slice::<Keys<'_>>(event) {
+        let fault = if keys.contains_key("records") { "not a list" } else { "missing" };
+        return EventError::Foreign { fault, foreign: Foreign::to_transform(&keys) };
     }
     let (line, column) = (error.line(), error.column());
     EventError::Malformed { category: error.classify(), line, column }

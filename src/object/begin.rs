@@ -46,6 +46,9 @@ pub(super) fn form(window: &mut Window<'_>, at: usize) -> Result<Option<Form>, R
     })
 }
 
+/// The code of records that a producer aggregated.
+pub(super) const AGGREGATE: &str = "kpl-aggregate";
+
 /// What is told from its first bytes and cannot be read: a code, and what helps.
 pub(super) fn disguise(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     let begins = |start: &[u8]| bytes.starts_with(start);
@@ -64,7 +67,7 @@ pub(super) fn disguise(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     }
     if begins(b"\xf3\x89\x9a\xc2") {
         let reason = "records that the Kinesis Producer Library aggregated: set AggregationEnabled = false in the producer, or deaggregate them before Firehose";
-        return Some(("kpl-aggregate", reason));
+        return Some((AGGREGATE, reason));
     }
     None
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::envelope::{Envelope, exact, parsed, whole_number};
-use crate::event_time;
+use crate::event_time::{self, ARRIVAL_MIN};
 use crate::json::{self, Text};
 use crate::label::plain_lines;
 use crate::object::{Bad, Below, ReadError, Reading, Skipped};
@@ -14,6 +14,9 @@ use crate::row::{Row, RowError};
 
 /// How often a failed record may hold another one.
 pub(super) const NESTED_MAX: usize = 8;
+
+/// A row that is not valid.
+pub(super) const MALFORMED_ROW: &str = "malformed-row";
 
 /// An event whose time cannot be right.
 const IMPOSSIBLE: &str = "impossible-timestamp";
@@ -116,7 +119,7 @@ impl Reading<'_, '_> {
                 self.taken += 1;
                 self.sink.row(&row, self.row_place(false))
             }
-            Err(error) => self.bad_unit("malformed-row", &error.to_string(), value),
+            Err(error) => self.bad_unit(MALFORMED_ROW, &error.to_string(), value),
         }
     }
 
@@ -139,11 +142,17 @@ impl Reading<'_, '_> {
             let reason = "a failed record whose data is not valid base64";
             return self.bad_unit("base64", reason, value);
         };
+        let is_row = failed.code.is_some_and(|Text(code)| code == MALFORMED_ROW);
+        if is_row && !data.starts_with(b"{") {
+            // Without its header it would be a line of text.
+            return self.bad_unit(MALFORMED_ROW, &RowError::NoHeader.to_string(), &data);
+        }
         if records > NESTED_MAX {
             let reason = "failed records in failed records";
             return self.bad_unit("nested-failed-record", reason, value);
         }
-        let arrival = failed.arrival_timestamp.and_then(whole_number).or(self.origin.arrival);
+        let arrival = failed.arrival_timestamp.and_then(whole_number);
+        let arrival = arrival.filter(|at| *at >= ARRIVAL_MIN).or(self.origin.arrival);
         let outer = std::mem::replace(&mut self.origin.arrival, arrival);
         let taken = self.taken;
         self.record(data, records)?;
@@ -226,6 +235,8 @@ impl Reading<'_, '_> {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Failed<'a> {
+    #[serde(borrow)]
+    code: Option<Text<'a>>,
     #[serde(borrow, alias = "bytes")]
     raw_data: Option<Text<'a>>,
     #[serde(borrow)]

@@ -45,7 +45,7 @@ impl Reading<'_, '_> {
         };
         self.reader.buffers.push(content);
         let is_torn = matches!(decoded, Decoded::Torn);
-        let passed = self.resynchronise(window, 1)?;
+        let passed = self.resynchronise(window, 1, None)?;
         // Of a member that is torn itself, that is reported.
         if is_torn && window.broken.is_some() {
             return Ok(());

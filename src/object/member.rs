@@ -151,7 +151,7 @@ impl Reading<'_, '_> {
             None => window.consume(at),
             Some(error) => {
                 let from = if streamed { at } else { 1 };
-                let passed = self.resynchronise(window, from)?;
+                let passed = self.resynchronise(window, from, None)?;
                 let torn = error.kind() == io::ErrorKind::UnexpectedEof && !passed.found;
                 if torn && !streamed && !too_deep {
                     self.level(&mut Window::new(&mut Torn, buffer, filled), deeper)?;
@@ -187,21 +187,25 @@ impl Reading<'_, '_> {
         self.bad("corrupt-gzip", &reason, length, &passed.bytes)
     }
 
-    /// Consumes up to the next member that can be read, from a place in the window on, or up to the
-    /// end.
+    /// Consumes up to the next member that can be read, from a place in the window on, or up to
+    /// what begins with `stop`, or up to the end.
     pub(super) fn resynchronise(
         &mut self,
         window: &mut Window<'_>,
         from: usize,
+        stop: Option<&[u8]>,
     ) -> Result<Passed, ReadError> {
         let mut passed = Passed { bytes: Vec::new(), length: 0, found: false };
         let mut at = from.min(window.bytes().len());
         let mut in_vain = 0;
         loop {
             let rest = &window.bytes()[at..];
-            let next = [GZIP, ZSTD].map(|magic| memmem::find(rest, magic));
-            if let Some(next) = next.into_iter().flatten().min() {
+            let starts = [GZIP, ZSTD].into_iter().chain(stop);
+            if let Some(next) = starts.filter_map(|start| memmem::find(rest, start)).min() {
                 at += next;
+                if stop.is_some_and(|stop| rest[next..].starts_with(stop)) {
+                    break;
+                }
                 let limit = self.options.limits.inflated_bytes;
                 passed.found = match form(window, at)? {
                     Some(Form::Gzip) => self.inflates(window, at, &mut in_vain)?,
@@ -214,7 +218,7 @@ impl Reading<'_, '_> {
                 continue;
             }
             let length = window.bytes().len();
-            at = at.max(length.saturating_sub(ZSTD.len() - 1));
+            at = at.max(length.saturating_sub(stop.map_or(ZSTD.len(), <[u8]>::len) - 1));
             if at > self.options.limits.unit_bytes {
                 self.pass(window, &mut passed, at);
                 at = 0;

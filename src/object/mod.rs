@@ -24,6 +24,7 @@ mod member;
 mod scan;
 mod unit;
 mod window;
+mod wrapped;
 
 use std::io;
 use std::time::Instant;
@@ -223,6 +224,9 @@ impl ByteSource for ObjectReader {
         Ok(ObjectReader::read(self, buffer)?)
     }
 }
+
+/// The code of a record with rows of a newer version.
+pub(crate) const NEWER: &str = "newer-rows";
 
 /// Whether a gzip member begins here.
 #[cfg(feature = "cli")]

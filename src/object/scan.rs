@@ -21,13 +21,35 @@ pub(super) struct Braces {
     at: usize,
     depth: usize,
     string: bool,
+    /// Whether strings may hold line breaks. Then what follows a string tells whether it was one.
+    line_breaks: bool,
+    /// Whether that has still to be looked at.
+    behind: bool,
 }
 
 impl Braces {
+    /// Of an object whose strings may hold line breaks as they are.
+    pub(super) fn with_line_breaks() -> Braces {
+        Braces { line_breaks: true, ..Braces::default() }
+    }
+
+    /// How many bytes were looked at.
+    pub(super) fn scanned(&self) -> usize {
+        self.at
+    }
+
     /// The bytes begin where they began before, and are as many or more.
     pub(super) fn scan(&mut self, bytes: &[u8]) -> Scan {
         while self.at < bytes.len() {
             let rest = &bytes[self.at..];
+            if self.behind {
+                let next = rest.iter().position(|byte| !byte.is_ascii_whitespace());
+                let Some(next) = next else { return Scan::Open };
+                if !matches!(rest[next], b':' | b',' | b'}' | b']') {
+                    return Scan::Not;
+                }
+                self.behind = false;
+            }
             let found = if self.string {
                 memchr3(b'"', b'\\', b'\n', rest)
             } else {
@@ -38,6 +60,7 @@ impl Braces {
                 return Scan::Open;
             };
             match rest[found] {
+                b'\n' if self.line_breaks => {}
                 b'\n' => return Scan::Not,
                 b'\\' if found + 1 == rest.len() => {
                     self.at += found;
@@ -45,7 +68,10 @@ impl Braces {
                 }
                 // A line break after a backslash is no escape: look at it by itself.
                 b'\\' => self.at += usize::from(rest[found + 1] != b'\n'),
-                b'"' => self.string = !self.string,
+                b'"' => {
+                    self.string = !self.string;
+                    self.behind = self.line_breaks && !self.string;
+                }
                 b'{' => self.depth += 1,
                 _ => self.depth -= 1,
             }
@@ -64,6 +90,9 @@ const QUARANTINED: [&str; 4] = ["code", "reason", "object", "offset"];
 /// The fields of a row, beside those that say where it came from.
 const FIELDS: [&str; 6] = ["file", "kind", "day", "timestamp", "id", "line"];
 
+/// What CloudWatch Logs begins a message with; the envelope's reader looks closer.
+pub(super) const ENVELOPE: &[u8] = b"{\"messageType\":";
+
 /// What a JSON object is to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
@@ -77,8 +106,7 @@ pub(super) enum Shape {
 /// By the keys at its top level, in any order; also of an object that breaks off or is not valid.
 /// What has a row's keys is a row, whatever else is wrong with it.
 pub(super) fn shape(value: &[u8]) -> Shape {
-    // What CloudWatch Logs writes; the envelope's reader looks closer.
-    if value.starts_with(b"{\"messageType\":") {
+    if value.starts_with(ENVELOPE) {
         return Shape::Envelope;
     }
     let keys = json::top_level_keys(value);

@@ -1,23 +1,24 @@
 //! Units of text: compact rows, JSON values that hold records, and plain lines.
 
-use std::io::Read;
-
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use flate2::read::GzDecoder;
 use memchr::{memchr, memchr3, memmem};
-use serde_json::value::RawValue;
 
+use crate::json;
 use crate::object::begin::{
-    BYTE_ORDER_MARK, GZIP, HEAD_BYTES, INDENT_MAX, ZSTD, ZSTD_RARE, disguise, form, indent,
-    is_base64, is_ours, is_special, list,
+    AGGREGATE, BYTE_ORDER_MARK, GZIP, HEAD_BYTES, INDENT_MAX, ZSTD, ZSTD_RARE, disguise, form,
+    indent, is_base64, is_special, list,
 };
-use crate::object::events::NESTED_MAX;
-use crate::object::scan::{Braces, Scan, Shape, shape};
+use crate::object::events::MALFORMED_ROW;
+use crate::object::scan::{Braces, ENVELOPE, Scan, Shape, shape};
 use crate::object::window::Window;
-use crate::object::{Below, Depth, ReadError, Reading};
+use crate::object::{Below, Depth, NEWER, ReadError, Reading};
 use crate::row::RowError;
 use crate::rows::{BareRow, Line, MARK};
+
+/// How many times its limit is looked through in vain for the end of a JSON value; then only its
+/// line is.
+const TRIES: usize = 4;
+/// As many bytes are not counted: lines that break off are common.
+const CHEAP_BYTES: usize = 256;
 
 /// Bytes of plain lines that are handed on as one unit.
 const PLAIN_BYTES: usize = 256 << 10;
@@ -29,7 +30,7 @@ impl Reading<'_, '_> {
         let bytes = window.bytes();
         match bytes[0] {
             b'\n' | b'\r' => window.consume(1),
-            _ if bytes.starts_with(MARK) => self.marked(window)?,
+            _ if bytes.starts_with(MARK) => self.marked(window, depth)?,
             first if first != b'{' && !matches!(self.below, Below::None) => self.bare(window)?,
             _ if bytes.starts_with(BYTE_ORDER_MARK) => window.consume(BYTE_ORDER_MARK.len()),
             _ => self.foreign(window, depth)?,
@@ -44,7 +45,9 @@ impl Reading<'_, '_> {
             return Ok(());
         }
         if let Some((code, reason)) = disguise(window.bytes()) {
-            let passed = self.resynchronise(window, 1)?;
+            // Text ends where an envelope begins; an aggregate may hold some.
+            let stop = (code != AGGREGATE).then_some(ENVELOPE);
+            let passed = self.resynchronise(window, 1, stop)?;
             return self.bad(code, reason, passed.length, &passed.bytes);
         }
         if let Some(indent) = indent(window.bytes()) {
@@ -60,7 +63,7 @@ impl Reading<'_, '_> {
     }
 
     /// A line of JSON among compact rows.
-    fn marked(&mut self, window: &mut Window<'_>) -> Result<(), ReadError> {
+    fn marked(&mut self, window: &mut Window<'_>, depth: Depth) -> Result<(), ReadError> {
         let limit = self.options.limits.unit_bytes;
         let (end, stop) = line_end(window, 0, limit)?;
         if stop == Stop::Long {
@@ -80,18 +83,34 @@ impl Reading<'_, '_> {
                 self.sink.row(&header.row(row), self.row_place(false))?;
             }
             (Ok(Line::Row(_)), _) => {
-                self.bad_unit("malformed-row", &RowError::NoHeader.to_string(), text)?;
+                self.bad_unit(MALFORMED_ROW, &RowError::NoHeader.to_string(), text)?;
             }
             (Ok(Line::Refused { code, reason, bytes }), _) => {
                 self.bad_event(&code, &reason, &bytes)?;
             }
-            (Ok(Line::Newer(version)), _) => return Err(ReadError::Newer(version)),
+            (Ok(Line::Newer(version)), _) if depth.records == 0 => {
+                return Err(ReadError::Newer(version));
+            }
+            (Ok(Line::Newer(version)), _) => return self.newer(window, version),
             (Err(error), _) => {
-                self.below = Below::Unreadable;
-                self.bad_unit("malformed-row", &error.to_string(), text)?;
+                if may_be_header(text) {
+                    self.below = Below::Unreadable;
+                }
+                self.bad_unit(MALFORMED_ROW, &error.to_string(), text)?;
             }
         }
         window.consume(end + usize::from(stop == Stop::Break));
+        Ok(())
+    }
+
+    /// Rows of a newer version in a record: it does not hold up others, and is kept whole.
+    fn newer(&mut self, window: &mut Window<'_>, version: u64) -> Result<(), ReadError> {
+        while window.fill(window.bytes().len() + 1)? {}
+        let reason = format!(
+            "has rows of version {version}, which this release cannot read: deploy a newer one, then land this"
+        );
+        self.bad_unit(NEWER, &reason, window.bytes())?;
+        window.consume(window.bytes().len());
         Ok(())
     }
 
@@ -131,60 +150,9 @@ impl Reading<'_, '_> {
             (_, Below::Header(_), Ok(_)) => RowError::CutOff,
             _ => RowError::NoHeader,
         };
-        self.bad_unit("malformed-row", &error.to_string(), text)?;
+        self.bad_unit(MALFORMED_ROW, &error.to_string(), text)?;
         window.consume(end + usize::from(stop == Stop::Break));
         Ok(())
-    }
-
-    /// A list of records. `false`: it is text.
-    fn list(&mut self, window: &mut Window<'_>, depth: Depth) -> Result<bool, ReadError> {
-        window.fill(HEAD_BYTES)?;
-        if !is_ours(up_to(window.bytes(), HEAD_BYTES)) {
-            return Ok(false);
-        }
-        window.fill(self.options.limits.unit_bytes)?;
-        let bytes = up_to(window.bytes(), self.options.limits.unit_bytes);
-        let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<Vec<&RawValue>>();
-        let Some(Ok(list)) = values.next() else {
-            self.torn_json(window)?;
-            return Ok(true);
-        };
-        let end = values.byte_offset();
-        for value in list {
-            match shape(value.get().as_bytes()) {
-                Shape::Other => self.text(value.get().as_bytes())?,
-                shape => self.value(shape, value.get().as_bytes(), depth)?,
-            }
-        }
-        window.consume(end);
-        Ok(true)
-    }
-
-    /// A line of base64. `false`: it holds nothing of ours, so it is text.
-    fn base64(&mut self, window: &mut Window<'_>, depth: Depth) -> Result<bool, ReadError> {
-        let (end, stop) = line_end(window, 0, self.options.limits.unit_bytes)?;
-        let is_whole = matches!(stop, Stop::Break | Stop::End) && window.broken.is_none();
-        let Ok(data) = STANDARD.decode(window.bytes()[..end].trim_ascii_end()) else {
-            return Ok(false);
-        };
-        let mut head = Vec::new();
-        let is_read = match () {
-            () if data.starts_with(GZIP) => {
-                GzDecoder::new(&data[..]).take(HEAD_BYTES as u64).read_to_end(&mut head).is_ok()
-            }
-            () if data.starts_with(ZSTD) => true,
-            () => {
-                head.extend_from_slice(up_to(&data, HEAD_BYTES));
-                true
-            }
-        };
-        let is_ours = is_read && (data.starts_with(ZSTD) || is_ours(&head));
-        if !is_whole || !is_ours || depth.records > NESTED_MAX {
-            return Ok(false);
-        }
-        self.record(data, depth.records)?;
-        window.consume(end + usize::from(stop == Stop::Break));
-        Ok(true)
     }
 
     /// A JSON value, or a line that only begins like one.
@@ -194,20 +162,8 @@ impl Reading<'_, '_> {
         indent: usize,
         depth: Depth,
     ) -> Result<(), ReadError> {
-        let limit = match depth.members {
-            0 => self.options.limits.unit_bytes,
-            _ => self.options.limits.unit_bytes.max(self.options.limits.inflated_bytes),
-        };
-        let scan = match value_end(window, indent, limit)? {
-            // A member begins in it: its brace was closed by chance, by compressed bytes.
-            Scan::Closed(length)
-                if memmem::find(&window.bytes()[indent..indent + length], GZIP).is_some() =>
-            {
-                Scan::Not
-            }
-            scan => scan,
-        };
-        let end = match scan {
+        let limit = self.unit_limit(depth);
+        let end = match object_end(window, indent, limit)? {
             Scan::Closed(length) => indent + length,
             Scan::Open if window.broken.is_some() => {
                 // The member is torn here, and reported with all its bytes.
@@ -235,8 +191,21 @@ impl Reading<'_, '_> {
         Ok(())
     }
 
+    /// How long a JSON value may be: one in a member is in memory anyway.
+    pub(super) fn unit_limit(&self, depth: Depth) -> usize {
+        match depth.members {
+            0 => self.options.limits.unit_bytes,
+            _ => self.options.limits.unit_bytes.max(self.options.limits.inflated_bytes),
+        }
+    }
+
     /// A JSON object that is one of ours.
-    fn value(&mut self, shape: Shape, value: &[u8], depth: Depth) -> Result<(), ReadError> {
+    pub(super) fn value(
+        &mut self,
+        shape: Shape,
+        value: &[u8],
+        depth: Depth,
+    ) -> Result<(), ReadError> {
         match shape {
             Shape::Row => self.row(value),
             Shape::Failed => self.failed(value, depth.records),
@@ -255,7 +224,7 @@ impl Reading<'_, '_> {
     }
 
     /// A row, failed record or envelope that breaks off.
-    fn torn_json(&mut self, window: &mut Window<'_>) -> Result<(), ReadError> {
+    pub(super) fn torn_json(&mut self, window: &mut Window<'_>) -> Result<(), ReadError> {
         if let Some(end) = self.lines_end(window)? {
             self.bad_unit("torn-json", "a JSON value breaks off", &window.bytes()[..end])?;
             window.consume(end);
@@ -316,9 +285,16 @@ impl Reading<'_, '_> {
     }
 }
 
+/// Whether a line that cannot be read may have been a header: what says that it is something else
+/// is not in it.
+fn may_be_header(text: &[u8]) -> bool {
+    let keys = json::top_level_keys(text);
+    !["line", "refused"].iter().any(|key| keys.contains(&key.as_bytes()))
+}
+
 /// What ends a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stop {
+pub(super) enum Stop {
     /// `\n`
     Break,
     /// A member, or what is left of its header.
@@ -329,12 +305,12 @@ enum Stop {
     Long,
 }
 
-fn up_to(bytes: &[u8], length: usize) -> &[u8] {
+pub(super) fn up_to(bytes: &[u8], length: usize) -> &[u8] {
     &bytes[..bytes.len().min(length)]
 }
 
 /// Where the line ends that begins at a place; at most `limit` bytes from there are looked at.
-fn line_end(
+pub(super) fn line_end(
     window: &mut Window<'_>,
     from: usize,
     limit: usize,
@@ -366,18 +342,57 @@ fn line_end(
 }
 
 /// Where the JSON object ends that begins at a place; `Open` also when it is longer than allowed.
-fn value_end(window: &mut Window<'_>, at: usize, limit: usize) -> Result<Scan, ReadError> {
-    let mut braces = Braces::default();
-    loop {
+///
+/// In an envelope's strings line breaks may stand as they are, if it is whole then.
+pub(super) fn object_end(
+    window: &mut Window<'_>,
+    at: usize,
+    limit: usize,
+) -> Result<Scan, ReadError> {
+    let mut scan = value_end(window, at, limit, Braces::default())?;
+    if scan == Scan::Not {
+        window.fill(at + HEAD_BYTES)?;
+        if shape(up_to(&window.bytes()[at..], HEAD_BYTES)) == Shape::Envelope {
+            scan = match value_end(window, at, limit, Braces::with_line_breaks())? {
+                Scan::Open => Scan::Not,
+                scan => scan,
+            };
+        }
+    }
+    Ok(match scan {
+        // A member begins in it: its brace was closed by chance, by compressed bytes.
+        Scan::Closed(length) if memmem::find(&window.bytes()[at..at + length], GZIP).is_some() => {
+            Scan::Not
+        }
+        scan => scan,
+    })
+}
+
+fn value_end(
+    window: &mut Window<'_>,
+    at: usize,
+    limit: usize,
+    mut braces: Braces,
+) -> Result<Scan, ReadError> {
+    // Braces that are never closed could have all that follows read once for each.
+    let limit = match window.in_vain > TRIES * limit {
+        true => line_end(window, at, limit)?.0 - at,
+        false => limit,
+    };
+    let scan = loop {
         let value = &window.bytes()[at..];
         let scan = braces.scan(up_to(value, limit));
         if scan != Scan::Open || value.len() >= limit {
-            return Ok(scan);
+            break scan;
         }
         if !window.fill(window.bytes().len() + 1)? {
-            return Ok(Scan::Open);
+            break Scan::Open;
         }
+    };
+    if matches!(scan, Scan::Open | Scan::Not) {
+        window.in_vain += braces.scanned().saturating_sub(CHEAP_BYTES);
     }
+    Ok(scan)
 }
 
 /// Whether a value is a unit by itself: what follows is another, a line's end, a member or nothing.

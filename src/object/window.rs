@@ -64,6 +64,8 @@ pub(super) struct Window<'s> {
     /// Where in the input [`Window::bytes`] begins.
     pub(super) offset: u64,
     ended: bool,
+    /// Bytes that were looked through for the end of a value that has none.
+    pub(super) in_vain: usize,
     /// Why the input ended, unless all was well.
     pub(super) broken: Option<io::Error>,
 }
@@ -71,7 +73,8 @@ pub(super) struct Window<'s> {
 impl<'s> Window<'s> {
     /// With a buffer to use again; its first `filled` bytes are content already.
     pub(super) fn new(input: &'s mut dyn Input, buffer: Vec<u8>, filled: usize) -> Window<'s> {
-        Window { input, buffer, start: 0, end: filled, offset: 0, ended: false, broken: None }
+        let (start, end, offset, ended, broken) = (0, filled, 0, false, None);
+        Window { input, buffer, start, end, offset, ended, in_vain: 0, broken }
     }
 
     /// What is there.

@@ -270,7 +270,7 @@ class Pipeline:
                     batch.append(base64.b64decode(record["data"], validate=True))
                 for row in answer.get("rows", []):
                     # Some files have events of others. Plain rows get the id of their record.
-                    identity = (row["timestamp"], row["stream"], row["id"])
+                    identity = (row["timestamp"], row.get("log_group", row.get("origin")), row.get("log_stream"), row["id"])
                     if row["file"] == "plain" or identity not in identities:
                         self.expected.update([row["line"]])
                     identities.add(identity)

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "a test that tries many things says how many")]
 
 mod apart;
+mod cases;
 mod cli;
 mod config;
 mod config_cli;
@@ -23,6 +24,7 @@ mod label;
 mod land;
 mod local;
 mod metrics;
+mod mishaps;
 mod notice;
 mod object;
 mod object_properties;

@@ -59,6 +59,26 @@ fn what_is_unknown_is_named_by_its_keys_and_never_its_values() {
 }
 
 #[test]
+fn an_event_for_another_function_is_named_with_what_to_do() {
+    let firehose = json!({"invocationId": "i", "deliveryStreamArn": "secret", "records": []});
+    let kinesis =
+        json!({"Records": [{"kinesis": {"data": "secret"}, "eventSource": "aws:kinesis"}]});
+    let cases = [
+        (
+            firehose,
+            "this is what Firehose sends to transform; have the Firehose stream call transform, not land",
+        ),
+        (json!({"awslogs": {"data": "secret"}}), "point the filter at the Firehose stream"),
+        (kinesis, "make the data stream the source of the Firehose stream"),
+        (json!({"requestContext": {}, "body": "secret"}), "this is an HTTP request"),
+    ];
+    for (event, expected) in cases {
+        let told = told(event.to_string().as_bytes()).to_string();
+        assert!(told.contains(expected) && !told.contains("secret"), "{told}");
+    }
+}
+
+#[test]
 fn an_unknown_events_keys_are_named_up_to_a_bound() {
     let keys: String = (0..1000).map(|n| format!(",\"k{n:03}{}\":1", "x".repeat(100))).collect();
     let error = Notice::read(format!("{{{}}}", &keys[1..]).as_bytes()).unwrap_err().to_string();

@@ -93,6 +93,38 @@ fn what_is_no_firehose_event_is_an_error_without_its_text() {
     assert!(!secret.to_string().contains("secret"));
 }
 
+/// Case 15: the error named a column. Whose event it is, is told by its keys.
+#[test]
+fn case_15_a_wrong_trigger_is_named_with_what_to_do() {
+    let record = |record: Value| json!({ "Records": [record] });
+    let sns = json!({"EventSource": "aws:sns", "Sns": {"Message": "secret"}});
+    let filter = "`awslogs`: this is what a subscription filter sends to a Lambda; point the filter at the Firehose stream";
+    let to_land = "only Firehose calls transform: have notices of S3 sent to the queue of land";
+    let cases = [
+        (json!({"awslogs": {"data": "secret"}}), filter),
+        (
+            record(json!({"kinesis": {"data": "secret"}, "eventSource": "aws:kinesis"})),
+            "`Records`: this is what a Kinesis data stream sends to a Lambda; make the data stream the source of the Firehose stream",
+        ),
+        (record(json!({"eventSource": "aws:sqs", "body": "secret"})), "an SQS queue sends"),
+        (record(json!({"eventSource": "aws:s3", "s3": "secret"})), to_land),
+        (record(sns), "an SNS topic sends"),
+        (json!({"requestContext": {}, "body": "secret"}), "an HTTP request, by API Gateway"),
+        (json!({"detail-type": "Object Created", "detail": "secret"}), "EventBridge sends"),
+        (json!({"Records": "secret", "a": 1}), "its keys are `Records`, `a`"),
+    ];
+    for (event, expected) in cases {
+        let error = transform(&mut Reader::new(&config("")), event.to_string().as_bytes());
+        let error = error.unwrap_err().to_string();
+        assert!(error.starts_with("no Firehose event: `records` is missing; its keys"), "{error}");
+        assert!(error.contains(expected) && !error.contains("secret"), "{error}");
+    }
+    let error =
+        transform(&mut Reader::new(&config("")), b"{\"records\":5,\"a\\n\":1}").unwrap_err();
+    let expected = "no Firehose event: `records` is not a list; its keys are `a\\n`, `records`";
+    assert_eq!(error.to_string(), expected);
+}
+
 #[test]
 fn an_event_without_records_has_an_empty_answer() {
     let config = config("");
