@@ -160,7 +160,7 @@ impl Reading<'_, '_> {
         if self.taken == taken { self.skipped(Skipped::Empty, 0) } else { Ok(()) }
     }
 
-    /// Text that may hold lines that are none.
+    /// Text of which some lines may be other bytes.
     pub(super) fn text(&mut self, text: &[u8]) -> Result<(), ReadError> {
         if !matches!(self.below, Below::None) {
             // Among compact rows there is no text.
