@@ -13,13 +13,15 @@ const YEAR: u64 = 31_557_600_000;
 
 /// Why an event's time cannot be right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("timestamp {timestamp} is {} {side} its arrival{}", span(*.apart), guess(*.unit))]
+#[error("timestamp {timestamp} is {} {side} its arrival{}", span(*.apart), why(*.unit, limit))]
 pub struct TimeFault {
     timestamp: i64,
     /// Milliseconds.
     apart: u64,
     /// Before or after.
     side: &'static str,
+    /// The setting that it passes.
+    limit: &'static str,
     /// What it may be instead of milliseconds.
     unit: Option<&'static str>,
 }
@@ -49,18 +51,25 @@ pub(crate) fn check(timestamp: i64, arrival: i64, limits: &Limits) -> Result<(),
         ("nanoseconds", timestamp / 1_000_000),
     ];
     let unit = units.into_iter().find(|(_, meant)| is_near(*meant)).map(|(unit, _)| unit);
-    let side = if timestamp < arrival { "before" } else { "after" };
-    Err(TimeFault { timestamp, apart: arrival.abs_diff(timestamp), side, unit })
+    let (side, limit) = match timestamp < arrival {
+        true => ("before", "event_age"),
+        false => ("after", "event_ahead"),
+    };
+    Err(TimeFault { timestamp, apart: arrival.abs_diff(timestamp), side, limit, unit })
 }
 
 fn span(milliseconds: u64) -> String {
     match milliseconds {
         years if years >= 2 * YEAR => format!("{} years", years / YEAR),
         days if days >= 2 * DAY => format!("{} days", days / DAY),
+        short if short < 2_000 => format!("{short} ms"),
         short => humantime::format_duration(Duration::from_secs(short / 1_000)).to_string(),
     }
 }
 
-fn guess(unit: Option<&str>) -> String {
-    unit.map(|unit| format!(": {unit} instead of milliseconds?")).unwrap_or_default()
+fn why(unit: Option<&str>, limit: &str) -> String {
+    match unit {
+        Some(unit) => format!(": {unit} instead of milliseconds?"),
+        None => format!(", more than limits.{limit}"),
+    }
 }

@@ -13,6 +13,7 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
 
 use crate::event_id;
 use crate::json::Text;
@@ -138,6 +139,11 @@ fn line(wire: &Wire<'_>, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
+#[derive(Deserialize)]
+struct Version {
+    hiwake: u64,
+}
+
 /// A row without what its header says.
 pub(crate) struct BareRow<'a> {
     timestamp: i64,
@@ -189,11 +195,15 @@ pub(crate) enum Line<'a> {
 impl<'a> Line<'a> {
     /// Reads it, without its line break.
     pub(crate) fn read(json: &'a [u8]) -> Result<Line<'a>, RowError> {
+        // A newer version may have other fields.
+        if let Ok(Version { hiwake }) = serde_json::from_slice(json)
+            && hiwake > VERSION
+        {
+            return Ok(Line::Newer(hiwake));
+        }
         let mut wire = Wire::read(json)?;
-        match wire.hiwake {
-            Some(VERSION) => {}
-            Some(version) if version > VERSION => return Ok(Line::Newer(version)),
-            _ => return Err(RowError::Version),
+        if wire.hiwake != Some(VERSION) {
+            return Err(RowError::Version);
         }
         if let Some(Text(code)) = wire.refused.take() {
             let reason = text(&mut wire.reason, "reason")?;

@@ -68,6 +68,8 @@ enum LineError {
 /// Why nothing of a file is read, and what helps.
 #[derive(Debug, thiserror::Error)]
 enum FileError {
+    #[error("its gzip is torn or damaged after line {0}: copy the file again, then run this again")]
+    Damaged(u64),
     #[error("UTF-16 text: convert it with `iconv -f {0} -t UTF-8`")]
     Utf16(&'static str),
     #[error("compressed by {0}: decompress it with `{0} -d`")]
@@ -106,6 +108,12 @@ impl FileError {
     }
 }
 
+/// Whether what is compressed is damaged, and not the file unreadable.
+fn is_damage(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
+}
+
 impl FileReader<'_> {
     /// A log file's lines, each an event.
     ///
@@ -130,7 +138,16 @@ impl FileReader<'_> {
         // The time of the line before, and the lines that wait for a first one.
         let (mut last, mut held) = (None, Held::default());
         let mut number = 0_u64;
-        while let Some(line) = lines.next().map_err(|e| self.failed(e))? {
+        loop {
+            let line = match lines.next() {
+                Ok(Some(line)) => line,
+                Ok(None) => break,
+                Err(error) if is_damage(&error) => {
+                    self.problem("", FileError::Damaged(number).to_string());
+                    break;
+                }
+                Err(error) => return Err(self.failed(error)),
+            };
             number += 1;
             let (offset, text) = line;
             let stamped = text.and_then(|text| Ok((stamps.of(&text)?, text)));

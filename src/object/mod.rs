@@ -39,7 +39,7 @@ use crate::rows::Header;
 use crate::store::{ObjectReader, StoreError};
 
 use begin::{Form, form};
-use window::{Ended, Whole, Window};
+use window::{Whole, Window};
 
 /// Reads objects and records; keeps its buffers from one to the next.
 pub struct Reader<'c> {
@@ -307,14 +307,16 @@ impl<'r, 'c> Reading<'r, 'c> {
 
     /// Reads a record, which is in so many others.
     fn record(&mut self, data: Vec<u8>, records: usize) -> Result<(), ReadError> {
-        self.inflated = 0;
+        // A record in a record is a part of it.
+        if records == 0 {
+            self.inflated = 0;
+        }
         self.held(data, Depth { members: 0, records: records + 1 })
     }
 
     /// Reads what is held in memory as a whole, and keeps its buffer.
     fn held(&mut self, content: Vec<u8>, depth: Depth) -> Result<(), ReadError> {
-        let (filled, mut ended) = (content.len(), Ended);
-        let mut window = Window::new(&mut ended, content, filled);
+        let mut window = Window::held(content);
         self.level(&mut window, depth)?;
         self.reader.buffers.push(window.into_parts().0);
         Ok(())

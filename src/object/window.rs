@@ -46,18 +46,10 @@ impl Input for Torn {
     }
 }
 
-/// What follows something that is in memory as a whole.
-pub(super) struct Ended;
-
-impl Input for Ended {
-    fn read(&mut self, _: &mut [u8]) -> Result<Got, ReadError> {
-        Ok(Got::End)
-    }
-}
-
 /// The bytes of an input that are looked at but not consumed yet.
 pub(super) struct Window<'s> {
-    input: &'s mut dyn Input,
+    /// `None`: all is there.
+    input: Option<&'s mut dyn Input>,
     buffer: Vec<u8>,
     start: usize,
     end: usize,
@@ -73,8 +65,13 @@ pub(super) struct Window<'s> {
 impl<'s> Window<'s> {
     /// With a buffer to use again; its first `filled` bytes are content already.
     pub(super) fn new(input: &'s mut dyn Input, buffer: Vec<u8>, filled: usize) -> Window<'s> {
-        let (start, end, offset, ended, broken) = (0, filled, 0, false, None);
-        Window { input, buffer, start, end, offset, ended, in_vain: 0, broken }
+        Window { input: Some(input), end: filled, ended: false, ..Window::held(buffer) }
+    }
+
+    /// On what is in memory as a whole.
+    pub(super) fn held(buffer: Vec<u8>) -> Window<'s> {
+        let (end, broken) = (buffer.len(), None);
+        Window { input: None, buffer, start: 0, end, offset: 0, ended: true, in_vain: 0, broken }
     }
 
     /// What is there.
@@ -86,7 +83,8 @@ impl<'s> Window<'s> {
     pub(super) fn fill(&mut self, wanted: usize) -> Result<bool, ReadError> {
         while self.end - self.start < wanted && !self.ended {
             self.make_room();
-            match self.input.read(&mut self.buffer[self.end..])? {
+            let Some(input) = &mut self.input else { break };
+            match input.read(&mut self.buffer[self.end..])? {
                 Got::Bytes(length) => self.end += length,
                 Got::End => self.ended = true,
                 Got::Broken(error) => (self.ended, self.broken) = (true, Some(error)),

@@ -389,3 +389,40 @@ fn braces_that_are_never_closed_and_base64_of_others_are_read_in_time() {
     let others = format!("{}\n", "eyJhIjoi".repeat(8)).repeat(5000);
     assert_eq!(read(others.as_bytes()).0.plain, 5000);
 }
+
+/// Each of them inflated to as much as a record may.
+#[test]
+fn what_a_record_inflates_to_is_capped_however_it_is_wrapped() {
+    let config = config();
+    let limits = limits(1 << 20, 100_000);
+    let half = STANDARD.encode(frame(&[&message("a")[..], &vec![b'\n'; 60_000]].concat()));
+    let failed = |data: &[u8]| String::from_utf8(failed_line(data)).unwrap();
+    for (times, codes) in [(1, vec![]), (2, vec!["bomb"])] {
+        for line in [half.clone(), failed(&STANDARD.decode(&half).unwrap())] {
+            let record = vec![line; times].join("\n");
+            let origin = Origin { place: "s", id: Some("r"), arrival: Some(T) };
+            let mut seen = Seen::default();
+            let mut reader = Reader::new(&config);
+            reader.record(record.as_bytes(), origin, &Options::new(&limits), &mut seen).unwrap();
+            assert_eq!((seen.lines.len(), seen.bad_codes()), (1, codes.clone()));
+        }
+    }
+}
+
+/// They were malformed where their fields were not those of version 2.
+#[test]
+fn rows_of_a_newer_version_are_retried_whatever_their_fields_are() {
+    for line in [
+        "{\"hiwake\":3,\"file\":{\"a\":1}}\n1650214747000 1 x\n",
+        "{\"hiwake\":3,\"timestamp\":\"12\"}\n",
+        "{\"hiwake\":9,\"new\":[1]}\n",
+    ] {
+        let config = config();
+        let origin = Origin { place: "b/k", id: None, arrival: Some(T) };
+        let options = Options::new(&config.limits);
+        let mut seen = Seen::default();
+        let read = Reader::new(&config).object(line.as_bytes(), origin, &options, &mut seen);
+        assert!(matches!(read, Err(hiwake::object::ReadError::Newer(3 | 9))), "{line}");
+        assert!(seen.lines.is_empty() && seen.bad.is_empty());
+    }
+}

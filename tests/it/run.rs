@@ -176,3 +176,16 @@ fn a_dry_run_counts_what_would_be_refused() {
     assert!(said["tally"]["quarantined"].as_u64().unwrap() > 0, "{said}");
     assert!(!desk.path("root").exists() && !desk.path("s3").exists());
 }
+
+/// A gzip that was cut stopped all files behind it.
+#[test]
+fn a_damaged_gzip_is_named_with_a_remedy_and_the_other_files_land() {
+    let desk = Desk::new();
+    let whole = gzip(LINES.repeat(2_000).as_bytes());
+    desk.write("log/a.log.gz", &whole[..whole.len() - 20]);
+    desk.write("log/b.log", LINES.as_bytes());
+    let said = desk.fails(1, &format!("run @log {RUN}"));
+    assert!(said.contains("a.log.gz: its gzip is torn or damaged after line "), "{said}");
+    let text = desk.text("root/messages/2022-04-17.csv.open");
+    assert!(text.lines().count() >= 3, "{said}");
+}
