@@ -122,7 +122,8 @@ pub fn child(root: &str) {
         let peak = memory::peak(|| {
             seal_ms = taken(|| assert_eq!(lander.seal().unwrap().sealed.len(), 1));
         });
-        let verify_ms = taken(|| assert!(lander.verify().is_whole()));
+        // These commits were made without a landing, so that no register lists the day file.
+        let verify_ms = taken(|| assert!(lander.verify().damaged.is_empty()));
         println!("{merge_ms} {seal_ms} {verify_ms} {}", peak.max(peak_of_merge));
     });
 }
