@@ -7,6 +7,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
+/// A transform that answered with an error, in its own words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct FunctionError(pub String);
+
 /// What becomes of one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fate {
@@ -47,10 +52,10 @@ pub struct Answered {
 }
 
 /// The fate of each record, in order. `Err` is a function error that retries did not help.
-pub(super) fn fates(answer: Result<Vec<u8>, String>, ids: &[&str]) -> Vec<Fate> {
+pub(super) fn fates(answer: Result<Vec<u8>, FunctionError>, ids: &[&str]) -> Vec<Fate> {
     let answer = match answer {
         Ok(answer) => answer,
-        Err(error) => return vec![Fate::failed("Lambda.FunctionError", &error); ids.len()],
+        Err(error) => return vec![Fate::failed("Lambda.FunctionError", &error.0); ids.len()],
     };
     let Ok(answer) = serde_json::from_slice::<Reply>(&answer) else {
         let message = "There was an error parsing returned records from the Lambda function.";

@@ -18,7 +18,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::config::ANSWER_BYTES_MAX;
 use crate::notice::Created;
-pub use answer::{Answered, Reply};
+pub use answer::{Answered, FunctionError, Reply};
 use answer::{Fate, fates};
 use objects::Pending;
 
@@ -32,7 +32,7 @@ const RECORD_BYTES: usize = 1_000 << 10;
 const STREAM: &str = "arn:aws:firehose:ap-northeast-1:000000000000:deliverystream/hiwake";
 
 /// One call of the transform function: request → answer, or the function error's text.
-pub type Transform<'t> = dyn FnMut(&[u8]) -> Result<Vec<u8>, String> + 't;
+pub type Transform<'t> = dyn FnMut(&[u8]) -> Result<Vec<u8>, FunctionError> + 't;
 
 /// What a producer puts into the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,15 +190,15 @@ impl<'t> Firehose<'t> {
     }
 
     /// Calls transform until it does not fail; an answer that is too large is a failure.
-    fn call(&mut self, request: &[u8]) -> (Result<Vec<u8>, String>, u32) {
+    fn call(&mut self, request: &[u8]) -> (Result<Vec<u8>, FunctionError>, u32) {
         let mut attempt = 1;
         loop {
             self.delivered.calls += 1;
             let answer = (self.transform)(request).and_then(|answer| match answer.len() {
                 0..=ANSWER_BYTES_MAX => Ok(answer),
-                length => {
-                    Err(format!("the answer has {length} bytes, more than {ANSWER_BYTES_MAX}"))
-                }
+                length => Err(FunctionError(format!(
+                    "the answer has {length} bytes, more than {ANSWER_BYTES_MAX}"
+                ))),
             });
             if answer.is_ok() || attempt > RETRIES {
                 return (answer, attempt);

@@ -15,7 +15,7 @@ use hiwake::disk::RealDisk;
 use hiwake::firehose;
 use hiwake::lambda::land::{Invocation, invoke};
 use hiwake::land::{Landed, Lander, Root};
-use hiwake::local::{Buffers, Delivered, Firehose, SourceRecord, Transform};
+use hiwake::local::{Buffers, Delivered, Firehose, FunctionError, SourceRecord, Transform};
 use hiwake::notice::s3_event;
 use hiwake::object::Reader;
 use hiwake::store::Store;
@@ -43,11 +43,11 @@ pub fn deliver(
     (delivered, sqs_event(&notices))
 }
 
-pub fn real<'c>(config: &'c Config) -> impl FnMut(&[u8]) -> Result<Vec<u8>, String> + 'c {
+pub fn real<'c>(config: &'c Config) -> impl FnMut(&[u8]) -> Result<Vec<u8>, FunctionError> + 'c {
     let mut reader = Reader::new(config);
     move |event| {
         let answer = firehose::transform(&mut reader, event);
-        answer.map(|(answer, _)| answer).map_err(|error| error.to_string())
+        answer.map(|(answer, _)| answer).map_err(|error| FunctionError(error.to_string()))
     }
 }
 
@@ -111,8 +111,8 @@ fn what_is_too_big_times_out_or_is_throttled_is_in_its_day_file_without_anybodys
         calls += 1;
         match calls {
             // All four attempts of the second batch time out, of the third are throttled.
-            5..=8 => Err("Task timed out after 60.00 seconds".to_owned()),
-            9..=12 => Err("Rate Exceeded.".to_owned()),
+            5..=8 => Err(FunctionError("Task timed out after 60.00 seconds".to_owned())),
+            9..=12 => Err(FunctionError("Rate Exceeded.".to_owned())),
             _ => transform(event),
         }
     };
@@ -250,7 +250,7 @@ proptest! {
         }).collect();
         let config = config();
         let mut transform = real(&config);
-        let mut transform = |event: &[u8]| if deaf { Err("deaf".to_owned()) } else { transform(event) };
+        let mut transform = |event: &[u8]| if deaf { Err(FunctionError("deaf".to_owned())) } else { transform(event) };
         let folder = tempfile::tempdir().unwrap();
         let buffers = Buffers { request_records, object_bytes, ..Buffers::default() };
         let (delivered, _) = deliver(folder.path(), &records, buffers, &mut transform);

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono_tz::Tz;
 use hiwake::firehose;
-use hiwake::local::{Buffers, Delivered, Firehose, LocalError, SourceRecord};
+use hiwake::local::{Buffers, Delivered, Firehose, FunctionError, LocalError, SourceRecord};
 use hiwake::notice::Created;
 use hiwake::object::Reader;
 use hiwake::store::Store;
@@ -31,17 +31,17 @@ fn deliver(
     folder: &Path,
     records: &[SourceRecord],
     buffers: Buffers,
-    mut transform: impl FnMut(&[u8]) -> Result<Vec<u8>, String>,
+    mut transform: impl FnMut(&[u8]) -> Result<Vec<u8>, FunctionError>,
 ) -> (Delivered, Vec<Created>) {
     let mut firehose = Firehose::new(folder, Tz::Asia__Tokyo, buffers, &mut transform);
     records.iter().for_each(|record| firehose.put(record).unwrap());
     firehose.finish().unwrap()
 }
 
-fn real(request: &[u8]) -> Result<Vec<u8>, String> {
+fn real(request: &[u8]) -> Result<Vec<u8>, FunctionError> {
     let config = config();
     let answer = firehose::transform(&mut Reader::new(&config), request);
-    answer.map(|(answer, _)| answer).map_err(|error| error.to_string())
+    answer.map(|(answer, _)| answer).map_err(|error| FunctionError(error.to_string()))
 }
 
 /// All bytes below a prefix, in key order.
@@ -161,7 +161,7 @@ fn delivering_again_makes_other_objects_and_replaces_none() {
 }
 
 /// Changes the real answer's records.
-fn bent(bend: impl Fn(&mut Vec<Value>)) -> impl Fn(&[u8]) -> Result<Vec<u8>, String> {
+fn bent(bend: impl Fn(&mut Vec<Value>)) -> impl Fn(&[u8]) -> Result<Vec<u8>, FunctionError> {
     move |request| {
         let mut answer: Value = serde_json::from_slice(&real(request)?).unwrap();
         bend(answer["records"].as_array_mut().unwrap());
@@ -210,8 +210,9 @@ fn an_answer_that_is_no_json_is_final_and_an_error_is_tried_again() {
     assert_eq!((delivered.failed, delivered.calls, delivered.retries), (2, 1, 0));
 
     let folder = tempfile::tempdir().unwrap();
-    let (delivered, _) =
-        deliver(folder.path(), &sources(2), Buffers::default(), |_| Err("it broke".to_owned()));
+    let (delivered, _) = deliver(folder.path(), &sources(2), Buffers::default(), |_| {
+        Err(FunctionError("it broke".to_owned()))
+    });
     assert_eq!((delivered.failed, delivered.calls, delivered.retries), (2, 4, 3));
     let line = failed_lines(folder.path()).remove(0);
     assert_eq!(
@@ -228,7 +229,7 @@ fn an_answer_that_is_no_json_is_final_and_an_error_is_tried_again() {
     let mut failures = 3;
     let (delivered, _) = deliver(folder.path(), &sources(2), Buffers::default(), |request| {
         failures -= 1;
-        if failures >= 0 { Err("throttled".to_owned()) } else { real(request) }
+        if failures >= 0 { Err(FunctionError("throttled".to_owned())) } else { real(request) }
     });
     assert_eq!((delivered.ok, delivered.calls, delivered.retries), (2, 4, 3));
 }

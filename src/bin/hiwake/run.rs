@@ -11,7 +11,7 @@ use hiwake::disk::RealDisk;
 use hiwake::firehose;
 use hiwake::input::{self, InputFile, LineTarget, LogFile, Problem, Times, TimestampFormat};
 use hiwake::land::{Selection, Tally};
-use hiwake::local::{Buffers, Delivered, Firehose, LocalError, SourceRecord};
+use hiwake::local::{Buffers, Delivered, Firehose, FunctionError, LocalError, SourceRecord};
 use hiwake::object::Reader;
 use hiwake::store::{Location, ObjectId, Store};
 use regex_lite::Regex;
@@ -157,7 +157,7 @@ fn deliver(
     let mut reader = Reader::new(config);
     let mut transform = |event: &[u8]| match firehose::transform(&mut reader, event) {
         Ok((answer, _)) => Ok(answer),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(FunctionError(error.to_string())),
     };
     let firehose = Firehose::new(bucket, config.timezone, Buffers::default(), &mut transform);
     let mut intake = Intake { firehose, problems: 0, reasons: BTreeMap::new() };
