@@ -29,7 +29,7 @@ pub(super) enum Form {
     Zstd,
 }
 
-/// The member that begins at a place; what is left of a header that is cut off counts.
+/// The member that begins at a place; what is left of a torn header counts.
 pub(super) fn form(window: &mut Window<'_>, at: usize) -> Result<Option<Form>, ReadError> {
     if !matches!(window.bytes().get(at), Some(0x1f | 0x28 | 0x50..=0x5f)) {
         return Ok(None);

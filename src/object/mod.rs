@@ -21,6 +21,7 @@ mod begin;
 mod events;
 mod frame;
 mod member;
+mod rows;
 mod scan;
 mod unit;
 mod window;

@@ -1,18 +1,15 @@
-//! Units of text: compact rows, JSON values that hold records, and plain lines.
+//! Units of text: JSON values that hold records, and plain lines; compact rows are told from them.
 
 use memchr::{memchr, memchr3, memmem};
 
-use crate::json;
 use crate::object::begin::{
     AGGREGATE, BYTE_ORDER_MARK, GZIP, HEAD_BYTES, INDENT_MAX, ZSTD, ZSTD_RARE, disguise, form,
     indent, is_base64, is_special, list,
 };
-use crate::object::events::MALFORMED_ROW;
 use crate::object::scan::{Braces, ENVELOPE, Scan, Shape, shape};
 use crate::object::window::Window;
-use crate::object::{Below, Depth, NEWER, ReadError, Reading};
-use crate::row::RowError;
-use crate::rows::{BareRow, Line, MARK};
+use crate::object::{Below, Depth, ReadError, Reading};
+use crate::rows::MARK;
 
 /// How many times its limit is looked through in vain for the end of a JSON value; then only its
 /// line is.
@@ -60,99 +57,6 @@ impl Reading<'_, '_> {
             return Ok(());
         }
         self.plain(window)
-    }
-
-    /// A line of JSON among compact rows.
-    fn marked(&mut self, window: &mut Window<'_>, depth: Depth) -> Result<(), ReadError> {
-        let limit = self.options.limits.unit_bytes;
-        let (end, stop) = line_end(window, 0, limit)?;
-        if stop == Stop::Long {
-            self.below = Below::Unreadable;
-            return self.too_long(window);
-        }
-        if stop == Stop::End && window.broken.is_some() {
-            // The member is torn here, and reported with all its bytes.
-            window.consume(end);
-            return Ok(());
-        }
-        let text = &window.bytes()[..end];
-        match (Line::read(text), &self.below) {
-            (Ok(Line::Header(header)), _) => self.below = Below::Header(header),
-            (Ok(Line::Row(row)), Below::Header(header)) => {
-                self.taken += 1;
-                self.sink.row(&header.row(row), self.row_place(false))?;
-            }
-            (Ok(Line::Row(_)), _) => {
-                self.bad_unit(MALFORMED_ROW, &RowError::NoHeader.to_string(), text)?;
-            }
-            (Ok(Line::Refused { code, reason, bytes }), _) => {
-                self.bad_event(&code, &reason, &bytes)?;
-            }
-            (Ok(Line::Newer(version)), _) if depth.records == 0 => {
-                return Err(ReadError::Newer(version));
-            }
-            (Ok(Line::Newer(version)), _) => return self.newer(window, version),
-            (Err(error), _) => {
-                if may_be_header(text) {
-                    self.below = Below::Unreadable;
-                }
-                self.bad_unit(MALFORMED_ROW, &error.to_string(), text)?;
-            }
-        }
-        window.consume(end + usize::from(stop == Stop::Break));
-        Ok(())
-    }
-
-    /// Rows of a newer version in a record: it does not hold up others, and is kept whole.
-    fn newer(&mut self, window: &mut Window<'_>, version: u64) -> Result<(), ReadError> {
-        while window.fill(window.bytes().len() + 1)? {}
-        let reason = format!(
-            "has rows of version {version}, which this release cannot read: deploy a newer one, then land this"
-        );
-        self.bad_unit(NEWER, &reason, window.bytes())?;
-        window.consume(window.bytes().len());
-        Ok(())
-    }
-
-    /// Compact rows below a header, as many as are in the window.
-    fn bare(&mut self, window: &mut Window<'_>) -> Result<(), ReadError> {
-        let place = self.row_place(false);
-        let (bytes, mut at) = (window.bytes(), 0);
-        if let Below::Header(header) = &self.below {
-            while let Some(length) = memchr(b'\n', &bytes[at..])
-                && let Ok(row) = BareRow::read(&bytes[at..at + length])
-            {
-                self.taken += 1;
-                self.sink.row(&header.row(row), place)?;
-                at += length + 1;
-            }
-        }
-        if at > 0 {
-            window.consume(at);
-            return Ok(());
-        }
-        let (end, stop) = line_end(window, 0, self.options.limits.unit_bytes)?;
-        let text = &window.bytes()[..end];
-        let error = match (stop, &self.below, BareRow::read(text)) {
-            (Stop::Long, ..) => return self.too_long(window),
-            (Stop::End, ..) if window.broken.is_some() => {
-                window.consume(end);
-                return Ok(());
-            }
-            // It was not all in the window before.
-            (Stop::Break, Below::Header(header), Ok(row)) => {
-                self.taken += 1;
-                self.sink.row(&header.row(row), place)?;
-                window.consume(end + 1);
-                return Ok(());
-            }
-            (_, Below::Header(_), Err(error)) => error,
-            (_, Below::Header(_), Ok(_)) => RowError::CutOff,
-            _ => RowError::NoHeader,
-        };
-        self.bad_unit(MALFORMED_ROW, &error.to_string(), text)?;
-        window.consume(end + usize::from(stop == Stop::Break));
-        Ok(())
     }
 
     /// A JSON value, or a line that only begins like one.
@@ -267,7 +171,7 @@ impl Reading<'_, '_> {
     }
 
     /// A line of more than a unit's bytes: passed over, with its beginning reported.
-    fn too_long(&mut self, window: &mut Window<'_>) -> Result<(), ReadError> {
+    pub(super) fn too_long(&mut self, window: &mut Window<'_>) -> Result<(), ReadError> {
         let limit = self.options.limits.unit_bytes;
         let (mut bytes, mut length) = (Vec::new(), 0);
         loop {
@@ -283,13 +187,6 @@ impl Reading<'_, '_> {
         let reason = format!("a unit of more than limits.unit_bytes = {limit} bytes");
         self.bad("unit-too-long", &reason, length, &bytes)
     }
-}
-
-/// Whether a line that cannot be read may have been a header: what says that it is something else
-/// is not in it.
-fn may_be_header(text: &[u8]) -> bool {
-    let keys = json::top_level_keys(text);
-    !["line", "refused"].iter().any(|key| keys.contains(&key.as_bytes()))
 }
 
 /// What ends a line.

@@ -111,7 +111,7 @@ fn an_event_that_cannot_be_a_row_is_refused_alone() {
     assert_eq!((answered[0].lines(), answered[0].refused.len()), (vec!["good"], 1));
 }
 
-/// `cases/records/01`: what a parser refuses in a string is mended, not refused.
+/// `cases/records/01`: what a parser refuses in a string is repaired, not refused.
 #[test]
 fn half_a_surrogate_pair_bytes_that_are_no_utf_8_and_control_characters_keep_the_event() {
     let whole = envelope(&["whole", "cut MARK"]).to_string();
@@ -145,7 +145,7 @@ fn a_number_in_a_string_an_integral_float_and_a_number_for_a_name_are_read() {
     }
 }
 
-/// `cases/records/12`: the second was dropped as "there before".
+/// `cases/records/12`: the second was dropped as already landed.
 #[test]
 fn events_of_one_id_and_time_but_of_other_texts_are_lines_each_whatever_their_order() {
     let mut keys = Vec::new();

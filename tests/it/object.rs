@@ -134,7 +134,7 @@ fn a_bad_row_is_no_end() {
     assert_eq!(seen.offsets, [half as u64]);
 }
 
-/// `cases/records/14`: nothing on the stream, it was an error by way of `failed/`.
+/// `cases/records/14`: nothing on the stream, it was an error through `failed/`.
 #[test]
 fn a_failed_record_of_nothing_is_nothing() {
     for data in [&b""[..], b"\n", b" \r\n", b"\xef\xbb\xbf", &gzip(b"")] {
