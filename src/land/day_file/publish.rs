@@ -2,6 +2,8 @@
 //!
 //! Step 4 of a seal in docs/design.md.
 
+use std::io;
+
 use crate::day::utc_day;
 use crate::disk::Open;
 use crate::land::day_file::hold::Hold;
@@ -96,8 +98,9 @@ pub(crate) fn announce(lander: &Lander<'_>, day_file: &DayFile, number: u32) -> 
     }
 }
 
-/// Gives the finished file its final name; never replaces. An error may be a success whose reply
-/// was lost.
+/// Makes the finished file read-only, and gives it its final name; never replaces. Not before the
+/// journal says that it is sealed: a draft that does not count must not take the open file from
+/// those that write. An error may be a success whose reply was lost.
 fn link(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed) -> Result<()> {
     let ours = lander.open_if_there(&sealed.temporary)?;
     if let Some(ours) = &ours {
@@ -106,8 +109,15 @@ fn link(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed) -> Result<()> 
             let what = format!("it has {length} bytes, of {bytes} that were sealed");
             return Err(LandError::damage(&sealed.temporary, what));
         }
+        ours.set_mode(lander.config.files.mode).context("make read-only", &sealed.temporary)?;
+        ours.sync().context("sync", &sealed.temporary)?;
     }
-    let Err(error) = lander.disk.link(&sealed.temporary, &sealed.target) else { return Ok(()) };
+    let linked = match ours {
+        Some(_) => lander.disk.link(&sealed.temporary, &sealed.target),
+        // Published already, or its name is not everywhere yet: what is writable gets no name.
+        None => Err(io::ErrorKind::NotFound.into()),
+    };
+    let Err(error) = linked else { return Ok(()) };
     let target = match lander.disk.open(&sealed.target, Open::Read) {
         Ok(target) => target,
         Err(error) if is_foreign(&error) => return Err(error).context("open", &sealed.target),

@@ -125,7 +125,7 @@ struct Frozen<'f> {
 }
 
 impl Frozen<'_> {
-    /// Step 2: the finished file, synced and read-only, under a temporary name (or the open file
+    /// Step 2: the finished file, synced, under a temporary name (or the open file
     /// itself where its lines are in order). `None`: somebody else has finished the segment
     /// meanwhile.
     fn draft(&self) -> Result<Option<Sealed>> {
@@ -160,8 +160,7 @@ impl Frozen<'_> {
         }
     }
 
-    /// The open file is the finished file: checked against its commits, hashed, made read-only.
-    /// `None`: it has other bytes too.
+    /// The open file is the finished file: checked against its commits, and hashed. `None`: it has other bytes too.
     fn check_in_place(&self) -> Result<Option<Sealed>> {
         let Frozen { lander, day_file, number, segment } = self;
         let path = day_file.open_segment(*number);
@@ -174,7 +173,6 @@ impl Frozen<'_> {
             hash.update(bytes);
             Ok(())
         })?;
-        file.set_mode(lander.config.files.mode).context("make read-only", &path)?;
         file.sync().context("sync", &path)?;
         let (bytes, sha256) = (segment.bytes(), hash.finalize().into());
         let text_sha256 = sha256;
@@ -202,7 +200,7 @@ impl Frozen<'_> {
         finished.map(|finished| self.sealed(temporary, gzip, &finished))
     }
 
-    /// Writes it, syncs it and makes it read-only.
+    /// Writes it and syncs it.
     fn write_temporary(&self, temporary: &str, gzip: bool, ordered: bool) -> Result<Sealed> {
         let Frozen { lander, day_file, number, segment } = self;
         let data_path = day_file.open_segment(*number);
@@ -223,7 +221,6 @@ impl Frozen<'_> {
             merge::merge(&source, &segment.commits, memory, &mut emit)?;
         }
         let finished = output.finish().context("write", temporary)?;
-        file.set_mode(lander.config.files.mode).context("make read-only", temporary)?;
         file.sync().context("sync", temporary)?;
         drop(file);
         lander.disk.sync_dir(day_file.folder()).context("sync", day_file.folder())?;

@@ -8,7 +8,6 @@ pub mod layout;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
-use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -110,12 +109,6 @@ impl Root<'_> {
             match self.disk.open(path, how) {
                 Err(error) if is_gone(&error) && matches!(how, Open::Create(_)) => {
                     folders::make(self, folder_of(path))?;
-                }
-                // A draft of somebody who stood still may have made it read-only.
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    let file = self.disk.open(path, Open::Read).map_err(|_| error);
-                    let file = file.context("open", path)?;
-                    file.set_mode(self.open_mode()).context("set the mode of", path)?;
                 }
                 opened => return opened.context("open", path),
             }

@@ -279,3 +279,19 @@ fn i1_every_row_is_in_exactly_one_line_whatever_happens() {
     }
     print(&format!("histories tried: {} with {} steps", histories.get(), steps_taken.get()));
 }
+
+/// A landing finds the open file made read-only by a seal's draft. It stood still before it made
+/// the file writable again, and the seal was published meanwhile.
+#[test]
+fn a_landing_that_stood_still_does_not_make_a_published_file_writable() {
+    for seed in 0..150 {
+        for pause in [(9, 26), (10, 26), (11, 26), (12, 26), (11, 40)] {
+            let mut story = Story::new(seed);
+            story.step(&Step::Two(Work::New(vec![0]), Work::New(vec![0]), None));
+            story.step(&Step::Wait(26));
+            story.step(&Step::Fails(Work::New(vec![1]), 3, Fault::Fail(5)));
+            story.step(&Step::Two(Work::Rewritten(0, vec![1]), Work::Seal, Some(pause)));
+            story.finish();
+        }
+    }
+}
