@@ -61,6 +61,13 @@ impl Calendar {
         Ok(day)
     }
 
+    /// A time at which the last day given out was given out, from when to when it lasts around it.
+    pub(crate) fn day_span(&self) -> Range<i64> {
+        let (number, _) = self.day.unwrap_or_default();
+        let start = number * DAY_MS - milliseconds(self.offset.0);
+        start.max(self.offset.1.start)..(start + DAY_MS).min(self.offset.1.end)
+    }
+
     /// The local time of a timestamp as the pattern says.
     pub fn time(&mut self, timestamp: i64) -> Result<&str, TimestampError> {
         self.day(timestamp)?;

@@ -142,21 +142,28 @@ fn unescape(body: &[u8], mut at: usize, plain: &mut Vec<u8>) -> Option<usize> {
                 at += 1;
             }
         }
-        while let Some(word) = body[at..].first_chunk::<8>() {
-            let usual = usual(u64::from_le_bytes(*word));
-            plain.extend_from_slice(word);
+        while let Some(words) = body[at..].first_chunk::<16>() {
+            let usual = usual(u128::from_le_bytes(*words));
+            plain.extend_from_slice(words);
             at += usual;
-            if usual < word.len() {
-                plain.truncate(plain.len() - word.len() + usual);
+            if usual < words.len() {
+                plain.truncate(plain.len() - words.len() + usual);
                 break;
             }
         }
     }
 }
 
-/// How many of eight bytes, from the lowest on, come before a quote, a backslash or a control
+/// How many of sixteen bytes, from the lowest on, come before a quote, a backslash or a control
 /// character.
-fn usual(word: u64) -> usize {
+fn usual(words: u128) -> usize {
+    match usual_of_eight(words as u64) {
+        8 => 8 + usual_of_eight((words >> 64) as u64),
+        usual => usual,
+    }
+}
+
+fn usual_of_eight(word: u64) -> usize {
     const ONES: u64 = u64::MAX / 0xff;
     // The high bit of each byte below `limit`, and perhaps of some behind one that is.
     let below = |word: u64, limit: u64| word.wrapping_sub(limit * ONES) & !word;

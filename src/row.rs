@@ -181,14 +181,6 @@ impl Stream<'_> {
             Stream::Origin(origin) => Stream::Origin(owned(origin)),
         }
     }
-
-    /// Its parts, by which it is identified.
-    fn parts(&self) -> [&str; 3] {
-        match self {
-            Stream::Logs { owner, log_group, log_stream } => [owner, log_group, log_stream],
-            Stream::Origin(origin) => [origin, "", ""],
-        }
-    }
 }
 
 /// As version 0.1 wrote it: its parts joined by colons. An account is a number; plain text's origin
@@ -229,6 +221,41 @@ pub struct EventKey {
     /// XXH3-64 of owner, log group, log stream and id, or of origin and id: each with its length
     /// in front (4 bytes, little-endian), since each may hold any byte.
     pub hash: u64,
+}
+
+/// Makes the keys of a stream's rows.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    /// What is hashed: the stream's parts, and the last row's id.
+    hashed: Vec<u8>,
+    /// The bytes of these parts.
+    stream: usize,
+}
+
+impl Keys {
+    /// Of a stream.
+    pub(crate) fn of(stream: &Stream<'_>) -> Keys {
+        let parts: &[&str] = match stream {
+            Stream::Logs { owner, log_group, log_stream } => &[owner, log_group, log_stream],
+            Stream::Origin(origin) => &[origin],
+        };
+        let mut keys = Keys { hashed: Vec::new(), stream: 0 };
+        parts.iter().for_each(|part| keys.add(part));
+        keys.stream = keys.hashed.len();
+        keys
+    }
+
+    /// Of one of its rows.
+    pub(crate) fn key(&mut self, row: &Row<'_>) -> EventKey {
+        self.hashed.truncate(self.stream);
+        self.add(&row.id);
+        EventKey { timestamp: row.timestamp, hash: xxh3_64(&self.hashed) }
+    }
+
+    fn add(&mut self, part: &str) {
+        self.hashed.extend_from_slice(&(part.len() as u32).to_le_bytes());
+        self.hashed.extend_from_slice(part.as_bytes());
+    }
 }
 
 /// Why a line is not a valid row: quarantined as `malformed-row`. Never holds what was logged.
@@ -295,36 +322,8 @@ impl Row<'_> {
 
     /// What makes its event that event: the same for the event wherever it comes by again.
     pub fn key(&self) -> EventKey {
-        EventKey { timestamp: self.timestamp, hash: hash(&self.stream, &self.id) }
+        Keys::of(&self.stream).key(self)
     }
-}
-
-/// XXH3-64 of the parts of a stream and the id, each with its length in front.
-fn hash(stream: &Stream<'_>, id: &str) -> u64 {
-    let parts = stream.parts();
-    let parts = match stream {
-        Stream::Logs { .. } => &parts[..],
-        Stream::Origin(_) => &parts[..1],
-    };
-    let parts = || parts.iter().copied().chain([id]);
-    let length: usize = parts().map(|part| size_of::<u32>() + part.len()).sum();
-    // Most fit: in one go, without memory, it is several times faster than by the hasher's state.
-    let (mut few, mut many) = ([0; 256], Vec::new());
-    let bytes = match few.get_mut(..length) {
-        Some(bytes) => bytes,
-        None => {
-            many.resize(length, 0);
-            &mut many[..]
-        }
-    };
-    let mut at = 0;
-    for part in parts() {
-        for piece in [&(part.len() as u32).to_le_bytes()[..], part.as_bytes()] {
-            bytes[at..at + piece.len()].copy_from_slice(piece);
-            at += piece.len();
-        }
-    }
-    xxh3_64(bytes)
 }
 
 /// The fields of a row in JSON, each optional, so that what is missing can be named. Those that

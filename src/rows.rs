@@ -99,10 +99,8 @@ impl Writer {
             out.extend_from_slice(&self.text);
             self.is_written = true;
         }
-        // In one pass without a branch, which the compiler makes of whole registers.
-        let least = row.id.bytes().fold(u8::MAX, u8::min);
         let is_bare = (0..TIMESTAMPS_END).contains(&row.timestamp)
-            && least > b' '
+            && is_id(&row.id)
             && memchr::memchr(b'\n', row.line.as_bytes()).is_none();
         if is_bare {
             out.reserve(TIMESTAMP_DIGITS_MAX + row.id.len() + row.line.len() + 3);
@@ -134,6 +132,12 @@ impl Writer {
     }
 }
 
+/// Whether a compact row can hold an id.
+fn is_id(id: &str) -> bool {
+    // In one pass without a branch, which the compiler makes of whole registers.
+    id.bytes().fold(u8::MAX, u8::min) > b' '
+}
+
 fn line(wire: &Wire<'_>, out: &mut Vec<u8>) {
     serde_json::to_writer(&mut *out, wire).expect("writing to a Vec cannot fail");
     out.push(b'\n');
@@ -160,10 +164,12 @@ impl<'a> BareRow<'a> {
             return Err(RowError::Bare);
         }
         let timestamp = number.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
-        let rest = str::from_utf8(&rest[1..]).map_err(|_| RowError::NotText)?;
-        let end = rest.bytes().position(|byte| byte <= b' ').ok_or(RowError::Bare)?;
-        let (id, line) = rest.split_at(end);
-        let line = line.strip_prefix(' ').ok_or(RowError::Bare)?;
+        let rest = simdutf8::basic::from_utf8(&rest[1..]).map_err(|_| RowError::NotText)?;
+        let end = memchr::memchr(b' ', rest.as_bytes()).ok_or(RowError::Bare)?;
+        let (id, line) = (&rest[..end], &rest[end + 1..]);
+        if !is_id(id) {
+            return Err(RowError::Bare);
+        }
         let mut short = String::new();
         // As CloudWatch gave it, in a row that somebody else made: the same event all the same.
         let is_long = id.starts_with(|first: char| first.is_ascii_digit())

@@ -2,14 +2,14 @@
 //! disk.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use hiwake::clock::Clock;
 use hiwake::config::Config;
 use hiwake::disk::RealDisk;
 use hiwake::land::root::layout::DayFile;
-use hiwake::land::{Lander, Root};
+use hiwake::land::{ChunkPool, Lander, Root};
 use hiwake::row::Kind;
 use tempfile::TempDir;
 
@@ -30,10 +30,13 @@ pub fn with_lander<R>(root: &Path, now: i64, work: impl FnOnce(&Lander<'_>) -> R
     let config = Config::parse("bench.toml", given::CONFIG).unwrap();
     let disk = RealDisk::create(root).unwrap();
     let deadline = Instant::now() + Duration::from_secs(3600);
-    let journals = Arc::default();
+    // As a function has it that is not cold.
+    static POOL: LazyLock<ChunkPool> = LazyLock::new(ChunkPool::default);
+    let (journals, pool) = (Arc::default(), POOL.clone());
     work(&Lander {
         root: Root { disk: &disk, config: &config, clock: Clock::At(now), deadline },
         journals,
+        pool,
     })
 }
 

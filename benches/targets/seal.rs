@@ -71,8 +71,11 @@ fn fill(root: &Path, rows: &[Row<'_>], repeats: i64) -> usize {
         let mut config = lander.config.clone();
         config.limits.commit_bytes = usize::MAX;
         let journals = lander.journals.clone();
-        let lander =
-            hiwake::land::Lander { root: Root { config: &config, ..lander.root }, journals };
+        let lander = hiwake::land::Lander {
+            root: Root { config: &config, ..lander.root },
+            journals,
+            pool: Default::default(),
+        };
         for batch in &batches {
             assert!(commit::commit(&lander, &place::day_file(), batch, &[], &|| Ok(())).is_ok());
         }

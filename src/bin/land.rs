@@ -14,7 +14,7 @@ use hiwake::disk::RealDisk;
 use hiwake::lambda::land::{Invocation, invoke};
 use hiwake::lambda::{Failure, Remark, runtime};
 use hiwake::land::journal::cache::Journals;
-use hiwake::land::{Lander, Root};
+use hiwake::land::{ChunkPool, Lander, Root};
 use hiwake::store::{Store, StoreError};
 
 fn main() -> ExitCode {
@@ -40,6 +40,7 @@ struct Site {
     pipeline: String,
     stores: Mutex<HashMap<String, Store>>,
     journals: Arc<Journals>,
+    pool: ChunkPool,
 }
 
 fn site() -> Result<Site, Vec<anyhow::Error>> {
@@ -47,7 +48,14 @@ fn site() -> Result<Site, Vec<anyhow::Error>> {
     match (runtime::config(), root) {
         (Ok(config), Ok(root)) => {
             let (pipeline, stores) = (PIPELINE.text(), Mutex::default());
-            Ok(Site { config, root, pipeline, stores, journals: Arc::default() })
+            Ok(Site {
+                config,
+                root,
+                pipeline,
+                stores,
+                journals: Arc::default(),
+                pool: ChunkPool::default(),
+            })
         }
         (config, root) => Err([config.err(), root.err()].into_iter().flatten().collect()),
     }
@@ -61,6 +69,7 @@ impl Site {
         let lander = Lander {
             root: Root { disk: &disk, config: self.config, clock: Clock::System, deadline },
             journals: self.journals.clone(),
+            pool: self.pool.clone(),
         };
         let Invocation { answer, metrics, remarks } =
             invoke(&lander, &|bucket| self.store(bucket), event);

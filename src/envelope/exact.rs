@@ -78,7 +78,7 @@ impl<'a> Piece<'a> {
             Piece::Plain(bytes) => bytes,
             Piece::Spare(range) => &spare[range],
         };
-        str::from_utf8(bytes).ok().map(Cow::Borrowed)
+        simdutf8::basic::from_utf8(bytes).ok().map(Cow::Borrowed)
     }
 }
 

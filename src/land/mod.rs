@@ -11,6 +11,7 @@
 //! | room | what is in it |
 //! |---|---|
 //! | [`root`] | a root on disk: paths and names, files and folders, locks, errors |
+//! | [`pool`] | memory for lines |
 //! | [`journal`] | the journal of a day file: its frames, what they come to, `seen` |
 //! | [`day_file`] | one day file under its locks: commit, publish, seal |
 //! | [`intake`] | objects → rows → commits: landing, registers, quarantine |
@@ -20,6 +21,7 @@
 pub mod day_file;
 pub mod intake;
 pub mod journal;
+pub mod pool;
 pub mod rebuild;
 pub mod root;
 pub mod upkeep;
@@ -31,6 +33,7 @@ use crate::store::{ObjectId, Store};
 pub use self::intake::selection::Selection;
 pub use self::intake::tally::{Landed, Tally};
 pub use self::journal::lander::Lander;
+pub use self::pool::ChunkPool;
 pub use self::root::Root;
 
 impl Lander<'_> {

@@ -90,7 +90,7 @@ impl<'c> Reader<'c> {
         sink: &mut dyn Sink,
     ) -> Result<(), ReadError> {
         let mut input = Whole(input);
-        let mut window = Window::new(&mut input, Vec::new(), 0);
+        let mut window = Window::new(&mut input, vec![0; OBJECT_BYTES], 0);
         Reading::new(self, origin, options, sink).level(&mut window, Depth::default())
     }
 
@@ -225,6 +225,9 @@ impl ByteSource for ObjectReader {
         Ok(ObjectReader::read(self, buffer)?)
     }
 }
+
+/// Bytes of an object that are looked at: a frame that is there as a whole is not copied.
+const OBJECT_BYTES: usize = 1 << 20;
 
 /// The code of a record with rows of a newer version.
 pub(crate) const NEWER: &str = "newer-rows";

@@ -58,6 +58,7 @@ fn land(root: &Path, bucket: &Path, config: &Config, notices: &Value) -> Invocat
     let lander = Lander {
         root: Root { disk: &disk, config, clock: Clock::At(T + 600_000), deadline },
         journals: Arc::default(),
+        pool: Default::default(),
     };
     invoke(&lander, &|_| Store::folder(bucket), notices.to_string().as_bytes())
 }
@@ -68,6 +69,7 @@ fn land_folder(root: &Path, folder: &Path, config: &Config) -> Landed {
     let lander = Lander {
         root: Root { disk: &disk, config, clock: Clock::At(T + 700_000), deadline },
         journals: Arc::default(),
+        pool: Default::default(),
     };
     let store = Store::folder(folder).unwrap();
     let ids: Vec<_> = store.list("").unwrap().into_iter().map(|object| object.id).collect();

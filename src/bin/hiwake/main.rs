@@ -34,7 +34,7 @@ use hiwake::config::{Config, ConfigErrors};
 use hiwake::day::day_end;
 use hiwake::disk::RealDisk;
 use hiwake::error::in_words;
-use hiwake::land::Lander;
+use hiwake::land::{ChunkPool, Lander};
 use hiwake::row::Day;
 use hiwake::store::{Store, StoreError};
 
@@ -242,5 +242,6 @@ fn lander<'a>(disk: &'a RealDisk, config: &'a Config, now: &Now) -> Lander<'a> {
     Lander {
         root: hiwake::land::Root { disk, config, clock: now.clock(), deadline },
         journals: Arc::default(),
+        pool: ChunkPool::default(),
     }
 }

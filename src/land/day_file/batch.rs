@@ -1,39 +1,10 @@
 //! The rows of one landing for one day file, held compactly until they are committed.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::land::journal::frame::Routing;
-use crate::row::{EventKey, Row, Stream};
-
-/// How much memory for lines is asked for at once.
-const PIECE_BYTES: usize = 1 << 20;
-
-/// Memory that batches have given back, for the next ones: what the system gives, it clears first,
-/// page by page.
-#[derive(Debug, Clone, Default)]
-pub struct ChunkPool(Arc<Mutex<Vec<Vec<u8>>>>);
-
-impl ChunkPool {
-    fn take(&self) -> Option<Vec<u8>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
-    }
-
-    /// How many pieces it holds.
-    pub fn pieces(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
-
-    fn give(&self, pieces: impl Iterator<Item = Vec<u8>>) {
-        let mut pool = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A day file's first piece may be small, and a long line's large.
-        let pieces = pieces.filter(|piece| piece.capacity() == PIECE_BYTES);
-        pool.extend(pieces.map(|mut piece| {
-            piece.clear();
-            piece
-        }));
-    }
-}
+use crate::land::pool::{ChunkPool, PIECE_BYTES};
+use crate::row::{EventKey, Keys, Row, Stream};
 
 /// Rows for one day file, in the order in which they were read.
 #[derive(Debug, Default)]
@@ -44,6 +15,8 @@ pub struct Batch {
     /// The streams by which rules send rows, each once, and the number of each; none: no rules do.
     streams: Vec<Option<Stream<'static>>>,
     numbers: HashMap<Option<Stream<'static>>, u32>,
+    /// The stream of the last row.
+    last: Option<Last>,
     /// The numbers of the objects that the rows came from.
     pub(crate) objects: BTreeSet<usize>,
     /// By which routings its rows came here, as its commits name them.
@@ -69,6 +42,15 @@ struct Entry {
     stream: u32,
 }
 
+/// What need not be looked up again as long as rows are of one stream.
+#[derive(Debug)]
+struct Last {
+    stream: Stream<'static>,
+    is_routed: bool,
+    number: u32,
+    keys: Keys,
+}
+
 impl Batch {
     /// With memory of batches that are done with; gives it back when it is dropped.
     pub fn with(pool: &ChunkPool) -> Batch {
@@ -81,7 +63,13 @@ impl Batch {
     /// transform made: of plain text, it alone says where it belongs. Answers the memory that it
     /// takes, about.
     pub fn push(&mut self, row: &Row<'_>, object: usize, is_routed: bool) -> usize {
-        let (stream, new) = self.number(&row.stream, is_routed);
+        // Mostly it is the stream of the row before.
+        let last =
+            self.last.take_if(|last| last.is_routed == is_routed && last.stream == row.stream);
+        let (mut last, new) = match last {
+            Some(last) => (last, 0),
+            None => self.look_up(&row.stream, is_routed),
+        };
         let line = row.line.as_bytes();
         let piece = self.room(line.len() + 1);
         let start = piece.len() as u32;
@@ -89,31 +77,26 @@ impl Batch {
         piece.push(b'\n');
         let end = piece.len() as u32;
         let piece = (self.pieces.len() - 1) as u32;
-        self.rows.push(Entry { identity: row.key(), piece, start, end, stream });
+        let (identity, stream) = (last.keys.key(row), last.number);
+        self.rows.push(Entry { identity, piece, start, end, stream });
+        self.last = Some(last);
         self.objects.insert(object);
         line.len() + 1 + size_of::<Entry>() + new
     }
 
-    /// A stream's number, and what it takes in memory if it is new.
-    fn number(&mut self, stream: &Stream<'_>, is_routed: bool) -> (u32, usize) {
+    /// What there is to know of a stream, and what it takes in memory if it is new.
+    fn look_up(&mut self, stream: &Stream<'_>, is_routed: bool) -> (Last, usize) {
         // What a stream costs in both tables, about, with its names.
         const STREAM_BYTES: usize = 512;
-        let stream = Some(stream).filter(|stream| is_routed || stream.log_group().is_some());
-        // Mostly it is the one of the row before.
-        if let Some(last) = self.rows.last()
-            && self.streams[last.stream as usize].as_ref() == stream
-        {
-            return (last.stream, 0);
-        }
-        let stream = stream.map(|stream| stream.clone().into_owned());
+        let (keys, stream) = (Keys::of(stream), stream.clone().into_owned());
+        let routed = Some(stream.clone()).filter(|_| is_routed || stream.log_group().is_some());
         let new = self.streams.len() as u32;
-        match *self.numbers.entry(stream).or_insert_with_key(|stream| {
+        let number = *self.numbers.entry(routed).or_insert_with_key(|stream| {
             self.streams.push(stream.clone());
             new
-        }) {
-            number if number == new => (number, STREAM_BYTES),
-            number => (number, 0),
-        }
+        });
+        let bytes = if number == new { STREAM_BYTES } else { 0 };
+        (Last { stream, is_routed, number, keys }, bytes)
     }
 
     /// The piece for a line of so many bytes.
@@ -150,9 +133,10 @@ impl Batch {
         self.rows[row as usize].identity
     }
 
-    /// The stream of a row by which rules send it, if they do.
-    pub fn stream(&self, row: u32) -> Option<&Stream<'static>> {
-        self.streams[self.rows[row as usize].stream as usize].as_ref()
+    /// The stream of a row by which rules send it, if they do, and its number.
+    pub fn stream(&self, row: u32) -> (u32, Option<&Stream<'static>>) {
+        let number = self.rows[row as usize].stream;
+        (number, self.streams[number as usize].as_ref())
     }
 
     /// Forgets the rows that are not to be kept.

@@ -160,7 +160,8 @@ impl Frozen<'_> {
         }
     }
 
-    /// The open file is the finished file: checked against its commits, and hashed. `None`: it has other bytes too.
+    /// The open file is the finished file: checked against its commits, and hashed. `None`: it has
+    /// other bytes too.
     fn check_in_place(&self) -> Result<Option<Sealed>> {
         let Frozen { lander, day_file, number, segment } = self;
         let path = day_file.open_segment(*number);

@@ -51,7 +51,7 @@ pub(crate) fn check(row: &Row<'_>) -> Result<(), Refusal> {
 /// Its time and its line.
 pub(super) fn check_line(row: &Row<'_>) -> Result<(), Refusal> {
     let midnight = row.day.date().and_time(NaiveTime::MIN).and_utc().timestamp_millis();
-    let hours = (i128::from(row.timestamp) - i128::from(midnight)) / 3_600_000;
+    let hours = row.timestamp.saturating_sub(midnight) / 3_600_000;
     // Local time is at most 14 hours ahead of UTC and 12 behind; history knew a little more.
     if !(-16..=40).contains(&hours) {
         return Err(Refusal::Day(row.timestamp, row.day));

@@ -87,8 +87,13 @@ impl Routes {
         // Of each date, whether the day file is listed, and its routes; and which of them is the
         // last row's.
         let (mut dates, mut last) = (Vec::<(i64, bool, Vec<usize>)>::new(), 0);
+        // A stream's number, and from when to when its rows need no more than a look.
+        let mut settled = (0, 0..0);
         for row in 0..batch.len() as u32 {
-            let timestamp = batch.key(row).timestamp;
+            let (timestamp, (of, stream)) = (batch.key(row).timestamp, batch.stream(row));
+            if of == settled.0 && settled.1.contains(&timestamp) {
+                continue;
+            }
             let number = timestamp.div_euclid(DAY_MS);
             if dates.get(last).is_none_or(|(known, ..)| *known != number) {
                 let known = dates.iter().position(|(known, ..)| *known == number);
@@ -113,8 +118,8 @@ impl Routes {
                 dates.push((number, is_listed, routes));
             }
             let (_, is_listed, ref routes) = dates[last];
-            let stream = batch.stream(row);
             let mut is_known = is_listed || stream.is_none();
+            let mut span = number * DAY_MS..(number + 1) * DAY_MS;
             for route in routes {
                 let Some(stream) = stream else { break };
                 let (_, crc, route) = &mut self.routes[*route];
@@ -123,14 +128,18 @@ impl Routes {
                         is_known = true;
                         let rules = Some(*crc);
                         elsewhere.routings.insert(Routing { date: number as i32, rules });
+                        let of_route = route.span();
+                        span = span.start.max(of_route.start)..span.end.min(of_route.end);
                     }
                     Some((file, kind, day)) => {
                         let other = DayFile { file: file.to_owned(), day, kind };
                         elsewhere.candidates.entry(other).or_default().rows.push(row);
+                        span = 0..0;
                     }
-                    None => {}
+                    None => span = 0..0,
                 }
             }
+            settled = (of, span);
             if !is_known {
                 missing.entry(date(timestamp)).or_default().insert(day_file.clone());
             }

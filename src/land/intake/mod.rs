@@ -15,7 +15,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::time::Instant;
 
-use crate::land::day_file::batch::{Batch, ChunkPool};
+use crate::land::day_file::batch::Batch;
 use crate::land::intake::check::{Refusal, check, check_line};
 use crate::land::intake::elsewhere::Routes;
 use crate::land::intake::plan::Plan;
@@ -67,7 +67,6 @@ pub(crate) struct Landing<'l> {
     /// The last row's, which is most likely the next one's: not in `batches`, and its day takes
     /// rows.
     present: Option<(DayFile, Batch)>,
-    pool: ChunkPool,
     bytes: usize,
     quarantine: Quarantine,
     /// The objects that have something in `quarantine`.
@@ -100,7 +99,6 @@ impl<'l> Landing<'l> {
             states: vec![None; objects.len()],
             batches: HashMap::new(),
             present: None,
-            pool: ChunkPool::default(),
             bytes: 0,
             quarantine: Quarantine::default(),
             quarantined_from: BTreeSet::new(),
@@ -272,7 +270,7 @@ impl Sink for ObjectSink<'_, '_> {
                 landing.batches.extend(landing.present.take());
                 let mut batch = landing.batches.remove(&day_file).unwrap_or_else(|| {
                     landing.bytes += DAY_FILE_BYTES + day_file.file.len();
-                    Batch::with(&landing.pool)
+                    Batch::with(&landing.lander.pool)
                 });
                 landing.bytes += batch.push(row, number, is_routed);
                 landing.present = Some((day_file, batch));

@@ -4,6 +4,8 @@
 //! groups, log streams and files in their order, the files of unmatched events and of plain text.
 //! Labels, columns and newlines are no part of it.
 
+use std::ops::Range;
+
 use serde_json::json;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -68,5 +70,10 @@ impl Route {
         }
         let day = self.calendar.day(timestamp).ok()?;
         Some((&self.file, self.kind, day))
+    }
+
+    /// From when to when it sends the last event's stream there.
+    pub fn span(&self) -> Range<i64> {
+        self.calendar.day_span()
     }
 }

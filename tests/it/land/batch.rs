@@ -1,6 +1,7 @@
 //! The lines of a landing, in memory.
 
-use hiwake::land::day_file::batch::{Batch, ChunkPool};
+use hiwake::land::ChunkPool;
+use hiwake::land::day_file::batch::Batch;
 use hiwake::row::{Kind, Row};
 
 /// Bytes of a piece of memory.

@@ -53,6 +53,7 @@ impl Site {
         Lander {
             root: Root { disk, config, clock, deadline },
             journals: self.journals.clone().unwrap_or_default(),
+            pool: Default::default(),
         }
     }
 

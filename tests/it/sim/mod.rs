@@ -66,7 +66,11 @@ impl Setup {
     fn lander<'a>(&'a self, disk: &'a SimDisk) -> Lander<'a> {
         let deadline = Instant::now() + Duration::from_secs(600);
         let (config, clock) = (&self.config, Clock::At(self.now));
-        Lander { root: Root { disk, config, clock, deadline }, journals: disk.journals.clone() }
+        Lander {
+            root: Root { disk, config, clock, deadline },
+            journals: disk.journals.clone(),
+            pool: Default::default(),
+        }
     }
 
     /// Lands events. `Ok(true)`: acknowledged; `Ok(false)`: the day is closed.

@@ -178,7 +178,11 @@ impl<'o> Sequence<'o> {
     fn lander<'a>(&'a self, disk: &'a SimDisk, config: usize) -> Lander<'a> {
         let deadline = Instant::now() + Duration::from_secs(600);
         let (config, clock) = (&self.all.configs[config], Clock::At(self.now));
-        Lander { root: Root { disk, config, clock, deadline }, journals: disk.journals.clone() }
+        Lander {
+            root: Root { disk, config, clock, deadline },
+            journals: disk.journals.clone(),
+            pool: Default::default(),
+        }
     }
 
     fn land(&self, disk: &SimDisk, landing: &Landing) -> Landed {
