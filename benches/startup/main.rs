@@ -135,7 +135,7 @@ fn main() {
     for one in &all[1..] {
         let (name, package) = (&one.name, one.binary.parent().and_then(Path::file_name));
         let name = format!("{name} ({})", package.unwrap_or_default().display());
-        let (start, mb) = if one.name == "land" { (3.0, 7.0) } else { (1.3, 2.5) };
+        let (start, mb) = if one.name == "land" { (1.6, 9.0) } else { (1.3, 3.2) };
         let ratio = one.start(0).div_duration_f64(floor_min);
         line(&format!("{name}: start / a std-only loop's"), ratio, "", Target::AtMost(start));
         let bytes = std::fs::metadata(&one.binary).unwrap().len();

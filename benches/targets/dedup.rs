@@ -24,7 +24,7 @@ pub fn measure() {
         "dedup of a million rows in 4,000 records, half of them known",
         ms,
         " ms",
-        Target::AtMost(60.0),
+        Target::AtMost(48.0),
     );
     line("the same: memory, 16 bytes an identity included", mb, " MB", Target::AtMost(20.0));
 }
