@@ -20,6 +20,12 @@ export interface Deployment {
   readonly routeTableIds: string[];
   readonly fileSystemId?: string | undefined;
   readonly securityGroupId?: string | undefined;
+  readonly throughput: 'elastic' | 'bursting';
+  /** The only Availability Zone of a One Zone file system, e.g. us-east-1a. */
+  readonly zone?: string | undefined;
+  /** Days until Infrequent Access, and until Archive; 0 is never. */
+  readonly iaDays: number;
+  readonly archiveDays: number;
   readonly path: string;
   readonly uid: number;
   readonly gid: number;
@@ -37,7 +43,17 @@ interface File {
   land: { concurrency: number };
   storage: { landing_days: number; efs_backups: boolean };
   network: { vpc_id?: string; subnet_ids: string[]; route_table_ids: string[] };
-  efs: { file_system_id?: string; security_group_id?: string; path: string; uid: number; gid: number };
+  efs: {
+    file_system_id?: string;
+    security_group_id?: string;
+    throughput: Deployment['throughput'];
+    one_zone: string | false;
+    ia_days: number;
+    archive_days: number;
+    path: string;
+    uid: number;
+    gid: number;
+  };
   readers: { security_groups: string[]; roles: string[] };
   tell: { alarms?: string; sealed?: string };
 }
@@ -48,8 +64,10 @@ export function loadDeployment(path: string): Deployment {
 
 export function readDeployment(toml: string, name = 'deployment.toml'): Deployment {
   const file = parse(toml) as unknown as File;
+  // What the operator wrote, before the defaults are filled in.
+  const written = Object.keys(file.efs ?? {});
   const form = faultsOf(file, 'deployment');
-  const faults = form.length > 0 ? form : together(file);
+  const faults = form.length > 0 ? form : [...together(file), ...ofFileSystem(file, written)];
   if (faults.length > 0) {
     throw new Error(faults.map((fault) => `${name}: ${fault}`).join('\n'));
   }
@@ -67,6 +85,10 @@ export function readDeployment(toml: string, name = 'deployment.toml'): Deployme
     routeTableIds: file.network.route_table_ids,
     fileSystemId: file.efs.file_system_id,
     securityGroupId: file.efs.security_group_id,
+    throughput: file.efs.throughput,
+    zone: file.efs.one_zone || undefined,
+    iaDays: file.efs.ia_days,
+    archiveDays: file.efs.archive_days,
     path: file.efs.path,
     uid: file.efs.uid,
     gid: file.efs.gid,
@@ -94,6 +116,37 @@ function together({ network, efs, readers }: File): string[] {
     faults.push(
       'readers: the VPC that is made by default has nobody else in it, so the readers have no way to the mount targets. ' +
         'Write network.vpc_id: their VPC, or one that theirs is peered with',
+    );
+  }
+  return faults;
+}
+
+/** Keys of the file system that is made, which an existing one has for itself. */
+const MADE = ['throughput', 'one_zone', 'ia_days', 'archive_days'];
+
+/** What EFS or Lambda would refuse in the middle of a deployment. */
+function ofFileSystem({ network, efs }: File, written: string[]): string[] {
+  if (efs.file_system_id) {
+    const kept = written.filter((key) => MADE.includes(key));
+    return kept.map((key) => `efs.${key}: an existing file system keeps what it has; set it there, and remove it here`);
+  }
+  const faults: string[] = [];
+  if (efs.archive_days > 0 && efs.throughput === 'bursting') {
+    faults.push('efs.archive_days: EFS has Archive with elastic throughput only; write throughput = "elastic" or archive_days = 0');
+  }
+  if (efs.archive_days > 0 && efs.one_zone) {
+    faults.push('efs.archive_days: EFS has no Archive in One Zone file systems; write one_zone = false or archive_days = 0');
+  }
+  if (efs.archive_days > 0 && (efs.ia_days === 0 || efs.archive_days <= efs.ia_days)) {
+    faults.push(
+      'efs.archive_days: EFS moves a file to Infrequent Access before it moves it to Archive; ' +
+        'write an ia_days above 0 and an archive_days above ia_days, or archive_days = 0',
+    );
+  }
+  if (efs.one_zone && network.subnet_ids.length > 1) {
+    faults.push(
+      'efs.one_zone: the file system has one mount target, and Lambda refuses a subnet in a zone without one; ' +
+        `write in network.subnet_ids only the subnet in ${efs.one_zone}`,
     );
   }
   return faults;

@@ -34,9 +34,11 @@ export class Readers extends Construct {
     // Another user of the writers' group: what group members may read, and no more. What keeps them from writing is
     // that the file system's policy denies them ClientWrite.
     const accessPoint = storage.accessPoint('Reader', deployment.uid + 1);
+    // In another zone the name of a One Zone file system resolves only with its zone in front.
+    const zone = deployment.zone ? `,az=${deployment.zone}` : '';
     new CfnOutput(Stack.of(this), 'MountCommand', {
       description: 'Mounts the day files, read-only, on a machine of the readers (needs amazon-efs-utils)',
-      value: `sudo mkdir -p /mnt/hiwake && sudo mount -t efs -o ro,tls,iam,accesspoint=${accessPoint.accessPointId} ${storage.fileSystem.fileSystemId}:/ /mnt/hiwake`,
+      value: `sudo mkdir -p /mnt/hiwake && sudo mount -t efs -o ro,tls,iam${zone},accesspoint=${accessPoint.accessPointId} ${storage.fileSystem.fileSystemId}:/ /mnt/hiwake`,
     });
   }
 }

@@ -1,6 +1,7 @@
 // Where things stay: objects that were delivered, records as they came, day files.
 
 import { Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as efs from 'aws-cdk-lib/aws-efs';
 import * as iam from 'aws-cdk-lib/aws-iam';
@@ -8,6 +9,7 @@ import * as s3 from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
 
 import { acknowledge } from './acknowledge.ts';
+import { Alarm, FIVE_MINUTES } from './alarm.ts';
 import type { Config } from './config.ts';
 import type { Deployment } from './deployment.ts';
 import type { Network } from './network.ts';
@@ -20,6 +22,8 @@ export interface StorageProps {
 
 /** Days that Glacier Instant Retrieval charges for at least. */
 const GLACIER_DAYS = 90;
+/** Bytes of burst credits that an hour at 100 MiB/s uses up, which is how fast EFS lets a file system burst. */
+const HOUR_OF_BURSTING = 3600 * 100 * 1024 ** 2;
 
 export class Storage extends Construct {
   /** What Firehose delivers: landing/ and failed/. */
@@ -131,16 +135,21 @@ export class Storage extends Construct {
       securityGroup: door,
       encrypted: true,
       performanceMode: efs.PerformanceMode.GENERAL_PURPOSE,
-      throughputMode: efs.ThroughputMode.ELASTIC,
-      lifecyclePolicy: efs.LifecyclePolicy.AFTER_1_DAY,
+      throughputMode: deployment.throughput === 'bursting' ? efs.ThroughputMode.BURSTING : efs.ThroughputMode.ELASTIC,
+      lifecyclePolicy: after(deployment.iaDays),
+      transitionToArchivePolicy: after(deployment.archiveDays),
       // "No anonymous access" in CDK adds write and root access for every client that may mount: readers could write.
       // A policy of one's own does away with anonymous access all the same.
       allowAnonymousAccess: true,
       fileSystemPolicy: new iam.PolicyDocument({ statements: this.policy() }),
       removalPolicy: this.removalPolicy,
     });
+    const resource = fileSystem.node.defaultChild as efs.CfnFileSystem;
     // Said either way: CDK says nothing for "off".
-    (fileSystem.node.defaultChild as efs.CfnFileSystem).backupPolicy = { status: deployment.efsBackups ? 'ENABLED' : 'DISABLED' };
+    resource.backupPolicy = { status: deployment.efsBackups ? 'ENABLED' : 'DISABLED' };
+    // By name: CDK's oneZone looks for subnets by their zones, which an existing VPC's ids do not tell.
+    resource.availabilityZoneName = deployment.zone;
+    if (deployment.throughput === 'bursting') this.alarm(fileSystem);
     if (!deployment.efsBackups) {
       acknowledge(fileSystem, 'AwsSolutions-EFS1', 'The S3 backup rebuilds every day file; storage.efs_backups has EFS back them up too.');
     }
@@ -185,6 +194,20 @@ export class Storage extends Construct {
     return [encrypted, rootless, ...(roles.length > 0 ? [readers, readOnly] : [])];
   }
 
+  private alarm({ fileSystemId }: efs.FileSystem): void {
+    new Alarm(this, 'burst credits low', {
+      means: 'The file system can burst for less than an hour more. Then all who use it share its baseline.',
+      metric: new cloudwatch.Metric({
+        namespace: 'AWS/EFS',
+        metricName: 'BurstCreditBalance',
+        dimensionsMap: { FileSystemId: fileSystemId },
+        statistic: 'Minimum',
+        period: FIVE_MINUTES,
+      }),
+      below: HOUR_OF_BURSTING,
+    });
+  }
+
   private existing(): efs.IFileSystem {
     const { fileSystemId, securityGroupId } = this.props.deployment;
     return efs.FileSystem.fromFileSystemAttributes(this, 'Files', {
@@ -195,6 +218,11 @@ export class Storage extends Construct {
 }
 
 const ABORT: s3.LifecycleRule = { id: 'unfinished', abortIncompleteMultipartUploadAfter: Duration.days(3) };
+
+/** EFS's word for a number of days that it allows; 0 is never. */
+function after(days: number): efs.LifecyclePolicy | undefined {
+  return days === 0 ? undefined : (`AFTER_${days}_DAY${days === 1 ? '' : 'S'}` as efs.LifecyclePolicy);
+}
 
 /**
  * How long source records are kept: as long as any day that they belong to can be replayed into. A day's first records

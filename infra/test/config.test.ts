@@ -54,6 +54,30 @@ describe('deployment.toml', () => {
     expect(() => readDeployment('[network]\nroute_table_ids = ["rtb-0aaaaaaa"]')).toThrow('write network.vpc_id');
   });
 
+  const EXISTING = '[network]\nvpc_id = "vpc-0aaaaaaa"\nsubnet_ids = ["subnet-0aaaaaaa", "subnet-0bbbbbbb"]\n[efs]\n';
+
+  test.each([
+    ['Archive with bursting', '[efs]\nthroughput = "bursting"\narchive_days = 90', 'archive_days: EFS has Archive with elastic throughput only; write'],
+    ['Archive in one zone', '[efs]\none_zone = "us-east-1a"\narchive_days = 90', 'archive_days: EFS has no Archive in One Zone file systems; write'],
+    ['Archive with Infrequent Access', '[efs]\nia_days = 30\narchive_days = 30', 'archive_days: EFS moves a file to Infrequent Access before'],
+    ['Archive before Infrequent Access', '[efs]\narchive_days = 1', 'archive_days: EFS moves a file to Infrequent Access before'],
+    ['Archive without Infrequent Access', '[efs]\nia_days = 0\narchive_days = 7', 'archive_days: EFS moves a file to Infrequent Access before'],
+    ['two subnets for one zone', `${EXISTING}one_zone = "us-east-1a"`, 'one_zone: the file system has one mount target, and Lambda refuses a subnet in a zone'],
+    ['one zone without its name', '[efs]\none_zone = true', 'one_zone: write false, or the name of an Availability Zone'],
+    ['a region for a zone', '[efs]\none_zone = "us-east-1"', 'one_zone: write false, or the name of an Availability Zone'],
+    ['days that EFS does not have', '[efs]\nia_days = 2', 'ia_days: write one of 0 1 7 14'],
+    ['another mode', '[efs]\nthroughput = "provisioned"', 'throughput: write elastic or bursting'],
+  ])('%s is refused, with what to write', (_, wrong, fault) => {
+    expect(() => readDeployment(wrong)).toThrow(new RegExp(`^deployment.toml: efs.${fault}[^\\n]*$`));
+  });
+
+  test.each(['throughput = "elastic"', 'one_zone = false', 'ia_days = 1', 'archive_days = 0'])('%s of an existing file system is refused, a default too', (key) => {
+    const existing = `${EXISTING}file_system_id = "fs-0aaaaaaa"\nsecurity_group_id = "sg-0eeeeeee"\n`;
+    expect(readDeployment(existing).fileSystemId).toBe('fs-0aaaaaaa');
+    const fault = `deployment.toml: efs.${key.split(' ')[0]}: an existing file system keeps what it has; set it there, and remove it here`;
+    expect(() => readDeployment(existing + key)).toThrow(new Error(fault));
+  });
+
   test("the name fits what S3's notices are admitted by: the first 24 characters of CloudFormation's bucket names", () => {
     expect(readDeployment('name = "a2345678901234567890"').name).toHaveLength(20);
     expect(() => readDeployment('name = "a23456789012345678901"')).toThrow('name: write 2 to 20');

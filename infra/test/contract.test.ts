@@ -90,6 +90,19 @@ describe('alarms', () => {
     expect(projectFile('benches/cost/table.py')).toContain(`+ ${billed.length} * price["alarm"]`);
   });
 
+  test('bursting throughput has one more: it rings while an hour at 100 MiB/s is left', () => {
+    const bursting = templateOf({ deployment: '[efs]\nthroughput = "bursting"' });
+    const watched = resources(bursting, 'AWS::CloudWatch::Alarm').map(({ Properties }) => [heading(Properties), watches(Properties)]);
+    expect(Object.fromEntries(watched)).toEqual({
+      ...WATCHED, 'burst credits low': ['AWS/EFS BurstCreditBalance {FileSystemId=<StorageFiles>} Minimum 300', `< ${3600 * 100 * 1024 ** 2}, 1`],
+    });
+    const [alarm] = resources(bursting, 'AWS::CloudWatch::Alarm', 'burst');
+    expect(alarm?.Properties.AlarmDescription).toMatch(/docs\/runbook.md#burst-credits-low$/);
+    expect(anchors).toContain('burst-credits-low');
+    const status = JSON.parse(text(resources(bursting, 'AWS::CloudWatch::Dashboard')[0]?.Properties.DashboardBody)).widgets[0];
+    expect(status.properties.alarms).toHaveLength(Object.keys(WATCHED).length + 1);
+  });
+
   test('a sum does not fall silent with one of its metrics: quarantined objects are counted only when there are any', () => {
     const [alarm] = resources(template, 'AWS::CloudWatch::Alarm', 'quarantine');
     expect(alarm?.Properties.Metrics[0].Expression).toBe('SUM([FILL(rows, 0), FILL(objects, 0)])');

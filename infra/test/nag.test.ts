@@ -19,6 +19,7 @@ const told = '[tell]\nalarms = "arn:aws:sns:ap-northeast-1:123456789012:a"\nseal
 describe('AwsSolutions', () => {
   test.each([
     ['by default', ''], ['with readers', READERS], ['in an existing VPC', existing], ['with topics', told],
+    ['bursting', '[efs]\nthroughput = "bursting"'], ['in one zone', '[efs]\none_zone = "us-east-1a"'],
     ['to try it out', 'removal = "destroy"\n[storage]\nefs_backups = true'],
   ])('%s', (_, deployment) => {
     const { app } = stackOf({ hiwake: projectFile('hiwake.toml'), deployment });

@@ -1,4 +1,5 @@
 import { Template } from 'aws-cdk-lib/assertions';
+import { LifecyclePolicy } from 'aws-cdk-lib/aws-efs';
 import { describe, expect, test } from 'vitest';
 
 import { readConfig } from '../lib/config.ts';
@@ -84,9 +85,40 @@ describe('file system', () => {
     expect(Properties).toMatchObject({
       Encrypted: true, ThroughputMode: 'elastic', LifecyclePolicies: [{ TransitionToIA: 'AFTER_1_DAY' }], BackupPolicy: { Status: 'DISABLED' },
     });
+    expect(Properties.AvailabilityZoneName).toBeUndefined();
+    template.resourceCountIs('AWS::EFS::MountTarget', 2);
     expect(only(template, 'AWS::EFS::FileSystem').DeletionPolicy).toBe('Retain');
     const backed = templateOf({ deployment: '[storage]\nefs_backups = true' });
     expect(only(backed, 'AWS::EFS::FileSystem').Properties.BackupPolicy).toEqual({ Status: 'ENABLED' });
+  });
+
+  const made = (efs: string): Record<string, unknown> => only(templateOf({ deployment: `[efs]\n${efs}` }), 'AWS::EFS::FileSystem').Properties;
+
+  test('bursting throughput, in the same performance mode', () => {
+    expect(made('throughput = "bursting"')).toEqual({ ...Properties, ThroughputMode: 'bursting' });
+  });
+
+  test.each([
+    ['ia_days = 0', undefined],
+    ['ia_days = 30', [{ TransitionToIA: 'AFTER_30_DAYS' }]],
+    ['archive_days = 90', [{ TransitionToIA: 'AFTER_1_DAY' }, { TransitionToArchive: 'AFTER_90_DAYS' }]],
+    ['ia_days = 7\narchive_days = 365', [{ TransitionToIA: 'AFTER_7_DAYS' }, { TransitionToArchive: 'AFTER_365_DAYS' }]],
+  ])('%s', (days, LifecyclePolicies) => expect(made(days)).toEqual({ ...Properties, LifecyclePolicies }));
+
+  test('the days that deployment.toml takes are those of EFS', () => {
+    const { properties } = JSON.parse(projectFile('infra/contract/deployment.schema.json')).properties.efs;
+    const named = Object.values(LifecyclePolicy).map((name) => Number(/\d+/.exec(name)));
+    for (const key of ['ia_days', 'archive_days']) expect(properties[key].enum.toSorted()).toEqual([0, ...named].toSorted());
+  });
+
+  test('docs/cost.md and deployment.toml name the prices that the table reckons with', () => {
+    const [, standard, ia, tiering] = /"us-east-1": [^]*?efs=([\d.]+), ia=([\d.]+), tiering=([\d.]+),/.exec(projectFile('benches/cost/table.py')) ?? [];
+    const [, read, write] = /read=([\d.]+), write=([\d.]+),/.exec(projectFile('benches/cost/table.py')) ?? [];
+    expect(projectFile('infra/deployment.toml')).toContain(`reads cost $${read}, writes $${write}`);
+    expect(projectFile('infra/deployment.toml')).toContain(`Standard costs $${standard}`);
+    expect(projectFile('infra/deployment.toml')).toContain(`to Infrequent Access: $${ia}, and $${tiering} to move`);
+    expect(projectFile('docs/cost.md')).toContain(`| reads $${read}, writes $${write} a GB |`);
+    expect(projectFile('docs/cost.md')).toContain(`| $${ia} a GB-month, $${tiering} a GB to move |`);
   });
 
   test('nothing but TLS, nobody anonymous, nobody root', () => {
@@ -122,6 +154,38 @@ path = "/logs/days"`,
     existing.resourceCountIs('AWS::EC2::VPC', 0);
     expect(only(existing, 'AWS::EFS::AccessPoint').Properties).toMatchObject({ FileSystemId: 'fs-0aaaaaaa', RootDirectory: { Path: '/logs/days' } });
     expect(only(existing, 'AWS::EC2::SecurityGroupIngress').Properties).toMatchObject({ GroupId: 'sg-0eeeeeee', FromPort: 2049 });
+  });
+});
+
+describe('a file system in one zone', () => {
+  const zonal = templateOf({ deployment: '[efs]\none_zone = "us-east-1c"' });
+
+  test('it is in that zone, and all else is as ever', () => {
+    const { Properties } = only(template, 'AWS::EFS::FileSystem');
+    expect(only(zonal, 'AWS::EFS::FileSystem').Properties).toEqual({ ...Properties, AvailabilityZoneName: 'us-east-1c' });
+  });
+
+  test('so is the only subnet, with the only mount target and both functions that mount it', () => {
+    const { AvailabilityZone } = only(zonal, 'AWS::EC2::Subnet').Properties;
+    expect(AvailabilityZone).toBe('us-east-1c');
+    const [subnet] = Object.keys(zonal.findResources('AWS::EC2::Subnet'));
+    expect(only(zonal, 'AWS::EFS::MountTarget').Properties.SubnetId).toEqual({ Ref: subnet });
+    for (const what of ['Land', 'Seal']) {
+      expect(only(zonal, 'AWS::Lambda::Function', what).Properties.VpcConfig.SubnetIds).toEqual([{ Ref: subnet }]);
+    }
+    expect(only(zonal, 'AWS::EC2::VPCEndpoint').Properties.RouteTableIds).toHaveLength(1);
+  });
+
+  test('in an existing VPC it is in the subnet that is named; readers of any zone mount it by its name', () => {
+    const read = templateOf({ deployment: `${READERS.replace(', "subnet-0bbbbbbb"', '')}[efs]\none_zone = "us-east-1c"` });
+    expect(only(read, 'AWS::EFS::FileSystem').Properties.AvailabilityZoneName).toBe('us-east-1c');
+    expect(only(read, 'AWS::EFS::MountTarget').Properties.SubnetId).toBe('subnet-0aaaaaaa');
+    expect(only(read, 'AWS::Lambda::Function', 'Land').Properties.VpcConfig.SubnetIds).toEqual(['subnet-0aaaaaaa']);
+    expect(text(read.toJSON().Outputs.MountCommand.Value)).toMatch(/mount -t efs -o ro,tls,iam,az=us-east-1c,accesspoint=<\S+> <\S+>:\/ \/mnt\/hiwake$/);
+  });
+
+  test('it is decided on before the first deployment', () => {
+    expect(projectFile('docs/deploy.md')).toMatch(/efs\.one_zone[^\n]*empty file system/);
   });
 });
 
