@@ -5,6 +5,7 @@
 //! since no commit reads it. The first of these commits reads the whole journal, as a process does
 //! that has just begun; the others know it.
 
+use hiwake::config::Form;
 use hiwake::disk::Open;
 use hiwake::land::Lander;
 use hiwake::land::day_file::batch::Batch;
@@ -104,7 +105,7 @@ fn fill(lander: &Lander<'_>, commits: u64, stragglers: u64) {
     let handle = lander.disk.open(&day_file.journal(), Open::ReadWrite).unwrap();
     handle.truncate(0).unwrap();
     handle.write_at(&journal, 0).unwrap();
-    let data = lander.disk.open(&day_file.open_segment(1), Open::Write).unwrap();
+    let data = lander.disk.open(&day_file.open_segment(1, Form::Plain), Open::Write).unwrap();
     data.truncate(commits * EVENTS * LINE_BYTES as u64).unwrap();
 }
 

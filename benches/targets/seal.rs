@@ -3,6 +3,7 @@
 use hiwake::land::Root;
 use std::path::Path;
 
+use hiwake::config::Form;
 use hiwake::disk::Open;
 use hiwake::land::day_file::batch::Batch;
 use hiwake::land::day_file::commit;
@@ -86,7 +87,7 @@ fn fill(root: &Path, rows: &[Row<'_>], repeats: i64) -> usize {
 pub fn child(root: &str) {
     place::with_lander(Path::new(root), place::SEALED, |lander| {
         let day_file = place::day_file();
-        let (data_path, seen_path) = (day_file.open_segment(1), day_file.seen());
+        let (data_path, seen_path) = (day_file.open_segment(1, Form::Plain), day_file.seen());
         let data = lander.disk.open(&data_path, Open::Read).unwrap();
         let seen = lander.disk.open(&seen_path, Open::Read).unwrap();
         let state = Journal::peek(lander, &day_file).unwrap().unwrap();

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use crate::config::{
-    Column, Compress, Config, Files, Format, Limits, Newline, Order, Plain, Retention, Seal,
+    Column, Compress, Config, Files, Form, Format, Limits, Newline, Order, Plain, Retention, Seal,
     Source, Subscribe, Unmatched,
 };
 use crate::row::Kind;
@@ -80,7 +80,7 @@ impl Default for Seal {
 
 impl Default for Files {
     fn default() -> Files {
-        Files { mode: 0o440, dir_mode: 0o750 }
+        Files { mode: 0o440, dir_mode: 0o750, open: Form::default() }
     }
 }
 

@@ -224,6 +224,51 @@ pub enum Compress {
     None,
     /// `.gz`
     Gzip,
+    /// `.zst`: a quarter of gzip's work for the same size.
+    Zstd,
+}
+
+impl Compress {
+    /// What a name has behind it.
+    pub(crate) fn suffix(self) -> &'static str {
+        match self {
+            Compress::None => "",
+            Compress::Gzip => ".gz",
+            Compress::Zstd => ".zst",
+        }
+    }
+
+    /// That of a name, and the name without it.
+    pub(crate) fn of(name: &str) -> (Compress, &str) {
+        let all = [Compress::Gzip, Compress::Zstd];
+        let found = all.into_iter().find_map(|one| Some((one, name.strip_suffix(one.suffix())?)));
+        found.unwrap_or((Compress::None, name))
+    }
+}
+
+/// How the lines of a day that has not ended are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Form {
+    /// As they are: `.open`
+    #[default]
+    Plain,
+    /// Each commit is a zstd frame: `.zst.open`, for `zstdcat`.
+    Compressed,
+}
+
+impl Form {
+    /// Each of them.
+    pub(crate) const ALL: [Form; 2] = [Form::Plain, Form::Compressed];
+
+    /// What its bytes are.
+    pub(crate) fn compress(self) -> Compress {
+        match self {
+            Form::Plain => Compress::None,
+            Form::Compressed => Compress::Zstd,
+        }
+    }
 }
 
 /// `[retention]`
@@ -249,6 +294,9 @@ pub struct Files {
     #[serde(serialize_with = "value::write_mode", deserialize_with = "value::read_mode")]
     #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub dir_mode: u32,
+    /// How the lines of a day that has not ended are stored; a change holds from a day file's next
+    /// segment on.
+    pub open: Form,
 }
 
 /// Bytes of the largest answer that a Lambda can give: one more fails the call, and with it the

@@ -9,8 +9,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::input::recognise::{Stamps, Times};
 use crate::input::time::StampError;
-use crate::input::{FileReader, GZIP_LEVEL};
-use crate::land::day_file::writer::gzip;
+use crate::input::{FileReader, gzip};
 use crate::local::LocalError;
 
 /// Events of one envelope, and bytes of their messages: CloudWatch Logs batches alike.
@@ -320,7 +319,7 @@ impl<'l> Batch<'l> {
             "logEvents": std::mem::take(&mut self.events),
         });
         let envelope = rest.to_string().replacen('{', r#"{"messageType":"DATA_MESSAGE","#, 1);
-        gzip(envelope.as_bytes(), GZIP_LEVEL)
+        gzip(envelope.as_bytes())
     }
 }
 

@@ -14,16 +14,17 @@ mod lines;
 mod recognise;
 mod time;
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
 use flate2::bufread::{GzDecoder, MultiGzDecoder};
+use flate2::write::GzEncoder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::land::day_file::writer::gzip;
 use crate::local::{LocalError, SourceRecord};
 use crate::object::is_gzip;
 use crate::store::pipe;
@@ -147,7 +148,7 @@ impl FileReader<'_> {
             match serde_json::from_str::<Value<'_>>(value.get()) {
                 Ok(Value { records: Some(records), .. }) => self.event(&records)?,
                 Ok(Value { message_type: Some(_), .. }) => {
-                    self.record(gzip(value.get().as_bytes(), GZIP_LEVEL), self.now)?;
+                    self.record(gzip(value.get().as_bytes()), self.now)?;
                 }
                 _ => {
                     let reason = "JSON with neither `records` (a Firehose event) nor `messageType` \
@@ -211,4 +212,11 @@ struct Value<'a> {
 struct Record {
     data: String,
     approximate_arrival_timestamp: Option<i64>,
+}
+
+/// As CloudWatch Logs sends it.
+fn gzip(envelope: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL));
+    let written = encoder.write_all(envelope).and_then(|()| encoder.finish());
+    written.expect("writing to a Vec cannot fail")
 }

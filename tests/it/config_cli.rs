@@ -106,7 +106,7 @@ fn the_schema_has_the_keys_of_the_sample_each_with_a_description() {
             described += 1;
         }
     }
-    assert_eq!(described, 32);
+    assert_eq!(described, 33);
     let sections: BTreeSet<_> = properties(&schema, &schema).keys().collect();
     assert_eq!(sections, defaults.as_object().unwrap().keys().collect());
     let source = schema.pointer("/$defs/Source").unwrap();

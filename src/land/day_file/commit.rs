@@ -2,6 +2,7 @@
 //!
 //! The steps are numbered as in docs/design.md.
 
+use crate::config::Form;
 use crate::land::day_file::batch::Batch;
 use crate::land::day_file::dedup::Offered;
 use crate::land::day_file::hold::Hold;
@@ -80,16 +81,19 @@ pub(crate) fn ask(lander: &Lander<'_>, day_file: &DayFile, offered: &mut Offered
         return Ok(false);
     }
     let segment = journal.state.next_segment();
-    let committed = journal.state.segment(segment).map_or(0, Segment::bytes);
-    let path = day_file.open_segment(segment);
-    let length = match lander.open_if_there(&path)? {
-        Some(data) => data.length().context("open", &path)?,
-        None => 0,
-    };
-    if journal.state.seen() > 0 || length > committed {
+    let known = journal.state.segment(segment);
+    let forms = known.map_or(Form::ALL.to_vec(), |known| vec![known.form()]);
+    let committed = known.map_or(0, Segment::bytes);
+    let mut is_longer = false;
+    for path in forms.into_iter().map(|form| day_file.open_segment(segment, form)) {
+        if let Some(data) = lander.open_if_there(&path)? {
+            is_longer |= data.length().context("look at", &path)? > committed;
+        }
+    }
+    if journal.state.seen() > 0 || is_longer {
         let mut hold = Hold::take(lander, day_file, &mut journal)?;
         hold.known().mark(offered).map_err(|error| hold.journal.confirm_damage(error))?;
-        if length > committed {
+        if is_longer {
             // Of a landing that was interrupted: its rows may become lines of another day file now.
             hold.truncate_to_committed(segment)?;
         }

@@ -5,8 +5,10 @@ use std::io::{self, Write};
 use flate2::write::GzDecoder;
 use sha2::{Digest, Sha256};
 
+use crate::config::Compress;
 use crate::disk::Handle;
 use crate::land::day_file::merge;
+use crate::land::day_file::writer::CHUNK;
 use crate::land::journal::frame::Contents;
 use crate::land::root::error::{Context, Result};
 use crate::row::Kind;
@@ -50,22 +52,63 @@ impl Write for Lines {
 
 impl Contents {
     pub(crate) fn read(file: &dyn Handle, path: &str, kind: Kind) -> Result<Contents> {
-        let (mut bytes, mut hash, mut buffer) = (0, Sha256::new(), vec![0; 1 << 20]);
-        let mut lines = GzDecoder::new(Lines::new(kind));
+        let (mut bytes, mut hash, mut buffer) = (0, Sha256::new(), vec![0; CHUNK]);
+        let mut lines = Decoder::new(Lines::new(kind), path).context("read", path)?;
         loop {
             let length = file.read_at(&mut buffer, bytes).context("read", path)?;
-            bytes += length as u64;
-            let read = &buffer[..length];
-            hash.update(read);
-            // What cannot be inflated is found by its hash.
-            match path.ends_with(".gz") {
-                _ if length == 0 => break,
-                true => drop(lines.write_all(read)),
-                false => lines.get_mut().read(read),
+            if length == 0 {
+                break;
             }
+            bytes += length as u64;
+            hash.update(&buffer[..length]);
+            // What cannot be decompressed is found by its hash.
+            lines.write_all(&buffer[..length]).ok();
         }
-        lines.try_finish().ok();
-        Ok(Contents { bytes, lines: lines.get_ref().count, sha256: hash.finalize().into() })
+        lines.flush().ok();
+        Ok(Contents { bytes, lines: lines.get().count, sha256: hash.finalize().into() })
+    }
+}
+
+/// What is compressed as a name says, decompressed.
+enum Decoder<W: Write> {
+    Plain(W),
+    Gzip(Box<GzDecoder<W>>),
+    Zstd(zstd::stream::write::Decoder<'static, W>),
+}
+
+impl<W: Write> Decoder<W> {
+    fn new(inner: W, path: &str) -> io::Result<Decoder<W>> {
+        Ok(match Compress::of(path).0 {
+            Compress::None => Decoder::Plain(inner),
+            Compress::Gzip => Decoder::Gzip(Box::new(GzDecoder::new(inner))),
+            Compress::Zstd => Decoder::Zstd(zstd::stream::write::Decoder::new(inner)?),
+        })
+    }
+
+    fn get(&self) -> &W {
+        match self {
+            Decoder::Plain(inner) => inner,
+            Decoder::Gzip(decoder) => decoder.get_ref(),
+            Decoder::Zstd(decoder) => decoder.get_ref(),
+        }
+    }
+}
+
+impl<W: Write> Write for Decoder<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Decoder::Plain(inner) => inner.write(bytes),
+            Decoder::Gzip(decoder) => decoder.write(bytes),
+            Decoder::Zstd(decoder) => decoder.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Decoder::Plain(inner) => inner.flush(),
+            Decoder::Gzip(decoder) => decoder.try_finish(),
+            Decoder::Zstd(decoder) => decoder.flush(),
+        }
     }
 }
 

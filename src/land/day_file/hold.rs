@@ -2,15 +2,17 @@
 //!
 //! The steps are numbered as those of a commit in docs/design.md.
 
+use std::io::Write;
+
+use crate::config::Form;
 use crate::disk::{Handle, Open};
 use crate::land::day_file::batch::Batch;
 use crate::land::day_file::dedup::Committed;
-use crate::land::day_file::writer::CHUNK;
+use crate::land::day_file::writer::{Coder, Pieces};
 use crate::land::journal::Journal;
 use crate::land::journal::frame::{Commit, Frame};
 use crate::land::journal::lander::Lander;
 use crate::land::journal::seen::{self, Watermark};
-use crate::land::journal::state::Segment;
 use crate::land::root::error::{Context, LandError, Result, is_absent};
 use crate::land::root::folders;
 use crate::land::root::layout::{DayFile, Hint, folder_of};
@@ -42,13 +44,13 @@ impl<'h, 'l> Hold<'h, 'l> {
         let path = day_file.seen();
         if entries == 0 && lander.open_if_there(&path)?.is_none() {
             // It exists before the first line does.
-            let open = day_file.open_segment(1);
-            let data = lander.open_if_there(&open)?;
-            let length = data.map_or(Ok(0), |data| data.length()).context("look at", &open)?;
-            if length > 0 {
-                let error =
-                    LandError::damage(&path, format!("it is missing, but {open} has lines"));
-                return Err(journal.confirm_damage(error));
+            for open in Form::ALL.map(|form| day_file.open_segment(1, form)) {
+                let data = lander.open_if_there(&open)?;
+                let length = data.map_or(Ok(0), |data| data.length()).context("look at", &open)?;
+                if length > 0 {
+                    let what = format!("it is missing, but {open} has lines");
+                    return Err(journal.confirm_damage(LandError::damage(&path, what)));
+                }
             }
         }
         let how = if entries == 0 { Open::Create(lander.open_mode()) } else { Open::ReadWrite };
@@ -88,8 +90,8 @@ impl<'h, 'l> Hold<'h, 'l> {
     /// durable names.
     pub(crate) fn open_segment(&mut self, segment: u32) -> Result<Box<dyn Handle>> {
         let lander = self.lander;
-        let path = self.day_file.open_segment(segment);
-        let committed = self.journal.state.segment(segment).map_or(0, Segment::bytes);
+        let (form, committed) = self.open_form(segment);
+        let path = self.day_file.open_segment(segment, form);
         if committed == 0 && segment > 1 {
             // The Freeze frame before it may not be durable yet, and without it this file has no
             // place.
@@ -109,11 +111,22 @@ impl<'h, 'l> Hold<'h, 'l> {
             self.seen.truncate(seen).context("cut", &self.day_file.seen())?;
         }
         if committed == 0 {
+            // Of a landing that was interrupted before the configuration changed.
+            for other in Form::ALL.into_iter().filter(|other| *other != form) {
+                folders::remove(lander, &self.day_file.open_segment(segment, other))?;
+            }
             lander.make_hint(&self.day_file.hint(&Hint::Seal(segment)))?;
             folders::sync_up(lander, folder_of(&path))?;
             folders::sync_up(lander, &self.day_file.journal_folder())?;
         }
         Ok(data)
+    }
+
+    /// How a segment's open file holds its text, and how many bytes of it are committed. Its first
+    /// commit decides; before it, the configuration does.
+    fn open_form(&self, segment: u32) -> (Form, u64) {
+        let known = self.journal.state.segment(segment);
+        known.map_or((self.lander.config.files.open, 0), |known| (known.form(), known.bytes()))
     }
 
     /// Step 8: `seen` says which frames are durable. Not synced: it is for whoever finds the
@@ -134,9 +147,9 @@ impl<'h, 'l> Hold<'h, 'l> {
     /// nothing seems to be there: whoever cut it before may have died before the cut was durable.
     pub(crate) fn truncate_to_committed(&mut self, segment: u32) -> Result<Box<dyn Handle>> {
         let data = self.open_segment(segment)?;
-        let committed = self.journal.state.segment(segment).map_or(0, Segment::bytes);
+        let (form, committed) = self.open_form(segment);
         let cut = data.truncate(committed).and_then(|()| data.sync());
-        cut.context("cut", &self.day_file.open_segment(segment)).map(|()| data)
+        cut.context("cut", &self.day_file.open_segment(segment, form)).map(|()| data)
     }
 
     /// Steps 5 to 7 for one piece.
@@ -149,29 +162,22 @@ impl<'h, 'l> Hold<'h, 'l> {
         duplicates: u64,
         objects: &[String],
     ) -> Result<()> {
-        let state = &self.journal.state;
-        let offset = state.segment(segment).map_or(0, Segment::bytes);
-        let run_at = state.seen();
-        let (data_path, seen_path) = (self.day_file.open_segment(segment), self.day_file.seen());
+        let (form, offset) = self.open_form(segment);
+        let run_at = self.journal.state.seen();
+        let (data_path, seen_path) =
+            (self.day_file.open_segment(segment, form), self.day_file.seen());
         // Step 5: the lines.
-        let (mut bytes, mut crc) = (0, 0);
-        let mut write = |text: &mut Vec<u8>| {
-            crc = crc32c::crc32c_append(crc, text);
-            data.write_at(text, offset + bytes).context("write", &data_path)?;
-            bytes += text.len() as u64;
-            text.clear();
-            Ok(())
-        };
-        let mut text = Vec::with_capacity(2 * CHUNK);
-        for row in piece {
-            text.extend_from_slice(batch.line(*row));
-            if text.len() >= CHUNK {
-                write(&mut text)?;
+        let lines = || piece.iter().map(|row| batch.line(*row));
+        let text_bytes = lines().map(|line| line.len() as u64).sum();
+        let (mut crc, pieces) = (0, Pieces::new(data, offset));
+        let written = Coder::new(pieces, form.compress(), text_bytes).and_then(|mut coder| {
+            for line in lines() {
+                crc = crc32c::crc32c_append(crc, line);
+                coder.write_all(line)?;
             }
-        }
-        if !text.is_empty() {
-            write(&mut text)?;
-        }
+            coder.finish()?.finish()
+        });
+        let bytes = written.context("write", &data_path)? - offset;
         data.sync().context("sync", &data_path)?;
         // Step 6: the seen-run.
         let (run, blocks) = seen::encode(piece.iter().map(|row| batch.key(*row)));
@@ -183,6 +189,8 @@ impl<'h, 'l> Hold<'h, 'l> {
             duplicates,
             objects: objects.to_vec(),
             routings: batch.routings.iter().copied().collect(),
+            form,
+            text_bytes,
             ..Commit::plain(segment, offset, bytes, crc, run_at, blocks)
         }))
     }

@@ -7,10 +7,12 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
+use crate::config::Form;
 use crate::disk::Handle;
+use crate::land::day_file::text::{FRAME_BYTES, Text};
 use crate::land::journal::frame::Commit;
 use crate::land::journal::seen;
-use crate::land::root::error::{Context, LandError, Result};
+use crate::land::root::error::{LandError, Result};
 use crate::row::{EventKey, Kind};
 
 const CHUNK_MIN: usize = 4 << 10;
@@ -43,6 +45,12 @@ pub fn merge(
     emit: &mut dyn FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
     let chunk = (memory / overlap(commits).max(1)).clamp(CHUNK_MIN, CHUNK_MAX);
+    let most = match commits.first().map(|commit| commit.form) {
+        Some(Form::Compressed) => (memory / FRAME_BYTES).max(1),
+        // A run is its buffer, and `chunk` is chosen so that there is room for all.
+        _ => usize::MAX,
+    };
+    let mut open = Open { most, runs: Vec::new() };
     let mut waiting: Vec<(i64, usize)> =
         commits.iter().enumerate().map(|(number, commit)| (commit.min, number)).collect();
     waiting.sort_unstable_by_key(|key| Reverse(*key));
@@ -55,14 +63,15 @@ pub fn merge(
                 break;
             }
             waiting.pop();
-            let mut run = Run::new(source, &commits[number], chunk);
-            if run.advance()? {
-                first.push(Reverse((run.timestamp, number)));
-                runs[number] = Some(run);
-            }
+            runs[number] = Some(Run::new(source, &commits[number], chunk));
+            first.push(Reverse((min, number)));
         }
         let Some(mut top) = first.peek_mut() else { return Ok(()) };
         let Reverse((_, number)) = *top;
+        if runs[number].as_ref().is_some_and(|run| run.text.is_none()) {
+            open.add(&mut runs, number);
+            runs[number].as_mut().map_or(Ok(()), Run::resume)?;
+        }
         let Some(run) = &mut runs[number] else { return Ok(()) };
         emit(run.line())?;
         if run.advance()? {
@@ -88,26 +97,50 @@ fn overlap(commits: &[Commit]) -> usize {
     most
 }
 
+/// The numbers of the runs that have text in memory. A zstd frame takes much, and late events make
+/// all commits of a day overlap: so only some are open, and a run that gave way reads its frame
+/// again up to its present line.
+struct Open {
+    most: usize,
+    runs: Vec<usize>,
+}
+
+impl Open {
+    /// Room for one more: the run gives way whose next line comes last.
+    fn add(&mut self, runs: &mut [Option<Run<'_>>], number: usize) {
+        self.runs.retain(|open| runs[*open].is_some());
+        if self.runs.len() >= self.most {
+            let timestamp = |at: &usize| runs[self.runs[*at]].as_ref().map(|run| run.timestamp);
+            let last = (0..self.runs.len()).max_by_key(timestamp);
+            let last = last.map(|at| self.runs.swap_remove(at));
+            if let Some(run) = last.and_then(|last| runs[last].as_mut()) {
+                run.pause();
+            }
+        }
+        self.runs.push(number);
+    }
+}
+
 /// One commit, line by line.
 struct Run<'a> {
     source: &'a Source<'a>,
     commit: &'a Commit,
     chunk: usize,
-    /// What was read is `text[..filled]`, of which `at` bytes are passed on; the present line is
-    /// `text[at..end]`.
-    text: Vec<u8>,
+    /// `None`: not begun, or given up for now.
+    text: Option<Text<'a>>,
+    /// What was read is `buffer[..filled]`, of which `at` bytes are passed on; the present line is
+    /// `buffer[at..end]`.
+    buffer: Vec<u8>,
     filled: usize,
     at: usize,
     end: usize,
-    /// How many of the commit's bytes were read, and their CRC.
-    read: u64,
-    crc: u32,
-    /// The present block of the run, the number of the next one, and how many entries and lines
-    /// were passed on.
-    block: Vec<EventKey>,
-    next: usize,
-    entry: usize,
+    /// How many bytes of text and how many lines come before the present line.
+    passed: u64,
     lines: u64,
+    /// The present block of identities, the number of its first line, and that of the next block.
+    block: Vec<EventKey>,
+    first: u64,
+    next: usize,
     timestamp: i64,
 }
 
@@ -117,86 +150,110 @@ impl<'a> Run<'a> {
             source,
             commit,
             chunk,
-            text: Vec::new(),
+            text: None,
+            buffer: Vec::new(),
             filled: 0,
             at: 0,
             end: 0,
-            read: 0,
-            crc: 0,
-            block: Vec::new(),
-            next: 0,
-            entry: 0,
+            passed: 0,
             lines: 0,
+            block: Vec::new(),
+            first: 0,
+            next: 0,
             timestamp: commit.min,
         }
     }
 
     fn line(&self) -> &[u8] {
-        &self.text[self.at..self.end]
+        &self.buffer[self.at..self.end]
+    }
+
+    /// Gives its memory back; where it is, it remembers.
+    fn pause(&mut self) {
+        let (passed, lines, timestamp) = (self.passed, self.lines, self.timestamp);
+        *self = Run { passed, lines, timestamp, ..Run::new(self.source, self.commit, self.chunk) };
+    }
+
+    /// Reads its text up to the present line.
+    fn resume(&mut self) -> Result<()> {
+        self.text = Some(Text::new(self.source.data, self.source.data_path, self.commit));
+        let mut left = self.passed;
+        while left > 0 && self.fill()? {
+            let here = left.min(self.filled as u64);
+            self.at = here as usize;
+            left -= here;
+        }
+        if self.find_line()? { Ok(()) } else { Err(self.wrong("fewer lines than were committed")) }
     }
 
     /// Goes to the next line; `false` after the last, when all that was read is checked.
     fn advance(&mut self) -> Result<bool> {
-        self.at = self.end;
-        let mut searched = 0;
-        let mut quoted = false;
-        let length = loop {
-            let rest = &self.text[self.at..self.filled];
-            if let Some(length) = line_end(rest, self.source.kind, &mut searched, &mut quoted) {
-                break length;
-            }
-            if self.read == self.commit.bytes {
-                return self.finish(rest.is_empty()).map(|()| false);
-            }
-            self.fill()?;
-        };
-        self.end = self.at + length;
-        if self.entry == self.block.len() {
-            let Some(block) = self.commit.blocks.get(self.next) else {
-                return Err(self.wrong("more lines than were committed"));
-            };
-            let (seen, path) = (self.source.seen, self.source.seen_path);
-            seen::read_block(seen, path, self.commit.seen + self.lines, block, &mut self.block)?;
-            (self.next, self.entry) = (self.next + 1, 0);
-        }
-        self.timestamp = self.block[self.entry].timestamp;
-        self.entry += 1;
+        self.passed += (self.end - self.at) as u64;
         self.lines += 1;
+        self.at = self.end;
+        if !self.find_line()? {
+            return match self.lines < self.commit.lines {
+                true => Err(self.wrong("fewer lines than were committed")),
+                false => Ok(false),
+            };
+        }
+        while self.lines >= self.first + self.block.len() as u64 {
+            self.read_block()?;
+        }
+        self.timestamp = self.block[(self.lines - self.first) as usize].timestamp;
         Ok(true)
     }
 
-    fn fill(&mut self) -> Result<()> {
-        self.text.copy_within(self.at..self.filled, 0);
-        (self.filled, self.end, self.at) = (self.filled - self.at, self.end - self.at, 0);
-        let wanted = (self.commit.bytes - self.read).min(self.chunk as u64) as usize;
-        if self.text.len() < self.filled + wanted {
-            self.text.resize(self.filled + wanted, 0);
+    /// Finds where the line ends that begins behind the present one; `false`: there is none.
+    fn find_line(&mut self) -> Result<bool> {
+        let (mut searched, mut quoted) = (0, false);
+        loop {
+            let rest = &self.buffer[self.at..self.filled];
+            if let Some(length) = line_end(rest, self.source.kind, &mut searched, &mut quoted) {
+                self.end = self.at + length;
+                return Ok(true);
+            }
+            let is_empty = rest.is_empty();
+            if !self.fill()? {
+                return match is_empty {
+                    true => Ok(false),
+                    false => Err(self.wrong("no line break at its end")),
+                };
+            }
         }
-        let text = &mut self.text[self.filled..self.filled + wanted];
-        let offset = self.commit.offset + self.read;
-        let path = self.source.data_path;
-        if self.source.data.read_at(text, offset).context("read", path)? < wanted {
-            return Err(self.wrong("fewer bytes than were committed"));
-        }
-        self.crc = crc32c::crc32c_append(self.crc, text);
-        self.filled += wanted;
-        self.read += wanted as u64;
-        Ok(())
     }
 
-    fn finish(&self, whole: bool) -> Result<()> {
-        Err(self.wrong(match () {
-            () if self.crc != self.commit.crc => "other bytes than were committed",
-            () if !whole => "no line break at its end",
-            () if self.lines < self.commit.lines => "fewer lines than were committed",
-            () => return Ok(()),
-        }))
+    /// Reads on; `false` at the end.
+    fn fill(&mut self) -> Result<bool> {
+        let Some(text) = &mut self.text else { return Ok(false) };
+        self.buffer.copy_within(self.at..self.filled, 0);
+        (self.filled, self.at) = (self.filled - self.at, 0);
+        if self.buffer.len() < self.filled + self.chunk {
+            self.buffer.resize(self.filled + self.chunk, 0);
+        }
+        let filled = text.read(&mut self.buffer[self.filled..])?;
+        self.filled += filled;
+        Ok(filled > 0)
+    }
+
+    /// Goes to the next block, and reads it if the present line is in it.
+    fn read_block(&mut self) -> Result<()> {
+        self.first += self.block.len() as u64;
+        self.block.clear();
+        let Some(block) = self.commit.blocks.get(self.next) else {
+            return Err(self.wrong("more lines than were committed"));
+        };
+        self.next += 1;
+        if self.lines >= self.first + u64::from(block.count) {
+            self.first += u64::from(block.count);
+            return Ok(());
+        }
+        let (seen, path) = (self.source.seen, self.source.seen_path);
+        seen::read_block(seen, path, self.commit.seen + self.first, block, &mut self.block)
     }
 
     fn wrong(&self, what: &str) -> LandError {
-        let Commit { offset, bytes, .. } = self.commit;
-        let what = format!("the commit of {bytes} bytes at {offset} has {what}");
-        LandError::damage(self.source.data_path, what)
+        self.commit.wrong(self.source.data_path, what)
     }
 }
 

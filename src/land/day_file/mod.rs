@@ -8,4 +8,5 @@ pub(crate) mod hold;
 pub mod merge;
 pub(crate) mod publish;
 pub mod seal;
+pub(crate) mod text;
 pub(crate) mod writer;

@@ -43,7 +43,9 @@ pub(crate) fn lock<'l>(
 pub(crate) fn publish(hold: &mut Hold<'_, '_>, number: u32) -> Result<Option<Sealed>> {
     let (lander, day_file) = (hold.lander, hold.day_file);
     let state = &hold.journal.state;
-    let Some(sealed) = state.segment(number).and_then(|segment| segment.sealed.clone()) else {
+    let segment = state.segment(number);
+    let Some((sealed, form)) = segment.and_then(|one| Some((one.sealed.clone()?, one.form())))
+    else {
         return Ok(None);
     };
     let folder = folder_of(&sealed.target);
@@ -51,7 +53,7 @@ pub(crate) fn publish(hold: &mut Hold<'_, '_>, number: u32) -> Result<Option<Sea
     link(lander, day_file, &sealed)?;
     write_checksum(lander, day_file, &sealed)?;
     lander.disk.sync_dir(folder).context("sync", folder)?;
-    folders::remove(lander, &day_file.open_segment(number))?;
+    folders::remove(lander, &day_file.open_segment(number, form))?;
     remove_temporaries(lander, day_file, number)?;
     // Or a crash after Done could bring them back, and every line of the open file twice.
     lander.disk.sync_dir(folder).context("sync", folder)?;

@@ -8,12 +8,13 @@ use std::io::Write;
 
 use sha2::{Digest, Sha256};
 
-use crate::config::{Compress, Order};
+use crate::config::{Compress, Form, Order};
 use crate::day;
 use crate::disk::{Handle, Open};
 use crate::land::day_file::hold::{Hold, lost};
 use crate::land::day_file::merge::{self, Source};
 use crate::land::day_file::publish::{announce, lock, publish};
+use crate::land::day_file::text::Text;
 use crate::land::day_file::writer::{CHUNK, Output};
 use crate::land::journal::Journal;
 use crate::land::journal::frame::{Commit, Frame, Sealed, SegmentEvent};
@@ -132,13 +133,13 @@ impl Frozen<'_> {
         let Frozen { lander, day_file, number, segment } = self;
         let seal = &lander.config.seal;
         let ordered = seal.order == Order::Arrival || merge::in_order(&segment.commits);
-        let gzip = seal.compress == Compress::Gzip;
+        let plain = (segment.form(), seal.compress) == (Form::Plain, Compress::None);
         folders::refresh(lander, day_file.folder())?;
-        let in_place = if ordered && !gzip { self.check_in_place() } else { Ok(None) };
+        let in_place = if ordered && plain { self.check_in_place() } else { Ok(None) };
         let error = match in_place.and_then(|sealed| {
             // Also where something lies beyond the last commit, so that it must not be published
             // itself.
-            sealed.map_or_else(|| self.write_merged(gzip, ordered), Ok)
+            sealed.map_or_else(|| self.write_merged(ordered), Ok)
         }) {
             Ok(sealed) => return Ok(Some(sealed)),
             Err(error) => error,
@@ -152,7 +153,7 @@ impl Frozen<'_> {
         match Journal::peek(lander, day_file)?.is_some_and(finished) {
             true => Ok(None),
             false => match &error {
-                LandError::Io { path, .. } if *path == day_file.open_segment(*number) => {
+                LandError::Io { path, .. } if *path == self.open_path() => {
                     Err(lost(lander, error, segment.bytes()))
                 }
                 _ => Err(error),
@@ -163,8 +164,8 @@ impl Frozen<'_> {
     /// The open file is the finished file: checked against its commits, and hashed. `None`: it has
     /// other bytes too.
     fn check_in_place(&self) -> Result<Option<Sealed>> {
-        let Frozen { lander, day_file, number, segment } = self;
-        let path = day_file.open_segment(*number);
+        let Frozen { lander, segment, .. } = self;
+        let path = self.open_path();
         let file = lander.disk.open(&path, Open::Read).context("open", &path)?;
         if file.length().context("look at", &path)? > segment.bytes() {
             return Ok(None);
@@ -179,37 +180,43 @@ impl Frozen<'_> {
         let text_sha256 = sha256;
         let finished =
             Sealed { bytes, text_bytes: bytes, sha256, text_sha256, ..Sealed::default() };
-        Ok(Some(self.sealed(path, false, &finished)))
+        Ok(Some(self.sealed(path, &finished)))
+    }
+
+    fn open_path(&self) -> String {
+        self.day_file.open_segment(self.number, self.segment.form())
     }
 
     /// What a finished file is sealed as.
-    fn sealed(&self, temporary: String, gzip: bool, finished: &Sealed) -> Sealed {
-        let (segment, target) = (self.number, self.day_file.target(self.number, gzip));
+    fn sealed(&self, temporary: String, finished: &Sealed) -> Sealed {
+        let compress = self.lander.config.seal.compress;
+        let (segment, target) = (self.number, self.day_file.target(self.number, compress));
         let (lines, at) = (self.segment.lines(), self.lander.clock.now());
         Sealed { segment, temporary, target, lines, at, ..finished.clone() }
     }
 
     /// Writes the merged (or, in order, the same) lines into a temporary file, compressed or not.
-    fn write_merged(&self, gzip: bool, ordered: bool) -> Result<Sealed> {
+    fn write_merged(&self, ordered: bool) -> Result<Sealed> {
         let temporary = self.day_file.temporary(self.number, &unique());
-        let finished = self.write_temporary(&temporary, gzip, ordered);
+        let finished = self.write_temporary(&temporary, ordered);
         if finished.is_err() {
             // Nothing names it, and the next try makes one of its own. What cannot be removed now
             // is removed by whoever publishes, or by the next round.
             folders::remove(self.lander, &temporary).ok();
         }
-        finished.map(|finished| self.sealed(temporary, gzip, &finished))
+        finished.map(|finished| self.sealed(temporary, &finished))
     }
 
     /// Writes it and syncs it.
-    fn write_temporary(&self, temporary: &str, gzip: bool, ordered: bool) -> Result<Sealed> {
-        let Frozen { lander, day_file, number, segment } = self;
-        let data_path = day_file.open_segment(*number);
+    fn write_temporary(&self, temporary: &str, ordered: bool) -> Result<Sealed> {
+        let Frozen { lander, day_file, segment, .. } = self;
+        let data_path = self.open_path();
         let data = lander.disk.open(&data_path, Open::Read).context("open", &data_path)?;
         let (data, data_path) = (data.as_ref(), data_path.as_str());
         let how = Open::CreateNew(lander.open_mode());
         let file = lander.disk.open(temporary, how).context("make", temporary)?;
-        let mut output = Output::new(file.as_ref(), gzip);
+        let output = Output::new(file.as_ref(), lander.config.seal.compress, segment.text_bytes());
+        let mut output = output.context("write", temporary)?;
         let mut emit = |bytes: &[u8]| output.write_all(bytes).context("write", temporary);
         if ordered {
             copy_commits(data, data_path, &segment.commits, &mut emit)?;
@@ -232,7 +239,7 @@ impl Frozen<'_> {
     fn finish(&self, draft: Sealed, published: &mut Vec<Sealed>) -> Result<()> {
         let (temporary, mut is_named) = (draft.temporary.clone(), false);
         let finished = self.append_and_publish(draft, published, &mut is_named);
-        let is_open_file = temporary == self.day_file.open_segment(self.number);
+        let is_open_file = temporary == self.open_path();
         if is_named || is_open_file {
             return finished;
         }
@@ -260,7 +267,7 @@ impl Frozen<'_> {
     }
 }
 
-/// The commits' bytes as they stand, each commit's CRC checked.
+/// The commits' text as it stands, each commit's CRC checked.
 pub(crate) fn copy_commits(
     data: &dyn Handle,
     path: &str,
@@ -269,23 +276,12 @@ pub(crate) fn copy_commits(
 ) -> Result<()> {
     let mut buffer = vec![0; CHUNK];
     for commit in commits {
-        let (mut crc, mut at) = (0, 0);
-        while at < commit.bytes {
-            let wanted = (commit.bytes - at).min(CHUNK as u64) as usize;
-            let offset = commit.offset + at;
-            let filled = data.read_at(&mut buffer[..wanted], offset).context("read", path)?;
-            let chunk = &buffer[..filled];
-            crc = crc32c::crc32c_append(crc, chunk);
-            emit(chunk)?;
-            at += filled as u64;
-            if filled < wanted {
-                break;
+        let mut text = Text::new(data, path, commit);
+        loop {
+            match text.read(&mut buffer)? {
+                0 => break,
+                filled => emit(&buffer[..filled])?,
             }
-        }
-        if crc != commit.crc || at < commit.bytes {
-            let (bytes, offset) = (commit.bytes, commit.offset);
-            let what = format!("the {bytes} bytes at {offset} are not those that were committed");
-            return Err(LandError::damage(path, what));
         }
     }
     Ok(())

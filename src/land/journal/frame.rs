@@ -15,6 +15,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::{Compress, Form};
+use crate::land::root::error::LandError;
 use crate::land::root::layout::DayFile;
 use crate::row::Kind;
 
@@ -132,16 +134,6 @@ pub struct Block {
     pub count: u32,
 }
 
-/// How the lines of a segment's open file are stored. Its first commit decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum Form {
-    /// As they are.
-    #[default]
-    Plain,
-    /// Each commit is a zstd frame.
-    Zstd,
-}
-
 /// Why rows of a date came to a day file, as the register of that date has to know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Routing {
@@ -221,6 +213,12 @@ impl Commit {
         })
     }
 
+    /// Its bytes are not what was committed.
+    pub(crate) fn wrong(&self, path: &str, what: &str) -> LandError {
+        let Commit { offset, bytes, .. } = self;
+        LandError::damage(path, format!("the commit of {bytes} bytes at {offset} has {what}"))
+    }
+
     /// Whether its blocks have an entry for each line, and none too many, within its time bounds.
     pub fn is_whole(&self) -> bool {
         let counts = || self.blocks.iter().map(|block| u64::from(block.count));
@@ -263,8 +261,8 @@ impl Sealed {
 
     /// What stays of it in a closed day.
     pub(crate) fn closed(&self, done: i64, removed: Option<i64>) -> ClosedSegment {
-        let gzip = self.target.ends_with(".gz");
-        ClosedSegment { gzip, contents: self.contents(), done, removed }
+        let (compress, _) = Compress::of(&self.target);
+        ClosedSegment { compress, contents: self.contents(), done, removed }
     }
 }
 
@@ -315,8 +313,8 @@ pub(crate) struct Contents {
 /// One published segment of a closed day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ClosedSegment {
-    /// Whether it is compressed; its name follows from that and its number.
-    pub(crate) gzip: bool,
+    /// How it is compressed; its name follows from that and its number.
+    pub(crate) compress: Compress,
     /// What is in it.
     pub(crate) contents: Contents,
     /// When it was published, milliseconds since the epoch.

@@ -13,6 +13,7 @@ use std::io;
 
 use rustix::io::Errno;
 
+use crate::config::{Compress, Form};
 use crate::land::journal::lander::Lander;
 use crate::land::root::error::{Context, LandError, Result, is_absent};
 use crate::land::root::files::read_whole;
@@ -305,9 +306,11 @@ fn orphan(lander: &Lander<'_>, day_file: &DayFile, header: bool) -> Result<Optio
     for folder in [day_file.journal_folder(), day_file.folder().to_owned()] {
         folders::refresh(lander, &folder)?;
     }
-    let mut names = vec![day_file.target(1, false), day_file.target(1, true)];
+    let all = [Compress::None, Compress::Gzip, Compress::Zstd];
+    let mut names = all.map(|compress| day_file.target(1, compress)).to_vec();
     if header {
-        names.extend([day_file.seen(), day_file.open_segment(1)]);
+        names.push(day_file.seen());
+        names.extend(Form::ALL.map(|form| day_file.open_segment(1, form)));
     }
     for name in names {
         if lander.open_if_there(&name)?.is_some() {

@@ -5,6 +5,7 @@
 
 use chrono_tz::Tz;
 
+use crate::config::Form;
 use crate::day::utc_day;
 use crate::land::journal::blocks::Blocks;
 use crate::land::journal::frame::{
@@ -34,6 +35,16 @@ impl Segment {
     /// The committed length of its open file.
     pub fn bytes(&self) -> u64 {
         self.commits.last().map_or(0, |commit| commit.offset + commit.bytes)
+    }
+
+    /// The bytes of its text.
+    pub(crate) fn text_bytes(&self) -> u64 {
+        self.commits.iter().map(|commit| commit.text_bytes).sum()
+    }
+
+    /// How its open file holds the text.
+    pub(crate) fn form(&self) -> Form {
+        self.commits.first().map_or_else(Form::default, |commit| commit.form)
     }
 
     /// How many lines it has.
@@ -329,7 +340,7 @@ impl State {
     /// The segments that are published, or were until retention removed them.
     pub(crate) fn published(&self, day_file: &DayFile) -> Vec<Published> {
         let closed = |(segment, one): (u32, &ClosedSegment)| {
-            let (path, removed) = (day_file.target(segment, one.gzip), one.removed.is_some());
+            let (path, removed) = (day_file.target(segment, one.compress), one.removed.is_some());
             Published { segment, path, removed, contents: one.contents }
         };
         let done = |(segment, one): (u32, &Segment)| {

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use crate::config::Form;
+use crate::land::day_file::writer::compressed;
 use crate::land::journal::frame::{
     CLOSED_AT, Closed, Commit, Frame, Header, Routing, Sealed, SegmentEvent,
 };
@@ -37,8 +39,9 @@ impl Plan<'_> {
             published.push((*segment, path, sum.into_bytes()));
         }
         let number = self.segments.len() as u32 + 1;
-        let open = self.files.day_file.open_segment(number);
-        let open = (!text.is_empty()).then_some((open, text));
+        let form = self.files.lander.config.files.open;
+        let open = self.files.day_file.open_segment(number, form);
+        let open = (!text.is_empty()).then(|| (open, compressed(&text, form.compress())));
         Replacement { journal, seen, published, open }
     }
 
@@ -64,22 +67,24 @@ impl Plan<'_> {
     fn journal(&self, open: &[EventKey], text: &[u8]) -> (Vec<u8>, Vec<u8>) {
         let count = self.segments.len() as u32;
         let (mut frames, mut runs, mut entries) = (Vec::new(), Vec::new(), 0);
-        let mut commit = |segment, at, ids: &[EventKey], text: &[u8], frames: &mut Vec<Frame>| {
+        let mut commit = |segment, at, ids: &[EventKey], text: &[u8], form: Form| {
             let (run, blocks) = seen::encode(ids.iter().copied());
-            let (bytes, crc) = (text.len() as u64, crc32c::crc32c(text));
-            let commit = Commit::plain(segment, 0, bytes, crc, entries, blocks);
-            frames.push(Frame::Commit(Commit {
+            let bytes = compressed(text, form.compress()).len() as u64;
+            let commit = Commit::plain(segment, 0, bytes, crc32c::crc32c(text), entries, blocks);
+            entries += ids.len() as u64;
+            runs.extend_from_slice(&run);
+            Frame::Commit(Commit {
                 at,
+                form,
+                text_bytes: text.len() as u64,
                 objects: self.objects(segment, ids),
                 routings: self.routings(segment),
                 ..commit
-            }));
-            entries += ids.len() as u64;
-            runs.extend_from_slice(&run);
+            })
         };
         for one in self.segments {
             let (segment, at, text) = (one.sealed.segment, one.done, &one.text);
-            commit(segment, at, &one.ids, text, &mut frames);
+            frames.push(commit(segment, at, &one.ids, text, Form::Plain));
             let event = SegmentEvent { segment, at };
             let (temporary, text_bytes) = (one.sealed.target.clone(), text.len() as u64);
             frames.push(Frame::Freeze(event));
@@ -88,7 +93,8 @@ impl Plan<'_> {
             frames.extend(one.removed.map(|at| Frame::Removed(SegmentEvent { segment, at })));
         }
         if !open.is_empty() {
-            commit(count + 1, self.files.lander.clock.now(), open, text, &mut frames);
+            let (at, form) = (self.files.lander.clock.now(), self.files.lander.config.files.open);
+            frames.push(commit(count + 1, at, open, text, form));
         }
         let (journal, watermark) = journal::compose(&self.header(), &frames);
         let mut seen = watermark.encode();

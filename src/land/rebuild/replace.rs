@@ -6,6 +6,7 @@
 //! place, under their locks; a published file is replaced by the same text. Last, in the same file,
 //! the journal: one byte makes it count.
 
+use crate::config::Form;
 use crate::disk::Open;
 use crate::land::day_file::publish::remove_temporaries;
 use crate::land::day_file::writer::CHUNK;
@@ -61,7 +62,9 @@ impl Replacement {
         journal.replace(&self.journal)?;
         let segments = state.iter().flat_map(State::numbered);
         for (number, _) in segments.filter(|(_, segment)| segment.done.is_some()) {
-            folders::remove(lander, &day_file.open_segment(number))?;
+            for form in Form::ALL {
+                folders::remove(lander, &day_file.open_segment(number, form))?;
+            }
             remove_temporaries(lander, day_file, number)?;
         }
         Ok(folder)

@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
+use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
+use crate::config::Compress;
 use crate::disk::Open;
-use crate::land::day_file::writer::{GZIP_LEVEL, gzip};
+use crate::land::day_file::writer::compressed;
 use crate::land::journal::frame::{Contents, Sealed};
 use crate::land::journal::lander::Lander;
 use crate::land::rebuild::survey::{Files, FoundRows, RebuildError, Survey, read_file};
@@ -91,10 +93,6 @@ pub(super) fn published(files: &Files<'_>, survey: &Survey) -> Result<Vec<Segmen
 }
 
 impl Segment {
-    pub(super) fn is_gzip(&self) -> bool {
-        self.sealed.target.ends_with(".gz")
-    }
-
     /// Whether its bytes are nowhere.
     pub(super) fn is_damaged(&self) -> bool {
         self.bytes.as_ref().is_some_and(Vec::is_empty)
@@ -111,13 +109,17 @@ impl Segment {
                 continue;
             }
             self.bytes = (path != target).then(|| bytes.clone());
-            if !self.is_gzip() {
-                self.text = bytes;
-                return Ok(());
-            }
-            let inflated =
-                flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_end(&mut self.text);
-            return inflated.context("inflate", &self.sealed.target).map(drop);
+            let text = &mut self.text;
+            let decompressed = match Compress::of(target).0 {
+                Compress::None => {
+                    *text = bytes;
+                    return Ok(());
+                }
+                Compress::Gzip => MultiGzDecoder::new(&bytes[..]).read_to_end(text),
+                Compress::Zstd => zstd::Decoder::with_buffer(&bytes[..])
+                    .and_then(|mut decoder| decoder.read_to_end(text)),
+            };
+            return decompressed.context("decompress", target).map(drop);
         }
         Ok(())
     }
@@ -135,10 +137,7 @@ impl Segment {
             if <[u8; 32]>::from(Sha256::digest(&text)) != self.sealed.text_sha256 {
                 continue;
             }
-            let bytes = match self.is_gzip() {
-                true => gzip(&text, GZIP_LEVEL),
-                false => text.clone(),
-            };
+            let bytes = compressed(&text, Compress::of(&self.sealed.target).0);
             let (length, sha256) = (bytes.len() as u64, Sha256::digest(&bytes).into());
             self.is_other_bytes = sha256 != self.sealed.sha256;
             (self.sealed.bytes, self.sealed.sha256) = (length, sha256);

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use crate::config::Compress;
 use crate::land::day_file::batch::Batch;
 use crate::land::day_file::contents::split;
+use crate::land::day_file::text::{frames_of, text_of};
 use crate::land::intake::check::check;
 use crate::land::intake::elsewhere::Routes;
 use crate::land::intake::register::{self, Held};
@@ -147,11 +149,9 @@ impl Survey {
         let seen = seen.unwrap_or_default();
         let (mut pieces, mut committed) = (Vec::new(), HashMap::new());
         for (number, segment) in state.iter().flat_map(State::numbered) {
-            let open = day_file.open_segment(number);
+            let open = day_file.open_segment(number, segment.form());
             let data = files.read(&open)?;
             for commit in &segment.commits {
-                let range = commit.offset as usize..(commit.offset + commit.bytes) as usize;
-                let text = data.get(range).filter(|text| crc32c::crc32c(text) == commit.crc);
                 let place = |name: &String| {
                     name.rsplit_once('@').map_or(name.as_str(), |(place, _)| place).to_owned()
                 };
@@ -161,7 +161,7 @@ impl Survey {
                     objects: Some(commit.objects.iter().map(place).collect()),
                     ids: seen::read_run(&seen, commit),
                     blocks: commit.blocks.clone(),
-                    text: text.map(<[u8]>::to_vec),
+                    text: text_of(&data, commit),
                 });
             }
             committed.insert(open, segment.bytes() as usize);
@@ -185,7 +185,12 @@ impl Survey {
         for name in files.names()?.iter().filter(|name| name.ends_with(OPEN)) {
             let from = committed.get(name).copied().unwrap_or_default();
             let bytes = files.read(name)?;
-            survey.loose_text.extend_from_slice(bytes.get(from..).unwrap_or_default());
+            let bytes = bytes.get(from..).unwrap_or_default();
+            let stored = name.strip_suffix(OPEN).map(|name| Compress::of(name).0);
+            match stored {
+                Some(Compress::Zstd) => survey.loose_text.extend(frames_of(bytes)),
+                _ => survey.loose_text.extend_from_slice(bytes),
+            }
         }
         Ok(survey)
     }

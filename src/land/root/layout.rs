@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::config::{Compress, Form};
 use crate::file_name;
 use crate::row::{Day, Kind};
 
@@ -136,7 +137,7 @@ impl DayFile {
         (day_file.hint(&hint) == path).then_some((day_file, hint))
     }
 
-    /// The published name of a segment (1 is the first), without its folder and without `.gz`.
+    /// The published name of a segment (1 is the first), without its folder and its suffix.
     fn published(&self, segment: u32) -> String {
         let late = match segment {
             0 | 1 => String::new(),
@@ -147,13 +148,13 @@ impl DayFile {
     }
 
     /// A segment that takes commits.
-    pub fn open_segment(&self, segment: u32) -> String {
-        format!("{}/{}{OPEN}", self.file, self.published(segment))
+    pub fn open_segment(&self, segment: u32, form: Form) -> String {
+        format!("{}{OPEN}", self.target(segment, form.compress()))
     }
 
     /// A sealed segment.
-    pub fn target(&self, segment: u32, gzip: bool) -> String {
-        format!("{}/{}{}", self.file, self.published(segment), if gzip { ".gz" } else { "" })
+    pub fn target(&self, segment: u32, compress: Compress) -> String {
+        format!("{}/{}{}", self.file, self.published(segment), compress.suffix())
     }
 
     /// What every temporary of a segment begins with, without its folder. Only segments have such
@@ -167,10 +168,10 @@ impl DayFile {
         format!("{}/{}{unique}.tmp", self.file, self.temporary_prefix(segment))
     }
 
-    /// The day file and segment of a published name `<day>[.late[N]].<extension>[.gz]` in `file`'s
-    /// folder.
+    /// The day file and segment of a published name `<day>[.late[N]].<extension>[.gz|.zst]` in
+    /// `file`'s folder.
     pub fn parse_published(file: &str, name: &str) -> Option<(DayFile, u32)> {
-        let mut parts = name.strip_suffix(".gz").unwrap_or(name).split('.');
+        let mut parts = Compress::of(name).1.split('.');
         let day = parts.next()?.parse().ok()?;
         let (segment, extension) = match parts.next()? {
             "late" => (2, parts.next()?),
@@ -196,12 +197,16 @@ impl DayFile {
 
     /// The day file and segment of an open file's or a temporary's name in `file`'s folder.
     pub fn parse_unfinished(file: &str, name: &str) -> Option<(DayFile, u32)> {
-        let published = match name.strip_suffix(OPEN) {
-            Some(published) => published,
-            None => name.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.')?.0,
+        let (published, forms) = match name.strip_suffix(OPEN) {
+            Some(published) => (published, &Form::ALL[..]),
+            None => {
+                let temporary = name.strip_prefix('.')?.strip_suffix(".tmp")?;
+                (temporary.rsplit_once('.')?.0, &Form::ALL[..1])
+            }
         };
-        let compressed = published.ends_with(".gz");
-        DayFile::parse_published(file, published).filter(|_| !compressed)
+        let (compress, _) = Compress::of(published);
+        let is_form = forms.iter().any(|form| form.compress() == compress);
+        DayFile::parse_published(file, published).filter(|_| is_form)
     }
 }
 

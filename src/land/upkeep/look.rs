@@ -3,16 +3,17 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use crate::config::Form;
 use crate::disk::{Handle, Open};
 use crate::land::day_file::contents::Lines;
-use crate::land::day_file::seal;
+use crate::land::day_file::{seal, text};
 use crate::land::journal::Journal;
 use crate::land::journal::frame::{Commit, Contents, Sealed};
 use crate::land::journal::lander::Lander;
 use crate::land::journal::seen::{self, Watermark};
 use crate::land::journal::state::{Segment, State};
 use crate::land::root::error::{Context, LandError, Result, is_absent};
-use crate::land::root::files::says;
+use crate::land::root::files::{read_whole, says};
 use crate::land::root::folders::{self, names_of};
 use crate::land::root::layout::{DUE, DayFile, Hint, OPEN, checksum, checksum_of};
 use crate::land::upkeep::findings::Verified;
@@ -21,6 +22,8 @@ use crate::land::upkeep::findings::Verified;
 /// still.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(50);
+/// What follows the last commit is one landing's: a longer file was stretched.
+const FRAMES_BYTES_MAX: u64 = 1 << 30;
 
 /// One look at one day file.
 pub(super) struct Look<'v, 'l> {
@@ -130,8 +133,11 @@ impl Look<'_, '_> {
             false => self.wrong(path, what),
         }
         let next = state.next_segment();
-        if path == self.day_file.open_segment(next) && state.closed.is_none() {
-            let tail = self.open(path).and_then(|data| self.tail(data.as_ref(), next, 0));
+        let is_next = |form: &Form| path == self.day_file.open_segment(next, *form);
+        if let Some(form) = Form::ALL.into_iter().find(is_next)
+            && state.closed.is_none()
+        {
+            let tail = self.open(path).and_then(|data| self.tail(data.as_ref(), (next, form), 0));
             self.good(tail);
         }
     }
@@ -156,11 +162,12 @@ impl Look<'_, '_> {
         let seen = match self.open(&path) {
             Ok(seen) => seen,
             Err(_) if state.seen() == 0 && self.absent(&path) => {
-                let open = self.day_file.open_segment(1);
-                let length = self.open(&open).map(|data| data.length());
-                // It exists before the first line does.
-                if length.is_ok_and(|length| length.is_ok_and(|length| length > 0)) {
-                    self.wrong(&path, format!("it is missing, but {open} has lines"));
+                for open in Form::ALL.map(|form| self.day_file.open_segment(1, form)) {
+                    let length = self.open(&open).map(|data| data.length());
+                    // It exists before the first line does.
+                    if length.is_ok_and(|length| length.is_ok_and(|length| length > 0)) {
+                        self.wrong(&path, format!("it is missing, but {open} has lines"));
+                    }
                 }
                 return;
             }
@@ -191,7 +198,7 @@ impl Look<'_, '_> {
     fn segment(&mut self, number: u32, segment: &Segment, expected: &mut BTreeSet<String>) {
         self.verified.lines += segment.lines();
         self.verified.commits += segment.commits.len() as u64;
-        let open = self.day_file.open_segment(number);
+        let open = self.day_file.open_segment(number, segment.form());
         if let Some(Sealed { target, lines, .. }) = &segment.sealed
             && *lines != segment.lines()
         {
@@ -224,7 +231,7 @@ impl Look<'_, '_> {
     }
 
     fn open_segment(&mut self, number: u32, segment: &Segment) -> Result<()> {
-        let path = &self.day_file.open_segment(number);
+        let path = &self.day_file.open_segment(number, segment.form());
         let data = self.open(path)?;
         for commit in &segment.commits {
             let mut lines = Lines::new(self.day_file.kind);
@@ -233,26 +240,36 @@ impl Look<'_, '_> {
                 lines.read(bytes);
                 Ok(())
             });
-            let Commit { offset, lines: wanted, bytes, .. } = commit;
-            self.verified.bytes += bytes;
+            let Commit { offset, lines: wanted, text_bytes, .. } = commit;
+            self.verified.bytes += text_bytes;
             if self.good(checked).is_some() && lines.count != *wanted {
                 let count = lines.count;
                 self.wrong(path, format!("{count} lines at {offset}, not {wanted}"));
             }
         }
-        self.tail(data.as_ref(), number, segment.bytes())
+        self.tail(data.as_ref(), (number, segment.form()), segment.bytes())
     }
 
     /// What follows the last commit in an open file.
-    fn tail(&mut self, data: &dyn Handle, number: u32, committed: u64) -> Result<()> {
-        let path = &self.day_file.open_segment(number);
+    fn tail(&mut self, data: &dyn Handle, of: (u32, Form), committed: u64) -> Result<()> {
+        let (number, form) = of;
+        let path = &self.day_file.open_segment(number, form);
         let length = data.length().context("look at", path)?;
         if length == committed {
             return Ok(());
         }
-        let mut last = [0];
-        data.read_at(&mut last, length.saturating_sub(1)).context("read", path)?;
-        let (tail, whole) = (length.saturating_sub(committed), last == [b'\n']);
+        let tail = length.saturating_sub(committed);
+        let whole = match form {
+            Form::Plain => {
+                let mut last = [0];
+                data.read_at(&mut last, length.saturating_sub(1)).context("read", path)?;
+                last == [b'\n']
+            }
+            Form::Compressed => {
+                let bytes = read_whole(data, path, committed, FRAMES_BYTES_MAX)?;
+                text::frames_of(&bytes).ends_with(b"\n")
+            }
+        };
         if tail > 0 && whole && !self.is_covered(number, length) {
             // A kill between steps 5 and 7 leaves such a tail, too, and its rows are retried. But
             // if journal and `seen` are from an older copy, they were acknowledged.

@@ -115,7 +115,7 @@ fn day_status(day_file: &DayFile, state: &State) -> DayStatus {
     }));
     let published = state.published(day_file).into_iter().filter(|one| !one.removed);
     let open = state.numbered().filter(|(_, segment)| segment.done.is_none());
-    let open = open.map(|(number, _)| day_file.open_segment(number));
+    let open = open.map(|(number, one)| day_file.open_segment(number, one.form()));
     DayStatus {
         file: day_file.file.clone(),
         day: day_file.day.to_string(),

@@ -4,23 +4,75 @@ pub mod disk;
 pub mod object;
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use hiwake::config::Config;
+use hiwake::config::{Config, Form};
 use hiwake::firehose::{self, Counts};
 use hiwake::land::root::layout::DayFile;
 use hiwake::object::{Bad, Options, Origin, ReadError, Reader, RowPlace, Sink};
 use hiwake::row::{Kind, Row};
 use serde_json::{Value, json};
 
-/// A configuration from its text.
+/// A configuration from its text; days are compressed from the first byte where `make check` asks
+/// for that.
 pub fn config(toml: &str) -> Config {
-    Config::parse("test.toml", toml).unwrap()
+    let mut config = Config::parse("test.toml", toml).unwrap();
+    config.files.open = open_form();
+    config
+}
+
+/// `make check` runs the tests of landing twice.
+#[expect(clippy::disallowed_methods, reason = "it is for tests only")]
+pub fn open_form() -> Form {
+    match std::env::var("HIWAKE_TEST_OPEN").as_deref() {
+        Ok("compressed") => Form::Compressed,
+        _ => Form::Plain,
+    }
+}
+
+/// A folder to run commands in: its `hiwake.toml` is the sample, with days of that form.
+#[expect(clippy::disallowed_methods, reason = "no file of a root")]
+pub fn working_folder() -> PathBuf {
+    if open_form() == Form::Plain {
+        return folder();
+    }
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compressed");
+    let sample = std::fs::read_to_string(folder().join("hiwake.toml")).unwrap();
+    let (plain, compressed) = ("# open     = \"plain\"", "open = \"compressed\"");
+    assert!(sample.contains(plain));
+    std::fs::create_dir_all(&path).unwrap();
+    // Whole for whoever reads it meanwhile.
+    let own = path.join(format!("{}", std::process::id()));
+    std::fs::write(&own, sample.replace(plain, compressed)).unwrap();
+    std::fs::rename(own, path.join("hiwake.toml")).unwrap();
+    path
+}
+
+fn open_name(published: &str) -> String {
+    let compressed = if open_form() == Form::Compressed { ".zst" } else { "" };
+    format!("{published}{compressed}.open")
+}
+
+/// The text of a file, whatever its name says that it is compressed by; of an open one, as far as
+/// its frames are good.
+pub fn text_of(name: &str, bytes: &[u8]) -> String {
+    let mut text = Vec::new();
+    if name.ends_with(".gz") {
+        flate2::read::GzDecoder::new(bytes).read_to_end(&mut text).unwrap();
+    } else if name.ends_with(".zst") {
+        zstd::Decoder::new(bytes).unwrap().read_to_end(&mut text).unwrap();
+    } else if name.ends_with(".zst.open") {
+        zstd::Decoder::new(bytes).unwrap().read_to_end(&mut text).ok();
+    } else {
+        text.extend_from_slice(bytes);
+    }
+    String::from_utf8(text).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 /// The configuration that README, CDK and the golden test use.
@@ -81,9 +133,10 @@ pub const HOUR: i64 = 3_600_000;
 pub const DAY: i64 = 24 * HOUR;
 
 /// The files of that day: open, sealed, late and open.
-pub const OPEN: &str = "messages/2022-04-18.csv.open";
+pub static OPEN: LazyLock<&str> = LazyLock::new(|| open_name("messages/2022-04-18.csv").leak());
 pub const SEALED: &str = "messages/2022-04-18.csv";
-pub const LATE: &str = "messages/2022-04-18.late.csv.open";
+pub static LATE: LazyLock<&str> =
+    LazyLock::new(|| open_name("messages/2022-04-18.late.csv").leak());
 pub const JOURNAL: &str = ".hiwake/days/2022-04-18/messages.csv/.journal";
 pub const SEEN: &str = ".hiwake/days/2022-04-18/messages.csv/.seen";
 

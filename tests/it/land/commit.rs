@@ -16,7 +16,7 @@ fn rows_become_lines_in_time_order() {
     let site = Site::new("");
     let committed = site.commit(&[event("b", 2), event("a", 1), event("c", 2)]);
     assert_eq!((committed.lines, committed.duplicates, committed.commits), (3, 0, 1));
-    assert_eq!(site.text(OPEN), "HOGE,a\nHOGE,b\nHOGE,c\n");
+    assert_eq!(site.text(*OPEN), "HOGE,a\nHOGE,b\nHOGE,c\n");
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn a_row_that_stands_twice_in_a_batch_lands_once() {
     let site = Site::new("");
     let committed = site.commit(&[event("a", 1), event("b", 1), event("a", 1)]);
     assert_eq!((committed.lines, committed.duplicates), (2, 1));
-    assert_eq!(site.text(OPEN), "HOGE,a\nHOGE,b\n");
+    assert_eq!(site.text(*OPEN), "HOGE,a\nHOGE,b\n");
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn a_large_batch_lands_in_pieces_and_again_as_nothing() {
     let again = site.commit(&events);
     assert_eq!((again.lines, again.duplicates, again.commits), (0, 5000, 0));
     let wanted: String = events.iter().map(|event| format!("{}\n", event.2)).collect();
-    assert_eq!(site.text(OPEN), wanted);
+    assert_eq!(site.text(*OPEN), wanted);
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn many_at_the_same_time_land_each_event_once() {
             });
         }
     });
-    let mut lines: Vec<String> = site.text(OPEN).lines().map(str::to_owned).collect();
+    let mut lines: Vec<String> = site.text(*OPEN).lines().map(str::to_owned).collect();
     lines.sort();
     let wanted: Vec<String> = events.iter().map(|event| event.2.clone()).collect();
     assert_eq!(lines, wanted);
@@ -95,11 +95,11 @@ fn many_at_the_same_time_land_each_event_once() {
 fn what_a_crash_left_beyond_the_last_commit_is_cut() {
     let site = Site::new("");
     site.commit(&[event("a", 1)]);
-    append(&site, OPEN, b"HOGE,torn");
+    append(&site, *OPEN, b"HOGE,torn");
     append(&site, SEEN, &[7; 21]);
     append(&site, JOURNAL, b"HWKF\x01\x01\0\0\xff");
     site.commit(&[event("b", 2)]);
-    assert_eq!(site.text(OPEN), "HOGE,a\nHOGE,b\n");
+    assert_eq!(site.text(*OPEN), "HOGE,a\nHOGE,b\n");
     assert_eq!(site.commit(&[event("a", 1), event("b", 2)]).duplicates, 2);
 }
 
@@ -119,11 +119,11 @@ fn a_journal_cut_to_its_header_with_data_there_is_damage() {
 fn a_data_file_shorter_than_committed_is_damage_and_is_left_alone() {
     let site = Site::new("");
     site.commit(&[event("a", 1)]);
-    let file = OpenOptions::new().write(true).open(site.path(OPEN)).unwrap();
+    let file = OpenOptions::new().write(true).open(site.path(*OPEN)).unwrap();
     file.set_len(3).unwrap();
     let error = site.try_commit(&[event("b", 2)]).unwrap_err().to_string();
-    assert!(error.starts_with(OPEN) && error.contains("3 bytes, of 7"), "{error}");
-    assert_eq!(site.text(OPEN), "HOG");
+    assert!(error.starts_with(*OPEN) && error.contains("3 bytes, of 7"), "{error}");
+    assert_eq!(site.text(*OPEN), "HOG");
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_seen_file_that_lost_its_entries_is_damage_and_nothing_is_doubled() {
     std::fs::File::create(site.path(SEEN)).unwrap();
     let error = site.try_commit(&[event("a", 1)]).unwrap_err().to_string();
     assert!(error.starts_with(SEEN), "{error}");
-    assert_eq!(site.text(OPEN), "HOGE,a\n");
+    assert_eq!(site.text(*OPEN), "HOGE,a\n");
 }
 
 #[test]
@@ -192,5 +192,5 @@ fn folders_and_files_have_the_configured_modes() {
     let site = Site::new("[files]\nmode = \"0444\"\ndir_mode = \"0777\"");
     site.commit(&[event("a", 1)]);
     let mode = |name| site.path(name).metadata().unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode("messages"), mode(OPEN)), (0o777, 0o644));
+    assert_eq!((mode("messages"), mode(*OPEN)), (0o777, 0o644));
 }

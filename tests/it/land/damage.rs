@@ -91,7 +91,7 @@ fn lands_or_refuses(site: &Site, before: &Tree, at: usize) -> bool {
     match site.try_commit(&again) {
         Ok(CommitOutcome::Committed(committed)) => {
             assert_eq!((committed.lines, committed.duplicates), (1, 3), "flipped at {at}");
-            assert_eq!(site.text(OPEN), "HOGE,a\nHOGE,b\nHOGE,c\nHOGE,d\n", "flipped at {at}");
+            assert_eq!(site.text(*OPEN), "HOGE,a\nHOGE,b\nHOGE,c\nHOGE,d\n", "flipped at {at}");
             false
         }
         Ok(CommitOutcome::Closed) => panic!("flipped at {at}: closed"),
@@ -149,10 +149,10 @@ fn a_flip_in_any_byte_of_the_data_is_found_before_it_is_published() {
         site.commit(&[event("a", 1), event("c", 3)]);
         site.commit(&[event("b", 2)]);
         site.now = MIDNIGHT + DAY + HOUR;
-        let (flips, errors) = every_flip(&site, OPEN, |site, _, at| {
+        let (flips, errors) = every_flip(&site, *OPEN, |site, _, at| {
             let swept = site.lander().seal().unwrap();
             let text = swept.failed.first().map(ToString::to_string).unwrap_or_default();
-            assert!(text.starts_with(OPEN) && text.contains("verify"), "flipped at {at}: {text}");
+            assert!(text.starts_with(*OPEN) && text.contains("verify"), "flipped at {at}: {text}");
             assert!(swept.sealed.is_empty() && !site.path(SEALED).exists());
             true
         });
@@ -174,7 +174,7 @@ fn a_flip_in_the_journal_of_a_sealed_day_changes_no_published_file_and_doubles_n
         match result {
             Ok(CommitOutcome::Committed(committed)) => {
                 assert_eq!((committed.lines, committed.late), (1, 1), "flipped at {at}");
-                assert_eq!(site.text(LATE), "HOGE,late\n", "flipped at {at}");
+                assert_eq!(site.text(*LATE), "HOGE,late\n", "flipped at {at}");
                 assert!(swept.failed.is_empty(), "flipped at {at}: {:?}", swept.failed);
                 false
             }
@@ -238,11 +238,11 @@ fn seen_or_data_cut_anywhere_is_damage() {
         let before = site.tree();
         assert!(lands_or_refuses(&site, &without_proof(before), length), "cut to {length}");
     }
-    for length in 0..tree[OPEN].len() {
-        restore(&site, &tree, OPEN, &tree[OPEN][..length]);
+    for length in 0..tree[*OPEN].len() {
+        restore(&site, &tree, *OPEN, &tree[*OPEN][..length]);
         let error = site.try_commit(&[event("d", 4)]).unwrap_err().to_string();
-        assert!(error.starts_with(OPEN) && error.contains("of 21"), "cut to {length}: {error}");
-        assert_eq!(site.text(OPEN).len(), length);
+        assert!(error.starts_with(*OPEN) && error.contains("of 21"), "cut to {length}: {error}");
+        assert_eq!(site.text(*OPEN).len(), length);
     }
 }
 
@@ -250,7 +250,7 @@ fn seen_or_data_cut_anywhere_is_damage() {
 fn a_file_that_is_gone_is_damage_and_is_not_made_anew() {
     let site = two_commits();
     let tree = site.tree();
-    for name in [OPEN, SEEN, JOURNAL] {
+    for name in [*OPEN, SEEN, JOURNAL] {
         restore(&site, &tree, name, &tree[name]);
         std::fs::remove_file(site.path(name)).unwrap();
         let error = site.try_commit(&[event("d", 4)]).unwrap_err().to_string();
@@ -259,8 +259,8 @@ fn a_file_that_is_gone_is_damage_and_is_not_made_anew() {
         // An empty journal is nobody's state: the next one finds the same damage.
         assert!(after.get(name).is_none_or(|bytes| name == JOURNAL && bytes.is_empty()), "{name}");
     }
-    restore(&site, &tree, OPEN, &tree[OPEN]);
-    std::fs::remove_file(site.path(OPEN)).unwrap();
+    restore(&site, &tree, *OPEN, &tree[*OPEN]);
+    std::fs::remove_file(site.path(*OPEN)).unwrap();
     let late = Site { now: MIDNIGHT + DAY + HOUR, ..site };
     let failed = late.lander().seal().unwrap().failed;
     assert!(failed[0].to_string().contains("damaged"), "{failed:?}");
@@ -273,7 +273,7 @@ fn a_file_from_an_older_copy_is_damage_whichever_it_is() {
     let old = site.tree();
     site.commit(&[event("c", 3)]);
     let new = site.tree();
-    for name in [JOURNAL, SEEN, OPEN] {
+    for name in [JOURNAL, SEEN, *OPEN] {
         restore(&site, &new, name, &old[name]);
         let before = without_proof(site.tree());
         let error = site.try_commit(&[event("c", 3), event("d", 4)]).unwrap_err().to_string();
@@ -282,9 +282,9 @@ fn a_file_from_an_older_copy_is_damage_whichever_it_is() {
     }
     // All of them older alike is a day of that time, and nothing can tell; landing again makes it
     // whole.
-    restore(&site, &old, OPEN, &old[OPEN]);
+    restore(&site, &old, *OPEN, &old[*OPEN]);
     assert_eq!(site.commit(&[event("a", 1), event("c", 3)]).lines, 1);
-    assert_eq!(site.text(OPEN), "HOGE,a\nHOGE,b\nHOGE,c\n");
+    assert_eq!(site.text(*OPEN), "HOGE,a\nHOGE,b\nHOGE,c\n");
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn what_a_crash_left_after_the_frames_that_are_known_is_cut() {
     journal.extend_from_slice(b"HWKF\x01\x02\0\0\xff");
     put(&site, JOURNAL, &journal);
     site.commit(&[event("b", 2)]);
-    assert_eq!(site.text(OPEN), "HOGE,a\nHOGE,b\n");
+    assert_eq!(site.text(*OPEN), "HOGE,a\nHOGE,b\n");
     assert_eq!(Site { journals: None, ..site }.commit(&[event("b", 2)]).duplicates, 1);
 }
 
@@ -154,13 +154,13 @@ fn a_flip_in_any_byte_of_a_journal_that_is_known_cuts_no_acknowledged_line() {
         match site.try_commit(&again) {
             Ok(CommitOutcome::Committed(committed)) => {
                 assert_eq!((committed.lines, committed.duplicates), (1, 3), "flipped at {at}");
-                assert_eq!(site.text(OPEN), "HOGE,a\nHOGE,b\nHOGE,c\nHOGE,d\n", "flipped at {at}");
+                assert_eq!(site.text(*OPEN), "HOGE,a\nHOGE,b\nHOGE,c\nHOGE,d\n", "flipped at {at}");
             }
             Ok(CommitOutcome::Closed) => panic!("flipped at {at}: closed"),
             Err(error) => {
                 let error = error.to_string();
                 assert!(error.contains("damaged") || error.contains("newer"), "{at}: {error}");
-                assert_eq!(site.text(OPEN), "HOGE,a\nHOGE,b\nHOGE,c\n", "flipped at {at}");
+                assert_eq!(site.text(*OPEN), "HOGE,a\nHOGE,b\nHOGE,c\n", "flipped at {at}");
                 refused += 1;
             }
         }
@@ -199,7 +199,7 @@ proptest! {
             prop_assert_eq!(committed.lines, new);
             prop_assert_eq!(committed.duplicates, events.len() as u64 - new);
         }
-        let text = site.text(OPEN);
+        let text = site.text(*OPEN);
         let mut lines: Vec<&str> = text.lines().collect();
         lines.sort_unstable();
         let mut wanted: Vec<&str> = model.values().map(String::as_str).collect();

@@ -70,7 +70,7 @@ fn i1_every_row_of_every_object_is_in_exactly_one_line() {
     assert_eq!((landed.tally.objects, landed.tally.lines, landed.tally.duplicates), (2, 80, 25));
     assert_eq!(landed.tally.commits, 1, "the rows of all objects go under one hold");
     let wanted: String = (0..80).map(|n| format!("line {n}\n")).collect();
-    assert_eq!(intake.site.text(OPEN), wanted);
+    assert_eq!(intake.site.text(*OPEN), wanted);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn memory_is_bounded_by_the_buffer_whatever_the_size_of_an_object() {
     assert!(landed.tally.commits > 20, "{:?}", landed.tally);
     assert_eq!(landed.tally.lines, 3000);
     let wanted: String = (0..3000).map(|n| format!("line {n}\n")).collect();
-    assert_eq!(intake.site.text(OPEN), wanted);
+    assert_eq!(intake.site.text(*OPEN), wanted);
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn many_day_files_with_a_row_each_fill_the_buffer_too() {
 fn what_keeps_an_object_from_landing_is_named_with_the_object() {
     let intake = Intake::new("");
     intake.land(&[intake.put("o", rows(0..3).as_bytes())]).objects[0].as_ref().unwrap();
-    let open = intake.site.path(OPEN);
+    let open = intake.site.path(*OPEN);
     fs::File::options().write(true).open(open).unwrap().set_len(3).unwrap();
     let landed = intake.land(&[intake.put("p", rows(3..4).as_bytes())]);
     let reason = landed.objects[0].as_ref().unwrap_err().to_string();

@@ -86,7 +86,8 @@ impl Site {
     }
 
     pub fn text(&self, name: &str) -> String {
-        std::fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+        let bytes = std::fs::read(self.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+        given::text_of(name, &bytes)
     }
 
     /// Every file below the root with its content; the hidden ones too.

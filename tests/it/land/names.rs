@@ -1,5 +1,6 @@
 //! The names of a day file lead back to it.
 
+use hiwake::config::{Compress, Form};
 use hiwake::land::root::layout::{DUE, DayFile, Hint, name_of};
 use hiwake::row::Kind;
 
@@ -11,8 +12,8 @@ fn named() -> DayFile {
 #[test]
 fn a_published_name_leads_back_to_its_day_file_and_segment() {
     for segment in [1, 2, 3, 12] {
-        for gzip in [false, true] {
-            let target = named().target(segment, gzip);
+        for compress in [Compress::None, Compress::Gzip, Compress::Zstd] {
+            let target = named().target(segment, compress);
             let parsed = DayFile::parse_published("a/b", name_of(&target));
             assert_eq!(parsed, Some((named(), segment)), "{target}");
         }
@@ -43,12 +44,21 @@ fn a_hint_and_a_journal_folder_lead_back_to_their_named() {
 #[test]
 fn an_open_file_and_a_temporary_lead_back_to_their_segment() {
     for segment in [1, 2, 3, 12] {
-        for path in [named().open_segment(segment), named().temporary(segment, "x")] {
+        let open = |form| named().open_segment(segment, form);
+        let paths = [open(Form::Plain), open(Form::Compressed), named().temporary(segment, "x")];
+        for path in paths {
             let parsed = DayFile::parse_unfinished("a/b", name_of(&path));
             assert_eq!(parsed, Some((named(), segment)), "{path}");
         }
     }
-    for name in ["2022-04-18.csv", "2022-04-18.csv.gz.open", "x.open", ".x.y.tmp", "..tmp"] {
+    for name in [
+        "2022-04-18.csv",
+        "2022-04-18.csv.gz.open",
+        ".2022-04-18.csv.zst.x.tmp",
+        "x.open",
+        ".x.y.tmp",
+        "..tmp",
+    ] {
         assert_eq!(DayFile::parse_unfinished("a/b", name), None, "{name}");
     }
 }

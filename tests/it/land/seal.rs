@@ -78,7 +78,7 @@ fn commits_in_order_are_sealed_in_place() {
     let mut site = Site::new("");
     site.commit(&[event("a", 1), event("b", 2)]);
     site.commit(&[event("c", 2)]);
-    let inode = site.path(OPEN).metadata().unwrap().ino();
+    let inode = site.path(*OPEN).metadata().unwrap().ino();
     site.now = MIDNIGHT + DAY + HOUR;
     site.seal();
     assert_eq!(site.path(SEALED).metadata().unwrap().ino(), inode);
@@ -121,7 +121,7 @@ fn late_rows_go_to_late_files_and_the_published_one_never_changes() {
     let published = std::fs::read(site.path(SEALED)).unwrap();
     let committed = site.commit(&[event("a", 1), event("late", 9)]);
     assert_eq!((committed.lines, committed.late, committed.duplicates), (1, 1, 1));
-    assert_eq!(site.text(LATE), "HOGE,late\n");
+    assert_eq!(site.text(*LATE), "HOGE,late\n");
     site.now += HOUR;
     site.seal();
     check_sum(&site, LATE_SEALED);
@@ -149,10 +149,10 @@ fn a_foreign_file_under_the_final_name_is_not_replaced_and_nothing_is_lost() {
 fn a_changed_byte_is_found_before_it_is_published() {
     for toml in ["", "[seal]\norder = \"arrival\""] {
         let site = over(toml);
-        let open = site.path(OPEN);
+        let open = site.path(*OPEN);
         let mut bytes = std::fs::read(&open).unwrap();
         bytes[3] ^= 1;
-        given::put(site.folder.path(), OPEN, &bytes);
+        given::put(site.folder.path(), *OPEN, &bytes);
         let swept = site.lander().seal().unwrap();
         assert!(
             swept.failed[0].to_string().contains("not those that were committed")

@@ -119,8 +119,8 @@ fn every_call_fails(
 /// there once.
 fn landed_once(yard: &Yard, count: i64) {
     ok(&mut yard.land());
-    assert_eq!(yard.published().keys().collect::<Vec<_>>(), [OPEN]);
-    assert_eq!(yard.text(OPEN), lines(count));
+    assert_eq!(yard.published().keys().collect::<Vec<_>>(), [*OPEN]);
+    assert_eq!(yard.text(*OPEN), lines(count));
 }
 
 fn report(what: &str, tried: &Tried) {
@@ -148,7 +148,7 @@ fn every_call_of_a_landing_that_cuts_a_torn_tail_may_fail() {
         |yard| {
             yard.put("a", 0..ROWS);
             ok(&mut yard.land());
-            for (name, torn) in [(OPEN, &b"line to"[..]), (SEEN, &[7; 21]), (JOURNAL, b"HWKF\x01")]
+            for (name, torn) in [(*OPEN, &b"line to"[..]), (SEEN, &[7; 21]), (JOURNAL, b"HWKF\x01")]
             {
                 let mut bytes = fs::read(yard.at(name)).unwrap();
                 bytes.extend_from_slice(torn);

@@ -101,7 +101,7 @@ fn i2_landers_and_sealers_that_are_killed_leave_each_event_in_one_line() {
         });
         ok(&mut yard.land());
         let open = yard.published();
-        assert_eq!(open.keys().collect::<Vec<_>>(), [OPEN]);
+        assert_eq!(open.keys().collect::<Vec<_>>(), [*OPEN]);
         assert_eq!(sorted_lines(&open).concat(), lines(ROWS).replace('\n', ""));
         killed.1 += storm(&mut random, 20, life.1, |_| yard.seal());
         ok(&mut yard.seal());

@@ -81,12 +81,13 @@ impl Yard {
     }
 
     pub fn text(&self, name: &str) -> String {
-        fs::read_to_string(self.at(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+        let bytes = fs::read(self.at(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        given::text_of(name, &bytes)
     }
 }
 
 pub fn quiet(command: &mut Command) -> &mut Command {
-    command.current_dir(given::folder()).stdout(Stdio::piped()).stderr(Stdio::piped())
+    command.current_dir(given::working_folder()).stdout(Stdio::piped()).stderr(Stdio::piped())
 }
 
 fn collect(root: &Path, folder: &Path, files: &mut BTreeMap<String, Vec<u8>>) {

@@ -33,7 +33,7 @@ fn a_rebuild_that_is_killed_at_any_write_is_repeated_and_exact() {
     for call in ["pwrite64", "fsync", "linkat", "ftruncate"] {
         for when in 1.. {
             let yard = open();
-            change(&yard, OPEN, |bytes| *bytes.last_mut().unwrap() ^= 0x40);
+            change(&yard, *OPEN, |bytes| *bytes.last_mut().unwrap() ^= 0x40);
             fs::remove_file(yard.path("in/a")).unwrap();
             let mut strace = Command::new("strace");
             let command = rebuild(&yard);
@@ -46,9 +46,9 @@ fn a_rebuild_that_is_killed_at_any_write_is_repeated_and_exact() {
             killed += 1;
             let output = rebuild(&yard).output().unwrap();
             assert!(output.status.success(), "{call} {when}: {}", stderr(&output));
-            assert_eq!(yard.text(OPEN), lines(20), "{call} {when}");
+            assert_eq!(yard.text(*OPEN), lines(20), "{call} {when}");
             ok(&mut yard.land());
-            assert_eq!(yard.text(OPEN), lines(20), "{call} {when}: landed again");
+            assert_eq!(yard.text(*OPEN), lines(20), "{call} {when}: landed again");
         }
     }
     println!("rebuilds killed: {killed}");
@@ -68,7 +68,10 @@ fn whole_lines_behind_the_last_commit_are_wrong() {
     let output = yard.hiwake(&["verify", "--now", OVER]).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains(&format!("WRONG {OPEN}: 64 uncommitted bytes of whole lines")), "{said}");
+    assert!(
+        said.contains(&format!("WRONG {}: 64 uncommitted bytes of whole lines", *OPEN)),
+        "{said}"
+    );
     ok(&mut yard.land());
-    assert_eq!(yard.text(OPEN), lines(20));
+    assert_eq!(yard.text(*OPEN), lines(20));
 }

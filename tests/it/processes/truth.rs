@@ -72,9 +72,9 @@ fn a_sealed_day_whose_journal_lost_its_last_frames_is_repaired_and_its_file_not_
         );
         let after = (yard.text(SEALED), fs::metadata(yard.at(SEALED)).unwrap().ino());
         assert_eq!(after, before, "{lost}");
-        assert!(!yard.at(OPEN).exists(), "{lost}");
+        assert!(!yard.at(*OPEN).exists(), "{lost}");
         ok(&mut yard.land());
-        let late = yard.text(LATE);
+        let late = yard.text(*LATE);
         assert_eq!(late, "line 5\n", "{lost}: only what is new");
     }
 }
@@ -97,11 +97,11 @@ fn lines_whose_checksums_hold_keep_their_bytes_whatever_labels_say_today() {
         ok(configured(&yard, "land", IN_THE_DAY, &label("OLD")).arg(&path));
         envelopes.push(path);
     }
-    let mut bytes = fs::read(yard.at(OPEN)).unwrap();
+    let mut bytes = fs::read(yard.at(*OPEN)).unwrap();
     bytes[0] = b'X';
-    put(&yard.at(OPEN), &bytes);
+    put(&yard.at(*OPEN), &bytes);
     ok(configured(&yard, "verify", OVER, &label("NEW")).arg("--rebuild").arg(yard.path("in")));
-    assert_eq!(yard.text(OPEN), "NEW,m0\nOLD,m1\nOLD,m2\n");
+    assert_eq!(yard.text(*OPEN), "NEW,m0\nOLD,m1\nOLD,m2\n");
     // Nothing is wrong with it any more, so another one does nothing.
     let before = yard.tree();
     ok(configured(&yard, "verify", OVER, &label("NEWER")).arg("--rebuild").arg(yard.path("in")));
@@ -145,7 +145,7 @@ fn a_landing_at_work_is_no_damage_and_no_reason_to_rebuild() {
         assert!(landing.wait().unwrap().success());
     }
     assert!(!yard.at(".hiwake/damaged").exists());
-    let text = yard.text(OPEN);
+    let text = yard.text(*OPEN);
     assert_eq!(text.lines().collect::<HashSet<_>>().len(), 12 * 1500);
     println!("looks at a landing at work: {looks}");
     assert!(looks > 10);
@@ -337,7 +337,7 @@ fn a_line_never_gets_the_identity_of_another_event() {
     put(&config, toml("s2", "s1").as_bytes());
     ok(hiwake(&["land", "--now", OVER]).arg(yard.path("in")));
     let other = yard.text("other/2022-04-18.csv.open");
-    assert_eq!((yard.text(OPEN).as_str(), other.as_str()), ("e1\n", "e2\n"));
+    assert_eq!((yard.text(*OPEN).as_str(), other.as_str()), ("e1\n", "e2\n"));
 }
 
 /// The note of a rebuild that had ended stayed: one changed byte led the next one back to the old
@@ -346,14 +346,14 @@ fn a_line_never_gets_the_identity_of_another_event() {
 fn a_rebuild_that_has_ended_leaves_nothing_that_leads_back() {
     for to in [b'!', 0] {
         let yard = landed(0..1);
-        flip(&yard, OPEN, 0, |byte| byte ^ 1);
+        flip(&yard, *OPEN, 0, |byte| byte ^ 1);
         ok(&mut rebuild(&yard));
         yard.put("b", 1..2);
         ok(&mut yard.land());
         flip(&yard, JOURNAL, 6, |_| to);
         assert_eq!(verify(&yard).status.code(), Some(1));
         ok(&mut rebuild(&yard));
-        assert_eq!(yard.text(OPEN), lines(2));
+        assert_eq!(yard.text(*OPEN), lines(2));
     }
 }
 
@@ -403,7 +403,7 @@ fn lines_that_no_commit_has_are_told_of_when_a_rebuild_sets_them_aside() {
     let said = fails(&mut rebuild(&yard));
     assert!(said.contains("8 lines that no commit had") && said.contains("again"), "{said}");
     ok(&mut yard.land());
-    assert_eq!(yard.text(OPEN), lines(20));
+    assert_eq!(yard.text(*OPEN), lines(20));
 }
 
 /// The slot of a closed day was zeroed, after retention had removed its file: it took rows again.
@@ -453,7 +453,7 @@ fn a_day_whose_journal_is_lost_is_rebuilt_from_envelopes_that_can_be_nowhere_els
         if is_sealed {
             ok(&mut configured(&yard, "seal", OVER, ""));
         }
-        let name = if is_sealed { SEALED } else { OPEN };
+        let name = if is_sealed { SEALED } else { *OPEN };
         let before = yard.text(name);
         fs::remove_dir_all(yard.at(".hiwake/days/2022-04-18/messages.csv")).unwrap();
         ok(configured(&yard, "verify", OVER, "").arg("--rebuild").arg(yard.path("in")));
@@ -510,16 +510,16 @@ fn a_sealed_day_that_lost_its_last_frames_and_seen_is_repaired_and_its_file_not_
 #[test]
 fn lines_beside_a_missing_seen_are_damage_however_often_landing_tries() {
     let yard = landed(0..3);
-    let before = yard.text(OPEN);
+    let before = yard.text(*OPEN);
     lose_last_frames_and_seen(&yard);
     yard.put("b", 5..6);
     for _ in 0..2 {
         assert!(fails(&mut yard.land()).contains("it is missing, but messages"));
-        assert_eq!(yard.text(OPEN), before);
+        assert_eq!(yard.text(*OPEN), before);
     }
     ok(&mut rebuild(&yard));
     ok(&mut yard.land());
-    assert_eq!(yard.text(OPEN), format!("{before}line 5\n"));
+    assert_eq!(yard.text(*OPEN), format!("{before}line 5\n"));
 }
 
 /// Every row of three days, and beside them the envelopes that they were made of.

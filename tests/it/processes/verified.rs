@@ -142,7 +142,7 @@ fn every_flipped_byte_is_found_and_rebuilt_and_published_files_keep_their_bytes(
 #[test]
 fn files_that_are_gone_are_found_and_made_anew() {
     for (yard, count) in [(open(), 20), (sealed(SOURCE), 25)] {
-        for name in [OPEN, LATE, SEALED, SEEN, JOURNAL, "messages/2022-04-18.csv.sha256"] {
+        for name in [*OPEN, *LATE, SEALED, SEEN, JOURNAL, "messages/2022-04-18.csv.sha256"] {
             if fs::remove_file(yard.at(name)).is_err() {
                 continue;
             }
@@ -208,7 +208,7 @@ fn a_damaged_sealed_file_that_cannot_be_made_again_is_refused() {
 #[test]
 fn what_a_crash_leaves_is_noted_and_is_not_wrong() {
     let yard = open();
-    for (name, torn) in [(OPEN, &b"line to"[..]), (SEEN, &[7; 21]), (JOURNAL, b"HWKF\x01")] {
+    for (name, torn) in [(*OPEN, &b"line to"[..]), (SEEN, &[7; 21]), (JOURNAL, b"HWKF\x01")] {
         let mut bytes = fs::read(yard.at(name)).unwrap();
         bytes.extend_from_slice(torn);
         overwrite(&yard.at(name), &bytes);
@@ -216,7 +216,7 @@ fn what_a_crash_leaves_is_noted_and_is_not_wrong() {
     put(&yard.at("messages/.2022-04-18.csv.0.tmp"), b"half");
     put(&yard.at("messages/README"), b"somebody's");
     let said = ok(&mut verify(&yard));
-    for name in [OPEN, SEEN, JOURNAL, "messages/.2022-04-18.csv.0.tmp", "messages/README"] {
+    for name in [*OPEN, SEEN, JOURNAL, "messages/.2022-04-18.csv.0.tmp", "messages/README"] {
         assert!(said.contains(&format!("note {name}: ")), "{name}: {said}");
     }
     fs::remove_file(yard.at(".hiwake/due/seal/2022-04-18/messages/2022-04-18.csv.1")).unwrap();
@@ -279,12 +279,12 @@ fn refuses(yard: &Yard) {
 fn without_a_journal_every_identity_of_seen_has_to_be_there() {
     let emptied = two_objects();
     changed(&emptied, JOURNAL, Vec::clear);
-    changed(&emptied, OPEN, Vec::clear);
+    changed(&emptied, *OPEN, Vec::clear);
     fs::remove_file(emptied.path("in/b")).unwrap();
     refuses(&emptied);
     let cut = two_objects();
     changed(&cut, JOURNAL, Vec::clear);
-    changed(&cut, OPEN, |bytes| bytes.truncate("line 0\n".len() * 5));
+    changed(&cut, *OPEN, |bytes| bytes.truncate("line 0\n".len() * 5));
     fs::remove_file(cut.path("in/b")).unwrap();
     refuses(&cut);
 }
@@ -294,7 +294,7 @@ fn without_a_journal_every_identity_of_seen_has_to_be_there() {
 fn rows_that_never_landed_do_not_stand_in_for_lines_that_are_lost() {
     let yard = two_objects();
     changed(&yard, SEEN, |bytes| bytes[20] ^= 1);
-    changed(&yard, OPEN, |bytes| bytes[2] ^= 1);
+    changed(&yard, *OPEN, |bytes| bytes[2] ^= 1);
     fs::remove_file(yard.path("in/a")).unwrap();
     yard.put("c", 100..112);
     refuses(&yard);

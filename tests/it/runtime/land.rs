@@ -18,14 +18,14 @@ fn notices_become_lines_once_each() {
         [&["landing/a+b%2Bc%3D%E6%97%A5.gz"], &["landing/b", "landing/empty"], &["landing/b"]];
     let messages = [("1", keys[0]), ("2", keys[1]), ("3", keys[2])];
     assert!(function.land(1, &messages).is_empty());
-    assert_eq!(function.text(OPEN), lines(0..80));
+    assert_eq!(function.text(*OPEN), lines(0..80));
     let metrics = function.lambda.metrics();
     check_i7(&metrics);
     let values = ["RowsIn", "RowsLanded", "RowsDuplicate", "Commits", "ObjectsLanded"];
     // One object is told of twice, and all rows go under one hold.
     assert_eq!(values.map(|name| value(&metrics, name)), [105, 80, 25, 1, 3]);
     assert!(function.land(2, &messages).is_empty());
-    assert_eq!(function.text(OPEN), lines(0..80));
+    assert_eq!(function.text(*OPEN), lines(0..80));
     let metrics = function.lambda.metrics();
     check_i7(&metrics);
     assert_eq!(value(&metrics, "RowsDuplicate"), 105);
@@ -93,7 +93,7 @@ fn a_bare_s3_event_lands_and_fails_the_invocation_where_it_cannot() {
         error["errorMessage"].as_str().unwrap().contains("logs/gone does not exist"),
         "{error}"
     );
-    assert_eq!(function.text(OPEN), lines(0..4), "everything else was done first");
+    assert_eq!(function.text(*OPEN), lines(0..4), "everything else was done first");
     assert_eq!(value(&function.lambda.metrics(), "ObjectsFailed"), 1);
 }
 
@@ -118,7 +118,7 @@ fn test_events_are_ignored_and_counted_and_anything_else_is_named_by_its_keys() 
         function.lambda.json(&event),
         json!({"batchItemFailures": [{"itemIdentifier": "2"}]})
     );
-    assert_eq!(function.text(OPEN), lines(0..1));
+    assert_eq!(function.text(*OPEN), lines(0..1));
     assert!(!function.lambda.end().contains("SECRET"));
 }
 
@@ -131,7 +131,7 @@ fn an_object_that_is_replaced_while_it_is_read_is_read_afresh() {
     function.bucket.put("o", old);
     function.bucket.fault("o", Fault::Replaced(new.into_bytes()));
     assert!(function.land(1, &[("1", &["o"])]).is_empty());
-    assert_eq!(function.text(OPEN), lines(0..50_000));
+    assert_eq!(function.text(*OPEN), lines(0..50_000));
     check_i7(&function.lambda.metrics());
     let requests = function.bucket.requests();
     assert_eq!(requests[..2], ["GET o bytes=0-4194303", "GET o bytes=4194304-8388607"]);
@@ -144,7 +144,7 @@ fn what_s3_cannot_answer_for_a_moment_is_asked_again() {
     function.bucket.put("o", rows(0..1));
     function.bucket.fault("o", Fault::Unavailable(2));
     assert!(function.land(1, &[("1", &["o"])]).is_empty());
-    assert_eq!(function.text(OPEN), lines(0..1));
+    assert_eq!(function.text(*OPEN), lines(0..1));
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn what_cannot_finish_in_time_comes_again_and_nothing_of_it_is_half_done() {
     let answer = function.lambda.invoke_within(event.as_bytes(), Duration::from_secs(3)).unwrap();
     assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
     assert_eq!(answer, br#"{"batchItemFailures":[{"itemIdentifier":"1"}]}"#);
-    assert_eq!(function.text(OPEN), lines(0..3));
+    assert_eq!(function.text(*OPEN), lines(0..3));
     check_i7(&function.lambda.metrics());
     assert!(
         function.lambda.log.iter().any(|line| line.contains("no time was left")),
@@ -168,7 +168,7 @@ fn what_cannot_finish_in_time_comes_again_and_nothing_of_it_is_half_done() {
     // The next invocation begins in an environment that is as good as new.
     function.bucket.fault("slow-object", Fault::Unavailable(0));
     assert!(function.land(2, &[("1", &["slow-object"])]).is_empty());
-    assert_eq!(function.text(OPEN), lines(0..6));
+    assert_eq!(function.text(*OPEN), lines(0..6));
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn an_object_that_inflates_for_ever_is_given_up_in_time_and_holds_up_no_other() 
     let answer = function.lambda.invoke_within(event.as_bytes(), Duration::from_secs(3)).unwrap();
     assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
     assert_eq!(answer, br#"{"batchItemFailures":[{"itemIdentifier":"1"}]}"#);
-    assert_eq!(function.text(OPEN), lines(0..3));
+    assert_eq!(function.text(*OPEN), lines(0..3));
     check_i7(&function.lambda.metrics());
 }
 
@@ -195,7 +195,7 @@ fn a_bucket_whose_name_is_none_is_given_up_and_holds_up_no_other() {
     let body = event["Records"][0]["body"].as_str().unwrap().replace("\"logs\"", "\"lo gs\"");
     event["Records"][0]["body"] = body.into();
     assert_eq!(function.lambda.json(&event), json!({"batchItemFailures": []}));
-    assert_eq!(function.text(OPEN), lines(0..3));
+    assert_eq!(function.text(*OPEN), lines(0..3));
     assert!(
         function.quarantine().contains("\"code\":\"object-name\""),
         "{}",
@@ -230,7 +230,7 @@ fn an_emulators_deadline_of_1970_is_none() {
     function.bucket.put("o", rows(0..1));
     function.lambda.deadline = Some(600_000);
     assert!(function.land(1, &[("1", &["o"])]).is_empty());
-    assert_eq!(function.text(OPEN), lines(0..1));
+    assert_eq!(function.text(*OPEN), lines(0..1));
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn a_busy_day_file_is_given_up_before_the_invocations_time_is_over() {
     assert_eq!((value(&metrics, "RowsDeferred"), value(&metrics, "RowsLanded")), (5, 0));
     drop(holder);
     assert!(function.land(2, &[("1", &["o"])]).is_empty());
-    assert_eq!(function.text(OPEN), lines(0..5));
+    assert_eq!(function.text(*OPEN), lines(0..5));
 }
 
 #[test]
@@ -346,7 +346,7 @@ fn nothing_of_what_was_logged_is_in_a_log() {
     let keys: &[&str] =
         &["rows", "broken", "raw", "late", "torn", "up", "kind", "day", "file", "message-type"];
     assert!(function.land(1, &[("1", keys)]).is_empty());
-    assert!(function.text(OPEN).contains("SECRET"));
+    assert!(function.text(*OPEN).contains("SECRET"));
     assert!(function.quarantine().contains("SECRET"));
     check_i7(&function.lambda.metrics());
     let body = json!({"Records": [{"messageId": "2", "body": "SECRET", "eventSource": "aws:sqs"}]});

@@ -18,7 +18,6 @@ mod routings;
 mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -32,7 +31,7 @@ use hiwake::land::{Lander, Root};
 use hiwake::row::{Kind, Row};
 use sha2::{Digest, Sha256};
 
-use crate::given::{DAY, HOUR, JOURNAL, LATE, MIDNIGHT, OPEN, SEALED, SEEN, day_file};
+use crate::given::{self, DAY, HOUR, JOURNAL, LATE, MIDNIGHT, OPEN, SEALED, SEEN, day_file};
 use disk::{Server, SimDisk};
 use state::State;
 
@@ -48,7 +47,7 @@ struct Setup {
 
 impl Setup {
     fn new() -> Setup {
-        let mut config = Config::default();
+        let mut config = given::config("");
         // Busy is an answer, at once; and one thing after the other.
         config.limits.lock_wait = Duration::ZERO;
         config.limits.parallel = 1;
@@ -138,14 +137,7 @@ fn lines(tree: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<Event>> {
         if name.starts_with(".hiwake/") || name.ends_with(".sha256") || hidden {
             continue;
         }
-        let text = match name.ends_with(".gz") {
-            true => {
-                let mut text = String::new();
-                flate2::read::GzDecoder::new(&bytes[..]).read_to_string(&mut text).unwrap();
-                text
-            }
-            false => String::from_utf8(bytes.clone()).unwrap(),
-        };
+        let text = given::text_of(name, bytes);
         files.insert(name.clone(), parse(name, &text));
     }
     files

@@ -152,7 +152,7 @@ fn what_freeze_cuts_does_not_come_back() {
         let mut setup = Setup::at(MIDNIGHT + HOUR, Order::Arrival, Compress::None);
         setup.deliver(&server.client(), &[1]).unwrap();
         let disk = server.client();
-        let data = disk.open(OPEN, Open::ReadWrite).unwrap();
+        let data = disk.open(*OPEN, Open::ReadWrite).unwrap();
         let committed = data.length().unwrap();
         data.write_at(b"HOGE,3\n", committed).unwrap();
         data.sync().unwrap();
@@ -190,7 +190,7 @@ fn estale_of_an_unlink_does_not_say_that_the_name_is_gone() {
             copy.lock().forget_faults();
             let journal = Journal::peek(&setup.lander(&disk), &day_file()).unwrap().unwrap();
             let mut names = state.tree().into_keys();
-            let unfinished = names.any(|name| name == OPEN || name.ends_with(".tmp"));
+            let unfinished = names.any(|name| name == *OPEN || name.ends_with(".tmp"));
             assert!(!journal.is_done(1) || !unfinished, "at {at}");
         }
         server.lock().forget_faults();
@@ -245,7 +245,7 @@ fn an_open_file_made_by_a_stale_process_is_cleared_away() {
     over(&mut setup);
     setup.sealed(&server.client());
     let disk = server.client();
-    drop(disk.open(OPEN, Open::Create(0o600)).unwrap());
+    drop(disk.open(*OPEN, Open::Create(0o600)).unwrap());
     drop(disk.open("messages/.2022-04-18.csv.dead.tmp", Open::Create(0o600)).unwrap());
     drop(disk.open("messages/notes.open", Open::Create(0o600)).unwrap());
     setup.sealed(&server.client());
@@ -288,7 +288,7 @@ fn a_folder_that_another_machine_made_is_seen_at_once() {
     let server = Server::new(0);
     let (one, other) = (server.client(), server.client());
     let setup = Setup::new();
-    assert!(one.open(OPEN, Open::Read).is_err());
+    assert!(one.open(*OPEN, Open::Read).is_err());
     setup.deliver(&other, &[1]).unwrap();
     setup.deliver(&one, &[2]).unwrap();
     check_each_once(&server.lock().tree(), &[1, 2].into());
@@ -450,7 +450,7 @@ fn an_open_file_that_is_longer_than_committed_is_not_published_itself() {
     let server = resumed(&frozen.unwrap());
     server.lock().kill_all();
     let disk = server.client();
-    disk.open(OPEN, Open::ReadWrite).unwrap().write_at(b"torn", 7).unwrap();
+    disk.open(*OPEN, Open::ReadWrite).unwrap().write_at(b"torn", 7).unwrap();
     setup.sealed(&disk);
     check_each_once(&server.lock().tree(), &[1].into());
     check_sealed(&server, None);
