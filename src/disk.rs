@@ -231,9 +231,9 @@ impl Disk for RealDisk {
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<Entry>> {
-        let folder = self.folder(path, OFlags::RDONLY)?;
+        let mut folder = rustix::fs::Dir::new(self.folder(path, OFlags::RDONLY)?)?;
         let mut entries = Vec::new();
-        for entry in rustix::fs::Dir::read_from(&folder)? {
+        while let Some(entry) = folder.read() {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             if name == "." || name == ".." {
@@ -242,7 +242,7 @@ impl Disk for RealDisk {
             let kind = match entry.file_type() {
                 FileType::Unknown => {
                     let flags = AtFlags::SYMLINK_NOFOLLOW;
-                    match rustix::fs::statat(&folder, entry.file_name(), flags) {
+                    match rustix::fs::statat(folder.fd()?, entry.file_name(), flags) {
                         Ok(stat) => FileType::from_raw_mode(stat.st_mode),
                         // Removed meanwhile: not in the folder any more, but the folder is there.
                         Err(Errno::NOENT) => continue,

@@ -34,7 +34,13 @@ pub fn with_lander<R>(root: &Path, now: i64, work: impl FnOnce(&Lander<'_>) -> R
     static POOL: LazyLock<ChunkPool> = LazyLock::new(ChunkPool::default);
     let (journals, pool) = (Arc::default(), POOL.clone());
     work(&Lander {
-        root: Root { disk: &disk, config: &config, clock: Clock::At(now), deadline },
+        root: Root {
+            disk: &disk,
+            config: &config,
+            clock: Clock::At(now),
+            deadline,
+            synced: Default::default(),
+        },
         journals,
         pool,
     })

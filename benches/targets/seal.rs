@@ -73,7 +73,13 @@ fn fill(root: &Path, rows: &[Row<'_>], repeats: i64) -> usize {
         config.limits.commit_bytes = usize::MAX;
         let journals = lander.journals.clone();
         let lander = hiwake::land::Lander {
-            root: Root { config: &config, ..lander.root },
+            root: Root {
+                config: &config,
+                synced: Default::default(),
+                disk: lander.root.disk,
+                clock: lander.root.clock,
+                deadline: lander.root.deadline,
+            },
             journals,
             pool: Default::default(),
         };

@@ -67,7 +67,13 @@ impl Site {
             .with_context(|| format!("cannot open the root {}", self.root.display()))
             .map_err(|error| failure(&error))?;
         let lander = Lander {
-            root: Root { disk: &disk, config: self.config, clock: Clock::System, deadline },
+            root: Root {
+                disk: &disk,
+                config: self.config,
+                clock: Clock::System,
+                deadline,
+                synced: Default::default(),
+            },
             journals: self.journals.clone(),
             pool: self.pool.clone(),
         };

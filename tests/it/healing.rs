@@ -56,7 +56,13 @@ fn land(root: &Path, bucket: &Path, config: &Config, notices: &Value) -> Invocat
     let disk = RealDisk::create(root).unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     let lander = Lander {
-        root: Root { disk: &disk, config, clock: Clock::At(T + 600_000), deadline },
+        root: Root {
+            disk: &disk,
+            config,
+            clock: Clock::At(T + 600_000),
+            deadline,
+            synced: Default::default(),
+        },
         journals: Arc::default(),
         pool: Default::default(),
     };
@@ -67,7 +73,13 @@ fn land_folder(root: &Path, folder: &Path, config: &Config) -> Landed {
     let disk = RealDisk::create(root).unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     let lander = Lander {
-        root: Root { disk: &disk, config, clock: Clock::At(T + 700_000), deadline },
+        root: Root {
+            disk: &disk,
+            config,
+            clock: Clock::At(T + 700_000),
+            deadline,
+            synced: Default::default(),
+        },
         journals: Arc::default(),
         pool: Default::default(),
     };

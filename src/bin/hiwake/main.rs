@@ -240,7 +240,13 @@ fn lander<'a>(disk: &'a RealDisk, config: &'a Config, now: &Now) -> Lander<'a> {
     const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
     let deadline = Instant::now() + FOR_EVER;
     Lander {
-        root: hiwake::land::Root { disk, config, clock: now.clock(), deadline },
+        root: hiwake::land::Root {
+            disk,
+            config,
+            clock: now.clock(),
+            deadline,
+            synced: Default::default(),
+        },
         journals: Arc::default(),
         pool: ChunkPool::default(),
     }

@@ -38,10 +38,13 @@ impl<'h, 'l> Hold<'h, 'l> {
         day_file: &'h DayFile,
         journal: &'h mut Journal<'l>,
     ) -> Result<Hold<'h, 'l>> {
-        folders::refresh(lander, &day_file.journal_folder())?;
-        folders::refresh(lander, day_file.folder())?;
         let entries = journal.state.seen();
         let path = day_file.seen();
+        if entries == 0 {
+            // What is not there may be remembered from before another machine made it.
+            folders::refresh(lander, &day_file.journal_folder())?;
+            folders::refresh(lander, day_file.folder())?;
+        }
         if entries == 0 && lander.open_if_there(&path)?.is_none() {
             // It exists before the first line does.
             for open in Form::ALL.map(|form| day_file.open_segment(1, form)) {
@@ -55,8 +58,7 @@ impl<'h, 'l> Hold<'h, 'l> {
         }
         let how = if entries == 0 { Open::Create(lander.open_mode()) } else { Open::ReadWrite };
         let committed = entries * seen::ENTRY_BYTES;
-        let (seen, busy_retries) = lander
-            .open_locked(&path, how, lander.lock_deadline())
+        let (seen, busy_retries) = open_again(lander, &path, how)
             .map_err(|error| journal.confirm_damage(lost(lander, error, committed)))?;
         journal.busy_retries += busy_retries;
         let whole = if entries > 0 { seen::place(entries) } else { 0 };
@@ -98,8 +100,7 @@ impl<'h, 'l> Hold<'h, 'l> {
             self.journal.rewrite_last_frame()?;
         }
         let how = if committed == 0 { Open::Create(lander.open_mode()) } else { Open::Write };
-        let (data, busy_retries) = lander
-            .open_locked(&path, how, lander.lock_deadline())
+        let (data, busy_retries) = open_again(lander, &path, how)
             .map_err(|error| self.journal.confirm_damage(lost(lander, error, committed)))?;
         self.journal.busy_retries += busy_retries;
         self.journal.check_lease()?;
@@ -193,6 +194,18 @@ impl<'h, 'l> Hold<'h, 'l> {
             text_bytes,
             ..Commit::plain(segment, offset, bytes, crc, run_at, blocks)
         }))
+    }
+}
+
+/// Opens and locks a file; if it is not there, once more with its folder's names as they are now.
+fn open_again(lander: &Lander<'_>, path: &str, how: Open) -> Result<(Box<dyn Handle>, u64)> {
+    let open = || lander.open_locked(path, how, lander.lock_deadline());
+    match open() {
+        Err(LandError::Io { source, .. }) if is_absent(&source) => {
+            folders::refresh(lander, folder_of(path))?;
+            open()
+        }
+        opened => opened,
     }
 }
 

@@ -49,7 +49,6 @@ pub(crate) fn publish(hold: &mut Hold<'_, '_>, number: u32) -> Result<Option<Sea
         return Ok(None);
     };
     let folder = folder_of(&sealed.target);
-    folders::refresh(lander, folder)?;
     link(lander, day_file, &sealed)?;
     write_checksum(lander, day_file, &sealed)?;
     lander.disk.sync_dir(folder).context("sync", folder)?;
@@ -104,7 +103,11 @@ pub(crate) fn announce(lander: &Lander<'_>, day_file: &DayFile, number: u32) -> 
 /// journal says that it is sealed: a draft that does not count must not take the open file from
 /// those that write. An error may be a success whose reply was lost.
 fn link(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed) -> Result<()> {
-    let ours = lander.open_if_there(&sealed.temporary)?;
+    let mut ours = lander.open_if_there(&sealed.temporary)?;
+    if ours.is_none() {
+        folders::refresh(lander, folder_of(&sealed.temporary))?;
+        ours = lander.open_if_there(&sealed.temporary)?;
+    }
     if let Some(ours) = &ours {
         let (length, bytes) = (ours.length().context("look at", &sealed.temporary)?, sealed.bytes);
         if length != bytes {

@@ -51,10 +51,10 @@ pub fn seal(
     // Each round finishes one segment; a day has few.
     let mut finish_one = || {
         let Some(frozen) = freeze(lander, day_file, published)? else { return Ok(false) };
-        if let Some(draft) = frozen.draft()? {
-            frozen.finish(draft, published)?;
+        match frozen.draft()? {
+            Some(draft) => frozen.finish(draft, published),
+            None => Ok(true),
         }
-        Ok(true)
     };
     while lander.while_lease_is_lost(&mut finish_one)? {}
     Ok(())
@@ -213,7 +213,8 @@ impl Frozen<'_> {
         let data_path = self.open_path();
         let data = lander.disk.open(&data_path, Open::Read).context("open", &data_path)?;
         let (data, data_path) = (data.as_ref(), data_path.as_str());
-        let how = Open::CreateNew(lander.open_mode());
+        // Its name is nobody else's: O_EXCL would cost a round trip.
+        let how = Open::Create(lander.open_mode());
         let file = lander.disk.open(temporary, how).context("make", temporary)?;
         let output = Output::new(file.as_ref(), lander.config.seal.compress, segment.text_bytes());
         let mut output = output.context("write", temporary)?;
@@ -235,8 +236,9 @@ impl Frozen<'_> {
         Ok(finished)
     }
 
-    /// Step 3: the Sealed frame, unless someone else was first; then step 4.
-    fn finish(&self, draft: Sealed, published: &mut Vec<Sealed>) -> Result<()> {
+    /// Step 3: the Sealed frame, unless someone else was first; then step 4. Answers whether another
+    /// segment may be due.
+    fn finish(&self, draft: Sealed, published: &mut Vec<Sealed>) -> Result<bool> {
         let (temporary, mut is_named) = (draft.temporary.clone(), false);
         let finished = self.append_and_publish(draft, published, &mut is_named);
         let is_open_file = temporary == self.open_path();
@@ -244,7 +246,8 @@ impl Frozen<'_> {
             return finished;
         }
         // No frame names it.
-        finished.and(folders::remove(self.lander, &temporary))
+        let removed = folders::remove(self.lander, &temporary);
+        finished.and_then(|more| removed.map(|()| more))
     }
 
     fn append_and_publish(
@@ -252,18 +255,19 @@ impl Frozen<'_> {
         draft: Sealed,
         published: &mut Vec<Sealed>,
         is_named: &mut bool,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let (mut journal, finished) = lock(self.lander, self.day_file)?;
         published.extend(finished);
         if journal.state.segment(self.number).is_none_or(|segment| *segment != self.segment) {
-            return Ok(());
+            return Ok(true);
         }
         let mut hold = Hold::take(self.lander, self.day_file, &mut journal)?;
         hold.journal.check_lease()?;
         *is_named = true;
         hold.journal.append(Frame::Sealed(draft))?;
         published.extend(publish(&mut hold, self.number)?);
-        Ok(())
+        let due = due(self.lander, self.day_file, &hold.journal.state)?;
+        Ok(due.is_some())
     }
 }
 

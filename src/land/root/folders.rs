@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 
 use crate::disk::{Entry, Open};
 use crate::land::root::Root;
 use crate::land::root::error::{Context, LandError, Result, if_there, is_absent};
-use crate::land::root::layout::{DAYS, DayFile, HIWAKE, JOURNAL, PROBES, SEEN, folder_of, name_of};
+use crate::land::root::layout::{
+    DAYS, DUE, DayFile, HIWAKE, JOURNAL, PROBES, SEEN, folder_of, name_of,
+};
 use crate::row::Day;
 
 /// Makes a folder and its parents where they are missing.
@@ -28,6 +31,7 @@ pub(crate) fn make(root: &Root<'_>, folder: &str) -> Result<()> {
         }
         made => made,
     };
+    root.synced.forget(folder_of(folder));
     // "Already there" may be our own folder, made before its answer was lost, or somebody else's,
     // made meanwhile.
     match made {
@@ -47,16 +51,24 @@ fn probe(root: &Root<'_>) -> Result<()> {
         Errno::from_io_error(error).is_some_and(|error| errors.contains(&error))
     };
     let [name, second, upper] = PROBES;
-    // An interrupted landing may have left them.
-    remove(root, second)?;
-    remove(root, name)?;
-    match root.disk.open(name, Open::CreateNew(root.open_mode())) {
+    let try_both = || {
+        let made = root.disk.open(name, Open::CreateNew(root.open_mode()));
+        let linked = root.disk.link(name, second);
+        (made.map(drop), linked)
+    };
+    let (mut made, mut linked) = try_both();
+    if made.is_err() || linked.is_err() {
+        // An interrupted landing may have left them.
+        remove(root, second)?;
+        remove(root, name)?;
+        (made, linked) = try_both();
+    }
+    match made {
         // Another first landing tries the same at this moment: it has made the name, or removed it
         // while an NFS client opened it.
         Err(error) if is_one_of(&error, &[Errno::EXIST, Errno::STALE, Errno::NOENT]) => {}
-        made => drop(made.context("make", name)?),
+        made => made.context("make", name)?,
     }
-    let linked = root.disk.link(name, second);
     let folded = root.disk.open(upper, Open::Read).is_ok();
     remove(root, second)?;
     remove(root, name)?;
@@ -77,12 +89,45 @@ fn probe(root: &Root<'_>) -> Result<()> {
     }
 }
 
-/// Makes the entries of a folder and of all folders above it durable.
+/// Makes the entries of a folder and of all folders above it durable; of those above it, only of
+/// such as are not known to be.
 pub(crate) fn sync_up(root: &Root<'_>, folder: &str) -> Result<()> {
     root.disk.sync_dir(folder).context("sync", folder)?;
-    match folder {
-        "" => Ok(()),
-        _ => sync_up(root, folder_of(folder)),
+    root.synced.add(folder);
+    let mut above = folder;
+    while !above.is_empty() {
+        above = folder_of(above);
+        if !root.synced.has(above) {
+            root.disk.sync_dir(above).context("sync", above)?;
+            root.synced.add(above);
+        }
+    }
+    Ok(())
+}
+
+/// The folders whose entries are durable, as far as one call knows: it has synced them, and made no
+/// folder in them since.
+#[derive(Debug, Default)]
+pub struct Synced(Mutex<BTreeSet<String>>);
+
+impl Synced {
+    fn known(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, folder: &str) {
+        // The calendar's folders come and go: another process may have made what is in them anew.
+        if !folder.starts_with(DUE) {
+            self.known().insert(folder.to_owned());
+        }
+    }
+
+    fn forget(&self, folder: &str) {
+        self.known().remove(folder);
+    }
+
+    fn has(&self, folder: &str) -> bool {
+        self.known().contains(folder)
     }
 }
 
@@ -115,9 +160,17 @@ pub(crate) fn names(root: &Root<'_>, folder: &str) -> Result<Vec<String>> {
     Ok(files.map(|entry| entry.name).collect())
 }
 
-/// The names in a folder, as they are now; none if it is missing.
+/// The names in a folder, as they are now; none if it is missing. That it is may be remembered from
+/// before another machine made it: then the folder above it is refreshed first.
 pub(crate) fn list(root: &Root<'_>, folder: &str) -> Result<Vec<Entry>> {
-    if_there(root.disk.list(folder)).context("list", folder)
+    let listed = match root.disk.list(folder) {
+        Err(error) if is_absent(&error) && !folder.is_empty() => {
+            refresh(root, folder_of(folder))?;
+            root.disk.list(folder)
+        }
+        listed => listed,
+    };
+    if_there(listed).context("list", folder)
 }
 
 /// What is below a folder.
@@ -133,7 +186,6 @@ pub(crate) struct Below {
 pub(crate) fn walk(root: &Root<'_>, folder: &str, enter: &dyn Fn(&str) -> bool) -> Below {
     let mut below = Below::default();
     let mut folders = vec![folder.to_owned()];
-    below.unread.extend(refresh(root, folder).err());
     while let Some(folder) = folders.pop() {
         let entries = match list(root, &folder) {
             Ok(entries) => entries,

@@ -3,7 +3,7 @@
 pub(crate) mod checkpoint;
 pub mod error;
 pub mod files;
-pub(crate) mod folders;
+pub mod folders;
 pub mod layout;
 
 use std::collections::BTreeMap;
@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use self::error::{Context, LandError, Result, if_there, is_gone};
+use self::folders::Synced;
 use self::layout::{DayFile, folder_of};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -34,6 +35,8 @@ pub struct Root<'a> {
     pub clock: Clock,
     /// When the caller has to answer: nothing waits for a lock beyond it.
     pub deadline: Instant,
+    /// What this call has synced.
+    pub synced: Synced,
 }
 
 impl Root<'_> {

@@ -16,9 +16,9 @@ use crate::land::day_file::seal;
 use crate::land::journal::Journal;
 use crate::land::journal::frame::{Contents, Sealed};
 use crate::land::journal::lander::Lander;
-use crate::land::root::error::{Context, LandError, Result, is_absent};
+use crate::land::root::error::{Context, LandError, Result};
 use crate::land::root::folders;
-use crate::land::root::layout::{CLOCK, DUE, DayFile, HIWAKE, Hint, folder_of};
+use crate::land::root::layout::{CLOCK, DUE, DayFile, Hint, folder_of};
 use crate::land::upkeep::calendar::{self, Due};
 use crate::land::upkeep::closing::{close, retain};
 use crate::row::Day;
@@ -146,22 +146,29 @@ impl Lander<'_> {
 
 struct Round<'l> {
     lander: &'l Lander<'l>,
+    /// What the calendar has at all.
+    calendar: BTreeSet<String>,
     swept: Swept,
 }
 
 impl<'l> Round<'l> {
     fn begin(lander: &'l Lander<'l>) -> Result<Round<'l>> {
         let mut swept = Swept::default();
-        if lander.disk.refresh_dir(HIWAKE).is_err_and(|error| is_absent(&error)) {
-            // Nothing has landed here. It may be another folder, so nothing is made in it.
-            return Ok(Round { lander, swept });
+        let calendar = folders::list(lander, DUE).unwrap_or_else(|error| {
+            swept.failed.push(error);
+            Vec::new()
+        });
+        let calendar: BTreeSet<String> = calendar.into_iter().map(|entry| entry.name).collect();
+        // Where nothing waits, nothing may have landed: it may be another folder, so nothing is
+        // made in it.
+        if !calendar.is_empty() {
+            match check_clock(lander) {
+                Err(error @ LandError::Clock { .. }) => return Err(error),
+                // Each day is compared again, before anything of it is changed.
+                checked => swept.failed.extend(checked.err()),
+            }
         }
-        match check_clock(lander) {
-            Err(error @ LandError::Clock { .. }) => return Err(error),
-            // Each day is compared again, before anything of it is changed.
-            checked => swept.failed.extend(checked.err()),
-        }
-        Ok(Round { lander, swept })
+        Ok(Round { lander, calendar, swept })
     }
 
     /// Retention first: where the file system is full, it makes room for the others.
@@ -181,6 +188,9 @@ impl<'l> Round<'l> {
 
     /// The day files and segments that the calendar names; what cannot be read has failed.
     fn hints(&mut self, what: &str, due: &dyn Fn(&str) -> bool) -> Vec<Due> {
+        if !self.calendar.contains(what) {
+            return Vec::new();
+        }
         let (hints, unread) = calendar::hints(self.lander, what, due);
         self.swept.failed.extend(unread);
         hints
@@ -302,9 +312,7 @@ impl<'l> Round<'l> {
     /// for ever, so this needs no lock.
     fn clear(&mut self, day_files: &BTreeSet<DayFile>) {
         let lander = self.lander;
-        let sealed = self.swept.sealed.iter().map(|(day_file, _)| day_file);
-        let day_files: BTreeSet<DayFile> =
-            sealed.chain(&self.swept.closed).chain(day_files).cloned().collect();
+        let day_files: BTreeSet<&DayFile> = self.swept.closed.iter().chain(day_files).collect();
         let files: BTreeSet<&String> = day_files.iter().map(|day_file| &day_file.file).collect();
         for file in files {
             let names = folders::names(lander, file).unwrap_or_else(|error| {

@@ -51,7 +51,7 @@ impl Site {
         let deadline = Instant::now() + Duration::from_secs(60);
         let (disk, config, clock) = (&self.disk, &self.config, Clock::At(self.now));
         Lander {
-            root: Root { disk, config, clock, deadline },
+            root: Root { disk, config, clock, deadline, synced: Default::default() },
             journals: self.journals.clone().unwrap_or_default(),
             pool: Default::default(),
         }

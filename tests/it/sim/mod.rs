@@ -66,7 +66,7 @@ impl Setup {
         let deadline = Instant::now() + Duration::from_secs(600);
         let (config, clock) = (&self.config, Clock::At(self.now));
         Lander {
-            root: Root { disk, config, clock, deadline },
+            root: Root { disk, config, clock, deadline, synced: Default::default() },
             journals: disk.journals.clone(),
             pool: Default::default(),
         }

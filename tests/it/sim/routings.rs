@@ -179,7 +179,7 @@ impl<'o> Sequence<'o> {
         let deadline = Instant::now() + Duration::from_secs(600);
         let (config, clock) = (&self.all.configs[config], Clock::At(self.now));
         Lander {
-            root: Root { disk, config, clock, deadline },
+            root: Root { disk, config, clock, deadline, synced: Default::default() },
             journals: disk.journals.clone(),
             pool: Default::default(),
         }
