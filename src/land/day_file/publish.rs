@@ -24,7 +24,25 @@ pub(crate) fn lock<'l>(
     lander: &'l Lander<'l>,
     day_file: &DayFile,
 ) -> Result<(Journal<'l>, Vec<Sealed>)> {
-    let mut journal = Journal::lock(lander, day_file, Open::Create(lander.open_mode()))?;
+    let journal = Journal::lock(lander, day_file, Open::Create(lander.open_mode()))?;
+    publish_all(lander, day_file, journal)
+}
+
+/// The same of a day file that is there.
+pub(crate) fn lock_existing<'l>(
+    lander: &'l Lander<'l>,
+    day_file: &DayFile,
+) -> Result<(Journal<'l>, Vec<Sealed>)> {
+    let journal = Journal::lock_existing(lander, day_file)?;
+    let journal = journal.ok_or_else(|| lander.hint_without_journal(day_file))?;
+    publish_all(lander, day_file, journal)
+}
+
+fn publish_all<'l>(
+    lander: &'l Lander<'l>,
+    day_file: &DayFile,
+    mut journal: Journal<'l>,
+) -> Result<(Journal<'l>, Vec<Sealed>)> {
     let (unpublished, mut published) = (journal.state.unpublished(), Vec::new());
     if !unpublished.is_empty() {
         let mut hold = Hold::take(lander, day_file, &mut journal)?;

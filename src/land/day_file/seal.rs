@@ -13,7 +13,7 @@ use crate::day;
 use crate::disk::{Handle, Open};
 use crate::land::day_file::hold::{Hold, lost};
 use crate::land::day_file::merge::{self, Source};
-use crate::land::day_file::publish::{announce, lock, publish};
+use crate::land::day_file::publish::{announce, lock_existing, publish};
 use crate::land::day_file::text::Text;
 use crate::land::day_file::writer::{CHUNK, Output};
 use crate::land::journal::Journal;
@@ -36,21 +36,11 @@ pub fn seal(
     hinted: &[u32],
     published: &mut Vec<Sealed>,
 ) -> Result<()> {
-    match Journal::read_or_damage(lander, day_file) {
-        Ok(None) => return Err(lander.hint_without_journal(day_file)),
-        Ok(Some(state)) => {
-            if due(lander, day_file, &state)?.is_none() && state.unpublished().is_empty() {
-                let done = hinted.iter().filter(|number| state.is_done(**number));
-                return { done }.try_for_each(|number| announce(lander, day_file, *number));
-            }
-        }
-        // The read under the lock decides.
-        Err(LandError::Damage { .. }) => {}
-        Err(error) => return Err(error),
-    }
     // Each round finishes one segment; a day has few.
     let mut finish_one = || {
-        let Some(frozen) = freeze(lander, day_file, published)? else { return Ok(false) };
+        let Some(frozen) = freeze(lander, day_file, hinted, published)? else {
+            return Ok(false);
+        };
         match frozen.draft()? {
             Some(draft) => frozen.finish(draft, published),
             None => Ok(true),
@@ -92,15 +82,20 @@ pub(crate) fn due_at(
 }
 
 /// Step 1: under all three locks the segment ends; what lies beyond its last commit is cut.
-/// Answers the segment to be merged; none if nothing is due any more.
+/// Answers the segment to be merged; none if nothing is due: then hints of segments that are done
+/// become what they have to be.
 fn freeze<'f>(
     lander: &'f Lander<'f>,
     day_file: &'f DayFile,
+    hinted: &[u32],
     published: &mut Vec<Sealed>,
 ) -> Result<Option<Frozen<'f>>> {
-    let (mut journal, finished) = lock(lander, day_file)?;
+    let (mut journal, finished) = lock_existing(lander, day_file)?;
     published.extend(finished);
-    let Some(number) = due(lander, day_file, &journal.state)? else { return Ok(None) };
+    let Some(number) = due(lander, day_file, &journal.state)? else {
+        let done = hinted.iter().filter(|number| journal.state.is_done(**number));
+        return { done }.try_for_each(|number| announce(lander, day_file, *number)).map(|()| None);
+    };
     let frozen = |journal: &Journal<'_>| {
         journal.state.segment(number).filter(|segment| segment.frozen.is_some()).cloned()
     };
@@ -256,7 +251,7 @@ impl Frozen<'_> {
         published: &mut Vec<Sealed>,
         is_named: &mut bool,
     ) -> Result<bool> {
-        let (mut journal, finished) = lock(self.lander, self.day_file)?;
+        let (mut journal, finished) = lock_existing(self.lander, self.day_file)?;
         published.extend(finished);
         if journal.state.segment(self.number).is_none_or(|segment| *segment != self.segment) {
             return Ok(true);

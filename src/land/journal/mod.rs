@@ -80,7 +80,6 @@ impl<'l> Journal<'l> {
             Err(LandError::Io { source, .. }) if is_absent(&source) => Ok(None),
             locked => locked.map(Some),
         };
-        folders::refresh(lander, &day_file.journal_folder())?;
         unless_orphaned(lander, day_file, lock)
     }
 
@@ -283,6 +282,11 @@ fn unless_orphaned<T>(
     day_file: &DayFile,
     look: impl Fn() -> Result<Option<T>>,
 ) -> Result<Option<T>> {
+    if let Some(found) = look()? {
+        return Ok(Some(found));
+    }
+    // That it is not there may be remembered from before another machine made it.
+    folders::refresh(lander, &day_file.journal_folder())?;
     if let Some(found) = look()? {
         return Ok(Some(found));
     }

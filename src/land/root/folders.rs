@@ -178,6 +178,8 @@ pub(crate) fn list(root: &Root<'_>, folder: &str) -> Result<Vec<Entry>> {
 pub(crate) struct Below {
     /// The paths of all files, hidden ones too, sorted.
     pub(crate) files: Vec<String>,
+    /// The folders that have nothing in them.
+    pub(crate) empty: Vec<String>,
     /// The folders that could not be read: what is in them is unknown, all else is there.
     pub(crate) unread: Vec<LandError>,
 }
@@ -194,6 +196,9 @@ pub(crate) fn walk(root: &Root<'_>, folder: &str, enter: &dyn Fn(&str) -> bool) 
                 continue;
             }
         };
+        if entries.is_empty() {
+            below.empty.push(folder.clone());
+        }
         for entry in entries {
             let path = join(&folder, &entry.name);
             match entry.is_dir {
@@ -217,20 +222,31 @@ pub fn day_files(
         let day = day.and_then(|path| path.split('/').next()?.parse().ok());
         day.is_some_and(wanted)
     };
-    let Below { files, unread } = walk(root, DAYS, &enter);
+    let Below { files, unread, .. } = walk(root, DAYS, &enter);
     let folders = files.iter().filter(|path| matches!(name_of(path), JOURNAL | SEEN));
     (folders.filter_map(|path| DayFile::of_journal_folder(folder_of(path))).collect(), unread)
 }
 
-/// Removes what is below a folder, and itself, where no file is left in it.
-pub(crate) fn remove_empty(root: &Root<'_>, folder: &str) -> Result<()> {
-    for entry in list(root, folder)?.into_iter().filter(|entry| entry.is_dir) {
-        remove_empty(root, &join(folder, &entry.name))?;
+/// Removes folders that are empty now, and then those above them; none that `above` is in.
+pub(crate) fn remove_empty(
+    root: &Root<'_>,
+    folders: impl IntoIterator<Item = String>,
+    above: &str,
+) -> Result<()> {
+    let mut empty = BTreeSet::new();
+    for mut folder in folders {
+        while folder.len() > above.len() && empty.insert(folder.clone()) {
+            folder = folder_of(&folder).to_owned();
+        }
     }
-    match if_there(root.disk.remove_dir(folder)) {
-        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
-        result => result.context("remove", folder),
+    // What is in a folder sorts behind it.
+    for folder in empty.into_iter().rev() {
+        match if_there(root.disk.remove_dir(&folder)) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+            result => result.context("remove", &folder)?,
+        }
     }
+    Ok(())
 }
 
 fn join(folder: &str, name: &str) -> String {

@@ -11,20 +11,26 @@ use crate::land::root::layout::{DUE, DayFile, Hint};
 /// What the calendar names: a day file, or a segment of it, and what is to be done.
 pub(super) type Due = (DayFile, Hint);
 
-/// The day files and segments that the calendar names, by what is to be done and when; and what of
-/// it could not be read.
-pub(super) fn hints(
-    lander: &Lander<'_>,
-    what: &str,
-    due: &dyn Fn(&str) -> bool,
-) -> (Vec<Due>, Vec<LandError>) {
+/// What the calendar has.
+pub(super) struct Hints {
+    /// The day files and segments that it names, by what is to be done and when.
+    pub(super) due: Vec<Due>,
+    /// Folders of it that have nothing in them.
+    pub(super) empty: Vec<String>,
+    /// What of it could not be read.
+    pub(super) unread: Vec<LandError>,
+}
+
+/// What the calendar has of one thing that is to be done, where that is due.
+pub(super) fn hints(lander: &Lander<'_>, what: &str, due: &dyn Fn(&str) -> bool) -> Hints {
     let folder = format!("{DUE}/{what}");
     let enter = |path: &str| {
         let below = path.strip_prefix(&folder).and_then(|path| path.strip_prefix('/'));
         below.is_some_and(|path| path.contains('/') || due(path))
     };
-    let Below { files, unread } = folders::walk(lander, &folder, &enter);
-    (files.iter().filter_map(|path| DayFile::of_hint(path)).collect(), unread)
+    let Below { files, mut empty, unread } = folders::walk(lander, &folder, &enter);
+    empty.retain(|empty| *empty != folder);
+    Hints { due: files.iter().filter_map(|path| DayFile::of_hint(path)).collect(), empty, unread }
 }
 
 /// The journal of a day file that a hint names.

@@ -54,7 +54,7 @@ impl Verified {
     /// The day files that files are of, by their folders and names; the others are noted.
     pub(super) fn sort(
         &mut self,
-        Below { files, unread }: Below,
+        Below { files, unread, .. }: Below,
         ours: bool,
         of: impl Fn(&str, &str) -> Option<DayFile>,
     ) -> BTreeSet<DayFile> {

@@ -11,7 +11,6 @@ use serde::Serialize;
 use crate::clock::Clock;
 use crate::day::utc_day;
 use crate::disk::Open;
-use crate::land::day_file::publish::ANNOUNCED;
 use crate::land::day_file::seal;
 use crate::land::journal::Journal;
 use crate::land::journal::frame::{Contents, Sealed};
@@ -19,7 +18,7 @@ use crate::land::journal::lander::Lander;
 use crate::land::root::error::{Context, LandError, Result};
 use crate::land::root::folders;
 use crate::land::root::layout::{CLOCK, DUE, DayFile, Hint, folder_of};
-use crate::land::upkeep::calendar::{self, Due};
+use crate::land::upkeep::calendar::{self, Due, Hints};
 use crate::land::upkeep::closing::{close, retain};
 use crate::row::Day;
 
@@ -191,29 +190,29 @@ impl<'l> Round<'l> {
         if !self.calendar.contains(what) {
             return Vec::new();
         }
-        let (hints, unread) = calendar::hints(self.lander, what, due);
+        let Hints { due, empty, unread } = calendar::hints(self.lander, what, due);
         self.swept.failed.extend(unread);
-        hints
+        self.tidy(what, empty);
+        due
     }
 
     /// Folders of the calendar that may be empty now are removed.
-    fn tidy(&mut self, what: &str, when: impl IntoIterator<Item = String>) {
-        for when in when {
-            let tidied = folders::remove_empty(self.lander, &format!("{DUE}/{what}/{when}"));
-            self.swept.failed.extend(tidied.err());
-        }
+    fn tidy(&mut self, what: &str, folders: impl IntoIterator<Item = String>) {
+        let tidied = folders::remove_empty(self.lander, folders, &format!("{DUE}/{what}"));
+        self.swept.failed.extend(tidied.err());
     }
 
     fn seal(&mut self) {
         let lander = self.lander;
         let ended = |when: &str| when.parse().is_ok_and(|day| lander.may_seal(day));
         let mut days: BTreeMap<DayFile, Vec<u32>> = BTreeMap::new();
-        for (day_file, hint) in self.hints("seal", &ended) {
+        let hints = self.hints("seal", &ended);
+        let folders: Vec<String> = hints.iter().map(folder).collect();
+        for (day_file, hint) in hints {
             if let Hint::Seal(segment) = hint {
                 days.entry(day_file).or_default().push(segment);
             }
         }
-        let dates: BTreeSet<String> = days.keys().map(|one| one.day.to_string()).collect();
         let results = lander.in_parallel(days.into_iter().collect(), |(day_file, segments)| {
             let mut published = Vec::new();
             let result = lander
@@ -226,7 +225,7 @@ impl<'l> Round<'l> {
             self.swept.sealed.extend(published);
             self.swept.failed.extend(result.err());
         }
-        self.tidy("seal", dates);
+        self.tidy("seal", folders);
     }
 
     /// Does something with the day files whose last publication was so many days ago. As
@@ -246,8 +245,6 @@ impl<'l> Round<'l> {
             date.is_ok_and(|date| (today - date.date()).num_days() >= i64::from(days))
         };
         let found = self.hints(what, &due);
-        let dates = found.iter().filter_map(|(_, hint)| hint.date()).map(|date| date.to_string());
-        let dates: BTreeSet<String> = dates.collect();
         for part in found.chunks(AT_ONCE) {
             let results = lander.in_parallel(part.iter().collect(), |due| {
                 lander.check_time(&due.0).and_then(|()| act(lander, due, days))
@@ -264,7 +261,7 @@ impl<'l> Round<'l> {
                 break;
             }
         }
-        self.tidy(what, dates);
+        self.tidy(what, found.iter().map(folder));
     }
 
     /// Lists what was published, as far as there is room for it. Listed by two rounds, it is done.
@@ -272,6 +269,7 @@ impl<'l> Round<'l> {
         let lander = self.lander;
         let hints = self.hints("announce", &|_| true);
         let day_files = hints.iter().map(|(day_file, _)| day_file.clone()).collect();
+        let folders: Vec<String> = hints.iter().map(folder).collect();
         self.clear(&day_files);
         let mut room = ANSWER_BYTES_MAX.saturating_sub(json_bytes(&self.swept.answer()));
         for (day_file, hint) in hints {
@@ -304,7 +302,7 @@ impl<'l> Round<'l> {
             };
             self.swept.failed.extend(moved.err());
         }
-        self.tidy("announce", (1..=ANNOUNCED).map(|rounds| rounds.to_string()));
+        self.tidy("announce", folders);
     }
 
     /// Removes what processes that died, or stood still past their lease, left beside the published
@@ -331,6 +329,11 @@ impl<'l> Round<'l> {
             }
         }
     }
+}
+
+/// The folder of a hint.
+fn folder((day_file, hint): &Due) -> String {
+    folder_of(&day_file.hint(hint)).to_owned()
 }
 
 /// A clock that is wrong would seal days that have not ended.

@@ -8,7 +8,7 @@ use crate::land::journal::Journal;
 use crate::land::journal::lander::Lander;
 use crate::land::root::error::Result;
 use crate::land::root::layout::DayFile;
-use crate::land::upkeep::calendar;
+use crate::land::upkeep::calendar::{self, Hints};
 use crate::row::Day;
 
 /// For how long the oldest unsealed segment could have been sealed, in milliseconds: since its
@@ -20,8 +20,8 @@ pub fn oldest_unsealed(lander: &Lander<'_>) -> Result<i64> {
     let now = lander.clock.now();
     let end_of = |day: Day| day_end(lander.config.timezone, day);
     let ended = |when: &str| when.parse().is_ok_and(|day| end_of(day) <= now);
-    let (hints, mut unread) = calendar::hints(lander, "seal", &ended);
-    let ages = hints.iter().filter_map(|(day_file, _)| {
+    let Hints { due, mut unread, .. } = calendar::hints(lander, "seal", &ended);
+    let ages = due.iter().filter_map(|(day_file, _)| {
         let since = unsealed_since(lander, day_file);
         since.unwrap_or_else(|_| Some(end_of(day_file.day)))
     });
@@ -32,8 +32,8 @@ pub fn oldest_unsealed(lander: &Lander<'_>) -> Result<i64> {
 /// The day files that wait for their seal, each with the moment from which it may be sealed. One
 /// whose journal cannot be read is left out: [`Lander::seal`] says what is wrong with it.
 pub fn waiting(lander: &Lander<'_>) -> BTreeMap<DayFile, i64> {
-    let (hints, _) = calendar::hints(lander, "seal", &|_| true);
-    let day_files: BTreeSet<DayFile> = hints.into_iter().map(|(day_file, _)| day_file).collect();
+    let Hints { due, .. } = calendar::hints(lander, "seal", &|_| true);
+    let day_files: BTreeSet<DayFile> = due.into_iter().map(|(day_file, _)| day_file).collect();
     let waits = day_files.into_iter().filter_map(|day_file| {
         let state = Journal::peek(lander, &day_file).ok()??;
         let unsealed = state.numbered().filter(|(_, segment)| segment.sealed.is_none());
