@@ -1,33 +1,56 @@
 //! `hiwake cat`: objects of any shape as lines.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::Duration;
 
 use chrono::SecondsFormat;
 use hiwake::clock::rfc_3339;
 use hiwake::config::Config;
+use hiwake::day::Calendar;
 use hiwake::event_id;
+use hiwake::land::root::folders::day_files;
+use hiwake::land::root::layout::DayFile;
+use hiwake::land::upkeep::show::{ShowError, Shown};
 use hiwake::object::{Bad, Options, Origin, ReadError, Reader, RowPlace, Sink};
-use hiwake::row::Row;
+use hiwake::row::{Day, DayError, Row};
 use hiwake::store::Location;
 
-use crate::Usage;
 use crate::output::{self, err};
+use crate::{Now, Usage};
 
-/// Print objects of any shape as lines: rows, failed records, backups, envelopes, text
+/// Print objects of any shape as lines: rows, failed records, backups, envelopes, text; or a day
+/// file
 ///
 /// The format is detected from the content. Unreadable pieces are named on stderr; the exit code is
-/// then 1.
+/// then 1. Of a day file the committed lines are shown, compressed or not: of a day that has not
+/// ended, in the order of arrival.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake cat out.s3/landing
+  hiwake cat --root out --file messages --day today --follow
   hiwake cat --events out.s3/backup | grep sshd
   hiwake cat --rows --id 36795… out.s3/landing
   hiwake cat --rows object.rows.zst | jq .day")]
 pub struct Args {
     /// Files, folders, pipes (`-` is standard input), or s3://bucket/prefix
-    #[arg(value_name = "OBJECT", required = true)]
+    #[arg(value_name = "OBJECT", required_unless_present = "root", conflicts_with = "root")]
     objects: Vec<String>,
+    /// The root of a day file
+    #[arg(long, value_name = "DIR", requires = "file", conflicts_with_all = ["rows", "events", "id"])]
+    root: Option<PathBuf>,
+    /// The day file's name without its day
+    #[arg(long, value_name = "NAME", requires = "root")]
+    file: Option<String>,
+    /// Its day
+    #[arg(long, value_name = "YYYY-MM-DD|today", default_value = "today", requires = "root")]
+    day: WhichDay,
+    /// Wait for more, until the day is sealed
+    #[arg(long, requires = "root")]
+    follow: bool,
     /// Each row as JSON
     #[arg(long, conflicts_with = "events")]
     rows: bool,
@@ -39,7 +62,70 @@ pub struct Args {
     id: Option<String>,
 }
 
+/// A day, or the present one.
+#[derive(Debug, Clone, Copy)]
+enum WhichDay {
+    Today,
+    Of(Day),
+}
+
+impl FromStr for WhichDay {
+    type Err = DayError;
+
+    fn from_str(text: &str) -> Result<WhichDay, DayError> {
+        if text == "today" { Ok(WhichDay::Today) } else { text.parse().map(WhichDay::Of) }
+    }
+}
+
+/// How often it is looked whether there is more.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Shows a day file.
+fn show(config: &Config, args: &Args, root: &Path, file: &str) -> anyhow::Result<ExitCode> {
+    let now = Now { now: None };
+    let day = match args.day {
+        WhichDay::Of(day) => day,
+        WhichDay::Today => Calendar::new(config.timezone, "").day(now.clock().now())?,
+    };
+    let mut shown: BTreeMap<DayFile, Shown> = BTreeMap::new();
+    let mut out = io::stdout().lock();
+    loop {
+        let disk = crate::disk(root, false)?;
+        let lander = crate::lander(&disk, config, &now);
+        let (found, mut unread) = day_files(&lander, &|one| one == day);
+        if let Some(error) = unread.pop() {
+            return Err(error.into());
+        }
+        let mut more = found.is_empty();
+        for day_file in found.into_iter().filter(|one| one.file == file) {
+            let shown = shown.entry(day_file.clone()).or_default();
+            match lander.show(&day_file, shown, &mut out) {
+                Ok(open) => more |= open,
+                Err(ShowError::Output(error)) => {
+                    output::ended(Err(error));
+                    return Ok(ExitCode::SUCCESS);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        output::ended(out.flush());
+        if !args.follow || (!more && !shown.is_empty()) {
+            break;
+        }
+        std::thread::sleep(PAUSE);
+    }
+    if shown.is_empty() {
+        let root = root.display();
+        err!("{root} has no day file `{file}` of {day}: `hiwake status --root {root}` lists all");
+        return Ok(ExitCode::from(1));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
+    if let (Some(root), Some(file)) = (&args.root, &args.file) {
+        return show(config, args, root, file);
+    }
     let mut reader = Reader::new(config);
     let mut printer = Printer {
         args,
@@ -56,7 +142,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
             && folder.join(".hiwake").is_dir()
         {
             let reason = format!(
-                "{argument} is a root of daily files, which are text already: read them with less or cat. `hiwake cat` reads objects"
+                "{argument} is a root of daily files: name one, as in `hiwake cat --root {argument} --file messages --day today`"
             );
             return Err(Usage(reason).into());
         }

@@ -70,14 +70,14 @@ impl Contents {
 }
 
 /// What is compressed as a name says, decompressed.
-enum Decoder<W: Write> {
+pub(crate) enum Decoder<W: Write> {
     Plain(W),
     Gzip(Box<GzDecoder<W>>),
     Zstd(zstd::stream::write::Decoder<'static, W>),
 }
 
 impl<W: Write> Decoder<W> {
-    fn new(inner: W, path: &str) -> io::Result<Decoder<W>> {
+    pub(crate) fn new(inner: W, path: &str) -> io::Result<Decoder<W>> {
         Ok(match Compress::of(path).0 {
             Compress::None => Decoder::Plain(inner),
             Compress::Gzip => Decoder::Gzip(Box::new(GzDecoder::new(inner))),

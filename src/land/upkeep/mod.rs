@@ -4,6 +4,7 @@ mod calendar;
 mod closing;
 mod findings;
 mod look;
+pub mod show;
 pub mod status;
 pub mod sweep;
 pub mod unsealed;

@@ -5,6 +5,7 @@ mod injected;
 mod killed;
 mod rebuilt;
 mod refused;
+mod shown;
 mod truth;
 mod verified;
 
