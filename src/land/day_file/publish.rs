@@ -12,7 +12,7 @@ use crate::land::journal::frame::{Contents, Frame, Sealed, SegmentEvent};
 use crate::land::journal::lander::Lander;
 use crate::land::root::error::{Context, LandError, Result, is_foreign, is_gone};
 use crate::land::root::files::{says, write_new};
-use crate::land::root::layout::{DayFile, Hint, checksum, folder_of};
+use crate::land::root::layout::{DayFile, Hint, OPEN, checksum, folder_of};
 use crate::land::root::{folders, unique};
 
 /// How many rounds announce a published segment: the answer of one may be lost.
@@ -117,9 +117,9 @@ pub(crate) fn announce(lander: &Lander<'_>, day_file: &DayFile, number: u32) -> 
     }
 }
 
-/// Makes the finished file read-only, and gives it its final name; never replaces. Not before the
-/// journal says that it is sealed: a draft that does not count must not take the open file from
-/// those that write. An error may be a success whose reply was lost.
+/// Gives the finished file its final name; never replaces. The open file becomes read-only first,
+/// and not before the journal says that it is sealed: a draft that does not count must not take it
+/// from those that write. An error may be a success whose reply was lost.
 fn link(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed) -> Result<()> {
     let mut ours = lander.open_if_there(&sealed.temporary)?;
     if ours.is_none() {
@@ -132,8 +132,10 @@ fn link(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed) -> Result<()> 
             let what = format!("it has {length} bytes, of {bytes} that were sealed");
             return Err(LandError::damage(&sealed.temporary, what));
         }
-        ours.set_mode(lander.config.files.mode).context("make read-only", &sealed.temporary)?;
-        ours.sync().context("sync", &sealed.temporary)?;
+        if sealed.temporary.ends_with(OPEN) {
+            ours.set_mode(lander.config.files.mode).context("make read-only", &sealed.temporary)?;
+            ours.sync().context("sync", &sealed.temporary)?;
+        }
     }
     let linked = match ours {
         Some(_) => lander.disk.link(&sealed.temporary, &sealed.target),
@@ -169,7 +171,7 @@ fn write_checksum(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed) -> R
             false => Err(LandError::Foreign(path)),
         };
     }
-    write_new(lander, &temporary, text.as_bytes(), Some(lander.config.files.mode))?;
+    write_new(lander, &temporary, text.as_bytes(), lander.config.files.mode)?;
     match lander.disk.rename(&temporary, &path) {
         // Perhaps done, and its reply lost: the temporary is gone then.
         Err(error) if is_gone(&error) && lander.disk.open(&path, Open::Read).is_ok() => Ok(()),

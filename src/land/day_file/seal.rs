@@ -209,7 +209,7 @@ impl Frozen<'_> {
         let data = lander.disk.open(&data_path, Open::Read).context("open", &data_path)?;
         let (data, data_path) = (data.as_ref(), data_path.as_str());
         // Its name is nobody else's: O_EXCL would cost a round trip.
-        let how = Open::Create(lander.open_mode());
+        let how = Open::Create(lander.config.files.mode);
         let file = lander.disk.open(temporary, how).context("make", temporary)?;
         let output = Output::new(file.as_ref(), lander.config.seal.compress, segment.text_bytes());
         let mut output = output.context("write", temporary)?;

@@ -63,7 +63,7 @@ impl Quarantine {
         let path = format!("{QUARANTINE}/{hash:032x}.ndjson");
         let temporary = format!("{QUARANTINE}/.{hash:032x}.{}.tmp", unique());
         folders::make(lander, QUARANTINE)?;
-        write_new(lander, &temporary, &text, None)?;
+        write_new(lander, &temporary, &text, lander.open_mode())?;
         lander.disk.rename(&temporary, &path).context("rename", &temporary)?;
         folders::sync_up(lander, QUARANTINE)?;
         Ok(count)

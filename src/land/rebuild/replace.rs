@@ -101,10 +101,10 @@ fn put_aside(files: &Files<'_>) -> Result<String> {
     folders::make(lander, &folder)?;
     let at = |path: &str| format!("{folder}/{}", name_of(path));
     let copy = |path: &str| match read_file(lander, path)? {
-        Some(bytes) => write_new(lander, &at(path), &bytes, None),
+        Some(bytes) => write_new(lander, &at(path), &bytes, lander.open_mode()),
         None => Ok(()),
     };
-    write_new(lander, &at(&day_file.journal()), &journal.bytes, None)?;
+    write_new(lander, &at(&day_file.journal()), &journal.bytes, lander.open_mode())?;
     copy(&day_file.seen())?;
     for name in folders::names_of(lander, day_file)? {
         match name.ends_with(OPEN) {
@@ -137,7 +137,7 @@ pub(crate) fn install_file(
     bytes: &[u8],
 ) -> Result<()> {
     let temporary = day_file.temporary(segment, &unique());
-    write_new(lander, &temporary, bytes, Some(lander.config.files.mode))?;
+    write_new(lander, &temporary, bytes, lander.config.files.mode)?;
     lander.disk.rename(&temporary, path).context("rename", &temporary)?;
     let folder = folder_of(path);
     lander.disk.sync_dir(folder).context("sync", folder)

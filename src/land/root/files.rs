@@ -30,17 +30,9 @@ pub(crate) fn says(file: &dyn Handle, path: &str, text: &str) -> Result<bool> {
     Ok(&bytes[..filled] == text.as_bytes())
 }
 
-/// Makes a new file of a name that is nobody else's, durably; read-only, if a mode is given.
-pub(crate) fn write_new(
-    root: &Root<'_>,
-    path: &str,
-    bytes: &[u8],
-    mode: Option<u32>,
-) -> Result<()> {
-    let file = root.disk.open(path, Open::Create(root.open_mode())).context("make", path)?;
+/// Makes a new file of a name that is nobody else's, durably.
+pub(crate) fn write_new(root: &Root<'_>, path: &str, bytes: &[u8], mode: u32) -> Result<()> {
+    let file = root.disk.open(path, Open::Create(mode)).context("make", path)?;
     file.write_at(bytes, 0).context("write", path)?;
-    if let Some(mode) = mode {
-        file.set_mode(mode).context("make read-only", path)?;
-    }
     file.sync().context("sync", path)
 }

@@ -116,7 +116,7 @@ impl Synced {
     }
 
     fn add(&self, folder: &str) {
-        // The calendar's folders come and go: another process may have made what is in them anew.
+        // The calendar's folders come and go: another process may have made them again.
         if !folder.starts_with(DUE) {
             self.known().insert(folder.to_owned());
         }
