@@ -5,7 +5,9 @@ run: ; cargo run --locked --no-default-features --features cli -- demo out
 check: fmt lint test doc guard
 fmt: ; cargo fmt --check
 lint: ; cargo clippy --locked --all-targets --all-features -- -D warnings
-test: nextest strace jq zstd ; cargo nextest run --locked --all-features
+test: nextest strace jq zstd
+	cargo nextest run --locked --all-features
+	HIWAKE_TEST_OPEN=compressed cargo nextest run --locked --all-features -E 'test(/^(sim|land|processes)::/)'
 doc: ; RUSTDOCFLAGS="-D warnings" cargo doc --locked --all-features --no-deps --document-private-items
 guard: valgrind ; cargo bench --locked --profile guard --no-default-features --bench instructions
 nextest: ; @cargo nextest --version >/dev/null 2>&1 || cargo install cargo-nextest --locked --version 0.9.143

@@ -34,9 +34,9 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
         out!("{}", table(config, &days));
     }
     for day in days.iter().filter(|day| day.outgrows_an_invocation()) {
-        let DayStatus { file, day, bytes, .. } = day;
+        let DayStatus { file, day, unsealed_bytes, .. } = day;
         err!(
-            "{file} of {day} has {bytes} bytes: where it has to be merged, more than the seal function's 15 minutes are enough for at 100 MB/s. Run `hiwake seal` on a machine that has the file system mounted, or set seal.order = \"arrival\""
+            "{file} of {day} has {unsealed_bytes} bytes of text to be sealed: where it has to be merged, more than the seal function's 15 minutes are enough for at 100 MB/s. Run `hiwake seal` on a machine that has the file system mounted, or set seal.order = \"arrival\""
         );
     }
     for error in &failed {

@@ -103,6 +103,7 @@ impl<'h, 'l> Hold<'h, 'l> {
         let (data, busy_retries) = open_again(lander, &path, how)
             .map_err(|error| self.journal.confirm_damage(lost(lander, error, committed)))?;
         self.journal.busy_retries += busy_retries;
+        let others = if committed == 0 { self.lock_others(segment, form)? } else { Vec::new() };
         self.journal.check_lease()?;
         if not_shorter(data.as_ref(), &path, committed)? > committed {
             data.truncate(committed).context("cut", &path)?;
@@ -112,15 +113,32 @@ impl<'h, 'l> Hold<'h, 'l> {
             self.seen.truncate(seen).context("cut", &self.day_file.seen())?;
         }
         if committed == 0 {
-            // Of a landing that was interrupted before the configuration changed.
-            for other in Form::ALL.into_iter().filter(|other| *other != form) {
-                folders::remove(lander, &self.day_file.open_segment(segment, other))?;
+            for (other, path) in others {
+                other.truncate(0).and_then(|()| other.sync()).context("cut", &path)?;
             }
             lander.make_hint(&self.day_file.hint(&Hint::Seal(segment)))?;
             folders::sync_up(lander, folder_of(&path))?;
             folders::sync_up(lander, &self.day_file.journal_folder())?;
         }
         Ok(data)
+    }
+
+    /// The open files of the other forms, locked: a landing was interrupted before the
+    /// configuration changed. They are cut, not removed: a process that stood still would remove
+    /// lines that others have committed since, but a lost lock keeps it from cutting them.
+    /// Publication removes the names.
+    fn lock_others(&mut self, segment: u32, form: Form) -> Result<Vec<(Box<dyn Handle>, String)>> {
+        let (lander, mut others) = (self.lander, Vec::new());
+        for other in Form::ALL.into_iter().filter(|other| *other != form) {
+            let path = self.day_file.open_segment(segment, other);
+            if lander.open_if_there(&path)?.is_some() {
+                let (file, busy_retries) =
+                    lander.open_locked(&path, Open::Write, lander.lock_deadline())?;
+                self.journal.busy_retries += busy_retries;
+                others.push((file, path));
+            }
+        }
+        Ok(others)
     }
 
     /// How a segment's open file holds its text, and how many bytes of it are committed. Its first

@@ -4,6 +4,7 @@
 
 use std::io;
 
+use crate::config::Form;
 use crate::day::utc_day;
 use crate::disk::Open;
 use crate::land::day_file::hold::Hold;
@@ -62,15 +63,14 @@ pub(crate) fn publish(hold: &mut Hold<'_, '_>, number: u32) -> Result<Option<Sea
     let (lander, day_file) = (hold.lander, hold.day_file);
     let state = &hold.journal.state;
     let segment = state.segment(number);
-    let Some((sealed, form)) = segment.and_then(|one| Some((one.sealed.clone()?, one.form())))
-    else {
-        return Ok(None);
-    };
+    let Some(sealed) = segment.and_then(|one| one.sealed.clone()) else { return Ok(None) };
     let folder = folder_of(&sealed.target);
     link(lander, day_file, &sealed)?;
     write_checksum(lander, day_file, &sealed)?;
     lander.disk.sync_dir(folder).context("sync", folder)?;
-    folders::remove(lander, &day_file.open_segment(number, form))?;
+    for form in Form::ALL {
+        folders::remove(lander, &day_file.open_segment(number, form))?;
+    }
     remove_temporaries(lander, day_file, number)?;
     // Or a crash after Done could bring them back, and every line of the open file twice.
     lander.disk.sync_dir(folder).context("sync", folder)?;

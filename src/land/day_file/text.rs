@@ -125,3 +125,9 @@ pub(crate) fn frames_of(frames: &[u8]) -> Vec<u8> {
     }
     text
 }
+
+/// Whether bytes begin with a whole frame: a write that was interrupted leaves a part of one.
+pub(crate) fn begins_whole(bytes: &[u8]) -> bool {
+    let length = zstd::zstd_safe::find_frame_compressed_size(bytes);
+    length.is_ok_and(|length| frames_of(&bytes[..length]).ends_with(b"\n"))
+}

@@ -267,7 +267,7 @@ impl Look<'_, '_> {
             }
             Form::Compressed => {
                 let bytes = read_whole(data, path, committed, FRAMES_BYTES_MAX)?;
-                text::frames_of(&bytes).ends_with(b"\n")
+                text::begins_whole(&bytes)
             }
         };
         if tail > 0 && whole && !self.is_covered(number, length) {

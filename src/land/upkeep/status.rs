@@ -74,6 +74,9 @@ pub struct DayStatus {
     pub lines: u64,
     /// Their bytes, as published where they are.
     pub bytes: u64,
+    /// Bytes of text that are to be sealed, whatever their open files come to.
+    #[serde(skip)]
+    pub unsealed_bytes: u64,
     /// Rows that were dropped because they had landed before. Landings that added nothing leave no
     /// trace and are not in it; nor are any once the day is closed.
     pub duplicates: u64,
@@ -114,8 +117,9 @@ fn day_status(day_file: &DayFile, state: &State) -> DayStatus {
         (segment.lines(), sealed.map_or(segment.bytes(), |sealed| sealed.bytes))
     }));
     let published = state.published(day_file).into_iter().filter(|one| !one.removed);
-    let open = state.numbered().filter(|(_, segment)| segment.done.is_none());
-    let open = open.map(|(number, one)| day_file.open_segment(number, one.form()));
+    let open = || state.numbered().filter(|(_, segment)| segment.done.is_none());
+    let unsealed_bytes = open().map(|(_, segment)| segment.text_bytes()).sum();
+    let open = open().map(|(number, one)| day_file.open_segment(number, one.form()));
     DayStatus {
         file: day_file.file.clone(),
         day: day_file.day.to_string(),
@@ -123,6 +127,7 @@ fn day_status(day_file: &DayFile, state: &State) -> DayStatus {
         state: DayState::of(state),
         lines: sizes.iter().map(|(lines, _)| lines).sum(),
         bytes: sizes.iter().map(|(_, bytes)| bytes).sum(),
+        unsealed_bytes,
         duplicates: state.commits().map(|commit| commit.duplicates).sum(),
         late: sizes.iter().skip(1).map(|(lines, _)| lines).sum(),
         commits: state.commits().count() as u64,
@@ -136,6 +141,6 @@ impl DayStatus {
     /// not be sealed by it.
     pub fn outgrows_an_invocation(&self) -> bool {
         let unsealed = [DayState::Open, DayState::Frozen, DayState::SealedLate];
-        unsealed.contains(&self.state) && self.bytes > MERGE_BYTES_MAX
+        unsealed.contains(&self.state) && self.unsealed_bytes > MERGE_BYTES_MAX
     }
 }

@@ -54,9 +54,37 @@ pub fn working_folder() -> PathBuf {
     path
 }
 
-fn open_name(published: &str) -> String {
-    let compressed = if open_form() == Form::Compressed { ".zst" } else { "" };
-    format!("{published}{compressed}.open")
+/// The open file of what is published under a name.
+pub fn open_of(published: &str) -> String {
+    match open_form() {
+        Form::Plain => format!("{published}.open"),
+        Form::Compressed => format!("{published}.zst.open"),
+    }
+}
+
+/// A configuration for a command: days have the form that `make check` asks for.
+pub fn with_open(toml: &str) -> String {
+    match open_form() {
+        Form::Plain => toml.to_owned(),
+        Form::Compressed => format!("{toml}\n[files]\nopen = \"compressed\"\n"),
+    }
+}
+
+/// The bytes of a commit of this text, as an open file of that form has them.
+pub fn stored(text: &str) -> Vec<u8> {
+    match open_form() {
+        Form::Plain => text.as_bytes().to_vec(),
+        Form::Compressed => frame(text),
+    }
+}
+
+/// A zstd frame as a commit writes it.
+pub fn frame(text: &str) -> Vec<u8> {
+    let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    encoder.include_checksum(true).unwrap();
+    encoder.set_pledged_src_size(Some(text.len() as u64)).unwrap();
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
 }
 
 /// The text of a file, whatever its name says that it is compressed by; of an open one, as far as
@@ -133,10 +161,9 @@ pub const HOUR: i64 = 3_600_000;
 pub const DAY: i64 = 24 * HOUR;
 
 /// The files of that day: open, sealed, late and open.
-pub static OPEN: LazyLock<&str> = LazyLock::new(|| open_name("messages/2022-04-18.csv").leak());
+pub static OPEN: LazyLock<&str> = LazyLock::new(|| open_of(SEALED).leak());
 pub const SEALED: &str = "messages/2022-04-18.csv";
-pub static LATE: LazyLock<&str> =
-    LazyLock::new(|| open_name("messages/2022-04-18.late.csv").leak());
+pub static LATE: LazyLock<&str> = LazyLock::new(|| open_of("messages/2022-04-18.late.csv").leak());
 pub const JOURNAL: &str = ".hiwake/days/2022-04-18/messages.csv/.journal";
 pub const SEEN: &str = ".hiwake/days/2022-04-18/messages.csv/.seen";
 

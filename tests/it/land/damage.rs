@@ -142,21 +142,36 @@ fn a_flip_in_any_byte_of_seen_doubles_nothing() {
     assert_eq!((flips, errors), (2 * (16 + 48), 2 * 48));
 }
 
+/// Of a frame some bits mean nothing for the text, as the window's size: what is published then has
+/// every line as it was.
 #[test]
 fn a_flip_in_any_byte_of_the_data_is_found_before_it_is_published() {
-    for toml in ["", "[seal]\norder = \"arrival\"", "[seal]\ncompress = \"gzip\""] {
+    for (toml, name, wanted) in [
+        ("", SEALED, "HOGE,a\nHOGE,b\nHOGE,c\n"),
+        ("[seal]\norder = \"arrival\"", SEALED, "HOGE,a\nHOGE,c\nHOGE,b\n"),
+        ("[seal]\ncompress = \"gzip\"", "messages/2022-04-18.csv.gz", "HOGE,a\nHOGE,b\nHOGE,c\n"),
+    ] {
         let mut site = Site::new(toml);
         site.commit(&[event("a", 1), event("c", 3)]);
         site.commit(&[event("b", 2)]);
         site.now = MIDNIGHT + DAY + HOUR;
+        let length = site.tree()[*OPEN].len();
         let (flips, errors) = every_flip(&site, *OPEN, |site, _, at| {
             let swept = site.lander().seal().unwrap();
+            if given::open_form() == Form::Compressed && swept.failed.is_empty() {
+                assert_eq!(site.text(name), wanted, "flipped at {at}");
+                return false;
+            }
             let text = swept.failed.first().map(ToString::to_string).unwrap_or_default();
             assert!(text.starts_with(*OPEN) && text.contains("verify"), "flipped at {at}: {text}");
-            assert!(swept.sealed.is_empty() && !site.path(SEALED).exists());
+            assert!(swept.sealed.is_empty() && !site.path(name).exists());
             true
         });
-        assert_eq!((flips, errors), (42, 42));
+        assert_eq!(flips, 2 * length);
+        match given::open_form() {
+            Form::Plain => assert_eq!((flips, errors), (42, 42)),
+            Form::Compressed => assert!(flips - errors <= 4, "{errors} of {flips}"),
+        }
     }
 }
 
@@ -238,11 +253,13 @@ fn seen_or_data_cut_anywhere_is_damage() {
         let before = site.tree();
         assert!(lands_or_refuses(&site, &without_proof(before), length), "cut to {length}");
     }
-    for length in 0..tree[*OPEN].len() {
-        restore(&site, &tree, *OPEN, &tree[*OPEN][..length]);
+    let whole = &tree[*OPEN];
+    let said = format!("of {}", whole.len());
+    for length in 0..whole.len() {
+        restore(&site, &tree, *OPEN, &whole[..length]);
         let error = site.try_commit(&[event("d", 4)]).unwrap_err().to_string();
-        assert!(error.starts_with(*OPEN) && error.contains("of 21"), "cut to {length}: {error}");
-        assert_eq!(site.text(*OPEN).len(), length);
+        assert!(error.starts_with(*OPEN) && error.contains(&said), "cut to {length}: {error}");
+        assert_eq!(site.tree()[*OPEN], whole[..length]);
     }
 }
 

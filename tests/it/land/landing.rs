@@ -218,7 +218,7 @@ fn what_keeps_an_object_from_landing_is_named_with_the_object() {
     fs::File::options().write(true).open(open).unwrap().set_len(3).unwrap();
     let landed = intake.land(&[intake.put("p", rows(3..4).as_bytes())]);
     let reason = landed.objects[0].as_ref().unwrap_err().to_string();
-    assert!(reason.contains("/p: messages/2022-04-18.csv.open: damaged"), "{reason}");
+    assert!(reason.contains(&format!("/p: {}: damaged", *OPEN)), "{reason}");
 }
 
 #[test]

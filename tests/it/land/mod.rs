@@ -5,6 +5,7 @@ mod blocks;
 mod close;
 mod commit;
 mod damage;
+mod forms;
 mod journals;
 mod landing;
 mod model;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hiwake::clock::Clock;
-use hiwake::config::Config;
+use hiwake::config::{Config, Form};
 use hiwake::disk::RealDisk;
 use hiwake::land::day_file::batch::Batch;
 use hiwake::land::day_file::commit::CommitOutcome;

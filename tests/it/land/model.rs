@@ -27,7 +27,7 @@ fn lines(site: &Site) -> (Vec<String>, BTreeMap<String, Vec<u8>>) {
         if name.starts_with(".hiwake/") || name.ends_with(".sha256") {
             continue;
         }
-        lines.extend(String::from_utf8(bytes.clone()).unwrap().lines().map(str::to_owned));
+        lines.extend(given::text_of(&name, &bytes).lines().map(str::to_owned));
         if !name.ends_with(".open") {
             published.insert(name, bytes);
         }

@@ -53,7 +53,7 @@ fn rules_are_added_once_and_what_follows_none_of_them_is_listed() {
     assert!(entries[1].starts_with("{\"rules\":{"), "the first one's rules send `one` there");
     assert_eq!(entries[2], "{\"day_files\":[\"old/2022-04-18.csv\"]}");
     for (name, text) in [("one", "a\nb\nc\n"), ("old", "d\ne\n")] {
-        assert_eq!(site.text(&format!("{name}/2022-04-18.csv.open")), text);
+        assert_eq!(site.text(&given::open_of(&format!("{name}/2022-04-18.csv"))), text);
     }
 }
 
@@ -67,7 +67,7 @@ fn many_landings_at_once_add_rules_once() {
         }
     });
     assert_eq!(entries(&site).len(), 1, "{:?}", entries(&site));
-    assert_eq!(site.text("one/2022-04-18.csv.open").lines().count(), 8);
+    assert_eq!(site.text(&given::open_of("one/2022-04-18.csv")).lines().count(), 8);
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn an_entry_that_lacks_its_line_break_is_kept_and_what_is_torn_is_made_up_for() 
         given::put(site.folder.path(), REGISTER, &bytes);
         site.config = given::config(&toml("two"));
         landed(&site, "two", "a");
-        assert!(!site.path("two/2022-04-18.csv.open").exists(), "{}", bytes.len());
+        assert!(!site.path(&given::open_of("two/2022-04-18.csv")).exists(), "{}", bytes.len());
         let entries = entries(&site);
         let restored = entries.iter().any(|entry| entry.contains("[\"one/2022-04-18.csv\"]"));
         assert_eq!(restored, is_lost, "{entries:?}");
@@ -118,7 +118,7 @@ fn any_flipped_bit_is_wrong_to_verify_and_doubles_nothing() {
         }
         site.config = given::config(&toml("two"));
         landed(&site, "two", "a");
-        assert!(!site.path("two/2022-04-18.csv.open").exists(), "{at}");
+        assert!(!site.path(&given::open_of("two/2022-04-18.csv")).exists(), "{at}");
         assert!(check(&site.lander()).unwrap().is_empty(), "{at}");
     }
 }
@@ -149,7 +149,7 @@ fn a_register_cut_at_a_lines_end_or_of_an_older_copy_is_wrong_to_verify_and_rest
         for id in ["a", "b", "c"] {
             landed(&site, "three", id);
         }
-        assert!(!site.path("three/2022-04-18.csv.open").exists(), "{cut}");
+        assert!(!site.path(&given::open_of("three/2022-04-18.csv")).exists(), "{cut}");
     }
 }
 
@@ -206,12 +206,30 @@ fn lines_of_a_landing_that_was_interrupted_are_cut_before_their_events_land_else
     let mut site = Site::new(&toml("one"));
     landed(&site, "one", "a");
     // Another one was killed before its commit point.
-    let open = "one/2022-04-18.csv.open";
-    given::put(site.folder.path(), open, b"a\nb\n");
+    let [one, two] = ["one", "two"].map(|file| given::open_of(&format!("{file}/2022-04-18.csv")));
+    let longer = [&site.tree()[&one][..], &given::stored("b\n")].concat();
+    given::put(site.folder.path(), &one, &longer);
     site.config = given::config(&toml("two"));
     landed(&site, "two", "b");
-    assert_eq!(
-        (site.text(open), site.text("two/2022-04-18.csv.open")),
-        ("a\n".into(), "b\n".into())
-    );
+    assert_eq!((site.text(&one), site.text(&two)), ("a\n".into(), "b\n".into()));
+}
+
+/// A late segment that has no commit may have been begun in either form.
+#[test]
+fn lines_that_were_interrupted_in_any_form_are_cut_before_their_events_land_elsewhere() {
+    let late = "one/2022-04-18.late.csv";
+    for (open, bytes) in [
+        (format!("{late}.open"), b"b\n".to_vec()),
+        (format!("{late}.zst.open"), given::frame("b\n")),
+    ] {
+        let mut site = Site::new(&toml("one"));
+        landed(&site, "one", "a");
+        site.now += 30 * HOUR;
+        site.seal();
+        given::put(site.folder.path(), &open, &bytes);
+        site.config = given::config(&toml("two"));
+        landed(&site, "two", "b");
+        assert_eq!(site.text(&given::open_of("two/2022-04-18.csv")), "b\n");
+        assert_eq!(site.tree()[&open], b"", "{open}");
+    }
 }

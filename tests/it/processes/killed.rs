@@ -66,9 +66,10 @@ fn reap(children: &mut [(Child, Option<Instant>)]) {
 
 fn sorted_lines(files: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
     let texts = files.iter().filter(|(name, _)| !name.ends_with(".sha256"));
-    let mut lines: Vec<String> = texts
-        .flat_map(|(_, bytes)| std::str::from_utf8(bytes).unwrap().lines().map(str::to_owned))
-        .collect();
+    let texts = texts.map(|(name, bytes)| given::text_of(name, bytes));
+    let texts: Vec<String> = texts.collect();
+    let mut lines: Vec<String> =
+        texts.iter().flat_map(|text| text.lines()).map(str::to_owned).collect();
     lines.sort_by_key(|line| line.rsplit(' ').next().unwrap().parse::<i64>().unwrap());
     lines
 }
@@ -159,9 +160,11 @@ fn is_working(name: &str) -> bool {
 }
 
 fn small_pieces(yard: &Yard) -> PathBuf {
-    let path = yard.path("small.toml");
-    if !path.exists() {
-        put(&path, b"[[source]]\nlog_groups = [\"g\"]\n[limits]\ncommit_bytes = 2048\n");
+    match yard.path("small.toml") {
+        path if path.exists() => path,
+        _ => yard.configuration(
+            "small.toml",
+            "[[source]]\nlog_groups = [\"g\"]\n[limits]\ncommit_bytes = 2048\n",
+        ),
     }
-    path
 }

@@ -43,6 +43,13 @@ impl Yard {
         self.root().join(name)
     }
 
+    /// A configuration of the test's own.
+    pub fn configuration(&self, name: &str, toml: &str) -> PathBuf {
+        let path = self.path(name);
+        put(&path, given::with_open(toml).as_bytes());
+        path
+    }
+
     /// An object with the rows of these numbers: row n is of the n-th millisecond of the day.
     pub fn put(&self, key: &str, numbers: impl IntoIterator<Item = i64>) -> PathBuf {
         let text: String = numbers.into_iter().map(row).collect();

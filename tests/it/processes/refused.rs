@@ -337,9 +337,9 @@ fn a_full_file_system_still_gets_its_retention() {
     for closed in [false, true] {
         let yard = Yard::new();
         let Some(_mount) = Mount::new(&yard.root(), "size=1m") else { return };
-        put(
-            &yard.path("config.toml"),
-            b"[[source]]\nlog_groups = [\"g\"]\n[seal]\njournal_days = 1\n[retention]\ndays = 5\n",
+        yard.configuration(
+            "config.toml",
+            "[[source]]\nlog_groups = [\"g\"]\n[seal]\njournal_days = 1\n[retention]\ndays = 5\n",
         );
         let seal = |now: &str| {
             let mut command = yard.hiwake(&["seal", "--now", now]);

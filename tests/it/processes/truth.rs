@@ -22,11 +22,8 @@ fn sealed(rows: std::ops::Range<i64>) -> Yard {
 }
 
 fn configured(yard: &Yard, command: &str, now: &str, toml: &str) -> Command {
-    let config = yard.path("config.toml");
-    put(
-        &config,
-        format!("[[source]]\nlog_groups = [\"g\"]\nfile = \"messages\"\n{toml}").as_bytes(),
-    );
+    let toml = format!("[[source]]\nlog_groups = [\"g\"]\nfile = \"messages\"\n{toml}");
+    let config = yard.configuration("config.toml", &toml);
     let mut command = yard.hiwake(&[command, "--now", now]);
     command.arg("--config").arg(config);
     command
@@ -113,9 +110,9 @@ fn lines_whose_checksums_hold_keep_their_bytes_whatever_labels_say_today() {
 #[test]
 fn a_landing_at_work_is_no_damage_and_no_reason_to_rebuild() {
     let yard = Yard::new();
-    put(
-        &yard.path("config.toml"),
-        b"[[source]]\nlog_groups = [\"g\"]\n[limits]\ncommit_bytes = 65536\n",
+    yard.configuration(
+        "config.toml",
+        "[[source]]\nlog_groups = [\"g\"]\n[limits]\ncommit_bytes = 65536\n",
     );
     let long = |n: i64| row(n).replace("\"line\":\"", &format!("\"line\":\"{}", "z".repeat(300)));
     let objects: Vec<PathBuf> = (0..12)
@@ -327,16 +324,16 @@ fn a_line_never_gets_the_identity_of_another_event() {
         .to_string()
     };
     put(&yard.path("in/a"), (envelope("s1", "e1") + &envelope("s2", "e2")).as_bytes());
-    put(&config, toml("s1", "s2").as_bytes());
+    yard.configuration("sources.toml", &toml("s1", "s2"));
     ok(hiwake(&["land", "--now", IN_THE_DAY]).arg(yard.path("in")));
     fs::remove_file(yard.at(SEEN)).unwrap();
-    put(&config, toml("s2", "s1").as_bytes());
+    yard.configuration("sources.toml", &toml("s2", "s1"));
     fails(hiwake(&["verify", "--now", OVER]).arg("--rebuild").arg(yard.path("in")));
-    put(&config, toml("s1", "s2").as_bytes());
+    yard.configuration("sources.toml", &toml("s1", "s2"));
     ok(hiwake(&["verify", "--now", OVER]).arg("--rebuild").arg(yard.path("in")));
-    put(&config, toml("s2", "s1").as_bytes());
+    yard.configuration("sources.toml", &toml("s2", "s1"));
     ok(hiwake(&["land", "--now", OVER]).arg(yard.path("in")));
-    let other = yard.text("other/2022-04-18.csv.open");
+    let other = yard.text(&given::open_of("other/2022-04-18.csv"));
     assert_eq!((yard.text(*OPEN).as_str(), other.as_str()), ("e1\n", "e2\n"));
 }
 
@@ -476,7 +473,8 @@ fn an_event_that_may_be_a_line_elsewhere_lends_its_identity_to_no_line() {
         "logEvents": [{"id": "other", "timestamp": MIDNIGHT, "message": "x"}],
     });
     put(&yard.path("in").join("x"), other.to_string().as_bytes());
-    put(&yard.path("other.toml"), b"[[source]]\nlog_groups = [\"g\"]\nfile = \"elsewhere\"\n");
+    let toml = "[[source]]\nlog_groups = [\"g\"]\nfile = \"elsewhere\"\n";
+    yard.configuration("other.toml", toml);
     let mut land = yard.hiwake(&["land", "--now", OVER]);
     ok(land.arg("--config").arg(yard.path("other.toml")).arg(yard.path("in")));
     fs::remove_dir_all(yard.at(".hiwake/days/2022-04-18/messages.csv")).unwrap();
@@ -533,7 +531,8 @@ fn three_days() -> Yard {
 }
 
 fn all_lines(yard: &Yard) -> usize {
-    yard.published().values().map(|bytes| bytes.iter().filter(|byte| **byte == b'\n').count()).sum()
+    let files = yard.published();
+    files.iter().map(|(name, bytes)| given::text_of(name, bytes).matches('\n').count()).sum()
 }
 
 /// Entries of another day's `seen` counted as lost identities: its lines were moved in, and the

@@ -3,12 +3,14 @@
 
 use std::collections::BTreeSet;
 
+use hiwake::config::Form;
+
 use super::*;
 
 /// A sealed day with a late segment that is still open, and the folder of its objects.
 fn sealed(order: &str) -> Yard {
     let yard = Yard::new();
-    put(&yard.path("config.toml"), order.as_bytes());
+    yard.configuration("config.toml", order);
     for (key, rows) in [("b", 10..20), ("a", 0..12)] {
         yard.put(key, rows);
         ok(yard.hiwake(&["land", "--now", IN_THE_DAY]).arg(yard.path("in").join(key)));
@@ -50,8 +52,8 @@ fn all_lines(yard: &Yard) -> BTreeSet<String> {
     let hidden = |name: &str| name.ends_with(".sha256") || name.contains("/.");
     let files = yard.published().into_iter().filter(|(name, _)| !hidden(name));
     let lines: Vec<String> = files
-        .flat_map(|(_, bytes)| {
-            String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
+        .flat_map(|(name, bytes)| {
+            given::text_of(&name, &bytes).lines().map(str::to_owned).collect::<Vec<_>>()
         })
         .collect();
     let set: BTreeSet<String> = lines.iter().cloned().collect();
@@ -156,12 +158,12 @@ fn files_that_are_gone_are_found_and_made_anew() {
 
 #[test]
 fn a_day_that_was_sealed_as_it_arrived_or_compressed_gets_the_same_bytes_again() {
-    for setting in ["order = \"arrival\"", "compress = \"gzip\""] {
+    for setting in ["order = \"arrival\"", "compress = \"gzip\"", "compress = \"zstd\""] {
         let yard = sealed(&format!("{SOURCE}[seal]\n{setting}\n"));
         let published = yard
             .published()
             .into_keys()
-            .find(|name| name.ends_with("18.csv") || name.ends_with(".gz"));
+            .find(|name| [".csv", ".gz", ".zst"].iter().any(|end| name.ends_with(end)));
         let name = published.unwrap();
         let bytes = yard.tree()[&name].clone();
         overwrite(&yard.at(&name), b"garbage\n");
@@ -208,7 +210,9 @@ fn a_damaged_sealed_file_that_cannot_be_made_again_is_refused() {
 #[test]
 fn what_a_crash_leaves_is_noted_and_is_not_wrong() {
     let yard = open();
-    for (name, torn) in [(*OPEN, &b"line to"[..]), (SEEN, &[7; 21]), (JOURNAL, b"HWKF\x01")] {
+    let mut torn = given::stored("line to\n");
+    torn.pop();
+    for (name, torn) in [(*OPEN, &torn[..]), (SEEN, &[7; 21]), (JOURNAL, b"HWKF\x01")] {
         let mut bytes = fs::read(yard.at(name)).unwrap();
         bytes.extend_from_slice(torn);
         overwrite(&yard.at(name), &bytes);
@@ -284,7 +288,13 @@ fn without_a_journal_every_identity_of_seen_has_to_be_there() {
     refuses(&emptied);
     let cut = two_objects();
     changed(&cut, JOURNAL, Vec::clear);
-    changed(&cut, *OPEN, |bytes| bytes.truncate("line 0\n".len() * 5));
+    changed(&cut, *OPEN, |bytes| match given::open_form() {
+        Form::Plain => bytes.truncate("line 0\n".len() * 5),
+        // Its first commit.
+        Form::Compressed => {
+            bytes.truncate(memchr::memmem::rfind(bytes, &bytes[..4]).unwrap());
+        }
+    });
     fs::remove_file(cut.path("in/b")).unwrap();
     refuses(&cut);
 }
@@ -334,4 +344,67 @@ fn a_journal_that_was_stretched_is_damage_and_not_the_end_of_the_process() {
     // A process that dies gives no such line.
     let said = String::from_utf8(verify(&yard).output().unwrap().stdout).unwrap();
     assert!(said.contains("WRONG") && said.contains(JOURNAL), "{said}");
+}
+
+/// Lines of a day come to a merge in pieces, and to a rebuild at once.
+#[test]
+fn a_large_day_that_was_sealed_by_zstd_is_rebuilt_with_the_same_text() {
+    const NAME: &str = "messages/2022-04-18.csv.zst";
+    let yard = Yard::new();
+    let toml = format!("{SOURCE}[seal]\ncompress = \"zstd\"\n");
+    let config = yard.configuration("config.toml", &toml);
+    for (key, rows) in [("b", 20_000..40_000), ("a", 0..25_000)] {
+        yard.put(key, rows);
+        ok(yard.hiwake(&["land", "--now", IN_THE_DAY]).arg(yard.path("in").join(key)));
+    }
+    ok(yard.seal().arg("--config").arg(&config));
+    let before = yard.tree();
+    assert_eq!(yard.text(NAME), lines(40_000));
+    for at in [0, before[NAME].len() / 2, before[NAME].len() - 1] {
+        changed(&yard, NAME, |bytes| bytes[at] ^= 1);
+        let said = verify(&yard).output().unwrap();
+        assert_eq!(said.status.code(), Some(1), "{at}: {said:?}");
+        ok(&mut rebuild(&yard));
+        ok(&mut verify(&yard));
+        assert_eq!(yard.text(NAME), lines(40_000));
+        assert_eq!(yard.tree()[NAME], before[NAME]);
+    }
+}
+
+#[test]
+fn a_compressed_open_day_is_verified_and_its_status_names_its_file() {
+    const ZSTD: &str = "messages/2022-04-18.csv.zst.open";
+    let yard = Yard::new();
+    let config = yard.path("compressed.toml");
+    put(&config, format!("{SOURCE}[files]\nopen = \"compressed\"\n").as_bytes());
+    for (key, rows) in [("b", 1_000..2_000), ("a", 0..1_200)] {
+        yard.put(key, rows);
+        let mut land = yard.hiwake(&["land", "--now", IN_THE_DAY]);
+        ok(land.arg("--config").arg(&config).arg(yard.path("in").join(key)));
+    }
+    let said = ok(&mut verify(&yard));
+    assert!(said.contains("1 day files, 2 commits, 2000 lines") && said.ends_with("0 wrong\n"));
+    let json = ok(yard.hiwake(&["status"]).arg("--json"));
+    let days: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let bytes = yard.tree()[ZSTD].clone();
+    assert!(bytes.len() * 2 < lines(2_000).len(), "{}", bytes.len());
+    assert_eq!(days[0]["paths"], serde_json::json!([ZSTD]));
+    assert_eq!((&days[0]["state"], &days[0]["lines"]), (&"open".into(), &2_000.into()));
+    assert_eq!(days[0]["bytes"], bytes.len());
+    let status = ok(&mut yard.hiwake(&["status"]));
+    assert!(status.contains("2022-04-18") && status.contains(&bytes.len().to_string()), "{status}");
+    // A frame that was torn is noted, a whole one is wrong, and so is a changed byte.
+    let frame = given::frame("line 2000\n");
+    changed(&yard, ZSTD, |bytes| bytes.extend(&frame[..frame.len() - 1]));
+    let said = ok(&mut verify(&yard));
+    assert!(said.contains(&format!("note {ZSTD}: {} uncommitted", frame.len() - 1)), "{said}");
+    overwrite(&yard.at(ZSTD), &[&bytes[..], &frame].concat());
+    let output = verify(&yard).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains(&format!("WRONG {ZSTD}: {} uncommitted", frame.len())), "{said}");
+    overwrite(&yard.at(ZSTD), &bytes);
+    changed(&yard, ZSTD, |bytes| bytes[100] ^= 1);
+    let said = String::from_utf8(verify(&yard).output().unwrap().stdout).unwrap();
+    assert!(said.contains(&format!("WRONG {ZSTD}: the commit of ")), "{said}");
 }

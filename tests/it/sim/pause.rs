@@ -1,7 +1,7 @@
 //! I2: a process that stands still at any operation, past its lease or not, while others go on, and
 //! then goes on itself.
 
-use hiwake::config::{Compress, Order};
+use hiwake::config::{Compress, Form, Order};
 
 use super::disk::{Server, SimDisk};
 use super::state::Fault;
@@ -40,7 +40,7 @@ const PAUSED: [(&str, Work); 5] = [
 ];
 
 /// What the other one does meanwhile.
-const MEANWHILE: [(&str, Work); 6] = [
+const MEANWHILE: [(&str, Work); 7] = [
     ("the same rows and more", |setup, disk| deliver(setup, disk, 4..20)),
     ("other rows", |setup, disk| deliver(setup, disk, 20..26)),
     ("a seal", seal),
@@ -62,6 +62,16 @@ const MEANWHILE: [(&str, Work); 6] = [
         let events = deliver(&setup, disk, 0..20)?;
         setup.now += 2 * HOUR;
         seal(&setup, disk).map(|_| events)
+    }),
+    // A landing that stood still before the first commit removed the open file of the other form,
+    // and with it acknowledged lines.
+    ("other rows in the other form", |setup, disk| {
+        let mut setup = setup.clone();
+        setup.config.files.open = match setup.config.files.open {
+            Form::Plain => Form::Compressed,
+            Form::Compressed => Form::Plain,
+        };
+        deliver(&setup, disk, 20..26)
     }),
 ];
 

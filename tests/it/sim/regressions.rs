@@ -450,7 +450,9 @@ fn an_open_file_that_is_longer_than_committed_is_not_published_itself() {
     let server = resumed(&frozen.unwrap());
     server.lock().kill_all();
     let disk = server.client();
-    disk.open(*OPEN, Open::ReadWrite).unwrap().write_at(b"torn", 7).unwrap();
+    let open = disk.open(*OPEN, Open::ReadWrite).unwrap();
+    open.write_at(b"torn", open.length().unwrap()).unwrap();
+    drop(open);
     setup.sealed(&disk);
     check_each_once(&server.lock().tree(), &[1].into());
     check_sealed(&server, None);
