@@ -1,5 +1,5 @@
 # The two commands are `make run` and `make check`; CI runs `make check`, `make lambda`, `make infra` and `make e2e`.
-.PHONY: run check fmt lint test doc guard nextest strace valgrind jq zstd lambda infra e2e fuzz peers bench
+.PHONY: run check fmt lint test doc guard nextest strace valgrind jq zstd lambda infra e2e fuzz peers bench cost
 
 run: ; cargo run --locked --no-default-features --features cli -- demo out
 check: fmt lint test doc guard
@@ -15,6 +15,7 @@ strace valgrind jq zstd: ; @command -v $@ >/dev/null || { [ "$$(id -u)" = 0 ] &&
 fuzz: ; @fuzz/run.sh
 bench: strace valgrind ; @benches/all.sh
 peers: ; cargo bench --locked --no-default-features --bench peers
+cost: ; @python3 benches/cost/table.py
 lambda: .venv ; @./.ci/lambda
 infra: .venv ; @./.ci/infra
 e2e: .venv ; @.venv/bin/python tests/e2e/run.py && .venv/bin/python tests/e2e/infra.py && .venv/bin/python tests/e2e/replay.py

@@ -86,7 +86,8 @@ fn replay(folder: &Path, root: &Path) {
     );
 }
 
-fn land(root: &Path, objects: &Path) -> Landed {
+/// Lands the objects of a folder.
+pub fn land(root: &Path, objects: &Path) -> Landed {
     let location = Location::Folder(objects.to_owned());
     let (store, found) = location.objects(&|_| panic!("no buckets here"), None).unwrap();
     let ids: Vec<ObjectId> = found.into_iter().map(|object| object.id).collect();

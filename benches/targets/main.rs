@@ -1,7 +1,7 @@
 //! The targets of docs/performance.md but for the peers', the instructions' and the start's, which
 //! have benches of their own.
 //!
-//! `cargo bench --no-default-features --bench targets -- [transform|land|dedup|seal|curve|trips]…`;
+//! `cargo bench --no-default-features --bench targets -- [transform|land|dedup|seal|whole|curve|trips]…`;
 //! all of them by default. `make bench` runs this and the others. CPU time is the process's; memory
 //! is that of a process of its own.
 
@@ -26,12 +26,14 @@ mod seal;
 mod target;
 mod transform;
 mod trips;
+mod whole;
 
-const PARTS: [(&str, fn()); 6] = [
+const PARTS: [(&str, fn()); 7] = [
     ("transform", transform::measure),
     ("land", landing::measure),
     ("dedup", dedup::measure),
     ("seal", seal::measure),
+    ("whole", whole::measure),
     ("curve", curve::measure),
     ("trips", trips::measure),
 ];

@@ -27,7 +27,18 @@ pub fn folder() -> TempDir {
 
 /// With a lander of the load's configuration into a root.
 pub fn with_lander<R>(root: &Path, now: i64, work: impl FnOnce(&Lander<'_>) -> R) -> R {
-    let config = Config::parse("bench.toml", given::CONFIG).unwrap();
+    with_adapted(root, now, &|_| (), work)
+}
+
+/// The same, with a configuration that differs in something.
+pub fn with_adapted<R>(
+    root: &Path,
+    now: i64,
+    adapt: &dyn Fn(&mut Config),
+    work: impl FnOnce(&Lander<'_>) -> R,
+) -> R {
+    let mut config = Config::parse("bench.toml", given::CONFIG).unwrap();
+    adapt(&mut config);
     let disk = RealDisk::create(root).unwrap();
     let deadline = Instant::now() + Duration::from_secs(3600);
     // As a function has it that is not cold.
