@@ -10,8 +10,8 @@ use std::collections::binary_heap::PeekMut;
 use crate::config::Form;
 use crate::disk::Handle;
 use crate::land::day_file::text::{FRAME_BYTES, Text};
-use crate::land::journal::frame::Commit;
-use crate::land::journal::seen;
+use crate::land::journal::frame::{Block, Commit};
+use crate::land::journal::seen::{self, JUMP_MS};
 use crate::land::root::error::{LandError, Result};
 use crate::row::{EventKey, Kind};
 
@@ -44,13 +44,9 @@ pub fn merge(
     memory: usize,
     emit: &mut dyn FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
-    let chunk = (memory / overlap(commits).max(1)).clamp(CHUNK_MIN, CHUNK_MAX);
-    let most = match commits.first().map(|commit| commit.form) {
-        Some(Form::Compressed) => (memory / FRAME_BYTES).max(1),
-        // A run is its buffer, and `chunk` is chosen so that there is room for all.
-        _ => usize::MAX,
-    };
-    let mut open = Open { most, runs: Vec::new() };
+    let overlap = overlap(commits.iter().map(|commit| (commit.min, commit.max)));
+    let chunk = (memory / overlap.max(1)).clamp(CHUNK_MIN, CHUNK_MAX);
+    let mut open = Open { most: most_open(commits, memory), runs: Vec::new() };
     let mut waiting: Vec<(i64, usize)> =
         commits.iter().enumerate().map(|(number, commit)| (commit.min, number)).collect();
     waiting.sort_unstable_by_key(|key| Reverse(*key));
@@ -83,11 +79,45 @@ pub fn merge(
     }
 }
 
-/// How many commits overlap in time at most.
-fn overlap(commits: &[Commit]) -> usize {
-    let starts = commits.iter().map(|commit| (commit.min, 0));
-    let ends = commits.iter().map(|commit| (commit.max, 1));
-    let mut edges: Vec<(i64, i32)> = starts.chain(ends).collect();
+/// How many runs can have text in memory.
+fn most_open(commits: &[Commit], memory: usize) -> usize {
+    match commits.first().map(|commit| commit.form) {
+        Some(Form::Compressed) => (memory / FRAME_BYTES).max(1),
+        // A run is its buffer, and that is chosen so that there is room for all.
+        _ => usize::MAX,
+    }
+}
+
+/// Whether commits can be merged as they are stored. Otherwise so many frames overlap that reading
+/// them again would take longer than all else.
+pub(crate) fn fits(commits: &[Commit], memory: usize) -> bool {
+    let most = most_open(commits, memory);
+    if overlap(commits.iter().map(|commit| (commit.min, commit.max))) <= most {
+        return true;
+    }
+    // A run gives way where its time jumps; then what comes before the jump is read again.
+    let again = |commit: &Commit| -> u64 {
+        let jumps = commit.blocks.windows(2).scan(0, |lines, two| {
+            *lines += u64::from(two[0].count);
+            Some(if jumps(&two[0], &two[1]) { *lines } else { 0 })
+        });
+        jumps.sum::<u64>() * (commit.text_bytes / commit.lines.max(1))
+    };
+    let spans = commits.iter().flat_map(|commit| {
+        let spans = commit.blocks.chunk_by(|one, next| !jumps(one, next));
+        spans.filter_map(|blocks| Some((blocks.first()?.min, blocks.last()?.max)))
+    });
+    let text: u64 = commits.iter().map(|commit| commit.text_bytes).sum();
+    overlap(spans) <= most && commits.iter().map(again).sum::<u64>() <= text
+}
+
+fn jumps(one: &Block, next: &Block) -> bool {
+    next.min.abs_diff(one.max) > JUMP_MS
+}
+
+/// How many spans of time overlap at most.
+fn overlap(spans: impl Iterator<Item = (i64, i64)>) -> usize {
+    let mut edges: Vec<(i64, i32)> = spans.flat_map(|(from, to)| [(from, 0), (to, 1)]).collect();
     edges.sort_unstable();
     let (mut open, mut most) = (0_usize, 0);
     for (_, edge) in edges {

@@ -15,7 +15,7 @@ use crate::land::day_file::hold::{Hold, lost};
 use crate::land::day_file::merge::{self, Source};
 use crate::land::day_file::publish::{announce, lock_existing, publish};
 use crate::land::day_file::text::Text;
-use crate::land::day_file::writer::{CHUNK, Output};
+use crate::land::day_file::writer::{CHUNK, Output, Pieces};
 use crate::land::journal::Journal;
 use crate::land::journal::frame::{Commit, Frame, Sealed, SegmentEvent};
 use crate::land::journal::lander::Lander;
@@ -222,7 +222,10 @@ impl Frozen<'_> {
             let (seen, kind) = (seen.as_ref(), day_file.kind);
             let source = Source { data, data_path, seen, seen_path: &seen_path, kind };
             let memory = lander.config.limits.merge_bytes;
-            merge::merge(&source, &segment.commits, memory, &mut emit)?;
+            match merge::fits(&segment.commits, memory) {
+                true => merge::merge(&source, &segment.commits, memory, &mut emit)?,
+                false => self.merge_plain(&source, memory, &mut emit)?,
+            }
         }
         let finished = output.finish().context("write", temporary)?;
         file.sync().context("sync", temporary)?;
@@ -231,8 +234,45 @@ impl Frozen<'_> {
         Ok(finished)
     }
 
-    /// Step 3: the Sealed frame, unless someone else was first; then step 4. Answers whether another
-    /// segment may be due.
+    /// Merges what is compressed by way of a temporary with its plain text.
+    fn merge_plain(
+        &self,
+        source: &Source<'_>,
+        memory: usize,
+        emit: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let path = self.day_file.temporary(self.number, &unique());
+        let merged = self.write_plain(source, &path).and_then(|(data, commits)| {
+            let source = Source { data: data.as_ref(), data_path: &path, ..*source };
+            merge::merge(&source, &commits, memory, emit)
+        });
+        folders::remove(self.lander, &path).and(merged)
+    }
+
+    /// The plain text of all commits, and where each is in it.
+    fn write_plain(
+        &self,
+        source: &Source<'_>,
+        path: &str,
+    ) -> Result<(Box<dyn Handle>, Vec<Commit>)> {
+        let how = Open::Create(self.lander.open_mode());
+        let file = self.lander.disk.open(path, how).context("make", path)?;
+        let mut pieces = Pieces::new(file.as_ref(), 0);
+        copy_commits(source.data, source.data_path, &self.segment.commits, &mut |bytes| {
+            pieces.write_all(bytes).context("write", path)
+        })?;
+        pieces.finish().context("write", path)?;
+        let commits = self.segment.commits.iter().scan(0, |end, commit| {
+            let (offset, bytes) = (*end, commit.text_bytes);
+            *end += bytes;
+            Some(Commit { form: Form::Plain, offset, bytes, ..commit.clone() })
+        });
+        let commits = commits.collect();
+        Ok((file, commits))
+    }
+
+    /// Step 3: the Sealed frame, unless someone else was first; then step 4. Answers whether
+    /// another segment may be due.
     fn finish(&self, draft: Sealed, published: &mut Vec<Sealed>) -> Result<bool> {
         let (temporary, mut is_named) = (draft.temporary.clone(), false);
         let finished = self.append_and_publish(draft, published, &mut is_named);

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use zstd::zstd_safe::{DCtx, InBuffer, OutBuffer};
+use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 
 use crate::config::Form;
 use crate::disk::Handle;
@@ -11,6 +11,8 @@ use crate::land::root::error::{Context, Result};
 
 /// How much of a frame is read at once.
 const INPUT_BYTES: u64 = 128 << 10;
+/// Frames have windows of at most 8 MiB.
+const WINDOW_LOG_MAX: u32 = 23;
 /// What reading a frame takes in memory, about: the window of its level, and what is read.
 pub(crate) const FRAME_BYTES: usize = 1 << 20;
 
@@ -35,14 +37,19 @@ struct Frame {
     is_whole: bool,
 }
 
+impl Default for Frame {
+    fn default() -> Frame {
+        let mut context = DCtx::create();
+        // A damaged head asks for no more memory than that. Cannot fail: nothing is read yet.
+        let limit = DParameter::WindowLogMax(WINDOW_LOG_MAX);
+        context.set_parameter(limit).expect("a new context takes parameters");
+        Frame { context, input: Vec::new(), used: 0, is_whole: false }
+    }
+}
+
 impl<'a> Text<'a> {
     pub(crate) fn new(data: &'a dyn Handle, path: &'a str, commit: &'a Commit) -> Text<'a> {
-        let frame = (commit.form == Form::Compressed).then(|| Frame {
-            context: DCtx::create(),
-            input: Vec::new(),
-            used: 0,
-            is_whole: false,
-        });
+        let frame = (commit.form == Form::Compressed).then(Frame::default);
         Text { data, path, commit, read: 0, frame, crc: 0, bytes: 0 }
     }
 

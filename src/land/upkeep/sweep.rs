@@ -145,7 +145,7 @@ impl Lander<'_> {
 
 struct Round<'l> {
     lander: &'l Lander<'l>,
-    /// What the calendar has at all.
+    /// What the calendar had at all when the round began.
     calendar: BTreeSet<String>,
     swept: Swept,
 }
@@ -187,7 +187,8 @@ impl<'l> Round<'l> {
 
     /// The day files and segments that the calendar names; what cannot be read has failed.
     fn hints(&mut self, what: &str, due: &dyn Fn(&str) -> bool) -> Vec<Due> {
-        if !self.calendar.contains(what) {
+        // What this round does may add to it.
+        if self.swept.is_idle() && !self.calendar.contains(what) {
             return Vec::new();
         }
         let Hints { due, empty, unread } = calendar::hints(self.lander, what, due);

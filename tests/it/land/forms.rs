@@ -1,11 +1,13 @@
 //! Open files of both forms, and sealed ones by zstd: other bytes, the same text.
 
 use hiwake::config::Compress;
+use hiwake::land::{Lander, Root};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 use zstd::zstd_safe;
 
 use super::*;
+use crate::given::disk::Watched;
 
 const ZSTD: &str = "messages/2022-04-18.csv.zst";
 const LATE_SEALED: &str = "messages/2022-04-18.late.csv";
@@ -229,4 +231,52 @@ fn a_late_segment_has_the_compression_of_its_time() {
     assert_eq!(site.text(ZSTD), "HOGE,a\n");
     assert_eq!(site.text(&format!("{LATE_SEALED}.gz")), "HOGE,b\n");
     is_whole(&site);
+}
+
+/// Lands the commits with room for eight frames, seals, and answers the published text and how many
+/// temporaries of finished or plain text the seal made.
+fn sealed_watched(form: Form, commits: &[Vec<Event>]) -> (String, usize) {
+    let mut site = site(form, "[limits]\nmerge_bytes = 8388608");
+    for events in commits {
+        site.commit(events);
+    }
+    site.now = MIDNIGHT + 2 * DAY;
+    let disk = Watched::new(&site.disk);
+    let lander = Lander { root: Root { disk: &disk, ..site.lander().root }, ..site.lander() };
+    assert!(lander.seal().unwrap().failed.is_empty());
+    let mut made = disk.take_opened();
+    made.retain(|path| path.ends_with(".tmp"));
+    made.sort();
+    made.dedup();
+    // One of them is the checksum's.
+    (site.text(SEALED), made.len() - 1)
+}
+
+#[test]
+fn late_events_do_not_make_a_compressed_day_be_written_as_plain_text() {
+    let at = |commit: i64, number: i64| match number {
+        0 => commit * 7_919 % (commit + 1) * 60_000 - 15_000 - commit * 300,
+        _ => commit * 60_000 + number,
+    };
+    let event = |commit, number| event(&format!("{commit}-{number}"), at(commit, number));
+    let commits: Vec<Vec<Event>> =
+        (0..100).map(|commit| (0..50).map(|number| event(commit, number)).collect()).collect();
+    let (plain, _) = sealed_watched(Form::Plain, &commits);
+    let (compressed, temporaries) = sealed_watched(Form::Compressed, &commits);
+    assert_eq!(compressed, plain);
+    assert_eq!(temporaries, 1);
+}
+
+/// As when each object has events of the whole day: each frame would be read again for each line.
+#[test]
+fn commits_that_are_interleaved_all_day_are_merged_by_way_of_plain_text() {
+    let event = |commit: i64, number: i64| {
+        event(&format!("{commit}-{number}"), number * 60_000 + commit * 100)
+    };
+    let commits: Vec<Vec<Event>> =
+        (0..10).map(|commit| (0..1_000).map(|number| event(commit, number)).collect()).collect();
+    let (plain, _) = sealed_watched(Form::Plain, &commits);
+    let (compressed, temporaries) = sealed_watched(Form::Compressed, &commits);
+    assert_eq!(compressed, plain);
+    assert_eq!(temporaries, 2);
 }
