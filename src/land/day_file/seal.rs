@@ -234,7 +234,7 @@ impl Frozen<'_> {
         Ok(finished)
     }
 
-    /// Merges what is compressed by way of a temporary with its plain text.
+    /// Merges what is compressed through a temporary with its plain text.
     fn merge_plain(
         &self,
         source: &Source<'_>,
