@@ -10,7 +10,7 @@ use std::time::Duration;
 use chrono::SecondsFormat;
 use hiwake::clock::rfc_3339;
 use hiwake::config::Config;
-use hiwake::day::Calendar;
+use hiwake::day::{Calendar, day_end};
 use hiwake::event_id;
 use hiwake::land::root::folders::day_files;
 use hiwake::land::root::layout::DayFile;
@@ -87,7 +87,9 @@ fn show(config: &Config, args: &Args, root: &Path, file: &str) -> anyhow::Result
         WhichDay::Of(day) => day,
         WhichDay::Today => Calendar::new(config.timezone, "").day(now.clock().now())?,
     };
+    let is_over = day_end(config.timezone, day) <= now.clock().now();
     let mut shown: BTreeMap<DayFile, Shown> = BTreeMap::new();
+    let mut told = false;
     let mut out = io::stdout().lock();
     loop {
         let disk = crate::disk(root, false)?;
@@ -109,8 +111,13 @@ fn show(config: &Config, args: &Args, root: &Path, file: &str) -> anyhow::Result
             }
         }
         output::ended(out.flush());
-        if !args.follow || (!more && !shown.is_empty()) {
+        let may_come = !(shown.is_empty() && is_over);
+        if !args.follow || !may_come || (!more && !shown.is_empty()) {
             break;
+        }
+        if shown.is_empty() && !told {
+            err!("{} has no day file `{file}` of {day} yet: waiting for it", root.display());
+            told = true;
         }
         std::thread::sleep(PAUSE);
     }

@@ -85,7 +85,7 @@ impl<W: Write> Decoder<W> {
         })
     }
 
-    fn get(&self) -> &W {
+    pub(crate) fn get(&self) -> &W {
         match self {
             Decoder::Plain(inner) => inner,
             Decoder::Gzip(decoder) => decoder.get_ref(),

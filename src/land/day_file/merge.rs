@@ -66,9 +66,11 @@ pub fn merge(
         let Reverse((_, number)) = *top;
         if runs[number].as_ref().is_some_and(|run| run.text.is_none()) {
             open.add(&mut runs, number);
-            runs[number].as_mut().map_or(Ok(()), Run::resume)?;
         }
-        let Some(run) = &mut runs[number] else { return Ok(()) };
+        let Some(run) = &mut runs[number] else { unreachable!("what is in the heap has lines") };
+        if run.text.is_none() {
+            run.resume()?;
+        }
         emit(run.line())?;
         if run.advance()? {
             *top = Reverse((run.timestamp, number));

@@ -246,7 +246,8 @@ impl Frozen<'_> {
             let source = Source { data: data.as_ref(), data_path: &path, ..*source };
             merge::merge(&source, &commits, memory, emit)
         });
-        folders::remove(self.lander, &path).and(merged)
+        let removed = folders::remove(self.lander, &path);
+        merged.and(removed)
     }
 
     /// The plain text of all commits, and where each is in it.
@@ -307,12 +308,12 @@ impl Frozen<'_> {
 }
 
 /// The commits' text as it stands, each commit's CRC checked.
-pub(crate) fn copy_commits(
+pub(crate) fn copy_commits<E: From<LandError>>(
     data: &dyn Handle,
     path: &str,
     commits: &[Commit],
-    emit: &mut dyn FnMut(&[u8]) -> Result<()>,
-) -> Result<()> {
+    emit: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
     let mut buffer = vec![0; CHUNK];
     for commit in commits {
         let mut text = Text::new(data, path, commit);

@@ -238,7 +238,7 @@ impl Look<'_, '_> {
             let commits = std::slice::from_ref(commit);
             let checked = seal::copy_commits(data.as_ref(), path, commits, &mut |bytes| {
                 lines.read(bytes);
-                Ok(())
+                Ok::<(), LandError>(())
             });
             let Commit { offset, lines: wanted, text_bytes, .. } = commit;
             self.verified.bytes += text_bytes;

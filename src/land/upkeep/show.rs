@@ -2,13 +2,16 @@
 
 use std::io::{self, Write};
 
-use crate::disk::{Handle, Open};
+use sha2::{Digest, Sha256};
+
+use crate::disk::Open;
 use crate::land::day_file::contents::Decoder;
 use crate::land::day_file::seal::copy_commits;
 use crate::land::day_file::writer::CHUNK;
 use crate::land::journal::Journal;
+use crate::land::journal::frame::{Contents, Sealed};
 use crate::land::journal::lander::Lander;
-use crate::land::journal::state::{Segment, State};
+use crate::land::journal::state::State;
 use crate::land::root::error::{Context, LandError, Result, is_absent};
 use crate::land::root::layout::DayFile;
 
@@ -27,18 +30,18 @@ pub enum ShowError {
     /// It could not be read.
     #[error(transparent)]
     Land(#[from] LandError),
-    /// It was published, in another order, before all of its commits were shown.
-    #[error("{0} was sealed before all of its lines were shown: show it again")]
-    Sealed(String),
+    /// It was sealed before all of its commits were shown, or rebuilt.
+    #[error("{0} was sealed or rebuilt while it was shown: show it again")]
+    Changed(String),
     /// What reads the text took no more of it.
     #[error(transparent)]
     Output(#[from] io::Error),
 }
 
 impl Lander<'_> {
-    /// Writes the text of a day file that is committed and was not shown before: published segments
-    /// as they are published, open ones in the order of their commits. Answers whether more may
-    /// come: `false` when all segments are published.
+    /// Writes the text of a day file that is committed and was not shown before: sealed segments as
+    /// they were sealed, open ones in the order of their commits. Answers whether more may come:
+    /// `false` when all segments are published.
     pub fn show(
         &self,
         day_file: &DayFile,
@@ -46,31 +49,23 @@ impl Lander<'_> {
         out: &mut dyn Write,
     ) -> Result<bool, ShowError> {
         loop {
-            let Some(state) = Journal::peek(self, day_file)? else { return Ok(true) };
+            let Some(state) = Journal::read_or_damage(self, day_file)? else { return Ok(true) };
             match self.show_segment(day_file, &state, shown, out) {
-                // Published between the two looks.
-                Err(ShowError::Land(LandError::Io { source, .. })) if is_absent(&source) => {
-                    if Journal::peek(self, day_file)? == Some(state) {
-                        return Err(LandError::Io {
-                            verb: "open",
-                            path: day_file.to_string(),
-                            source,
-                        }
-                        .into());
-                    }
-                }
                 Ok(true) => {}
                 Ok(false) => {
                     let open = state.numbered().any(|(_, segment)| segment.done.is_none());
                     return Ok(open || (state.closed.is_none() && state.segments.is_empty()));
                 }
+                // Published between the two looks, if the journal says another thing now.
+                Err(ShowError::Land(LandError::Io { source, .. }))
+                    if is_absent(&source)
+                        && Journal::peek(self, day_file)? != Some(state.clone()) => {}
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// Shows what there is of the next segment; `true`: that was all of it, so there may be another
-    /// one.
+    /// Shows what there is of the next segment; `true`: that was all of it.
     fn show_segment(
         &self,
         day_file: &DayFile,
@@ -79,57 +74,94 @@ impl Lander<'_> {
         out: &mut dyn Write,
     ) -> Result<bool, ShowError> {
         let number = shown.segments + 1;
+        let segment = state.segment(number);
+        let changed = || ShowError::Changed(day_file.to_string());
         let published = state.published(day_file).into_iter().find(|one| one.segment == number);
-        if let Some(published) = published {
-            if shown.commits > 0 && self.is_behind(state, shown) {
-                return Err(ShowError::Sealed(published.path));
-            }
-            if shown.commits == 0 && !published.removed {
-                copy_file(self, &published.path, out)?;
+        let sealed = segment.and_then(|segment| segment.sealed.as_ref());
+        if published.is_some() || sealed.is_some() {
+            if shown.commits > 0 {
+                // The same lines in another order.
+                let all = segment.is_some_and(|segment| segment.commits.len() == shown.commits);
+                all.then_some(()).ok_or_else(changed)?;
+            } else if let Some(published) = published {
+                if !published.removed {
+                    copy_file(self, &published.path, &published.contents, out)?;
+                }
+            } else if let Some(Sealed { target, temporary, .. }) = sealed {
+                // Whoever comes next publishes it.
+                let is_there = self.open_if_there(temporary)?.is_some();
+                let path = if is_there { temporary } else { target };
+                copy_file(self, path, &sealed.map(Sealed::contents).unwrap_or_default(), out)?;
             }
             *shown = Shown { segments: number, commits: 0 };
             return Ok(true);
         }
-        let Some(segment) = state.segment(number) else { return Ok(false) };
-        let path = day_file.open_segment(number, segment.form());
-        let commits = segment.commits.get(shown.commits..).unwrap_or_default();
+        let Some(segment) = segment else { return Ok(false) };
+        let commits = segment.commits.get(shown.commits..).ok_or_else(changed)?;
         if commits.is_empty() {
             return Ok(false);
         }
+        let path = day_file.open_segment(number, segment.form());
         let data = self.disk.open(&path, Open::Read).context("open", &path)?;
         for commit in commits {
             let commit = std::slice::from_ref(commit);
-            let mut written = Ok(());
             copy_commits(data.as_ref(), &path, commit, &mut |bytes| {
-                if written.is_ok() {
-                    written = out.write_all(bytes);
-                }
-                Ok(())
+                out.write_all(bytes).map_err(ShowError::Output)
             })?;
-            written?;
             shown.commits += 1;
         }
         Ok(false)
     }
+}
 
-    /// Whether a segment has commits that were not shown.
-    fn is_behind(&self, state: &State, shown: &Shown) -> bool {
-        let commits = state.segment(shown.segments + 1).map(|one: &Segment| one.commits.len());
-        commits.is_none_or(|commits| commits > shown.commits)
+/// What takes the text; what it refused is told from what could not be decompressed.
+struct Taker<'o> {
+    out: &'o mut dyn Write,
+    refused: Option<io::ErrorKind>,
+}
+
+impl Write for Taker<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write_all(bytes);
+        if let Err(error) = written {
+            self.refused = Some(error.kind());
+            return Err(error);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
-/// A published file's text.
-fn copy_file(lander: &Lander<'_>, path: &str, out: &mut dyn Write) -> Result<(), ShowError> {
+/// A sealed file's text. That it is not what was sealed is known at its end only.
+fn copy_file(
+    lander: &Lander<'_>,
+    path: &str,
+    wanted: &Contents,
+    out: &mut dyn Write,
+) -> Result<(), ShowError> {
     let file = lander.disk.open(path, Open::Read).context("open", path)?;
-    let mut decoder = Decoder::new(out, path)?;
-    let (mut buffer, mut at) = (vec![0; CHUNK], 0);
-    loop {
-        let length = Handle::read_at(file.as_ref(), &mut buffer, at).context("read", path)?;
+    let mut decoder = Decoder::new(Taker { out, refused: None }, path)?;
+    let (mut buffer, mut at, mut hash) = (vec![0; CHUNK], 0, Sha256::new());
+    let mut decoded = Ok(());
+    while decoder.get().refused.is_none() {
+        let length = file.read_at(&mut buffer, at).context("read", path)?;
         if length == 0 {
-            return Ok(decoder.flush()?);
+            break;
         }
         at += length as u64;
-        decoder.write_all(&buffer[..length])?;
+        hash.update(&buffer[..length]);
+        decoded = decoded.and_then(|()| decoder.write_all(&buffer[..length]));
     }
+    let decoded = decoded.and_then(|()| decoder.flush());
+    if let Some(kind) = decoder.get().refused {
+        return Err(io::Error::from(kind).into());
+    }
+    if <[u8; 32]>::from(hash.finalize()) != wanted.sha256 {
+        let what = "it is not what was sealed, and what was shown of it may be wrong";
+        return Err(LandError::damage(path, what).into());
+    }
+    Ok(decoded.context("decompress", path)?)
 }
