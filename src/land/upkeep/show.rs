@@ -88,7 +88,7 @@ impl Lander<'_> {
                     copy_file(self, &published.path, &published.contents, out)?;
                 }
             } else if let Some(Sealed { target, temporary, .. }) = sealed {
-                // Whoever comes next publishes it.
+                // The next landing or round of sealing publishes it.
                 let is_there = self.open_if_there(temporary)?.is_some();
                 let path = if is_there { temporary } else { target };
                 copy_file(self, path, &sealed.map(Sealed::contents).unwrap_or_default(), out)?;
