@@ -1,6 +1,6 @@
 //! Text as it is read: a commit of an open file, decompressed, its CRC checked.
 
-use std::io::Read;
+use std::io::{self, Read, Write};
 
 use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 
@@ -135,6 +135,25 @@ pub(crate) fn frames_of(frames: &[u8]) -> Vec<u8> {
 
 /// Whether bytes begin with a whole frame: a write that was interrupted leaves a part of one.
 pub(crate) fn begins_whole(bytes: &[u8]) -> bool {
-    let length = zstd::zstd_safe::find_frame_compressed_size(bytes);
-    length.is_ok_and(|length| frames_of(&bytes[..length]).ends_with(b"\n"))
+    let Ok(length) = zstd::zstd_safe::find_frame_compressed_size(bytes) else { return false };
+    let mut last = Last(None);
+    let copied = zstd::Decoder::with_buffer(&bytes[..length]).and_then(|mut decoder| {
+        decoder.window_log_max(WINDOW_LOG_MAX)?;
+        io::copy(&mut decoder, &mut last)
+    });
+    copied.is_ok() && last.0 == Some(b'\n')
+}
+
+/// The last byte of what goes by: a frame may be a bomb.
+struct Last(Option<u8>);
+
+impl Write for Last {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = bytes.last().copied().or(self.0);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

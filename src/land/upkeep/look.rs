@@ -13,7 +13,7 @@ use crate::land::journal::lander::Lander;
 use crate::land::journal::seen::{self, Watermark};
 use crate::land::journal::state::{Segment, State};
 use crate::land::root::error::{Context, LandError, Result, is_absent};
-use crate::land::root::files::{read_whole, says};
+use crate::land::root::files::says;
 use crate::land::root::folders::{self, names_of};
 use crate::land::root::layout::{DUE, DayFile, Hint, OPEN, checksum, checksum_of};
 use crate::land::upkeep::findings::Verified;
@@ -22,8 +22,6 @@ use crate::land::upkeep::findings::Verified;
 /// still.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(50);
-/// What follows the last commit is one landing's: a longer file was stretched.
-const FRAMES_BYTES_MAX: u64 = 1 << 30;
 
 /// One look at one day file.
 pub(super) struct Look<'v, 'l> {
@@ -266,8 +264,12 @@ impl Look<'_, '_> {
                 last == [b'\n']
             }
             Form::Compressed => {
-                let bytes = read_whole(data, path, committed, FRAMES_BYTES_MAX)?;
-                text::begins_whole(&bytes)
+                // No frame is longer: a commit's text does not grow by that.
+                let limits = &self.lander.config.limits;
+                let longest = 2 * limits.commit_bytes.max(limits.unit_bytes);
+                let mut bytes = vec![0; tail.min(longest as u64) as usize];
+                let filled = data.read_at(&mut bytes, committed).context("read", path)?;
+                text::begins_whole(&bytes[..filled])
             }
         };
         if tail > 0 && whole && !self.is_covered(number, length) {
