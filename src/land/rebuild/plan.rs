@@ -29,7 +29,12 @@ impl Plan<'_> {
         let (ids, lines): (Vec<EventKey>, Vec<&[u8]>) =
             open.iter().map(|(id, line)| (*id, line.as_slice())).unzip();
         let text = lines.concat();
-        let (journal, seen) = if closed { self.closed() } else { self.journal(&ids, &text) };
+        let form = self.files.lander.config.files.open;
+        let stored = compressed(&text, form.compress());
+        let (journal, seen) = match closed {
+            true => self.closed(),
+            false => self.journal(&ids, &text, (form, stored.len())),
+        };
         let mut published = Vec::new();
         for one in self.segments.iter().filter(|one| one.removed.is_none()) {
             let Sealed { segment, target, sha256, .. } = &one.sealed;
@@ -39,9 +44,8 @@ impl Plan<'_> {
             published.push((*segment, path, sum.into_bytes()));
         }
         let number = self.segments.len() as u32 + 1;
-        let form = self.files.lander.config.files.open;
         let open = self.files.day_file.open_segment(number, form);
-        let open = (!text.is_empty()).then(|| (open, compressed(&text, form.compress())));
+        let open = (!text.is_empty()).then_some((open, stored));
         Replacement { journal, seen, published, open }
     }
 
@@ -63,14 +67,16 @@ impl Plan<'_> {
         (journal, Vec::new())
     }
 
-    /// The journal's and `seen`'s bytes.
-    fn journal(&self, open: &[EventKey], text: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    /// The journal's and `seen`'s bytes. `stored`: how the open file holds its text, and its
+    /// length.
+    fn journal(&self, open: &[EventKey], text: &[u8], stored: (Form, usize)) -> (Vec<u8>, Vec<u8>) {
         let count = self.segments.len() as u32;
         let (mut frames, mut runs, mut entries) = (Vec::new(), Vec::new(), 0);
-        let mut commit = |segment, at, ids: &[EventKey], text: &[u8], form: Form| {
+        let mut commit = |segment, at, ids: &[EventKey], text: &[u8], stored| {
             let (run, blocks) = seen::encode(ids.iter().copied());
-            let bytes = compressed(text, form.compress()).len() as u64;
-            let commit = Commit::plain(segment, 0, bytes, crc32c::crc32c(text), entries, blocks);
+            let (form, bytes) = stored;
+            let commit =
+                Commit::plain(segment, 0, bytes as u64, crc32c::crc32c(text), entries, blocks);
             entries += ids.len() as u64;
             runs.extend_from_slice(&run);
             Frame::Commit(Commit {
@@ -84,7 +90,7 @@ impl Plan<'_> {
         };
         for one in self.segments {
             let (segment, at, text) = (one.sealed.segment, one.done, &one.text);
-            frames.push(commit(segment, at, &one.ids, text, Form::Plain));
+            frames.push(commit(segment, at, &one.ids, text, (Form::Plain, text.len())));
             let event = SegmentEvent { segment, at };
             let (temporary, text_bytes) = (one.sealed.target.clone(), text.len() as u64);
             frames.push(Frame::Freeze(event));
@@ -93,8 +99,7 @@ impl Plan<'_> {
             frames.extend(one.removed.map(|at| Frame::Removed(SegmentEvent { segment, at })));
         }
         if !open.is_empty() {
-            let (at, form) = (self.files.lander.clock.now(), self.files.lander.config.files.open);
-            frames.push(commit(count + 1, at, open, text, form));
+            frames.push(commit(count + 1, self.files.lander.clock.now(), open, text, stored));
         }
         let (journal, watermark) = journal::compose(&self.header(), &frames);
         let mut seen = watermark.encode();

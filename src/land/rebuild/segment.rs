@@ -2,13 +2,13 @@
 //! the rows that they had.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::Write;
 
-use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
 use crate::config::Compress;
 use crate::disk::Open;
+use crate::land::day_file::contents::Decoder;
 use crate::land::day_file::writer::compressed;
 use crate::land::journal::frame::{Contents, Sealed};
 use crate::land::journal::lander::Lander;
@@ -109,17 +109,9 @@ impl Segment {
                 continue;
             }
             self.bytes = (path != target).then(|| bytes.clone());
-            let text = &mut self.text;
-            let decompressed = match Compress::of(target).0 {
-                Compress::None => {
-                    *text = bytes;
-                    return Ok(());
-                }
-                Compress::Gzip => MultiGzDecoder::new(&bytes[..]).read_to_end(text),
-                Compress::Zstd => zstd::Decoder::with_buffer(&bytes[..])
-                    .and_then(|mut decoder| decoder.read_to_end(text)),
-            };
-            return decompressed.context("decompress", target).map(drop);
+            let mut decoder = Decoder::new(&mut self.text, target).context("decompress", target)?;
+            let decompressed = decoder.write_all(&bytes).and_then(|()| decoder.flush());
+            return decompressed.context("decompress", target);
         }
         Ok(())
     }

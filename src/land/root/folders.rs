@@ -131,17 +131,27 @@ impl Synced {
     }
 }
 
-/// Sees a folder's names as they are now, if the folder is there at all. That it is not may be
-/// remembered from before another machine made it: then the folder above it is refreshed first.
-pub(crate) fn refresh(root: &Root<'_>, folder: &str) -> Result<()> {
-    let result = match root.disk.refresh_dir(folder) {
+/// Looks at a folder, if it is there at all. That it is not may be remembered from before another
+/// machine made it: then the folder above it is refreshed first.
+fn look<T: Default>(
+    root: &Root<'_>,
+    folder: &str,
+    verb: &'static str,
+    look: impl Fn() -> io::Result<T>,
+) -> Result<T> {
+    let result = match look() {
         Err(error) if is_absent(&error) && !folder.is_empty() => {
             refresh(root, folder_of(folder))?;
-            root.disk.refresh_dir(folder)
+            look()
         }
         result => result,
     };
-    if_there(result).context("open", folder)
+    if_there(result).context(verb, folder)
+}
+
+/// Sees a folder's names as they are now, if the folder is there at all.
+pub(crate) fn refresh(root: &Root<'_>, folder: &str) -> Result<()> {
+    look(root, folder, "open", || root.disk.refresh_dir(folder))
 }
 
 /// Removes a file's name; that it is gone is all that counts. After an error the second try tells
@@ -160,17 +170,9 @@ pub(crate) fn names(root: &Root<'_>, folder: &str) -> Result<Vec<String>> {
     Ok(files.map(|entry| entry.name).collect())
 }
 
-/// The names in a folder, as they are now; none if it is missing. That it is may be remembered from
-/// before another machine made it: then the folder above it is refreshed first.
+/// The names in a folder, as they are now; none if it is missing.
 pub(crate) fn list(root: &Root<'_>, folder: &str) -> Result<Vec<Entry>> {
-    let listed = match root.disk.list(folder) {
-        Err(error) if is_absent(&error) && !folder.is_empty() => {
-            refresh(root, folder_of(folder))?;
-            root.disk.list(folder)
-        }
-        listed => listed,
-    };
-    if_there(listed).context("list", folder)
+    look(root, folder, "list", || root.disk.list(folder))
 }
 
 /// What is below a folder.

@@ -125,7 +125,10 @@ impl Lander<'_> {
     pub fn seal(&self) -> Result<Swept> {
         let mut round = Round::begin(self)?;
         round.run();
-        round.clear(&BTreeSet::new());
+        // A sealer that stood still may have drafted a segment that is done. Rounds that announce
+        // look for that, and this one does not announce.
+        let sealed = round.swept.sealed.iter().map(|(day_file, _)| day_file.clone()).collect();
+        round.clear(&sealed);
         let Round { mut swept, .. } = round;
         let announced = |(day_file, sealed): &(DayFile, Sealed)| {
             Announced::of(day_file, sealed.segment, &sealed.target, &sealed.contents())
