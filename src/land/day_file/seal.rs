@@ -172,9 +172,7 @@ impl Frozen<'_> {
         })?;
         file.sync().context("sync", &path)?;
         let (bytes, sha256) = (segment.bytes(), hash.finalize().into());
-        let text_sha256 = sha256;
-        let finished =
-            Sealed { bytes, text_bytes: bytes, sha256, text_sha256, ..Sealed::default() };
+        let finished = Sealed { bytes, text_bytes: bytes, sha256, ..Sealed::default() };
         Ok(Some(self.sealed(path, &finished)))
     }
 

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::config::Compress;
 use crate::disk::Handle;
@@ -131,7 +132,7 @@ pub(crate) struct Output<'h> {
     coder: Coder<Hashed<Pieces<'h>>>,
     text_bytes: u64,
     /// Of a compressed file's text.
-    text_hash: Option<Sha256>,
+    text_hash: Option<Xxh3>,
 }
 
 impl<'h> Output<'h> {
@@ -143,7 +144,7 @@ impl<'h> Output<'h> {
     ) -> io::Result<Output<'h>> {
         let hashed = Hashed { inner: Pieces::new(file, 0), hash: Sha256::new(), bytes: 0 };
         let coder = Coder::new(hashed, compress, text_bytes)?;
-        let text_hash = (compress != Compress::None).then(Sha256::new);
+        let text_hash = (compress != Compress::None).then(Xxh3::new);
         Ok(Output { coder, text_bytes: 0, text_hash })
     }
 
@@ -152,9 +153,9 @@ impl<'h> Output<'h> {
         let Hashed { inner, hash, bytes } = self.coder.finish()?;
         inner.finish()?;
         let sha256 = hash.finalize().into();
-        let text_sha256 = self.text_hash.map_or(sha256, |hash| hash.finalize().into());
+        let text_hash = self.text_hash.map(|hash| hash.digest128());
         let text_bytes = self.text_bytes;
-        Ok(Sealed { bytes, text_bytes, sha256, text_sha256, ..Sealed::default() })
+        Ok(Sealed { bytes, text_bytes, sha256, text_hash, ..Sealed::default() })
     }
 }
 

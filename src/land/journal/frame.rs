@@ -246,8 +246,8 @@ pub struct Sealed {
     pub lines: u64,
     /// SHA-256 of the published bytes.
     pub sha256: [u8; 32],
-    /// SHA-256 of the text: the same where it is not compressed.
-    pub(crate) text_sha256: [u8; 32],
+    /// XXH3-128 of a compressed file's text: a rebuild compares it with text whose CRCs hold.
+    pub(crate) text_hash: Option<u128>,
     /// When, milliseconds since the epoch.
     pub(crate) at: i64,
 }
