@@ -127,12 +127,36 @@ impl<W: Write> Write for Hashed<W> {
     }
 }
 
+/// A hash that is fast with much text at once, and gets a line at a time.
+#[derive(Default)]
+struct TextHash {
+    hash: Xxh3,
+    text: Vec<u8>,
+}
+
+impl TextHash {
+    const TEXT: usize = 64 << 10;
+
+    fn add(&mut self, text: &[u8]) {
+        self.text.extend_from_slice(text);
+        if self.text.len() >= TextHash::TEXT {
+            self.hash.update(&self.text);
+            self.text.clear();
+        }
+    }
+
+    fn finish(mut self) -> u128 {
+        self.hash.update(&self.text);
+        self.hash.digest128()
+    }
+}
+
 /// Where the lines of a finished file go.
 pub(crate) struct Output<'h> {
     coder: Coder<Hashed<Pieces<'h>>>,
     text_bytes: u64,
     /// Of a compressed file's text.
-    text_hash: Option<Xxh3>,
+    text_hash: Option<TextHash>,
 }
 
 impl<'h> Output<'h> {
@@ -144,7 +168,7 @@ impl<'h> Output<'h> {
     ) -> io::Result<Output<'h>> {
         let hashed = Hashed { inner: Pieces::new(file, 0), hash: Sha256::new(), bytes: 0 };
         let coder = Coder::new(hashed, compress, text_bytes)?;
-        let text_hash = (compress != Compress::None).then(Xxh3::new);
+        let text_hash = (compress != Compress::None).then(TextHash::default);
         Ok(Output { coder, text_bytes: 0, text_hash })
     }
 
@@ -153,7 +177,7 @@ impl<'h> Output<'h> {
         let Hashed { inner, hash, bytes } = self.coder.finish()?;
         inner.finish()?;
         let sha256 = hash.finalize().into();
-        let text_hash = self.text_hash.map(|hash| hash.digest128());
+        let text_hash = self.text_hash.map(TextHash::finish);
         let text_bytes = self.text_bytes;
         Ok(Sealed { bytes, text_bytes, sha256, text_hash, ..Sealed::default() })
     }
@@ -163,7 +187,7 @@ impl Write for Output<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.coder.write(bytes)?;
         if let Some(hash) = &mut self.text_hash {
-            hash.update(&bytes[..written]);
+            hash.add(&bytes[..written]);
         }
         self.text_bytes += written as u64;
         Ok(written)
