@@ -7,7 +7,7 @@ import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sources from 'aws-cdk-lib/aws-lambda-event-sources';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
-import { Construct } from 'constructs';
+import { Construct, type IDependable } from 'constructs';
 
 import { acknowledge } from './acknowledge.ts';
 import { Alarm, FIVE_MINUTES, own, sum } from './alarm.ts';
@@ -23,6 +23,8 @@ export interface LandProps {
   readonly deployment: Deployment;
   readonly network: Network;
   readonly storage: Storage;
+  /** What the bucket waits for: takes at least the minute until a queue's policy surely holds. */
+  readonly slow: IDependable;
 }
 
 const TIMEOUT = Duration.minutes(2);
@@ -95,7 +97,7 @@ export class Land extends Construct {
         filter: { s3Key: { rules: [{ name: 'prefix', value: prefix }] } },
       })),
     };
-    if (policy.policyDependable) resource.node.addDependency(policy.policyDependable);
+    if (policy.policyDependable) resource.node.addDependency(policy.policyDependable, this.props.slow);
   }
 
   private grantReading(): void {

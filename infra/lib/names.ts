@@ -19,6 +19,16 @@ export function pipelineOf(scope: Construct): Pipeline {
   return scope.node.getContext(KEY) as Pipeline;
 }
 
+/** Of the delivery stream, which has the pipeline's name. */
+export function streamArn(scope: Construct): string {
+  const { name: resourceName } = pipelineOf(scope);
+  return Stack.of(scope).formatArn({
+    service: 'firehose',
+    resource: 'deliverystream',
+    resourceName,
+  });
+}
+
 /** What the pipeline says of itself is logged here. It must never be carried by the pipeline: that would not end. */
 export function logGroupName(pipeline: string, part: OwnLogGroup): string {
   return `/hiwake/${pipeline}/${part}`;

@@ -31,9 +31,12 @@ export class PipelineStack extends Stack {
     const storage = new Storage(this, 'Storage', { ...props, network });
     const transform = new Transform(this, 'Transform', props);
     const stream = new Stream(this, 'Stream', { ...props, storage, transform: transform.function });
-    new Subscriptions(this, 'Subscriptions', { ...props, stream: stream.stream });
-    const land = new Land(this, 'Land', { ...props, network, storage });
     const seal = new Seal(this, 'Seal', { ...props, network, storage });
+    // Seal's function waits for the mount targets, then Lambda makes its network interface.
+    const land = new Land(this, 'Land', { ...props, network, storage, slow: seal.function });
+    // With the function comes its event source mapping: what is put into the stream now will land.
+    const { stream: destination } = stream;
+    new Subscriptions(this, 'Subscriptions', { ...props, destination, last: land.function });
     new Readers(this, 'Readers', { ...props, storage });
     new Monitoring(this, 'Monitoring', { ...props, stream, transform, land, seal });
 

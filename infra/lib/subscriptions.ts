@@ -5,15 +5,17 @@ import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as firehose from 'aws-cdk-lib/aws-kinesisfirehose';
 import * as logs from 'aws-cdk-lib/aws-logs';
-import { Construct } from 'constructs';
+import { Construct, type IDependable } from 'constructs';
 
 import { Alarm, FIVE_MINUTES } from './alarm.ts';
 import type { Config, Source } from './config.ts';
-import { logGroupName, OWN_LOG_GROUPS, pipelineOf } from './names.ts';
+import { logGroupName, OWN_LOG_GROUPS, pipelineOf, streamArn } from './names.ts';
 
 export interface SubscriptionsProps {
   readonly config: Config;
-  readonly stream: firehose.IDeliveryStream;
+  readonly destination: firehose.IDeliveryStream;
+  /** What the first event needs. */
+  readonly last: IDependable;
 }
 
 export class Subscriptions extends Construct {
@@ -32,18 +34,22 @@ export class Subscriptions extends Construct {
     });
     const policy = new iam.Policy(this, 'Grants', { roles: [role] });
     policy.addStatements(
-      new iam.PolicyStatement({ actions: ['firehose:PutRecord', 'firehose:PutRecordBatch'], resources: [props.stream.deliveryStreamArn] }),
+      // By its name, so that the policy does not wait for the stream. CloudWatch Logs tries a new
+      // destination at once, and a policy that is seconds old may not hold yet. A failure is final.
+      new iam.PolicyStatement({
+        actions: ['firehose:PutRecord', 'firehose:PutRecordBatch'],
+        resources: [streamArn(this)],
+      }),
     );
     for (const [logGroup, filterPattern] of plan.filters) {
       const filter = new logs.CfnSubscriptionFilter(this, `Filter ${logGroup}`, {
         logGroupName: logGroup,
-        filterName: this.pipeline,
+        filterName: filterName(this.pipeline),
         filterPattern,
-        destinationArn: props.stream.deliveryStreamArn,
+        destinationArn: props.destination.deliveryStreamArn,
         roleArn: role.roleArn,
       });
-      // CloudWatch Logs tries the destination out when it is told of it.
-      filter.node.addDependency(policy);
+      filter.node.addDependency(policy, props.last);
     }
     if (plan.account) {
       const account = new logs.CfnAccountPolicy(this, 'Account', {
@@ -51,14 +57,14 @@ export class Subscriptions extends Construct {
         policyType: 'SUBSCRIPTION_FILTER_POLICY',
         scope: 'ALL',
         policyDocument: Stack.of(this).toJsonString({
-          DestinationArn: props.stream.deliveryStreamArn,
+          DestinationArn: props.destination.deliveryStreamArn,
           RoleArn: role.roleArn,
           FilterPattern: plan.account.filterPattern,
           Distribution: 'Random',
         }),
         selectionCriteria: `LogGroupName NOT IN ${JSON.stringify(plan.account.except)}`,
       });
-      account.node.addDependency(policy);
+      account.node.addDependency(policy, props.last);
     }
     this.alarms(plan.account !== undefined);
   }
@@ -66,7 +72,7 @@ export class Subscriptions extends Construct {
   private alarms(account: boolean): void {
     // A query, so that a hundred log groups take one alarm. An account policy's deliveries have no filter's name:
     // then all subscriptions of the account are watched, other people's too.
-    const where = account ? '' : ` WHERE FilterName = '${this.pipeline}'`;
+    const where = account ? '' : ` WHERE FilterName = '${filterName(this.pipeline)}'`;
     const query = (metricName: string): cloudwatch.MathExpression =>
       new cloudwatch.MathExpression({ expression: `SELECT SUM(${metricName}) FROM "AWS/Logs"${where}`, usingMetrics: {}, period: FIVE_MINUTES });
     new Alarm(this, 'logs not delivered', {
@@ -79,6 +85,11 @@ export class Subscriptions extends Construct {
       periods: 3,
     });
   }
+}
+
+/** CloudFormation finds filters by the beginning of a name: `hiwake` would be `hiwake-test`. */
+function filterName(pipeline: string): string {
+  return `${pipeline}/`;
 }
 
 export interface Plan {

@@ -119,8 +119,8 @@ describe('alarms', () => {
       return alarms.flatMap((one) => one.Properties.Metrics).map((one: { Expression: string }) => one.Expression);
     };
     expect(queries('[[source]]\nlog_groups = ["/a", "/b"]')).toEqual([
-      `SELECT SUM(DeliveryErrors) FROM "AWS/Logs" WHERE FilterName = 'hiwake'`,
-      `SELECT SUM(DeliveryThrottling) FROM "AWS/Logs" WHERE FilterName = 'hiwake'`,
+      `SELECT SUM(DeliveryErrors) FROM "AWS/Logs" WHERE FilterName = 'hiwake/'`,
+      `SELECT SUM(DeliveryThrottling) FROM "AWS/Logs" WHERE FilterName = 'hiwake/'`,
     ]);
     expect(queries('[[source]]\nlog_groups = ["*"]\nsubscribe = "account"')[0]).toBe('SELECT SUM(DeliveryErrors) FROM "AWS/Logs"');
   });
@@ -176,8 +176,8 @@ const WATCHED: Record<string, string[]> = {
     'calls: AWS/Lambda Invocations {FunctionName=<LandFunction>} Sum 300',
     '> 0, 3',
   ],
-  'logs not delivered': [`SELECT SUM(DeliveryErrors) FROM "AWS/Logs" WHERE FilterName = 'hiwake' 300`, '> 0, 1'],
-  'logs throttled': [`SELECT SUM(DeliveryThrottling) FROM "AWS/Logs" WHERE FilterName = 'hiwake' 300`, '> 0, 3'],
+  'logs not delivered': [`SELECT SUM(DeliveryErrors) FROM "AWS/Logs" WHERE FilterName = 'hiwake/' 300`, '> 0, 1'],
+  'logs throttled': [`SELECT SUM(DeliveryThrottling) FROM "AWS/Logs" WHERE FilterName = 'hiwake/' 300`, '> 0, 3'],
   'notices too old': ['AWS/SQS ApproximateAgeOfOldestMessage {QueueName=<LandNotices.QueueName>} Maximum 300', '> 1800, 3'],
   'quarantine growing': [
     'SUM([FILL(rows, 0), FILL(objects, 0)])',

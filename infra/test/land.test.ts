@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
-import { only, PLAIN, projectFile, resources, statements, templateOf, text } from './pipeline.ts';
+import { idsOf, madeBefore, only, PLAIN, projectFile, resources, statements, templateOf, text } from './pipeline.ts';
 
 const template = templateOf();
 
@@ -40,6 +40,21 @@ describe('notices', () => {
     ]);
     expect(bucket.DependsOn?.join()).toContain('LandNoticesPolicy');
     expect(only(template, 'AWS::S3::Bucket', 'Backup').Properties.NotificationConfiguration).toBeUndefined();
+  });
+});
+
+describe('S3 tries the queue when it is told of it, and SQS may need a minute until the queue’s policy holds', () => {
+  const EXISTING = '[network]\nvpc_id = "vpc-0aaaaaaa"\nsubnet_ids = ["subnet-0aaaaaaa"]\n[efs]\nfile_system_id = "fs-0aaaaaaa"\nsecurity_group_id = "sg-0eeeeeee"';
+
+  test.each([['of its own', ''], ['that is there already', EXISTING]])('with a file system %s, the bucket comes a minute after the policy', (_, deployment) => {
+    const made = templateOf({ deployment });
+    const [bucket = ''] = idsOf(made, 'AWS::S3::Bucket', 'Delivery');
+    const before = madeBefore(made, bucket);
+    const [policy = ''] = idsOf(made, 'AWS::SQS::QueuePolicy', 'Notices');
+    // A function in a VPC takes a minute or more, mount targets too. The policy waits for none of them.
+    const slow = [...idsOf(made, 'AWS::EFS::MountTarget'), ...idsOf(made, 'AWS::Lambda::Function', 'Seal')];
+    for (const id of [policy, ...slow]) expect(before).toContain(id);
+    for (const id of slow) expect(madeBefore(made, policy)).not.toContain(id);
   });
 });
 

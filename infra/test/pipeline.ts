@@ -96,6 +96,27 @@ export function text(value: unknown): string {
   return `<${[argument].flat().join('.')}>`;
 }
 
+/** All that CloudFormation makes before a resource: what it depends on or refers to, and so on. Logical ids. */
+export function madeBefore(template: Template, id: string): Set<string> {
+  const all: Record<string, Resource> = template.toJSON().Resources;
+  const found = new Set<string>();
+  const visit = (one: string): void => {
+    const { DependsOn = [], Properties } = all[one] ?? {};
+    const referred = [...JSON.stringify(Properties ?? {}).matchAll(/"(?:Ref|Fn::GetAtt)":\[?"(\w+)"/g)].map(([, name]) => name ?? '');
+    for (const name of [...[DependsOn].flat(), ...referred].filter((each) => each in all && !found.has(each))) {
+      found.add(name);
+      visit(name);
+    }
+  };
+  visit(id);
+  return found;
+}
+
+/** The logical ids of a type's resources. */
+export function idsOf(template: Template, type: string, holding = ''): string[] {
+  return Object.keys(template.findResources(type)).filter((id) => id.includes(holding));
+}
+
 export interface Statement {
   Effect: string;
   Action: string | string[];

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
-import { only, PLAIN, projectFile, resources, statements, templateOf, text } from './pipeline.ts';
+import { idsOf, madeBefore, only, PLAIN, projectFile, resources, statements, templateOf, text } from './pipeline.ts';
 
 function source(logGroups: string[], rest = ''): string {
   return `[[source]]\nlog_groups = ${JSON.stringify(logGroups)}\n${rest}\n`;
@@ -24,6 +24,34 @@ describe('subscribe = "filter"', () => {
     expect(text(Statement[0].Condition.StringLike['aws:SourceArn'])).toBe('arn:<AWS::Partition>:logs:<AWS::Region>:<AWS::AccountId>:*');
     expect(statements(template, 'Subscriptions').map((one) => one.Action)).toEqual([['firehose:PutRecord', 'firehose:PutRecordBatch']]);
     expect(only(template, 'AWS::Logs::SubscriptionFilter').DependsOn?.join()).toContain('SubscriptionsGrants');
+  });
+
+  test.each([
+    ['a filter', PLAIN, 'AWS::Logs::SubscriptionFilter'],
+    ['the account policy', source(['*'], 'subscribe = "account"'), 'AWS::Logs::AccountPolicy'],
+  ])('%s comes last, and its role’s policy long before: CloudWatch Logs tries it out at once, and once only', (_, hiwake, type) => {
+    const template = templateOf({ hiwake });
+    const [subscription = ''] = idsOf(template, type);
+    const before = madeBefore(template, subscription);
+    for (const needed of [
+      'AWS::Lambda::EventSourceMapping', 'AWS::KinesisFirehose::DeliveryStream', 'AWS::EFS::MountTarget', 'AWS::S3::Bucket', 'AWS::Lambda::Function',
+    ]) {
+      for (const id of idsOf(template, needed)) expect(before).toContain(id);
+    }
+    const [policy = ''] = idsOf(template, 'AWS::IAM::Policy', 'Subscriptions');
+    expect(before).toContain(policy);
+    // Nothing but its role: it is minutes old when the mount targets have been made.
+    expect([...madeBefore(template, policy)]).toEqual(idsOf(template, 'AWS::IAM::Role', 'Subscriptions'));
+    expect(text(statements(template, 'Subscriptions')[0]?.Resource)).toBe(
+      'arn:<AWS::Partition>:firehose:<AWS::Region>:<AWS::AccountId>:deliverystream/hiwake',
+    );
+    expect(only(template, 'AWS::KinesisFirehose::DeliveryStream').Properties.DeliveryStreamName).toBe('hiwake');
+  });
+
+  test('no pipeline’s filter begins with the name of another’s: CloudFormation takes the first that does', () => {
+    const named = (name: string): string => only(templateOf({ deployment: `name = "${name}"` }), 'AWS::Logs::SubscriptionFilter').Properties.FilterName;
+    expect([named('hiwake'), named('hiwake-test')]).toEqual(['hiwake/', 'hiwake-test/']);
+    expect(() => templateOf({ deployment: 'name = "hiwake/x"' })).toThrow('name: write 2 to 20 of a-z 0-9 -');
   });
 
   test('a log group in two sources has one filter, or it is refused', () => {
