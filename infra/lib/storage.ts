@@ -62,7 +62,8 @@ export class Storage extends Construct {
   }
 
   private get removalPolicy(): RemovalPolicy {
-    return this.kept ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
+    // But not when the stack fails to be made: then they are empty, and in the way of the next try.
+    return this.kept ? RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE : RemovalPolicy.DESTROY;
   }
 
   private deliveryBucket(): s3.Bucket {

@@ -81,6 +81,10 @@ export class Stream extends Construct {
       }),
     });
     this.stream.node.addDependency(grants);
+    // CDK would keep the streams of a log group that goes.
+    for (const one of logGroup.node.children) {
+      if (one instanceof logs.LogStream) one.applyRemovalPolicy(RemovalPolicy.DESTROY);
+    }
     // Firehose's addresses in every region, for destinations in a VPC. Ours is none.
     Stack.of(this).node.tryRemoveChild('@aws-cdk--aws-kinesisfirehose.CidrBlocks');
     this.alarms();

@@ -12,7 +12,7 @@ const kept = { hiwake: `${PLAIN}\n[seal]\njournal_days = 30\ngrace = "3days"` };
 describe('buckets', () => {
   test.each(['Delivery', 'Backup'])('%s: encrypted, closed to the public, by TLS only, kept', (id) => {
     const bucket = only(template, 'AWS::S3::Bucket', id);
-    expect(bucket.DeletionPolicy).toBe('Retain');
+    expect(bucket.DeletionPolicy).toBe('RetainExceptOnCreate');
     expect(bucket.Properties.BucketEncryption.ServerSideEncryptionConfiguration).toEqual([
       { ServerSideEncryptionByDefault: { SSEAlgorithm: 'AES256' } },
     ]);
@@ -87,7 +87,7 @@ describe('file system', () => {
     });
     expect(Properties.AvailabilityZoneName).toBeUndefined();
     template.resourceCountIs('AWS::EFS::MountTarget', 2);
-    expect(only(template, 'AWS::EFS::FileSystem').DeletionPolicy).toBe('Retain');
+    expect(only(template, 'AWS::EFS::FileSystem').DeletionPolicy).toBe('RetainExceptOnCreate');
     const backed = templateOf({ deployment: '[storage]\nefs_backups = true' });
     expect(only(backed, 'AWS::EFS::FileSystem').Properties.BackupPolicy).toEqual({ Status: 'ENABLED' });
   });

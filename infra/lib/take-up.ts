@@ -1,0 +1,55 @@
+// A stack that was removed leaves its buckets and its file system behind. A new stack takes them up:
+// CloudFormation imports them, by a template that holds nothing else, and `cdk deploy` makes the rest.
+
+/** What `npx cdk synth` writes, as far as it matters here. */
+export interface Template {
+  readonly Resources: Record<string, Resource>;
+}
+
+interface Resource {
+  readonly Type: string;
+  readonly DeletionPolicy?: string;
+  readonly Properties: Record<string, unknown>;
+}
+
+/** What can be taken up: where it is in the template, and what it is known by. */
+const KINDS = {
+  'file-system': { id: /^StorageFiles\w{8}$/, key: 'FileSystemId', example: 'fs-…' },
+  delivery: { id: /^StorageDelivery\w{8}$/, key: 'BucketName', example: 'BUCKET' },
+  backup: { id: /^StorageBackup\w{8}$/, key: 'BucketName', example: 'BUCKET' },
+} as const;
+
+export type Left = { readonly [kind in keyof typeof KINDS]?: string };
+
+export const USAGE = Object.entries(KINDS)
+  .map(([kind, { example }]) => `[--${kind} ${example}]`)
+  .join(' ');
+
+export interface TakeUp {
+  readonly template: { readonly Resources: Record<string, unknown> };
+  readonly resources: unknown[];
+}
+
+/** The template of the import, and what it imports. */
+export function takeUp(template: Template, left: Left): TakeUp {
+  const Resources: Record<string, unknown> = {};
+  const resources: unknown[] = [];
+  for (const [kind, name] of Object.entries(left) as [keyof typeof KINDS, string][]) {
+    const { id, key } = KINDS[kind];
+    const [logicalId, resource] = Object.entries(template.Resources).find(([one]) => id.test(one)) ?? [];
+    if (!logicalId || !resource) {
+      throw new Error(
+        `--${kind}: the template makes none: deployment.toml names an existing one, which is used as it is`,
+      );
+    }
+    // Notices go to a queue that the import does not make; the deployment that follows sets them.
+    const { NotificationConfiguration: _, ...Properties } = resource.Properties;
+    const { Type, DeletionPolicy } = resource;
+    if (DeletionPolicy === 'Delete') {
+      throw new Error(`--${kind}: removal = "destroy" would delete it; write "retain" in deployment.toml`);
+    }
+    Resources[logicalId] = { Type, DeletionPolicy, UpdateReplacePolicy: 'Retain', Properties };
+    resources.push({ ResourceType: Type, LogicalResourceId: logicalId, ResourceIdentifier: { [key]: name } });
+  }
+  return { template: { Resources }, resources };
+}
