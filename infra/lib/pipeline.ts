@@ -1,6 +1,6 @@
 // The whole pipeline, in the order of the data.
 
-import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
+import { CfnOutput, CfnResource, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 
 import type { Config } from './config.ts';
@@ -48,5 +48,24 @@ export class PipelineStack extends Stack {
       FileSystem: [storage.fileSystem.fileSystemId, `the day files are in ${props.deployment.path}`],
     };
     for (const [id, [value, description]] of Object.entries(outputs)) new CfnOutput(this, id, { value, description });
+    this.refuseTooMany(props.config);
+  }
+
+  /** Before CDK does, which would not say what to do. */
+  private refuseTooMany({ sources }: Config): void {
+    const count = this.node.findAll().filter((one) => CfnResource.isCfnResource(one)).length;
+    if (count <= RESOURCES_MAX) return;
+    const filtered = sources.filter((source) => source.subscribe === 'filter');
+    const groups = new Set(filtered.flatMap((source) => source.names)).size;
+    throw new Error(
+      `hiwake.toml: ${groups} log groups are named, and each takes a subscription filter. ` +
+        `A stack holds ${RESOURCES_MAX} resources, and the pipeline itself takes ${count - groups}: ` +
+        `name ${RESOURCES_MAX - count + groups} at most. For all others write subscribe = "account" ` +
+        '(one policy for the account), or "manual" (you subscribe them yourself), with globs',
+    );
   }
 }
+
+/** Resources that CloudFormation takes in a stack. */
+const RESOURCES_MAX = 500;
+

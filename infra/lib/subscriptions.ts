@@ -1,6 +1,6 @@
 // Which log groups put their events into the stream: as hiwake.toml's sources say.
 
-import { Annotations, Stack } from 'aws-cdk-lib';
+import { Annotations, CfnOutput, Stack } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as firehose from 'aws-cdk-lib/aws-kinesisfirehose';
@@ -25,7 +25,6 @@ export class Subscriptions extends Construct {
     super(scope, id);
     const plan = planned(props.config.sources, this.pipeline);
     for (const warning of plan.warnings) Annotations.of(this).addWarningV2('hiwake:subscriptions', warning);
-    if (plan.filters.size === 0 && !plan.account) return;
 
     // Only on behalf of this account's log groups: another's cannot make the service write into this stream.
     const source = Stack.of(this).formatArn({ service: 'logs', resource: '*' });
@@ -51,6 +50,9 @@ export class Subscriptions extends Construct {
       });
       filter.node.addDependency(policy, props.last);
     }
+    const note = 'a log group takes two subscription filters, and must be of class Standard (docs/deploy.md)';
+    if (plan.filters.size > 0) Annotations.of(this).addInfoV2('hiwake:filters', note);
+    this.outputs(role, props.destination);
     if (plan.account) {
       const account = new logs.CfnAccountPolicy(this, 'Account', {
         policyName: this.pipeline,
@@ -62,11 +64,22 @@ export class Subscriptions extends Construct {
           FilterPattern: plan.account.filterPattern,
           Distribution: 'Random',
         }),
-        selectionCriteria: `LogGroupName NOT IN ${JSON.stringify(plan.account.except)}`,
+        selectionCriteria: criteria(plan.account.except),
       });
       account.node.addDependency(policy, props.last);
     }
     this.alarms(plan.account !== undefined);
+  }
+
+  /** For who subscribes log groups by hand. */
+  private outputs(role: iam.Role, destination: firehose.IDeliveryStream): void {
+    const outputs = {
+      StreamArn: [destination.deliveryStreamArn, 'the destination of a subscription filter'],
+      SubscriptionRole: [role.roleArn, 'the role of a subscription filter'],
+    } as const;
+    for (const [id, [value, description]] of Object.entries(outputs)) {
+      new CfnOutput(Stack.of(this), id, { value, description });
+    }
   }
 
   private alarms(account: boolean): void {
@@ -147,14 +160,30 @@ function accountPolicy(sources: Source[], except: string[]): Plan['account'] {
   }
   const twice = asking.find((source) => source.names.some((name) => except.includes(name)));
   if (twice) throw new Error(`${at(twice)}: one of its log groups is subscribed by another source too. Name it once`);
+  const bytes = Buffer.byteLength(criteria(except));
+  if (bytes > CRITERIA_MAX) {
+    throw new Error(
+      `hiwake.toml: the account policy leaves out the ${except.length} log groups that other sources name. ` +
+        `That takes ${bytes} bytes, and CloudWatch Logs takes ${CRITERIA_MAX}. ` +
+        'Name fewer, or write subscribe = "account" in their sources too',
+    );
+  }
   return { filterPattern: first.filterPattern, except };
+}
+
+/** Bytes of the criteria of an account policy, in kilobytes of either kind. */
+const CRITERIA_MAX = 25_000;
+
+function criteria(except: string[]): string {
+  return `LogGroupName NOT IN ${JSON.stringify(except)}`;
 }
 
 function accountWarnings(sources: Source[]): string[] {
   if (!sources.some((source) => source.subscribe === 'account')) return [];
   return [
     'subscribe = "account" puts every log group of this account and region into the stream but those that are named elsewhere in hiwake.toml: ' +
-      'what no source matches is carried, paid for, and lands in the [unmatched] file.',
+      'what no source matches is carried, paid for, and lands in the [unmatched] file. ' +
+      'A region has one such policy: the deployment fails if another tool has made it (docs/deploy.md).',
   ];
 }
 

@@ -11,7 +11,7 @@ describe('hiwake.toml', () => {
     expect(rest).toEqual({ timezone: 'Asia/Tokyo', graceSeconds: 3600, journalDays: 90 });
     expect(sources).toEqual([
       { index: 1, names: ['/var/log/messages'], globs: [], filterPattern: '', subscribe: 'filter' },
-      { index: 2, names: [], globs: ['/aws/lambda/*'], filterPattern: '', subscribe: 'account' },
+      { index: 2, names: [], globs: ['/aws/lambda/*'], filterPattern: '', subscribe: 'manual' },
     ]);
   });
 

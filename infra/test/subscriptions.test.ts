@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
-import { idsOf, madeBefore, only, PLAIN, projectFile, resources, statements, templateOf, text } from './pipeline.ts';
+import { idsOf, madeBefore, only, PLAIN, projectFile, resources, statements, stackOf, templateOf, text } from './pipeline.ts';
 
 function source(logGroups: string[], rest = ''): string {
   return `[[source]]\nlog_groups = ${JSON.stringify(logGroups)}\n${rest}\n`;
@@ -103,13 +103,55 @@ test('our own log groups are refused', () => {
   }
 });
 
-test('subscribe = "manual" makes nothing', () => {
+describe('what CloudWatch Logs and CloudFormation take', () => {
+  const groups = (count: number, length = 4): string[] =>
+    Array.from({ length: count }, (_, at) => `/g/${String(at).padStart(length, '0')}`);
+
+  test('as many log groups as a stack holds; one more is refused, with the number and the way out', () => {
+    const refused = /(\d+) log groups are named.* name (\d+) at most.*subscribe = "account"/;
+    const [, named, most] = refused.exec(said(() => templateOf({ hiwake: source(groups(600)) }))) ?? [];
+    expect(named).toBe('600');
+    const largest = templateOf({ hiwake: source(groups(Number(most))) });
+    expect(Object.keys(largest.toJSON().Resources)).toHaveLength(500);
+    expect(said(() => templateOf({ hiwake: source(groups(Number(most) + 1)) }))).toMatch(refused);
+  });
+
+  test('25 KB of names that an account policy leaves out; more are refused', () => {
+    const account = (names: string[]): string =>
+      source(names, 'subscribe = "manual"') + source(['*'], 'subscribe = "account"');
+    const { SelectionCriteria } = only(templateOf({ hiwake: account(groups(200, 110)) }), 'AWS::Logs::AccountPolicy').Properties;
+    expect(SelectionCriteria.length).toBeGreaterThan(20_000);
+    expect(said(() => templateOf({ hiwake: account(groups(250, 110)) }))).toMatch(/254 log groups.* bytes.*takes 25000\. Name fewer/);
+  });
+
+  test('said at synthesis: what the account may have used up', () => {
+    const notes = (hiwake: string): string =>
+      stackOf({ hiwake }).stack.node.findAll().flatMap((one) => one.node.metadata).map((one) => String(one.data)).join();
+    expect(notes(source(['/a']))).toMatch(/two subscription filters, and must be of class Standard/);
+    expect(notes(source(['*'], 'subscribe = "account"'))).toMatch(/A region has one such policy: the deployment fails/);
+  });
+
+  function said(act: () => unknown): string {
+    try {
+      act();
+    } catch (error) {
+      return String(error);
+    }
+    return 'nothing';
+  }
+});
+
+test('subscribe = "manual" makes no subscription, and says what one needs', () => {
   const template = templateOf({ hiwake: source(['/a/*'], 'subscribe = "manual"') });
+  const { StreamArn, SubscriptionRole } = template.toJSON().Outputs;
+  expect(text(StreamArn.Value)).toMatch(/^<Stream/);
+  expect(text(SubscriptionRole.Value)).toMatch(/^<SubscriptionsRole/);
   template.resourceCountIs('AWS::Logs::SubscriptionFilter', 0);
   template.resourceCountIs('AWS::Logs::AccountPolicy', 0);
 });
 
-test("the sample configuration's log groups, and no other", () => {
+test("the sample configuration's log groups, and no other: it does not subscribe the account", () => {
+  templateOf({ hiwake: projectFile('hiwake.toml') }).resourceCountIs('AWS::Logs::AccountPolicy', 0);
   expect(filters(projectFile('hiwake.toml'))).toEqual([['/var/log/messages', '']]);
   expect(filters(PLAIN)).toEqual([['/var/log/messages', '']]);
 });

@@ -38,7 +38,7 @@ fn the_sample_says_what_the_design_says() {
     assert_eq!(source.labels, ["HOGE", "HOGE", "1", "HOGEHOGE"]);
     assert_eq!(source.columns, [Column::Labels, Column::Message]);
     assert_eq!(source.file.file("1", "/var/log/messages", "s"), "messages");
-    assert_eq!(config.sources[1].subscribe, Subscribe::Account);
+    assert_eq!(config.sources[1].subscribe, Subscribe::Manual);
     assert_eq!(config.warnings(), []);
     assert_eq!(config.sources.len(), 2);
 }
