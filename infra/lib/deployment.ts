@@ -21,6 +21,8 @@ export interface Deployment {
   readonly fileSystemId?: string | undefined;
   readonly securityGroupId?: string | undefined;
   readonly throughput: 'elastic' | 'bursting';
+  /** Of the VPC that is made; empty: the first two of the region. */
+  readonly zones: string[];
   /** The only Availability Zone of a One Zone file system, e.g. us-east-1a. */
   readonly zone?: string | undefined;
   /** Days until Infrequent Access, and until Archive; 0 is never. */
@@ -30,7 +32,7 @@ export interface Deployment {
   readonly uid: number;
   readonly gid: number;
   readonly readers: { readonly securityGroups: string[]; readonly roles: string[] };
-  readonly tell: { readonly alarms?: string; readonly sealed?: string };
+  readonly tell: { readonly alarms?: string; readonly sealed?: string; readonly key?: string };
 }
 
 /** The file, with what `contract/deployment.schema.json` fills in. */
@@ -42,7 +44,7 @@ interface File {
   stream: { buffer_seconds: number };
   land: { concurrency: number };
   storage: { landing_days: number; efs_backups: boolean };
-  network: { vpc_id?: string; subnet_ids: string[]; route_table_ids: string[] };
+  network: { vpc_id?: string; zones: string[]; subnet_ids: string[]; route_table_ids: string[] };
   efs: {
     file_system_id?: string;
     security_group_id?: string;
@@ -55,7 +57,7 @@ interface File {
     gid: number;
   };
   readers: { security_groups: string[]; roles: string[] };
-  tell: { alarms?: string; sealed?: string };
+  tell: { alarms?: string; sealed?: string; key?: string };
 }
 
 export function loadDeployment(path: string): Deployment {
@@ -86,6 +88,7 @@ export function readDeployment(toml: string, name = 'deployment.toml'): Deployme
     fileSystemId: file.efs.file_system_id,
     securityGroupId: file.efs.security_group_id,
     throughput: file.efs.throughput,
+    zones: file.network.zones,
     zone: file.efs.one_zone || undefined,
     iaDays: file.efs.ia_days,
     archiveDays: file.efs.archive_days,
@@ -98,7 +101,7 @@ export function readDeployment(toml: string, name = 'deployment.toml'): Deployme
 }
 
 /** What is wrong with values that are right one by one. */
-function together({ network, efs, readers }: File): string[] {
+function together({ network, efs, readers, storage, tell }: File): string[] {
   const faults: string[] = [];
   if (Boolean(efs.file_system_id) !== Boolean(efs.security_group_id)) {
     faults.push('efs: file_system_id and security_group_id go together');
@@ -108,6 +111,21 @@ function together({ network, efs, readers }: File): string[] {
   }
   if (Boolean(network.vpc_id) !== network.subnet_ids.length > 0) {
     faults.push('network: vpc_id and subnet_ids go together');
+  }
+  if (network.zones.length > 0 && (network.vpc_id || efs.one_zone)) {
+    faults.push(
+      'network.zones: are those of the VPC that is made, with a file system in several; ' +
+        'an existing VPC has subnet_ids, a file system in one zone has efs.one_zone. Remove it',
+    );
+  }
+  if (network.zones.length === 1) {
+    faults.push('network.zones: a file system in one zone is efs.one_zone; write two zones, or that');
+  }
+  if (efs.file_system_id && storage.efs_backups) {
+    faults.push('storage.efs_backups: an existing file system keeps what it has; set it there, and remove it here');
+  }
+  if (tell.key && !tell.alarms && !tell.sealed) {
+    faults.push('tell.key: is that of a topic; write tell.alarms or tell.sealed, or remove it');
   }
   if (network.route_table_ids.length > 0 && !network.vpc_id) {
     faults.push('network.route_table_ids: are those of an existing VPC; write network.vpc_id');

@@ -1,6 +1,6 @@
 // What the pipeline shows, and whom its alarms tell.
 
-import { Duration, Stack } from 'aws-cdk-lib';
+import { Annotations, Duration, Stack } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as actions from 'aws-cdk-lib/aws-cloudwatch-actions';
 import * as sns from 'aws-cdk-lib/aws-sns';
@@ -29,7 +29,14 @@ export class Monitoring extends Construct {
   constructor(scope: Construct, id: string, private readonly props: MonitoringProps) {
     super(scope, id);
     const alarms = Stack.of(this).node.findAll().filter((construct) => construct instanceof Alarm);
-    const { alarms: topic } = props.deployment.tell;
+    const { alarms: topic, key } = props.deployment.tell;
+    if (topic && key) {
+      Annotations.of(this).addWarningV2(
+        'hiwake:key',
+        `the policy of ${key} is yours: allow cloudwatch.amazonaws.com kms:Decrypt and kms:GenerateDataKey*, ` +
+          'or no alarm is told (docs/deploy.md)',
+      );
+    }
     if (topic) {
       const action = new actions.SnsAction(sns.Topic.fromTopicArn(this, 'Topic', topic));
       for (const alarm of alarms) {

@@ -28,7 +28,7 @@ export class Network extends Construct {
       this.subnets = { subnets };
       this.endpointForOthers(deployment);
     } else {
-      const vpc = this.isolated(deployment.zone);
+      const vpc = this.isolated(deployment.zone ? [deployment.zone] : deployment.zones);
       this.vpc = vpc;
       this.subnets = { subnetType: ec2.SubnetType.PRIVATE_ISOLATED };
       this.endpoint = vpc.addGatewayEndpoint('S3', { service: ec2.GatewayVpcEndpointAwsService.S3 });
@@ -53,10 +53,10 @@ export class Network extends Construct {
     );
   }
 
-  private isolated(zone?: string): ec2.Vpc {
+  private isolated(zones: string[]): ec2.Vpc {
     const vpc = new ec2.Vpc(this, 'Vpc', {
       // Lambda refuses a subnet in a zone without a mount target, and a One Zone file system has one in its own zone only.
-      ...(zone ? { availabilityZones: [zone] } : { maxAzs: 2 }),
+      ...(zones.length > 0 ? { availabilityZones: zones } : { maxAzs: 2 }),
       natGateways: 0,
       // It would be a function of CDK's, with a log group of its own. Nothing uses that group.
       restrictDefaultSecurityGroup: false,

@@ -62,6 +62,7 @@ export class Seal extends Construct {
       // Of every round: a day that fails is in its `failed`, and rings by SealFailed. What was published is listed by two rounds.
       ...(sealed && { onSuccess: new destinations.SnsDestination(sns.Topic.fromTopicArn(this, 'Sealed', sealed)) }),
     });
+    if (sealed && props.deployment.tell.key) this.allowKey(props.deployment.tell.key);
     this.schedule();
     this.alarms();
   }
@@ -85,6 +86,18 @@ export class Seal extends Construct {
         deadLetterQueue: this.failed,
       }),
     });
+  }
+
+  /** Lambda puts its answers into the topic with the function's role, and SNS needs the key for it. */
+  private allowKey(key: string): void {
+    const viaService = `sns.${Stack.of(this).region}.amazonaws.com`;
+    this.function.addToRolePolicy(
+      new iam.PolicyStatement({
+        actions: ['kms:Decrypt', 'kms:GenerateDataKey'],
+        resources: [key],
+        conditions: { StringEquals: { 'kms:ViaService': viaService } },
+      }),
+    );
   }
 
   private caller(): iam.Role {

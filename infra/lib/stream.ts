@@ -1,6 +1,6 @@
 // The Firehose stream: what CloudWatch Logs puts in, transformed into objects of landing/; as it came, into backup/.
 
-import { Duration, RemovalPolicy, Size, Stack, TimeZone } from 'aws-cdk-lib';
+import { Duration, RemovalPolicy, Size, Stack } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as firehose from 'aws-cdk-lib/aws-kinesisfirehose';
@@ -11,13 +11,11 @@ import { Construct } from 'constructs';
 
 import { acknowledge } from './acknowledge.ts';
 import { Alarm, FIVE_MINUTES } from './alarm.ts';
-import type { Config } from './config.ts';
 import type { Deployment } from './deployment.ts';
 import { logGroupName, pipelineOf } from './names.ts';
 import type { Storage } from './storage.ts';
 
 export interface StreamProps {
-  readonly config: Config;
   readonly deployment: Deployment;
   readonly storage: Storage;
   readonly transform: lambda.IFunction;
@@ -30,15 +28,16 @@ export class Stream extends Construct {
 
   constructor(scope: Construct, id: string, private readonly props: StreamProps) {
     super(scope, id);
-    const { config, deployment, storage, transform } = props;
+    const { deployment, storage, transform } = props;
     const logGroup = new logs.LogGroup(this, 'Logs', {
       logGroupName: logGroupName(pipelineOf(this).name, 'stream'),
       retention: deployment.logDays,
       removalPolicy: RemovalPolicy.DESTROY,
     });
-    // Only for streams of this account: another's cannot have Firehose use this role. (The condition that AWS documents.)
-    const conditions = { StringEquals: { 'sts:ExternalId': Stack.of(this).account } };
-    const role = new iam.Role(this, 'Role', { assumedBy: new iam.ServicePrincipal('firehose.amazonaws.com', { conditions }) });
+    // As Firehose's guide has it, without a condition.
+    const role = new iam.Role(this, 'Role', {
+      assumedBy: new iam.ServicePrincipal('firehose.amazonaws.com'),
+    });
     const grants = this.grant(role, logGroup);
     const loggingConfig = new firehose.EnableLogging(logGroup);
     this.stream = new firehose.DeliveryStream(this, 'Stream', {
@@ -55,10 +54,9 @@ export class Stream extends Construct {
             retries: 3,
           }),
         ],
-        // By the day of arrival, for who looks for an object. The day of an event is its row's business.
+        // By the day of arrival in UTC, as in the backup: not every zone has a name that Firehose takes. The day of an event is its row's business.
         dataOutputPrefix: 'landing/!{timestamp:yyyy/MM/dd}/',
         errorOutputPrefix: 'failed/!{firehose:error-output-type}/!{timestamp:yyyy/MM/dd}/',
-        timeZone: TimeZone.of(config.timezone),
         fileExtension: '.rows.zst',
         // Each record's rows are a zstd frame already.
         compression: firehose.Compression.UNCOMPRESSED,

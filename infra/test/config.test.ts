@@ -54,6 +54,20 @@ describe('deployment.toml', () => {
     expect(() => readDeployment('[network]\nroute_table_ids = ["rtb-0aaaaaaa"]')).toThrow('write network.vpc_id');
   });
 
+  test.each([
+    ['[network]\nzones = ["us-east-1a"]', 'network.zones: a file system in one zone is efs.one_zone'],
+    ['[network]\nzones = ["us-east-1a", "us-east-1a"]', 'network.zones: write two or three Availability Zones, each once'],
+    ['[network]\nzones = ["a", "b"]', 'network.zones.0: write the name of an Availability Zone'],
+    ['[network]\nzones = ["us-east-1a", "us-east-1b"]\n[efs]\none_zone = "us-east-1a"', 'network.zones: are those of the VPC that is made'],
+    ['[tell]\nkey = "arn:aws:kms:us-east-1:123456789012:key/1"', 'tell.key: is that of a topic; write tell.alarms'],
+    ['[tell]\nsealed = "arn:aws:sns:us-east-1:123456789012:s"\nkey = "alias/aws/sns"', 'tell.key: write arn:aws:kms:…:key/…'],
+  ])('%s is refused', (wrong, fault) => expect(() => readDeployment(wrong)).toThrow(`deployment.toml: ${fault}`));
+
+  test('backups of an existing file system are its own, and are not ignored', () => {
+    const existing = `[storage]\nefs_backups = true\n${EXISTING}file_system_id = "fs-0aaaaaaa"\nsecurity_group_id = "sg-0eeeeeee"\n`;
+    expect(() => readDeployment(existing)).toThrow('storage.efs_backups: an existing file system keeps what it has');
+  });
+
   const EXISTING = '[network]\nvpc_id = "vpc-0aaaaaaa"\nsubnet_ids = ["subnet-0aaaaaaa", "subnet-0bbbbbbb"]\n[efs]\n';
 
   test.each([

@@ -1,6 +1,7 @@
+import { Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
 
-import { idsOf, madeBefore, only, PLAIN, projectFile, resources, statements, templateOf, text } from './pipeline.ts';
+import { idsOf, madeBefore, only, PLAIN, projectFile, resources, statements, stackOf, templateOf, text } from './pipeline.ts';
 
 const template = templateOf();
 
@@ -120,5 +121,19 @@ describe('seal', () => {
       expect(projectFile(path), path).toMatch(/two rounds[^]{0,300}\.sha256/);
     }
     expect(statements(told, 'SealRole').filter((one) => one.Action === 'sns:Publish').map((one) => one.Resource)).toEqual([topic]);
+  });
+
+  test('an encrypted topic: seal may use its key, and it is said what the alarms need', () => {
+    const key = 'arn:aws:kms:ap-northeast-1:123456789012:key/1';
+    const topic = 'arn:aws:sns:ap-northeast-1:123456789012:t';
+    const deployment = `[tell]\nsealed = "${topic}"\nalarms = "${topic}"\nkey = "${key}"`;
+    const { stack } = stackOf({ deployment });
+    const used = statements(Template.fromStack(stack), '').filter((one) => one.Resource === key);
+    expect(used).toHaveLength(1);
+    expect(used[0]).toMatchObject({ Effect: 'Allow', Action: ['kms:Decrypt', 'kms:GenerateDataKey'] });
+    expect(text(used[0]?.Condition?.['StringEquals']?.['kms:ViaService'])).toBe('sns.<AWS::Region>.amazonaws.com');
+    const said = stack.node.findAll().flatMap((one) => one.node.metadata).map((one) => String(one.data)).join();
+    expect(said).toContain('allow cloudwatch.amazonaws.com kms:Decrypt and kms:GenerateDataKey*');
+    expect(projectFile('docs/deploy.md')).toContain('"Service": "cloudwatch.amazonaws.com"');
   });
 });

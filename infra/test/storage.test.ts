@@ -189,6 +189,14 @@ describe('a file system in one zone', () => {
   });
 });
 
+test('the zones of the VPC that is made, where the first two of the region have no Lambda', () => {
+  const zoned = templateOf({ deployment: '[network]\nzones = ["us-east-1b", "us-east-1d"]' });
+  const zones = resources(zoned, 'AWS::EC2::Subnet').map((one) => one.Properties.AvailabilityZone);
+  expect(zones).toEqual(['us-east-1b', 'us-east-1d']);
+  zoned.resourceCountIs('AWS::EFS::MountTarget', 2);
+  expect(projectFile('docs/deploy.md')).toMatch(/network\.zones[^]*describe-availability-zones/);
+});
+
 describe('readers', () => {
   test('by default there are none', () => {
     expect(resources(template, 'AWS::EFS::AccessPoint')).toHaveLength(1);
