@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { App, Validations } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
 
+import { checked } from '../lib/checker.ts';
 import { loadConfig } from '../lib/config.ts';
 import { loadDeployment } from '../lib/deployment.ts';
 import { FLAGS } from '../lib/flags.ts';
@@ -18,8 +19,11 @@ const path = (key: string, byDefault: string): string =>
 
 try {
   const deployment = loadDeployment(path('deployment', '../deployment.toml'));
-  const config = loadConfig(path('config', '../../hiwake.toml'));
-  const packages = new Packages(path('packages', '../../target/lambda'), config.toml);
+  const file = path('config', '../../hiwake.toml');
+  const built = path('packages', '../../target/lambda');
+  for (const warning of checked(file, built)) console.error(`warning: ${warning}`);
+  const config = loadConfig(file);
+  const packages = new Packages(built, config.toml);
   new PipelineStack(app, deployment.name, { config, deployment, packages });
 } catch (error) {
   // What the operator wrote is wrong: its own words, without a trace of ours.

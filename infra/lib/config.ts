@@ -1,8 +1,8 @@
 // The operator's hiwake.toml, as far as the deployment depends on it.
 //
-// Its form is checked against the schema that `hiwake config schema` prints (contract/, kept equal by a test of
-// the Rust side), so a misspelt key stops the synthesis and not the Lambdas. What only the binary knows
-// (rules that never match, names that collide) is told by `hiwake config check`.
+// The bootstrap that is deployed has checked it (checker.ts) where it runs. Elsewhere its form is
+// checked, against the schema that `hiwake config schema` prints (contract/, kept equal by a test of
+// the Rust side).
 
 import { readFileSync } from 'node:fs';
 

@@ -41,12 +41,7 @@ export class Packages {
   ) {}
 
   code(name: PackageName): lambda.Code {
-    const path = join(this.built, name, 'bootstrap.zip');
-    if (!existsSync(path)) {
-      throw new Error(`${path} is not there: build the packages first, with \`make lambda\` in the project's folder`);
-    }
-    const bootstrap = unzipSync(readFileSync(path))['bootstrap'];
-    if (!bootstrap) throw new Error(`${path} holds no bootstrap`);
+    const { bytes: bootstrap, path } = bootstrapOf(this.built, name);
     refuseOtherMachine(bootstrap, path, this.architecture);
     const zip = zipSync(
       {
@@ -60,6 +55,19 @@ export class Packages {
     writeFileSync(assembled, zip);
     return lambda.Code.fromAsset(assembled);
   }
+}
+
+/** The binary of a package, and where it was found. */
+export function bootstrapOf(built: string, name: PackageName): { bytes: Uint8Array; path: string } {
+  const path = join(built, name, 'bootstrap.zip');
+  if (!existsSync(path)) {
+    throw new Error(
+      `${path} is not there: build the packages first, with \`make lambda\` in the project's folder`,
+    );
+  }
+  const bytes = unzipSync(readFileSync(path))['bootstrap'];
+  if (!bytes) throw new Error(`${path} holds no bootstrap`);
+  return { bytes, path };
 }
 
 function refuseOtherMachine(bootstrap: Uint8Array, path: string, architecture: lambda.Architecture): void {

@@ -1,5 +1,7 @@
 //! The Lambda functions: what an invocation does, what it counts, how it is called.
 
+#[cfg(feature = "transform")]
+mod check;
 pub mod land;
 pub mod metrics;
 #[cfg(feature = "transform")]

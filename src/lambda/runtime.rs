@@ -25,7 +25,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::lambda::Failure;
+use crate::lambda::{Failure, check};
 use crate::lambda::metrics::Metrics;
 
 /// Of the time that is left when an invocation begins, what is kept for its answer: a tenth, at
@@ -36,6 +36,10 @@ const UNTOLD: Duration = Duration::from_secs(60);
 
 /// Runs a function. Why it cannot start or go on is logged, one line a fault.
 pub fn run(function: impl FnOnce() -> Result<(), Vec<anyhow::Error>>) -> ExitCode {
+    if let Some(path) = check::asked(std::env::args_os().skip(1)) {
+        let written = writeln!(std::io::stdout().lock(), "{}", check::report(&path));
+        return if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     log();
     let Err(errors) = function() else { return ExitCode::SUCCESS };
     for error in errors {

@@ -35,6 +35,7 @@ def main():
     with contextlib.ExitStack() as stack:
         work = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         assembly = synthesised(work)
+        refused(work)
         aws, _ = stack.enter_context(run.serving("ministack", ["ministack"], work))
         deployment = Deployment(aws, work)
         deployment.create(assembly)
@@ -50,16 +51,31 @@ def synthesised(work):
     config = work / "hiwake.toml"
     config.write_text((run.REPOSITORY / "hiwake.toml").read_text().replace('# grace        = "1h"', 'grace = "0s"'))
     assembly = work / "cdk.out"
+    done = synthesis(config, assembly)
+    if done.returncode != 0:
+        raise SystemExit(f"e2e: cdk synth failed\n{done.stdout}\n{done.stderr}")
+    return assembly
+
+
+def synthesis(config, assembly):
     environment = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
     environment |= {"CDK_DISABLE_CLI_TELEMETRY": "true", "AWS_EC2_METADATA_DISABLED": "true"}
     command = [
         "npx", "--no-install", "cdk", "synth", "--quiet", "--no-notices", "--output", str(assembly),
         "-c", f"config={config}", "-c", f"packages={run.TARGET.resolve() / 'lambda'}",
     ]
-    done = subprocess.run(command, cwd=INFRA, env=environment, capture_output=True, text=True, timeout=300, check=False)
-    if done.returncode != 0:
-        raise SystemExit(f"e2e: cdk synth failed\n{done.stdout}\n{done.stderr}")
-    return assembly
+    return subprocess.run(command, cwd=INFRA, env=environment, capture_output=True, text=True, timeout=300, check=False)
+
+
+def refused(work):
+    """What the functions refuse is refused at synthesis, in their words: names that collide, which no schema knows."""
+    config = work / "refused.toml"
+    config.write_text("[[source]]\nlog_groups = ['a']\nfile = 'x'\n\n"
+                      "[[source]]\nlog_groups = ['b']\nfile = 'x/2022-04-18.csv'\n")
+    done = synthesis(config, work / "refused.out")
+    said = done.stderr.splitlines()
+    assert done.returncode != 0 and any(line.startswith(f"{config}:7: source[2].file: ") for line in said), done
+    print("e2e: infra: the synthesis refuses what the functions refuse")
 
 
 def adapted(template, url, root):

@@ -39,6 +39,35 @@ fn every_fault_of_the_configuration_is_named_in_a_line_of_its_own() {
     assert!(faults[3].contains("HIWAKE_ROOT"), "{faults:?}");
 }
 
+/// What the functions refuse is refused at synthesis, and by the command line, in the same words.
+#[test]
+fn a_bootstrap_checks_a_configuration_as_hiwake_config_check_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let bad = "timezone = \"JST\"\ncolour = 1\n[limits]\nparallel = 0\n";
+    // Files of two kinds that collide: no schema knows.
+    let collide = "[[source]]\nlog_groups = [\"a\"]\nfile = \"x\"\n\
+        [[source]]\nlog_groups = [\"b\"]\nfile = \"x/2022-04-18.csv\"\n";
+    let warned = "[[source]]\nlog_groups = [\"*\"]\n[seal]\ngrace = \"1s\"\n";
+    for (text, errors, warnings) in [(bad, 3, 0), (collide, 1, 0), (warned, 0, 2), ("", 0, 0)] {
+        let path = crate::given::put(folder.path(), "hiwake.toml", text.as_bytes());
+        let mut hiwake = std::process::Command::new(env!("CARGO_BIN_EXE_hiwake"));
+        let said = hiwake.args(["config", "check", "--config"]).arg(&path).output().unwrap();
+        let said = String::from_utf8([said.stdout, said.stderr].concat()).unwrap();
+        for binary in [TRANSFORM, LAND] {
+            let output = command(binary).arg("--check").arg(&path).output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+            let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+            for (kind, count) in [("errors", errors), ("warnings", warnings)] {
+                let lines = report[kind].as_array().unwrap();
+                assert_eq!(lines.len(), count, "{kind} of {text}: {report}");
+                for line in lines {
+                    assert!(said.contains(line.as_str().unwrap()), "{line}\n{said}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_configuration_that_is_not_there_is_named() {
     for binary in [TRANSFORM, LAND] {

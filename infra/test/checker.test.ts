@@ -1,0 +1,48 @@
+// One checker: the bootstrap that is deployed decides. (`make e2e` does it with the real one.)
+
+import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { zipSync } from 'fflate';
+import { expect, test } from 'vitest';
+
+import { checked } from '../lib/checker.ts';
+
+/** Packages whose transform is a script. */
+function built(script: string): string {
+  const folder = mkdtempSync(join(tmpdir(), 'hiwake-test-'));
+  mkdirSync(join(folder, 'transform'));
+  const bootstrap = new TextEncoder().encode(`#!/bin/sh\n${script}\n`);
+  writeFileSync(join(folder, 'transform/bootstrap.zip'), zipSync({ bootstrap }));
+  chmodSync(folder, 0o755);
+  return folder;
+}
+
+const LINUX = 'linux x64';
+
+test('what the bootstrap refuses is refused, in its words', () => {
+  const refusing = built(`echo '{"errors": ["'"$2"':2: colour: unknown", "b"], "warnings": []}'`);
+  expect(() => checked('/x/hiwake.toml', refusing, LINUX)).toThrow(
+    new Error('/x/hiwake.toml:2: colour: unknown\nb'),
+  );
+});
+
+test('it is asked to check, of a process without an environment, and its warnings are passed on', () => {
+  const warning = built(`echo '{"errors": [], "warnings": ["'"$1 $HOME"'"]}'`);
+  expect(checked('hiwake.toml', warning, LINUX)).toEqual(['--check ']);
+});
+
+test.each(['echo nonsense', 'exit 1', 'kill -9 $$', "echo '{}'"])(
+  'a bootstrap of another version (%s) checks nothing: refused, with what to do',
+  (script) => {
+    expect(() => checked('hiwake.toml', built(script), LINUX)).toThrow(/bootstrap.zip: its .*`make lambda`/);
+  },
+);
+
+test('elsewhere than on Linux x86-64 only the form is checked, and that is said', () => {
+  const refusing = built('exit 1');
+  expect(checked('hiwake.toml', refusing, 'darwin arm64')).toEqual([
+    expect.stringMatching(/^hiwake.toml: only its form is checked.*darwin arm64.*`hiwake config check`/),
+  ]);
+});
