@@ -16,8 +16,6 @@ export interface AlarmProps {
   readonly below?: number;
   /** … in so many periods in a row; default 1. */
   readonly periods?: number;
-  /** Whether silence is bad news; default no: most counts are sent only where there is something to count. */
-  readonly silenceRings?: boolean;
 }
 
 export class Alarm extends cloudwatch.Alarm {
@@ -36,7 +34,8 @@ export class Alarm extends cloudwatch.Alarm {
           ? cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
           : cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
       evaluationPeriods: props.periods ?? 1,
-      treatMissingData: props.silenceRings ? cloudwatch.TreatMissingData.BREACHING : cloudwatch.TreatMissingData.NOT_BREACHING,
+      // Most counts are sent only where there is something to count. For silence there is `orZero`.
+      treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
     });
     this.heading = heading;
   }
@@ -57,6 +56,19 @@ export function own(scope: Construct, metricName: string, props: cloudwatch.Metr
 export function sum(metrics: Record<string, cloudwatch.IMetric>, period: Duration = FIVE_MINUTES): cloudwatch.MathExpression {
   const expression = `SUM([${Object.keys(metrics).map((name) => `FILL(${name}, 0)`).join(', ')}])`;
   return new cloudwatch.MathExpression({ expression, usingMetrics: metrics, period });
+}
+
+/**
+ * A count that is 0 while nobody counts, for alarms on silence. `alive` is a metric that is always sent
+ * once the pipeline is there: before, nothing is missing, and no alarm rings for it.
+ */
+export function orZero(
+  count: cloudwatch.IMetric,
+  alive: cloudwatch.IMetric,
+  period: Duration,
+): cloudwatch.MathExpression {
+  const expression = 'SUM([FILL(count, 0), 0 * alive])';
+  return new cloudwatch.MathExpression({ expression, usingMetrics: { count, alive }, period });
 }
 
 export const FIVE_MINUTES = Duration.minutes(5);

@@ -12,6 +12,10 @@ export interface Deployment {
   readonly logDays: number;
   readonly runbook: string;
   readonly bufferSeconds: number;
+  /** After so many hours without a record an alarm rings; 0 is never. */
+  readonly silenceHours: number;
+  /** GB of metered I/O a day from which on an alarm rings; 0 is never. */
+  readonly meteredGb: number;
   readonly concurrency: number;
   readonly landingDays: number;
   readonly efsBackups: boolean;
@@ -41,7 +45,7 @@ interface File {
   removal: Deployment['removal'];
   log_days: number;
   runbook: string;
-  stream: { buffer_seconds: number };
+  stream: { buffer_seconds: number; silence_hours: number };
   land: { concurrency: number };
   storage: { landing_days: number; efs_backups: boolean };
   network: { vpc_id?: string; zones: string[]; subnet_ids: string[]; route_table_ids: string[] };
@@ -52,6 +56,7 @@ interface File {
     one_zone: string | false;
     ia_days: number;
     archive_days: number;
+    metered_gb: number;
     path: string;
     uid: number;
     gid: number;
@@ -79,6 +84,8 @@ export function readDeployment(toml: string, name = 'deployment.toml'): Deployme
     logDays: file.log_days,
     runbook: file.runbook,
     bufferSeconds: file.stream.buffer_seconds,
+    silenceHours: file.stream.silence_hours,
+    meteredGb: file.efs.metered_gb,
     concurrency: file.land.concurrency,
     landingDays: file.storage.landing_days,
     efsBackups: file.storage.efs_backups,

@@ -30,8 +30,15 @@ export interface LandProps {
 const TIMEOUT = Duration.minutes(2);
 /** A notice that failed is retried when this has ended: a busy day file must not wait for six time-outs. */
 const VISIBILITY = TIMEOUT.plus(Duration.seconds(30));
-/** docs/design.md, "What never becomes readable": an object that is denied is given up at the 10th. */
-const RECEIVES = 20;
+/**
+ * Over 8 hours: an evening without the file system puts no notice into the dead letters.
+ * docs/design.md, "What never becomes readable": an object that is denied is given up at the 100th.
+ */
+const RECEIVES = 200;
+/** Full objects of the backup that land surely reads in its time (a test reckons it). */
+const BATCH = 2;
+/** A dead letter is deleted 14 days after S3 sent it; it was retried for hours before it died. */
+const DEAD_TOO_LONG = Duration.days(7);
 
 export class Land extends Construct {
   readonly function: lambda.Function;
@@ -64,7 +71,7 @@ export class Land extends Construct {
     this.grantReading();
     this.function.addEventSource(
       new sources.SqsEventSource(this.notices, {
-        batchSize: 10,
+        batchSize: BATCH,
         maxConcurrency: props.deployment.concurrency,
         // Without it, what the answer names as failed would be taken for done.
         reportBatchItemFailures: true,
@@ -143,8 +150,13 @@ export class Land extends Construct {
       periods: 3,
     });
     new Alarm(this, 'dead letters', {
-      means: 'A notice was given up after 20 deliveries. Its object is in S3, and not landed.',
+      means: `A notice was given up after ${RECEIVES} deliveries. Its object is in S3, and not landed.`,
       metric: this.dead.metricApproximateNumberOfMessagesVisible({ statistic: 'Maximum', period: FIVE_MINUTES }),
+    });
+    new Alarm(this, 'dead letters expiring', {
+      means: 'A dead letter has waited for a week. SQS deletes it when it is 14 days old.',
+      metric: this.dead.metricApproximateAgeOfOldestMessage({ statistic: 'Maximum', period: FIVE_MINUTES }),
+      above: DEAD_TOO_LONG.toSeconds(),
     });
     new Alarm(this, 'quarantine growing', {
       means: 'Rows, records or objects could not be landed, and were put into the quarantine.',

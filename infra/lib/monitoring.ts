@@ -6,7 +6,7 @@ import * as actions from 'aws-cdk-lib/aws-cloudwatch-actions';
 import * as sns from 'aws-cdk-lib/aws-sns';
 import { Construct } from 'constructs';
 
-import { Alarm, own } from './alarm.ts';
+import { Alarm, orZero, own } from './alarm.ts';
 import type { Deployment } from './deployment.ts';
 import type { Land } from './land.ts';
 import { pipelineOf } from './names.ts';
@@ -28,6 +28,7 @@ export class Monitoring extends Construct {
   /** Made last: it takes the alarms that are there. */
   constructor(scope: Construct, id: string, private readonly props: MonitoringProps) {
     super(scope, id);
+    this.silence();
     const alarms = Stack.of(this).node.findAll().filter((construct) => construct instanceof Alarm);
     const { alarms: topic, key } = props.deployment.tell;
     if (topic && key) {
@@ -49,6 +50,25 @@ export class Monitoring extends Construct {
     dashboard.addWidgets(new cloudwatch.AlarmStatusWidget({ title: `${name}: alarms`, alarms, width: 24, height: 4 }));
     dashboard.addWidgets(this.events(), this.lag(), this.lines());
     dashboard.addWidgets(this.failures(), this.days(), this.cost());
+  }
+
+  /** Lambda asks the queue for notices all the time, so the queue sends its metrics all the time. */
+  private silence(): void {
+    const { deployment, stream, land, seal } = this.props;
+    const alive = land.notices.metricApproximateNumberOfMessagesVisible({ statistic: 'Maximum', period: HOUR });
+    new Alarm(this, 'seal not running', {
+      means: 'The sealer has not been called for three hours.',
+      metric: orZero(seal.function.metricInvocations({ period: HOUR, statistic: 'Sum' }), alive, HOUR),
+      below: 1,
+      periods: 3,
+    });
+    if (deployment.silenceHours === 0) return;
+    new Alarm(this, 'no records', {
+      means: `No record has come in for ${deployment.silenceHours} hours.`,
+      metric: orZero(stream.metric('IncomingRecords', { period: HOUR }), alive, HOUR),
+      below: 1,
+      periods: deployment.silenceHours,
+    });
   }
 
   private events(): cloudwatch.IWidget {

@@ -115,13 +115,6 @@ export class Seal extends Construct {
       metric: sum({ days: own(this, 'SealFailed', { period: HOUR }), errors: this.function.metricErrors({ period: HOUR }) }, HOUR),
       periods: 2,
     });
-    new Alarm(this, 'seal not running', {
-      means: 'The sealer has not been called for three hours.',
-      metric: this.function.metricInvocations({ period: HOUR }).with({ statistic: 'Sum' }),
-      below: 1,
-      periods: 3,
-      silenceRings: true,
-    });
     new Alarm(this, 'days too old', {
       means: 'A day that has ended has been waiting to be sealed for six hours longer than its grace.',
       metric: own(this, 'OldestUnsealedAge', { statistic: 'Maximum', period: HOUR }),

@@ -40,6 +40,7 @@ export class Storage extends Construct {
     this.backup = this.backupBucket();
     this.fileSystem = props.deployment.fileSystemId ? this.existing() : this.ownFileSystem();
     this.writer = this.accessPoint('Writer', props.deployment.uid);
+    this.alarms();
     props.network.allowOnly([this.delivery, this.backup]);
   }
 
@@ -150,7 +151,6 @@ export class Storage extends Construct {
     resource.backupPolicy = { status: deployment.efsBackups ? 'ENABLED' : 'DISABLED' };
     // By name: CDK's oneZone looks for subnets by their zones, which an existing VPC's ids do not tell.
     resource.availabilityZoneName = deployment.zone;
-    if (deployment.throughput === 'bursting') this.alarm(fileSystem);
     if (!deployment.efsBackups) {
       acknowledge(fileSystem, 'AwsSolutions-EFS1', 'The S3 backup rebuilds every day file; storage.efs_backups has EFS back them up too.');
     }
@@ -195,18 +195,32 @@ export class Storage extends Construct {
     return [encrypted, rootless, ...(roles.length > 0 ? [readers, readOnly] : [])];
   }
 
-  private alarm({ fileSystemId }: efs.FileSystem): void {
-    new Alarm(this, 'burst credits low', {
-      means: 'The file system can burst for less than an hour more. Then all who use it share its baseline.',
-      metric: new cloudwatch.Metric({
-        namespace: 'AWS/EFS',
-        metricName: 'BurstCreditBalance',
-        dimensionsMap: { FileSystemId: fileSystemId },
-        statistic: 'Minimum',
-        period: FIVE_MINUTES,
-      }),
-      below: HOUR_OF_BURSTING,
+  private alarms(): void {
+    const { throughput, meteredGb } = this.props.deployment;
+    new Alarm(this, 'file system busy', {
+      means: 'The file system is near the operations a second that its performance mode takes.',
+      metric: this.metric('PercentIOLimit', { statistic: 'Maximum' }),
+      above: 80,
+      periods: 3,
     });
+    if (throughput === 'bursting') {
+      new Alarm(this, 'burst credits low', {
+        means: 'The file system can burst for less than an hour more. Then all who use it share its baseline.',
+        metric: this.metric('BurstCreditBalance', { statistic: 'Minimum' }),
+        below: HOUR_OF_BURSTING,
+      });
+    } else if (meteredGb > 0) {
+      new Alarm(this, 'file system costs', {
+        means: `The file system has metered more than ${meteredGb} GB of I/O in a day, and each is paid for.`,
+        metric: this.metric('MeteredIOBytes', { statistic: 'Sum', period: Duration.days(1) }),
+        above: meteredGb * 1e9,
+      });
+    }
+  }
+
+  private metric(metricName: string, props: cloudwatch.MetricOptions): cloudwatch.Metric {
+    const dimensionsMap = { FileSystemId: this.fileSystem.fileSystemId };
+    return new cloudwatch.Metric({ namespace: 'AWS/EFS', metricName, dimensionsMap, period: FIVE_MINUTES, ...props });
   }
 
   private existing(): efs.IFileSystem {

@@ -76,8 +76,9 @@ describe('alarms', () => {
 
   test('one for each way to stop: failing, not running, too old', () => {
     expect(alarms.map((alarm) => alarm.heading).sort()).toEqual([
-      'backup failing', 'backup too old', 'days too old', 'dead letters', 'delivery failing', 'delivery too old', 'events refused', 'land failing',
-      'land not running', 'logs not delivered', 'logs throttled', 'notices too old', 'quarantine growing', 'records failing', 'seal failing', 'seal not running',
+      'backup failing', 'backup too old', 'days too old', 'dead letters', 'dead letters expiring', 'delivery failing', 'delivery too old', 'events refused',
+      'file system busy', 'file system costs', 'land failing',
+      'land not running', 'logs not delivered', 'logs throttled', 'no records', 'notices too old', 'quarantine growing', 'records failing', 'seal failing', 'seal not running',
       'seal runs lost', 'stream throttled', 'transform failing', 'transform not running',
     ]);
   });
@@ -90,17 +91,18 @@ describe('alarms', () => {
     expect(projectFile('benches/cost/table.py')).toContain(`+ ${billed.length} * price["alarm"]`);
   });
 
-  test('bursting throughput has one more: it rings while an hour at 100 MiB/s is left', () => {
+  test('bursting throughput has another one: it rings while an hour at 100 MiB/s is left', () => {
     const bursting = templateOf({ deployment: '[efs]\nthroughput = "bursting"' });
     const watched = resources(bursting, 'AWS::CloudWatch::Alarm').map(({ Properties }) => [heading(Properties), watches(Properties)]);
+    const { 'file system costs': _, ...others } = WATCHED;
     expect(Object.fromEntries(watched)).toEqual({
-      ...WATCHED, 'burst credits low': ['AWS/EFS BurstCreditBalance {FileSystemId=<StorageFiles>} Minimum 300', `< ${3600 * 100 * 1024 ** 2}, 1`],
+      ...others, 'burst credits low': ['AWS/EFS BurstCreditBalance {FileSystemId=<StorageFiles>} Minimum 300', `< ${3600 * 100 * 1024 ** 2}, 1`],
     });
     const [alarm] = resources(bursting, 'AWS::CloudWatch::Alarm', 'burst');
     expect(alarm?.Properties.AlarmDescription).toMatch(/docs\/runbook.md#burst-credits-low$/);
     expect(anchors).toContain('burst-credits-low');
     const status = JSON.parse(text(resources(bursting, 'AWS::CloudWatch::Dashboard')[0]?.Properties.DashboardBody)).widgets[0];
-    expect(status.properties.alarms).toHaveLength(Object.keys(WATCHED).length + 1);
+    expect(status.properties.alarms).toHaveLength(Object.keys(WATCHED).length);
   });
 
   test('a sum does not fall silent with one of its metrics: quarantined objects are counted only when there are any', () => {
@@ -108,10 +110,35 @@ describe('alarms', () => {
     expect(alarm?.Properties.Metrics[0].Expression).toBe('SUM([FILL(rows, 0), FILL(objects, 0)])');
   });
 
-  test('silence rings where silence is the fault, and nowhere else', () => {
-    const silent = resources(template, 'AWS::CloudWatch::Alarm').filter((one) => one.Properties.TreatMissingData !== 'notBreaching');
-    expect(silent.map((one) => one.Properties.AlarmName)).toEqual(['hiwake: seal not running']);
+  test('what is missing rings nowhere: a first deployment is quiet', () => {
+    for (const { Properties } of resources(template, 'AWS::CloudWatch::Alarm')) {
+      expect(Properties.TreatMissingData, Properties.AlarmName).toBe('notBreaching');
+    }
   });
+
+  test('silence is a count of zero, from the first hour in which the queue is asked', () => {
+    // Three hours of zeros: the schedule calls in each hour, so none of the first hours rings.
+    const { Properties } = only_('seal not running');
+    expect([Properties.EvaluationPeriods, Properties.Metrics[0].Expression]).toEqual([3, 'SUM([FILL(count, 0), 0 * alive])']);
+  });
+
+  test('for how long it may be silent is said, or never', () => {
+    const named = (deployment: string): any[] => resources(templateOf({ deployment }), 'AWS::CloudWatch::Alarm', 'norecords');
+    expect(named('[stream]\nsilence_hours = 6')[0].Properties.EvaluationPeriods).toBe(6);
+    expect(named('[stream]\nsilence_hours = 0')).toEqual([]);
+    // CloudWatch takes a day at most.
+    expect(() => named('[stream]\nsilence_hours = 25')).toThrow('stream.silence_hours: write 0 to 24');
+  });
+
+  test('the file system costs by the GB that EFS meters: not with bursting, and not where it is switched off', () => {
+    const named = (efs: string): any[] => resources(templateOf({ deployment: `[efs]\n${efs}` }), 'AWS::CloudWatch::Alarm', 'filesystemcosts');
+    expect(named('metered_gb = 20')[0].Properties).toMatchObject({ Threshold: 20e9, Period: 86_400 });
+    expect([...named('metered_gb = 0'), ...named('throughput = "bursting"')]).toEqual([]);
+  });
+
+  function only_(heading: string): any {
+    return resources(template, 'AWS::CloudWatch::Alarm').find((one) => one.Properties.AlarmName === `hiwake: ${heading}`);
+  }
 
   test('one query for all log groups; with an account policy, for all of the account', () => {
     const queries = (hiwake: string): string[] => {
@@ -161,9 +188,12 @@ const WATCHED: Record<string, string[]> = {
   'backup too old': ['AWS/Firehose BackupToS3.DataFreshness {DeliveryStreamName=<Stream>} Maximum 300', '> 2700, 3'],
   'days too old': ['hiwake OldestUnsealedAge {Pipeline=hiwake} Maximum 3600', '> 25200, 1'],
   'dead letters': ['AWS/SQS ApproximateNumberOfMessagesVisible {QueueName=<LandDead.QueueName>} Maximum 300', '> 0, 1'],
+  'dead letters expiring': ['AWS/SQS ApproximateAgeOfOldestMessage {QueueName=<LandDead.QueueName>} Maximum 300', '> 604800, 1'],
   'delivery failing': ['1 - success', 'success: AWS/Firehose DeliveryToS3.Success {DeliveryStreamName=<Stream>} Average 300', '> 0, 3'],
   'delivery too old': ['AWS/Firehose DeliveryToS3.DataFreshness {DeliveryStreamName=<Stream>} Maximum 300', '> 2100, 3'],
   'events refused': ['hiwake EventsRefused {Pipeline=hiwake} Sum 300', '> 0, 1'],
+  'file system busy': ['AWS/EFS PercentIOLimit {FileSystemId=<StorageFiles>} Maximum 300', '> 80, 3'],
+  'file system costs': ['AWS/EFS MeteredIOBytes {FileSystemId=<StorageFiles>} Sum 86400', '> 500000000000, 1'],
   'land failing': [
     'SUM([FILL(errors, 0), FILL(throttles, 0)])',
     'errors: AWS/Lambda Errors {FunctionName=<LandFunction>} Sum 300',
@@ -178,6 +208,12 @@ const WATCHED: Record<string, string[]> = {
   ],
   'logs not delivered': [`SELECT SUM(DeliveryErrors) FROM "AWS/Logs" WHERE FilterName = 'hiwake/' 300`, '> 0, 1'],
   'logs throttled': [`SELECT SUM(DeliveryThrottling) FROM "AWS/Logs" WHERE FilterName = 'hiwake/' 300`, '> 0, 3'],
+  'no records': [
+    'SUM([FILL(count, 0), 0 * alive])',
+    'count: AWS/Firehose IncomingRecords {DeliveryStreamName=<Stream>} Sum 3600',
+    'alive: AWS/SQS ApproximateNumberOfMessagesVisible {QueueName=<LandNotices.QueueName>} Maximum 3600',
+    '< 1, 24',
+  ],
   'notices too old': ['AWS/SQS ApproximateAgeOfOldestMessage {QueueName=<LandNotices.QueueName>} Maximum 300', '> 1800, 3'],
   'quarantine growing': [
     'SUM([FILL(rows, 0), FILL(objects, 0)])',
@@ -197,7 +233,12 @@ const WATCHED: Record<string, string[]> = {
     'errors: AWS/Lambda Errors {FunctionName=<SealFunction>} Sum 3600',
     '> 0, 2',
   ],
-  'seal not running': ['AWS/Lambda Invocations {FunctionName=<SealFunction>} Sum 3600', '< 1, 3'],
+  'seal not running': [
+    'SUM([FILL(count, 0), 0 * alive])',
+    'count: AWS/Lambda Invocations {FunctionName=<SealFunction>} Sum 3600',
+    'alive: AWS/SQS ApproximateNumberOfMessagesVisible {QueueName=<LandNotices.QueueName>} Maximum 3600',
+    '< 1, 3',
+  ],
   'seal runs lost': ['AWS/SQS ApproximateNumberOfMessagesVisible {QueueName=<SealFailed.QueueName>} Maximum 300', '> 0, 1'],
   'stream throttled': ['AWS/Firehose ThrottledRecords {DeliveryStreamName=<Stream>} Sum 300', '> 0, 3'],
   'transform failing': [

@@ -27,9 +27,9 @@ use crate::store::{Buckets, ObjectId, Store};
 /// requests.
 const MISSING_RECEIVES: u32 = 3;
 /// Deliveries after which an object that is denied is given up: half of the queue's maxReceiveCount
-/// of 20. A policy that is wrong denies all objects, and mostly for minutes: nothing is given up
-/// meanwhile.
-const DENIED_RECEIVES: u32 = 10;
+/// of 200. A policy that is wrong denies all objects, and mostly for hours at most: nothing is
+/// given up meanwhile.
+const DENIED_RECEIVES: u32 = 100;
 /// How many failures an answer spells out.
 const FAILURES_MAX: usize = 20;
 
