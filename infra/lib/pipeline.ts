@@ -11,7 +11,7 @@ import { setPipeline } from './names.ts';
 import { Network } from './network.ts';
 import type { Packages } from './package.ts';
 import { Readers } from './readers.ts';
-import { Seal } from './seal.ts';
+import { Seal, SEAL_EVENT } from './seal.ts';
 import { Storage } from './storage.ts';
 import { Stream } from './stream.ts';
 import { Subscriptions } from './subscriptions.ts';
@@ -45,6 +45,15 @@ export class PipelineStack extends Stack {
       BackupBucket: [storage.backup.bucketName, 'backup/: every record as it came, for hiwake replay'],
       NoticesQueue: [land.notices.queueUrl, 'for hiwake replay --queue'],
       DeadLetters: [land.dead.queueUrl, 'notices that were given up'],
+      ReplayCommand: [
+        `hiwake replay s3://${storage.backup.bucketName}/backup --since 2d --queue ${land.notices.queueUrl}`,
+        'lands what is missing of two days; what has landed is not landed again',
+      ],
+      SealCommand: [
+        `aws lambda invoke --function-name ${seal.function.functionName} --region ${this.region} ` +
+          `--cli-read-timeout 0 --cli-binary-format raw-in-base64-out --payload '${JSON.stringify(SEAL_EVENT)}' /dev/stdout`,
+        'seals the days that have ended, now',
+      ],
       FileSystem: [storage.fileSystem.fileSystemId, `the day files are in ${props.deployment.path}`],
     };
     for (const [id, [value, description]] of Object.entries(outputs)) new CfnOutput(this, id, { value, description });

@@ -27,6 +27,9 @@ export interface SealProps {
   readonly storage: Storage;
 }
 
+/** What the schedule calls the function with. */
+export const SEAL_EVENT = { hiwake: 'seal' };
+
 const HOUR = Duration.hours(1);
 
 export class Seal extends Construct {
@@ -78,7 +81,7 @@ export class Seal extends Construct {
       description: 'hiwake: seals the days that have ended',
       schedule: scheduler.ScheduleExpression.cron({ minute: `${minute}`, timeZone: TimeZone.of(this.props.config.timezone) }),
       target: new targets.LambdaInvoke(this.function, {
-        input: scheduler.ScheduleTargetInput.fromObject({ hiwake: 'seal' }),
+        input: scheduler.ScheduleTargetInput.fromObject(SEAL_EVENT),
         retryAttempts: 3,
         maxEventAge: HOUR,
         role: this.caller(),

@@ -130,6 +130,20 @@ describe('seal', () => {
     });
   });
 
+  test('one line to paste seals now, and one replays from the backup', () => {
+    const { SealCommand, ReplayCommand } = template.toJSON().Outputs;
+    const { Target } = only(template, 'AWS::Scheduler::Schedule').Properties;
+    expect(text(SealCommand.Value)).toMatch(
+      /^aws lambda invoke --function-name <SealFunction\w+> --region <AWS::Region> .*--payload '(.*)' \/dev\/stdout$/,
+    );
+    expect(text(SealCommand.Value)).toContain(`--payload '${Target.Input}'`);
+    expect(text(ReplayCommand.Value)).toMatch(
+      /^hiwake replay s3:\/\/<StorageBackup\w+>\/backup --since 2d --queue <LandNotices\w+>$/,
+    );
+    const page = projectFile('docs/runbook.md');
+    for (const name of ['ReplayCommand', 'SealCommand']) expect(page).toContain(`$(output ${name})`);
+  });
+
   test('a run that failed as a whole is told of, and not repeated by Lambda', () => {
     const { Properties } = only(template, 'AWS::Lambda::EventInvokeConfig');
     expect(Properties.MaximumRetryAttempts).toBe(0);

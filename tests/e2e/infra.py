@@ -40,6 +40,7 @@ def main():
         deployment = Deployment(aws, work)
         deployment.create(assembly)
         deployment.an_envelope_becomes_a_line()
+        deployment.commands_are_filled_in()
         deployment.the_schedules_event_seals_it()
     print("e2e: infra: ok")
 
@@ -169,6 +170,14 @@ class Deployment:
 
     def day_files(self):
         return [path.read_text() for path in self.root.glob("messages/*.csv*") if path.suffix != ".sha256"]
+
+    def commands_are_filled_in(self):
+        [stack] = self.formation.describe_stacks(StackName=NAME)["Stacks"]
+        outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
+        replay, seal = outputs["ReplayCommand"], outputs["SealCommand"]
+        assert replay.split()[2:] == [f"s3://{outputs['BackupBucket']}/backup", "--since", "2d", "--queue", outputs["NoticesQueue"]], replay
+        assert f"--function-name {NAME}-seal " in seal and "--payload '{\"hiwake\":\"seal\"}'" in seal, seal
+        print("e2e: infra: ReplayCommand and SealCommand are filled in")
 
     def the_schedules_event_seals_it(self):
         listed = self.scheduler.list_schedules()["Schedules"]
