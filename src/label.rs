@@ -20,6 +20,8 @@ pub struct Labeler<'c> {
     /// Whether times stand in a line as they are: nothing in them has to be quoted or escaped.
     is_time_plain: bool,
     route: Routed,
+    /// The region of events that do not say theirs, as it stands in a line.
+    region: String,
     /// The names of the envelope's subscription filters, where a column wants them.
     filter: String,
     line: Line,
@@ -78,6 +80,7 @@ impl<'c> Labeler<'c> {
                 file: String::new(),
                 fields: Fields::default(),
             },
+            region: style.field(&config.region),
             filter: String::new(),
             line: Line::default(),
             id: String::new(),
@@ -120,6 +123,14 @@ impl<'c> Labeler<'c> {
                 Column::LogGroup => line.ready("log_group", &route.fields.log_group),
                 Column::LogStream => line.ready("log_stream", &route.fields.log_stream),
                 Column::Owner => line.ready("owner", &route.fields.owner),
+                Column::Account => match event.account() {
+                    Some(account) => line.field("account", account),
+                    None => line.ready("account", &route.fields.owner),
+                },
+                Column::Region => match event.region() {
+                    Some(region) => line.field("region", region),
+                    None => line.ready("region", &self.region),
+                },
                 Column::Filter => line.field("filter", &self.filter),
             }
         }

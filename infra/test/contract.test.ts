@@ -11,8 +11,8 @@ const runbook = projectFile('docs/runbook.md');
 describe('environment', () => {
   // Kept equal to `hiwake config env --json` by tests/it/infra.rs.
   const read: string[] = JSON.parse(projectFile('infra/contract/environment.json')).map((one: { name: string }) => one.name);
-  /** Whose defaults hold: the file is beside the binary, the level is Lambda's to say, and only the command line has a home. */
-  const left = ['HIWAKE_CONFIG', 'AWS_LAMBDA_LOG_LEVEL', 'HOME'];
+  /** Whose defaults hold: the file is beside the binary, level and region are Lambda's to say, and only the command line has a home. */
+  const left = ['HIWAKE_CONFIG', 'AWS_LAMBDA_LOG_LEVEL', 'AWS_REGION', 'HOME'];
 
   test('every variable that the binaries read is set or left alone on purpose, and no other is set', () => {
     const functions = resources(template, 'AWS::Lambda::Function');

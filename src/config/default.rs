@@ -16,6 +16,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             name: "hiwake.toml".to_owned(),
+            region: String::new(),
             timezone: chrono_tz::Tz::Asia__Tokyo,
             sources: Vec::new(),
             format: Format::default(),

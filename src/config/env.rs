@@ -50,9 +50,15 @@ const HOME: Variable = Variable {
     meaning: "In its `.local/state/hiwake` the command line notes what `replay --queue` has sent",
 };
 
+const REGION: Variable = Variable {
+    name: "AWS_REGION",
+    default: "none: `{region}` is empty then",
+    meaning: "The column `{region}` of events that do not say where they were logged; Lambda sets it",
+};
+
 /// Every environment variable that hiwake's own code reads, and no other. (Those of the Runtime API
 /// and of AWS credentials are read by the crates that talk to them.)
-pub const ENVIRONMENT: &[Variable] = &[CONFIG, ROOT, PIPELINE, LOG_LEVEL, HOME];
+pub const ENVIRONMENT: &[Variable] = &[CONFIG, ROOT, PIPELINE, LOG_LEVEL, REGION, HOME];
 
 impl Config {
     /// Where the Lambdas' configuration is: `HIWAKE_CONFIG`, or `hiwake.toml` beside the binary.
@@ -78,6 +84,11 @@ pub enum EnvError {
 /// Where the land function's daily files are: `HIWAKE_ROOT`.
 pub fn root_from_env() -> Result<PathBuf, EnvError> {
     value(&ROOT).map(PathBuf::from).ok_or(EnvError::Root)
+}
+
+/// `{region}` of events that do not say theirs: `AWS_REGION`.
+pub(super) fn region_from_env() -> String {
+    value(&REGION).and_then(|region| region.into_string().ok()).unwrap_or_default()
 }
 
 /// Where the command line notes what belongs to no root: `.local/state/hiwake` in `HOME`.

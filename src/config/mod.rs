@@ -37,6 +37,9 @@ pub struct Config {
     /// The name it was read under, for messages.
     #[serde(skip)]
     pub name: String,
+    /// `{region}` of events that do not say theirs: not of the file, of the environment.
+    #[serde(skip)]
+    pub region: String,
     /// Where a day begins and ends, and `{time}`: an IANA name such as `Asia/Tokyo` or `UTC`.
     #[serde(serialize_with = "value::write_zone", deserialize_with = "value::read_zone")]
     #[cfg_attr(feature = "cli", schemars(with = "String"))]
@@ -114,6 +117,12 @@ pub enum Column {
     /// `{owner}`
     #[serde(rename = "{owner}")]
     Owner,
+    /// `{account}`: where the event was logged, if it says so (`@aws.account`), else the owner.
+    #[serde(rename = "{account}")]
+    Account,
+    /// `{region}`: where the event was logged, if it says so (`@aws.region`), else `AWS_REGION`.
+    #[serde(rename = "{region}")]
+    Region,
     /// `{filter}`: the subscription filters' names, joined by a comma.
     #[serde(rename = "{filter}")]
     Filter,

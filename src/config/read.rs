@@ -3,6 +3,7 @@
 use std::io::Read as _;
 use std::path::Path;
 
+use crate::config::env::region_from_env;
 use crate::config::place::line_of_offset;
 use crate::config::reader::Reader;
 use crate::config::{Config, ConfigErrors, Problem, check};
@@ -18,7 +19,7 @@ impl Config {
             let problem = Problem { file: name.clone(), line, key: String::new(), message };
             ConfigErrors { problems: vec![problem] }
         })?;
-        Config::parse(&name, &text)
+        Ok(Config { region: region_from_env(), ..Config::parse(&name, &text)? })
     }
 
     /// Reads and checks a text; `name` stands in front of every problem.

@@ -49,7 +49,8 @@ pub fn exact<'a>(text: &'a [u8], spare: &'a mut Vec<u8>) -> Option<(Envelope<'a>
     let length = text.whole - text.rest.len();
     let spare = &*text.spare;
     let event = |(id, timestamp, message): (Piece<'a>, i64, Piece<'a>)| {
-        Some(Event { id: id.text(spare)?, timestamp, message: message.text(spare)? })
+        let (id, message) = (id.text(spare)?, message.text(spare)?);
+        Some(Event { id, timestamp, message, system: None })
     };
     let envelope = Envelope {
         is_control,

@@ -70,9 +70,30 @@ pub struct Event<'a> {
     pub timestamp: i64,
     /// The text as it was logged.
     pub message: Cow<'a, str>,
+    /// What a subscription with `emitSystemFields` says of it.
+    pub system: Option<Box<System<'a>>>,
+}
+
+/// Where an event was logged, before it was centralised. The owner is then the central account.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct System<'a> {
+    /// `@aws.account`
+    pub account: Option<Cow<'a, str>>,
+    /// `@aws.region`
+    pub region: Option<Cow<'a, str>>,
 }
 
 impl Event<'_> {
+    /// The account where it was logged, if it says so.
+    pub(crate) fn account(&self) -> Option<&str> {
+        self.system.as_ref()?.account.as_deref()
+    }
+
+    /// The region where it was logged, if it says so.
+    pub(crate) fn region(&self) -> Option<&str> {
+        self.system.as_ref()?.region.as_deref()
+    }
+
     fn key(&self) -> (i64, &str) {
         (self.timestamp, &self.id)
     }
@@ -119,9 +140,18 @@ impl EnvelopeError {
     }
 }
 
-const FIELDS: &[&str] =
-    &["messageType", "owner", "logGroup", "logStream", "subscriptionFilters", "logEvents"];
-const EVENT_FIELDS: &[&str] = &["id", "timestamp", "message"];
+const FIELDS: &[&str] = &[
+    "messageType",
+    "owner",
+    "logGroup",
+    "logStream",
+    "subscriptionFilters",
+    "logEvents",
+    "@aws.account",
+    "@aws.region",
+];
+const EVENT_FIELDS: &[&str] =
+    &["id", "timestamp", "message", "extractedFields", "@aws.account", "@aws.region"];
 
 /// Which of an object's fields is there more than once.
 fn twice(object: &str, fields: &[&'static str]) -> Option<&'static str> {
@@ -145,9 +175,14 @@ struct Wire<'a> {
     subscription_filters: Option<&'a RawValue>,
     #[serde(borrow)]
     log_events: Option<&'a RawValue>,
+    #[serde(borrow, rename = "@aws.account")]
+    account: Option<&'a RawValue>,
+    #[serde(borrow, rename = "@aws.region")]
+    region: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct EventWire<'a> {
     #[serde(borrow)]
     id: Option<&'a RawValue>,
@@ -155,6 +190,32 @@ struct EventWire<'a> {
     timestamp: Option<&'a RawValue>,
     #[serde(borrow)]
     message: Option<&'a RawValue>,
+    #[serde(borrow)]
+    extracted_fields: Option<&'a RawValue>,
+    #[serde(borrow, rename = "@aws.account")]
+    account: Option<&'a RawValue>,
+    #[serde(borrow, rename = "@aws.region")]
+    region: Option<&'a RawValue>,
+}
+
+/// The system fields, wherever they stand: in an envelope, an event, or its extracted fields.
+#[derive(Default, Deserialize)]
+struct SystemWire<'a> {
+    #[serde(borrow, rename = "@aws.account")]
+    account: Option<&'a RawValue>,
+    #[serde(borrow, rename = "@aws.region")]
+    region: Option<&'a RawValue>,
+}
+
+impl<'a> SystemWire<'a> {
+    /// These fields, or where they are missing those of what is around them.
+    fn or(&self, around: Option<&System<'a>>) -> Option<Box<System<'a>>> {
+        let text = |field: Option<&'a RawValue>| field.and_then(scalar);
+        let text = |field| text(field).filter(|text| !text.is_empty());
+        let account = text(self.account).or_else(|| around?.account.clone());
+        let region = text(self.region).or_else(|| around?.region.clone());
+        (account.is_some() || region.is_some()).then(|| Box::new(System { account, region }))
+    }
 }
 
 /// Reads one message as a JSON parser does.
@@ -188,8 +249,9 @@ pub fn parsed(text: &str) -> Result<Envelope<'_>, EnvelopeError> {
         log_events: Vec::with_capacity(events.len()),
         malformed: Vec::new(),
     };
+    let system = SystemWire { account: wire.account, region: wire.region }.or(None);
     for (index, raw) in events.into_iter().enumerate() {
-        match event(raw, index + 1) {
+        match event(raw, index + 1, system.as_deref()) {
             Ok(event) => envelope.log_events.push(event),
             Err(fault) => envelope.malformed.push((fault, raw.get())),
         }
@@ -211,7 +273,11 @@ fn part<'a>(
     }
 }
 
-fn event(raw: &RawValue, number: usize) -> Result<Event<'_>, EventFault> {
+fn event<'a>(
+    raw: &'a RawValue,
+    number: usize,
+    around: Option<&System<'a>>,
+) -> Result<Event<'a>, EventFault> {
     if !raw.get().starts_with('{') {
         return Err(EventFault::NotObject(number));
     }
@@ -229,7 +295,12 @@ fn event(raw: &RawValue, number: usize) -> Result<Event<'_>, EventFault> {
         whole_number(timestamp).ok_or(wrong("timestamp", "a whole number of milliseconds"))?;
     let message = wire.message.filter(is_there).ok_or(missing("message"))?;
     let message = string(message).ok_or(wrong("message", "a string"))?;
-    Ok(Event { id, timestamp, message })
+    let extracted = wire.extracted_fields.map(RawValue::get);
+    let extracted: SystemWire<'_> =
+        extracted.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let around = extracted.or(around);
+    let system = SystemWire { account: wire.account, region: wire.region }.or(around.as_deref());
+    Ok(Event { id, timestamp, message, system })
 }
 
 /// The string that a JSON value is, if it is one; borrowed unless it holds escapes.

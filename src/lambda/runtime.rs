@@ -25,8 +25,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::lambda::{Failure, check};
 use crate::lambda::metrics::Metrics;
+use crate::lambda::{Failure, check};
 
 /// Of the time that is left when an invocation begins, what is kept for its answer: a tenth, at
 /// most this.

@@ -1,11 +1,13 @@
 //! Envelopes and plain text → rows: what gives none is refused by itself.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::envelope::{Envelope, exact, parsed, whole_number};
+use crate::envelope::{Envelope, System, exact, parsed, whole_number};
 use crate::event_time::{self, ARRIVAL_MIN};
 use crate::json::{self, Text};
 use crate::label::plain_lines;
@@ -75,8 +77,11 @@ impl Reading<'_, '_> {
                 (Ok(()), Err(error)) => error.to_string(),
             };
             let (id, message) = (json::written(&event.id), json::written(&event.message));
-            let event =
-                format!("{{\"id\":{id},\"timestamp\":{},\"message\":{message}}}", event.timestamp);
+            let extracted = event.system.as_deref().map(extracted).unwrap_or_default();
+            let timestamp = event.timestamp;
+            let event = format!(
+                "{{\"id\":{id},\"timestamp\":{timestamp},\"message\":{message}{extracted}}}"
+            );
             self.refused(IMPOSSIBLE, &reason, &envelope, &event)?;
         }
         Ok(())
@@ -243,4 +248,12 @@ struct Failed<'a> {
     data: Option<Text<'a>>,
     #[serde(borrow)]
     arrival_timestamp: Option<&'a RawValue>,
+}
+
+/// The system fields of an event, as a field of it.
+fn extracted(System { account, region }: &System<'_>) -> String {
+    let fields = [("@aws.account", account), ("@aws.region", region)];
+    let fields: BTreeMap<_, _> =
+        fields.into_iter().filter_map(|(name, field)| Some((name, field.as_ref()?))).collect();
+    format!(",\"extractedFields\":{}", json::written(&fields))
 }

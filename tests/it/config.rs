@@ -289,7 +289,14 @@ fn the_environment_lists_what_is_read() {
     let names: Vec<_> = hiwake::config::ENVIRONMENT.iter().map(|variable| variable.name).collect();
     assert_eq!(
         names,
-        ["HIWAKE_CONFIG", "HIWAKE_ROOT", "HIWAKE_PIPELINE", "AWS_LAMBDA_LOG_LEVEL", "HOME"]
+        [
+            "HIWAKE_CONFIG",
+            "HIWAKE_ROOT",
+            "HIWAKE_PIPELINE",
+            "AWS_LAMBDA_LOG_LEVEL",
+            "AWS_REGION",
+            "HOME"
+        ]
     );
     let path = Config::path_from_env().unwrap();
     assert_eq!(path.file_name().unwrap(), "hiwake.toml");

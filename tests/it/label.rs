@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use hiwake::config::{Config, Newline};
-use hiwake::envelope::{Envelope, Event};
+use hiwake::envelope::{Envelope, Event, parsed};
 use hiwake::label::Labeler;
 use hiwake::line::{Line, Style};
 use hiwake::row::{Day, Kind, Row, Stream};
@@ -16,6 +16,7 @@ fn rows(config: &Config, group: &str, stream: &str, messages: &[&str]) -> Vec<Ro
         id: format!("id{n}").into(),
         timestamp: T + n as i64,
         message: Cow::Borrowed(message),
+        system: None,
     });
     let envelope = Envelope {
         is_control: false,
@@ -64,7 +65,7 @@ fn the_first_source_that_matches_wins_by_group_and_stream() {
     // Twice over, so that what is remembered of the last stream shows.
     for (group, stream, source, file) in expected.into_iter().chain(expected) {
         assert_eq!(config.source_of(group, stream), source);
-        let event = Event { id: "1".into(), timestamp: T, message: "m".into() };
+        let event = Event { id: "1".into(), timestamp: T, message: "m".into(), system: None };
         let envelope = Envelope {
             is_control: false,
             owner: "o".into(),
@@ -94,8 +95,47 @@ const ALL: &str = r#"
     log_groups = ["*"]
     file = "f"
     labels = ["L,1", "2"]
-    columns = ["{time}", "{labels}", "{message}", "{timestamp}", "{id}", "{log_group}", "{log_stream}", "{owner}", "{filter}"]
+    columns = ["{time}", "{labels}", "{message}", "{timestamp}", "{id}", "{log_group}", "{log_stream}", "{owner}", "{account}", "{region}", "{filter}"]
     "#;
+
+/// A subscription with `emitSystemFields` says where an event was logged before it was centralised;
+/// one without does not.
+#[test]
+fn account_and_region_are_where_the_event_was_logged_else_the_owner_and_the_functions_region() {
+    let mut config = config(
+        r#"
+        [[source]]
+        log_groups = ["*"]
+        file = "{owner}"
+        columns = ["{account}", "{region}", "{owner}", "{message}"]
+        "#,
+    );
+    config.region = "ap-northeast-1".to_owned();
+    let text = r#"{"messageType":"DATA_MESSAGE","owner":"111111111111","logGroup":"g","logStream":"s","subscriptionFilters":[],"logEvents":[
+        {"id":"1","timestamp":1650214747000,"message":"neither"},
+        {"id":"2","timestamp":1650214747000,"message":"fields","extractedFields":{"@aws.account":"222222222222","@aws.region":"us-east-1","x":1}},
+        {"id":"3","timestamp":1650214747000,"message":"itself","@aws.region":"eu-west-1","@aws.account":333333333333},
+        {"id":"4","timestamp":1650214747000,"message":"odd","extractedFields":[1],"@aws.region":null,"@aws.account":""}]}"#;
+    let around = text.replace(r#""owner""#, r#""@aws.account":"444444444444","owner""#);
+    let lines = |text: &str| {
+        let envelope = parsed(text).unwrap();
+        assert_eq!(envelope.malformed, []);
+        let mut labeler = Labeler::new(&config);
+        labeler.envelope(&envelope);
+        let rows = envelope.log_events.iter().map(|event| owned(&labeler.event(event).unwrap()));
+        let rows: Vec<_> = rows.collect();
+        // In `file` is only what the identity has.
+        assert!(rows.iter().all(|row| row.file == "111111111111"), "{rows:?}");
+        rows.into_iter().map(|row| row.line.into_owned()).collect::<Vec<_>>()
+    };
+    let fields = "222222222222,us-east-1,111111111111,fields";
+    let itself = "333333333333,eu-west-1,111111111111,itself";
+    let own = "111111111111,ap-northeast-1,111111111111";
+    let expected = [format!("{own},neither"), fields.into(), itself.into(), format!("{own},odd")];
+    assert_eq!(lines(text), expected);
+    assert_eq!(lines(&around)[0], "444444444444,ap-northeast-1,111111111111,neither");
+    assert_eq!(lines(&around)[1], fields);
+}
 
 #[test]
 fn every_column_in_every_kind() {
@@ -103,16 +143,15 @@ fn every_column_in_every_kind() {
         let toml = format!("{ALL}[format]\nkind = \"{kind}\"");
         rows(&config(&toml), "g", "s", &["m \"q\""])[0].line.to_string()
     };
-    let csv =
-        r#"2022-04-18 01:59:07,"L,1",2,"m ""q""",1650214747000,id0,g,s,123456789012,"one,two""#;
+    let csv = r#"2022-04-18 01:59:07,"L,1",2,"m ""q""",1650214747000,id0,g,s,123456789012,123456789012,,"one,two""#;
     assert_eq!(line("csv"), csv);
-    let raw = r#"2022-04-18 01:59:07,L,1,2,m "q",1650214747000,id0,g,s,123456789012,one,two"#;
+    let raw = r#"2022-04-18 01:59:07,L,1,2,m "q",1650214747000,id0,g,s,123456789012,123456789012,,one,two"#;
     assert_eq!(line("raw"), raw);
     assert_eq!(
         line("tsv"),
         raw.replace(',', "\t").replace("L\t1", "L,1").replace("one\ttwo", "one,two")
     );
-    let json = r#"{"time":"2022-04-18 01:59:07","labels":["L,1","2"],"message":"m \"q\"","timestamp":1650214747000,"id":"id0","log_group":"g","log_stream":"s","owner":"123456789012","filter":"one,two"}"#;
+    let json = r#"{"time":"2022-04-18 01:59:07","labels":["L,1","2"],"message":"m \"q\"","timestamp":1650214747000,"id":"id0","log_group":"g","log_stream":"s","owner":"123456789012","account":"123456789012","region":"","filter":"one,two"}"#;
     assert_eq!(line("json"), json);
 }
 
