@@ -8,6 +8,7 @@ mod cli;
 mod config;
 mod config_cli;
 mod day;
+mod earlier;
 mod envelope;
 mod event_id;
 mod exit_codes;
