@@ -46,7 +46,8 @@ export class Network extends Construct {
   allowOnly(buckets: s3.IBucket[]): void {
     this.endpoint?.addToPolicy(
       new iam.PolicyStatement({
-        principals: [new iam.AnyPrincipal()],
+        // A gateway endpoint takes no other: not `{"AWS": "*"}`, which CDK's AnyPrincipal is.
+        principals: [new iam.StarPrincipal()],
         actions: ['s3:GetObject', 's3:ListBucket'],
         resources: buckets.flatMap((bucket) => [bucket.bucketArn, bucket.arnForObjects('*')]),
       }),

@@ -5,14 +5,20 @@ which is the whole list. An envelope put into the stream that the template made 
 the event of the template's own schedule seals it.
 """
 
+import base64
 import contextlib
 import gzip
+import http.client
+import http.server
 import json
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
+import threading
 import time
+import urllib.parse
 
 import run
 
@@ -41,7 +47,9 @@ def main():
         deployment.create(assembly)
         deployment.an_envelope_becomes_a_line()
         deployment.commands_are_filled_in()
+        deployment.objects_of_every_prefix_land()
         deployment.the_schedules_event_seals_it()
+        deployment.calls_are_those_that_iam_is_asked_about()
     print("e2e: infra: ok")
 
 
@@ -79,7 +87,7 @@ def refused(work):
     print("e2e: infra: the synthesis refuses what the functions refuse")
 
 
-def adapted(template, url, root):
+def adapted(template, recorders, root):
     """The template for the emulator. Everything that is changed is changed here."""
     left_out = {name for name, one in template["Resources"].items() if one["Type"] in LEFT_OUT or is_math(one)}
     for part in PARTS_LEFT_OUT:
@@ -92,6 +100,7 @@ def adapted(template, url, root):
         if depends:
             resource["DependsOn"] = depends
         if resource["Type"] == "AWS::Lambda::Function":
+            url = recorders[resource["Properties"]["FunctionName"].removeprefix(f"{NAME}-")].url
             functions_of_a_folder(resource["Properties"], url, root)
     return template
 
@@ -99,6 +108,50 @@ def adapted(template, url, root):
 def is_math(resource):
     """Alarms on metric math are refused, and the dashboard names them."""
     return resource["Type"] == "AWS::CloudWatch::Dashboard" or "Metrics" in resource.get("Properties", {})
+
+
+class Recorder(http.server.ThreadingHTTPServer):
+    """Hands a function's requests on to the emulator, and keeps what each asks of IAM."""
+
+    daemon_threads = True
+
+    def __init__(self, url):
+        super().__init__(("127.0.0.1", 0), Recording)
+        self.behind = urllib.parse.urlsplit(url).netloc
+        self.asked = set()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Recording(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_any(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        bucket, _, key = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path).lstrip("/").partition("/")
+        verb = {"GET": "Get", "HEAD": "Get", "PUT": "Put", "POST": "Put", "DELETE": "Delete"}[self.command]
+        action = f"s3:{verb}Object" if key else {"Get": "s3:ListBucket"}.get(verb, f"s3:{verb}Bucket")
+        self.server.asked.add((action, bucket, key.partition("/")[0] + "/" if key else ""))
+        behind = http.client.HTTPConnection(self.server.behind, timeout=30)
+        behind.request(self.command, self.path, body, dict(self.headers))
+        answer = behind.getresponse()
+        data = answer.read()
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("connection", "content-length", "transfer-encoding", "date", "server"):
+                self.send_header(name, value)
+        # What HEAD says of the length is that of what GET would give.
+        self.send_header("Content-Length", answer.getheader("Content-Length", str(len(data))) if self.command == "HEAD" else str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_any
+
+    def log_message(self, *_):
+        pass
 
 
 def functions_of_a_folder(properties, url, root):
@@ -118,12 +171,14 @@ class Deployment:
             run.client(name, url) for name in names
         )
         self.line = None
+        # Of each function: transform has no client of any service, and asks for nothing.
+        self.recorders = {what: Recorder(url) for what in ("transform", "land", "seal")}
 
     def create(self, assembly):
         template = json.loads((assembly / f"{NAME}.template.json").read_text())
         self.publish(json.loads((assembly / f"{NAME}.assets.json").read_text()), assembly)
         count = len(template["Resources"])
-        template = adapted(template, self.url, self.root)
+        template = adapted(template, self.recorders, self.root)
         # Larger than what goes inline.
         self.s3.create_bucket(
             Bucket="templates", CreateBucketConfiguration={"LocationConstraint": run.REGION})
@@ -157,7 +212,7 @@ class Deployment:
 
     def an_envelope_becomes_a_line(self):
         yesterday = int(time.time() * 1000) - DAY_MS
-        envelope = {
+        self.envelope = envelope = {
             "messageType": "DATA_MESSAGE", "owner": "123456789012", "logGroup": "/var/log/messages",
             "logStream": "i-0abc", "subscriptionFilters": [NAME],
             "logEvents": [{"id": "1", "timestamp": yesterday, "message": "from the template's own stream"}],
@@ -172,12 +227,46 @@ class Deployment:
         return [path.read_text() for path in self.root.glob("messages/*.csv*") if path.suffix != ".sha256"]
 
     def commands_are_filled_in(self):
-        [stack] = self.formation.describe_stacks(StackName=NAME)["Stacks"]
-        outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
+        outputs = self.outputs()
         replay, seal = outputs["ReplayCommand"], outputs["SealCommand"]
         assert replay.split()[2:] == [f"s3://{outputs['BackupBucket']}/backup", "--since", "2d", "--queue", outputs["NoticesQueue"]], replay
         assert f"--function-name {NAME}-seal " in seal and "--payload '{\"hiwake\":\"seal\"}'" in seal, seal
         print("e2e: infra: ReplayCommand and SealCommand are filled in")
+
+    def outputs(self):
+        [stack] = self.formation.describe_stacks(StackName=NAME)["Stacks"]
+        return {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
+
+    def objects_of_every_prefix_land(self):
+        """A failed record, the backup by a replay's notice, and an object that is gone: its notice is done."""
+        outputs = self.outputs()
+        record = gzip.compress(json.dumps(self.envelope).encode())
+        failed = {"rawData": base64.b64encode(record).decode(), "errorCode": "Lambda.FunctionError"}
+        self.s3.put_object(Bucket=outputs["DeliveryBucket"], Key="failed/x", Body=json.dumps(failed).encode())
+        self.s3.put_object(Bucket=outputs["BackupBucket"], Key="backup/x", Body=record)
+        for bucket, key in [("BackupBucket", "backup/x"), ("DeliveryBucket", "landing/gone")]:
+            event = {"eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": outputs[bucket]}, "object": {"key": key}}}
+            self.sqs.send_message(QueueUrl=outputs["NoticesQueue"], MessageBody=json.dumps({"Records": [event]}))
+        wanted = {("s3:GetObject", outputs["DeliveryBucket"], "failed/"), ("s3:GetObject", outputs["BackupBucket"], "backup/")}
+        run.wait("land has read them", lambda: wanted <= self.recorders["land"].asked, 60)
+        # The events are known: nothing is added.
+        assert self.day_files() == [self.line], self.day_files()
+
+    def calls_are_those_that_iam_is_asked_about(self):
+        """infra/test/iam.test.ts has the policies allow what tests/e2e/calls.json lists: it is what was asked for."""
+        outputs = self.outputs()
+        names = {outputs["DeliveryBucket"]: "Delivery", outputs["BackupBucket"]: "Backup"}
+        asked = [
+            {"function": what, "action": action, "bucket": names.get(bucket, bucket), "prefix": prefix}
+            for what, recorder in self.recorders.items() for action, bucket, prefix in sorted(recorder.asked)
+        ]
+        asked.sort(key=lambda one: list(one.values()))
+        text = "[\n" + ",\n".join(f" {json.dumps(one)}" for one in asked) + "\n]\n"
+        calls = run.REPOSITORY / "tests/e2e/calls.json"
+        if "--record" in sys.argv:
+            calls.write_text(text)
+        assert calls.read_text() == text, f"tests/e2e/calls.json is not what was asked for (--record writes it):\n{text}"
+        print(f"e2e: infra: {len(asked)} kinds of calls, as tests/e2e/calls.json lists them")
 
     def the_schedules_event_seals_it(self):
         listed = self.scheduler.list_schedules()["Schedules"]
