@@ -8,6 +8,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode_byte, utf8_per
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::config::Slashes;
+
 /// Bytes of one path component. File systems allow 255; day, `.late2` and `.sha256` never come on
 /// top (they are a component of their own), temporary names do.
 pub(crate) const COMPONENT_BYTES_MAX: usize = 200;
@@ -63,14 +65,6 @@ pub enum FileNameError {
     /// This component is too long.
     #[error("`{0}` has more than {COMPONENT_BYTES_MAX} bytes; write a shorter name")]
     ComponentBytes(String),
-    /// Part of this component is a placeholder.
-    #[error(
-        "`{0}`: a placeholder must be alone in its path component; put a / in front of it and after it"
-    )]
-    NotAlone(String),
-    /// This placeholder is unknown.
-    #[error("`{0}` is not known here; write {{log_group}}, {{log_stream}} or {{owner}}")]
-    Placeholder(String),
 }
 
 /// Whether `name` can be the name of a daily file: a relative path of at most 8 components joined
@@ -179,78 +173,135 @@ fn check_component(
     Ok(())
 }
 
-/// A daily file's name with `{log_group}`, `{log_stream}`, `{owner}`, each alone in its path
-/// component; the other components are of letters, digits, `.`, `_`, `-`.
+/// A daily file's name with `{log_group}`, `{log_stream}`, `{owner}` and captures; what is between
+/// them is of letters, digits, `.`, `_`, `-`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct FileTemplate {
     text: String,
-    parts: Vec<Part>,
+    /// The pieces of each path component.
+    #[cfg_attr(feature = "cli", schemars(skip))]
+    parts: Vec<Vec<Piece>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
-enum Part {
+enum Piece {
     Literal(String),
     LogGroup,
     LogStream,
     Owner,
+    Capture(String),
+}
+
+/// What the placeholders of a [`FileTemplate`] stand for.
+#[derive(Debug, Clone, Copy)]
+pub struct Names<'a> {
+    /// `{owner}`
+    pub owner: &'a str,
+    /// `{log_group}`
+    pub log_group: &'a str,
+    /// `{log_stream}`
+    pub log_stream: &'a str,
+    /// Captures by their names.
+    pub captures: &'a [(String, String)],
 }
 
 impl FileTemplate {
-    /// The file of an event: each value through [`component`]. Always passes [`check`].
-    pub fn file(&self, owner: &str, log_group: &str, log_stream: &str) -> String {
-        let components: Vec<_> = self
-            .parts
-            .iter()
-            .map(|part| match part {
-                Part::Literal(literal) => literal.clone(),
-                Part::LogGroup => component(log_group),
-                Part::LogStream => component(log_stream),
-                Part::Owner => component(owner),
-            })
-            .collect();
-        components.join("/")
+    /// The file of an event: each component through [`component`]. Always passes [`check`].
+    pub fn file(&self, names: &Names<'_>, slashes: Slashes) -> String {
+        let encoded = |part: &Vec<Piece>| component(&text(part, names));
+        let components = self.parts.iter().flat_map(|part| {
+            let is_split = |piece: &Piece| matches!(piece, Piece::LogGroup | Piece::LogStream);
+            let text = text(part, names);
+            let plain = text.trim_matches('/');
+            match slashes {
+                _ if plain.is_empty() || !part.iter().any(is_split) => vec![component(&text)],
+                Slashes::Encode => vec![component(&text)],
+                Slashes::Underscore => vec![component(&plain.replace('/', "_"))],
+                Slashes::Folders => {
+                    plain.split('/').filter(|one| !one.is_empty()).map(component).collect()
+                }
+            }
+        });
+        let components: Vec<String> = components.collect();
+        let file = components.join("/");
+        if check_size(components.len(), file.len()).is_err() {
+            // A name with so many slashes has to do without folders.
+            return self.parts.iter().map(encoded).collect::<Vec<_>>().join("/");
+        }
+        file
     }
 
     /// The name, when it holds no placeholder: every event goes into this one file.
     pub(crate) fn literal(&self) -> Option<&str> {
-        self.parts.iter().all(|part| matches!(part, Part::Literal(_))).then_some(&self.text)
+        let mut pieces = self.parts.iter().flatten();
+        pieces.all(|piece| matches!(piece, Piece::Literal(_))).then_some(&self.text)
     }
 
     /// Whether each log stream gets day files of its own.
     pub(crate) fn uses_log_stream(&self) -> bool {
-        self.parts.contains(&Part::LogStream)
+        self.parts.iter().flatten().any(|piece| *piece == Piece::LogStream)
+    }
+
+    /// The captures that it needs.
+    pub(crate) fn captures(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().flatten().filter_map(|piece| match piece {
+            Piece::Capture(name) => Some(name.as_str()),
+            _ => None,
+        })
     }
 
     /// Bytes of the longest name that can come out.
     fn bytes_max(&self) -> usize {
         let slashes = self.parts.len().saturating_sub(1);
-        let parts = self.parts.iter().map(|part| match part {
-            Part::Literal(literal) => literal.len(),
+        let parts = self.parts.iter().map(|part| match part.as_slice() {
+            [Piece::Literal(literal)] => literal.len(),
             _ => COMPONENT_BYTES_MAX,
         });
         parts.sum::<usize>() + slashes
     }
 }
 
-fn part(component: &str, whole: &str) -> Result<Part, FileNameError> {
-    let known = [
-        ("{log_group}", Part::LogGroup),
-        ("{log_stream}", Part::LogStream),
-        ("{owner}", Part::Owner),
-    ];
-    match known.into_iter().find(|(name, _)| component.contains(name)) {
-        Some((name, part)) if name == component => return Ok(part),
-        Some(_) => return Err(FileNameError::NotAlone(component.to_owned())),
-        None => {}
+/// A component with what its placeholders stand for.
+fn text(part: &[Piece], names: &Names<'_>) -> String {
+    let capture = |wanted: &str| names.captures.iter().find(|(name, _)| name == wanted);
+    let piece = |piece: &Piece| match piece {
+        Piece::Literal(literal) => literal.clone(),
+        Piece::LogGroup => names.log_group.to_owned(),
+        Piece::LogStream => names.log_stream.to_owned(),
+        Piece::Owner => names.owner.to_owned(),
+        Piece::Capture(wanted) => capture(wanted).map(|(_, text)| text.clone()).unwrap_or_default(),
+    };
+    part.iter().map(piece).collect()
+}
+
+fn part(component: &str, whole: &str) -> Result<Vec<Piece>, FileNameError> {
+    let (mut pieces, mut rest) = (Vec::new(), component);
+    while let Some((literal, name, after)) = placeholder(rest) {
+        pieces.extend((!literal.is_empty()).then(|| Piece::Literal(literal.to_owned())));
+        pieces.push(match name {
+            "log_group" => Piece::LogGroup,
+            "log_stream" => Piece::LogStream,
+            "owner" => Piece::Owner,
+            capture => Piece::Capture(capture.to_owned()),
+        });
+        rest = after;
     }
-    if component.starts_with('{') && component.ends_with('}') {
-        return Err(FileNameError::Placeholder(component.to_owned()));
-    }
-    check_component(component, whole, is_plain)?;
-    Ok(Part::Literal(component.to_owned()))
+    pieces.extend((!rest.is_empty()).then(|| Piece::Literal(rest.to_owned())));
+    // What is fixed in it must be as in a name; a placeholder stands for one letter here.
+    let shape =
+        |piece: &Piece| if let Piece::Literal(text) = piece { text } else { "x" }.to_owned();
+    check_component(&pieces.iter().map(shape).collect::<String>(), whole, is_plain)?;
+    Ok(pieces)
+}
+
+/// What comes before the first placeholder, its name, and what comes after it.
+fn placeholder(text: &str) -> Option<(&str, &str, &str)> {
+    let (literal, rest) = text.split_once('{')?;
+    let (name, after) = rest.split_once('}')?;
+    let is_name = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    (is_name && !name.is_empty()).then_some((literal, name, after))
 }
 
 impl TryFrom<String> for FileTemplate {

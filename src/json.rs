@@ -7,10 +7,53 @@ use std::ops::Range;
 
 use memchr::memchr2;
 use serde::Serialize;
+use serde::de::{Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 /// Strings as JSON.
 pub(crate) fn written(value: &(impl Serialize + ?Sized)) -> String {
     serde_json::to_string(value).expect("strings are always JSON")
+}
+
+/// What a JSON text has at the end of a path of keys (in a list: numbers, from 0); the last one, if
+/// a key is there twice.
+pub(crate) fn at<'t>(text: &'t str, path: &[String]) -> Option<&'t RawValue> {
+    path.iter().try_fold(serde_json::from_str(text).ok()?, |value: &'t RawValue, key| {
+        let mut parser = serde_json::Deserializer::from_str(value.get());
+        parser.deserialize_any(Pick(key)).ok()?
+    })
+}
+
+/// Picks one value of an object or a list.
+struct Pick<'k>(&'k str);
+
+impl<'de> Visitor<'de> for Pick<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object or a list")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(Text(key)) = map.next_key()? {
+            if key == self.0 {
+                found = Some(map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let (wanted, mut found, mut at) = (self.0.parse::<usize>().ok(), None, 0);
+        while let Some(value) = list.next_element()? {
+            found = if wanted == Some(at) { Some(value) } else { found };
+            at += 1;
+        }
+        Ok(found)
+    }
 }
 
 /// The keys at the top level of a JSON object, as they stand in it; also of one that breaks off or

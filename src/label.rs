@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use crate::config::{Column, Config, Source};
+use crate::config::{Column, Config, Format, Source, To};
 use crate::day::{Calendar, TimestampError};
 use crate::envelope::{Envelope, Event};
 use crate::event_id;
+use crate::json;
 use crate::line::{Line, Style, without_breaks};
 use crate::row::{Kind, Row, Stream};
 
@@ -17,11 +18,7 @@ pub struct Labeler<'c> {
     sources: Vec<Layout<'c>>,
     unmatched: Layout<'c>,
     plain: Layout<'c>,
-    /// Whether times stand in a line as they are: nothing in them has to be quoted or escaped.
-    is_time_plain: bool,
     route: Routed,
-    /// The region of events that do not say theirs, as it stands in a line.
-    region: String,
     /// The names of the envelope's subscription filters, where a column wants them.
     filter: String,
     line: Line,
@@ -33,9 +30,36 @@ pub struct Labeler<'c> {
 struct Layout<'c> {
     style: Style,
     labels: &'c [String],
-    /// The labels as they stand in a line, joined.
-    labels_text: String,
-    columns: &'c [Column],
+    cells: Vec<Cell<'c>>,
+    /// Its own time zone and pattern, where `{time}` has another than `[format]`.
+    calendar: Option<Calendar>,
+    /// What is done to messages before, if anything is.
+    clean: Option<&'c Source>,
+}
+
+/// A column, as it is written in this kind of day file.
+#[derive(PartialEq)]
+enum Cell<'c> {
+    Labels,
+    Message,
+    /// The message of a json line: an object, if it is one.
+    Object,
+    /// `{time}` as it is: nothing in it has to be quoted or escaped.
+    ReadyTime,
+    Time,
+    /// By the layout's own calendar.
+    OwnTime,
+    Timestamp,
+    Id,
+    LogGroup,
+    LogStream,
+    Owner,
+    Account,
+    Region,
+    Filter,
+    /// What the message has at these keys, and how json calls it.
+    Json(&'c [String], String),
+    Capture(&'c str),
 }
 
 /// Where one log stream's events go.
@@ -50,9 +74,13 @@ struct Routed {
 /// The parts of a log stream as they stand in a line.
 #[derive(Default)]
 struct Fields {
+    /// All labels, joined.
+    labels: String,
     owner: String,
     log_group: String,
     log_stream: String,
+    region: String,
+    captures: Vec<(String, String)>,
 }
 
 /// The columns of what no source describes.
@@ -61,26 +89,20 @@ const MESSAGE: &[Column] = &[Column::Message];
 impl<'c> Labeler<'c> {
     /// For one configuration.
     pub fn new(config: &'c Config) -> Labeler<'c> {
-        let style = Style { kind: config.format.kind, newline: config.format.newline };
-        let layout = |source: &'c Source| Layout::new(style, &source.labels, &source.columns);
-        let special = [",", "\"", "\t", "\n", "\r", "%t", "%n"];
-        let is_time_plain = style.kind != Kind::Json
-            && !special.iter().any(|special| config.format.time.contains(special));
-        let plain = Style { kind: config.plain.kind, newline: config.format.newline };
+        let plain = Format { kind: config.plain.kind, ..config.format.clone() };
+        let layout = |source: &'c Source| Layout::new(config, source);
         Labeler {
             config,
             calendar: Calendar::new(config.timezone, &config.format.time),
             sources: config.sources.iter().map(layout).collect(),
-            unmatched: Layout::new(style, &[], MESSAGE),
-            plain: Layout::new(plain, &[], MESSAGE),
-            is_time_plain,
+            unmatched: Layout::of(&config.format, &[], MESSAGE),
+            plain: Layout::of(&plain, &[], MESSAGE),
             route: Routed {
                 stream: Stream::Origin("".into()),
                 source: None,
                 file: String::new(),
                 fields: Fields::default(),
             },
-            region: style.field(&config.region),
             filter: String::new(),
             line: Line::default(),
             id: String::new(),
@@ -96,42 +118,75 @@ impl<'c> Labeler<'c> {
                 if known == owner && group == log_group && stream == log_stream
         );
         if !is_same {
-            self.route = Routed::new(self.config, envelope);
+            self.route = Routed::new(self, envelope);
         }
-        let layout = self.route.source.map_or(&self.unmatched, |index| &self.sources[index]);
         self.filter.clear();
-        if layout.columns.contains(&Column::Filter) {
+        if self.layout().cells.contains(&Cell::Filter) {
             self.filter = envelope.subscription_filters.join(",");
         }
     }
 
+    fn layout(&self) -> &Layout<'c> {
+        self.route.source.map_or(&self.unmatched, |index| &self.sources[index])
+    }
+
+    /// Takes out of the envelope what its source leaves out, and hides in the rest what it hides;
+    /// answers how many events went. Their identities are those that came.
+    pub(crate) fn clean(&self, envelope: &mut Envelope<'_>) -> usize {
+        let Some(source) = self.layout().clean else { return 0 };
+        let before = envelope.log_events.len();
+        envelope.log_events.retain_mut(|event| {
+            let Some(cleaned) = source.cleaned(&event.message) else { return false };
+            if let Cow::Owned(cleaned) = cleaned {
+                event.message = Cow::Owned(cleaned);
+            }
+            true
+        });
+        before - envelope.log_events.len()
+    }
+
+    /// A text of the envelope that is no valid event, with what its source hides.
+    pub(crate) fn hidden<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.layout().clean.map_or(Cow::Borrowed(text), |source| source.hidden(text))
+    }
+
     /// The row of one of its events.
     pub fn event<'a>(&'a mut self, event: &'a Event<'_>) -> Result<Row<'a>, TimestampError> {
-        let Labeler { calendar, route, line, id, .. } = self;
-        let layout = route.source.map_or(&self.unmatched, |index| &self.sources[index]);
+        let Labeler { calendar, sources, unmatched, route, line, id, .. } = self;
+        let layout = route.source.map_or(unmatched, |index| &mut sources[index]);
+        let fields = &route.fields;
         line.start(layout.style);
-        for column in layout.columns {
-            match column {
-                Column::Labels => line.labels(layout.labels, &layout.labels_text),
-                Column::Message => line.field("message", without_breaks(&event.message)),
-                Column::Time if self.is_time_plain => {
-                    line.ready("time", calendar.time(event.timestamp)?);
+        for cell in &layout.cells {
+            match cell {
+                Cell::Labels => line.labels(layout.labels, &fields.labels),
+                Cell::Message => line.field("message", without_breaks(&event.message)),
+                Cell::Object => line.object("message", without_breaks(&event.message)),
+                Cell::ReadyTime => line.ready("time", calendar.time(event.timestamp)?),
+                Cell::Time => line.field("time", calendar.time(event.timestamp)?),
+                Cell::OwnTime => {
+                    let calendar = layout.calendar.as_mut().unwrap_or(calendar);
+                    line.field("time", calendar.time(event.timestamp)?);
                 }
-                Column::Time => line.field("time", calendar.time(event.timestamp)?),
-                Column::Timestamp => line.number("timestamp", event.timestamp),
-                Column::Id => line.field("id", &event.id),
-                Column::LogGroup => line.ready("log_group", &route.fields.log_group),
-                Column::LogStream => line.ready("log_stream", &route.fields.log_stream),
-                Column::Owner => line.ready("owner", &route.fields.owner),
-                Column::Account => match event.account() {
+                Cell::Timestamp => line.number("timestamp", event.timestamp),
+                Cell::Id => line.field("id", &event.id),
+                Cell::LogGroup => line.ready("log_group", &fields.log_group),
+                Cell::LogStream => line.ready("log_stream", &fields.log_stream),
+                Cell::Owner => line.ready("owner", &fields.owner),
+                Cell::Account => match event.account() {
                     Some(account) => line.field("account", account),
-                    None => line.ready("account", &route.fields.owner),
+                    None => line.ready("account", &fields.owner),
                 },
-                Column::Region => match event.region() {
+                Cell::Region => match event.region() {
                     Some(region) => line.field("region", region),
-                    None => line.ready("region", &self.region),
+                    None => line.ready("region", &fields.region),
                 },
-                Column::Filter => line.field("filter", &self.filter),
+                Cell::Filter => line.field("filter", &self.filter),
+                Cell::Json(keys, name) => line.json(name, json::at(&event.message, keys)),
+                Cell::Capture(name) => {
+                    let mut captures = fields.captures.iter();
+                    let found = captures.find(|(capture, _)| capture == name);
+                    line.ready(name, found.map_or("", |(_, text)| text));
+                }
             }
         }
         Ok(Row {
@@ -175,26 +230,79 @@ pub(crate) fn plain_lines(text: &str) -> impl Iterator<Item = &str> {
 }
 
 impl<'c> Layout<'c> {
-    fn new(style: Style, labels: &'c [String], columns: &'c [Column]) -> Layout<'c> {
-        Layout { style, labels, labels_text: style.labels(labels), columns }
+    fn new(config: &'c Config, source: &'c Source) -> Layout<'c> {
+        let format = source.format(config);
+        let mut layout = Layout::of(&format, &source.labels, &source.columns);
+        if format.time != config.format.time && source.columns.contains(&Column::Time) {
+            layout.calendar = Some(Calendar::new(config.timezone, &format.time));
+            let times =
+                layout.cells.iter_mut().filter(|cell| matches!(cell, Cell::Time | Cell::ReadyTime));
+            times.for_each(|cell| *cell = Cell::OwnTime);
+        }
+        layout.clean = source.cleans().then_some(source);
+        layout
+    }
+
+    fn of(format: &Format, labels: &'c [String], columns: &'c [Column]) -> Layout<'c> {
+        let Format { kind, newline, escape_backslash, time } = format;
+        let style = Style { kind: *kind, newline: *newline, escape_backslash: *escape_backslash };
+        let special = [",", "\"", "\t", "\n", "\r", "\\", "%t", "%n"];
+        let is_time_plain =
+            *kind != Kind::Json && !special.iter().any(|special| time.contains(special));
+        let cell = |column: &'c Column| match column {
+            Column::Labels => Cell::Labels,
+            Column::Message if *kind == Kind::Json => Cell::Object,
+            Column::Message => Cell::Message,
+            Column::Time if is_time_plain => Cell::ReadyTime,
+            Column::Time => Cell::Time,
+            Column::Timestamp => Cell::Timestamp,
+            Column::Id => Cell::Id,
+            Column::LogGroup => Cell::LogGroup,
+            Column::LogStream => Cell::LogStream,
+            Column::Owner => Cell::Owner,
+            Column::Account => Cell::Account,
+            Column::Region => Cell::Region,
+            Column::Filter => Cell::Filter,
+            Column::Json(keys) => Cell::Json(keys, format!("json.{}", keys.join("."))),
+            Column::Capture(name) => Cell::Capture(name),
+        };
+        let cells = columns.iter().map(cell).collect();
+        Layout { style, labels, cells, calendar: None, clean: None }
     }
 }
 
 impl Routed {
-    fn new(config: &Config, envelope: &Envelope<'_>) -> Routed {
-        let Envelope { owner, log_group, log_stream, .. } = envelope;
-        let source = config.source_of(log_group, log_stream);
-        let template = source.map_or(&config.unmatched.file, |index| &config.sources[index].file);
-        let style = Style { kind: config.format.kind, newline: config.format.newline };
+    fn new(labeler: &Labeler<'_>, envelope: &Envelope<'_>) -> Routed {
+        let (config, Envelope { owner, log_group, log_stream, .. }) = (labeler.config, envelope);
+        let To { source, file, captures, .. } = config.destination(owner, log_group, log_stream);
+        let layout = source.map_or(&labeler.unmatched, |index| &labeler.sources[index]);
+        let style = layout.style;
         let fields = Fields {
+            labels: style.labels(&labels(layout.labels, &captures)),
             owner: style.field(owner),
             log_group: style.field(log_group),
             log_stream: style.field(log_stream),
+            region: style.field(&config.region),
+            captures: captures.into_iter().map(|(name, text)| (name, style.field(&text))).collect(),
         };
         let owned = |text: &str| Cow::Owned(text.to_owned());
-        let (file, owner) = (template.file(owner, log_group, log_stream), owned(owner));
+        let owner = owned(owner);
         let stream =
             Stream::Logs { owner, log_group: owned(log_group), log_stream: owned(log_stream) };
         Routed { stream, source, file, fields }
     }
+}
+
+/// Labels with what captures take in their places.
+fn labels<'l>(labels: &'l [String], captures: &[(String, String)]) -> Cow<'l, [String]> {
+    if captures.is_empty() {
+        return Cow::Borrowed(labels);
+    }
+    let filled = |label: &String| {
+        let with = |label: String, (name, text): &(String, String)| {
+            label.replace(&format!("{{{name}}}"), text)
+        };
+        captures.iter().fold(label.clone(), with)
+    };
+    labels.iter().map(filled).collect()
 }

@@ -13,6 +13,7 @@
 //! promise, and why it holds, is in `docs/design.md`.
 
 // hiwake.toml, and what time it is.
+mod clean;
 pub mod clock;
 pub mod config;
 pub mod error;

@@ -3,11 +3,14 @@
 //! Never a line break in a line but with `newline = "keep"` (csv only): a day file's lines can be
 //! counted, cut and merged.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use memchr::{memchr, memchr2, memchr3};
+use serde_json::value::RawValue;
 
 use crate::config::Newline;
+use crate::envelope::string;
 use crate::json::written as json;
 use crate::row::Kind;
 
@@ -19,6 +22,8 @@ pub struct Style {
     /// What a line break inside a field becomes. json escapes it in any case; for tsv and raw
     /// `keep` is `escape`, since they have no quotes to keep it in.
     pub newline: Newline,
+    /// Whether a `\` becomes two; in json it does in any case.
+    pub escape_backslash: bool,
 }
 
 /// A line in the making, after [`Line::start`]; keeps its buffers.
@@ -28,6 +33,14 @@ pub struct Line {
     text: String,
     /// Whether the next field is the line's first.
     first: bool,
+}
+
+/// JSON without line breaks: between its values they are blanks, in its strings there are none.
+fn one_line(json: &str) -> Cow<'_, str> {
+    match memchr2(b'\n', b'\r', json.as_bytes()) {
+        None => Cow::Borrowed(json),
+        Some(_) => Cow::Owned(json.replace(['\n', '\r'], " ")),
+    }
 }
 
 /// A message without its trailing line breaks, which loggers add and nobody means.
@@ -67,6 +80,7 @@ impl Style {
         while let Some(at) = self.special(rest.as_bytes(), quoted) {
             let (length, escape) = match rest.as_bytes()[at..] {
                 [b'"', ..] => (1, "\"\""),
+                [b'\\', ..] => (1, "\\\\"),
                 [b'\r', b'\n', ..] => (2, if space { " " } else { "\\n" }),
                 [b'\t', ..] => (1, if space { " " } else { "\\t" }),
                 _ => (1, if space { " " } else { "\\n" }),
@@ -81,6 +95,11 @@ impl Style {
 
     /// Where the first byte of a field is that its kind cannot hold as it is.
     fn special(self, field: &[u8], quoted: bool) -> Option<usize> {
+        if self.escape_backslash {
+            let plain = Style { escape_backslash: false, ..self };
+            let backslash = memchr(b'\\', field);
+            return plain.special(&field[..backslash.unwrap_or(field.len())], quoted).or(backslash);
+        }
         match (self.kind, quoted) {
             (Kind::Csv, true) if self.newline == Newline::Keep => memchr(b'"', field),
             (Kind::Csv, true) => memchr3(b'"', b'\n', b'\r', field),
@@ -117,6 +136,29 @@ impl Line {
     pub(crate) fn ready(&mut self, name: &str, field: &str) {
         self.separate(name);
         self.text.push_str(field);
+    }
+
+    /// Appends a text: an object, if it is one in JSON. A line break in JSON is a blank.
+    pub(crate) fn object(&mut self, name: &str, text: &str) {
+        let is_object = text.trim_ascii_start().starts_with('{');
+        match serde_json::from_str::<&RawValue>(text).ok().filter(|_| is_object) {
+            Some(object) => self.ready(name, &one_line(object.get())),
+            None => self.field(name, text),
+        }
+    }
+
+    /// Appends what a message has at a place, or nothing: in json as it stands there, otherwise a
+    /// string without its quotes.
+    pub(crate) fn json(&mut self, name: &str, value: Option<&RawValue>) {
+        let text = value.map_or("null", RawValue::get);
+        if self.style.kind == Kind::Json {
+            return self.ready(name, &one_line(text));
+        }
+        match value.and_then(string) {
+            Some(text) => self.field(name, &text),
+            None if text == "null" => self.field(name, ""),
+            None => self.field(name, &one_line(text)),
+        }
     }
 
     /// Appends a number.

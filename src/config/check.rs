@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::config::place::KeyPath;
+use crate::config::problem::nearest;
 use crate::config::reader::Reader;
 use crate::config::{
-    ANSWER_BYTES_MAX, Config, FileTemplate, Glob, Newline, Problem, Source, Subscribe,
+    ANSWER_BYTES_MAX, Column, Config, Glob, Newline, Pattern, Problem, Source, Subscribe,
 };
 use crate::row::Kind;
 
@@ -23,6 +24,7 @@ const FILTER_PATTERN_MAX: usize = 1024;
 pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
     for (index, source) in config.sources.iter().enumerate() {
         check_source(source, &KeyPath::at("source").index(index), reader);
+        check_captures(source, &KeyPath::at("source").index(index), reader);
         check_reached(config, index, reader);
     }
     check_format(config, reader);
@@ -42,13 +44,16 @@ fn check_source(source: &Source, path: &KeyPath, reader: &mut Reader<'_>) {
             reader.note(&key, message);
         }
     }
-    for (index, group) in source.log_groups.iter().enumerate() {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "_/.#-*?".contains(c);
-        if let Some(character) = group.as_str().chars().find(|c| !allowed(*c)) {
-            let message = format!(
-                "no log group's name holds {character:?}; write letters, digits, _ / . # - and the globs * and ?"
-            );
-            reader.note(&path.clone().key("log_groups").index(index), message);
+    let allowed = |c: &char| c.is_ascii_alphanumeric() || "_/.#-".contains(*c);
+    for (key, groups) in [("log_groups", &source.log_groups), ("exclude", &source.exclude)] {
+        for (index, group) in groups.iter().enumerate() {
+            let mut characters = group.literals().flat_map(str::chars);
+            if let Some(character) = characters.find(|character| !allowed(character)) {
+                let message = format!(
+                    "no log group's name holds {character:?}; write letters, digits, _ / . # -, the globs * and ?, and captures such as {{team}}"
+                );
+                reader.note(&path.clone().key(key).index(index), message);
+            }
         }
     }
     for (index, stream) in source.log_streams.iter().enumerate() {
@@ -64,8 +69,12 @@ fn check_source(source: &Source, path: &KeyPath, reader: &mut Reader<'_>) {
         }
         let mut braces = label.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
         let is_name = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-        if let Some((name, _)) = braces.find(|(name, _)| !name.is_empty() && is_name(name)) {
-            let message = format!("labels are fixed text; write {{{name}}} into columns");
+        let is_fixed = |name: &str| name.is_empty() || !is_name(name) || source.has_capture(name);
+        if let Some((name, _)) = braces.find(|(name, _)| !is_fixed(name)) {
+            let message = match Column::is_reserved(name) {
+                true => format!("labels are fixed text; write {{{name}}} into columns"),
+                false => no_capture(name),
+            };
             reader.note(&path.clone().key("labels").index(index), message);
         }
     }
@@ -73,6 +82,48 @@ fn check_source(source: &Source, path: &KeyPath, reader: &mut Reader<'_>) {
         let message = format!("has more than {FILTER_PATTERN_MAX} characters; write it shorter");
         reader.note(&path.clone().key("filter_pattern"), message);
     }
+}
+
+/// Captures that `file` and `columns` use are there, whatever the log group and stream is.
+fn check_captures(source: &Source, path: &KeyPath, reader: &mut Reader<'_>) {
+    let globs = ["log_groups", "log_streams"];
+    if globs.iter().any(|key| !reader.is_whole(&path.clone().key(key))) {
+        return;
+    }
+    for name in source.file.captures().filter(|name| !source.has_capture(name)) {
+        let known = ["log_group", "log_stream", "owner"];
+        let message = match nearest(name, known.into_iter()) {
+            Some(meant) => format!("`{{{name}}}` is not known here; did you mean {{{meant}}}?"),
+            None if name == "account" || name == "region" => {
+                format!("{{{name}}} does not tell events apart; write {{owner}}, or a label")
+            }
+            None => format!(
+                "{}; {{log_group}}, {{log_stream}} and {{owner}} are known",
+                no_capture(name)
+            ),
+        };
+        reader.note(&path.clone().key("file"), message);
+    }
+    for (index, column) in source.columns.iter().enumerate() {
+        let Column::Capture(name) = column else { continue };
+        if source.has_capture(name) {
+            continue;
+        }
+        let message = match nearest(&format!("{{{name}}}"), Column::names()) {
+            Some(meant) => format!("`{{{name}}}` is not known; did you mean {meant}?"),
+            None => {
+                let known: Vec<_> = Column::names().collect();
+                format!("{}; or write one of {}", no_capture(name), known.join(", "))
+            }
+        };
+        reader.note(&path.clone().key("columns").index(index), message);
+    }
+}
+
+fn no_capture(name: &str) -> String {
+    format!(
+        "`{{{name}}}` is not a capture of each of its log_groups, nor of each of its log_streams"
+    )
 }
 
 /// The first source wins: one whose every (log group, log stream) pair an earlier one takes is
@@ -104,7 +155,8 @@ fn check_reached(config: &Config, index: usize, reader: &mut Reader<'_>) {
 }
 
 fn takes(source: &Source, group: &Glob, stream: &Glob) -> bool {
-    source.log_groups.iter().any(|glob| glob.covers(group))
+    source.exclude.is_empty()
+        && source.log_groups.iter().any(|glob| glob.covers(group))
         && source.log_streams.iter().any(|glob| glob.covers(stream))
 }
 
@@ -116,29 +168,53 @@ fn name(config: &Config, index: usize) -> String {
 }
 
 fn check_format(config: &Config, reader: &mut Reader<'_>) {
-    let whole = reader.is_whole(&KeyPath::at("format.kind"));
-    if config.format.newline == Newline::Keep && config.format.kind != Kind::Csv && whole {
-        let message = "keep needs kind = \"csv\", which quotes line breaks; write escape or space";
-        reader.note(&KeyPath::at("format.newline"), message);
+    let own = |index| KeyPath::at("source").index(index).key("format");
+    let sources = config.sources.iter().enumerate();
+    let sources = sources.map(|(index, source)| (own(index), source.format(config)));
+    let all = (KeyPath::at("format"), config.format.clone());
+    for (path, format) in sources.chain([all]) {
+        let whole = reader.is_whole(&path.clone().key("kind"));
+        let is_said = reader.is_said(&path.clone().key("newline"));
+        if format.newline == Newline::Keep && format.kind != Kind::Csv && whole && is_said {
+            let message =
+                "keep needs kind = \"csv\", which quotes line breaks; write escape or space";
+            reader.note(&path.key("newline"), message);
+        }
+    }
+    for name in config.unmatched.file.captures() {
+        let message = format!(
+            "`{{{name}}}` is not known here; write {{log_group}}, {{log_stream}} or {{owner}}"
+        );
+        reader.note(&KeyPath::at("unmatched.file"), message);
     }
 }
 
 /// Day files of two kinds below one name: `plain/2022-04-18.csv` and `plain/2022-04-18.log`.
 fn check_kinds(config: &Config, reader: &mut Reader<'_>) {
-    if config.plain.kind == config.format.kind || config.plain.drop {
-        return;
+    let sources = config.sources.iter().enumerate().filter_map(|(index, source)| {
+        let path = KeyPath::at("source").index(index).key("file");
+        Some((path, source.file.literal()?, source.format(config).kind, name(config, index)))
+    });
+    let mut literal: Vec<_> = sources.collect();
+    let unmatched = config.unmatched.file.literal();
+    literal.extend(unmatched.map(|file| {
+        (KeyPath::at("unmatched.file"), file, config.format.kind, "[unmatched]".to_owned())
+    }));
+    if !config.plain.drop {
+        let (path, kind) = (KeyPath::at("plain.file"), config.plain.kind);
+        literal.push((path, &config.plain.file, kind, "[plain]".to_owned()));
     }
-    let plain = &config.plain.file;
-    let same = |template: &FileTemplate| template.literal() == Some(plain);
-    let sources = config.sources.iter().enumerate().filter(|(_, source)| same(&source.file));
-    let mut others: Vec<String> = sources.map(|(index, _)| name(config, index)).collect();
-    others.extend(same(&config.unmatched.file).then(|| "[unmatched]".to_owned()));
-    if !others.is_empty() {
-        let message = format!(
-            "`{plain}` is the file of {} too, of another kind; write another file, or the same kind",
-            others.join(" and ")
-        );
-        reader.note(&KeyPath::at("plain.file"), message);
+    for (at, (path, file, kind, _)) in literal.iter().enumerate() {
+        let earlier =
+            literal[..at].iter().filter(|(_, one, other, _)| one == file && other != kind);
+        let others: Vec<&str> = earlier.map(|(.., name)| name.as_str()).collect();
+        if !others.is_empty() {
+            let message = format!(
+                "`{file}` is the file of {} too, of another kind; write another file, or the same kind",
+                others.join(" and ")
+            );
+            reader.note(path, message);
+        }
     }
 }
 
@@ -213,6 +289,17 @@ impl Config {
             if source.file.uses_log_stream() {
                 warn(source.line, key("file"), PER_STREAM);
             }
+            if let Some(pattern) = drops_everything(source) {
+                let message = format!(
+                    "`{pattern}` matches every message: all events of this source are left out"
+                );
+                warn(source.line, key("drop"), &message);
+            }
+            if let Some(pattern) = keeps_nothing(source) {
+                let message =
+                    format!("`{pattern}` is in drop too: no event of this source is left");
+                warn(source.line, key("keep"), &message);
+            }
             if source.subscribe == Subscribe::Filter && !source.log_groups.iter().any(Glob::is_name)
             {
                 warn(source.line, key("subscribe"), ONLY_GLOBS);
@@ -227,6 +314,20 @@ impl Config {
         }
         warnings
     }
+}
+
+/// A pattern of `drop` that matches whatever is logged.
+fn drops_everything(source: &Source) -> Option<&str> {
+    let anything =
+        ["x", "START RequestId: 0 Version: 1\n", "{\"level\":\"info\"}", "日本語", " ", "0"];
+    let mut drop = source.drop.iter();
+    drop.find(|one| anything.iter().all(|message| one.matches(message))).map(Pattern::as_str)
+}
+
+/// A pattern of `keep`, where `drop` has all of them.
+fn keeps_nothing(source: &Source) -> Option<&str> {
+    let all = source.keep.iter().all(|one| source.drop.contains(one));
+    source.keep.first().filter(|_| all).map(Pattern::as_str)
 }
 
 const NO_GROUP: &str = "names no log group; write log_groups = [\"…\"], with names or globs";

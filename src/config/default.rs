@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::{
     Column, Compress, Config, Files, Form, Format, Limits, Newline, Order, Plain, Retention, Seal,
-    Source, Subscribe, Unmatched,
+    Slashes, Source, SourceFormat, Subscribe, Unmatched,
 };
 use crate::row::Kind;
 
@@ -18,6 +18,7 @@ impl Default for Config {
             name: "hiwake.toml".to_owned(),
             region: String::new(),
             timezone: chrono_tz::Tz::Asia__Tokyo,
+            defaults: Source::default(),
             sources: Vec::new(),
             format: Format::default(),
             unmatched: Unmatched::default(),
@@ -36,10 +37,17 @@ impl Default for Source {
         Source {
             line: None,
             log_groups: Vec::new(),
+            exclude: Vec::new(),
             log_streams: vec![parsed("*")],
             file: parsed("{log_group}"),
+            slashes: Slashes::default(),
             labels: Vec::new(),
             columns: vec![Column::Labels, Column::Message],
+            format: SourceFormat::default(),
+            strip_ansi: false,
+            drop: Vec::new(),
+            keep: Vec::new(),
+            mask: Vec::new(),
             filter_pattern: String::new(),
             subscribe: Subscribe::default(),
         }
@@ -51,6 +59,7 @@ impl Default for Format {
         Format {
             kind: Kind::Csv,
             newline: Newline::default(),
+            escape_backslash: false,
             time: "%Y-%m-%d %H:%M:%S".to_owned(),
         }
     }
@@ -74,6 +83,7 @@ impl Default for Seal {
             grace: Duration::from_secs(3_600),
             order: Order::default(),
             compress: Compress::default(),
+            empty_days: false,
             journal_days: 90,
         }
     }

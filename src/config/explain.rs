@@ -1,14 +1,18 @@
 //! Which source takes a log group and stream, and why the others do not.
 
-use serde::Serialize;
+use std::collections::BTreeMap;
 
-use crate::config::{Config, Glob, Source};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::config::{Config, Glob, Slashes, Source, SourceFormat};
+use crate::file_name::Names;
 use crate::row::Kind;
 
 /// What becomes of the events of one log group and stream.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explanation {
-    /// Every source, in the order in which they are tried.
+    /// Every source: the one that wins, then the others in the order in which they are tried.
     pub tried: Vec<Tried>,
     /// The source that wins, counted from 1; `None`: `[unmatched]`.
     pub winner: Option<usize>,
@@ -16,6 +20,10 @@ pub struct Explanation {
     pub file: String,
     /// The kind of its day files.
     pub(crate) kind: Kind,
+    /// What its captures take.
+    pub captures: BTreeMap<String, String>,
+    /// What the source does with its events: its keys that are not at their defaults.
+    pub rules: BTreeMap<String, String>,
 }
 
 /// One source and its answer.
@@ -50,22 +58,50 @@ impl Config {
     ///
     /// The one place where a source is chosen: transform, the command line and tests all ask here.
     pub fn source_of(&self, log_group: &str, log_stream: &str) -> Option<usize> {
-        self.sources.iter().position(|source| {
-            first(&source.log_groups, log_group).is_some()
-                && first(&source.log_streams, log_stream).is_some()
-        })
+        self.sources.iter().position(|source| source.matching(log_group, log_stream).is_some())
     }
+
+    /// Where the events of a log group and stream go.
+    pub(crate) fn destination(&self, owner: &str, log_group: &str, log_stream: &str) -> To {
+        let source = self.source_of(log_group, log_stream);
+        let (template, slashes, kind, captures) = match source.map(|index| &self.sources[index]) {
+            Some(source) => {
+                let captures = source.captures(log_group, log_stream);
+                (&source.file, source.slashes, source.format(self).kind, captures)
+            }
+            None => (&self.unmatched.file, Slashes::Encode, self.format.kind, Vec::new()),
+        };
+        let names = Names { owner, log_group, log_stream, captures: &captures };
+        To { source, file: template.file(&names, slashes), kind, captures }
+    }
+}
+
+/// Where events go.
+pub(crate) struct To {
+    /// The index of their source; `None`: `[unmatched]`.
+    pub(crate) source: Option<usize>,
+    /// The file.
+    pub(crate) file: String,
+    /// Its kind.
+    pub(crate) kind: Kind,
+    /// What the captures of its globs take.
+    pub(crate) captures: Vec<(String, String)>,
 }
 
 /// Tries every source on a log group and stream.
 pub fn explain(config: &Config, owner: &str, log_group: &str, log_stream: &str) -> Explanation {
-    let winner = config.source_of(log_group, log_stream);
+    let To { source: winner, file, kind, captures } =
+        config.destination(owner, log_group, log_stream);
     // `earlier` is the source that won before.
     let outcome = |source: &Source, earlier: Option<usize>| {
         let Some(group) = first(&source.log_groups, log_group).map(Glob::as_str) else {
             let globs = list(&source.log_groups);
             return (Fate::OtherLogGroup, format!("none of its log groups matches: {globs}"));
         };
+        if let Some(glob) = first(&source.exclude, log_group).map(Glob::as_str) {
+            let why = format!("{group} matches the log group, but exclude has {glob}");
+            return (Fate::OtherLogGroup, why);
+        }
         let Some(stream) = first(&source.log_streams, log_stream).map(Glob::as_str) else {
             let globs = list(&source.log_streams);
             let why = format!("but none of its log streams the log stream: {globs}");
@@ -82,16 +118,42 @@ pub fn explain(config: &Config, owner: &str, log_group: &str, log_stream: &str) 
         let (outcome, reason) = outcome(source, earlier);
         Tried { source: index + 1, line: source.line, outcome, reason }
     });
-    let template = match winner {
-        Some(index) => &config.sources[index].file,
-        None => &config.unmatched.file,
+    // The winner first, the others as they are tried.
+    let mut tried: Vec<Tried> = tried.collect();
+    tried.sort_by_key(|tried| tried.outcome != Fate::Wins);
+    let rules = winner.map(|winner| rules(config, &config.sources[winner])).unwrap_or_default();
+    let captures = captures.into_iter().collect();
+    let winner = winner.map(|index| index + 1);
+    Explanation { tried, winner, file, kind, captures, rules }
+}
+
+/// What a source does with its events: the keys that it does not leave at their defaults, as they
+/// would be written.
+fn rules(config: &Config, source: &Source) -> BTreeMap<String, String> {
+    let all = |source: &Source| {
+        let format = source.format(config);
+        let own = Source { line: None, format: SourceFormat::default(), ..source.clone() };
+        let mut all: BTreeMap<String, serde_json::Value> = [
+            ("format.kind", json!(format.kind)),
+            ("format.newline", json!(format.newline)),
+            ("format.escape_backslash", json!(format.escape_backslash)),
+            ("format.time", json!(format.time)),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into();
+        if let Ok(serde_json::Value::Object(own)) = serde_json::to_value(own) {
+            all.extend(own);
+        }
+        all
     };
-    Explanation {
-        tried: tried.collect(),
-        winner: winner.map(|index| index + 1),
-        file: template.file(owner, log_group, log_stream),
-        kind: config.format.kind,
-    }
+    let (own, default) = (all(source), Config::default());
+    let default = Source { format: SourceFormat::of(&default.format), ..Source::default() };
+    let default = all(&default);
+    let shown = own.into_iter().filter(|(key, value)| {
+        !matches!(key.as_str(), "log_groups" | "log_streams" | "file" | "format")
+            && default.get(key) != Some(value)
+    });
+    shown.map(|(key, value)| (key, value.to_string())).collect()
 }
 
 fn first<'g>(globs: &'g [Glob], name: &str) -> Option<&'g Glob> {

@@ -8,10 +8,12 @@ mod check;
 mod default;
 mod env;
 mod explain;
+mod glob;
 mod place;
 mod problem;
 mod read;
 mod reader;
+mod source;
 mod value;
 
 use std::time::Duration;
@@ -25,9 +27,11 @@ pub(crate) use crate::file_name::FileTemplate;
 pub use env::{
     ENVIRONMENT, EnvError, LOG_LEVEL, PIPELINE, Variable, root_from_env, state_folder_from_env,
 };
+pub(crate) use explain::To;
 pub use explain::{Explanation, Fate, Tried, explain};
+pub use glob::{Glob, GlobError};
 pub use problem::{ConfigErrors, Problem};
-pub use value::{Glob, GlobError};
+pub use source::{Column, Mask, Pattern, Slashes, Source, SourceFormat, Subscribe};
 
 /// The whole configuration. Every field has a default but the sources' log groups.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +48,11 @@ pub struct Config {
     #[serde(serialize_with = "value::write_zone", deserialize_with = "value::read_zone")]
     #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub timezone: Tz,
+    /// What holds for every source that does not say otherwise: the keys of a source, but
+    /// `log_groups`.
+    #[serde(skip_serializing)]
+    #[cfg_attr(feature = "cli", schemars(schema_with = "source::defaults_schema"))]
+    pub defaults: Source,
     /// The rules; the first that matches wins. `[[source]]` in the file.
     #[serde(rename = "source")]
     pub sources: Vec<Source>,
@@ -63,85 +72,6 @@ pub struct Config {
     pub limits: Limits,
 }
 
-/// Which log groups and streams go into which file, with which labels.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "cli", derive(schemars::JsonSchema), schemars(extend("required" = ["log_groups"])))]
-#[serde(default, deny_unknown_fields, expecting = "a table")]
-pub struct Source {
-    /// Its line in the file, for messages.
-    #[serde(skip)]
-    pub line: Option<usize>,
-    /// Names or globs (`*` any text, also `/`; `?` one character); at least one. Required.
-    #[cfg_attr(feature = "cli", schemars(length(min = 1)))]
-    pub(crate) log_groups: Vec<Glob>,
-    /// Names or globs; all of them by default.
-    pub(crate) log_streams: Vec<Glob>,
-    /// Which daily file: a relative path, in which `{log_group}`, `{log_stream}`, `{owner}` may
-    /// each be a component of their own.
-    pub file: FileTemplate,
-    /// Fixed values for `{labels}`: each is a field of its own in front of every line.
-    pub labels: Vec<String>,
-    /// What a line is made of, in this order.
-    pub columns: Vec<Column>,
-    /// The subscription filter's pattern, at most 1,024 characters; empty: every event.
-    pub(crate) filter_pattern: String,
-    /// Who makes the subscription.
-    pub subscribe: Subscribe,
-}
-
-/// One placeholder of a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
-pub enum Column {
-    /// `{labels}`: all labels, each a field of its own.
-    #[serde(rename = "{labels}")]
-    Labels,
-    /// `{message}`
-    #[serde(rename = "{message}")]
-    Message,
-    /// `{time}`: local time in `format.time`.
-    #[serde(rename = "{time}")]
-    Time,
-    /// `{timestamp}`: milliseconds since the epoch.
-    #[serde(rename = "{timestamp}")]
-    Timestamp,
-    /// `{id}`
-    #[serde(rename = "{id}")]
-    Id,
-    /// `{log_group}`
-    #[serde(rename = "{log_group}")]
-    LogGroup,
-    /// `{log_stream}`
-    #[serde(rename = "{log_stream}")]
-    LogStream,
-    /// `{owner}`
-    #[serde(rename = "{owner}")]
-    Owner,
-    /// `{account}`: where the event was logged, if it says so (`@aws.account`), else the owner.
-    #[serde(rename = "{account}")]
-    Account,
-    /// `{region}`: where the event was logged, if it says so (`@aws.region`), else `AWS_REGION`.
-    #[serde(rename = "{region}")]
-    Region,
-    /// `{filter}`: the subscription filters' names, joined by a comma.
-    #[serde(rename = "{filter}")]
-    Filter,
-}
-
-/// Who makes the subscription of a source's log groups.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum Subscribe {
-    /// CDK makes a subscription filter for each named log group.
-    #[default]
-    Filter,
-    /// CDK makes one account policy.
-    Account,
-    /// Nothing is made.
-    Manual,
-}
-
 /// `[format]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
@@ -151,6 +81,9 @@ pub struct Format {
     pub(crate) kind: Kind,
     /// What a line break inside a message becomes.
     pub newline: Newline,
+    /// Whether a `\\` becomes two, so that the text `\\n` and an escaped line break can be told
+    /// apart. Not for json, which does so in any case.
+    pub escape_backslash: bool,
     /// strftime pattern of `{time}`, local time.
     #[serde(deserialize_with = "value::read_strftime")]
     pub(crate) time: String,
@@ -206,6 +139,9 @@ pub struct Seal {
     pub order: Order,
     /// Compression of sealed files.
     pub compress: Compress,
+    /// Whether a source whose `file` has no placeholder gets an empty file with its checksum for a
+    /// day on which only other files have lines: for jobs that wait for yesterday's `.sha256`.
+    pub empty_days: bool,
     /// How many days a sealed day can still be replayed into without doubling. The CDK app keeps
     /// the backup longer than that.
     pub journal_days: u32,

@@ -104,6 +104,44 @@ impl<'t> Located<'t> {
         found.min_by_key(|(at, _)| at.len()).map(|(_, path)| path)
     }
 
+    /// What stands at a path.
+    pub(super) fn get(&self, path: &KeyPath) -> Option<&Spanned<DeValue<'t>>> {
+        path.0.iter().try_fold(&self.root, |value, step| match (step, value.get_ref()) {
+            (Step::Key(key), DeValue::Table(table)) => table.get(key.as_str()),
+            (Step::Index(index), DeValue::Array(array)) => array.get(*index),
+            _ => None,
+        })
+    }
+
+    /// Gives each table of a list the keys of another table that it has not.
+    pub(super) fn inherit(&mut self, from: &str, list: &str) {
+        let DeValue::Table(root) = self.root.get_mut() else { return };
+        let Some(DeValue::Table(given)) = root.get(from).map(|table| table.get_ref()) else {
+            return;
+        };
+        let given = given.clone();
+        let Some(DeValue::Array(list)) = root.get_mut(list).map(Spanned::get_mut) else { return };
+        for table in list.iter_mut() {
+            let DeValue::Table(table) = table.get_mut() else { continue };
+            for (key, value) in &given {
+                if !table.contains_key(key.get_ref().as_ref()) {
+                    table.insert(key.clone(), value.clone());
+                }
+            }
+        }
+    }
+
+    /// Where what stands at a path is written: in `[defaults]`, if a source has it from there.
+    pub(super) fn origin(&self, path: &KeyPath) -> KeyPath {
+        let [Step::Key(source), Step::Index(_), below @ ..] = path.0.as_slice() else {
+            return path.clone();
+        };
+        let written = KeyPath([&[Step::Key("defaults".to_owned())], below].concat());
+        let span = |path: &KeyPath| self.get(path).map(Spanned::span);
+        let is_inherited = source == "source" && !below.is_empty() && span(path).is_some();
+        if is_inherited && span(path) == span(&written) { written } else { path.clone() }
+    }
+
     /// Takes a key or an element out; what follows an element moves up by one.
     pub(super) fn remove(&mut self, path: &KeyPath) {
         let Some((last, steps)) = path.0.split_last() else { return };

@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use crate::config::place::{KeyPath, Located};
 use crate::config::problem::nearest;
-use crate::config::{Config, ConfigErrors, Problem};
+use crate::config::{Config, ConfigErrors, Problem, Source};
 
 /// After so many problems the rest is not looked for.
 const PROBLEMS_MAX: usize = 200;
@@ -36,12 +36,18 @@ impl<'t> Reader<'t> {
     /// Notes what is wrong with a key or value.
     pub(super) fn note(&mut self, path: &KeyPath, message: impl Into<String>) {
         let line = self.document.line(path);
-        self.push(line, path.to_string(), message.into());
+        let shown = self.document.origin(path);
+        self.push(line, shown.to_string(), message.into());
     }
 
     /// Whether all that the text says below this key is there to be judged.
     pub(super) fn is_whole(&self, path: &KeyPath) -> bool {
         !self.torn && !self.removed.iter().any(|removed| removed.0.starts_with(&path.0))
+    }
+
+    /// Whether the text has a key.
+    pub(super) fn is_said(&self, path: &KeyPath) -> bool {
+        self.document.get(path).is_some()
     }
 
     fn push(&mut self, line: Option<usize>, key: String, message: String) {
@@ -81,6 +87,7 @@ impl<'t> Reader<'t> {
 
     /// Deserialises; what is refused is noted, taken out, and the rest is tried again.
     pub(super) fn values(&mut self) -> Option<Config> {
+        self.defaults();
         while self.problems.len() < PROBLEMS_MAX {
             let document = ValueDeserializer::from(self.document.root.clone());
             let error = match Config::deserialize(document) {
@@ -97,6 +104,27 @@ impl<'t> Reader<'t> {
             self.take_out(path);
         }
         None
+    }
+
+    /// Gives each source what `[defaults]` has and it has not, where that is valid.
+    fn defaults(&mut self) {
+        let section = KeyPath::at("defaults");
+        let groups = section.clone().key("log_groups");
+        if self.document.get(&groups).is_some() {
+            self.note(&groups, "each source names its own log groups; write it into [[source]]");
+            self.take_out(groups);
+        }
+        while let Some(defaults) = self.document.get(&section) {
+            let Err(error) = Source::deserialize(ValueDeserializer::from(defaults.clone())) else {
+                break;
+            };
+            let find = |span: Range<usize>| Some((span.start, self.document.find(&span)?));
+            let Some((start, path)) = error.span().and_then(find) else { break };
+            let line = self.document.line_of_offset(start);
+            self.push(Some(line), path.to_string(), in_words(error.message(), path.last_key()));
+            self.take_out(path);
+        }
+        self.document.inherit("defaults", "source");
     }
 
     /// With its name, and the lines of its sources.
@@ -126,8 +154,8 @@ impl<'t> Reader<'t> {
     }
 }
 
-const SECTIONS: [&str; 7] =
-    ["format", "unmatched", "plain", "seal", "retention", "files", "limits"];
+const SECTIONS: [&str; 8] =
+    ["defaults", "format", "unmatched", "plain", "seal", "retention", "files", "limits"];
 
 /// serde's message in the words of this file, with what to write instead.
 fn in_words(message: &str, key: Option<&str>) -> String {

@@ -6,135 +6,10 @@ use std::time::Duration;
 
 use chrono::format::{Item, StrftimeItems};
 use chrono_tz::Tz;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-use wildmatch::WildMatch;
+use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
 
 use crate::config::problem::nearest;
 use crate::file_name::{FileNameError, FileTemplate};
-
-/// A name or a glob: `*` is any text, also with `/` and also none; `?` is one character. Everything
-/// else is itself, also `[` and `{`: log streams are called `2022/04/18/[$LATEST]0123…`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
-#[serde(try_from = "String", into = "String")]
-pub struct Glob {
-    text: String,
-    /// `None`: a name, compared as it is.
-    #[cfg_attr(feature = "cli", schemars(skip))]
-    wild: Option<WildMatch>,
-}
-
-/// Characters of the longest log group or log stream name that CloudWatch allows.
-const NAME_CHARACTERS_MAX: usize = 512;
-
-impl Glob {
-    /// As it is written.
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// Whether the whole name matches.
-    pub fn matches(&self, name: &str) -> bool {
-        match &self.wild {
-            None => self.text == name,
-            Some(wild) => wild.matches(name),
-        }
-    }
-
-    /// Whether it is a plain name, without `*` and `?`.
-    pub(crate) fn is_name(&self) -> bool {
-        self.wild.is_none()
-    }
-
-    /// Whether it is certain that every name that matches `other` matches this one.
-    ///
-    /// `true` is always right. `false` may be wrong for entangled globs (`*a` and `?*a` is seen,
-    /// `?*` and `*a` is not): a rule that is never reached may go unnoticed, never the reverse.
-    pub fn covers(&self, other: &Glob) -> bool {
-        match (&self.wild, &other.wild) {
-            (_, None) => self.matches(&other.text),
-            (None, Some(_)) => false,
-            (Some(_), Some(_)) => covers(&canonical(&self.text), &canonical(&other.text)),
-        }
-    }
-}
-
-/// `*?*` and `?*?` say "at least …": the same set is always written with its `?` first, one `*`
-/// last.
-fn canonical(glob: &str) -> Vec<char> {
-    let symbols: Vec<char> = glob.chars().collect();
-    let is_wild = |symbol: &char| matches!(symbol, '*' | '?');
-    let runs = symbols.chunk_by(|one, next| is_wild(one) && is_wild(next));
-    let star_last = |run: &[char]| {
-        let star = run.contains(&'*').then_some('*');
-        run.iter().copied().filter(|symbol| *symbol != '*').chain(star).collect::<Vec<_>>()
-    };
-    runs.flat_map(star_last).collect()
-}
-
-/// Matches `glob` against `text`, which is a glob itself: its `*` is matched by `*` only, its `?`
-/// by `?` or `*`.
-fn covers(glob: &[char], text: &[char]) -> bool {
-    // reached[n]: what was read of `glob` so far can cover the first n symbols of `text`.
-    let mut reached = vec![false; text.len() + 1];
-    reached[0] = true;
-    for symbol in glob {
-        if *symbol == '*' {
-            let first = reached.iter().position(|reached| *reached).unwrap_or(reached.len());
-            reached[first..].fill(true);
-            continue;
-        }
-        let mut next = vec![false; text.len() + 1];
-        for (at, one) in text.iter().enumerate() {
-            let matched = *one != '*' && (symbol == one || *symbol == '?');
-            next[at + 1] = reached[at] && matched;
-        }
-        reached = next;
-    }
-    reached[text.len()]
-}
-
-/// Why a text is no [`Glob`], and what to write instead.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum GlobError {
-    /// No text at all.
-    #[error("an empty name matches nothing; write a name, or * for every one")]
-    Empty,
-    /// So many characters.
-    #[error(
-        "{0} characters; names of CloudWatch Logs have at most {NAME_CHARACTERS_MAX}: write it shorter, with *"
-    )]
-    Characters(usize),
-}
-
-impl TryFrom<String> for Glob {
-    type Error = GlobError;
-
-    fn try_from(text: String) -> Result<Glob, GlobError> {
-        match text.chars().count() {
-            0 => Err(GlobError::Empty),
-            1..=NAME_CHARACTERS_MAX => {
-                let wild = text.contains(['*', '?']).then(|| WildMatch::new(&text));
-                Ok(Glob { text, wild })
-            }
-            characters => Err(GlobError::Characters(characters)),
-        }
-    }
-}
-
-impl From<Glob> for String {
-    fn from(glob: Glob) -> String {
-        glob.text
-    }
-}
-
-impl std::str::FromStr for Glob {
-    type Err = GlobError;
-
-    fn from_str(text: &str) -> Result<Glob, GlobError> {
-        Glob::try_from(text.to_owned())
-    }
-}
 
 /// Why a text is not the value that its key wants, and what to write instead.
 #[derive(Debug, thiserror::Error)]
@@ -242,6 +117,13 @@ pub(super) fn read_strftime<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<String, D::Error> {
     parsed(deserializer, |text| check_strftime(&text).map(|()| text))
+}
+
+/// The same, where it may be missing.
+pub(super) fn read_optional_strftime<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
+    read_strftime(deserializer).map(Some)
 }
 
 fn check_strftime(text: &str) -> Result<(), ValueError> {

@@ -53,9 +53,14 @@ pub fn transform(reader: &mut Reader<'_>, event: &[u8]) -> Result<(Vec<u8>, Coun
         let failure = match read {
             None if record_rows.is_empty() => {
                 answer.dropped(id);
-                let reason = if record_rows.is_plain { "plain" } else { "empty" };
+                let reason = match record_rows {
+                    RecordRows { filtered: 1.., .. } => "filtered",
+                    RecordRows { is_plain: true, .. } => "plain",
+                    _ => "empty",
+                };
                 *counts.dropped.entry(reason).or_default() += 1;
                 counts.events_dropped += record_rows.dropped;
+                counts.events_filtered += record_rows.filtered;
                 continue;
             }
             None => {
@@ -84,6 +89,8 @@ struct RecordRows {
     rows: usize,
     /// Events that rightly give no row.
     dropped: usize,
+    /// Of them, those that their source leaves out.
+    filtered: usize,
     /// The codes of the events that were refused.
     refused: Vec<String>,
     /// The code of the first piece that could not be read.
@@ -97,7 +104,7 @@ impl RecordRows {
         self.frame.start();
         self.refused.clear();
         self.failure = None;
-        (self.rows, self.dropped, self.is_plain) = (0, 0, false);
+        (self.rows, self.dropped, self.filtered, self.is_plain) = (0, 0, 0, false);
     }
 
     fn events(&self) -> usize {
@@ -115,6 +122,7 @@ impl RecordRows {
         counts.plain += usize::from(self.is_plain);
         counts.rows += self.rows;
         counts.events_dropped += self.dropped;
+        counts.events_filtered += self.filtered;
         for code in self.refused.drain(..) {
             *counts.refused.entry(code).or_default() += 1;
         }
@@ -131,7 +139,11 @@ impl Sink for RecordRows {
 
     fn skipped(&mut self, skipped: Skipped, events: usize) -> Result<(), ReadError> {
         self.dropped += events;
-        self.is_plain |= skipped != Skipped::Empty;
+        match skipped {
+            Skipped::Empty => {}
+            Skipped::Filtered => self.filtered += events,
+            Skipped::PlainDropped | Skipped::PlainLeftOut => self.is_plain = true,
+        }
         Ok(())
     }
 
@@ -165,7 +177,8 @@ pub struct Counts {
     pub ok: usize,
     /// Of them, plain ones.
     pub plain: usize,
-    /// Records answered `Dropped`, by reason: `empty` (control messages too) or `plain`.
+    /// Records answered `Dropped`, by reason: `empty` (control messages too), `plain`, or
+    /// `filtered` (its source leaves all of it out).
     pub dropped: BTreeMap<&'static str, usize>,
     /// Records answered `ProcessingFailed`, by code; [`OVERFLOW`] among them.
     pub failed: BTreeMap<String, usize>,
@@ -173,8 +186,10 @@ pub struct Counts {
     pub events: usize,
     /// Rows out.
     pub rows: usize,
-    /// Events of dropped records, and control messages' beside data.
+    /// Events that rightly gave no rows: those of control messages, and those that are left out.
     pub events_dropped: usize,
+    /// Of them, events that their source's `drop` and `keep` leave out.
+    pub events_filtered: usize,
     /// Events that were refused, by code: land puts them into quarantine.
     pub refused: BTreeMap<String, usize>,
     /// Events of failed records.

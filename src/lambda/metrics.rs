@@ -39,8 +39,11 @@ pub enum Metric {
     EventsIn,
     /// Rows that transform answered.
     RowsOut,
-    /// Events that rightly gave no row: those of control messages.
+    /// Events that rightly gave no row: those of control messages, and those that a source leaves
+    /// out.
     EventsDropped,
+    /// Of them, events that a source's `drop` and `keep` leave out.
+    EventsFiltered,
     /// Events of records that were answered ProcessingFailed: they come through `failed/`.
     EventsFailed,
     /// Records of plain text.
@@ -176,6 +179,9 @@ impl Metrics {
         metrics.add(Metric::EventsIn, counts.events);
         metrics.add(Metric::RowsOut, counts.rows);
         metrics.add(Metric::EventsDropped, counts.events_dropped);
+        if counts.events_filtered > 0 {
+            metrics.add(Metric::EventsFiltered, counts.events_filtered);
+        }
         metrics.add(Metric::EventsFailed, counts.events_failed);
         metrics.add(Metric::RecordsPlain, counts.plain);
         metrics.add(Metric::RecordsDropped, dropped);

@@ -1,5 +1,6 @@
 //! Envelopes and plain text → rows: what gives none is refused by itself.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use base64::Engine;
@@ -57,11 +58,20 @@ impl Reading<'_, '_> {
         if envelope.is_control || envelope.events() == 0 {
             return self.skipped(Skipped::Empty, envelope.events());
         }
+        self.reader.labeler.envelope(&envelope);
         for (fault, event) in &envelope.malformed {
-            self.refused("malformed-event", &fault.to_string(), &envelope, event)?;
+            let event = match self.reader.labeler.hidden(event) {
+                Cow::Borrowed(event) => Cow::Borrowed(event),
+                // What hides a part of it may leave no JSON.
+                Cow::Owned(event) => Cow::Owned(json::written(&event)),
+            };
+            self.refused("malformed-event", &fault.to_string(), &envelope, &event)?;
         }
         envelope.tell_apart();
-        self.reader.labeler.envelope(&envelope);
+        let filtered = self.reader.labeler.clean(&mut envelope);
+        if filtered > 0 {
+            self.skipped(Skipped::Filtered, filtered)?;
+        }
         let place = self.row_place(true);
         for event in &envelope.log_events {
             let time = self.origin.arrival.map_or(Ok(()), |arrival| {

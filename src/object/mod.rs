@@ -157,6 +157,8 @@ pub struct RowPlace {
 pub enum Skipped {
     /// A control message, an envelope without events, an empty record.
     Empty,
+    /// Events that their source's `drop` and `keep` leave out.
+    Filtered,
     /// Plain text, and `[plain] drop = true`.
     PlainDropped,
     /// Plain text, and [`Options::plain`] is off.

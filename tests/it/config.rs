@@ -37,7 +37,7 @@ fn the_sample_says_what_the_design_says() {
     let source = &config.sources[0];
     assert_eq!(source.labels, ["HOGE", "HOGE", "1", "HOGEHOGE"]);
     assert_eq!(source.columns, [Column::Labels, Column::Message]);
-    assert_eq!(source.file.file("1", "/var/log/messages", "s"), "messages");
+    assert_eq!(hiwake::config::explain(&config, "1", "/var/log/messages", "s").file, "messages");
     assert_eq!(config.sources[1].subscribe, Subscribe::Manual);
     assert_eq!(config.warnings(), []);
     assert_eq!(config.sources.len(), 2);
@@ -125,7 +125,7 @@ fn every_fault_is_reported_in_one_go_with_its_line() {
     let shown = errors.to_string();
     let expected = [
         (1, "timezone", "write Asia/Tokyo"),
-        (2, "colour", "unknown key; known here: timezone, source, format"),
+        (2, "colour", "unknown key; known here: timezone, defaults, source"),
         (6, "source[1].log_grops", "did you mean log_groups?"),
         (7, "source[1].labels[2]", "write a string in quotes: \"1\""),
         (8, "source[1].columns[2]", "did you mean {message}?"),
@@ -229,7 +229,8 @@ fn each_value_says_what_to_write_instead() {
         ("log_streams = [\"\"]", "write a name, or *"),
         ("columns = []", "gives empty lines"),
         ("columns = [\"at {time}\"]", "did you mean {time}?"),
-        ("file = \"x-{log_group}\"", "alone in its path component"),
+        ("file = \"x-{group}\"", "`{group}` is not a capture"),
+        ("file = \"{log_groups}\"", "did you mean {log_group}?"),
     ] {
         let shown = error(&format!("{source}{text}\n"));
         assert!(shown.starts_with("hiwake.toml:3: source[1]."), "{shown}");

@@ -1,11 +1,13 @@
 //! Names of daily files: nothing leaves the root, nothing shares a name by accident.
 
-use hiwake::file_name::{self, FileTemplate, component};
+use hiwake::config::Slashes;
+use hiwake::file_name::{self, FileTemplate, Names, component};
 use proptest::prelude::*;
 
 fn file(template: &str, log_group: &str, log_stream: &str) -> String {
     let template = FileTemplate::try_from(template.to_owned()).expect("a template");
-    template.file("123456789012", log_group, log_stream)
+    let names = Names { owner: "123456789012", log_group, log_stream, captures: &[] };
+    template.file(&names, Slashes::Encode)
 }
 
 #[test]
@@ -15,6 +17,31 @@ fn a_template_puts_each_value_into_a_component_of_its_own() {
     assert_eq!(
         file("{owner}/lambda/{log_group}/{log_stream}", "/aws/lambda/api", "2022/04/18/[$LATEST]0"),
         "123456789012/lambda/%2Faws%2Flambda%2Fapi/2022%2F04%2F18%2F%5B%24LATEST%5D0"
+    );
+}
+
+#[test]
+fn a_placeholder_may_stand_anywhere_in_a_component() {
+    assert_eq!(file("logs-{log_group}.x", "/ecs/api", ""), "logs-%2Fecs%2Fapi.x");
+    assert_eq!(file("{log_stream}{owner}", "", ".2022"), "%2E2022123456789012");
+    assert_eq!(file("{log_stream}-04-18", "", "2022"), "%32022-04-18");
+}
+
+#[test]
+fn slashes_become_folders_or_underscores_by_choice() {
+    let named = |template: &str, log_group: &str, slashes| {
+        let template = FileTemplate::try_from(template.to_owned()).unwrap();
+        let names = Names { owner: "1", log_group, log_stream: "s", captures: &[] };
+        template.file(&names, slashes)
+    };
+    assert_eq!(named("x/{log_group}", "/aws/lambda/api", Slashes::Folders), "x/aws/lambda/api");
+    assert_eq!(named("{log_group}", "/aws/lambda/api", Slashes::Underscore), "aws_lambda_api");
+    assert_eq!(named("{log_group}", "a//../2022-04-18/", Slashes::Folders), "a/%2E./%32022-04-18");
+    assert_eq!(named("{log_group}", "///", Slashes::Folders), "%2F%2F%2F");
+    // More folders than a file can be in: as if nothing had been chosen.
+    assert_eq!(
+        named("{log_group}", "a/b/c/d/e/f/g/h/i", Slashes::Folders),
+        "a%2Fb%2Fc%2Fd%2Fe%2Ff%2Fg%2Fh%2Fi"
     );
 }
 
@@ -62,9 +89,9 @@ fn bad_templates_say_what_to_write() {
         ("a/.hidden", "begins with a dot"),
         ("a b", "' '"),
         ("a%2F", "'%'"),
-        ("logs-{log_group}", "alone in its path component"),
-        ("{log_group}{log_stream}", "alone in its path component"),
-        ("{group}", "write {log_group}, {log_stream} or {owner}"),
+        ("logs {log_group}", "' '"),
+        (".{log_group}", "begins with a dot"),
+        ("{Group}", "'{'"),
         ("a/2022-04-18.csv", "looks like a day file"),
         ("2022-04-18", "looks like a day file"),
         ("a/b/c/d/e/f/g/h/i", "9 components"),
@@ -128,11 +155,18 @@ proptest! {
     fn i6_no_name_made_from_a_value_can_leave_the_root(
         owner in value(), group in value(), stream in value(),
     ) {
-        let template = "{owner}/x/{log_group}/{log_stream}".to_owned();
-        let template = FileTemplate::try_from(template).unwrap();
-        let name = template.file(&owner, &group, &stream);
-        prop_assert_eq!(file_name::check(&name), Ok(()));
-        prop_assert_eq!(name.split('/').count(), 4);
+        let captures = [("team".to_owned(), owner.clone())];
+        let (log_group, log_stream) = (&*group, &*stream);
+        let names = Names { owner: &owner, log_group, log_stream, captures: &captures };
+        for template in ["{owner}/x/{log_group}/{log_stream}", "{team}{log_group}-{log_stream}/x"] {
+            let template = FileTemplate::try_from(template.to_owned()).unwrap();
+            for slashes in [Slashes::Encode, Slashes::Folders, Slashes::Underscore] {
+                let name = template.file(&names, slashes);
+                prop_assert_eq!(file_name::check(&name), Ok(()));
+            }
+        }
+        let template = FileTemplate::try_from("{owner}/{log_group}".to_owned()).unwrap();
+        prop_assert_eq!(template.file(&names, Slashes::Encode).split('/').count(), 2);
     }
 
     #[test]

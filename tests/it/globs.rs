@@ -38,11 +38,11 @@ fn every_source_tried_says_why() {
     ]));
     let explanation = explain(&config, "1", "/a", "y");
     let outcomes: Vec<_> = explanation.tried.iter().map(|tried| tried.outcome).collect();
-    assert_eq!(outcomes, [Fate::OtherLogGroup, Fate::OtherLogStream, Fate::Wins, Fate::TooLate]);
+    assert_eq!(outcomes, [Fate::Wins, Fate::OtherLogGroup, Fate::OtherLogStream, Fate::TooLate]);
     assert_eq!(explanation.winner, Some(3));
     assert_eq!(explanation.file, "%2Fa");
-    assert_eq!(explanation.tried[2].reason, "/a matches the log group, * the log stream");
-    assert_eq!(explanation.tried[2].line, Some(7));
+    assert_eq!(explanation.tried[0].reason, "/a matches the log group, * the log stream");
+    assert_eq!(explanation.tried[0].line, Some(7));
     assert!(explanation.tried[3].reason.ends_with("but source[3] came first"));
     let explanation = explain(&Config::default(), "1", "/a", "y");
     assert_eq!((explanation.winner, explanation.file.as_str()), (None, "unmatched/%2Fa"));

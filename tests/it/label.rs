@@ -242,8 +242,18 @@ proptest! {
             .from_writer(Vec::new());
         writer.write_record(&fields).unwrap();
         let theirs = String::from_utf8(writer.into_inner().unwrap()).unwrap();
-        let style = Style { kind: Kind::Csv, newline: Newline::Keep };
+        let style = Style { kind: Kind::Csv, newline: Newline::Keep, ..Style::default() };
         prop_assert_eq!(styled(style, &fields) + "\n", theirs);
+    }
+
+    #[test]
+    fn with_escape_backslash_two_texts_never_give_one_line(
+        one in "[n\\\\\n a\",]{0,6}", other in "[n\\\\\n a\",]{0,6}",
+        kind in prop::sample::select(vec![Kind::Csv, Kind::Tsv, Kind::Raw]),
+    ) {
+        let style = Style { kind, newline: Newline::Escape, escape_backslash: true };
+        let lines = [&one, &other].map(|text| styled(style, std::slice::from_ref(text)));
+        prop_assert_eq!(lines[0] == lines[1], one == other, "{:?}", lines);
     }
 
     #[test]
@@ -251,8 +261,9 @@ proptest! {
         fields in prop::collection::vec(field(), 1..5),
         kind in prop::sample::select(vec![Kind::Csv, Kind::Tsv, Kind::Json, Kind::Raw]),
         newline in prop::sample::select(vec![Newline::Escape, Newline::Space, Newline::Keep]),
+        escape_backslash: bool,
     ) {
-        let line = styled(Style { kind, newline }, &fields);
+        let line = styled(Style { kind, newline, escape_backslash }, &fields);
         if kind != Kind::Csv || newline != Newline::Keep {
             prop_assert!(!line.contains(['\r', '\n']), "{:?}", line);
         }

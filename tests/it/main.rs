@@ -4,9 +4,11 @@
 
 mod apart;
 mod cases;
+mod choose;
 mod cli;
 mod config;
 mod config_cli;
+mod configuration;
 mod day;
 mod earlier;
 mod envelope;

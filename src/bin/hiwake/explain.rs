@@ -95,9 +95,13 @@ fn of_log_group(config: &Config, log_group: &str, args: &Args) -> anyhow::Result
     let envelope = envelope.to_string();
     let facts =
         facts(config, &[("event".to_owned(), Some(envelope.into_bytes()), Some(timestamp))])?;
-    let Some(Fact::Line { path, day, timestamp, line, .. }) = facts.first() else {
-        let why = facts.first().map(Fact::why).unwrap_or_default();
-        anyhow::bail!("this event cannot be landed: {why}");
+    let (path, day, timestamp, line) = match facts.first() {
+        Some(Fact::Line { path, day, timestamp, line, .. }) => (path, day, timestamp, line),
+        Some(Fact::Nothing { why, .. }) => return nothing(&explanation, log_group, args, why),
+        fact => {
+            let why = fact.map(Fact::why).unwrap_or_default();
+            anyhow::bail!("this event cannot be landed: {why}");
+        }
     };
     let line = args.message.as_ref().map(|_| line);
     if args.json {
@@ -109,6 +113,25 @@ fn of_log_group(config: &Config, log_group: &str, args: &Args) -> anyhow::Result
     writeln!(text, "path      {path}")?;
     if let Some(line) = line {
         writeln!(text, "line      {line}")?;
+    }
+    Ok(text)
+}
+
+/// The event gives no line.
+fn nothing(
+    explanation: &Explanation,
+    log_group: &str,
+    args: &Args,
+    why: &str,
+) -> anyhow::Result<String> {
+    // Without a message there is nothing to leave out.
+    let why = args.message.as_ref().map(|_| why);
+    if args.json {
+        return pretty(&json!({ "routing": explanation, "event": { "line": null, "why": why } }));
+    }
+    let mut text = routing(explanation, log_group, &args.log_stream)?;
+    if let Some(why) = why {
+        writeln!(text, "line      none: {why}")?;
     }
     Ok(text)
 }
@@ -125,6 +148,12 @@ fn routing(explanation: &Explanation, log_group: &str, log_stream: &str) -> anyh
         writeln!(text, "-> [unmatched]: no source matches")?;
     }
     writeln!(text, "file      {}", explanation.file)?;
+    for (name, value) in &explanation.captures {
+        writeln!(text, "capture   {name} = {value}")?;
+    }
+    for (key, value) in &explanation.rules {
+        writeln!(text, "rule      {key} = {value}")?;
+    }
     Ok(text)
 }
 
@@ -227,6 +256,7 @@ impl Sink for Explainer<'_> {
     fn skipped(&mut self, skipped: Skipped, events: usize) -> Result<(), ReadError> {
         let why = match skipped {
             Skipped::Empty => "a control message, or nothing is in it",
+            Skipped::Filtered => "`drop` or `keep` of its source leaves it out",
             Skipped::PlainDropped => "plain text, and `[plain] drop = true`",
             Skipped::PlainLeftOut => "plain text, which is left out",
         };

@@ -3,12 +3,14 @@
 //! The steps are numbered as in docs/design.md.
 
 use crate::config::Form;
+use crate::day::day_end;
 use crate::land::day_file::batch::Batch;
 use crate::land::day_file::dedup::Offered;
 use crate::land::day_file::hold::Hold;
 use crate::land::day_file::publish::lock;
 use crate::land::intake::tally::Tally;
 use crate::land::journal::Journal;
+use crate::land::journal::frame::{Commit, Frame};
 use crate::land::journal::lander::Lander;
 use crate::land::journal::state::Segment;
 use crate::land::root::error::{Context, Result};
@@ -70,6 +72,27 @@ pub fn commit(
     done.busy_retries = journal.busy_retries;
     journal.remember(day_file);
     Ok(CommitOutcome::Committed(done))
+}
+
+/// What the first commit of an empty day names in place of an object.
+const NO_OBJECT: &str = "no event of this day";
+
+/// Begins a day file that nothing was logged for, so that an empty one is sealed; nothing is done
+/// if it was begun already.
+pub(crate) fn begin_empty(lander: &Lander<'_>, day_file: &DayFile) -> Result<()> {
+    let (mut journal, _) = lock(lander, day_file)?;
+    if journal.state.closed.is_none() && journal.state.segments.is_empty() {
+        let mut hold = Hold::take(lander, day_file, &mut journal)?;
+        let form = lander.config.files.open;
+        let _data = hold.open_segment(1)?;
+        // As if it were of the day's last moment: it is to be sealed with the others.
+        let at = day_end(lander.config.timezone, day_file.day).min(lander.clock.now());
+        let objects = vec![NO_OBJECT.to_owned()];
+        let commit = Commit::plain(1, 0, 0, 0, 0, Vec::new());
+        hold.journal.append(Frame::Commit(Commit { at, form, objects, ..commit }))?;
+        hold.write_watermark()?;
+    }
+    Ok(())
 }
 
 /// Tells which of some events a day file has: `offered` is sorted, and each one's flag is set.

@@ -47,8 +47,10 @@ pub fn merge(
     let overlap = overlap(commits.iter().map(|commit| (commit.min, commit.max)));
     let chunk = (memory / overlap.max(1)).clamp(CHUNK_MIN, CHUNK_MAX);
     let mut open = Open { most: most_open(commits, memory), runs: Vec::new() };
+    // An empty day's first commit has none.
+    let numbered = commits.iter().enumerate().filter(|(_, commit)| commit.lines > 0);
     let mut waiting: Vec<(i64, usize)> =
-        commits.iter().enumerate().map(|(number, commit)| (commit.min, number)).collect();
+        numbered.map(|(number, commit)| (commit.min, number)).collect();
     waiting.sort_unstable_by_key(|key| Reverse(*key));
     // The runs that are read, and their present lines' keys: only those move in the heap.
     let mut runs: Vec<Option<Run<'_>>> = commits.iter().map(|_| None).collect();

@@ -49,7 +49,8 @@ impl Default for Frame {
 
 impl<'a> Text<'a> {
     pub(crate) fn new(data: &'a dyn Handle, path: &'a str, commit: &'a Commit) -> Text<'a> {
-        let frame = (commit.form == Form::Compressed).then(Frame::default);
+        let is_frame = commit.form == Form::Compressed && commit.bytes > 0;
+        let frame = is_frame.then(Frame::default);
         Text { data, path, commit, read: 0, frame, crc: 0, bytes: 0 }
     }
 

@@ -303,6 +303,7 @@ impl Sink for ObjectSink<'_, '_> {
         let tally = &mut self.landing.landed.tally;
         match skipped {
             _ if self.pass == Pass::Closed => {}
+            Skipped::Filtered => tally.filtered += events as u64,
             Skipped::PlainLeftOut => tally.plain_left_out += events as u64,
             Skipped::Empty | Skipped::PlainDropped => tally.dropped += 1,
         }

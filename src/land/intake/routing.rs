@@ -1,15 +1,15 @@
 //! Routing: what decides to which (file, kind, day) an event goes. Pure.
 //!
-//! Its rules are the part of a configuration that decides: time zone, kind, the sources' log
+//! Its rules are the part of a configuration that decides: time zone, kinds, the sources' log
 //! groups, log streams and files in their order, the files of unmatched events and of plain text.
-//! Labels, columns and newlines are no part of it.
+//! Labels, columns and newlines are no part of it, nor what is left out or hidden.
 
 use std::ops::Range;
 
 use serde_json::json;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::config::Config;
+use crate::config::{Config, Slashes};
 use crate::day::Calendar;
 use crate::row::{Day, Kind, Stream};
 
@@ -17,9 +17,20 @@ use crate::row::{Day, Kind, Stream};
 /// same text.
 pub fn rules(config: &Config) -> String {
     let sources = config.sources.iter().map(|source| {
-        json!({
+        let mut rules = json!({
             "log_groups": source.log_groups, "log_streams": source.log_streams, "file": source.file,
-        })
+        });
+        if !source.exclude.is_empty() {
+            rules["exclude"] = json!(source.exclude);
+        }
+        if source.slashes != Slashes::default() {
+            rules["slashes"] = json!(source.slashes);
+        }
+        let kind = source.format(config).kind;
+        if kind != config.format.kind {
+            rules["format"] = json!({"kind": kind});
+        }
+        rules
     });
     json!({
         "timezone": config.timezone.name(),
@@ -58,13 +69,12 @@ impl Route {
     pub fn to(&mut self, stream: &Stream<'_>, timestamp: i64) -> Option<(&str, Kind, Day)> {
         if self.stream.as_ref() != Some(stream) {
             self.stream = Some(stream.clone().into_owned());
-            let Config { sources, unmatched, plain, format, .. } = &self.config;
+            let plain = &self.config.plain;
             (self.file, self.kind) = match stream {
                 Stream::Origin(_) => (plain.file.clone(), plain.kind),
                 Stream::Logs { owner, log_group, log_stream } => {
-                    let source = self.config.source_of(log_group, log_stream);
-                    let file = source.map_or(&unmatched.file, |number| &sources[number].file);
-                    (file.file(owner, log_group, log_stream), format.kind)
+                    let to = self.config.destination(owner, log_group, log_stream);
+                    (to.file, to.kind)
                 }
             };
         }

@@ -18,6 +18,8 @@ pub struct Tally {
     pub unreadable: u64,
     /// Records that rightly gave no rows.
     pub dropped: u64,
+    /// Events that their source's `drop` and `keep` leave out.
+    pub filtered: u64,
     /// Lines of plain text that were left out; see [`Selection::plain`](super::Selection::plain).
     pub plain_left_out: u64,
     /// Rows that were left out because they are of another day than the chosen one.
@@ -48,6 +50,7 @@ impl Tally {
         self.rows += other.rows;
         self.unreadable += other.unreadable;
         self.dropped += other.dropped;
+        self.filtered += other.filtered;
         self.plain_left_out += other.plain_left_out;
         self.other_day += other.other_day;
         self.other_log_group += other.other_log_group;

@@ -221,6 +221,10 @@ impl Commit {
 
     /// Whether its blocks have an entry for each line, and none too many, within its time bounds.
     pub fn is_whole(&self) -> bool {
+        if self.lines == 0 {
+            // An empty day has one.
+            return self.blocks.is_empty() && self.seen + self.text_bytes == 0;
+        }
         let counts = || self.blocks.iter().map(|block| u64::from(block.count));
         counts().sum::<u64>() == self.lines
             && counts().all(|count| (1..=BLOCK_ENTRIES_MAX).contains(&count))

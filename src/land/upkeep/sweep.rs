@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::clock::Clock;
 use crate::day::utc_day;
 use crate::disk::Open;
-use crate::land::day_file::seal;
+use crate::land::day_file::{commit, seal};
 use crate::land::journal::Journal;
 use crate::land::journal::frame::{Contents, Sealed};
 use crate::land::journal::lander::Lander;
@@ -20,7 +20,7 @@ use crate::land::root::folders;
 use crate::land::root::layout::{CLOCK, DUE, DayFile, Hint, folder_of};
 use crate::land::upkeep::calendar::{self, Due, Hints};
 use crate::land::upkeep::closing::{close, retain};
-use crate::row::Day;
+use crate::row::{Day, Kind};
 
 /// SNS takes 256 KB, and wraps the answer in some of its own.
 const ANSWER_BYTES_MAX: usize = 199_000;
@@ -217,6 +217,9 @@ impl<'l> Round<'l> {
                 days.entry(day_file).or_default().push(segment);
             }
         }
+        if lander.config.seal.empty_days {
+            self.begin_empty(&mut days);
+        }
         let results = lander.in_parallel(days.into_iter().collect(), |(day_file, segments)| {
             let mut published = Vec::new();
             let result = lander
@@ -230,6 +233,37 @@ impl<'l> Round<'l> {
             self.swept.failed.extend(result.err());
         }
         self.tidy("seal", folders);
+    }
+
+    /// Adds the day files of literal names that have no lines on a day that is to be sealed. The
+    /// day's own hint stays until it is sealed, so that an interrupted round does this again.
+    fn begin_empty(&mut self, due: &mut BTreeMap<DayFile, Vec<u32>>) {
+        let lander = self.lander;
+        let days: BTreeSet<Day> = due.keys().map(|day_file| day_file.day).collect();
+        let files = lander.config.sources.iter().filter_map(|source| {
+            Some((source.file.literal()?.to_owned(), source.format(lander.config).kind))
+        });
+        let files: BTreeSet<(String, Kind)> = files.collect();
+        for (day, (file, kind)) in days.iter().flat_map(|day| files.iter().map(move |f| (*day, f)))
+        {
+            let day_file = DayFile { file: file.clone(), day, kind: *kind };
+            let begun = match Journal::peek(lander, &day_file) {
+                Ok(Some(state)) if state.closed.is_some() || !state.segments.is_empty() => continue,
+                Ok(_) => lander
+                    .check_time(&day_file)
+                    .and_then(|()| commit::begin_empty(lander, &day_file)),
+                Err(error) => Err(error),
+            };
+            let seal = Hint::Seal(1);
+            match begun {
+                Ok(()) => drop(due.insert(day_file, vec![1])),
+                Err(error) => {
+                    // It is tried again, also when the others of its day are sealed.
+                    let hinted = lander.make_hint(&day_file.hint(&seal));
+                    self.swept.failed.extend([error].into_iter().chain(hinted.err()));
+                }
+            }
+        }
     }
 
     /// Does something with the day files whose last publication was so many days ago. As

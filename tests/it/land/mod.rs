@@ -5,6 +5,7 @@ mod blocks;
 mod close;
 mod commit;
 mod damage;
+mod empty;
 mod forms;
 mod journals;
 mod landing;

@@ -6,6 +6,7 @@
 mod contract;
 mod crash;
 mod disk;
+mod empty;
 mod fault;
 mod history;
 mod loss;

@@ -1,0 +1,323 @@
+//! Names and globs of log groups and log streams, and what their captures take of a name.
+
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+use wildmatch::WildMatch;
+
+use crate::config::Column;
+
+/// A name or a glob: `*` is any text, also with `/` and also none; `?` is one character; `{team}`
+/// is a capture: one character or more without `/`, as few as possible from the left. Everything
+/// else is itself, also `[` and `{`: log streams are called `2022/04/18/[$LATEST]0123…`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(try_from = "String", into = "String")]
+pub struct Glob {
+    text: String,
+    /// `None`: a name, compared as it is.
+    #[cfg_attr(feature = "cli", schemars(skip))]
+    wild: Option<Wild>,
+}
+
+#[derive(Debug, Clone)]
+enum Wild {
+    Glob(WildMatch),
+    /// Each capture is a group of its own name.
+    Captures(Regex),
+}
+
+/// One piece of a glob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Piece<'t> {
+    Text(&'t str),
+    /// `*`
+    Any,
+    /// `?`
+    One,
+    /// `{name}`
+    Capture(&'t str),
+}
+
+/// Characters of the longest log group or log stream name that CloudWatch allows.
+const NAME_CHARACTERS_MAX: usize = 512;
+
+impl PartialEq for Glob {
+    fn eq(&self, other: &Glob) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Glob {
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether the whole name matches.
+    pub fn matches(&self, name: &str) -> bool {
+        match &self.wild {
+            None => self.text == name,
+            Some(Wild::Glob(wild)) => wild.matches(name),
+            Some(Wild::Captures(regex)) => regex.is_match(name),
+        }
+    }
+
+    /// What its captures take of a name that matches.
+    pub(crate) fn captures(&self, name: &str) -> Vec<(String, String)> {
+        let Some(Wild::Captures(regex)) = &self.wild else { return Vec::new() };
+        let Some(found) = regex.captures(name) else { return Vec::new() };
+        let named = regex.capture_names().flatten();
+        named.map(|capture| (capture.to_owned(), found[capture].to_owned())).collect()
+    }
+
+    /// The names of its captures.
+    pub(crate) fn capture_names(&self) -> impl Iterator<Item = &str> {
+        pieces(&self.text).into_iter().filter_map(|piece| match piece {
+            Piece::Capture(name) => Some(name),
+            _ => None,
+        })
+    }
+
+    /// What is itself in it.
+    pub(crate) fn literals(&self) -> impl Iterator<Item = &str> {
+        pieces(&self.text).into_iter().filter_map(|piece| match piece {
+            Piece::Text(text) => Some(text),
+            _ => None,
+        })
+    }
+
+    /// Whether it is a plain name, without `*`, `?` and captures.
+    pub(crate) fn is_name(&self) -> bool {
+        self.wild.is_none()
+    }
+
+    /// Whether it is certain that every name that matches `other` matches this one.
+    ///
+    /// `true` is always right. `false` may be wrong for entangled globs (`*a` and `?*a` is seen,
+    /// `?*` and `*a` is not): a rule that is never reached may go unnoticed, never the reverse.
+    pub fn covers(&self, other: &Glob) -> bool {
+        match (&self.wild, &other.wild) {
+            (_, None) => self.matches(&other.text),
+            (None, Some(_)) => false,
+            (Some(_), Some(_)) => covers(&canonical(&self.text), &canonical(&other.text)),
+        }
+    }
+}
+
+/// One symbol of a glob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Symbol {
+    Is(char),
+    Any,
+    One,
+    Capture,
+}
+
+/// `*?*` and `?*?` say "at least …": the same set is always written with its `?` first, one `*`
+/// last.
+fn canonical(glob: &str) -> Vec<Symbol> {
+    let symbols = pieces(glob).into_iter().flat_map(|piece| match piece {
+        Piece::Text(text) => text.chars().map(Symbol::Is).collect(),
+        Piece::Any => vec![Symbol::Any],
+        Piece::One => vec![Symbol::One],
+        Piece::Capture(_) => vec![Symbol::Capture],
+    });
+    let symbols: Vec<Symbol> = symbols.collect();
+    let is_wild = |symbol: &Symbol| matches!(symbol, Symbol::Any | Symbol::One);
+    let runs = symbols.chunk_by(|one, next| is_wild(one) && is_wild(next));
+    let star_last = |run: &[Symbol]| {
+        let star = run.contains(&Symbol::Any).then_some(Symbol::Any);
+        run.iter().copied().filter(|one| *one != Symbol::Any).chain(star).collect::<Vec<_>>()
+    };
+    runs.flat_map(star_last).collect()
+}
+
+/// Matches `glob` against `text`, which is a glob itself: its `*` is matched by `*` only, its `?`
+/// by `?` or `*`, its captures by `*` or a capture.
+fn covers(glob: &[Symbol], text: &[Symbol]) -> bool {
+    // reached[n]: what was read of `glob` so far can cover the first n symbols of `text`.
+    let mut reached = vec![false; text.len() + 1];
+    reached[0] = true;
+    for symbol in glob {
+        if *symbol == Symbol::Any {
+            let first = reached.iter().position(|reached| *reached).unwrap_or(reached.len());
+            reached[first..].fill(true);
+            continue;
+        }
+        let mut next = vec![false; text.len() + 1];
+        for (at, one) in text.iter().enumerate() {
+            next[at + 1] = match (symbol, one) {
+                (Symbol::Capture, Symbol::Is('/') | Symbol::Any | Symbol::One) => false,
+                (Symbol::Capture, _) => reached[at] || next[at],
+                (Symbol::One, Symbol::Is(_) | Symbol::One) => reached[at],
+                (Symbol::Is(wanted), Symbol::Is(found)) => reached[at] && wanted == found,
+                _ => false,
+            };
+        }
+        reached = next;
+    }
+    reached[text.len()]
+}
+
+/// A capture's name: what begins with a small letter and goes on with those, digits and `_`.
+fn capture(text: &str) -> Option<&str> {
+    let (name, _) = text.strip_prefix('{')?.split_once('}')?;
+    let is_name = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    is_name.then_some(name)
+}
+
+fn pieces(glob: &str) -> Vec<Piece<'_>> {
+    let (mut pieces, mut text, mut at) = (Vec::new(), 0, 0);
+    while let Some(first) = glob[at..].chars().next() {
+        let found = match first {
+            '*' => Some((Piece::Any, 1)),
+            '?' => Some((Piece::One, 1)),
+            _ => capture(&glob[at..]).map(|name| (Piece::Capture(name), name.len() + 2)),
+        };
+        let Some((piece, length)) = found else {
+            at += first.len_utf8();
+            continue;
+        };
+        pieces.extend((text < at).then(|| Piece::Text(&glob[text..at])));
+        pieces.push(piece);
+        at += length;
+        text = at;
+    }
+    pieces.extend((text < at).then(|| Piece::Text(&glob[text..at])));
+    pieces
+}
+
+/// Captures are cut at fixed text: with none between two of them, or a `*` that could end anywhere
+/// before, nobody could say what a capture takes.
+fn check_captures(pieces: &[Piece<'_>]) -> Result<(), GlobError> {
+    let mut names = Vec::new();
+    for (at, piece) in pieces.iter().enumerate() {
+        let Piece::Capture(name) = *piece else { continue };
+        if Column::is_reserved(name) {
+            return Err(GlobError::Reserved(name.to_owned()));
+        }
+        if names.contains(&name) {
+            return Err(GlobError::Twice(name.to_owned()));
+        }
+        names.push(name);
+        if let Some((example, one, other)) = ambiguous(pieces, at) {
+            let name = name.to_owned();
+            return Err(GlobError::Ambiguous { name, example, one, other });
+        }
+    }
+    Ok(())
+}
+
+/// A name in which the capture at `at` could take one text or another, and both.
+fn ambiguous(pieces: &[Piece<'_>], at: usize) -> Option<(String, String, String)> {
+    let (before, after) = (&pieces[..at], &pieces[at + 1..]);
+    let wild = |piece: &Piece<'_>| matches!(piece, Piece::Any | Piece::Capture(_));
+    let fixed = |pieces: &[Piece<'_>]| pieces.iter().any(|one| matches!(one, Piece::Text(_)));
+    let filled = |pieces: &[Piece<'_>]| -> String {
+        let fill =
+            |one: &Piece<'_>| if let Piece::Text(text) = one { text } else { "x" }.to_owned();
+        pieces.iter().map(fill).collect()
+    };
+    let found =
+        |one: &str, other: &str, example: String| Some((example, one.to_owned(), other.to_owned()));
+    if let Some(right) = after.iter().position(wild).filter(|right| !fixed(&after[..*right])) {
+        let example = format!("{}yyy{}", filled(before), filled(&after[right + 1..]));
+        return found("y", "yy", example);
+    }
+    let left = before.iter().rposition(|piece| *piece == Piece::Any)?;
+    let between = filled(&before[left + 1..]);
+    let (start, end) = (filled(&before[..left]), filled(after));
+    let is_cut =
+        before[left + 1..].iter().any(|one| matches!(one, Piece::Text(text) if text.contains('/')));
+    if !is_cut {
+        let example = format!("{start}x{between}x{between}y{end}");
+        return found(&format!("x{between}y"), "y", example);
+    }
+    let right = after.iter().position(|piece| *piece == Piece::Any)?;
+    let behind = filled(&after[..right]);
+    let end = filled(&after[right + 1..]);
+    found("y", "z", format!("{start}x{between}y{behind}x{between}z{behind}w{end}"))
+}
+
+/// Why a text is no [`Glob`], and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GlobError {
+    /// No text at all.
+    #[error("an empty name matches nothing; write a name, or * for every one")]
+    Empty,
+    /// So many characters.
+    #[error(
+        "{0} characters; names of CloudWatch Logs have at most {NAME_CHARACTERS_MAX}: write it shorter, with *"
+    )]
+    Characters(usize),
+    /// A capture with the name of a column.
+    #[error("{{{0}}} is a column of its own; give the capture another name")]
+    Reserved(String),
+    /// Two captures of one name.
+    #[error("{{{0}}} is there twice; give each capture a name of its own")]
+    Twice(String),
+    /// What a capture takes depends on where another one, or a `*`, ends.
+    #[error(
+        "{{{name}}} is ambiguous: in `{example}` it could be `{one}` or `{other}`; put fixed text around it, and a / behind a * in front of it"
+    )]
+    Ambiguous {
+        /// The capture.
+        name: String,
+        /// A name of a log group or stream.
+        example: String,
+        /// What it could take.
+        one: String,
+        /// What else it could take.
+        other: String,
+    },
+    /// More than an expression can have.
+    #[error("is too long to be matched; write it shorter, with *")]
+    TooLong,
+}
+
+impl TryFrom<String> for Glob {
+    type Error = GlobError;
+
+    fn try_from(text: String) -> Result<Glob, GlobError> {
+        match text.chars().count() {
+            0 => return Err(GlobError::Empty),
+            1..=NAME_CHARACTERS_MAX => {}
+            characters => return Err(GlobError::Characters(characters)),
+        }
+        let pieces = pieces(&text);
+        let wild = if pieces.iter().any(|piece| matches!(piece, Piece::Capture(_))) {
+            check_captures(&pieces)?;
+            let regex = Regex::new(&expression(&pieces)).map_err(|_| GlobError::TooLong)?;
+            Some(Wild::Captures(regex))
+        } else {
+            text.contains(['*', '?']).then(|| Wild::Glob(WildMatch::new(&text)))
+        };
+        Ok(Glob { text, wild })
+    }
+}
+
+/// The regular expression of a glob: the first capture takes as little as it can, then the next.
+fn expression(pieces: &[Piece<'_>]) -> String {
+    let part = |piece: &Piece<'_>| match piece {
+        Piece::Text(text) => regex::escape(text),
+        Piece::Any => ".*".to_owned(),
+        Piece::One => ".".to_owned(),
+        Piece::Capture(name) => format!("(?<{name}>[^/]+?)"),
+    };
+    format!("^(?s:{})$", pieces.iter().map(part).collect::<String>())
+}
+
+impl From<Glob> for String {
+    fn from(glob: Glob) -> String {
+        glob.text
+    }
+}
+
+impl std::str::FromStr for Glob {
+    type Err = GlobError;
+
+    fn from_str(text: &str) -> Result<Glob, GlobError> {
+        Glob::try_from(text.to_owned())
+    }
+}

@@ -1,0 +1,351 @@
+//! What a source chooses, hides, cleans, splits and names.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hiwake::config::{self, Config, Glob};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::config::{error, parse};
+use crate::given::{Answered, T, answered, config, gzipped, request};
+
+/// The lines that messages of a log group become, each as `FILE: LINE`.
+fn lines(toml: &str, log_group: &str, messages: &[&str]) -> Vec<String> {
+    let rows = answer(&config(toml), log_group, messages).rows;
+    rows.iter().map(|row| format!("{}.{}: {}", row.file, row.kind.extension(), row.line)).collect()
+}
+
+fn answer(config: &Config, log_group: &str, messages: &[&str]) -> Answered {
+    let event = |(n, message): (usize, &&str)| json!({"id": format!("{n:056}"), "timestamp": T + n as i64, "message": message});
+    let events: Vec<Value> = messages.iter().enumerate().map(event).collect();
+    let mut envelope = crate::given::envelope(&[]);
+    envelope["logGroup"] = log_group.into();
+    envelope["logEvents"] = events.into();
+    let mut reader = hiwake::object::Reader::new(config);
+    let (answer, counts) =
+        hiwake::firehose::transform(&mut reader, &request(&[gzipped(&envelope)])).unwrap();
+    let out = counts.rows + counts.events_dropped + counts.events_refused() + counts.events_failed;
+    assert_eq!(counts.events, out, "{counts:?}");
+    answered(&answer).remove(0)
+}
+
+fn source(keys: &str) -> String {
+    format!("[[source]]\nlog_groups = [\"/ecs/*\"]\nfile = \"ecs\"\n{keys}\n")
+}
+
+#[test]
+fn drop_and_keep_choose_by_the_message() {
+    let messages = ["START RequestId: 1\n", "error: one", "debug: error", "END RequestId: 1\n"];
+    let only = |keys| lines(&source(keys), "/ecs/a", &messages);
+    assert_eq!(
+        only("drop = ['^(START|END|REPORT) RequestId: ']"),
+        ["ecs.csv: error: one", "ecs.csv: debug: error"]
+    );
+    assert_eq!(only("keep = ['error']\ndrop = ['^debug']"), ["ecs.csv: error: one"]);
+    let toml = config(&source("keep = ['nothing']"));
+    let answered = answer(&toml, "/ecs/a", &messages);
+    assert_eq!((answered.result.as_str(), answered.rows.len()), ("Dropped", 0));
+}
+
+#[test]
+fn what_is_left_out_is_counted_apart() {
+    let toml = config(&source("drop = ['x']"));
+    let mut reader = hiwake::object::Reader::new(&toml);
+    let mut envelope = crate::given::envelope(&["x", "y", "x"]);
+    envelope["logGroup"] = "/ecs/a".into();
+    let request = request(&[gzipped(&envelope)]);
+    let (_, counts) = hiwake::firehose::transform(&mut reader, &request).unwrap();
+    assert_eq!((counts.events, counts.rows, counts.events_filtered), (3, 1, 2));
+    envelope["logEvents"].as_array_mut().unwrap().remove(1);
+    let request = crate::given::request(&[gzipped(&envelope)]);
+    let (_, counts) = hiwake::firehose::transform(&mut reader, &request).unwrap();
+    assert_eq!(counts.dropped, [("filtered", 1)].into());
+    assert_eq!(counts.events_filtered, 2);
+}
+
+#[test]
+fn a_mask_hides_in_lines_in_columns_and_in_the_quarantine() {
+    let keys = r#"
+        mask = [{ pattern = '"token":"[^"]*"', with = '"token":"***"' }, { pattern = '\d{4}-(\d{4})', with = "****-$1" }]
+        columns = ["{message}", "{json.token}"]
+    "#;
+    let toml = source(keys);
+    let message = r#"{"token":"secret","card":"1111-2222"}"#;
+    assert_eq!(
+        lines(&toml, "/ecs/a", &[message]),
+        [r#"ecs.csv: "{""token"":""***"",""card"":""****-2222""}",***"#]
+    );
+    // An event that cannot be a row, and one that is no event at all.
+    let mut envelope = crate::given::envelope(&[message]);
+    envelope["logGroup"] = "/ecs/a".into();
+    envelope["logEvents"][0]["timestamp"] = 1.into();
+    let no_event = json!({"id": "1", "timestamp": T, "message": {"card": "1111-2222"}});
+    envelope["logEvents"].as_array_mut().unwrap().push(no_event);
+    let config = config(&toml);
+    let mut reader = hiwake::object::Reader::new(&config);
+    let request = request(&[gzipped(&envelope)]);
+    let (answer, counts) = hiwake::firehose::transform(&mut reader, &request).unwrap();
+    assert_eq!(counts.events_refused(), 2, "{counts:?}");
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    let frame = STANDARD.decode(answer["records"][0]["data"].as_str().unwrap()).unwrap();
+    let shown = String::from_utf8(zstd::decode_all(&frame[..]).unwrap()).unwrap();
+    assert!(
+        shown.contains("****-2222") && !shown.contains("1111") && !shown.contains("secret"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn colours_are_stripped_before_patterns_look() {
+    let keys = "strip_ansi = true\nkeep = ['^ERROR']";
+    assert_eq!(
+        lines(&source(keys), "/ecs/a", &["\u{1b}[1;31mERROR\u{1b}[0m\tüber", "\u{1b}[32mok"]),
+        ["ecs.csv: ERROR\tüber"]
+    );
+    // Without it they are data.
+    assert_eq!(lines(&source(""), "/ecs/a", &["\u{1b}[1mx"]), ["ecs.csv: \u{1b}[1mx"]);
+}
+
+#[test]
+fn json_columns_are_what_the_message_has_there_and_empty_otherwise() {
+    let keys =
+        r#"columns = ["{json.level}", "{json.http.status}", "{json.list.1}", "{json.user}"]"#;
+    let messages = [
+        r#"{"level":"warn","http":{"status":404},"list":["a","b,c"],"user":{"id": 1}}"#,
+        r#"{"level":null,"http":"x","list":{"1":true}}"#,
+        "{\"level\":\"\\u0041\\n\",\n \"user\":[\n1]}",
+        "no json",
+        r#"{"level":"a","level":"b"}"#,
+    ];
+    assert_eq!(
+        lines(&source(keys), "/ecs/a", &messages),
+        [
+            r#"ecs.csv: warn,404,"b,c","{""id"": 1}""#,
+            "ecs.csv: ,,true,",
+            r"ecs.csv: A\n,,,[ 1]",
+            "ecs.csv: ,,,",
+            "ecs.csv: b,,,",
+        ]
+    );
+    let json = format!("{keys}\nformat = {{ kind = \"json\" }}");
+    assert_eq!(
+        lines(&source(&json), "/ecs/a", &messages[..1]),
+        [
+            r#"ecs.ndjson: {"json.level":"warn","json.http.status":404,"json.list.1":"b,c","json.user":{"id": 1}}"#
+        ]
+    );
+}
+
+#[test]
+fn a_json_line_holds_a_json_message_as_the_object_that_it_is() {
+    let keys = "format = { kind = \"json\" }\ncolumns = [\"{message}\"]";
+    let messages = ["{\"a\":1e400,\n\"b\":[]}\n", "{\"a\":", "[1]", "3", "\"x\""];
+    assert_eq!(
+        lines(&source(keys), "/ecs/a", &messages),
+        [
+            r#"ecs.ndjson: {"message":{"a":1e400, "b":[]}}"#,
+            r#"ecs.ndjson: {"message":"{\"a\":"}"#,
+            r#"ecs.ndjson: {"message":"[1]"}"#,
+            r#"ecs.ndjson: {"message":"3"}"#,
+            r#"ecs.ndjson: {"message":"\"x\""}"#,
+        ]
+    );
+}
+
+#[test]
+fn captures_take_as_little_as_they_can_and_name_files_labels_and_columns() {
+    let toml = r#"
+        [[source]]
+        log_groups = ["/ecs/{team}-{service}", "/eks/{team}/*/{service}"]
+        file = "{team}/{service}"
+        labels = ["team={team}", "{x y}"]
+        columns = ["{labels}", "{service}", "{message}"]
+    "#;
+    // The second group's captures stand on both sides of a `*`.
+    let toml = toml.replace("/eks/{team}/*/{service}", "/eks/{team}/?/{service}");
+    assert_eq!(lines(&toml, "/ecs/a-b-c", &["m"]), ["a/b-c.csv: team=a,{x y},b-c,m"]);
+    assert_eq!(lines(&toml, "/eks/a-b/x/c", &["m"]), ["a-b/c.csv: team=a-b,{x y},c,m"]);
+    assert_eq!(lines(&toml, "/ecs/a/b-c", &["m"]), ["unmatched/%2Fecs%2Fa%2Fb-c.csv: m"]);
+    assert_eq!(lines(&toml, "/ecs/-b", &["m"]), ["unmatched/%2Fecs%2F-b.csv: m"]);
+}
+
+#[test]
+fn an_ambiguous_capture_is_refused_with_a_name_that_shows_it() {
+    let says = |glob: &str| glob.parse::<Glob>().unwrap_err().to_string();
+    for (glob, example, one, other) in [
+        ("/ecs/{a}{b}", "/ecs/yyy", "y", "yy"),
+        ("/ecs/{a}*", "/ecs/yyy", "y", "yy"),
+        ("/ecs/{a}?{b}", "/ecs/yyy", "y", "yy"),
+        ("*-{a}", "x-x-y", "x-y", "y"),
+        ("*{a}x", "xxyx", "xy", "y"),
+        ("*/{a}-*", "x/y-x/z-w", "y", "z"),
+    ] {
+        let says = says(glob);
+        assert!(
+            says.contains(&format!("in `{example}` it could be `{one}` or `{other}`")),
+            "{says}"
+        );
+    }
+    assert!(says("/{message}").contains("{message} is a column of its own"));
+    assert!(says("/{a}/{a}").contains("{a} is there twice"));
+    for good in
+        ["/ecs/{team}-{service}", "*/{a}", "*/{a}/{b}", "/x/{a}-*", "{a}/*", "{a,b}*", "{}*"]
+    {
+        good.parse::<Glob>().unwrap_or_else(|error| panic!("{good}: {error}"));
+    }
+}
+
+#[test]
+fn what_no_glob_captures_is_not_known() {
+    let one = |keys: &str| error(&source(keys));
+    assert!(
+        one("columns = [\"{mesage}\"]")
+            .ends_with("`{mesage}` is not known; did you mean {message}?")
+    );
+    assert!(
+        one("columns = [\"{team}\"]")
+            .contains("`{team}` is not a capture of each of its log_groups")
+    );
+    assert!(
+        one("columns = [\"message\"]")
+            .contains("`message` is not a column; did you mean {message}?")
+    );
+    assert!(one("labels = [\"{team}\"]").contains("is not a capture"));
+    assert!(one("labels = [\"{owner}\"]").contains("write {owner} into columns"));
+    assert!(
+        error("[unmatched]\nfile = \"{team}\"")
+            .contains("write {log_group}, {log_stream} or {owner}")
+    );
+    let two = "[[source]]\nlog_groups = [\"/a/{x}\", \"/b\"]\nfile = \"{x}\"";
+    assert!(error(two).contains("`{x}` is not a capture of each"), "{}", error(two));
+}
+
+#[test]
+fn what_is_excluded_goes_on_to_the_next_source() {
+    let toml = "[[source]]\nlog_groups = [\"/a/*\"]\nexclude = [\"/a/test-*\"]\nfile = \"a\"\n\
+                [[source]]\nlog_groups = [\"/a/test-1\"]\nfile = \"test\"";
+    assert_eq!(lines(toml, "/a/x", &["m"]), ["a.csv: m"]);
+    assert_eq!(lines(toml, "/a/test-1", &["m"]), ["test.csv: m"]);
+    assert_eq!(lines(toml, "/a/test-2", &["m"]), ["unmatched/%2Fa%2Ftest-2.csv: m"]);
+}
+
+#[test]
+fn defaults_hold_for_every_source_that_does_not_say_otherwise() {
+    let toml = "[defaults]\nlabels = [\"prod\"]\nformat = { kind = \"tsv\" }\n\
+                [[source]]\nlog_groups = [\"/a\"]\nfile = \"a\"\n\
+                [[source]]\nlog_groups = [\"/b\"]\nfile = \"b\"\nlabels = []\nformat = { kind = \"raw\" }";
+    assert_eq!(lines(toml, "/a", &["m"]), ["a.tsv: prod\tm"]);
+    assert_eq!(lines(toml, "/b", &["m"]), ["b.log: m"]);
+    assert_eq!(lines(toml, "/c", &["m"]), ["unmatched/%2Fc.csv: m"]);
+}
+
+#[test]
+fn a_fault_of_the_defaults_is_told_once_with_its_line() {
+    let sources = "[[source]]\nlog_groups = [\"/a\"]\n[[source]]\nlog_groups = [\"/b\"]\n";
+    for (fault, says) in [
+        ("drop = [\"(\"]", "hiwake.toml:2: defaults.drop: `(` is not a valid regular expression"),
+        ("labels = [\"a\\nb\"]", "hiwake.toml:2: defaults.labels[1]: holds a line break"),
+        ("lables = []", "hiwake.toml:2: defaults.lables: unknown key; did you mean labels?"),
+        ("log_groups = [\"/c\"]", "hiwake.toml:2: defaults.log_groups: each source names its own"),
+    ] {
+        let told = error(&format!("[defaults]\n{fault}\n{sources}"));
+        assert!(told.starts_with(says), "{told}");
+    }
+    // Also where no source takes it up.
+    assert!(error("[defaults]\ndrop = \"x\"").contains("defaults.drop"));
+}
+
+#[test]
+fn one_file_of_two_kinds_is_refused() {
+    let toml = "[[source]]\nlog_groups = [\"/a\"]\nfile = \"x\"\n\
+                [[source]]\nlog_groups = [\"/b\"]\nfile = \"x\"\nformat = { kind = \"json\" }";
+    assert!(error(toml).contains("`x` is the file of source[1] (line 1) too, of another kind"));
+}
+
+#[test]
+fn a_source_has_its_own_time_and_line_breaks() {
+    let keys = "columns = [\"{time}\", \"{message}\"]\nformat = { time = \"%H\", newline = \"space\", escape_backslash = true }";
+    assert_eq!(lines(&source(keys), "/ecs/a", &["a\nb\\n"]), [r"ecs.csv: 01,a b\\n"]);
+}
+
+#[test]
+fn patterns_that_leave_nothing_are_warned_of() {
+    let warned = |keys: &str| {
+        let warnings = parse(&source(&format!("{keys}\nsubscribe = \"manual\""))).warnings();
+        warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert!(warned("drop = ['.*']")[0].contains("`.*` matches every message"));
+    assert!(warned("drop = ['']")[0].contains("source[1].drop"));
+    assert!(warned("keep = ['a']\ndrop = ['a']")[0].contains("no event of this source is left"));
+    assert_eq!(warned("drop = ['^$', '\\d']\nkeep = ['a']"), [""; 0]);
+}
+
+#[test]
+fn explain_shows_the_winner_first_with_all_that_it_does() {
+    let toml = "[[source]]\nlog_groups = [\"/b\"]\n\
+                [[source]]\nlog_groups = [\"/ecs/{team}-*\"]\nfile = \"{team}\"\ndrop = ['^x']\nformat = { kind = \"tsv\" }";
+    let explanation = config::explain(&parse(toml), "1", "/ecs/a-b", "s");
+    assert_eq!(explanation.tried[0].source, 2);
+    assert_eq!(explanation.captures["team"], "a");
+    let rules: Vec<_> =
+        explanation.rules.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+    assert_eq!(rules, ["drop = [\"^x\"]", "format.kind = \"tsv\""]);
+}
+
+/// Identity is of the raw event: whatever is hidden, cut or left out, the rows keep their keys.
+#[test]
+fn masks_columns_and_formats_change_no_identity() {
+    let message = "\u{1b}[1m{\"a\":1}";
+    let keys = |toml: &str| {
+        let rows = answer(&config(&source(toml)), "/ecs/a", &[message, message]).rows;
+        rows.iter().map(|row| row.key()).collect::<Vec<_>>()
+    };
+    let plain = keys("");
+    for toml in [
+        "strip_ansi = true",
+        "mask = [{ pattern = '.', with = '' }]",
+        "columns = ['{json.a}']",
+        "format = { newline = 'space', time = '%H' }",
+        "drop = ['never']",
+    ] {
+        assert_eq!(keys(toml), plain, "{toml}");
+    }
+}
+
+proptest! {
+    /// A capture takes the shortest text from the left, as a dumb search finds it.
+    #[test]
+    fn captures_are_what_a_search_from_the_left_finds(name in "[-/ab]{0,9}") {
+        let glob: Glob = "/{x}-{y}/b*".parse().unwrap();
+        let found = (|| {
+            let rest = name.strip_prefix('/')?;
+            for (first, _) in rest.match_indices('-') {
+                let (x, y) = (&rest[..first], &rest[first + 1..]);
+                for (second, _) in y.match_indices("/b") {
+                    let y = &y[..second];
+                    if !x.is_empty() && !y.is_empty() && !x.contains('/') && !y.contains('/') {
+                        return Some((x.to_owned(), y.to_owned()));
+                    }
+                }
+            }
+            None
+        })();
+        prop_assert_eq!(glob.matches(&name), found.is_some());
+        let toml = "[[source]]\nlog_groups = [\"/{x}-{y}/b*\"]\nfile = \"{x}.{y}\"";
+        let explained = config::explain(&parse(toml), "1", &name, "s").captures;
+        let found = found.map(|(x, y)| [("x".to_owned(), x), ("y".to_owned(), y)].into());
+        prop_assert_eq!(explained, found.unwrap_or_default());
+    }
+
+    #[test]
+    fn what_covers_a_glob_with_captures_matches_all_that_it_matches(
+        one in "[a/*?]{0,2}(\\{x\\}-)?[a/*?]{0,2}", other in "[a/*?]{0,2}(\\{x\\}-)?[a/*?]{0,2}",
+        name in "[a/-]{0,5}",
+    ) {
+        if let (Ok(one), Ok(other)) = (one.parse::<Glob>(), other.parse::<Glob>())
+            && one.covers(&other) && other.matches(&name)
+        {
+            prop_assert!(one.matches(&name), "{:?} {:?}", one, other);
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! docs/configuration.md: every key of hiwake.toml from its schema, with examples that are run.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use hiwake::clock::Clock;
+use hiwake::disk::RealDisk;
+use hiwake::land::{Lander, Root};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::given::{DAY, HOUR, MIDNIGHT, T, answered, config, gzipped, request};
+
+#[derive(Deserialize)]
+struct Examples {
+    example: Vec<Example>,
+}
+
+#[derive(Deserialize)]
+struct Example {
+    keys: Vec<String>,
+    text: String,
+    config: String,
+    events: Vec<[String; 2]>,
+    lines: Vec<String>,
+    #[serde(default)]
+    sealed: Vec<String>,
+}
+
+fn examples() -> Vec<Example> {
+    toml::from_str::<Examples>(include_str!("given/examples.toml")).unwrap().example
+}
+
+/// What becomes of an example's events.
+fn lines(example: &Example) -> Vec<String> {
+    let config = config(&example.config);
+    let mut reader = hiwake::object::Reader::new(&config);
+    let records = example.events.iter().enumerate().map(|(n, [log_group, message])| {
+        let mut envelope = crate::given::envelope(&[message]);
+        envelope["logGroup"] = json!(log_group);
+        envelope["logEvents"][0]["timestamp"] = json!(T + n as i64);
+        gzipped(&envelope)
+    });
+    let request = request(&records.collect::<Vec<_>>());
+    let (answer, _) = hiwake::firehose::transform(&mut reader, &request).unwrap();
+    let rows = answered(&answer).into_iter().flat_map(|record| record.rows);
+    let line = |row: hiwake::row::Row<'_>| {
+        format!("{}/{}.{}: {}", row.file, row.day, row.kind.extension(), row.line)
+    };
+    rows.map(line).collect()
+}
+
+#[test]
+fn every_example_gives_the_lines_that_it_shows() {
+    for example in examples() {
+        assert_eq!(lines(&example), example.lines, "{:?}", example.keys);
+        assert!(example.config.parse::<toml::Table>().is_ok());
+        for key in example.keys.iter().filter(|key| *key != "defaults") {
+            assert!(example.config.contains(&format!("{key} = ")), "{key} is not in its example");
+        }
+    }
+}
+
+#[test]
+fn an_example_of_seal_shows_the_files_of_a_sealed_root() {
+    let example = examples().into_iter().find(|example| !example.sealed.is_empty()).unwrap();
+    let (folder, config) = (tempfile::tempdir().unwrap(), config(&example.config));
+    let disk = RealDisk::open(folder.path()).unwrap();
+    let lander = |now| {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let (disk, config, clock) = (&disk, &config, Clock::At(now));
+        Lander {
+            root: Root { disk, config, clock, deadline, synced: Default::default() },
+            journals: Default::default(),
+            pool: Default::default(),
+        }
+    };
+    let mut batch = hiwake::land::day_file::batch::Batch::default();
+    let day_file =
+        hiwake::land::root::layout::DayFile { file: "app".to_owned(), ..crate::given::day_file() };
+    let row = hiwake::row::Row {
+        file: "app".into(),
+        kind: day_file.kind,
+        day: day_file.day,
+        timestamp: T,
+        stream: "1:/app:s".into(),
+        id: "1".into(),
+        line: "a".into(),
+    };
+    batch.push(&row, 0, true);
+    let objects = ["bucket/key@1".to_owned()];
+    let commit = hiwake::land::day_file::commit::commit;
+    let outcome = commit(&lander(T), &day_file, &batch, &objects, &|| Ok(())).unwrap();
+    drop(outcome);
+    assert!(lander(MIDNIGHT + DAY + HOUR).seal().unwrap().failed.is_empty());
+    let names = crate::given::tree(folder.path()).into_keys();
+    let names: Vec<_> = names.filter(|name| !name.starts_with(".hiwake/")).collect();
+    assert_eq!(names, example.sealed);
+}
+
+/// The keys that choose, hide, split and name.
+#[test]
+fn each_of_these_keys_has_an_example() {
+    let shown: BTreeSet<String> = examples().into_iter().flat_map(|example| example.keys).collect();
+    let wanted = "columns defaults drop empty_days escape_backslash exclude file format keep labels \
+                  log_groups mask slashes strip_ansi";
+    assert_eq!(shown, wanted.split(' ').map(str::to_owned).collect());
+}
+
+#[test]
+fn the_page_is_what_schema_and_examples_say() {
+    let page = page(&hiwake::config::schema());
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+    if std::env::var("HIWAKE_BLESS").is_ok() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == page, "docs/configuration.md is not current: HIWAKE_BLESS=1 writes it");
+}
+
+const HEAD: &str = "# Configuration
+
+`hiwake.toml` says what becomes of which log group. The functions, the command line and the CDK app read the same file.
+`hiwake config check` names everything that is wrong with it, `hiwake config explain --log-group G` shows what a log group becomes, and `hiwake config schema` prints the JSON Schema that this page is made of.
+
+An unknown key is an error. Times are durations such as `30s`, `5m`, `1h` or `7days`, sizes are bytes, and modes are octal in quotes.
+";
+
+fn page(schema: &Value) -> String {
+    let mut page = HEAD.to_owned();
+    let mut examples = examples();
+    let sections = schema["properties"].as_object().unwrap();
+    let (tables, plain): (Vec<_>, Vec<_>) =
+        sections.iter().partition(|(_, node)| table(schema, node).is_some());
+    page += "\n## At the top\n";
+    keys(&mut page, schema, plain.into_iter());
+    for (name, node) in tables {
+        let heading = if name == "source" { "[[source]]".to_owned() } else { format!("[{name}]") };
+        let described = node["description"].as_str().unwrap_or_default();
+        write!(page, "\n## {heading}\n\n{}\n", sentences(described)).unwrap();
+        let own = if name == "defaults" { None } else { table(schema, node) };
+        if let Some(own) = own {
+            keys(&mut page, schema, own.iter());
+        }
+        let of_it = |key: &String| key == name || own.is_some_and(|own| own.contains_key(key));
+        let (shown, rest) = examples.into_iter().partition(|example| of_it(&example.keys[0]));
+        examples = rest;
+        shown.iter().for_each(|example: &Example| show(&mut page, example));
+    }
+    assert!(examples.is_empty(), "an example of no key");
+    page
+}
+
+/// The keys of a table, or of the tables of a list.
+fn table<'s>(schema: &'s Value, node: &'s Value) -> Option<&'s serde_json::Map<String, Value>> {
+    let node = node.get("items").unwrap_or(node);
+    let node = target(schema, node);
+    node.get("properties").and_then(Value::as_object)
+}
+
+fn target<'s>(schema: &'s Value, node: &'s Value) -> &'s Value {
+    let to = node.get("$ref").or_else(|| node.pointer("/allOf/0/$ref")).and_then(Value::as_str);
+    to.map_or(node, |to| schema.pointer(&to[1..]).unwrap())
+}
+
+fn sentences(text: &str) -> String {
+    text.replace('\n', " ")
+}
+
+fn keys<'s>(
+    page: &mut String,
+    schema: &'s Value,
+    keys: impl Iterator<Item = (&'s String, &'s Value)>,
+) {
+    *page += "\n| key | default | |\n|---|---|---|\n";
+    for (key, node) in keys {
+        let described = node["description"].as_str().unwrap_or_default();
+        let default = node.get("default").map(Value::to_string).unwrap_or_default();
+        let default = if default.is_empty() { default } else { format!("`{default}`") };
+        let mut meaning = sentences(described);
+        for (value, means) in choices(target(schema, node)) {
+            write!(meaning, " `{value}`: {}", sentences(means)).unwrap();
+        }
+        let meaning = meaning.replace('|', "\\|");
+        writeln!(page, "| `{key}` | {default} | {meaning} |").unwrap();
+    }
+}
+
+/// The values of which a key has one, each with what it means.
+fn choices(node: &Value) -> Vec<(&str, &str)> {
+    let all = node["oneOf"].as_array().into_iter().flatten();
+    all.filter_map(|choice| Some((choice["const"].as_str()?, choice["description"].as_str()?)))
+        .collect()
+}
+
+fn show(page: &mut String, example: &Example) {
+    let keys: Vec<String> = example.keys.iter().map(|key| format!("`{key}`")).collect();
+    write!(page, "\n### {}\n\n{}\n", keys.join(", "), example.text.trim()).unwrap();
+    write!(page, "\n```toml\n{}\n```\n\n", example.config.trim()).unwrap();
+    page.push_str("| log group | message |\n|---|---|\n");
+    for [log_group, message] in &example.events {
+        let message = message.escape_debug().to_string().replace("\\\"", "\"").replace('|', "\\|");
+        writeln!(page, "| `{log_group}` | `{message}` |").unwrap();
+    }
+    write!(page, "\n```text\n{}\n```\n", example.lines.join("\n")).unwrap();
+    if !example.sealed.is_empty() {
+        write!(page, "\nSealed:\n\n```text\n{}\n```\n", example.sealed.join("\n")).unwrap();
+    }
+}
