@@ -78,6 +78,10 @@ pub trait Disk: Send + Sync {
     fn unlink(&self, path: &str) -> io::Result<()>;
     /// Removes an empty folder; an error where something is in it.
     fn remove_dir(&self, path: &str) -> io::Result<()>;
+    /// Bytes that may still be written, where the file system says so.
+    fn free(&self) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
 }
 
 /// An open file. Dropped, it is closed and its lock is gone.
@@ -277,6 +281,11 @@ impl Disk for RealDisk {
     fn remove_dir(&self, path: &str) -> io::Result<()> {
         let (folder, name) = self.parent(path)?;
         Ok(rustix::fs::unlinkat(&folder, name, AtFlags::REMOVEDIR)?)
+    }
+
+    fn free(&self) -> io::Result<Option<u64>> {
+        let found = rustix::fs::fstatvfs(self.folder("", OFlags::PATH)?)?;
+        Ok(Some(found.f_bavail.saturating_mul(found.f_frsize)))
     }
 }
 

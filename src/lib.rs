@@ -44,6 +44,7 @@ pub mod store;
 // The Lambda functions: what they are told, what they count, and how they are called.
 pub mod lambda;
 pub mod notice;
+pub mod selftest;
 
 // AWS as the command line reaches it, and what is landed from there once more, or for the first
 // time.

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use crate::clock::rfc_3339;
 use crate::foreign::{Foreign, Keys};
+use crate::selftest::Asked;
 use crate::store::ObjectId;
 
 /// What one invocation is to do.
@@ -26,8 +27,10 @@ use crate::store::ObjectId;
 pub enum Notice {
     /// Land these objects.
     Objects(Vec<Message>),
-    /// Finish the days that are over: `{"hiwake":"seal"}`.
+    /// Finish the days that have ended: `{"hiwake":"seal"}`.
     Seal,
+    /// Say whether all is there that landing needs: `{"hiwake":"selftest"}`.
+    SelfTest(Asked),
 }
 
 /// One SQS message, or a whole event that came without SQS.
@@ -105,6 +108,11 @@ impl Notice {
         let keys = keys(event, "event")?;
         if is_text(&keys, "hiwake", "\"seal\"") {
             return Ok(Notice::Seal);
+        }
+        if is_text(&keys, "hiwake", "\"selftest\"") {
+            let whole = serde_json::from_slice::<&RawValue>(event);
+            let whole = whole.map_err(|_| NoticeError::NotObject("event"))?;
+            return read(&whole).map(Notice::SelfTest);
         }
         let (mut messages, mut bare) = (Vec::new(), Message::default());
         match records(&keys) {

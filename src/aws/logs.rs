@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_sdk_cloudwatchlogs::operation::filter_log_events::FilterLogEventsOutput;
+use aws_sdk_cloudwatchlogs::types::LogGroupClass;
 use tokio::runtime::Runtime;
 
 use crate::aws::AwsError;
@@ -33,7 +34,58 @@ pub struct LogGroup {
     pub(crate) arn: String,
 }
 
+/// What a subscription needs of a log group, and what it has.
+#[derive(Debug)]
+pub struct Subscribed {
+    class: Option<LogGroupClass>,
+    /// Its filters' names and destinations.
+    filters: Vec<(String, String)>,
+}
+
+impl Subscribed {
+    /// What is right, or what is wrong and what to do.
+    pub fn verdict(&self) -> Result<String, String> {
+        if let Some(class) = self.class.as_ref().filter(|one| **one != LogGroupClass::Standard) {
+            let class = class.as_str();
+            return Err(format!("is of class {class}: only STANDARD is subscribed; make another"));
+        }
+        let ours = self.filters.iter().filter(|(_, to)| to.contains(":deliverystream/"));
+        let ours: Vec<_> = ours.map(|(name, to)| format!("filter {name} to {to}")).collect();
+        let others = self.filters.len();
+        match (ours.is_empty(), others) {
+            (false, _) => Ok(ours.join(", ")),
+            (true, 2..) => {
+                Err("has two filters, and none to a delivery stream; remove one".to_owned())
+            }
+            (true, _) => {
+                Err("has no filter to a delivery stream; deploy, or subscribe it (docs/deploy.md)"
+                    .to_owned())
+            }
+        }
+    }
+}
+
 impl Logs {
+    /// A log group's class and filters.
+    pub fn subscribed(&mut self, name: &str) -> Result<Subscribed, AwsError> {
+        let what = format!("log group {name}");
+        let fault = |error: &dyn std::error::Error| AwsError::new(&what, error);
+        let groups = self.client.describe_log_groups().log_group_name_prefix(name).send();
+        let groups = self.runtime.block_on(groups).map_err(|error| fault(&error))?;
+        let group = groups.log_groups().iter().find(|one| one.log_group_name() == Some(name));
+        let missing = || {
+            let reason = "does not exist in this account and region".to_owned();
+            AwsError { what: what.clone(), reason }
+        };
+        let class = group.ok_or_else(missing)?.log_group_class().cloned();
+        let filters = self.client.describe_subscription_filters().log_group_name(name).send();
+        let filters = self.runtime.block_on(filters).map_err(|error| fault(&error))?;
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let filters = filters.subscription_filters().iter();
+        let filters = filters.map(|one| (text(one.filter_name()), text(one.destination_arn())));
+        Ok(Subscribed { class, filters: filters.collect() })
+    }
+
     /// A log group by its exact name. Who owns it is in its ARN.
     pub fn log_group(&mut self, name: &str) -> Result<LogGroup, AwsError> {
         let what = format!("log group {name}");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
 use tokio::runtime::Runtime;
 
 use crate::aws::AwsError;
@@ -42,6 +42,16 @@ pub enum SendError {
 }
 
 impl Queue {
+    /// How many messages wait in it, about.
+    pub fn waiting(&self) -> Result<String, AwsError> {
+        let name = QueueAttributeName::ApproximateNumberOfMessages;
+        let request = self.client.get_queue_attributes().queue_url(&self.url);
+        let request = request.attribute_names(name.clone());
+        let answer = self.runtime.block_on(request.send());
+        let answer = answer.map_err(|error| AwsError::new(&self.url, &error))?;
+        Ok(answer.attributes().and_then(|all| all.get(&name)).cloned().unwrap_or_default())
+    }
+
     /// Sends up to [`BATCH`] messages; what became of each, in their order. An error: none can be
     /// sent.
     pub fn send(&self, bodies: &[String]) -> Result<Vec<Result<(), SendError>>, AwsError> {

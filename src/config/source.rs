@@ -53,6 +53,11 @@ pub struct Source {
 }
 
 impl Source {
+    /// The log groups that are named, without globs.
+    pub fn named_log_groups(&self) -> impl Iterator<Item = &str> {
+        self.log_groups.iter().filter(|group| group.is_name()).map(Glob::as_str)
+    }
+
     /// The globs that match a log group and stream: the first of each.
     pub(crate) fn matching(&self, log_group: &str, log_stream: &str) -> Option<[&Glob; 2]> {
         let first = |globs: &'_ [Glob], name: &str| globs.iter().position(|one| one.matches(name));

@@ -20,6 +20,7 @@ use crate::land::journal::lander::Lander;
 use crate::land::upkeep::unsealed::oldest_unsealed;
 use crate::notice::{Message, Notice, Replay};
 use crate::object::Bad;
+use crate::selftest::{self, Asked};
 use crate::store::{Buckets, ObjectId, Store};
 
 /// Deliveries after which an object that does not exist is given up. S3 answers consistently, so
@@ -50,6 +51,7 @@ pub struct Invocation {
 pub fn invoke(lander: &Lander<'_>, stores: &Buckets<'_>, event: &[u8]) -> Invocation {
     match Notice::read(event) {
         Ok(Notice::Seal) => seal(lander),
+        Ok(Notice::SelfTest(asked)) => test(lander, stores, &asked),
         Ok(Notice::Objects(messages)) => land(lander, stores, &messages),
         Err(error) => {
             let mut metrics = Metrics::default();
@@ -82,6 +84,13 @@ fn seal(lander: &Lander<'_>) -> Invocation {
         Err(error) => remarks.push(Remark::GivenUp(error.to_string())),
     }
     Invocation { answer, metrics, remarks }
+}
+
+/// `{"hiwake":"selftest"}`: what was checked, and what to do where it is wrong.
+fn test(lander: &Lander<'_>, stores: &Buckets<'_>, asked: &Asked) -> Invocation {
+    let checks = selftest::run(lander, stores, asked);
+    let answer = Ok(json!({ "ok": checks.iter().all(|check| check.ok), "checks": checks }));
+    Invocation { answer, metrics: Metrics::default(), remarks: Vec::new() }
 }
 
 /// The state of an object that was told of.

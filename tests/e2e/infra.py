@@ -6,6 +6,7 @@ the event of the template's own schedule seals it.
 """
 
 import base64
+import concurrent.futures
 import contextlib
 import gzip
 import http.client
@@ -47,6 +48,7 @@ def main():
         deployment.create(assembly)
         deployment.an_envelope_becomes_a_line()
         deployment.commands_are_filled_in()
+        deployment.land_tests_itself()
         deployment.objects_of_every_prefix_land()
         deployment.the_schedules_event_seals_it()
         deployment.calls_are_those_that_iam_is_asked_about()
@@ -236,6 +238,26 @@ class Deployment:
     def outputs(self):
         [stack] = self.formation.describe_stacks(StackName=NAME)["Stacks"]
         return {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
+
+    def land_tests_itself(self):
+        """As infra/smoke.sh has it: of two executions at once, one holds the lock, and the other finds it taken."""
+        outputs = self.outputs()
+        prefixes = [f"s3://{outputs['DeliveryBucket']}/landing/", f"s3://{outputs['BackupBucket']}/backup/"]
+
+        def call(hold_s):
+            event = {"hiwake": "selftest", "hold_s": hold_s, "prefixes": prefixes}
+            answer = self.functions.invoke(FunctionName=f"{NAME}-land", Payload=json.dumps(event).encode())
+            return json.loads(answer["Payload"].read())
+
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            first = pool.submit(call, 5)
+            time.sleep(2)
+            answers = [call(0), first.result()]
+        for answer in answers:
+            assert answer["ok"], answer
+        held = [one["says"].split()[0] for answer in answers for one in answer["checks"] if one["check"] == "lock between executions"]
+        assert held == ["held", "taken"], answers
+        print(f"e2e: infra: {len(answers[0]['checks'])} checks of land's own are right, by two executions at once")
 
     def objects_of_every_prefix_land(self):
         """A failed record, the backup by a replay's notice, and an object that is gone: its notice is done."""

@@ -10,6 +10,7 @@ use crate::given::sqs_event;
 pub fn told(event: &[u8]) -> Value {
     let messages = match Notice::read(event) {
         Ok(Notice::Seal) => return json!("seal"),
+        Ok(Notice::SelfTest(_)) => return json!("selftest"),
         Ok(Notice::Objects(messages)) => messages,
         Err(error) => return json!({ "error": error.to_string() }),
     };

@@ -6,6 +6,7 @@ mod backfill;
 mod cat;
 mod config;
 mod demo;
+mod doctor;
 mod explain;
 mod land;
 mod output;
@@ -67,6 +68,7 @@ enum Command {
     Seal(seal::Args),
     Status(status::Args),
     Verify(verify::Args),
+    Doctor(doctor::Args),
     Config(config::Args),
 }
 
@@ -96,6 +98,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Seal(args) => seal::run(&load()?, args),
         Command::Status(args) => status::run(&load()?, args),
         Command::Verify(args) => verify::run(&load()?, args),
+        Command::Doctor(args) => doctor::run(&load()?, args),
         Command::Config(args) => config::run(&cli.config, args),
     }
 }

@@ -7,6 +7,7 @@ mod http;
 mod lambda;
 mod land;
 mod seal;
+mod selftest;
 mod start;
 mod transform;
 
