@@ -1,5 +1,5 @@
-// `npx cdk deploy`: reads deployment.toml and the project's hiwake.toml, and needs the packages of `make lambda`.
-// -c deployment=…, -c config=… and -c packages=… say where else they are.
+// `npx cdk deploy`: reads deployment.toml and the project's hiwake.toml, and needs the packages of
+// `make lambda`. -c deployment=…, -c config=… and -c packages=… say where else they are.
 
 import { fileURLToPath } from 'node:url';
 

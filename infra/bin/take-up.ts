@@ -1,5 +1,6 @@
-// `npx tsx bin/take-up.ts --file-system fs-… --delivery BUCKET --backup BUCKET`, after `npx cdk synth`:
-// writes the template that imports what a removed stack left, and prints the commands that do it.
+// `npx tsx bin/take-up.ts --file-system fs-… --delivery BUCKET --backup BUCKET`, after `npx cdk
+// synth`: writes the template that imports what a removed stack left, and prints the commands that
+// do it.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -13,7 +14,9 @@ try {
   const text = { type: 'string' } as const;
   const { values } = parseArgs({
     options: {
-      'file-system': text, delivery: text, backup: text,
+      'file-system': text,
+      delivery: text,
+      backup: text,
       deployment: { ...text, default: 'deployment.toml' },
       assembly: { ...text, default: 'cdk.out' },
     },

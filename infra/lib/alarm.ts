@@ -43,24 +43,45 @@ export class Alarm extends cloudwatch.Alarm {
 
 /** A heading's anchor, as Markdown renderers make it. */
 export function slug(heading: string): string {
-  return heading.toLowerCase().replaceAll(/[^\p{L}\p{N} _-]/gu, '').replaceAll(' ', '-');
+  return heading
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
+    .replaceAll(' ', '-');
 }
 
 /** One of the metrics that the binaries send: see docs/runbook.md and src/lambda/metrics.rs. */
-export function own(scope: Construct, metricName: string, props: cloudwatch.MetricOptions = {}): cloudwatch.Metric {
+export function own(
+  scope: Construct,
+  metricName: string,
+  props: cloudwatch.MetricOptions = {},
+): cloudwatch.Metric {
   const dimensionsMap = { Pipeline: pipelineOf(scope).name };
-  return new cloudwatch.Metric({ namespace: 'hiwake', metricName, dimensionsMap, statistic: 'Sum', period: FIVE_MINUTES, ...props });
+  return new cloudwatch.Metric({
+    namespace: 'hiwake',
+    metricName,
+    dimensionsMap,
+    statistic: 'Sum',
+    period: FIVE_MINUTES,
+    ...props,
+  });
 }
 
-/** A sum of metrics of which any may be silent, or have never been sent: SUM takes what is there. */
-export function sum(metrics: Record<string, cloudwatch.IMetric>, period: Duration = FIVE_MINUTES): cloudwatch.MathExpression {
-  const expression = `SUM([${Object.keys(metrics).map((name) => `FILL(${name}, 0)`).join(', ')}])`;
+/**
+ * A sum of metrics of which any may be silent, or have never been sent: SUM takes what is there.
+ */
+export function sum(
+  metrics: Record<string, cloudwatch.IMetric>,
+  period: Duration = FIVE_MINUTES,
+): cloudwatch.MathExpression {
+  const expression = `SUM([${Object.keys(metrics)
+    .map((name) => `FILL(${name}, 0)`)
+    .join(', ')}])`;
   return new cloudwatch.MathExpression({ expression, usingMetrics: metrics, period });
 }
 
 /**
- * A count that is 0 while nobody counts, for alarms on silence. `alive` is a metric that is always sent
- * once the pipeline is there: before, nothing is missing, and no alarm rings for it.
+ * A count that is 0 while nobody counts, for alarms on silence. `alive` is a metric that is always
+ * sent once the pipeline is there: before, nothing is missing, and no alarm rings for it.
  */
 export function orZero(
   count: cloudwatch.IMetric,

@@ -1,5 +1,6 @@
-// hiwake.toml as the functions see it. The bootstrap that is deployed checks it before it is deployed:
-// what it would refuse at its start is refused at synthesis, in the same words and with the line.
+// hiwake.toml as the functions see it. The bootstrap that is deployed checks it before it is
+// deployed: what it would refuse at its start is refused at synthesis, in the same words and with
+// the line.
 
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

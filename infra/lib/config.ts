@@ -1,8 +1,8 @@
 // The operator's hiwake.toml, as far as the deployment depends on it.
 //
 // The bootstrap that is deployed has checked it (checker.ts) where it runs. Elsewhere its form is
-// checked, against the schema that `hiwake config schema` prints (contract/, kept equal by a test of
-// the Rust side).
+// checked, against the schema that `hiwake config schema` prints (contract/, kept equal by a test
+// of the Rust side).
 
 import { readFileSync } from 'node:fs';
 
@@ -78,9 +78,15 @@ export function seconds(text: string, name: string): number {
     const found = UNITS.find(([pattern]) => pattern.test(unit ?? ''));
     return found && Number(count) * found[1];
   });
-  const whole = values.reduce((sum: number | undefined, value) => (sum === undefined || value === undefined ? undefined : sum + value), 0);
+  const whole = values.reduce(
+    (sum: number | undefined, value) =>
+      sum === undefined || value === undefined ? undefined : sum + value,
+    0,
+  );
   if (rest !== '' || parts.length === 0 || whole === undefined) {
-    throw new Error(`${name}: seal.grace: ${text} is not a valid duration; write e.g. "1h" or "90m"`);
+    throw new Error(
+      `${name}: seal.grace: ${text} is not a valid duration; write e.g. "1h" or "90m"`,
+    );
   }
   return whole;
 }

@@ -114,7 +114,9 @@ function together({ network, efs, readers, storage, tell }: File): string[] {
     faults.push('efs: file_system_id and security_group_id go together');
   }
   if (efs.file_system_id && !network.vpc_id) {
-    faults.push('efs.file_system_id: an existing file system is in an existing VPC; write network.vpc_id');
+    faults.push(
+      'efs.file_system_id: an existing file system is in an existing VPC; write network.vpc_id',
+    );
   }
   if (Boolean(network.vpc_id) !== network.subnet_ids.length > 0) {
     faults.push('network: vpc_id and subnet_ids go together');
@@ -126,10 +128,14 @@ function together({ network, efs, readers, storage, tell }: File): string[] {
     );
   }
   if (network.zones.length === 1) {
-    faults.push('network.zones: a file system in one zone is efs.one_zone; write two zones, or that');
+    faults.push(
+      'network.zones: a file system in one zone is efs.one_zone; write two zones, or that',
+    );
   }
   if (efs.file_system_id && storage.efs_backups) {
-    faults.push('storage.efs_backups: an existing file system keeps what it has; set it there, and remove it here');
+    faults.push(
+      'storage.efs_backups: an existing file system keeps what it has; set it there, and remove it here',
+    );
   }
   if (tell.key && !tell.alarms && !tell.sealed) {
     faults.push('tell.key: is that of a topic; write tell.alarms or tell.sealed, or remove it');
@@ -153,14 +159,21 @@ const MADE = ['throughput', 'one_zone', 'ia_days', 'archive_days'];
 function ofFileSystem({ network, efs }: File, written: string[]): string[] {
   if (efs.file_system_id) {
     const kept = written.filter((key) => MADE.includes(key));
-    return kept.map((key) => `efs.${key}: an existing file system keeps what it has; set it there, and remove it here`);
+    return kept.map(
+      (key) =>
+        `efs.${key}: an existing file system keeps what it has; set it there, and remove it here`,
+    );
   }
   const faults: string[] = [];
   if (efs.archive_days > 0 && efs.throughput === 'bursting') {
-    faults.push('efs.archive_days: EFS has Archive with elastic throughput only; write throughput = "elastic" or archive_days = 0');
+    faults.push(
+      'efs.archive_days: EFS has Archive with elastic throughput only; write throughput = "elastic" or archive_days = 0',
+    );
   }
   if (efs.archive_days > 0 && efs.one_zone) {
-    faults.push('efs.archive_days: EFS has no Archive in One Zone file systems; write one_zone = false or archive_days = 0');
+    faults.push(
+      'efs.archive_days: EFS has no Archive in One Zone file systems; write one_zone = false or archive_days = 0',
+    );
   }
   if (efs.archive_days > 0 && (efs.ia_days === 0 || efs.archive_days <= efs.ia_days)) {
     faults.push(

@@ -1,4 +1,5 @@
-// Decisions of CDK that a new app takes differently from an old one. One list, for the app and its tests.
+// Decisions of CDK that a new app takes differently from an old one. One list, for the app and its
+// tests.
 
 export const FLAGS = {
   // CloudFormation's own rules stop the synthesis.

@@ -1,4 +1,5 @@
-// A Lambda function of ours: its package, its log group, and a role that may do nothing but log until it is given more.
+// A Lambda function of ours: its package, its log group, and a role that may do nothing but log
+// until it is given more.
 
 import { ArnFormat, type Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import type * as ec2 from 'aws-cdk-lib/aws-ec2';
@@ -26,7 +27,10 @@ export interface HiwakeFunctionProps {
   readonly files?: { readonly network: Network; readonly storage: Storage };
 }
 
-/** Where the functions see the day files: the access point's own root, so a path of EFS is no business of theirs. */
+/**
+ * Where the functions see the day files: the access point's own root, so a path of EFS is no
+ * business of theirs.
+ */
 const MOUNT = '/mnt/hiwake';
 
 export class HiwakeFunction extends Construct {
@@ -41,10 +45,15 @@ export class HiwakeFunction extends Construct {
       retention: props.logDays,
       removalPolicy: RemovalPolicy.DESTROY,
     });
-    const role = new iam.Role(this, 'Role', { assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com') });
+    const role = new iam.Role(this, 'Role', {
+      assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
+    });
     logGroup.grantWrite(role);
-    acknowledge(role, `AwsSolutions-IAM5[Resource::<${Stack.of(this).getLogicalId(logGroup.node.defaultChild as logs.CfnLogGroup)}.Arn>]`,
-      "The streams of the function's own log group.");
+    acknowledge(
+      role,
+      `AwsSolutions-IAM5[Resource::<${Stack.of(this).getLogicalId(logGroup.node.defaultChild as logs.CfnLogGroup)}.Arn>]`,
+      "The streams of the function's own log group.",
+    );
     if (props.files) allowNetworkInterfaces(role, functionName);
     this.function = new lambda.Function(this, 'Function', {
       functionName,
@@ -65,11 +74,18 @@ export class HiwakeFunction extends Construct {
         filesystem: new Mount(props.files.storage.writer, props.files.storage.fileSystem),
       }),
     });
-    acknowledge(this.function, 'AwsSolutions-L1', 'provided.al2023 is the newest runtime for binaries.');
+    acknowledge(
+      this.function,
+      'AwsSolutions-L1',
+      'provided.al2023 is the newest runtime for binaries.',
+    );
   }
 }
 
-/** The writer's access point, and nothing else of the file system. CDK's own grant lets one write through any. */
+/**
+ * The writer's access point, and nothing else of the file system. CDK's own grant lets one write
+ * through any.
+ */
 class Mount extends lambda.FileSystem {
   constructor(accessPoint: efs.IAccessPoint, fileSystem: efs.IFileSystem) {
     super({
@@ -81,14 +97,19 @@ class Mount extends lambda.FileSystem {
         new iam.PolicyStatement({
           actions: ['elasticfilesystem:ClientMount', 'elasticfilesystem:ClientWrite'],
           resources: [fileSystem.fileSystemArn],
-          conditions: { StringEquals: { 'elasticfilesystem:AccessPointArn': accessPoint.accessPointArn } },
+          conditions: {
+            StringEquals: { 'elasticfilesystem:AccessPointArn': accessPoint.accessPointArn },
+          },
         }),
       ],
     });
   }
 }
 
-/** Lambda makes the interfaces with the function's role; the function's own code is denied what the role allows. */
+/**
+ * Lambda makes the interfaces with the function's role; the function's own code is denied what the
+ * role allows.
+ */
 function allowNetworkInterfaces(role: iam.Role, functionName: string): void {
   const actions = [
     'ec2:CreateNetworkInterface',
@@ -98,7 +119,12 @@ function allowNetworkInterfaces(role: iam.Role, functionName: string): void {
     'ec2:AssignPrivateIpAddresses',
     'ec2:UnassignPrivateIpAddresses',
   ];
-  const arn = Stack.of(role).formatArn({ service: 'lambda', resource: 'function', resourceName: functionName, arnFormat: ArnFormat.COLON_RESOURCE_NAME });
+  const arn = Stack.of(role).formatArn({
+    service: 'lambda',
+    resource: 'function',
+    resourceName: functionName,
+    arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+  });
   role.addToPolicy(new iam.PolicyStatement({ actions, resources: ['*'] }));
   role.addToPolicy(
     new iam.PolicyStatement({
@@ -108,5 +134,9 @@ function allowNetworkInterfaces(role: iam.Role, functionName: string): void {
       conditions: { ArnEquals: { 'lambda:SourceFunctionArn': arn } },
     }),
   );
-  acknowledge(role, 'AwsSolutions-IAM5[Resource::*]', 'Lambda checks these permissions on all network interfaces before there are any.');
+  acknowledge(
+    role,
+    'AwsSolutions-IAM5[Resource::*]',
+    'Lambda checks these permissions on all network interfaces before there are any.',
+  );
 }

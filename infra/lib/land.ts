@@ -1,4 +1,5 @@
-// The land function: notices of objects in landing/ and failed/, by a queue, become lines of day files.
+// The land function: notices of objects in landing/ and failed/, by a queue, become lines of day
+// files.
 
 import { Duration, Stack } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
@@ -28,7 +29,10 @@ export interface LandProps {
 }
 
 const TIMEOUT = Duration.minutes(2);
-/** A notice that failed is retried when this has ended: a busy day file must not wait for six time-outs. */
+/**
+ * A notice that failed is retried when this has ended: a busy day file must not wait for six
+ * time-outs.
+ */
 const VISIBILITY = TIMEOUT.plus(Duration.seconds(30));
 /**
  * Over 8 hours: an evening without the file system puts no notice into the dead letters.
@@ -45,11 +49,19 @@ export class Land extends Construct {
   readonly notices: sqs.Queue;
   readonly dead: sqs.Queue;
 
-  constructor(scope: Construct, id: string, private readonly props: LandProps) {
+  constructor(
+    scope: Construct,
+    id: string,
+    private readonly props: LandProps,
+  ) {
     super(scope, id);
     const { storage } = props;
     // SSE-SQS: with the key that AWS manages for SQS, S3 could not put its notices in.
-    const kept = { encryption: sqs.QueueEncryption.SQS_MANAGED, enforceSSL: true, retentionPeriod: Duration.days(14) };
+    const kept = {
+      encryption: sqs.QueueEncryption.SQS_MANAGED,
+      enforceSSL: true,
+      retentionPeriod: Duration.days(14),
+    };
     this.dead = new sqs.Queue(this, 'Dead', kept);
     this.notices = new sqs.Queue(this, 'Notices', {
       ...kept,
@@ -62,7 +74,8 @@ export class Land extends Construct {
       package: 'land',
       what: 'land',
       description: 'hiwake: rows of delivered objects to lines of day files',
-      // Measured (docs/cost.md): limits.buffer_bytes of rows, what they decode to, and the files' pages.
+      // Measured (docs/cost.md): limits.buffer_bytes of rows, what they decode to, and the files'
+      // pages.
       memoryMiB: 1024,
       timeout: TIMEOUT,
       logDays: props.deployment.logDays,
@@ -80,7 +93,10 @@ export class Land extends Construct {
     this.alarms();
   }
 
-  /** The bucket's own property: CDK's addEventNotification would bring a function of its own into the account. */
+  /**
+   * The bucket's own property: CDK's addEventNotification would bring a function of its own into
+   * the account.
+   */
   private notify(bucket: s3.Bucket): void {
     const stack = Stack.of(this);
     const policy = this.notices.addToResourcePolicy(
@@ -90,7 +106,8 @@ export class Land extends Construct {
         resources: [this.notices.queueArn],
         conditions: {
           StringEquals: { 'aws:SourceAccount': stack.account },
-          // S3 tries the queue when the bucket is made, so the policy comes first and cannot know its whole name.
+          // S3 tries the queue when the bucket is made, so the policy comes first and cannot know
+          // its whole name.
           ArnLike: { 'aws:SourceArn': `arn:${stack.partition}:s3:::${pipelineOf(this).name}-*` },
         },
       }),
@@ -104,7 +121,8 @@ export class Land extends Construct {
         filter: { s3Key: { rules: [{ name: 'prefix', value: prefix }] } },
       })),
     };
-    if (policy.policyDependable) resource.node.addDependency(policy.policyDependable, this.props.slow);
+    if (policy.policyDependable)
+      resource.node.addDependency(policy.policyDependable, this.props.slow);
   }
 
   private grantReading(): void {
@@ -113,22 +131,43 @@ export class Land extends Construct {
     role.addToPolicy(
       new iam.PolicyStatement({
         actions: ['s3:GetObject'],
-        resources: [delivery.arnForObjects('landing/*'), delivery.arnForObjects('failed/*'), backup.arnForObjects('backup/*')],
+        resources: [
+          delivery.arnForObjects('landing/*'),
+          delivery.arnForObjects('failed/*'),
+          backup.arnForObjects('backup/*'),
+        ],
       }),
     );
-    // Without it S3 says "denied" of an object that is missing. Without a condition on the prefix, too: a GetObject
-    // has none. Nothing else is in these buckets.
-    role.addToPolicy(new iam.PolicyStatement({ actions: ['s3:ListBucket'], resources: [delivery.bucketArn, backup.bucketArn] }));
-    const idOf = (bucket: s3.Bucket): string => Stack.of(this).getLogicalId(bucket.node.defaultChild as s3.CfnBucket);
-    for (const [bucket, prefix] of [[delivery, 'landing'], [delivery, 'failed'], [backup, 'backup']] as const) {
-      acknowledge(role, `AwsSolutions-IAM5[Resource::<${idOf(bucket)}.Arn>/${prefix}/*]`, 'It lands whatever object is there; Firehose names them.');
+    // Without it S3 says "denied" of an object that is missing. Without a condition on the prefix,
+    // too: a GetObject has none. Nothing else is in these buckets.
+    role.addToPolicy(
+      new iam.PolicyStatement({
+        actions: ['s3:ListBucket'],
+        resources: [delivery.bucketArn, backup.bucketArn],
+      }),
+    );
+    const idOf = (bucket: s3.Bucket): string =>
+      Stack.of(this).getLogicalId(bucket.node.defaultChild as s3.CfnBucket);
+    for (const [bucket, prefix] of [
+      [delivery, 'landing'],
+      [delivery, 'failed'],
+      [backup, 'backup'],
+    ] as const) {
+      acknowledge(
+        role,
+        `AwsSolutions-IAM5[Resource::<${idOf(bucket)}.Arn>/${prefix}/*]`,
+        'It lands whatever object is there; Firehose names them.',
+      );
     }
   }
 
   private alarms(): void {
     new Alarm(this, 'land failing', {
       means: 'land ends with an error, or is throttled. Its notices are retried.',
-      metric: sum({ errors: this.function.metricErrors(), throttles: this.function.metricThrottles() }),
+      metric: sum({
+        errors: this.function.metricErrors(),
+        throttles: this.function.metricThrottles(),
+      }),
       periods: 3,
     });
     new Alarm(this, 'land not running', {
@@ -145,17 +184,26 @@ export class Land extends Construct {
     });
     new Alarm(this, 'notices too old', {
       means: 'An object has not been landed for half an hour.',
-      metric: this.notices.metricApproximateAgeOfOldestMessage({ statistic: 'Maximum', period: FIVE_MINUTES }),
+      metric: this.notices.metricApproximateAgeOfOldestMessage({
+        statistic: 'Maximum',
+        period: FIVE_MINUTES,
+      }),
       above: 1800,
       periods: 3,
     });
     new Alarm(this, 'dead letters', {
       means: `A notice was given up after ${RECEIVES} deliveries. Its object is in S3, and not landed.`,
-      metric: this.dead.metricApproximateNumberOfMessagesVisible({ statistic: 'Maximum', period: FIVE_MINUTES }),
+      metric: this.dead.metricApproximateNumberOfMessagesVisible({
+        statistic: 'Maximum',
+        period: FIVE_MINUTES,
+      }),
     });
     new Alarm(this, 'dead letters expiring', {
       means: 'A dead letter has waited for a week. SQS deletes it when it is 14 days old.',
-      metric: this.dead.metricApproximateAgeOfOldestMessage({ statistic: 'Maximum', period: FIVE_MINUTES }),
+      metric: this.dead.metricApproximateAgeOfOldestMessage({
+        statistic: 'Maximum',
+        period: FIVE_MINUTES,
+      }),
       above: DEAD_TOO_LONG.toSeconds(),
     });
     new Alarm(this, 'quarantine growing', {

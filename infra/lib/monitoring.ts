@@ -26,10 +26,16 @@ const HOUR = Duration.hours(1);
 
 export class Monitoring extends Construct {
   /** Made last: it takes the alarms that are there. */
-  constructor(scope: Construct, id: string, private readonly props: MonitoringProps) {
+  constructor(
+    scope: Construct,
+    id: string,
+    private readonly props: MonitoringProps,
+  ) {
     super(scope, id);
     this.silence();
-    const alarms = Stack.of(this).node.findAll().filter((construct) => construct instanceof Alarm);
+    const alarms = Stack.of(this)
+      .node.findAll()
+      .filter((construct) => construct instanceof Alarm);
     const { alarms: topic, key } = props.deployment.tell;
     if (topic && key) {
       Annotations.of(this).addWarningV2(
@@ -46,19 +52,33 @@ export class Monitoring extends Construct {
       }
     }
     const { name } = pipelineOf(this);
-    const dashboard = new cloudwatch.Dashboard(this, 'Dashboard', { dashboardName: name, defaultInterval: Duration.days(1) });
-    dashboard.addWidgets(new cloudwatch.AlarmStatusWidget({ title: `${name}: alarms`, alarms, width: 24, height: 4 }));
+    const dashboard = new cloudwatch.Dashboard(this, 'Dashboard', {
+      dashboardName: name,
+      defaultInterval: Duration.days(1),
+    });
+    dashboard.addWidgets(
+      new cloudwatch.AlarmStatusWidget({ title: `${name}: alarms`, alarms, width: 24, height: 4 }),
+    );
     dashboard.addWidgets(this.events(), this.lag(), this.lines());
     dashboard.addWidgets(this.failures(), this.days(), this.cost());
   }
 
-  /** Lambda asks the queue for notices all the time, so the queue sends its metrics all the time. */
+  /**
+   * Lambda asks the queue for notices all the time, so the queue sends its metrics all the time.
+   */
   private silence(): void {
     const { deployment, stream, land, seal } = this.props;
-    const alive = land.notices.metricApproximateNumberOfMessagesVisible({ statistic: 'Maximum', period: HOUR });
+    const alive = land.notices.metricApproximateNumberOfMessagesVisible({
+      statistic: 'Maximum',
+      period: HOUR,
+    });
     new Alarm(this, 'seal not running', {
       means: 'The sealer has not been called for three hours.',
-      metric: orZero(seal.function.metricInvocations({ period: HOUR, statistic: 'Sum' }), alive, HOUR),
+      metric: orZero(
+        seal.function.metricInvocations({ period: HOUR, statistic: 'Sum' }),
+        alive,
+        HOUR,
+      ),
       below: 1,
       periods: 3,
     });
@@ -72,15 +92,35 @@ export class Monitoring extends Construct {
   }
 
   private events(): cloudwatch.IWidget {
-    return this.graph('Events in and out', ['EventsIn', 'RowsOut', 'EventsDropped', 'EventsRefused', 'EventsFailed']);
+    return this.graph('Events in and out', [
+      'EventsIn',
+      'RowsOut',
+      'EventsDropped',
+      'EventsRefused',
+      'EventsFailed',
+    ]);
   }
 
   private lines(): cloudwatch.IWidget {
-    return this.graph('Rows in, lines, duplicates, late', ['RowsIn', 'RowsLanded', 'RowsDuplicate', 'RowsLate', 'RowsDeferred']);
+    return this.graph('Rows in, lines, duplicates, late', [
+      'RowsIn',
+      'RowsLanded',
+      'RowsDuplicate',
+      'RowsLate',
+      'RowsDeferred',
+    ]);
   }
 
   private failures(): cloudwatch.IWidget {
-    return this.graph('Failures', ['RecordsFailed', 'AnswerOverflow', 'RowsQuarantined', 'ObjectsFailed', 'ObjectsQuarantined', 'NoticesUnreadable', 'SealFailed']);
+    return this.graph('Failures', [
+      'RecordsFailed',
+      'AnswerOverflow',
+      'RowsQuarantined',
+      'ObjectsFailed',
+      'ObjectsQuarantined',
+      'NoticesUnreadable',
+      'SealFailed',
+    ]);
   }
 
   private lag(): cloudwatch.IWidget {
@@ -90,7 +130,10 @@ export class Monitoring extends Construct {
       width: 8,
       left: [
         stream.metric('DeliveryToS3.DataFreshness', { statistic: 'Maximum', label: 'in Firehose' }),
-        land.notices.metricApproximateAgeOfOldestMessage({ statistic: 'Maximum', label: 'in the queue' }),
+        land.notices.metricApproximateAgeOfOldestMessage({
+          statistic: 'Maximum',
+          label: 'in the queue',
+        }),
       ],
     });
   }
@@ -110,12 +153,20 @@ export class Monitoring extends Construct {
     return new cloudwatch.GraphWidget({
       title: 'What it is paid for: bytes of Firehose, commits to EFS; milliseconds of functions',
       width: 8,
-      left: [stream.metric('IncomingBytes', { period: HOUR }), own(this, 'AnswerBytes', { period: HOUR }), own(this, 'Commits', { period: HOUR })],
+      left: [
+        stream.metric('IncomingBytes', { period: HOUR }),
+        own(this, 'AnswerBytes', { period: HOUR }),
+        own(this, 'Commits', { period: HOUR }),
+      ],
       right: functions.map((one) => one.metricDuration({ statistic: 'Sum', period: HOUR })),
     });
   }
 
   private graph(title: string, metrics: string[]): cloudwatch.IWidget {
-    return new cloudwatch.GraphWidget({ title, width: 8, left: metrics.map((metric) => own(this, metric)) });
+    return new cloudwatch.GraphWidget({
+      title,
+      width: 8,
+      left: metrics.map((metric) => own(this, metric)),
+    });
   }
 }

@@ -1,4 +1,5 @@
-// The pipeline's name, and the names that follow from it. They are fixed where somebody types or excludes them.
+// The pipeline's name, and the names that follow from it. They are fixed where somebody types or
+// excludes them.
 
 import { Stack } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
@@ -29,7 +30,10 @@ export function streamArn(scope: Construct): string {
   });
 }
 
-/** What the pipeline says of itself is logged here. It must never be carried by the pipeline: that would not end. */
+/**
+ * What the pipeline says of itself is logged here. It must never be carried by the pipeline: that
+ * would not end.
+ */
 export function logGroupName(pipeline: string, part: OwnLogGroup): string {
   return `/hiwake/${pipeline}/${part}`;
 }

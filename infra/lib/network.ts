@@ -1,5 +1,5 @@
-// Where the functions that write files live: isolated subnets, the file system's door, and S3 through a gateway
-// endpoint, which is free. No NAT, no way to the internet.
+// Where the functions that write files live: isolated subnets, the file system's door, and S3
+// through a gateway endpoint, which is free. No NAT, no way to the internet.
 
 import { Annotations, Stack } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
@@ -21,17 +21,25 @@ export class Network extends Construct {
   constructor(scope: Construct, id: string, deployment: Deployment) {
     super(scope, id);
     if (deployment.vpcId) {
-      const subnets = deployment.subnetIds.map((subnet) => ec2.Subnet.fromSubnetId(this, subnet, subnet));
+      const subnets = deployment.subnetIds.map((subnet) =>
+        ec2.Subnet.fromSubnetId(this, subnet, subnet),
+      );
       const id = '@aws-cdk/aws-ec2:noSubnetRouteTableId';
-      for (const subnet of subnets) Annotations.of(subnet).acknowledgeWarning(id, 'The route tables are named by themselves.');
-      this.vpc = ec2.Vpc.fromVpcAttributes(this, 'Vpc', { vpcId: deployment.vpcId, availabilityZones: ['those of the subnets'] });
+      for (const subnet of subnets)
+        Annotations.of(subnet).acknowledgeWarning(id, 'The route tables are named by themselves.');
+      this.vpc = ec2.Vpc.fromVpcAttributes(this, 'Vpc', {
+        vpcId: deployment.vpcId,
+        availabilityZones: ['those of the subnets'],
+      });
       this.subnets = { subnets };
       this.endpointForOthers(deployment);
     } else {
       const vpc = this.isolated(deployment.zone ? [deployment.zone] : deployment.zones);
       this.vpc = vpc;
       this.subnets = { subnetType: ec2.SubnetType.PRIVATE_ISOLATED };
-      this.endpoint = vpc.addGatewayEndpoint('S3', { service: ec2.GatewayVpcEndpointAwsService.S3 });
+      this.endpoint = vpc.addGatewayEndpoint('S3', {
+        service: ec2.GatewayVpcEndpointAwsService.S3,
+      });
     }
     this.writers = new ec2.SecurityGroup(this, 'Writers', {
       vpc: this.vpc,
@@ -39,7 +47,11 @@ export class Network extends Construct {
       allowAllOutbound: false,
     });
     // S3's addresses are a list that only AWS knows; the route table leads nowhere else.
-    this.writers.addEgressRule(ec2.Peer.anyIpv4(), ec2.Port.tcp(443), 'S3, by its gateway endpoint');
+    this.writers.addEgressRule(
+      ec2.Peer.anyIpv4(),
+      ec2.Port.tcp(443),
+      'S3, by its gateway endpoint',
+    );
   }
 
   /** Whoever takes over a function in this VPC cannot carry its data into a bucket of their own. */
@@ -56,18 +68,27 @@ export class Network extends Construct {
 
   private isolated(zones: string[]): ec2.Vpc {
     const vpc = new ec2.Vpc(this, 'Vpc', {
-      // Lambda refuses a subnet in a zone without a mount target, and a One Zone file system has one in its own zone only.
+      // Lambda refuses a subnet in a zone without a mount target, and a One Zone file system has
+      // one in its own zone only.
       ...(zones.length > 0 ? { availabilityZones: zones } : { maxAzs: 2 }),
       natGateways: 0,
       // It would be a function of CDK's, with a log group of its own. Nothing uses that group.
       restrictDefaultSecurityGroup: false,
-      subnetConfiguration: [{ name: 'isolated', subnetType: ec2.SubnetType.PRIVATE_ISOLATED, cidrMask: 24 }],
+      subnetConfiguration: [
+        { name: 'isolated', subnetType: ec2.SubnetType.PRIVATE_ISOLATED, cidrMask: 24 },
+      ],
     });
-    acknowledge(vpc, 'AwsSolutions-VPC7', 'There is nothing to watch: no way in, and out to S3 only; who mounts the files is in CloudTrail.');
+    acknowledge(
+      vpc,
+      'AwsSolutions-VPC7',
+      'There is nothing to watch: no way in, and out to S3 only; who mounts the files is in CloudTrail.',
+    );
     return vpc;
   }
 
-  /** In a VPC that is not ours the endpoint carries other people's traffic too, so it has no policy. */
+  /**
+   * In a VPC that is not ours the endpoint carries other people's traffic too, so it has no policy.
+   */
   private endpointForOthers(deployment: Deployment): void {
     if (deployment.routeTableIds.length === 0) return;
     new ec2.CfnVPCEndpoint(this, 'S3', {

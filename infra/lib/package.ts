@@ -1,5 +1,5 @@
-// The Lambda packages: the bootstraps that `make lambda` built, with the operator's hiwake.toml beside them. A new
-// label needs no Rust toolchain, only a synthesis.
+// The Lambda packages: the bootstraps that `make lambda` built, with the operator's hiwake.toml
+// beside them. A new label needs no Rust toolchain, only a synthesis.
 
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,7 +16,9 @@ const MACHINES = new Map([
   [lambda.Architecture.ARM_64.name, 0xb7],
 ]);
 
-/** The same bytes give the same zip, and so the same asset: nothing is deployed that did not change. */
+/**
+ * The same bytes give the same zip, and so the same asset: nothing is deployed that did not change.
+ */
 const BUILT = new Date(1980, 1, 1);
 
 /** Removed when the process ends: CDK has copies of its own by then. */
@@ -70,12 +72,21 @@ export function bootstrapOf(built: string, name: PackageName): { bytes: Uint8Arr
   return { bytes, path };
 }
 
-function refuseOtherMachine(bootstrap: Uint8Array, path: string, architecture: lambda.Architecture): void {
+function refuseOtherMachine(
+  bootstrap: Uint8Array,
+  path: string,
+  architecture: lambda.Architecture,
+): void {
   const isElf = Buffer.from(bootstrap.subarray(0, 4)).toString('latin1') === '\x7fELF';
-  const machine = isElf && bootstrap.length >= 20 ? (bootstrap[18] ?? 0) | ((bootstrap[19] ?? 0) << 8) : undefined;
+  const machine =
+    isElf && bootstrap.length >= 20
+      ? (bootstrap[18] ?? 0) | ((bootstrap[19] ?? 0) << 8)
+      : undefined;
   if (machine === undefined) throw new Error(`${path}: its bootstrap is no ELF binary`);
   if (machine !== MACHINES.get(architecture.name)) {
-    const is = [...MACHINES].find(([, number]) => number === machine)?.[0] ?? `machine 0x${machine.toString(16)}`;
+    const is =
+      [...MACHINES].find(([, number]) => number === machine)?.[0] ??
+      `machine 0x${machine.toString(16)}`;
     throw new Error(`${path}: its bootstrap is for ${is}, the function for ${architecture.name}`);
   }
 }

@@ -25,7 +25,10 @@ export interface PipelineProps extends StackProps {
 
 export class PipelineStack extends Stack {
   constructor(scope: Construct, id: string, props: PipelineProps) {
-    super(scope, id, { description: 'hiwake: CloudWatch Logs to labelled daily files on EFS', ...props });
+    super(scope, id, {
+      description: 'hiwake: CloudWatch Logs to labelled daily files on EFS',
+      ...props,
+    });
     setPipeline(this, { name: props.deployment.name, runbook: props.deployment.runbook });
     const network = new Network(this, 'Network', props.deployment);
     const storage = new Storage(this, 'Storage', { ...props, network });
@@ -42,7 +45,10 @@ export class PipelineStack extends Stack {
 
     const outputs: Record<string, [string, string]> = {
       DeliveryBucket: [storage.delivery.bucketName, 'landing/ and failed/'],
-      BackupBucket: [storage.backup.bucketName, 'backup/: every record as it came, for hiwake replay'],
+      BackupBucket: [
+        storage.backup.bucketName,
+        'backup/: every record as it came, for hiwake replay',
+      ],
       NoticesQueue: [land.notices.queueUrl, 'for hiwake replay --queue'],
       DeadLetters: [land.dead.queueUrl, 'notices that were given up'],
       ReplayCommand: [
@@ -54,9 +60,13 @@ export class PipelineStack extends Stack {
           `--cli-read-timeout 0 --cli-binary-format raw-in-base64-out --payload '${JSON.stringify(SEAL_EVENT)}' /dev/stdout`,
         'seals the days that have ended, now',
       ],
-      FileSystem: [storage.fileSystem.fileSystemId, `the day files are in ${props.deployment.path}`],
+      FileSystem: [
+        storage.fileSystem.fileSystemId,
+        `the day files are in ${props.deployment.path}`,
+      ],
     };
-    for (const [id, [value, description]] of Object.entries(outputs)) new CfnOutput(this, id, { value, description });
+    for (const [id, [value, description]] of Object.entries(outputs))
+      new CfnOutput(this, id, { value, description });
     this.refuseTooMany(props.config);
   }
 
@@ -77,4 +87,3 @@ export class PipelineStack extends Stack {
 
 /** Resources that CloudFormation takes in a stack. */
 const RESOURCES_MAX = 500;
-

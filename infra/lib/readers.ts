@@ -1,4 +1,5 @@
-// Who may read the day files: a door in the firewall, an access point of their own, and the command that mounts it.
+// Who may read the day files: a door in the firewall, an access point of their own, and the command
+// that mounts it.
 
 import { Annotations, CfnOutput, Stack } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
@@ -18,11 +19,17 @@ export class Readers extends Construct {
     const { securityGroups, roles } = deployment.readers;
     if (securityGroups.length === 0 && roles.length === 0) return;
     if (securityGroups.length === 0 || roles.length === 0) {
-      throw new Error('deployment.toml: readers: security_groups and roles go together: a reader needs the way and the right');
+      throw new Error(
+        'deployment.toml: readers: security_groups and roles go together: a reader needs the way and the right',
+      );
     }
     for (const id of securityGroups) {
       const machines = ec2.SecurityGroup.fromSecurityGroupId(this, id, id, { mutable: false });
-      storage.fileSystem.connections.allowFrom(machines, ec2.Port.tcp(2049), 'hiwake: readers of the day files');
+      storage.fileSystem.connections.allowFrom(
+        machines,
+        ec2.Port.tcp(2049),
+        'hiwake: readers of the day files',
+      );
     }
     if (deployment.fileSystemId) {
       Annotations.of(this).addWarningV2(
@@ -31,13 +38,14 @@ export class Readers extends Construct {
           'elasticfilesystem:ClientMount, and deny them ClientWrite and ClientRootAccess (docs/security.md)',
       );
     }
-    // Another user of the writers' group: what group members may read, and no more. What keeps them from writing is
-    // that the file system's policy denies them ClientWrite.
+    // Another user of the writers' group: what group members may read, and no more. What keeps them
+    // from writing is that the file system's policy denies them ClientWrite.
     const accessPoint = storage.accessPoint('Reader', deployment.uid + 1);
     // In another zone the name of a One Zone file system resolves only with its zone in front.
     const zone = deployment.zone ? `,az=${deployment.zone}` : '';
     new CfnOutput(Stack.of(this), 'MountCommand', {
-      description: 'Mounts the day files, read-only, on a machine of the readers (needs amazon-efs-utils)',
+      description:
+        'Mounts the day files, read-only, on a machine of the readers (needs amazon-efs-utils)',
       value: `sudo mkdir -p /mnt/hiwake && sudo mount -t efs -o ro,tls,iam${zone},accesspoint=${accessPoint.accessPointId} ${storage.fileSystem.fileSystemId}:/ /mnt/hiwake`,
     });
   }

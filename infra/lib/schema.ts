@@ -8,7 +8,13 @@ import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js';
 export function faultsOf(file: unknown, schema: 'hiwake' | 'deployment'): string[] {
   const text = readFileSync(new URL(`../contract/${schema}.schema.json`, import.meta.url), 'utf8');
   // The formats uint and uint32 are schemars' own; `minimum` says the same.
-  const ajv = new Ajv2020({ allErrors: true, validateFormats: false, strict: false, useDefaults: true, verbose: true });
+  const ajv = new Ajv2020({
+    allErrors: true,
+    validateFormats: false,
+    strict: false,
+    useDefaults: true,
+    verbose: true,
+  });
   const validate = ajv.compile(JSON.parse(text));
   return validate(file) ? [] : [...new Set((validate.errors ?? []).map(inWords))];
 }

@@ -34,10 +34,17 @@ const HOUR = Duration.hours(1);
 
 export class Seal extends Construct {
   readonly function: lambda.Function;
-  /** Runs that failed as a whole or could not be started. Not land's dead letters: those can be sent back into their queue. */
+  /**
+   * Runs that failed as a whole or could not be started. Not land's dead letters: those can be sent
+   * back into their queue.
+   */
   readonly failed: sqs.Queue;
 
-  constructor(scope: Construct, id: string, private readonly props: SealProps) {
+  constructor(
+    scope: Construct,
+    id: string,
+    private readonly props: SealProps,
+  ) {
     super(scope, id);
     this.failed = new sqs.Queue(this, 'Failed', {
       encryption: sqs.QueueEncryption.SQS_MANAGED,
@@ -50,7 +57,8 @@ export class Seal extends Construct {
       package: 'land',
       what: 'seal',
       description: 'hiwake: seals the days that have ended',
-      // A whole CPU: what it does is to read, merge and hash whole days (docs/cost.md). limits.merge_bytes × parallel fit.
+      // A whole CPU: what it does is to read, merge and hash whole days (docs/cost.md).
+      // limits.merge_bytes × parallel fit.
       memoryMiB: 1769,
       timeout: Duration.minutes(15),
       logDays: props.deployment.logDays,
@@ -62,8 +70,11 @@ export class Seal extends Construct {
       retryAttempts: 0,
       maxEventAge: HOUR,
       onFailure: new destinations.SqsDestination(this.failed),
-      // Of every round: a day that fails is in its `failed`, and rings by SealFailed. What was published is listed by two rounds.
-      ...(sealed && { onSuccess: new destinations.SnsDestination(sns.Topic.fromTopicArn(this, 'Sealed', sealed)) }),
+      // Of every round: a day that fails is in its `failed`, and rings by SealFailed. What was
+      // published is listed by two rounds.
+      ...(sealed && {
+        onSuccess: new destinations.SnsDestination(sns.Topic.fromTopicArn(this, 'Sealed', sealed)),
+      }),
     });
     if (sealed && props.deployment.tell.key) this.allowKey(props.deployment.tell.key);
     this.schedule();
@@ -71,27 +82,35 @@ export class Seal extends Construct {
   }
 
   /**
-   * Every hour: first when yesterday can be due, then for what was busy or came late. It is due a grace after its last
-   * commit, which is a buffer after midnight, and the processor's, the queue's and land's few minutes.
+   * Every hour: first when yesterday can be due, then for what was busy or came late. It is due a
+   * grace after its last commit, which is a buffer after midnight, and the processor's, the queue's
+   * and land's few minutes.
    */
   private schedule(): void {
     const { config, deployment } = this.props;
-    const minute = (Math.ceil(config.graceSeconds / 60) + Math.ceil(deployment.bufferSeconds / 60) + 5) % 60;
+    const minute =
+      (Math.ceil(config.graceSeconds / 60) + Math.ceil(deployment.bufferSeconds / 60) + 5) % 60;
     new scheduler.Schedule(this, 'Schedule', {
       description: 'hiwake: seals the days that have ended',
-      schedule: scheduler.ScheduleExpression.cron({ minute: `${minute}`, timeZone: TimeZone.of(this.props.config.timezone) }),
+      schedule: scheduler.ScheduleExpression.cron({
+        minute: `${minute}`,
+        timeZone: TimeZone.of(this.props.config.timezone),
+      }),
       target: new targets.LambdaInvoke(this.function, {
         input: scheduler.ScheduleTargetInput.fromObject(SEAL_EVENT),
         retryAttempts: 3,
         maxEventAge: HOUR,
         role: this.caller(),
-        // Of calls that Lambda would not take. A run that failed goes there by the function's own destination.
+        // Of calls that Lambda would not take. A run that failed goes there by the function's own
+        // destination.
         deadLetterQueue: this.failed,
       }),
     });
   }
 
-  /** Lambda puts its answers into the topic with the function's role, and SNS needs the key for it. */
+  /**
+   * Lambda puts its answers into the topic with the function's role, and SNS needs the key for it.
+   */
   private allowKey(key: string): void {
     const viaService = `sns.${Stack.of(this).region}.amazonaws.com`;
     this.function.addToRolePolicy(
@@ -105,27 +124,45 @@ export class Seal extends Construct {
 
   private caller(): iam.Role {
     const conditions = { StringEquals: { 'aws:SourceAccount': Stack.of(this).account } };
-    const role = new iam.Role(this, 'Caller', { assumedBy: new iam.ServicePrincipal('scheduler.amazonaws.com', { conditions }) });
+    const role = new iam.Role(this, 'Caller', {
+      assumedBy: new iam.ServicePrincipal('scheduler.amazonaws.com', { conditions }),
+    });
     const id = Stack.of(this).getLogicalId(this.function.node.defaultChild as lambda.CfnFunction);
-    acknowledge(role, `AwsSolutions-IAM5[Resource::<${id}.Arn>:*]`, 'Its versions: CDK grants a function with them.');
+    acknowledge(
+      role,
+      `AwsSolutions-IAM5[Resource::<${id}.Arn>:*]`,
+      'Its versions: CDK grants a function with them.',
+    );
     return role;
   }
 
   private alarms(): void {
     const { graceSeconds } = this.props.config;
     new Alarm(this, 'seal failing', {
-      means: 'Days could not be sealed, closed or removed, for two rounds. Nothing is lost; all others are done.',
-      metric: sum({ days: own(this, 'SealFailed', { period: HOUR }), errors: this.function.metricErrors({ period: HOUR }) }, HOUR),
+      means:
+        'Days could not be sealed, closed or removed, for two rounds. Nothing is lost; all others are done.',
+      metric: sum(
+        {
+          days: own(this, 'SealFailed', { period: HOUR }),
+          errors: this.function.metricErrors({ period: HOUR }),
+        },
+        HOUR,
+      ),
       periods: 2,
     });
     new Alarm(this, 'days too old', {
-      means: 'A day that has ended has been waiting to be sealed for six hours longer than its grace.',
+      means:
+        'A day that has ended has been waiting to be sealed for six hours longer than its grace.',
       metric: own(this, 'OldestUnsealedAge', { statistic: 'Maximum', period: HOUR }),
       above: graceSeconds + 6 * 3600,
     });
     new Alarm(this, 'seal runs lost', {
-      means: 'A run of the sealer failed as a whole or could not be started; the queue has what it said.',
-      metric: this.failed.metricApproximateNumberOfMessagesVisible({ statistic: 'Maximum', period: FIVE_MINUTES }),
+      means:
+        'A run of the sealer failed as a whole or could not be started; the queue has what it said.',
+      metric: this.failed.metricApproximateNumberOfMessagesVisible({
+        statistic: 'Maximum',
+        period: FIVE_MINUTES,
+      }),
     });
   }
 }

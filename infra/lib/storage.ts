@@ -22,7 +22,10 @@ export interface StorageProps {
 
 /** Days that Glacier Instant Retrieval charges for at least. */
 const GLACIER_DAYS = 90;
-/** Bytes of burst credits that an hour at 100 MiB/s uses up, which is how fast EFS lets a file system burst. */
+/**
+ * Bytes of burst credits that an hour at 100 MiB/s uses up, which is how fast EFS lets a file
+ * system burst.
+ */
 const HOUR_OF_BURSTING = 3600 * 100 * 1024 ** 2;
 
 export class Storage extends Construct {
@@ -34,7 +37,11 @@ export class Storage extends Construct {
   /** The day files, for who writes them. */
   readonly writer: efs.AccessPoint;
 
-  constructor(scope: Construct, id: string, private readonly props: StorageProps) {
+  constructor(
+    scope: Construct,
+    id: string,
+    private readonly props: StorageProps,
+  ) {
     super(scope, id);
     this.delivery = this.deliveryBucket();
     this.backup = this.backupBucket();
@@ -45,8 +52,8 @@ export class Storage extends Construct {
   }
 
   /**
-   * An access point to the day files. CreationInfo makes their folder at the first mount, by whoever comes first: without
-   * it that mount fails. It says nothing once the folder is there.
+   * An access point to the day files. CreationInfo makes their folder at the first mount, by
+   * whoever comes first: without it that mount fails. It says nothing once the folder is there.
    */
   accessPoint(id: string, uid: number): efs.AccessPoint {
     const { path, uid: owner, gid } = this.props.deployment;
@@ -82,7 +89,8 @@ export class Storage extends Construct {
   private backupBucket(): s3.Bucket {
     const days = backupDays(this.props.config);
     const backup = this.bucket('Backup', {
-      // What is written over is kept for a week: Firehose may write any name, also one that is there.
+      // What is written over is kept for a week: Firehose may write any name, also one that is
+      // there.
       versioned: this.kept,
       lifecycleRules: [
         {
@@ -92,7 +100,10 @@ export class Storage extends Construct {
           // No colder class: a replay reads without asking for a restore first.
           ...(days > GLACIER_DAYS && {
             transitions: [
-              { storageClass: s3.StorageClass.GLACIER_INSTANT_RETRIEVAL, transitionAfter: Duration.days(Math.min(7, days - GLACIER_DAYS)) },
+              {
+                storageClass: s3.StorageClass.GLACIER_INSTANT_RETRIEVAL,
+                transitionAfter: Duration.days(Math.min(7, days - GLACIER_DAYS)),
+              },
             ],
           }),
         },
@@ -124,24 +135,35 @@ export class Storage extends Construct {
       removalPolicy: this.removalPolicy,
       ...props,
     });
-    acknowledge(bucket, 'AwsSolutions-S1', 'Access logs would be a second pile of logs; CloudTrail data events tell who reads, where that matters.');
+    acknowledge(
+      bucket,
+      'AwsSolutions-S1',
+      'Access logs would be a second pile of logs; CloudTrail data events tell who reads, where that matters.',
+    );
     return bucket;
   }
 
   private ownFileSystem(): efs.FileSystem {
     const { network, deployment } = this.props;
-    const door = new ec2.SecurityGroup(this, 'Door', { vpc: network.vpc, description: 'hiwake: the file system', allowAllOutbound: false });
+    const door = new ec2.SecurityGroup(this, 'Door', {
+      vpc: network.vpc,
+      description: 'hiwake: the file system',
+      allowAllOutbound: false,
+    });
     const fileSystem = new efs.FileSystem(this, 'Files', {
       vpc: network.vpc,
       vpcSubnets: network.subnets,
       securityGroup: door,
       encrypted: true,
       performanceMode: efs.PerformanceMode.GENERAL_PURPOSE,
-      throughputMode: deployment.throughput === 'bursting' ? efs.ThroughputMode.BURSTING : efs.ThroughputMode.ELASTIC,
+      throughputMode:
+        deployment.throughput === 'bursting'
+          ? efs.ThroughputMode.BURSTING
+          : efs.ThroughputMode.ELASTIC,
       lifecyclePolicy: after(deployment.iaDays),
       transitionToArchivePolicy: after(deployment.archiveDays),
-      // "No anonymous access" in CDK adds write and root access for every client that may mount: readers could write.
-      // A policy of one's own does away with anonymous access all the same.
+      // "No anonymous access" in CDK adds write and root access for every client that may mount:
+      // readers could write. A policy of one's own does away with anonymous access all the same.
       allowAnonymousAccess: true,
       fileSystemPolicy: new iam.PolicyDocument({ statements: this.policy() }),
       removalPolicy: this.removalPolicy,
@@ -149,20 +171,30 @@ export class Storage extends Construct {
     const resource = fileSystem.node.defaultChild as efs.CfnFileSystem;
     // Said either way: CDK says nothing for "off".
     resource.backupPolicy = { status: deployment.efsBackups ? 'ENABLED' : 'DISABLED' };
-    // By name: CDK's oneZone looks for subnets by their zones, which an existing VPC's ids do not tell.
+    // By name: CDK's oneZone looks for subnets by their zones, which an existing VPC's ids do not
+    // tell.
     resource.availabilityZoneName = deployment.zone;
     if (!deployment.efsBackups) {
-      acknowledge(fileSystem, 'AwsSolutions-EFS1', 'The S3 backup rebuilds every day file; storage.efs_backups has EFS back them up too.');
+      acknowledge(
+        fileSystem,
+        'AwsSolutions-EFS1',
+        'The S3 backup rebuilds every day file; storage.efs_backups has EFS back them up too.',
+      );
     }
     return fileSystem;
   }
 
   /**
-   * Nothing but TLS, root for nobody. Writers are allowed by their roles. Readers mount through an access point, and are
-   * denied to write whatever their own policies say: a role's "elasticfilesystem:*" would do otherwise.
+   * Nothing but TLS, root for nobody. Writers are allowed by their roles. Readers mount through an
+   * access point, and are denied to write whatever their own policies say: a role's
+   * "elasticfilesystem:*" would do otherwise.
    */
   private policy(): iam.PolicyStatement[] {
-    const accessPoints = Stack.of(this).formatArn({ service: 'elasticfilesystem', resource: 'access-point', resourceName: '*' });
+    const accessPoints = Stack.of(this).formatArn({
+      service: 'elasticfilesystem',
+      resource: 'access-point',
+      resourceName: '*',
+    });
     const { roles } = this.props.deployment.readers;
     const encrypted = new iam.PolicyStatement({
       sid: 'OnlyEncrypted',
@@ -205,7 +237,8 @@ export class Storage extends Construct {
     });
     if (throughput === 'bursting') {
       new Alarm(this, 'burst credits low', {
-        means: 'The file system can burst for less than an hour more. Then all who use it share its baseline.',
+        means:
+          'The file system can burst for less than an hour more. Then all who use it share its baseline.',
         metric: this.metric('BurstCreditBalance', { statistic: 'Minimum' }),
         below: HOUR_OF_BURSTING,
       });
@@ -220,7 +253,13 @@ export class Storage extends Construct {
 
   private metric(metricName: string, props: cloudwatch.MetricOptions): cloudwatch.Metric {
     const dimensionsMap = { FileSystemId: this.fileSystem.fileSystemId };
-    return new cloudwatch.Metric({ namespace: 'AWS/EFS', metricName, dimensionsMap, period: FIVE_MINUTES, ...props });
+    return new cloudwatch.Metric({
+      namespace: 'AWS/EFS',
+      metricName,
+      dimensionsMap,
+      period: FIVE_MINUTES,
+      ...props,
+    });
   }
 
   private existing(): efs.IFileSystem {
@@ -232,22 +271,34 @@ export class Storage extends Construct {
   }
 }
 
-const ABORT: s3.LifecycleRule = { id: 'unfinished', abortIncompleteMultipartUploadAfter: Duration.days(3) };
+const ABORT: s3.LifecycleRule = {
+  id: 'unfinished',
+  abortIncompleteMultipartUploadAfter: Duration.days(3),
+};
 
 /** EFS's word for a number of days that it allows; 0 is never. */
 function after(days: number): efs.LifecyclePolicy | undefined {
-  return days === 0 ? undefined : (`AFTER_${days}_DAY${days === 1 ? '' : 'S'}` as efs.LifecyclePolicy);
+  return days === 0
+    ? undefined
+    : (`AFTER_${days}_DAY${days === 1 ? '' : 'S'}` as efs.LifecyclePolicy);
 }
 
 /**
- * How long source records are kept: as long as any day that they belong to can be replayed into. A day's first records
- * come with it; its last may come 14 days after it, since CloudWatch Logs takes events that old. They make a late
- * segment, which is published after `grace`, or 48 h after its first commit, and only `journal_days` after the last
- * publication is the day's journal closed. So: the day itself, its late events, the longer of both, and a day for what Firehose could not
+ * How long source records are kept: as long as any day that they belong to can be replayed into. A
+ * day's first records come with it; its last may come 14 days after it, since CloudWatch Logs takes
+ * events that old. They make a late segment, which is published after `grace`, or 48 h after its
+ * first commit, and only `journal_days` after the last publication is the day's journal closed. So:
+ * the day itself, its late events, the longer of both, and a day for what Firehose could not
  * deliver at once.
  */
 export function backupDays(config: Config): number {
-  return config.journalDays + 1 + LATEST_EVENT_DAYS + Math.max(2, Math.ceil(config.graceSeconds / 86_400)) + 1;
+  return (
+    config.journalDays +
+    1 +
+    LATEST_EVENT_DAYS +
+    Math.max(2, Math.ceil(config.graceSeconds / 86_400)) +
+    1
+  );
 }
 
 /** PutLogEvents refuses events that are older. */

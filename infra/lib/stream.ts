@@ -1,4 +1,5 @@
-// The Firehose stream: what CloudWatch Logs puts in, transformed into objects of landing/; as it came, into backup/.
+// The Firehose stream: what CloudWatch Logs puts in, transformed into objects of landing/; as it
+// came, into backup/.
 
 import { Duration, RemovalPolicy, Size, Stack } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
@@ -26,7 +27,11 @@ const BACKUP_BUFFER = Duration.minutes(15);
 export class Stream extends Construct {
   readonly stream: firehose.DeliveryStream;
 
-  constructor(scope: Construct, id: string, private readonly props: StreamProps) {
+  constructor(
+    scope: Construct,
+    id: string,
+    private readonly props: StreamProps,
+  ) {
     super(scope, id);
     const { deployment, storage, transform } = props;
     const logGroup = new logs.LogGroup(this, 'Logs', {
@@ -48,13 +53,15 @@ export class Stream extends Construct {
         role: role.withoutPolicyUpdates(),
         processors: [
           new firehose.LambdaFunctionProcessor(transform, {
-            // 1 MiB answers with less than 1 MiB; the size is not written unless it is set, and 0 retries would be ignored.
+            // 1 MiB answers with less than 1 MiB; the size is not written unless it is set, and 0
+            // retries would be ignored.
             bufferSize: Size.mebibytes(1),
             bufferInterval: Duration.minutes(1),
             retries: 3,
           }),
         ],
-        // By the day of arrival in UTC, as in the backup: not every zone has a name that Firehose takes. The day of an event is its row's business.
+        // By the day of arrival in UTC, as in the backup: not every zone has a name that Firehose
+        // takes. The day of an event is its row's business.
         dataOutputPrefix: 'landing/!{timestamp:yyyy/MM/dd}/',
         errorOutputPrefix: 'failed/!{firehose:error-output-type}/!{timestamp:yyyy/MM/dd}/',
         fileExtension: '.rows.zst',
@@ -67,7 +74,8 @@ export class Stream extends Construct {
         s3Backup: {
           bucket: storage.backup,
           mode: firehose.BackupMode.ALL,
-          // Its time is always UTC, and it has no extension. Records are gzip already: never compress them again.
+          // Its time is always UTC, and it has no extension. Records are gzip already: never
+          // compress them again.
           dataOutputPrefix: 'backup/!{timestamp:yyyy/MM/dd}/',
           errorOutputPrefix: 'backup-failed/!{firehose:error-output-type}/!{timestamp:yyyy/MM/dd}/',
           compression: firehose.Compression.UNCOMPRESSED,
@@ -113,18 +121,37 @@ export class Stream extends Construct {
         actions: ['lambda:InvokeFunction', 'lambda:GetFunctionConfiguration'],
         resources: transform.resourceArnsForGrantInvoke,
       }),
-      new iam.PolicyStatement({ actions: ['logs:PutLogEvents'], resources: [logGroup.logGroupArn] }),
+      new iam.PolicyStatement({
+        actions: ['logs:PutLogEvents'],
+        resources: [logGroup.logGroupArn],
+      }),
     );
     const stack = Stack.of(this);
-    const idOf = (construct: Construct): string => stack.getLogicalId(construct.node.defaultChild as never);
+    const idOf = (construct: Construct): string =>
+      stack.getLogicalId(construct.node.defaultChild as never);
     const prefixes: [s3.IBucket, string][] = [
-      [storage.delivery, 'landing'], [storage.delivery, 'failed'], [storage.backup, 'backup'], [storage.backup, 'backup-failed'],
+      [storage.delivery, 'landing'],
+      [storage.delivery, 'failed'],
+      [storage.backup, 'backup'],
+      [storage.backup, 'backup-failed'],
     ];
     for (const [bucket, prefix] of prefixes) {
-      acknowledge(policy, `AwsSolutions-IAM5[Resource::<${idOf(bucket)}.Arn>/${prefix}/*]`, "Firehose names its objects itself, under the stream's own prefixes.");
+      acknowledge(
+        policy,
+        `AwsSolutions-IAM5[Resource::<${idOf(bucket)}.Arn>/${prefix}/*]`,
+        "Firehose names its objects itself, under the stream's own prefixes.",
+      );
     }
-    acknowledge(policy, `AwsSolutions-IAM5[Resource::<${idOf(transform)}.Arn>:*]`, 'Firehose calls the function by $LATEST.');
-    acknowledge(policy, `AwsSolutions-IAM5[Resource::<${idOf(logGroup)}.Arn>]`, "The streams of the stream's own log group.");
+    acknowledge(
+      policy,
+      `AwsSolutions-IAM5[Resource::<${idOf(transform)}.Arn>:*]`,
+      'Firehose calls the function by $LATEST.',
+    );
+    acknowledge(
+      policy,
+      `AwsSolutions-IAM5[Resource::<${idOf(logGroup)}.Arn>]`,
+      "The streams of the stream's own log group.",
+    );
     return policy;
   }
 
@@ -136,24 +163,28 @@ export class Stream extends Construct {
     });
     new Alarm(this, 'backup failing', {
       means: 'Firehose cannot write the source backup to S3: what it holds could not be replayed.',
-      // It writes every 15 minutes: of three periods of five, two have nothing to say, and it would never ring.
+      // It writes every 15 minutes: of three periods of five, two have nothing to say, and it would
+      // never ring.
       metric: this.failed('BackupToS3.Success', BACKUP_BUFFER),
       periods: 2,
     });
     new Alarm(this, 'backup too old', {
-      means: 'Records have waited for the source backup for far longer than its buffer. What it holds it loses after 24 hours.',
+      means:
+        'Records have waited for the source backup for far longer than its buffer. What it holds it loses after 24 hours.',
       metric: this.metric('BackupToS3.DataFreshness', { statistic: 'Maximum' }),
       above: 1800 + BACKUP_BUFFER.toSeconds(),
       periods: 3,
     });
     new Alarm(this, 'delivery too old', {
-      means: 'Records have waited in Firehose for far longer than its buffers. What it holds it loses after 24 hours.',
+      means:
+        'Records have waited in Firehose for far longer than its buffers. What it holds it loses after 24 hours.',
       metric: this.metric('DeliveryToS3.DataFreshness', { statistic: 'Maximum' }),
       above: 1800 + this.props.deployment.bufferSeconds,
       periods: 3,
     });
     new Alarm(this, 'stream throttled', {
-      means: "More comes in than the stream's quota takes. CloudWatch Logs tries again for 24 hours.",
+      means:
+        "More comes in than the stream's quota takes. CloudWatch Logs tries again for 24 hours.",
       metric: this.metric('ThrottledRecords'),
       periods: 3,
     });
@@ -161,7 +192,10 @@ export class Stream extends Construct {
       means: 'Records come in, and transform is not called.',
       metric: new cloudwatch.MathExpression({
         expression: 'IF(FILL(records, 0) > 0 AND FILL(calls, 0) == 0, 1, 0)',
-        usingMetrics: { records: this.metric('IncomingRecords'), calls: this.props.transform.metricInvocations() },
+        usingMetrics: {
+          records: this.metric('IncomingRecords'),
+          calls: this.props.transform.metricInvocations(),
+        },
         period: FIVE_MINUTES,
       }),
       periods: 3,

@@ -24,12 +24,16 @@ export class Subscriptions extends Construct {
   constructor(scope: Construct, id: string, props: SubscriptionsProps) {
     super(scope, id);
     const plan = planned(props.config.sources, this.pipeline);
-    for (const warning of plan.warnings) Annotations.of(this).addWarningV2('hiwake:subscriptions', warning);
+    for (const warning of plan.warnings)
+      Annotations.of(this).addWarningV2('hiwake:subscriptions', warning);
 
-    // Only on behalf of this account's log groups: another's cannot make the service write into this stream.
+    // Only on behalf of this account's log groups: another's cannot make the service write into
+    // this stream.
     const source = Stack.of(this).formatArn({ service: 'logs', resource: '*' });
     const role = new iam.Role(this, 'Role', {
-      assumedBy: new iam.ServicePrincipal('logs.amazonaws.com', { conditions: { StringLike: { 'aws:SourceArn': source } } }),
+      assumedBy: new iam.ServicePrincipal('logs.amazonaws.com', {
+        conditions: { StringLike: { 'aws:SourceArn': source } },
+      }),
     });
     const policy = new iam.Policy(this, 'Grants', { roles: [role] });
     policy.addStatements(
@@ -50,7 +54,8 @@ export class Subscriptions extends Construct {
       });
       filter.node.addDependency(policy, props.last);
     }
-    const note = 'a log group takes two subscription filters, and must be of class Standard (docs/deploy.md)';
+    const note =
+      'a log group takes two subscription filters, and must be of class Standard (docs/deploy.md)';
     if (plan.filters.size > 0) Annotations.of(this).addInfoV2('hiwake:filters', note);
     this.outputs(role, props.destination);
     if (plan.account) {
@@ -83,17 +88,23 @@ export class Subscriptions extends Construct {
   }
 
   private alarms(account: boolean): void {
-    // A query, so that a hundred log groups take one alarm. An account policy's deliveries have no filter's name:
-    // then all subscriptions of the account are watched, other people's too.
+    // A query, so that a hundred log groups take one alarm. An account policy's deliveries have no
+    // filter's name: then all subscriptions of the account are watched, other people's too.
     const where = account ? '' : ` WHERE FilterName = '${filterName(this.pipeline)}'`;
     const query = (metricName: string): cloudwatch.MathExpression =>
-      new cloudwatch.MathExpression({ expression: `SELECT SUM(${metricName}) FROM "AWS/Logs"${where}`, usingMetrics: {}, period: FIVE_MINUTES });
+      new cloudwatch.MathExpression({
+        expression: `SELECT SUM(${metricName}) FROM "AWS/Logs"${where}`,
+        usingMetrics: {},
+        period: FIVE_MINUTES,
+      });
     new Alarm(this, 'logs not delivered', {
-      means: 'CloudWatch Logs cannot put events into the stream. What it may not try again it has dropped.',
+      means:
+        'CloudWatch Logs cannot put events into the stream. What it may not try again it has dropped.',
       metric: query('DeliveryErrors'),
     });
     new Alarm(this, 'logs throttled', {
-      means: 'The stream takes less than CloudWatch Logs has to put in. It tries again for 24 hours, then drops.',
+      means:
+        'The stream takes less than CloudWatch Logs has to put in. It tries again for 24 hours, then drops.',
       metric: query('DeliveryThrottling'),
       periods: 3,
     });
@@ -119,7 +130,10 @@ export function planned(sources: Source[], pipeline: string): Plan {
   const warnings: string[] = [];
   for (const source of sources) {
     const ours = source.names.find((name) => own.includes(name));
-    if (ours) throw new Error(`${at(source)}: ${ours} is the pipeline's own log group: carrying it would never end. Take it out`);
+    if (ours)
+      throw new Error(
+        `${at(source)}: ${ours} is the pipeline's own log group: carrying it would never end. Take it out`,
+      );
     if (source.subscribe !== 'filter') continue;
     if (source.names.length === 0) {
       throw new Error(
@@ -128,25 +142,38 @@ export function planned(sources: Source[], pipeline: string): Plan {
       );
     }
     if (source.globs.length > 0) {
-      warnings.push(`${at(source)}: no subscription is made for ${source.globs.join(', ')}: a filter needs a name. The named ones have theirs.`);
+      warnings.push(
+        `${at(source)}: no subscription is made for ${source.globs.join(', ')}: a filter needs a name. The named ones have theirs.`,
+      );
     }
     for (const name of source.names) subscribe(filters, name, source);
   }
-  return { filters, account: accountPolicy(sources, [...own, ...named(sources)]), warnings: [...warnings, ...accountWarnings(sources)] };
+  return {
+    filters,
+    account: accountPolicy(sources, [...own, ...named(sources)]),
+    warnings: [...warnings, ...accountWarnings(sources)],
+  };
 }
 
 /** Several sources may tell a log group's streams apart; it has one filter. */
 function subscribe(filters: Map<string, string>, name: string, source: Source): void {
   const before = filters.get(name);
   if (before !== undefined && before !== source.filterPattern) {
-    throw new Error(`${at(source)}: ${name} has another filter_pattern in a source before: a log group has one filter. Write the same one`);
+    throw new Error(
+      `${at(source)}: ${name} has another filter_pattern in a source before: a log group has one filter. Write the same one`,
+    );
   }
   filters.set(name, source.filterPattern);
 }
 
-/** Names that have a filter of their own, or that somebody subscribes by hand: the account policy leaves them out. */
+/**
+ * Names that have a filter of their own, or that somebody subscribes by hand: the account policy
+ * leaves them out.
+ */
 function named(sources: Source[]): string[] {
-  const names = sources.filter((source) => source.subscribe !== 'account').flatMap((source) => source.names);
+  const names = sources
+    .filter((source) => source.subscribe !== 'account')
+    .flatMap((source) => source.names);
   return [...new Set(names)];
 }
 
@@ -156,10 +183,15 @@ function accountPolicy(sources: Source[], except: string[]): Plan['account'] {
   if (!first) return undefined;
   const other = others.find((source) => source.filterPattern !== first.filterPattern);
   if (other) {
-    throw new Error(`${at(other)}: an account has one policy, so all sources with subscribe = "account" have one filter_pattern. Write that of ${at(first)}`);
+    throw new Error(
+      `${at(other)}: an account has one policy, so all sources with subscribe = "account" have one filter_pattern. Write that of ${at(first)}`,
+    );
   }
   const twice = asking.find((source) => source.names.some((name) => except.includes(name)));
-  if (twice) throw new Error(`${at(twice)}: one of its log groups is subscribed by another source too. Name it once`);
+  if (twice)
+    throw new Error(
+      `${at(twice)}: one of its log groups is subscribed by another source too. Name it once`,
+    );
   const bytes = Buffer.byteLength(criteria(except));
   if (bytes > CRITERIA_MAX) {
     throw new Error(

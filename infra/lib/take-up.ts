@@ -1,5 +1,6 @@
-// A stack that was removed leaves its buckets and its file system behind. A new stack takes them up:
-// CloudFormation imports them, by a template that holds nothing else, and `cdk deploy` makes the rest.
+// A stack that was removed leaves its buckets and its file system behind. A new stack takes them
+// up: CloudFormation imports them, by a template that holds nothing else, and `cdk deploy` makes
+// the rest.
 
 /** What `npx cdk synth` writes, as far as it matters here. */
 export interface Template {
@@ -36,7 +37,8 @@ export function takeUp(template: Template, left: Left): TakeUp {
   const resources: unknown[] = [];
   for (const [kind, name] of Object.entries(left) as [keyof typeof KINDS, string][]) {
     const { id, key } = KINDS[kind];
-    const [logicalId, resource] = Object.entries(template.Resources).find(([one]) => id.test(one)) ?? [];
+    const [logicalId, resource] =
+      Object.entries(template.Resources).find(([one]) => id.test(one)) ?? [];
     if (!logicalId || !resource) {
       throw new Error(
         `--${kind}: the template makes none: deployment.toml names an existing one, which is used as it is`,
@@ -46,10 +48,16 @@ export function takeUp(template: Template, left: Left): TakeUp {
     const { NotificationConfiguration: _, ...Properties } = resource.Properties;
     const { Type, DeletionPolicy } = resource;
     if (DeletionPolicy === 'Delete') {
-      throw new Error(`--${kind}: removal = "destroy" would delete it; write "retain" in deployment.toml`);
+      throw new Error(
+        `--${kind}: removal = "destroy" would delete it; write "retain" in deployment.toml`,
+      );
     }
     Resources[logicalId] = { Type, DeletionPolicy, UpdateReplacePolicy: 'Retain', Properties };
-    resources.push({ ResourceType: Type, LogicalResourceId: logicalId, ResourceIdentifier: { [key]: name } });
+    resources.push({
+      ResourceType: Type,
+      LogicalResourceId: logicalId,
+      ResourceIdentifier: { [key]: name },
+    });
   }
   return { template: { Resources }, resources };
 }

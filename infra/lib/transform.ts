@@ -25,7 +25,8 @@ export class Transform extends Construct {
       package: 'transform',
       what: 'transform',
       description: 'hiwake: records of Firehose to labelled rows',
-      // Measured (docs/cost.md): some 20 ms of CPU and 20 MB for a batch of 1 MiB, so a quarter of a CPU answers at once.
+      // Measured (docs/cost.md): some 20 ms of CPU and 20 MB for a batch of 1 MiB, so a quarter of
+      // a CPU answers at once.
       memoryMiB: 512,
       // Firehose waits for 5 minutes at most; a batch that takes one is broken, and retried.
       timeout: Duration.minutes(1),
@@ -38,7 +39,8 @@ export class Transform extends Construct {
     const errors = this.function.metricErrors();
     const throttles = this.function.metricThrottles();
     new Alarm(this, 'transform failing', {
-      means: 'Firehose cannot have its records transformed; it tries again, then delivers the batch to failed/, from where it lands.',
+      means:
+        'Firehose cannot have its records transformed; it tries again, then delivers the batch to failed/, from where it lands.',
       metric: sum({ errors, throttles }),
     });
     new Alarm(this, 'records failing', {
@@ -50,7 +52,8 @@ export class Transform extends Construct {
       }),
     });
     new Alarm(this, 'events refused', {
-      means: 'Events cannot be a row, each alone among its neighbours. They land in the quarantine, with what is wrong.',
+      means:
+        'Events cannot be a row, each alone among its neighbours. They land in the quarantine, with what is wrong.',
       metric: own(this, 'EventsRefused'),
     });
   }

@@ -36,13 +36,17 @@ test('it is asked to check, of a process without an environment, and its warning
 test.each(['echo nonsense', 'exit 1', 'kill -9 $$', "echo '{}'"])(
   'a bootstrap of another version (%s) checks nothing: refused, with what to do',
   (script) => {
-    expect(() => checked('hiwake.toml', built(script), LINUX)).toThrow(/bootstrap.zip: its .*`make lambda`/);
+    expect(() => checked('hiwake.toml', built(script), LINUX)).toThrow(
+      /bootstrap.zip: its .*`make lambda`/,
+    );
   },
 );
 
 test('elsewhere than on Linux x86-64 only the form is checked, and that is said', () => {
   const refusing = built('exit 1');
   expect(checked('hiwake.toml', refusing, 'darwin arm64')).toEqual([
-    expect.stringMatching(/^hiwake.toml: only its form is checked.*darwin arm64.*`hiwake config check`/),
+    expect.stringMatching(
+      /^hiwake.toml: only its form is checked.*darwin arm64.*`hiwake config check`/,
+    ),
   ]);
 });

@@ -17,12 +17,20 @@ describe('hiwake.toml', () => {
 
   test('what is wrong is named, all of it, before anything is deployed', () => {
     const wrong = '[[source]]\nlog_grops = ["/a"]\n[seal]\njournal_days = "90"';
-    expect(() => readConfig(wrong, 'bad.toml')).toThrow(/bad.toml: seal.journal_days: must be integer[^]*bad.toml: source.0.log_grops: unknown key/);
+    expect(() => readConfig(wrong, 'bad.toml')).toThrow(
+      /bad.toml: seal.journal_days: must be integer[^]*bad.toml: source.0.log_grops: unknown key/,
+    );
   });
 
-  test.each([['1h', 3600], ['90m', 5400], ['1h 30m', 5400], ['2days', 172_800], ['0s', 0], ['1week', 604_800], ['20 minutes', 1200]])(
-    '%s is %i seconds', (text, expected) => expect(seconds(text, 'hiwake.toml')).toBe(expected),
-  );
+  test.each([
+    ['1h', 3600],
+    ['90m', 5400],
+    ['1h 30m', 5400],
+    ['2days', 172_800],
+    ['0s', 0],
+    ['1week', 604_800],
+    ['20 minutes', 1200],
+  ])('%s is %i seconds', (text, expected) => expect(seconds(text, 'hiwake.toml')).toBe(expected));
 
   test.each(['soon', '1.5h', '', '3 fortnights'])('%s is not a valid duration', (text) => {
     expect(() => seconds(text, 'hiwake.toml')).toThrow('is not a valid duration');
@@ -40,57 +48,129 @@ describe('deployment.toml', () => {
   });
 
   test('every fault at once, unknown keys among them', () => {
-    const wrong = 'nmae = "x"\nstream = 1\nremoval = "keep"\nlog_days = 8\n[land]\nconcurrency = 1\n[lnad]\nx = 1\n[efs]\npath = "relative"\nuid = 0\n[readers]\nroles = ["me"]';
+    const wrong =
+      'nmae = "x"\nstream = 1\nremoval = "keep"\nlog_days = 8\n[land]\nconcurrency = 1\n[lnad]\nx = 1\n[efs]\npath = "relative"\nuid = 0\n[readers]\nroles = ["me"]';
     const faults = [
-      'removal: write retain or destroy', 'log_days: write one of', 'land.concurrency: write 2 to 10', 'efs.path: write a path',
-      'efs.uid: write 1 to', 'nmae: unknown key', 'lnad: unknown key', 'stream: write a table', 'readers.roles.0: write arn:',
+      'removal: write retain or destroy',
+      'log_days: write one of',
+      'land.concurrency: write 2 to 10',
+      'efs.path: write a path',
+      'efs.uid: write 1 to',
+      'nmae: unknown key',
+      'lnad: unknown key',
+      'stream: write a table',
+      'readers.roles.0: write arn:',
     ];
-    for (const fault of faults) expect(() => readDeployment(wrong)).toThrow(`deployment.toml: ${fault}`);
+    for (const fault of faults)
+      expect(() => readDeployment(wrong)).toThrow(`deployment.toml: ${fault}`);
   });
 
   test('what goes together', () => {
-    expect(() => readDeployment('[efs]\nfile_system_id = "fs-0aaaaaaa"')).toThrow('security_group_id go together');
-    expect(() => readDeployment('[network]\nvpc_id = "vpc-0aaaaaaa"')).toThrow('subnet_ids go together');
-    expect(() => readDeployment('[network]\nroute_table_ids = ["rtb-0aaaaaaa"]')).toThrow('write network.vpc_id');
+    expect(() => readDeployment('[efs]\nfile_system_id = "fs-0aaaaaaa"')).toThrow(
+      'security_group_id go together',
+    );
+    expect(() => readDeployment('[network]\nvpc_id = "vpc-0aaaaaaa"')).toThrow(
+      'subnet_ids go together',
+    );
+    expect(() => readDeployment('[network]\nroute_table_ids = ["rtb-0aaaaaaa"]')).toThrow(
+      'write network.vpc_id',
+    );
   });
 
   test.each([
-    ['[network]\nzones = ["us-east-1a"]', 'network.zones: a file system in one zone is efs.one_zone'],
-    ['[network]\nzones = ["us-east-1a", "us-east-1a"]', 'network.zones: write two or three Availability Zones, each once'],
+    [
+      '[network]\nzones = ["us-east-1a"]',
+      'network.zones: a file system in one zone is efs.one_zone',
+    ],
+    [
+      '[network]\nzones = ["us-east-1a", "us-east-1a"]',
+      'network.zones: write two or three Availability Zones, each once',
+    ],
     ['[network]\nzones = ["a", "b"]', 'network.zones.0: write the name of an Availability Zone'],
-    ['[network]\nzones = ["us-east-1a", "us-east-1b"]\n[efs]\none_zone = "us-east-1a"', 'network.zones: are those of the VPC that is made'],
-    ['[tell]\nkey = "arn:aws:kms:us-east-1:123456789012:key/1"', 'tell.key: is that of a topic; write tell.alarms'],
-    ['[tell]\nsealed = "arn:aws:sns:us-east-1:123456789012:s"\nkey = "alias/aws/sns"', 'tell.key: write arn:aws:kms:…:key/…'],
-  ])('%s is refused', (wrong, fault) => expect(() => readDeployment(wrong)).toThrow(`deployment.toml: ${fault}`));
+    [
+      '[network]\nzones = ["us-east-1a", "us-east-1b"]\n[efs]\none_zone = "us-east-1a"',
+      'network.zones: are those of the VPC that is made',
+    ],
+    [
+      '[tell]\nkey = "arn:aws:kms:us-east-1:123456789012:key/1"',
+      'tell.key: is that of a topic; write tell.alarms',
+    ],
+    [
+      '[tell]\nsealed = "arn:aws:sns:us-east-1:123456789012:s"\nkey = "alias/aws/sns"',
+      'tell.key: write arn:aws:kms:…:key/…',
+    ],
+  ])('%s is refused', (wrong, fault) =>
+    expect(() => readDeployment(wrong)).toThrow(`deployment.toml: ${fault}`),
+  );
 
   test('backups of an existing file system are its own, and are not ignored', () => {
     const existing = `[storage]\nefs_backups = true\n${EXISTING}file_system_id = "fs-0aaaaaaa"\nsecurity_group_id = "sg-0eeeeeee"\n`;
-    expect(() => readDeployment(existing)).toThrow('storage.efs_backups: an existing file system keeps what it has');
+    expect(() => readDeployment(existing)).toThrow(
+      'storage.efs_backups: an existing file system keeps what it has',
+    );
   });
 
-  const EXISTING = '[network]\nvpc_id = "vpc-0aaaaaaa"\nsubnet_ids = ["subnet-0aaaaaaa", "subnet-0bbbbbbb"]\n[efs]\n';
+  const EXISTING =
+    '[network]\nvpc_id = "vpc-0aaaaaaa"\nsubnet_ids = ["subnet-0aaaaaaa", "subnet-0bbbbbbb"]\n[efs]\n';
 
   test.each([
-    ['Archive with bursting', '[efs]\nthroughput = "bursting"\narchive_days = 90', 'archive_days: EFS has Archive with elastic throughput only; write'],
-    ['Archive in one zone', '[efs]\none_zone = "us-east-1a"\narchive_days = 90', 'archive_days: EFS has no Archive in One Zone file systems; write'],
-    ['Archive with Infrequent Access', '[efs]\nia_days = 30\narchive_days = 30', 'archive_days: EFS moves a file to Infrequent Access before'],
-    ['Archive before Infrequent Access', '[efs]\narchive_days = 1', 'archive_days: EFS moves a file to Infrequent Access before'],
-    ['Archive without Infrequent Access', '[efs]\nia_days = 0\narchive_days = 7', 'archive_days: EFS moves a file to Infrequent Access before'],
-    ['two subnets for one zone', `${EXISTING}one_zone = "us-east-1a"`, 'one_zone: the file system has one mount target, and Lambda refuses a subnet in a zone'],
-    ['one zone without its name', '[efs]\none_zone = true', 'one_zone: write false, or the name of an Availability Zone'],
-    ['a region for a zone', '[efs]\none_zone = "us-east-1"', 'one_zone: write false, or the name of an Availability Zone'],
+    [
+      'Archive with bursting',
+      '[efs]\nthroughput = "bursting"\narchive_days = 90',
+      'archive_days: EFS has Archive with elastic throughput only; write',
+    ],
+    [
+      'Archive in one zone',
+      '[efs]\none_zone = "us-east-1a"\narchive_days = 90',
+      'archive_days: EFS has no Archive in One Zone file systems; write',
+    ],
+    [
+      'Archive with Infrequent Access',
+      '[efs]\nia_days = 30\narchive_days = 30',
+      'archive_days: EFS moves a file to Infrequent Access before',
+    ],
+    [
+      'Archive before Infrequent Access',
+      '[efs]\narchive_days = 1',
+      'archive_days: EFS moves a file to Infrequent Access before',
+    ],
+    [
+      'Archive without Infrequent Access',
+      '[efs]\nia_days = 0\narchive_days = 7',
+      'archive_days: EFS moves a file to Infrequent Access before',
+    ],
+    [
+      'two subnets for one zone',
+      `${EXISTING}one_zone = "us-east-1a"`,
+      'one_zone: the file system has one mount target, and Lambda refuses a subnet in a zone',
+    ],
+    [
+      'one zone without its name',
+      '[efs]\none_zone = true',
+      'one_zone: write false, or the name of an Availability Zone',
+    ],
+    [
+      'a region for a zone',
+      '[efs]\none_zone = "us-east-1"',
+      'one_zone: write false, or the name of an Availability Zone',
+    ],
     ['days that EFS does not have', '[efs]\nia_days = 2', 'ia_days: write one of 0 1 7 14'],
     ['another mode', '[efs]\nthroughput = "provisioned"', 'throughput: write elastic or bursting'],
   ])('%s is refused, with what to write', (_, wrong, fault) => {
-    expect(() => readDeployment(wrong)).toThrow(new RegExp(`^deployment.toml: efs.${fault}[^\\n]*$`));
+    expect(() => readDeployment(wrong)).toThrow(
+      new RegExp(`^deployment.toml: efs.${fault}[^\\n]*$`),
+    );
   });
 
-  test.each(['throughput = "elastic"', 'one_zone = false', 'ia_days = 1', 'archive_days = 0'])('%s of an existing file system is refused, a default too', (key) => {
-    const existing = `${EXISTING}file_system_id = "fs-0aaaaaaa"\nsecurity_group_id = "sg-0eeeeeee"\n`;
-    expect(readDeployment(existing).fileSystemId).toBe('fs-0aaaaaaa');
-    const fault = `deployment.toml: efs.${key.split(' ')[0]}: an existing file system keeps what it has; set it there, and remove it here`;
-    expect(() => readDeployment(existing + key)).toThrow(new Error(fault));
-  });
+  test.each(['throughput = "elastic"', 'one_zone = false', 'ia_days = 1', 'archive_days = 0'])(
+    '%s of an existing file system is refused, a default too',
+    (key) => {
+      const existing = `${EXISTING}file_system_id = "fs-0aaaaaaa"\nsecurity_group_id = "sg-0eeeeeee"\n`;
+      expect(readDeployment(existing).fileSystemId).toBe('fs-0aaaaaaa');
+      const fault = `deployment.toml: efs.${key.split(' ')[0]}: an existing file system keeps what it has; set it there, and remove it here`;
+      expect(() => readDeployment(existing + key)).toThrow(new Error(fault));
+    },
+  );
 
   test("the name fits what S3's notices are admitted by: the first 24 characters of CloudFormation's bucket names", () => {
     expect(readDeployment('name = "a2345678901234567890"').name).toHaveLength(20);

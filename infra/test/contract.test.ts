@@ -10,19 +10,29 @@ const runbook = projectFile('docs/runbook.md');
 
 describe('environment', () => {
   // Kept equal to `hiwake config env --json` by tests/it/infra.rs.
-  const read: string[] = JSON.parse(projectFile('infra/contract/environment.json')).map((one: { name: string }) => one.name);
-  /** Whose defaults hold: the file is beside the binary, level and region are Lambda's to say, and only the command line has a home. */
+  const read: string[] = JSON.parse(projectFile('infra/contract/environment.json')).map(
+    (one: { name: string }) => one.name,
+  );
+  /**
+   * Whose defaults hold: the file is beside the binary, level and region are Lambda's to say, and
+   * only the command line has a home.
+   */
   const left = ['HIWAKE_CONFIG', 'AWS_LAMBDA_LOG_LEVEL', 'AWS_REGION', 'HOME'];
 
   test('every variable that the binaries read is set or left alone on purpose, and no other is set', () => {
     const functions = resources(template, 'AWS::Lambda::Function');
-    const set = new Set(functions.flatMap((one) => Object.keys(one.Properties.Environment.Variables)));
+    const set = new Set(
+      functions.flatMap((one) => Object.keys(one.Properties.Environment.Variables)),
+    );
     expect([...set, ...left].sort()).toEqual([...read].sort());
   });
 
   test('land and seal are told of the root, all of the pipeline', () => {
     for (const { Properties: one } of resources(template, 'AWS::Lambda::Function')) {
-      const variables = { HIWAKE_PIPELINE: 'hiwake', ...(one.FunctionName !== 'hiwake-transform' && { HIWAKE_ROOT: '/mnt/hiwake' }) };
+      const variables = {
+        HIWAKE_PIPELINE: 'hiwake',
+        ...(one.FunctionName !== 'hiwake-transform' && { HIWAKE_ROOT: '/mnt/hiwake' }),
+      };
       expect(one.Environment.Variables).toEqual(variables);
     }
   });
@@ -39,9 +49,14 @@ describe('metrics', () => {
   }
 
   test('alarms watch what is sent, of this pipeline', () => {
-    const watched = resources(template, 'AWS::CloudWatch::Alarm').flatMap(({ Properties: alarm }) => [
-      alarm, ...(alarm.Metrics ?? []).map((one: { MetricStat?: { Metric: unknown } }) => one.MetricStat?.Metric ?? {}),
-    ]);
+    const watched = resources(template, 'AWS::CloudWatch::Alarm').flatMap(
+      ({ Properties: alarm }) => [
+        alarm,
+        ...(alarm.Metrics ?? []).map(
+          (one: { MetricStat?: { Metric: unknown } }) => one.MetricStat?.Metric ?? {},
+        ),
+      ],
+    );
     const own = watched.filter((one) => one.Namespace === 'hiwake');
     expect(own.length).toBeGreaterThan(5);
     for (const one of own) {
@@ -51,15 +66,32 @@ describe('metrics', () => {
   });
 
   test('the dashboard shows what is sent, and every row and event of the balance', () => {
-    const shown = dashboard.widgets.flatMap((one: { properties: { metrics?: unknown[][] } }) => one.properties.metrics ?? []);
-    const own = shown.filter(([namespace]: string[]) => namespace === 'hiwake').map(([, name]: string[]) => name);
+    const shown = dashboard.widgets.flatMap(
+      (one: { properties: { metrics?: unknown[][] } }) => one.properties.metrics ?? [],
+    );
+    const own = shown
+      .filter(([namespace]: string[]) => namespace === 'hiwake')
+      .map(([, name]: string[]) => name);
     for (const name of own) expect(sent).toContain(name);
-    expect(own).toEqual(expect.arrayContaining(['EventsIn', 'RowsOut', 'RowsIn', 'RowsLanded', 'RowsDuplicate', 'RowsLate', 'Sealed', 'OldestUnsealedAge']));
+    expect(own).toEqual(
+      expect.arrayContaining([
+        'EventsIn',
+        'RowsOut',
+        'RowsIn',
+        'RowsLanded',
+        'RowsDuplicate',
+        'RowsLate',
+        'Sealed',
+        'OldestUnsealedAge',
+      ]),
+    );
   });
 
   test('all alarms are on the dashboard', () => {
     const status = dashboard.widgets.find((one: { type: string }) => one.type === 'alarm');
-    expect(status.properties.alarms).toHaveLength(resources(template, 'AWS::CloudWatch::Alarm').length);
+    expect(status.properties.alarms).toHaveLength(
+      resources(template, 'AWS::CloudWatch::Alarm').length,
+    );
   });
 });
 
@@ -68,40 +100,81 @@ describe('alarms', () => {
   const alarms = stack.node.findAll().filter((one) => one instanceof Alarm);
   const anchors = [...runbook.matchAll(/^#+ (.*)$/gm)].map(([, heading]) => slug(heading ?? ''));
 
-  test.each(alarms.map((alarm) => [alarm.heading, alarm] as const))('%s: the runbook says what to do', (heading) => {
-    expect(anchors).toContain(slug(heading));
-    const [one] = resources(template, 'AWS::CloudWatch::Alarm').filter((each) => each.Properties.AlarmName === `hiwake: ${heading}`);
-    expect(one?.Properties.AlarmDescription).toMatch(new RegExp(`docs/runbook.md#${slug(heading)}$`));
-  });
+  test.each(alarms.map((alarm) => [alarm.heading, alarm] as const))(
+    '%s: the runbook says what to do',
+    (heading) => {
+      expect(anchors).toContain(slug(heading));
+      const [one] = resources(template, 'AWS::CloudWatch::Alarm').filter(
+        (each) => each.Properties.AlarmName === `hiwake: ${heading}`,
+      );
+      expect(one?.Properties.AlarmDescription).toMatch(
+        new RegExp(`docs/runbook.md#${slug(heading)}$`),
+      );
+    },
+  );
 
   test('one for each way to stop: failing, not running, too old', () => {
     expect(alarms.map((alarm) => alarm.heading).sort()).toEqual([
-      'backup failing', 'backup too old', 'days too old', 'dead letters', 'dead letters expiring', 'delivery failing', 'delivery too old', 'events refused',
-      'file system busy', 'file system costs', 'land failing',
-      'land not running', 'logs not delivered', 'logs throttled', 'no records', 'notices too old', 'quarantine growing', 'records failing', 'seal failing', 'seal not running',
-      'seal runs lost', 'stream throttled', 'transform failing', 'transform not running',
+      'backup failing',
+      'backup too old',
+      'days too old',
+      'dead letters',
+      'dead letters expiring',
+      'delivery failing',
+      'delivery too old',
+      'events refused',
+      'file system busy',
+      'file system costs',
+      'land failing',
+      'land not running',
+      'logs not delivered',
+      'logs throttled',
+      'no records',
+      'notices too old',
+      'quarantine growing',
+      'records failing',
+      'seal failing',
+      'seal not running',
+      'seal runs lost',
+      'stream throttled',
+      'transform failing',
+      'transform not running',
     ]);
   });
 
   test('each watches what it says: which metric of whom, how it is taken, and when it rings', () => {
-    const watched = resources(template, 'AWS::CloudWatch::Alarm').map(({ Properties }) => [heading(Properties), watches(Properties)]);
+    const watched = resources(template, 'AWS::CloudWatch::Alarm').map(({ Properties }) => [
+      heading(Properties),
+      watches(Properties),
+    ]);
     expect(Object.fromEntries(watched)).toEqual(WATCHED);
     // An alarm is billed for each of its metrics: what docs/cost.md reckons with.
-    const billed = Object.values(WATCHED).flat().filter((line) => /\}|SELECT/.test(line));
+    const billed = Object.values(WATCHED)
+      .flat()
+      .filter((line) => /\}|SELECT/.test(line));
     expect(projectFile('benches/cost/table.py')).toContain(`+ ${billed.length} * price["alarm"]`);
   });
 
   test('bursting throughput has another one: it rings while an hour at 100 MiB/s is left', () => {
     const bursting = templateOf({ deployment: '[efs]\nthroughput = "bursting"' });
-    const watched = resources(bursting, 'AWS::CloudWatch::Alarm').map(({ Properties }) => [heading(Properties), watches(Properties)]);
+    const watched = resources(bursting, 'AWS::CloudWatch::Alarm').map(({ Properties }) => [
+      heading(Properties),
+      watches(Properties),
+    ]);
     const { 'file system costs': _, ...others } = WATCHED;
     expect(Object.fromEntries(watched)).toEqual({
-      ...others, 'burst credits low': ['AWS/EFS BurstCreditBalance {FileSystemId=<StorageFiles>} Minimum 300', `< ${3600 * 100 * 1024 ** 2}, 1`],
+      ...others,
+      'burst credits low': [
+        'AWS/EFS BurstCreditBalance {FileSystemId=<StorageFiles>} Minimum 300',
+        `< ${3600 * 100 * 1024 ** 2}, 1`,
+      ],
     });
     const [alarm] = resources(bursting, 'AWS::CloudWatch::Alarm', 'burst');
     expect(alarm?.Properties.AlarmDescription).toMatch(/docs\/runbook.md#burst-credits-low$/);
     expect(anchors).toContain('burst-credits-low');
-    const status = JSON.parse(text(resources(bursting, 'AWS::CloudWatch::Dashboard')[0]?.Properties.DashboardBody)).widgets[0];
+    const status = JSON.parse(
+      text(resources(bursting, 'AWS::CloudWatch::Dashboard')[0]?.Properties.DashboardBody),
+    ).widgets[0];
     expect(status.properties.alarms).toHaveLength(Object.keys(WATCHED).length);
   });
 
@@ -119,45 +192,69 @@ describe('alarms', () => {
   test('silence is a count of zero, from the first hour in which the queue is asked', () => {
     // Three hours of zeros: the schedule calls in each hour, so none of the first hours rings.
     const { Properties } = only_('seal not running');
-    expect([Properties.EvaluationPeriods, Properties.Metrics[0].Expression]).toEqual([3, 'SUM([FILL(count, 0), 0 * alive])']);
+    expect([Properties.EvaluationPeriods, Properties.Metrics[0].Expression]).toEqual([
+      3,
+      'SUM([FILL(count, 0), 0 * alive])',
+    ]);
   });
 
   test('for how long it may be silent is said, or never', () => {
-    const named = (deployment: string): any[] => resources(templateOf({ deployment }), 'AWS::CloudWatch::Alarm', 'norecords');
+    const named = (deployment: string): any[] =>
+      resources(templateOf({ deployment }), 'AWS::CloudWatch::Alarm', 'norecords');
     expect(named('[stream]\nsilence_hours = 6')[0].Properties.EvaluationPeriods).toBe(6);
     expect(named('[stream]\nsilence_hours = 0')).toEqual([]);
     // CloudWatch takes a day at most.
-    expect(() => named('[stream]\nsilence_hours = 25')).toThrow('stream.silence_hours: write 0 to 24');
+    expect(() => named('[stream]\nsilence_hours = 25')).toThrow(
+      'stream.silence_hours: write 0 to 24',
+    );
   });
 
   test('the file system costs by the GB that EFS meters: not with bursting, and not where it is switched off', () => {
-    const named = (efs: string): any[] => resources(templateOf({ deployment: `[efs]\n${efs}` }), 'AWS::CloudWatch::Alarm', 'filesystemcosts');
-    expect(named('metered_gb = 20')[0].Properties).toMatchObject({ Threshold: 20e9, Period: 86_400 });
+    const named = (efs: string): any[] =>
+      resources(
+        templateOf({ deployment: `[efs]\n${efs}` }),
+        'AWS::CloudWatch::Alarm',
+        'filesystemcosts',
+      );
+    expect(named('metered_gb = 20')[0].Properties).toMatchObject({
+      Threshold: 20e9,
+      Period: 86_400,
+    });
     expect([...named('metered_gb = 0'), ...named('throughput = "bursting"')]).toEqual([]);
   });
 
   function only_(heading: string): any {
-    return resources(template, 'AWS::CloudWatch::Alarm').find((one) => one.Properties.AlarmName === `hiwake: ${heading}`);
+    return resources(template, 'AWS::CloudWatch::Alarm').find(
+      (one) => one.Properties.AlarmName === `hiwake: ${heading}`,
+    );
   }
 
   test('one query for all log groups; with an account policy, for all of the account', () => {
     const queries = (hiwake: string): string[] => {
       const alarms = resources(templateOf({ hiwake }), 'AWS::CloudWatch::Alarm', 'logs');
-      return alarms.flatMap((one) => one.Properties.Metrics).map((one: { Expression: string }) => one.Expression);
+      return alarms
+        .flatMap((one) => one.Properties.Metrics)
+        .map((one: { Expression: string }) => one.Expression);
     };
     expect(queries('[[source]]\nlog_groups = ["/a", "/b"]')).toEqual([
       `SELECT SUM(DeliveryErrors) FROM "AWS/Logs" WHERE FilterName = 'hiwake/'`,
       `SELECT SUM(DeliveryThrottling) FROM "AWS/Logs" WHERE FilterName = 'hiwake/'`,
     ]);
-    expect(queries('[[source]]\nlog_groups = ["*"]\nsubscribe = "account"')[0]).toBe('SELECT SUM(DeliveryErrors) FROM "AWS/Logs"');
+    expect(queries('[[source]]\nlog_groups = ["*"]\nsubscribe = "account"')[0]).toBe(
+      'SELECT SUM(DeliveryErrors) FROM "AWS/Logs"',
+    );
   });
 
   test('they tell a topic, if there is one', () => {
     const topic = 'arn:aws:sns:ap-northeast-1:123456789012:alarms';
-    for (const one of resources(templateOf({ deployment: `[tell]\nalarms = "${topic}"` }), 'AWS::CloudWatch::Alarm')) {
+    for (const one of resources(
+      templateOf({ deployment: `[tell]\nalarms = "${topic}"` }),
+      'AWS::CloudWatch::Alarm',
+    )) {
       expect(one.Properties).toMatchObject({ AlarmActions: [topic], OKActions: [topic] });
     }
-    for (const one of resources(template, 'AWS::CloudWatch::Alarm')) expect(one.Properties.AlarmActions).toBeUndefined();
+    for (const one of resources(template, 'AWS::CloudWatch::Alarm'))
+      expect(one.Properties.AlarmActions).toBeUndefined();
   });
 });
 
@@ -165,10 +262,19 @@ function heading(alarm: { AlarmName: string }): string {
   return alarm.AlarmName.replace('hiwake: ', '');
 }
 
-/** An alarm in a line or a few: metrics with dimension, statistic and seconds; the expression, the threshold, the periods. */
+/**
+ * An alarm in a line or a few: metrics with dimension, statistic and seconds; the expression, the
+ * threshold, the periods.
+ */
 function watches(alarm: any): string[] {
-  const metric = ({ Namespace, MetricName, Dimensions }: any, stat: string, period: number): string => {
-    const dimensions = (Dimensions ?? []).map((one: any) => `${one.Name}=${text(one.Value).replace(/[0-9A-F]{8}(?=[.>])/, '')}`);
+  const metric = (
+    { Namespace, MetricName, Dimensions }: any,
+    stat: string,
+    period: number,
+  ): string => {
+    const dimensions = (Dimensions ?? []).map(
+      (one: any) => `${one.Name}=${text(one.Value).replace(/[0-9A-F]{8}(?=[.>])/, '')}`,
+    );
     return `${Namespace} ${MetricName} {${dimensions.join(', ')}} ${stat} ${period}`;
   };
   const rings = `${COMPARISON[alarm.ComparisonOperator]} ${alarm.Threshold}, ${alarm.EvaluationPeriods}`;
@@ -184,16 +290,42 @@ function watches(alarm: any): string[] {
 const COMPARISON: Record<string, string> = { GreaterThanThreshold: '>', LessThanThreshold: '<' };
 
 const WATCHED: Record<string, string[]> = {
-  'backup failing': ['1 - success', 'success: AWS/Firehose BackupToS3.Success {DeliveryStreamName=<Stream>} Average 900', '> 0, 2'],
-  'backup too old': ['AWS/Firehose BackupToS3.DataFreshness {DeliveryStreamName=<Stream>} Maximum 300', '> 2700, 3'],
+  'backup failing': [
+    '1 - success',
+    'success: AWS/Firehose BackupToS3.Success {DeliveryStreamName=<Stream>} Average 900',
+    '> 0, 2',
+  ],
+  'backup too old': [
+    'AWS/Firehose BackupToS3.DataFreshness {DeliveryStreamName=<Stream>} Maximum 300',
+    '> 2700, 3',
+  ],
   'days too old': ['hiwake OldestUnsealedAge {Pipeline=hiwake} Maximum 3600', '> 25200, 1'],
-  'dead letters': ['AWS/SQS ApproximateNumberOfMessagesVisible {QueueName=<LandDead.QueueName>} Maximum 300', '> 0, 1'],
-  'dead letters expiring': ['AWS/SQS ApproximateAgeOfOldestMessage {QueueName=<LandDead.QueueName>} Maximum 300', '> 604800, 1'],
-  'delivery failing': ['1 - success', 'success: AWS/Firehose DeliveryToS3.Success {DeliveryStreamName=<Stream>} Average 300', '> 0, 3'],
-  'delivery too old': ['AWS/Firehose DeliveryToS3.DataFreshness {DeliveryStreamName=<Stream>} Maximum 300', '> 2100, 3'],
+  'dead letters': [
+    'AWS/SQS ApproximateNumberOfMessagesVisible {QueueName=<LandDead.QueueName>} Maximum 300',
+    '> 0, 1',
+  ],
+  'dead letters expiring': [
+    'AWS/SQS ApproximateAgeOfOldestMessage {QueueName=<LandDead.QueueName>} Maximum 300',
+    '> 604800, 1',
+  ],
+  'delivery failing': [
+    '1 - success',
+    'success: AWS/Firehose DeliveryToS3.Success {DeliveryStreamName=<Stream>} Average 300',
+    '> 0, 3',
+  ],
+  'delivery too old': [
+    'AWS/Firehose DeliveryToS3.DataFreshness {DeliveryStreamName=<Stream>} Maximum 300',
+    '> 2100, 3',
+  ],
   'events refused': ['hiwake EventsRefused {Pipeline=hiwake} Sum 300', '> 0, 1'],
-  'file system busy': ['AWS/EFS PercentIOLimit {FileSystemId=<StorageFiles>} Maximum 300', '> 80, 3'],
-  'file system costs': ['AWS/EFS MeteredIOBytes {FileSystemId=<StorageFiles>} Sum 86400', '> 500000000000, 1'],
+  'file system busy': [
+    'AWS/EFS PercentIOLimit {FileSystemId=<StorageFiles>} Maximum 300',
+    '> 80, 3',
+  ],
+  'file system costs': [
+    'AWS/EFS MeteredIOBytes {FileSystemId=<StorageFiles>} Sum 86400',
+    '> 500000000000, 1',
+  ],
   'land failing': [
     'SUM([FILL(errors, 0), FILL(throttles, 0)])',
     'errors: AWS/Lambda Errors {FunctionName=<LandFunction>} Sum 300',
@@ -206,15 +338,24 @@ const WATCHED: Record<string, string[]> = {
     'calls: AWS/Lambda Invocations {FunctionName=<LandFunction>} Sum 300',
     '> 0, 3',
   ],
-  'logs not delivered': [`SELECT SUM(DeliveryErrors) FROM "AWS/Logs" WHERE FilterName = 'hiwake/' 300`, '> 0, 1'],
-  'logs throttled': [`SELECT SUM(DeliveryThrottling) FROM "AWS/Logs" WHERE FilterName = 'hiwake/' 300`, '> 0, 3'],
+  'logs not delivered': [
+    `SELECT SUM(DeliveryErrors) FROM "AWS/Logs" WHERE FilterName = 'hiwake/' 300`,
+    '> 0, 1',
+  ],
+  'logs throttled': [
+    `SELECT SUM(DeliveryThrottling) FROM "AWS/Logs" WHERE FilterName = 'hiwake/' 300`,
+    '> 0, 3',
+  ],
   'no records': [
     'SUM([FILL(count, 0), 0 * alive])',
     'count: AWS/Firehose IncomingRecords {DeliveryStreamName=<Stream>} Sum 3600',
     'alive: AWS/SQS ApproximateNumberOfMessagesVisible {QueueName=<LandNotices.QueueName>} Maximum 3600',
     '< 1, 24',
   ],
-  'notices too old': ['AWS/SQS ApproximateAgeOfOldestMessage {QueueName=<LandNotices.QueueName>} Maximum 300', '> 1800, 3'],
+  'notices too old': [
+    'AWS/SQS ApproximateAgeOfOldestMessage {QueueName=<LandNotices.QueueName>} Maximum 300',
+    '> 1800, 3',
+  ],
   'quarantine growing': [
     'SUM([FILL(rows, 0), FILL(objects, 0)])',
     'rows: hiwake RowsQuarantined {Pipeline=hiwake} Sum 300',
@@ -239,8 +380,14 @@ const WATCHED: Record<string, string[]> = {
     'alive: AWS/SQS ApproximateNumberOfMessagesVisible {QueueName=<LandNotices.QueueName>} Maximum 3600',
     '< 1, 3',
   ],
-  'seal runs lost': ['AWS/SQS ApproximateNumberOfMessagesVisible {QueueName=<SealFailed.QueueName>} Maximum 300', '> 0, 1'],
-  'stream throttled': ['AWS/Firehose ThrottledRecords {DeliveryStreamName=<Stream>} Sum 300', '> 0, 3'],
+  'seal runs lost': [
+    'AWS/SQS ApproximateNumberOfMessagesVisible {QueueName=<SealFailed.QueueName>} Maximum 300',
+    '> 0, 1',
+  ],
+  'stream throttled': [
+    'AWS/Firehose ThrottledRecords {DeliveryStreamName=<Stream>} Sum 300',
+    '> 0, 3',
+  ],
   'transform failing': [
     'SUM([FILL(errors, 0), FILL(throttles, 0)])',
     'errors: AWS/Lambda Errors {FunctionName=<TransformFunction>} Sum 300',

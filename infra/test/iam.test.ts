@@ -1,7 +1,7 @@
 // Who may do what, as IAM decides it: an offline simulation of the synthesised policies.
 //
-// What the functions asked for in the end-to-end tests is recorded in tests/e2e/calls.json; what the
-// services do on behalf of the pipeline is listed here, as their guides have it.
+// What the functions asked for in the end-to-end tests is recorded in tests/e2e/calls.json; what
+// the services do on behalf of the pipeline is listed here, as their guides have it.
 
 import { runSimulation } from '@cloud-copilot/iam-simulate';
 import { describe, expect, test } from 'vitest';
@@ -11,7 +11,10 @@ import { projectFile, READERS, type Resource, templateOf } from './pipeline.ts';
 const ACCOUNT = '123456789012';
 const REGION = 'ap-northeast-1';
 const PSEUDO: Record<string, string> = {
-  'AWS::AccountId': ACCOUNT, 'AWS::Region': REGION, 'AWS::Partition': 'aws', 'AWS::URLSuffix': 'amazonaws.com',
+  'AWS::AccountId': ACCOUNT,
+  'AWS::Region': REGION,
+  'AWS::Partition': 'aws',
+  'AWS::URLSuffix': 'amazonaws.com',
 };
 const READER = `arn:aws:iam::${ACCOUNT}:role/reader`;
 
@@ -21,21 +24,32 @@ const read = deployed(READERS);
 
 type Deployed = ReturnType<typeof deployed>;
 
-function deployed(deployment = '[tell]\nsealed = "arn:aws:sns:ap-northeast-1:123456789012:sealed"') {
+function deployed(
+  deployment = '[tell]\nsealed = "arn:aws:sns:ap-northeast-1:123456789012:sealed"',
+) {
   const all: Record<string, Resource> = templateOf({ deployment }).toJSON().Resources;
 
   function arn(id: string): string {
     const { Type, Properties } = all[id] ?? { Type: '', Properties: {} };
-    const of = (service: string, name: string): string => `arn:aws:${service}:${REGION}:${ACCOUNT}:${name}`;
+    const of = (service: string, name: string): string =>
+      `arn:aws:${service}:${REGION}:${ACCOUNT}:${name}`;
     switch (Type) {
-      case 'AWS::S3::Bucket': return `arn:aws:s3:::${id.toLowerCase()}`;
-      case 'AWS::SQS::Queue': return of('sqs', id);
-      case 'AWS::IAM::Role': return `arn:aws:iam::${ACCOUNT}:role/${id}`;
-      case 'AWS::Lambda::Function': return of('lambda', `function:${Properties.FunctionName}`);
-      case 'AWS::KinesisFirehose::DeliveryStream': return of('firehose', `deliverystream/${Properties.DeliveryStreamName}`);
-      case 'AWS::Logs::LogGroup': return of('logs', `log-group:${Properties.LogGroupName}:*`);
-      case 'AWS::EFS::FileSystem': return of('elasticfilesystem', `file-system/fs-0123456789abcdef0`);
-      default: throw new Error(`${id}: what is the ARN of ${Type}?`);
+      case 'AWS::S3::Bucket':
+        return `arn:aws:s3:::${id.toLowerCase()}`;
+      case 'AWS::SQS::Queue':
+        return of('sqs', id);
+      case 'AWS::IAM::Role':
+        return `arn:aws:iam::${ACCOUNT}:role/${id}`;
+      case 'AWS::Lambda::Function':
+        return of('lambda', `function:${Properties.FunctionName}`);
+      case 'AWS::KinesisFirehose::DeliveryStream':
+        return of('firehose', `deliverystream/${Properties.DeliveryStreamName}`);
+      case 'AWS::Logs::LogGroup':
+        return of('logs', `log-group:${Properties.LogGroupName}:*`);
+      case 'AWS::EFS::FileSystem':
+        return of('elasticfilesystem', `file-system/fs-0123456789abcdef0`);
+      default:
+        throw new Error(`${id}: what is the ARN of ${Type}?`);
     }
   }
 
@@ -51,7 +65,8 @@ function deployed(deployment = '[tell]\nsealed = "arn:aws:sns:ap-northeast-1:123
   /** What `Ref` gives, where a policy has one. */
   function name(id: string): string {
     const type = all[id]?.Type;
-    if (type === 'AWS::EFS::AccessPoint') return id.includes('Reader') ? 'fsap-0bbbbbbb' : 'fsap-0aaaaaaa';
+    if (type === 'AWS::EFS::AccessPoint')
+      return id.includes('Reader') ? 'fsap-0bbbbbbb' : 'fsap-0aaaaaaa';
     if (type === 'AWS::S3::Bucket') return id.toLowerCase();
     throw new Error(`${id}: what does Ref give of ${type}?`);
   }
@@ -60,7 +75,8 @@ function deployed(deployment = '[tell]\nsealed = "arn:aws:sns:ap-northeast-1:123
     Object.keys(all).filter((id) => all[id]?.Type === type && id.startsWith(holding));
   const one = (type: string, holding: string): string => {
     const [id, ...others] = ids(type, holding);
-    if (!id || others.length > 0) throw new Error(`${type} ${holding}: ${others.length + (id ? 1 : 0)} of them`);
+    if (!id || others.length > 0)
+      throw new Error(`${type} ${holding}: ${others.length + (id ? 1 : 0)} of them`);
     return id;
   };
 
@@ -68,27 +84,54 @@ function deployed(deployment = '[tell]\nsealed = "arn:aws:sns:ap-northeast-1:123
     arnOf: (type: string, holding: string): string => arn(one(type, holding)),
     identity: (role: string) =>
       Object.entries(all)
-        .filter(([, { Type, Properties }]) => Type === 'AWS::IAM::Policy' && Properties.Roles.some((each: any) => each.Ref === role))
+        .filter(
+          ([, { Type, Properties }]) =>
+            Type === 'AWS::IAM::Policy' && Properties.Roles.some((each: any) => each.Ref === role),
+        )
         .map(([id, { Properties }]) => ({ name: id, policy: resolved(Properties.PolicyDocument) })),
     role: (holding: string): string => one('AWS::IAM::Role', holding),
-    trust: (holding: string) => resolved(all[one('AWS::IAM::Role', holding)]?.Properties.AssumeRolePolicyDocument),
+    trust: (holding: string) =>
+      resolved(all[one('AWS::IAM::Role', holding)]?.Properties.AssumeRolePolicyDocument),
     /** The policy of a bucket, a queue or the file system. */
     policy: (resource: string): any => {
       for (const { Type, Properties } of Object.values(all)) {
-        const holder = Type === 'AWS::S3::BucketPolicy' ? Properties.Bucket : Properties?.Queues?.[0];
-        if (holder && arn(holder.Ref) === resource.replace(/\/.*/, '')) return resolved(Properties.PolicyDocument);
-        if (Type === 'AWS::EFS::FileSystem' && resource.includes(':file-system/')) return resolved(Properties.FileSystemPolicy);
+        const holder =
+          Type === 'AWS::S3::BucketPolicy' ? Properties.Bucket : Properties?.Queues?.[0];
+        if (holder && arn(holder.Ref) === resource.replace(/\/.*/, ''))
+          return resolved(Properties.PolicyDocument);
+        if (Type === 'AWS::EFS::FileSystem' && resource.includes(':file-system/'))
+          return resolved(Properties.FileSystemPolicy);
       }
       return undefined;
     },
     endpoint: (): any[] =>
-      ids('AWS::EC2::VPCEndpoint', '').map((id) => ({ name: id, policy: resolved(all[id]?.Properties.PolicyDocument) })),
+      ids('AWS::EC2::VPCEndpoint', '').map((id) => ({
+        name: id,
+        policy: resolved(all[id]?.Properties.PolicyDocument),
+      })),
   };
 }
 
-const ALLOW_ALL = [{ orgIdentifier: 'o', policies: [{ name: 'all', policy: { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }] } }] }];
+const ALLOW_ALL = [
+  {
+    orgIdentifier: 'o',
+    policies: [
+      {
+        name: 'all',
+        policy: {
+          Version: '2012-10-17',
+          Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }],
+        },
+      },
+    ],
+  },
+];
 /** What each request has: TLS, and where it comes from. */
-const REQUEST = { 'aws:SecureTransport': 'true', 's3:TlsVersion': '1.3', 'aws:PrincipalAccount': ACCOUNT };
+const REQUEST = {
+  'aws:SecureTransport': 'true',
+  's3:TlsVersion': '1.3',
+  'aws:PrincipalAccount': ACCOUNT,
+};
 
 interface Call {
   /** A role's logical id, its ARN, or a service. */
@@ -105,20 +148,24 @@ interface Call {
 async function decided(of: Deployed, call: Call): Promise<string> {
   const service = call.who.endsWith('.amazonaws.com');
   const ours = !service && !call.who.startsWith('arn:');
-  const answer = await runSimulation({
-    request: {
-      principal: ours ? `arn:aws:iam::${ACCOUNT}:role/${call.who}` : call.who,
-      action: call.action,
-      resource: { resource: call.on, accountId: ACCOUNT },
-      contextVariables: { ...REQUEST, ...call.with },
+  const answer = await runSimulation(
+    {
+      request: {
+        principal: ours ? `arn:aws:iam::${ACCOUNT}:role/${call.who}` : call.who,
+        action: call.action,
+        resource: { resource: call.on, accountId: ACCOUNT },
+        contextVariables: { ...REQUEST, ...call.with },
+      },
+      identityPolicies: ours ? of.identity(call.who) : ((call.own ?? []) as never),
+      serviceControlPolicies: service ? [] : ALLOW_ALL,
+      resourceControlPolicies: [],
+      resourcePolicy: of.policy(call.on),
+      ...(call.inVpc && { vpcEndpointPolicies: of.endpoint() }),
     },
-    identityPolicies: ours ? of.identity(call.who) : ((call.own ?? []) as never),
-    serviceControlPolicies: service ? [] : ALLOW_ALL,
-    resourceControlPolicies: [],
-    resourcePolicy: of.policy(call.on),
-    ...(call.inVpc && { vpcEndpointPolicies: of.endpoint() }),
-  }, {});
-  if (answer.resultType === 'error') throw new Error(`${call.action}: ${JSON.stringify(answer.errors)}`);
+    {},
+  );
+  if (answer.resultType === 'error')
+    throw new Error(`${call.action}: ${JSON.stringify(answer.errors)}`);
   return answer.overallResult;
 }
 
@@ -126,15 +173,25 @@ const bucket = (what: string): string => plain.arnOf('AWS::S3::Bucket', `Storage
 const queue = (what: string): string => plain.arnOf('AWS::SQS::Queue', what);
 const functionOf = (what: string): string => plain.arnOf('AWS::Lambda::Function', what);
 const files = (of: Deployed): string => of.arnOf('AWS::EFS::FileSystem', 'StorageFiles');
-const [LAND, SEAL, STREAM] = [plain.role('LandRole'), plain.role('SealRole'), plain.role('StreamRole')];
+const [LAND, SEAL, STREAM] = [
+  plain.role('LandRole'),
+  plain.role('SealRole'),
+  plain.role('StreamRole'),
+];
 const accessPoint = (name: string): Record<string, string> => ({
   'elasticfilesystem:AccessPointArn': `arn:aws:elasticfilesystem:${REGION}:${ACCOUNT}:access-point/${name}`,
   'elasticfilesystem:AccessedViaMountTarget': 'true',
 });
-const logGroup = (what: string): string => `arn:aws:logs:${REGION}:${ACCOUNT}:log-group:/hiwake/hiwake/${what}:log-stream:x`;
+const logGroup = (what: string): string =>
+  `arn:aws:logs:${REGION}:${ACCOUNT}:log-group:/hiwake/hiwake/${what}:log-stream:x`;
 
 /** As tests/e2e/infra.py recorded them. */
-interface Recorded { readonly function: 'land' | 'seal'; readonly action: string; readonly bucket: string; readonly prefix: string }
+interface Recorded {
+  readonly function: 'land' | 'seal';
+  readonly action: string;
+  readonly bucket: string;
+  readonly prefix: string;
+}
 const recorded: Recorded[] = JSON.parse(projectFile('tests/e2e/calls.json'));
 
 describe('what the functions asked for in the end-to-end tests is allowed', () => {
@@ -143,104 +200,301 @@ describe('what the functions asked for in the end-to-end tests is allowed', () =
     expect(prefixes).toEqual(['backup/', 'failed/', 'landing/']);
   });
 
-  test.each(recorded)('$function: $action $prefix', async ({ function: name, action, bucket: of, prefix }) => {
-    const on = action === 's3:ListBucket' ? bucket(of) : `${bucket(of)}/${prefix}2026/11/29/x`;
-    const who = name === 'land' ? LAND : SEAL;
-    expect(await decided(plain, { who, action, on, inVpc: true })).toBe('Allowed');
-  });
+  test.each(recorded)(
+    '$function: $action $prefix',
+    async ({ function: name, action, bucket: of, prefix }) => {
+      const on = action === 's3:ListBucket' ? bucket(of) : `${bucket(of)}/${prefix}2026/11/29/x`;
+      const who = name === 'land' ? LAND : SEAL;
+      expect(await decided(plain, { who, action, on, inVpc: true })).toBe('Allowed');
+    },
+  );
 });
 
 describe('what the services do for the pipeline is allowed', () => {
   const stream = (action: string, on: string): Call => ({ who: STREAM, action, on });
   const calls: [string, Call][] = [
-    ...['landing/x', 'failed/x'].map((key): [string, Call] => ['Firehose', stream('s3:PutObject', `${bucket('Delivery')}/${key}`)]),
-    ...['backup/x', 'backup-failed/x'].map((key): [string, Call] => ['Firehose', stream('s3:PutObject', `${bucket('Backup')}/${key}`)]),
+    ...['landing/x', 'failed/x'].map((key): [string, Call] => [
+      'Firehose',
+      stream('s3:PutObject', `${bucket('Delivery')}/${key}`),
+    ]),
+    ...['backup/x', 'backup-failed/x'].map((key): [string, Call] => [
+      'Firehose',
+      stream('s3:PutObject', `${bucket('Backup')}/${key}`),
+    ]),
     ['Firehose', stream('s3:AbortMultipartUpload', `${bucket('Backup')}/backup/x`)],
     ['Firehose', stream('s3:ListBucketMultipartUploads', bucket('Delivery'))],
     ['Firehose', stream('s3:GetBucketLocation', bucket('Delivery'))],
     ['Firehose', stream('lambda:InvokeFunction', `${functionOf('Transform')}:$LATEST`)],
     ['Firehose', stream('lambda:GetFunctionConfiguration', functionOf('Transform'))],
     ['Firehose', stream('logs:PutLogEvents', logGroup('stream'))],
-    ['CloudWatch Logs', { who: plain.role('SubscriptionsRole'), action: 'firehose:PutRecordBatch', on: plain.arnOf('AWS::KinesisFirehose::DeliveryStream', 'Stream') }],
-    ['CloudWatch Logs', { who: plain.role('SubscriptionsRole'), action: 'firehose:PutRecord', on: plain.arnOf('AWS::KinesisFirehose::DeliveryStream', 'Stream') }],
-    ['the event source mapping', { who: LAND, action: 'sqs:ReceiveMessage', on: queue('LandNotices') }],
-    ['the event source mapping', { who: LAND, action: 'sqs:DeleteMessage', on: queue('LandNotices') }],
-    ['the event source mapping', { who: LAND, action: 'sqs:GetQueueAttributes', on: queue('LandNotices') }],
-    ['the event source mapping', { who: LAND, action: 'sqs:ChangeMessageVisibility', on: queue('LandNotices') }],
-    ['S3, of the delivery bucket', {
-      who: 's3.amazonaws.com', action: 'sqs:SendMessage', on: queue('LandNotices'),
-      with: { 'aws:SourceAccount': ACCOUNT, 'aws:SourceArn': 'arn:aws:s3:::hiwake-storagedelivery45b0effb-x' },
-    }],
-    ['the schedule', { who: plain.role('SealCaller'), action: 'lambda:InvokeFunction', on: functionOf('Seal') }],
-    ['the schedule', { who: plain.role('SealCaller'), action: 'sqs:SendMessage', on: queue('SealFailed') }],
-    ['Lambda, of a run that failed', { who: SEAL, action: 'sqs:SendMessage', on: queue('SealFailed') }],
-    ['Lambda, of a run', { who: SEAL, action: 'sns:Publish', on: `arn:aws:sns:${REGION}:${ACCOUNT}:sealed` }],
+    [
+      'CloudWatch Logs',
+      {
+        who: plain.role('SubscriptionsRole'),
+        action: 'firehose:PutRecordBatch',
+        on: plain.arnOf('AWS::KinesisFirehose::DeliveryStream', 'Stream'),
+      },
+    ],
+    [
+      'CloudWatch Logs',
+      {
+        who: plain.role('SubscriptionsRole'),
+        action: 'firehose:PutRecord',
+        on: plain.arnOf('AWS::KinesisFirehose::DeliveryStream', 'Stream'),
+      },
+    ],
+    [
+      'the event source mapping',
+      { who: LAND, action: 'sqs:ReceiveMessage', on: queue('LandNotices') },
+    ],
+    [
+      'the event source mapping',
+      { who: LAND, action: 'sqs:DeleteMessage', on: queue('LandNotices') },
+    ],
+    [
+      'the event source mapping',
+      { who: LAND, action: 'sqs:GetQueueAttributes', on: queue('LandNotices') },
+    ],
+    [
+      'the event source mapping',
+      { who: LAND, action: 'sqs:ChangeMessageVisibility', on: queue('LandNotices') },
+    ],
+    [
+      'S3, of the delivery bucket',
+      {
+        who: 's3.amazonaws.com',
+        action: 'sqs:SendMessage',
+        on: queue('LandNotices'),
+        with: {
+          'aws:SourceAccount': ACCOUNT,
+          'aws:SourceArn': 'arn:aws:s3:::hiwake-storagedelivery45b0effb-x',
+        },
+      },
+    ],
+    [
+      'the schedule',
+      { who: plain.role('SealCaller'), action: 'lambda:InvokeFunction', on: functionOf('Seal') },
+    ],
+    [
+      'the schedule',
+      { who: plain.role('SealCaller'), action: 'sqs:SendMessage', on: queue('SealFailed') },
+    ],
+    [
+      'Lambda, of a run that failed',
+      { who: SEAL, action: 'sqs:SendMessage', on: queue('SealFailed') },
+    ],
+    [
+      'Lambda, of a run',
+      { who: SEAL, action: 'sns:Publish', on: `arn:aws:sns:${REGION}:${ACCOUNT}:sealed` },
+    ],
     ...[LAND, SEAL].flatMap((who): [string, Call][] => [
-      ['Lambda, of its network', { who, action: 'ec2:CreateNetworkInterface', on: `arn:aws:ec2:${REGION}:${ACCOUNT}:network-interface/eni-0aaaaaaa` }],
-      ['Lambda, of its mount', { who, action: 'elasticfilesystem:ClientMount', on: files(plain), with: accessPoint('fsap-0aaaaaaa') }],
-      ['Lambda, of its mount', { who, action: 'elasticfilesystem:ClientWrite', on: files(plain), with: accessPoint('fsap-0aaaaaaa') }],
-      ['Lambda, of its log', { who, action: 'logs:PutLogEvents', on: logGroup(who === LAND ? 'land' : 'seal') }],
+      [
+        'Lambda, of its network',
+        {
+          who,
+          action: 'ec2:CreateNetworkInterface',
+          on: `arn:aws:ec2:${REGION}:${ACCOUNT}:network-interface/eni-0aaaaaaa`,
+        },
+      ],
+      [
+        'Lambda, of its mount',
+        {
+          who,
+          action: 'elasticfilesystem:ClientMount',
+          on: files(plain),
+          with: accessPoint('fsap-0aaaaaaa'),
+        },
+      ],
+      [
+        'Lambda, of its mount',
+        {
+          who,
+          action: 'elasticfilesystem:ClientWrite',
+          on: files(plain),
+          with: accessPoint('fsap-0aaaaaaa'),
+        },
+      ],
+      [
+        'Lambda, of its log',
+        { who, action: 'logs:PutLogEvents', on: logGroup(who === LAND ? 'land' : 'seal') },
+      ],
     ]),
   ];
 
-  test.each(calls.map(([who, call]) => [who, call.action, call] as const))('%s: %s', async (_, __, call) => {
-    expect(await decided(plain, call)).toBe('Allowed');
-  });
+  test.each(calls.map(([who, call]) => [who, call.action, call] as const))(
+    '%s: %s',
+    async (_, __, call) => {
+      expect(await decided(plain, call)).toBe('Allowed');
+    },
+  );
 
   test('a reader mounts', async () => {
-    const call = { who: READER, action: 'elasticfilesystem:ClientMount', on: files(read), with: accessPoint('fsap-0bbbbbbb') };
+    const call = {
+      who: READER,
+      action: 'elasticfilesystem:ClientMount',
+      on: files(read),
+      with: accessPoint('fsap-0bbbbbbb'),
+    };
     expect(await decided(read, call)).toBe('Allowed');
   });
 });
 
 describe('what nobody needs is denied', () => {
-  const admin = [{ name: 'admin', policy: { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }] } }];
-  const administrator = (action: string, on: string, context = {}): Call =>
-    ({ who: `arn:aws:iam::${ACCOUNT}:role/admin`, action, on, own: admin, with: context });
+  const admin = [
+    {
+      name: 'admin',
+      policy: {
+        Version: '2012-10-17',
+        Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }],
+      },
+    },
+  ];
+  const administrator = (action: string, on: string, context = {}): Call => ({
+    who: `arn:aws:iam::${ACCOUNT}:role/admin`,
+    action,
+    on,
+    own: admin,
+    with: context,
+  });
   const calls: [string, Call][] = [
-    ...['s3:PutObject', 's3:DeleteObject'].map((action): [string, Call] => ['land', { who: LAND, action, on: `${bucket('Delivery')}/landing/x` }]),
-    ['land, another bucket', { who: LAND, action: 's3:GetObject', on: 'arn:aws:s3:::others/x', inVpc: true }],
-    ['land, another bucket through our endpoint, whatever its role says', { ...administrator('s3:PutObject', 'arn:aws:s3:::others/x'), inVpc: true }],
-    ['land, the backup’s failures', { who: LAND, action: 's3:GetObject', on: `${bucket('Backup')}/backup-failed/x` }],
+    ...['s3:PutObject', 's3:DeleteObject'].map((action): [string, Call] => [
+      'land',
+      { who: LAND, action, on: `${bucket('Delivery')}/landing/x` },
+    ]),
+    [
+      'land, another bucket',
+      { who: LAND, action: 's3:GetObject', on: 'arn:aws:s3:::others/x', inVpc: true },
+    ],
+    [
+      'land, another bucket through our endpoint, whatever its role says',
+      { ...administrator('s3:PutObject', 'arn:aws:s3:::others/x'), inVpc: true },
+    ],
+    [
+      'land, the backup’s failures',
+      { who: LAND, action: 's3:GetObject', on: `${bucket('Backup')}/backup-failed/x` },
+    ],
     ['seal, objects', { who: SEAL, action: 's3:GetObject', on: `${bucket('Delivery')}/landing/x` }],
     ['seal, notices', { who: SEAL, action: 'sqs:ReceiveMessage', on: queue('LandNotices') }],
-    ['transform, objects', { who: plain.role('TransformRole'), action: 's3:GetObject', on: `${bucket('Backup')}/backup/x` }],
-    ['Firehose, deletion', { who: STREAM, action: 's3:DeleteObject', on: `${bucket('Backup')}/backup/x` }],
-    ['Firehose, another prefix', { who: STREAM, action: 's3:PutObject', on: `${bucket('Delivery')}/other/x` }],
-    ['Firehose, another function', { who: STREAM, action: 'lambda:InvokeFunction', on: functionOf('Land') }],
-    ['an administrator, deletion from the backup', administrator('s3:DeleteObject', `${bucket('Backup')}/backup/x`)],
-    ['an administrator, deletion of a version', administrator('s3:DeleteObjectVersion', `${bucket('Backup')}/backup/x`)],
-    ['an administrator, without TLS', administrator('s3:GetObject', `${bucket('Delivery')}/landing/x`, { 'aws:SecureTransport': 'false' })],
-    ['an administrator, with TLS 1.1', administrator('s3:GetObject', `${bucket('Delivery')}/landing/x`, { 's3:TlsVersion': '1.1' })],
-    ['an administrator, root on the files', administrator('elasticfilesystem:ClientRootAccess', files(plain))],
-    ['an administrator, a mount without TLS', administrator('elasticfilesystem:ClientMount', files(plain), { 'aws:SecureTransport': 'false' })],
-    ['S3, of another account’s bucket', {
-      who: 's3.amazonaws.com', action: 'sqs:SendMessage', on: queue('LandNotices'),
-      with: { 'aws:SourceAccount': '999999999999', 'aws:SourceArn': 'arn:aws:s3:::hiwake-x' },
-    }],
-    ['S3, of another bucket', {
-      who: 's3.amazonaws.com', action: 'sqs:SendMessage', on: queue('LandNotices'),
-      with: { 'aws:SourceAccount': ACCOUNT, 'aws:SourceArn': 'arn:aws:s3:::other' },
-    }],
-    ['land, through no access point', { who: LAND, action: 'elasticfilesystem:ClientWrite', on: files(plain) }],
-    ['land, through another access point', { who: LAND, action: 'elasticfilesystem:ClientMount', on: files(plain), with: accessPoint('fsap-0bbbbbbb') }],
-    ...[['land', LAND], ['seal', SEAL]].map(([name, who]): [string, Call] => [`${name}’s own code, network interfaces`, {
-      who: who as string, action: 'ec2:CreateNetworkInterface', on: `arn:aws:ec2:${REGION}:${ACCOUNT}:network-interface/eni-0aaaaaaa`,
-      with: { 'lambda:SourceFunctionArn': functionOf(name === 'land' ? 'Land' : 'Seal') },
-    }]),
-    ['the schedule, land', { who: plain.role('SealCaller'), action: 'lambda:InvokeFunction', on: functionOf('Land') }],
-    ['subscriptions, another stream', {
-      who: plain.role('SubscriptionsRole'), action: 'firehose:PutRecord', on: `arn:aws:firehose:${REGION}:${ACCOUNT}:deliverystream/other`,
-    }],
+    [
+      'transform, objects',
+      {
+        who: plain.role('TransformRole'),
+        action: 's3:GetObject',
+        on: `${bucket('Backup')}/backup/x`,
+      },
+    ],
+    [
+      'Firehose, deletion',
+      { who: STREAM, action: 's3:DeleteObject', on: `${bucket('Backup')}/backup/x` },
+    ],
+    [
+      'Firehose, another prefix',
+      { who: STREAM, action: 's3:PutObject', on: `${bucket('Delivery')}/other/x` },
+    ],
+    [
+      'Firehose, another function',
+      { who: STREAM, action: 'lambda:InvokeFunction', on: functionOf('Land') },
+    ],
+    [
+      'an administrator, deletion from the backup',
+      administrator('s3:DeleteObject', `${bucket('Backup')}/backup/x`),
+    ],
+    [
+      'an administrator, deletion of a version',
+      administrator('s3:DeleteObjectVersion', `${bucket('Backup')}/backup/x`),
+    ],
+    [
+      'an administrator, without TLS',
+      administrator('s3:GetObject', `${bucket('Delivery')}/landing/x`, {
+        'aws:SecureTransport': 'false',
+      }),
+    ],
+    [
+      'an administrator, with TLS 1.1',
+      administrator('s3:GetObject', `${bucket('Delivery')}/landing/x`, { 's3:TlsVersion': '1.1' }),
+    ],
+    [
+      'an administrator, root on the files',
+      administrator('elasticfilesystem:ClientRootAccess', files(plain)),
+    ],
+    [
+      'an administrator, a mount without TLS',
+      administrator('elasticfilesystem:ClientMount', files(plain), {
+        'aws:SecureTransport': 'false',
+      }),
+    ],
+    [
+      'S3, of another account’s bucket',
+      {
+        who: 's3.amazonaws.com',
+        action: 'sqs:SendMessage',
+        on: queue('LandNotices'),
+        with: { 'aws:SourceAccount': '999999999999', 'aws:SourceArn': 'arn:aws:s3:::hiwake-x' },
+      },
+    ],
+    [
+      'S3, of another bucket',
+      {
+        who: 's3.amazonaws.com',
+        action: 'sqs:SendMessage',
+        on: queue('LandNotices'),
+        with: { 'aws:SourceAccount': ACCOUNT, 'aws:SourceArn': 'arn:aws:s3:::other' },
+      },
+    ],
+    [
+      'land, through no access point',
+      { who: LAND, action: 'elasticfilesystem:ClientWrite', on: files(plain) },
+    ],
+    [
+      'land, through another access point',
+      {
+        who: LAND,
+        action: 'elasticfilesystem:ClientMount',
+        on: files(plain),
+        with: accessPoint('fsap-0bbbbbbb'),
+      },
+    ],
+    ...[
+      ['land', LAND],
+      ['seal', SEAL],
+    ].map(([name, who]): [string, Call] => [
+      `${name}’s own code, network interfaces`,
+      {
+        who: who as string,
+        action: 'ec2:CreateNetworkInterface',
+        on: `arn:aws:ec2:${REGION}:${ACCOUNT}:network-interface/eni-0aaaaaaa`,
+        with: { 'lambda:SourceFunctionArn': functionOf(name === 'land' ? 'Land' : 'Seal') },
+      },
+    ]),
+    [
+      'the schedule, land',
+      { who: plain.role('SealCaller'), action: 'lambda:InvokeFunction', on: functionOf('Land') },
+    ],
+    [
+      'subscriptions, another stream',
+      {
+        who: plain.role('SubscriptionsRole'),
+        action: 'firehose:PutRecord',
+        on: `arn:aws:firehose:${REGION}:${ACCOUNT}:deliverystream/other`,
+      },
+    ],
   ];
 
-  test.each(calls.map(([who, call]) => [who, call.action, call] as const))('%s: %s', async (_, __, call) => {
-    expect(await decided(plain, call)).toMatch(/Denied/);
-  });
+  test.each(calls.map(([who, call]) => [who, call.action, call] as const))(
+    '%s: %s',
+    async (_, __, call) => {
+      expect(await decided(plain, call)).toMatch(/Denied/);
+    },
+  );
 
-  test.each(['elasticfilesystem:ClientWrite', 'elasticfilesystem:ClientRootAccess'])('a reader whose role may all: %s', async (action) => {
-    for (const context of [accessPoint('fsap-0bbbbbbb'), accessPoint('fsap-0aaaaaaa'), {}]) {
-      expect(await decided(read, { who: READER, action, on: files(read), own: admin, with: context })).toMatch(/Denied/);
-    }
-  });
+  test.each(['elasticfilesystem:ClientWrite', 'elasticfilesystem:ClientRootAccess'])(
+    'a reader whose role may all: %s',
+    async (action) => {
+      for (const context of [accessPoint('fsap-0bbbbbbb'), accessPoint('fsap-0aaaaaaa'), {}]) {
+        expect(
+          await decided(read, { who: READER, action, on: files(read), own: admin, with: context }),
+        ).toMatch(/Denied/);
+      }
+    },
+  );
 });

@@ -1,12 +1,25 @@
 import { Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
 
-import { idsOf, madeBefore, only, PLAIN, projectFile, resources, statements, stackOf, templateOf, text } from './pipeline.ts';
+import {
+  idsOf,
+  madeBefore,
+  only,
+  PLAIN,
+  projectFile,
+  resources,
+  statements,
+  stackOf,
+  templateOf,
+  text,
+} from './pipeline.ts';
 
 const template = templateOf();
 
 function functionOf(what: string): Record<string, unknown> {
-  const [one] = resources(template, 'AWS::Lambda::Function').filter((each) => each.Properties.FunctionName === `hiwake-${what}`);
+  const [one] = resources(template, 'AWS::Lambda::Function').filter(
+    (each) => each.Properties.FunctionName === `hiwake-${what}`,
+  );
   return one?.Properties;
 }
 
@@ -15,15 +28,23 @@ describe('notices', () => {
 
   test('a queue that S3 may put into: SSE-SQS, not the key that AWS manages', () => {
     for (const queue of resources(template, 'AWS::SQS::Queue')) {
-      expect(queue.Properties).toMatchObject({ SqsManagedSseEnabled: true, MessageRetentionPeriod: 14 * 86_400 });
+      expect(queue.Properties).toMatchObject({
+        SqsManagedSseEnabled: true,
+        MessageRetentionPeriod: 14 * 86_400,
+      });
       expect(queue.Properties.KmsMasterKeyId).toBeUndefined();
     }
-    const [, allowed] = only(template, 'AWS::SQS::QueuePolicy', 'Notices').Properties.PolicyDocument.Statement;
+    const [, allowed] = only(template, 'AWS::SQS::QueuePolicy', 'Notices').Properties.PolicyDocument
+      .Statement;
     expect(allowed).toMatchObject({
-      Effect: 'Allow', Principal: { Service: 's3.amazonaws.com' }, Action: 'sqs:SendMessage',
+      Effect: 'Allow',
+      Principal: { Service: 's3.amazonaws.com' },
+      Action: 'sqs:SendMessage',
       Condition: { StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } } },
     });
-    expect(text(allowed.Condition.ArnLike['aws:SourceArn'])).toBe('arn:<AWS::Partition>:s3:::hiwake-*');
+    expect(text(allowed.Condition.ArnLike['aws:SourceArn'])).toBe(
+      'arn:<AWS::Partition>:s3:::hiwake-*',
+    );
   });
 
   test('are retried soon, for more than 8 hours without the file system, then to the dead letters', () => {
@@ -31,7 +52,8 @@ describe('notices', () => {
     const { maxReceiveCount } = Properties.RedrivePolicy;
     expect(maxReceiveCount).toBe(200);
     expect(maxReceiveCount * Properties.VisibilityTimeout).toBeGreaterThan(8 * 3600);
-    const [, denied] = /DENIED_RECEIVES: u32 = (\d+);/.exec(projectFile('src/lambda/land.rs')) ?? [];
+    const [, denied] =
+      /DENIED_RECEIVES: u32 = (\d+);/.exec(projectFile('src/lambda/land.rs')) ?? [];
     expect(Number(denied)).toBe(maxReceiveCount / 2);
     expect(text(Properties.RedrivePolicy.deadLetterTargetArn)).toMatch(/^<LandDead/);
   });
@@ -39,25 +61,40 @@ describe('notices', () => {
   test('of every way to create an object, under landing/ and failed/ only, by the bucket’s own property', () => {
     const bucket = only(template, 'AWS::S3::Bucket', 'Delivery');
     const { QueueConfigurations } = bucket.Properties.NotificationConfiguration;
-    expect(QueueConfigurations.map((one: { Event: string }) => one.Event)).toEqual(['s3:ObjectCreated:*', 's3:ObjectCreated:*']);
-    expect(QueueConfigurations.map((one: { Filter: { S3Key: { Rules: unknown } } }) => one.Filter.S3Key.Rules)).toEqual([
-      [{ Name: 'prefix', Value: 'landing/' }], [{ Name: 'prefix', Value: 'failed/' }],
+    expect(QueueConfigurations.map((one: { Event: string }) => one.Event)).toEqual([
+      's3:ObjectCreated:*',
+      's3:ObjectCreated:*',
     ]);
+    expect(
+      QueueConfigurations.map(
+        (one: { Filter: { S3Key: { Rules: unknown } } }) => one.Filter.S3Key.Rules,
+      ),
+    ).toEqual([[{ Name: 'prefix', Value: 'landing/' }], [{ Name: 'prefix', Value: 'failed/' }]]);
     expect(bucket.DependsOn?.join()).toContain('LandNoticesPolicy');
-    expect(only(template, 'AWS::S3::Bucket', 'Backup').Properties.NotificationConfiguration).toBeUndefined();
+    expect(
+      only(template, 'AWS::S3::Bucket', 'Backup').Properties.NotificationConfiguration,
+    ).toBeUndefined();
   });
 });
 
 describe('S3 tries the queue when it is told of it, and SQS may need a minute until the queue’s policy holds', () => {
-  const EXISTING = '[network]\nvpc_id = "vpc-0aaaaaaa"\nsubnet_ids = ["subnet-0aaaaaaa"]\n[efs]\nfile_system_id = "fs-0aaaaaaa"\nsecurity_group_id = "sg-0eeeeeee"';
+  const EXISTING =
+    '[network]\nvpc_id = "vpc-0aaaaaaa"\nsubnet_ids = ["subnet-0aaaaaaa"]\n[efs]\nfile_system_id = "fs-0aaaaaaa"\nsecurity_group_id = "sg-0eeeeeee"';
 
-  test.each([['of its own', ''], ['that is there already', EXISTING]])('with a file system %s, the bucket comes a minute after the policy', (_, deployment) => {
+  test.each([
+    ['of its own', ''],
+    ['that is there already', EXISTING],
+  ])('with a file system %s, the bucket comes a minute after the policy', (_, deployment) => {
     const made = templateOf({ deployment });
     const [bucket = ''] = idsOf(made, 'AWS::S3::Bucket', 'Delivery');
     const before = madeBefore(made, bucket);
     const [policy = ''] = idsOf(made, 'AWS::SQS::QueuePolicy', 'Notices');
-    // A function in a VPC takes a minute or more, mount targets too. The policy waits for none of them.
-    const slow = [...idsOf(made, 'AWS::EFS::MountTarget'), ...idsOf(made, 'AWS::Lambda::Function', 'Seal')];
+    // A function in a VPC takes a minute or more, mount targets too. The policy waits for none of
+    // them.
+    const slow = [
+      ...idsOf(made, 'AWS::EFS::MountTarget'),
+      ...idsOf(made, 'AWS::Lambda::Function', 'Seal'),
+    ];
     for (const id of [policy, ...slow]) expect(before).toContain(id);
     for (const id of slow) expect(madeBefore(made, policy)).not.toContain(id);
   });
@@ -67,11 +104,18 @@ describe('land', () => {
   test('answers for each message, and is at most so many at once', () => {
     const { Properties } = only(template, 'AWS::Lambda::EventSourceMapping');
     expect(Properties).toMatchObject({
-      BatchSize: 2, FunctionResponseTypes: ['ReportBatchItemFailures'], ScalingConfig: { MaximumConcurrency: 2 },
+      BatchSize: 2,
+      FunctionResponseTypes: ['ReportBatchItemFailures'],
+      ScalingConfig: { MaximumConcurrency: 2 },
     });
     const ten = templateOf({ deployment: '[land]\nconcurrency = 10' });
-    expect(only(ten, 'AWS::Lambda::EventSourceMapping').Properties.ScalingConfig).toEqual({ MaximumConcurrency: 10 });
-    for (const wrong of [1, 11]) expect(() => templateOf({ deployment: `[land]\nconcurrency = ${wrong}` })).toThrow('land.concurrency: write 2 to 10');
+    expect(only(ten, 'AWS::Lambda::EventSourceMapping').Properties.ScalingConfig).toEqual({
+      MaximumConcurrency: 10,
+    });
+    for (const wrong of [1, 11])
+      expect(() => templateOf({ deployment: `[land]\nconcurrency = ${wrong}` })).toThrow(
+        'land.concurrency: write 2 to 10',
+      );
   });
 
   test('lands a batch of full objects of the backup within its time, each within its share', () => {
@@ -81,12 +125,14 @@ describe('land', () => {
     const wire = S3BackupConfiguration.BufferingHints.SizeInMBs * 2 ** 20;
     const text = (wire * measured.text) / measured.wire;
     // What transform does too is part of it. 1,769 MB are a CPU; EFS takes 100 MB a second.
-    const cpu = ((text / 1e9) * (measured.transform.cpu_s_a_gb + measured.plain.land.cpu_s_a_gb) * 1769)
-      / (functionOf('land')['MemorySize'] as number);
+    const cpu =
+      ((text / 1e9) * (measured.transform.cpu_s_a_gb + measured.plain.land.cpu_s_a_gb) * 1769) /
+      (functionOf('land')['MemorySize'] as number);
     const { files, seen, journals } = measured.plain.landed;
     const written = (text / measured.text) * (files + seen + journals);
     const object = 1.5 * (cpu + written / 100e6);
-    // docs/design.md, "Time": three quarters of what is left after a margin; half of that each, the last has all.
+    // docs/design.md, "Time": three quarters of what is left after a margin; half of that each, the
+    // last has all.
     let left = ((functionOf('land')['Timeout'] as number) - 5) * 0.75;
     const { BatchSize } = only(template, 'AWS::Lambda::EventSourceMapping').Properties;
     for (let after = BatchSize - 1; after >= 0; after -= 1) {
@@ -97,13 +143,22 @@ describe('land', () => {
 
   test('reads the objects of its prefixes, and hears of a missing one that it is missing', () => {
     const all = statements(template, 'LandRole');
-    const reading = all.filter((one) => one.Action === 's3:GetObject').flatMap((one) => one.Resource);
-    expect(reading.map(text).map((arn) => arn.replace(/<.*>/, '')).sort()).toEqual(['/backup/*', '/failed/*', '/landing/*']);
+    const reading = all
+      .filter((one) => one.Action === 's3:GetObject')
+      .flatMap((one) => one.Resource);
+    expect(
+      reading
+        .map(text)
+        .map((arn) => arn.replace(/<.*>/, ''))
+        .sort(),
+    ).toEqual(['/backup/*', '/failed/*', '/landing/*']);
     const listing = all.filter((one) => one.Action === 's3:ListBucket');
     expect(listing.flatMap((one) => one.Resource)).toHaveLength(2);
     // A GetObject has no prefix: with a condition on one, S3 would say "denied" of what is missing.
     for (const one of listing) expect(one.Condition).toBeUndefined();
-    expect(all.flatMap((one) => one.Action).filter((action) => /^s3:(Put|Delete)/.test(action))).toEqual([]);
+    expect(
+      all.flatMap((one) => one.Action).filter((action) => /^s3:(Put|Delete)/.test(action)),
+    ).toEqual([]);
   });
 
   test('seal reads no objects', () => {
@@ -117,16 +172,27 @@ describe('seal', () => {
   test('every hour after the grace, in the configured zone, with retries and a queue for what was not taken', () => {
     const { Properties } = only(template, 'AWS::Scheduler::Schedule');
     expect(Properties).toMatchObject({
-      ScheduleExpression: 'cron(10 * * * ? *)', ScheduleExpressionTimezone: 'Asia/Tokyo', State: 'ENABLED',
-      Target: { Input: '{"hiwake":"seal"}', RetryPolicy: { MaximumRetryAttempts: 3, MaximumEventAgeInSeconds: 3600 } },
+      ScheduleExpression: 'cron(10 * * * ? *)',
+      ScheduleExpressionTimezone: 'Asia/Tokyo',
+      State: 'ENABLED',
+      Target: {
+        Input: '{"hiwake":"seal"}',
+        RetryPolicy: { MaximumRetryAttempts: 3, MaximumEventAgeInSeconds: 3600 },
+      },
     });
     expect(text(Properties.Target.DeadLetterConfig.Arn)).toMatch(/^<SealFailed/);
-    // Or the last objects of yesterday would be committed after 00:10, and it would wait until 02:10.
+    // Or the last objects of yesterday would be committed after 00:10, and it would wait until
+    // 02:10.
     const slow = templateOf({ deployment: '[stream]\nbuffer_seconds = 900' });
-    expect(only(slow, 'AWS::Scheduler::Schedule').Properties.ScheduleExpression).toBe('cron(20 * * * ? *)');
-    const half = templateOf({ hiwake: `${PLAIN.replace('Asia/Tokyo', 'Asia/Kolkata')}\n[seal]\ngrace = "1h 30m"` });
+    expect(only(slow, 'AWS::Scheduler::Schedule').Properties.ScheduleExpression).toBe(
+      'cron(20 * * * ? *)',
+    );
+    const half = templateOf({
+      hiwake: `${PLAIN.replace('Asia/Tokyo', 'Asia/Kolkata')}\n[seal]\ngrace = "1h 30m"`,
+    });
     expect(only(half, 'AWS::Scheduler::Schedule').Properties).toMatchObject({
-      ScheduleExpression: 'cron(40 * * * ? *)', ScheduleExpressionTimezone: 'Asia/Kolkata',
+      ScheduleExpression: 'cron(40 * * * ? *)',
+      ScheduleExpressionTimezone: 'Asia/Kolkata',
     });
   });
 
@@ -141,7 +207,8 @@ describe('seal', () => {
       /^hiwake replay s3:\/\/<StorageBackup\w+>\/backup --since 2d --queue <LandNotices\w+>$/,
     );
     const page = projectFile('docs/runbook.md');
-    for (const name of ['ReplayCommand', 'SealCommand']) expect(page).toContain(`$(output ${name})`);
+    for (const name of ['ReplayCommand', 'SealCommand'])
+      expect(page).toContain(`$(output ${name})`);
   });
 
   test('a run that failed as a whole is told of, and not repeated by Lambda', () => {
@@ -154,12 +221,23 @@ describe('seal', () => {
   test('days that are complete are announced where somebody wants to know', () => {
     const topic = 'arn:aws:sns:ap-northeast-1:123456789012:sealed';
     const told = templateOf({ deployment: `[tell]\nsealed = "${topic}"` });
-    expect(only(told, 'AWS::Lambda::EventInvokeConfig').Properties.DestinationConfig.OnSuccess).toEqual({ Destination: topic });
+    expect(
+      only(told, 'AWS::Lambda::EventInvokeConfig').Properties.DestinationConfig.OnSuccess,
+    ).toEqual({ Destination: topic });
     // It is a help, not the contract: said wherever somebody would rely on it.
-    for (const path of ['infra/deployment.toml', 'docs/deploy.md', 'docs/design.md', 'docs/runbook.md']) {
+    for (const path of [
+      'infra/deployment.toml',
+      'docs/deploy.md',
+      'docs/design.md',
+      'docs/runbook.md',
+    ]) {
       expect(projectFile(path), path).toMatch(/two rounds[^]{0,300}\.sha256/);
     }
-    expect(statements(told, 'SealRole').filter((one) => one.Action === 'sns:Publish').map((one) => one.Resource)).toEqual([topic]);
+    expect(
+      statements(told, 'SealRole')
+        .filter((one) => one.Action === 'sns:Publish')
+        .map((one) => one.Resource),
+    ).toEqual([topic]);
   });
 
   test('an encrypted topic: seal may use its key, and it is said what the alarms need', () => {
@@ -169,9 +247,18 @@ describe('seal', () => {
     const { stack } = stackOf({ deployment });
     const used = statements(Template.fromStack(stack), '').filter((one) => one.Resource === key);
     expect(used).toHaveLength(1);
-    expect(used[0]).toMatchObject({ Effect: 'Allow', Action: ['kms:Decrypt', 'kms:GenerateDataKey'] });
-    expect(text(used[0]?.Condition?.['StringEquals']?.['kms:ViaService'])).toBe('sns.<AWS::Region>.amazonaws.com');
-    const said = stack.node.findAll().flatMap((one) => one.node.metadata).map((one) => String(one.data)).join();
+    expect(used[0]).toMatchObject({
+      Effect: 'Allow',
+      Action: ['kms:Decrypt', 'kms:GenerateDataKey'],
+    });
+    expect(text(used[0]?.Condition?.['StringEquals']?.['kms:ViaService'])).toBe(
+      'sns.<AWS::Region>.amazonaws.com',
+    );
+    const said = stack.node
+      .findAll()
+      .flatMap((one) => one.node.metadata)
+      .map((one) => String(one.data))
+      .join();
     expect(said).toContain('allow cloudwatch.amazonaws.com kms:Decrypt and kms:GenerateDataKey*');
     expect(projectFile('docs/deploy.md')).toContain('"Service": "cloudwatch.amazonaws.com"');
   });

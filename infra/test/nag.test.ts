@@ -1,4 +1,5 @@
-// cdk-nag's AwsSolutions: nothing is found that is not acknowledged, and every acknowledgement has its reason.
+// cdk-nag's AwsSolutions: nothing is found that is not acknowledged, and every acknowledgement has
+// its reason.
 
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { describe, expect, test } from 'vitest';
@@ -14,12 +15,17 @@ route_table_ids = ["rtb-0aaaaaaa"]
 file_system_id = "fs-0aaaaaaa"
 security_group_id = "sg-0eeeeeee"
 `;
-const told = '[tell]\nalarms = "arn:aws:sns:ap-northeast-1:123456789012:a"\nsealed = "arn:aws:sns:ap-northeast-1:123456789012:b"';
+const told =
+  '[tell]\nalarms = "arn:aws:sns:ap-northeast-1:123456789012:a"\nsealed = "arn:aws:sns:ap-northeast-1:123456789012:b"';
 
 describe('AwsSolutions', () => {
   test.each([
-    ['by default', ''], ['with readers', READERS], ['in an existing VPC', existing], ['with topics', told],
-    ['bursting', '[efs]\nthroughput = "bursting"'], ['in one zone', '[efs]\none_zone = "us-east-1a"'],
+    ['by default', ''],
+    ['with readers', READERS],
+    ['in an existing VPC', existing],
+    ['with topics', told],
+    ['bursting', '[efs]\nthroughput = "bursting"'],
+    ['in one zone', '[efs]\none_zone = "us-east-1a"'],
     ['to try it out', 'removal = "destroy"\n[storage]\nefs_backups = true'],
   ])('%s', (_, deployment) => {
     const { app } = stackOf({ hiwake: projectFile('hiwake.toml'), deployment });
@@ -29,7 +35,10 @@ describe('AwsSolutions', () => {
 
   test('each acknowledgement says why', () => {
     const { stack } = stackOf({ hiwake: projectFile('hiwake.toml') });
-    const entries = stack.node.findAll().flatMap((one) => one.node.metadata).filter((one) => /acknowledge/i.test(one.type));
+    const entries = stack.node
+      .findAll()
+      .flatMap((one) => one.node.metadata)
+      .filter((one) => /acknowledge/i.test(one.type));
     const reasons = entries.flatMap((one) => Object.entries(one.data as Record<string, unknown>));
     expect(reasons.length).toBeGreaterThan(10);
     for (const [id, reason] of reasons) expect(String(reason).length, id).toBeGreaterThan(20);

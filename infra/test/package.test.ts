@@ -38,7 +38,9 @@ test('the same files make the same asset; another label makes another', () => {
 });
 
 test('a bootstrap for another machine is refused', () => {
-  expect(() => new Packages(builtPackages(0xb7), '').code('land')).toThrow('its bootstrap is for arm64, the function for x86_64');
+  expect(() => new Packages(builtPackages(0xb7), '').code('land')).toThrow(
+    'its bootstrap is for arm64, the function for x86_64',
+  );
   const arm = new Packages(builtPackages(0xb7), '', lambda.Architecture.ARM_64);
   expect(() => arm.code('land')).not.toThrow();
   expect(() => new Packages(builtPackages(0xf3), '').code('land')).toThrow('machine 0xf3');

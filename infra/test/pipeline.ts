@@ -27,7 +27,10 @@ timezone = "Asia/Tokyo"
 log_groups = ["/var/log/messages"]
 `;
 
-/** A VPC that the readers' machines can be in: the one that is made by default has nobody else in it. */
+/**
+ * A VPC that the readers' machines can be in: the one that is made by default has nobody else in
+ * it.
+ */
 export const VPC = `
 [network]
 vpc_id = "vpc-0aaaaaaa"
@@ -45,7 +48,10 @@ export interface Given {
   readonly deployment?: string;
 }
 
-/** The packages as `make lambda` leaves them, with a header of ELF for the machine in place of a binary. */
+/**
+ * The packages as `make lambda` leaves them, with a header of ELF for the machine in place of a
+ * binary.
+ */
 export function builtPackages(machine = 0x3e): string {
   const folder = mkdtempSync(join(tmpdir(), 'hiwake-test-'));
   const header = new Uint8Array(64);
@@ -53,12 +59,18 @@ export function builtPackages(machine = 0x3e): string {
   header.set([2, 0, machine & 0xff, machine >> 8], 16);
   for (const name of ['transform', 'land']) {
     mkdirSync(join(folder, name));
-    writeFileSync(join(folder, name, 'bootstrap.zip'), zipSync({ bootstrap: header, 'hiwake.toml': new Uint8Array() }));
+    writeFileSync(
+      join(folder, name, 'bootstrap.zip'),
+      zipSync({ bootstrap: header, 'hiwake.toml': new Uint8Array() }),
+    );
   }
   return folder;
 }
 
-export function stackOf({ hiwake = PLAIN, deployment = '' }: Given = {}): { app: App; stack: PipelineStack } {
+export function stackOf({ hiwake = PLAIN, deployment = '' }: Given = {}): {
+  app: App;
+  stack: PipelineStack;
+} {
   const app = new App({ context: FLAGS });
   const config = readConfig(hiwake);
   const said = readDeployment(deployment);
@@ -70,8 +82,12 @@ export function templateOf(given: Given = {}): Template {
   return Template.fromStack(stackOf(given).stack);
 }
 
-
-export type Resource = { Type: string; Properties: any; DeletionPolicy?: string; DependsOn?: string[] };
+export type Resource = {
+  Type: string;
+  Properties: any;
+  DeletionPolicy?: string;
+  DependsOn?: string[];
+};
 
 /** The resources of a type whose logical ids hold a text. */
 export function resources(template: Template, type: string, holding = ''): Resource[] {
@@ -81,11 +97,15 @@ export function resources(template: Template, type: string, holding = ''): Resou
 
 export function only(template: Template, type: string, holding = ''): Resource {
   const [one, ...others] = resources(template, type, holding);
-  if (!one || others.length > 0) throw new Error(`${type} ${holding}: ${others.length + (one ? 1 : 0)} of them`);
+  if (!one || others.length > 0)
+    throw new Error(`${type} ${holding}: ${others.length + (one ? 1 : 0)} of them`);
   return one;
 }
 
-/** CloudFormation's text without what is known at deployment only: Fn::Join is joined, the rest is its name in <>. */
+/**
+ * CloudFormation's text without what is known at deployment only: Fn::Join is joined, the rest is
+ * its name in <>.
+ */
 export function text(value: unknown): string {
   if (typeof value === 'string') return value;
   const [[key, argument] = ['', '']] = Object.entries(value as Record<string, unknown>);
@@ -96,14 +116,21 @@ export function text(value: unknown): string {
   return `<${[argument].flat().join('.')}>`;
 }
 
-/** All that CloudFormation makes before a resource: what it depends on or refers to, and so on. Logical ids. */
+/**
+ * All that CloudFormation makes before a resource: what it depends on or refers to, and so on.
+ * Logical ids.
+ */
 export function madeBefore(template: Template, id: string): Set<string> {
   const all: Record<string, Resource> = template.toJSON().Resources;
   const found = new Set<string>();
   const visit = (one: string): void => {
     const { DependsOn = [], Properties } = all[one] ?? {};
-    const referred = [...JSON.stringify(Properties ?? {}).matchAll(/"(?:Ref|Fn::GetAtt)":\[?"(\w+)"/g)].map(([, name]) => name ?? '');
-    for (const name of [...[DependsOn].flat(), ...referred].filter((each) => each in all && !found.has(each))) {
+    const referred = [
+      ...JSON.stringify(Properties ?? {}).matchAll(/"(?:Ref|Fn::GetAtt)":\[?"(\w+)"/g),
+    ].map(([, name]) => name ?? '');
+    for (const name of [...[DependsOn].flat(), ...referred].filter(
+      (each) => each in all && !found.has(each),
+    )) {
       found.add(name);
       visit(name);
     }
@@ -127,5 +154,7 @@ export interface Statement {
 
 /** All statements of the policies of roles whose ids hold a text. */
 export function statements(template: Template, holding: string): Statement[] {
-  return resources(template, 'AWS::IAM::Policy', holding).flatMap((policy) => policy.Properties.PolicyDocument.Statement as Statement[]);
+  return resources(template, 'AWS::IAM::Policy', holding).flatMap(
+    (policy) => policy.Properties.PolicyDocument.Statement as Statement[],
+  );
 }

@@ -1,4 +1,5 @@
-// README.md and README.ja.md say the same: the same commands and outputs in the same order, the same names, the same links.
+// README.md and README.ja.md say the same: the same commands and outputs in the same order, the
+// same names, the same links.
 
 import { expect, test } from 'vitest';
 
@@ -17,19 +18,27 @@ function withoutBlocks(text: string): string {
 
 test('the same commands, with what they print', () => {
   const blocks = (text: string): string[] => text.match(/^```[^]*?^```$/gm) ?? [];
-  const [english, japanese] = both((text) => blocks(text).map((block) => block.replaceAll(/ +# .*$/gm, '')));
+  const [english, japanese] = both((text) =>
+    blocks(text).map((block) => block.replaceAll(/ +# .*$/gm, '')),
+  );
   expect(english.length).toBeGreaterThan(10);
   expect(japanese).toEqual(english);
 });
 
 test('the same commands, names and settings in the text, section by section', () => {
   const sections = (text: string): string[] =>
-    withoutBlocks(text).split(/^#+ .*$/m).map((section) => [...new Set(section.match(/`[^`\n]+`/g))].sort().join(' '));
+    withoutBlocks(text)
+      .split(/^#+ .*$/m)
+      .map((section) => [...new Set(section.match(/`[^`\n]+`/g))].sort().join(' '));
   const [english, japanese] = both(sections);
   expect(japanese).toEqual(english);
 });
 
 test('the same links, but to each other', () => {
-  const [english, japanese] = both((text) => [...text.matchAll(/\]\(([^)]+)\)/g)].map(([, link]) => link ?? '').filter((link) => !link.startsWith('README')));
+  const [english, japanese] = both((text) =>
+    [...text.matchAll(/\]\(([^)]+)\)/g)]
+      .map(([, link]) => link ?? '')
+      .filter((link) => !link.startsWith('README')),
+  );
   expect(japanese).toEqual(english);
 });

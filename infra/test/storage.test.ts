@@ -4,57 +4,100 @@ import { describe, expect, test } from 'vitest';
 
 import { readConfig } from '../lib/config.ts';
 import { backupDays } from '../lib/storage.ts';
-import { only, PLAIN, projectFile, READERS, resources, statements, stackOf, templateOf, text, VPC } from './pipeline.ts';
+import {
+  only,
+  PLAIN,
+  projectFile,
+  READERS,
+  resources,
+  statements,
+  stackOf,
+  templateOf,
+  text,
+  VPC,
+} from './pipeline.ts';
 
 const template = templateOf();
 const kept = { hiwake: `${PLAIN}\n[seal]\njournal_days = 30\ngrace = "3days"` };
 
 describe('buckets', () => {
-  test.each(['Delivery', 'Backup'])('%s: encrypted, closed to the public, by TLS only, kept', (id) => {
-    const bucket = only(template, 'AWS::S3::Bucket', id);
-    expect(bucket.DeletionPolicy).toBe('RetainExceptOnCreate');
-    expect(bucket.Properties.BucketEncryption.ServerSideEncryptionConfiguration).toEqual([
-      { ServerSideEncryptionByDefault: { SSEAlgorithm: 'AES256' } },
-    ]);
-    expect(bucket.Properties.PublicAccessBlockConfiguration).toEqual({
-      BlockPublicAcls: true, BlockPublicPolicy: true, IgnorePublicAcls: true, RestrictPublicBuckets: true,
-    });
-    expect(bucket.Properties.BucketName).toBeUndefined();
-    const policy = only(template, 'AWS::S3::BucketPolicy', id).Properties.PolicyDocument.Statement;
-    expect(policy).toContainEqual(
-      expect.objectContaining({ Effect: 'Deny', Action: 's3:*', Principal: { AWS: '*' }, Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
-    );
-    expect(policy.filter((one: { Effect: string }) => one.Effect === 'Allow')).toEqual([]);
-  });
+  test.each(['Delivery', 'Backup'])(
+    '%s: encrypted, closed to the public, by TLS only, kept',
+    (id) => {
+      const bucket = only(template, 'AWS::S3::Bucket', id);
+      expect(bucket.DeletionPolicy).toBe('RetainExceptOnCreate');
+      expect(bucket.Properties.BucketEncryption.ServerSideEncryptionConfiguration).toEqual([
+        { ServerSideEncryptionByDefault: { SSEAlgorithm: 'AES256' } },
+      ]);
+      expect(bucket.Properties.PublicAccessBlockConfiguration).toEqual({
+        BlockPublicAcls: true,
+        BlockPublicPolicy: true,
+        IgnorePublicAcls: true,
+        RestrictPublicBuckets: true,
+      });
+      expect(bucket.Properties.BucketName).toBeUndefined();
+      const policy = only(template, 'AWS::S3::BucketPolicy', id).Properties.PolicyDocument
+        .Statement;
+      expect(policy).toContainEqual(
+        expect.objectContaining({
+          Effect: 'Deny',
+          Action: 's3:*',
+          Principal: { AWS: '*' },
+          Condition: { Bool: { 'aws:SecureTransport': 'false' } },
+        }),
+      );
+      expect(policy.filter((one: { Effect: string }) => one.Effect === 'Allow')).toEqual([]);
+    },
+  );
 
   test('an object outlives its notice, which may wait for 14 days', () => {
-    const { Rules } = only(template, 'AWS::S3::Bucket', 'Delivery').Properties.LifecycleConfiguration;
+    const { Rules } = only(template, 'AWS::S3::Bucket', 'Delivery').Properties
+      .LifecycleConfiguration;
     const [notices] = resources(template, 'AWS::SQS::Queue', 'Notices');
     for (const prefix of ['landing/', 'failed/']) {
       const rule = Rules.find((one: { Prefix?: string }) => one.Prefix === prefix);
-      expect(rule.ExpirationInDays * 86_400).toBeGreaterThan(notices?.Properties.MessageRetentionPeriod);
+      expect(rule.ExpirationInDays * 86_400).toBeGreaterThan(
+        notices?.Properties.MessageRetentionPeriod,
+      );
     }
-    expect(() => templateOf({ deployment: '[storage]\nlanding_days = 14' })).toThrow('storage.landing_days: write 15 to 3650');
+    expect(() => templateOf({ deployment: '[storage]\nlanding_days = 14' })).toThrow(
+      'storage.landing_days: write 15 to 3650',
+    );
   });
 
   test('only the lifecycle deletes from the backup, and what is written over is kept', () => {
-    const [deny] = only(template, 'AWS::S3::BucketPolicy', 'Backup').Properties.PolicyDocument.Statement.filter(
+    const [deny] = only(
+      template,
+      'AWS::S3::BucketPolicy',
+      'Backup',
+    ).Properties.PolicyDocument.Statement.filter(
       (one: { Sid?: string }) => one.Sid === 'NobodyDeletes',
     );
-    expect(deny).toMatchObject({ Effect: 'Deny', Principal: { AWS: '*' }, Action: ['s3:DeleteObject', 's3:DeleteObjectVersion'] });
-    expect(only(template, 'AWS::S3::Bucket', 'Backup').Properties.VersioningConfiguration).toEqual({ Status: 'Enabled' });
+    expect(deny).toMatchObject({
+      Effect: 'Deny',
+      Principal: { AWS: '*' },
+      Action: ['s3:DeleteObject', 's3:DeleteObjectVersion'],
+    });
+    expect(only(template, 'AWS::S3::Bucket', 'Backup').Properties.VersioningConfiguration).toEqual({
+      Status: 'Enabled',
+    });
   });
 
   test('the backup is kept for as long as a day can be replayed into', () => {
-    // The day, 14 days of late events, 48 h (or the grace) to the seal, journal_days to the close, 24 h of Firehose's retries.
+    // The day, 14 days of late events, 48 h (or the grace) to the seal, journal_days to the close,
+    // 24 h of Firehose's retries.
     expect(backupDays(readConfig(PLAIN))).toBe(90 + 1 + 14 + 2 + 1);
     expect(backupDays(readConfig(kept.hiwake))).toBe(30 + 1 + 14 + 3 + 1);
     const { Rules } = only(template, 'AWS::S3::Bucket', 'Backup').Properties.LifecycleConfiguration;
-    expect(Rules[0]).toMatchObject({ ExpirationInDays: 108, Transitions: [{ StorageClass: 'GLACIER_IR', TransitionInDays: 7 }] });
+    expect(Rules[0]).toMatchObject({
+      ExpirationInDays: 108,
+      Transitions: [{ StorageClass: 'GLACIER_IR', TransitionInDays: 7 }],
+    });
   });
 
   test('a class that is paid for 90 days is not entered for less', () => {
-    const { Rules } = only(templateOf(kept), 'AWS::S3::Bucket', 'Backup').Properties.LifecycleConfiguration;
+    const { Rules } = only(templateOf(kept), 'AWS::S3::Bucket', 'Backup').Properties
+      .LifecycleConfiguration;
     expect(Rules[0]).toMatchObject({ ExpirationInDays: 49 });
     expect(Rules[0].Transitions).toBeUndefined();
     const short = templateOf({ hiwake: `${PLAIN}\n[seal]\njournal_days = 75` });
@@ -63,7 +106,9 @@ describe('buckets', () => {
   });
 
   test('docs/cost.md reckons with the days and classes that the bucket has', () => {
-    const { Rules: [rule] } = only(template, 'AWS::S3::Bucket', 'Backup').Properties.LifecycleConfiguration;
+    const {
+      Rules: [rule],
+    } = only(template, 'AWS::S3::Bucket', 'Backup').Properties.LifecycleConfiguration;
     const warm = rule.Transitions[0].TransitionInDays;
     const line = `"S3 backup/, ${rule.ExpirationInDays} days": gb / GZIP * (${warm} * price["s3"] + ${rule.ExpirationInDays - warm} * price["glacier"])`;
     expect(projectFile('benches/cost/table.py')).toContain(line);
@@ -72,7 +117,8 @@ describe('buckets', () => {
   test('removal = "destroy" keeps nothing', () => {
     const destroyed = templateOf({ deployment: 'removal = "destroy"' });
     for (const type of ['AWS::S3::Bucket', 'AWS::EFS::FileSystem']) {
-      for (const resource of resources(destroyed, type)) expect(resource.DeletionPolicy).toBe('Delete');
+      for (const resource of resources(destroyed, type))
+        expect(resource.DeletionPolicy).toBe('Delete');
     }
     expect(JSON.stringify(destroyed.toJSON())).not.toContain('NobodyDeletes');
   });
@@ -83,16 +129,22 @@ describe('file system', () => {
 
   test('encrypted, elastic, cold after a day, not backed up twice, kept', () => {
     expect(Properties).toMatchObject({
-      Encrypted: true, ThroughputMode: 'elastic', LifecyclePolicies: [{ TransitionToIA: 'AFTER_1_DAY' }], BackupPolicy: { Status: 'DISABLED' },
+      Encrypted: true,
+      ThroughputMode: 'elastic',
+      LifecyclePolicies: [{ TransitionToIA: 'AFTER_1_DAY' }],
+      BackupPolicy: { Status: 'DISABLED' },
     });
     expect(Properties.AvailabilityZoneName).toBeUndefined();
     template.resourceCountIs('AWS::EFS::MountTarget', 2);
     expect(only(template, 'AWS::EFS::FileSystem').DeletionPolicy).toBe('RetainExceptOnCreate');
     const backed = templateOf({ deployment: '[storage]\nefs_backups = true' });
-    expect(only(backed, 'AWS::EFS::FileSystem').Properties.BackupPolicy).toEqual({ Status: 'ENABLED' });
+    expect(only(backed, 'AWS::EFS::FileSystem').Properties.BackupPolicy).toEqual({
+      Status: 'ENABLED',
+    });
   });
 
-  const made = (efs: string): Record<string, unknown> => only(templateOf({ deployment: `[efs]\n${efs}` }), 'AWS::EFS::FileSystem').Properties;
+  const made = (efs: string): Record<string, unknown> =>
+    only(templateOf({ deployment: `[efs]\n${efs}` }), 'AWS::EFS::FileSystem').Properties;
 
   test('bursting throughput, in the same performance mode', () => {
     expect(made('throughput = "bursting"')).toEqual({ ...Properties, ThroughputMode: 'bursting' });
@@ -101,42 +153,78 @@ describe('file system', () => {
   test.each([
     ['ia_days = 0', undefined],
     ['ia_days = 30', [{ TransitionToIA: 'AFTER_30_DAYS' }]],
-    ['archive_days = 90', [{ TransitionToIA: 'AFTER_1_DAY' }, { TransitionToArchive: 'AFTER_90_DAYS' }]],
-    ['ia_days = 7\narchive_days = 365', [{ TransitionToIA: 'AFTER_7_DAYS' }, { TransitionToArchive: 'AFTER_365_DAYS' }]],
-  ])('%s', (days, LifecyclePolicies) => expect(made(days)).toEqual({ ...Properties, LifecyclePolicies }));
+    [
+      'archive_days = 90',
+      [{ TransitionToIA: 'AFTER_1_DAY' }, { TransitionToArchive: 'AFTER_90_DAYS' }],
+    ],
+    [
+      'ia_days = 7\narchive_days = 365',
+      [{ TransitionToIA: 'AFTER_7_DAYS' }, { TransitionToArchive: 'AFTER_365_DAYS' }],
+    ],
+  ])('%s', (days, LifecyclePolicies) =>
+    expect(made(days)).toEqual({ ...Properties, LifecyclePolicies }),
+  );
 
   test('the days that deployment.toml takes are those of EFS', () => {
-    const { properties } = JSON.parse(projectFile('infra/contract/deployment.schema.json')).properties.efs;
+    const { properties } = JSON.parse(projectFile('infra/contract/deployment.schema.json'))
+      .properties.efs;
     const named = Object.values(LifecyclePolicy).map((name) => Number(/\d+/.exec(name)));
-    for (const key of ['ia_days', 'archive_days']) expect(properties[key].enum.toSorted()).toEqual([0, ...named].toSorted());
+    for (const key of ['ia_days', 'archive_days'])
+      expect(properties[key].enum.toSorted()).toEqual([0, ...named].toSorted());
   });
 
   test('docs/cost.md and deployment.toml name the prices that the table reckons with', () => {
-    const [, standard, ia, tiering] = /"us-east-1": [^]*?efs=([\d.]+), ia=([\d.]+), tiering=([\d.]+),/.exec(projectFile('benches/cost/table.py')) ?? [];
-    const [, read, write] = /read=([\d.]+), write=([\d.]+),/.exec(projectFile('benches/cost/table.py')) ?? [];
+    const [, standard, ia, tiering] =
+      /"us-east-1": [^]*?efs=([\d.]+), ia=([\d.]+), tiering=([\d.]+),/.exec(
+        projectFile('benches/cost/table.py'),
+      ) ?? [];
+    const [, read, write] =
+      /read=([\d.]+), write=([\d.]+),/.exec(projectFile('benches/cost/table.py')) ?? [];
     expect(projectFile('infra/deployment.toml')).toContain(`reads cost $${read}, writes $${write}`);
     expect(projectFile('infra/deployment.toml')).toContain(`Standard costs $${standard}`);
-    expect(projectFile('infra/deployment.toml')).toContain(`to Infrequent Access: $${ia}, and $${tiering} to move`);
+    expect(projectFile('infra/deployment.toml')).toContain(
+      `to Infrequent Access: $${ia}, and $${tiering} to move`,
+    );
     expect(projectFile('docs/cost.md')).toContain(`| reads $${read}, writes $${write} a GB |`);
-    expect(projectFile('docs/cost.md')).toContain(`| $${ia} a GB-month, $${tiering} a GB to move |`);
+    expect(projectFile('docs/cost.md')).toContain(
+      `| $${ia} a GB-month, $${tiering} a GB to move |`,
+    );
   });
 
   test('nothing but TLS, nobody anonymous, nobody root', () => {
     const { Statement } = Properties.FileSystemPolicy;
     expect(Statement).toEqual([
-      expect.objectContaining({ Effect: 'Deny', Principal: { AWS: '*' }, Action: '*', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
-      { Sid: 'NobodyIsRoot', Effect: 'Deny', Principal: { AWS: '*' }, Action: 'elasticfilesystem:ClientRootAccess' },
+      expect.objectContaining({
+        Effect: 'Deny',
+        Principal: { AWS: '*' },
+        Action: '*',
+        Condition: { Bool: { 'aws:SecureTransport': 'false' } },
+      }),
+      {
+        Sid: 'NobodyIsRoot',
+        Effect: 'Deny',
+        Principal: { AWS: '*' },
+        Action: 'elasticfilesystem:ClientRootAccess',
+      },
     ]);
-    expect(statements(template, '').flatMap((one) => one.Action).filter((action) => action.includes('Root'))).toEqual([]);
+    expect(
+      statements(template, '')
+        .flatMap((one) => one.Action)
+        .filter((action) => action.includes('Root')),
+    ).toEqual([]);
   });
 
   test('the first mount makes the folder: without CreationInfo it would fail', () => {
     for (const one of resources(templateOf({ deployment: READERS }), 'AWS::EFS::AccessPoint')) {
       expect(one.Properties.RootDirectory).toEqual({
-        Path: '/hiwake', CreationInfo: { OwnerUid: '7400', OwnerGid: '7400', Permissions: '0750' },
+        Path: '/hiwake',
+        CreationInfo: { OwnerUid: '7400', OwnerGid: '7400', Permissions: '0750' },
       });
     }
-    expect(only(template, 'AWS::EFS::AccessPoint', 'Writer').Properties.PosixUser).toEqual({ Uid: '7400', Gid: '7400' });
+    expect(only(template, 'AWS::EFS::AccessPoint', 'Writer').Properties.PosixUser).toEqual({
+      Uid: '7400',
+      Gid: '7400',
+    });
   });
 
   test('an existing one gets access points, and no policy of ours', () => {
@@ -152,8 +240,14 @@ path = "/logs/days"`,
     });
     existing.resourceCountIs('AWS::EFS::FileSystem', 0);
     existing.resourceCountIs('AWS::EC2::VPC', 0);
-    expect(only(existing, 'AWS::EFS::AccessPoint').Properties).toMatchObject({ FileSystemId: 'fs-0aaaaaaa', RootDirectory: { Path: '/logs/days' } });
-    expect(only(existing, 'AWS::EC2::SecurityGroupIngress').Properties).toMatchObject({ GroupId: 'sg-0eeeeeee', FromPort: 2049 });
+    expect(only(existing, 'AWS::EFS::AccessPoint').Properties).toMatchObject({
+      FileSystemId: 'fs-0aaaaaaa',
+      RootDirectory: { Path: '/logs/days' },
+    });
+    expect(only(existing, 'AWS::EC2::SecurityGroupIngress').Properties).toMatchObject({
+      GroupId: 'sg-0eeeeeee',
+      FromPort: 2049,
+    });
   });
 });
 
@@ -162,7 +256,10 @@ describe('a file system in one zone', () => {
 
   test('it is in that zone, and all else is as ever', () => {
     const { Properties } = only(template, 'AWS::EFS::FileSystem');
-    expect(only(zonal, 'AWS::EFS::FileSystem').Properties).toEqual({ ...Properties, AvailabilityZoneName: 'us-east-1c' });
+    expect(only(zonal, 'AWS::EFS::FileSystem').Properties).toEqual({
+      ...Properties,
+      AvailabilityZoneName: 'us-east-1c',
+    });
   });
 
   test('so is the only subnet, with the only mount target and both functions that mount it', () => {
@@ -171,17 +268,25 @@ describe('a file system in one zone', () => {
     const [subnet] = Object.keys(zonal.findResources('AWS::EC2::Subnet'));
     expect(only(zonal, 'AWS::EFS::MountTarget').Properties.SubnetId).toEqual({ Ref: subnet });
     for (const what of ['Land', 'Seal']) {
-      expect(only(zonal, 'AWS::Lambda::Function', what).Properties.VpcConfig.SubnetIds).toEqual([{ Ref: subnet }]);
+      expect(only(zonal, 'AWS::Lambda::Function', what).Properties.VpcConfig.SubnetIds).toEqual([
+        { Ref: subnet },
+      ]);
     }
     expect(only(zonal, 'AWS::EC2::VPCEndpoint').Properties.RouteTableIds).toHaveLength(1);
   });
 
   test('in an existing VPC it is in the subnet that is named; readers of any zone mount it by its name', () => {
-    const read = templateOf({ deployment: `${READERS.replace(', "subnet-0bbbbbbb"', '')}[efs]\none_zone = "us-east-1c"` });
+    const read = templateOf({
+      deployment: `${READERS.replace(', "subnet-0bbbbbbb"', '')}[efs]\none_zone = "us-east-1c"`,
+    });
     expect(only(read, 'AWS::EFS::FileSystem').Properties.AvailabilityZoneName).toBe('us-east-1c');
     expect(only(read, 'AWS::EFS::MountTarget').Properties.SubnetId).toBe('subnet-0aaaaaaa');
-    expect(only(read, 'AWS::Lambda::Function', 'Land').Properties.VpcConfig.SubnetIds).toEqual(['subnet-0aaaaaaa']);
-    expect(text(read.toJSON().Outputs.MountCommand.Value)).toMatch(/mount -t efs -o ro,tls,iam,az=us-east-1c,accesspoint=<\S+> <\S+>:\/ \/mnt\/hiwake$/);
+    expect(only(read, 'AWS::Lambda::Function', 'Land').Properties.VpcConfig.SubnetIds).toEqual([
+      'subnet-0aaaaaaa',
+    ]);
+    expect(text(read.toJSON().Outputs.MountCommand.Value)).toMatch(
+      /mount -t efs -o ro,tls,iam,az=us-east-1c,accesspoint=<\S+> <\S+>:\/ \/mnt\/hiwake$/,
+    );
   });
 
   test('it is decided on before the first deployment', () => {
@@ -207,67 +312,122 @@ describe('readers', () => {
 
   test('their machines reach port 2049, their roles may mount and not write', () => {
     const doors = resources(read, 'AWS::EC2::SecurityGroupIngress').map((one) => one.Properties);
-    expect(doors).toContainEqual(expect.objectContaining({ SourceSecurityGroupId: 'sg-0aaaaaaa', FromPort: 2049, ToPort: 2049 }));
+    expect(doors).toContainEqual(
+      expect.objectContaining({
+        SourceSecurityGroupId: 'sg-0aaaaaaa',
+        FromPort: 2049,
+        ToPort: 2049,
+      }),
+    );
     const { Statement } = only(read, 'AWS::EFS::FileSystem').Properties.FileSystemPolicy;
     expect(Statement).toHaveLength(4);
     const role = { AWS: 'arn:aws:iam::123456789012:role/reader' };
-    expect(Statement[2]).toMatchObject({ Effect: 'Allow', Principal: role, Action: 'elasticfilesystem:ClientMount' });
+    expect(Statement[2]).toMatchObject({
+      Effect: 'Allow',
+      Principal: role,
+      Action: 'elasticfilesystem:ClientMount',
+    });
     // Whatever their own policies allow, and by whichever access point or none: no condition.
     expect(Statement[3]).toEqual({
-      Sid: 'ReadersOnlyRead', Effect: 'Deny', Principal: role, Action: ['elasticfilesystem:ClientRootAccess', 'elasticfilesystem:ClientWrite'],
+      Sid: 'ReadersOnlyRead',
+      Effect: 'Deny',
+      Principal: role,
+      Action: ['elasticfilesystem:ClientRootAccess', 'elasticfilesystem:ClientWrite'],
     });
-    expect(text(Statement[2].Condition.ArnLike['elasticfilesystem:AccessPointArn'])).toMatch(/:access-point\/\*$/);
+    expect(text(Statement[2].Condition.ArnLike['elasticfilesystem:AccessPointArn'])).toMatch(
+      /:access-point\/\*$/,
+    );
   });
 
   test('of an existing file system the policy is the operator’s: said at synthesis, with what it has to deny', () => {
-    const existing = READERS.replace('[readers]', '[efs]\nfile_system_id = "fs-0aaaaaaa"\nsecurity_group_id = "sg-0eeeeeee"\n[readers]');
+    const existing = READERS.replace(
+      '[readers]',
+      '[efs]\nfile_system_id = "fs-0aaaaaaa"\nsecurity_group_id = "sg-0eeeeeee"\n[readers]',
+    );
     const { stack } = stackOf({ deployment: existing });
-    const said = stack.node.findAll().flatMap((one) => one.node.metadata).map((one) => String(one.data)).join();
+    const said = stack.node
+      .findAll()
+      .flatMap((one) => one.node.metadata)
+      .map((one) => String(one.data))
+      .join();
     expect(said).toMatch(/fs-0aaaaaaa is yours[^]*deny them ClientWrite and ClientRootAccess/);
     Template.fromStack(stack).resourceCountIs('AWS::EFS::FileSystem', 0);
   });
 
   test('another user of the same group, and the command that mounts', () => {
-    expect(only(read, 'AWS::EFS::AccessPoint', 'Reader').Properties.PosixUser).toEqual({ Uid: '7401', Gid: '7400' });
-    expect(text(read.toJSON().Outputs.MountCommand.Value)).toMatch(/mount -t efs -o ro,tls,iam,accesspoint=<\S+> <\S+>:\/ \/mnt\/hiwake$/);
+    expect(only(read, 'AWS::EFS::AccessPoint', 'Reader').Properties.PosixUser).toEqual({
+      Uid: '7401',
+      Gid: '7400',
+    });
+    expect(text(read.toJSON().Outputs.MountCommand.Value)).toMatch(
+      /mount -t efs -o ro,tls,iam,accesspoint=<\S+> <\S+>:\/ \/mnt\/hiwake$/,
+    );
   });
 
   test('the way without the right is refused', () => {
-    expect(() => templateOf({ deployment: `${VPC}[readers]\nsecurity_groups = ["sg-0aaaaaaa"]` })).toThrow('go together');
+    expect(() =>
+      templateOf({ deployment: `${VPC}[readers]\nsecurity_groups = ["sg-0aaaaaaa"]` }),
+    ).toThrow('go together');
   });
 
   test('the right without a way is refused: nobody else is in the VPC that is made by default, and mount targets cannot move', () => {
-    expect(() => templateOf({ deployment: READERS.replace(VPC, '') })).toThrow(/deployment.toml: readers: [^]*Write network.vpc_id/);
+    expect(() => templateOf({ deployment: READERS.replace(VPC, '') })).toThrow(
+      /deployment.toml: readers: [^]*Write network.vpc_id/,
+    );
     expect(projectFile('docs/deploy.md')).toMatch(/VPC[^\n]*before the first deployment/);
   });
 });
 
 describe('network', () => {
   test('isolated: no NAT, no internet gateway, no public subnet, S3 by a gateway endpoint for our buckets only', () => {
-    for (const type of ['AWS::EC2::NatGateway', 'AWS::EC2::InternetGateway', 'AWS::EC2::Route', 'AWS::EC2::EIP']) {
+    for (const type of [
+      'AWS::EC2::NatGateway',
+      'AWS::EC2::InternetGateway',
+      'AWS::EC2::Route',
+      'AWS::EC2::EIP',
+    ]) {
       template.resourceCountIs(type, 0);
     }
-    for (const subnet of resources(template, 'AWS::EC2::Subnet')) expect(subnet.Properties.MapPublicIpOnLaunch).toBe(false);
+    for (const subnet of resources(template, 'AWS::EC2::Subnet'))
+      expect(subnet.Properties.MapPublicIpOnLaunch).toBe(false);
     const endpoint = only(template, 'AWS::EC2::VPCEndpoint').Properties;
     expect(endpoint.VpcEndpointType).toBe('Gateway');
     expect(endpoint.RouteTableIds).toHaveLength(2);
     expect(endpoint.PolicyDocument.Statement).toEqual([
-      expect.objectContaining({ Effect: 'Allow', Action: ['s3:GetObject', 's3:ListBucket'], Resource: expect.not.arrayContaining(['*']) }),
+      expect.objectContaining({
+        Effect: 'Allow',
+        Action: ['s3:GetObject', 's3:ListBucket'],
+        Resource: expect.not.arrayContaining(['*']),
+      }),
     ]);
   });
 
   test('nothing comes in but NFS from the writers', () => {
-    const doors = resources(template, 'AWS::EC2::SecurityGroupIngress').map((one) => one.Properties);
-    expect(doors).toEqual([expect.objectContaining({ FromPort: 2049, ToPort: 2049, SourceSecurityGroupId: expect.anything() })]);
+    const doors = resources(template, 'AWS::EC2::SecurityGroupIngress').map(
+      (one) => one.Properties,
+    );
+    expect(doors).toEqual([
+      expect.objectContaining({
+        FromPort: 2049,
+        ToPort: 2049,
+        SourceSecurityGroupId: expect.anything(),
+      }),
+    ]);
   });
 
   test('an existing VPC: its subnets, and an endpoint if it says where', () => {
-    const given = '[network]\nvpc_id = "vpc-0aaaaaaa"\nsubnet_ids = ["subnet-0aaaaaaa", "subnet-0bbbbbbb"]\n';
+    const given =
+      '[network]\nvpc_id = "vpc-0aaaaaaa"\nsubnet_ids = ["subnet-0aaaaaaa", "subnet-0bbbbbbb"]\n';
     const without = templateOf({ deployment: given });
     without.resourceCountIs('AWS::EC2::VPCEndpoint', 0);
-    expect(resources(without, 'AWS::EFS::MountTarget').map((one) => one.Properties.SubnetId)).toEqual(['subnet-0aaaaaaa', 'subnet-0bbbbbbb']);
+    expect(
+      resources(without, 'AWS::EFS::MountTarget').map((one) => one.Properties.SubnetId),
+    ).toEqual(['subnet-0aaaaaaa', 'subnet-0bbbbbbb']);
     const withEndpoint = templateOf({ deployment: `${given}route_table_ids = ["rtb-0aaaaaaa"]` });
-    expect(only(withEndpoint, 'AWS::EC2::VPCEndpoint').Properties).toMatchObject({ RouteTableIds: ['rtb-0aaaaaaa'], VpcEndpointType: 'Gateway' });
+    expect(only(withEndpoint, 'AWS::EC2::VPCEndpoint').Properties).toMatchObject({
+      RouteTableIds: ['rtb-0aaaaaaa'],
+      VpcEndpointType: 'Gateway',
+    });
     expect(only(withEndpoint, 'AWS::EC2::VPCEndpoint').Properties.PolicyDocument).toBeUndefined();
   });
 });

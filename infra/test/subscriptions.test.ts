@@ -1,73 +1,120 @@
 import { describe, expect, test } from 'vitest';
 
-import { idsOf, madeBefore, only, PLAIN, projectFile, resources, statements, stackOf, templateOf, text } from './pipeline.ts';
+import {
+  idsOf,
+  madeBefore,
+  only,
+  PLAIN,
+  projectFile,
+  resources,
+  statements,
+  stackOf,
+  templateOf,
+  text,
+} from './pipeline.ts';
 
 function source(logGroups: string[], rest = ''): string {
   return `[[source]]\nlog_groups = ${JSON.stringify(logGroups)}\n${rest}\n`;
 }
 
 function filters(hiwake: string): string[][] {
-  const found = resources(templateOf({ hiwake }), 'AWS::Logs::SubscriptionFilter').map((one) => one.Properties);
+  const found = resources(templateOf({ hiwake }), 'AWS::Logs::SubscriptionFilter').map(
+    (one) => one.Properties,
+  );
   return found.map((one) => [one.LogGroupName, one.FilterPattern]);
 }
 
 describe('subscribe = "filter"', () => {
   test('a filter for each named log group, with its pattern', () => {
-    const hiwake = source(['/a', '/b']) + source(['/c'], `filter_pattern = '{ $.level = "ERROR" }'`);
-    expect(filters(hiwake)).toEqual([['/a', ''], ['/b', ''], ['/c', '{ $.level = "ERROR" }']]);
+    const hiwake =
+      source(['/a', '/b']) + source(['/c'], `filter_pattern = '{ $.level = "ERROR" }'`);
+    expect(filters(hiwake)).toEqual([
+      ['/a', ''],
+      ['/b', ''],
+      ['/c', '{ $.level = "ERROR" }'],
+    ]);
   });
 
   test('the role is for this account’s logs only, and already landed the filter', () => {
     const template = templateOf();
-    const { Statement } = only(template, 'AWS::IAM::Role', 'Subscriptions').Properties.AssumeRolePolicyDocument;
+    const { Statement } = only(template, 'AWS::IAM::Role', 'Subscriptions').Properties
+      .AssumeRolePolicyDocument;
     expect(Statement[0].Principal).toEqual({ Service: 'logs.amazonaws.com' });
-    expect(text(Statement[0].Condition.StringLike['aws:SourceArn'])).toBe('arn:<AWS::Partition>:logs:<AWS::Region>:<AWS::AccountId>:*');
-    expect(statements(template, 'Subscriptions').map((one) => one.Action)).toEqual([['firehose:PutRecord', 'firehose:PutRecordBatch']]);
-    expect(only(template, 'AWS::Logs::SubscriptionFilter').DependsOn?.join()).toContain('SubscriptionsGrants');
+    expect(text(Statement[0].Condition.StringLike['aws:SourceArn'])).toBe(
+      'arn:<AWS::Partition>:logs:<AWS::Region>:<AWS::AccountId>:*',
+    );
+    expect(statements(template, 'Subscriptions').map((one) => one.Action)).toEqual([
+      ['firehose:PutRecord', 'firehose:PutRecordBatch'],
+    ]);
+    expect(only(template, 'AWS::Logs::SubscriptionFilter').DependsOn?.join()).toContain(
+      'SubscriptionsGrants',
+    );
   });
 
   test.each([
     ['a filter', PLAIN, 'AWS::Logs::SubscriptionFilter'],
     ['the account policy', source(['*'], 'subscribe = "account"'), 'AWS::Logs::AccountPolicy'],
-  ])('%s comes last, and its role’s policy long before: CloudWatch Logs tries it out at once, and once only', (_, hiwake, type) => {
-    const template = templateOf({ hiwake });
-    const [subscription = ''] = idsOf(template, type);
-    const before = madeBefore(template, subscription);
-    for (const needed of [
-      'AWS::Lambda::EventSourceMapping', 'AWS::KinesisFirehose::DeliveryStream', 'AWS::EFS::MountTarget', 'AWS::S3::Bucket', 'AWS::Lambda::Function',
-    ]) {
-      for (const id of idsOf(template, needed)) expect(before).toContain(id);
-    }
-    const [policy = ''] = idsOf(template, 'AWS::IAM::Policy', 'Subscriptions');
-    expect(before).toContain(policy);
-    // Nothing but its role: it is minutes old when the mount targets have been made.
-    expect([...madeBefore(template, policy)]).toEqual(idsOf(template, 'AWS::IAM::Role', 'Subscriptions'));
-    expect(text(statements(template, 'Subscriptions')[0]?.Resource)).toBe(
-      'arn:<AWS::Partition>:firehose:<AWS::Region>:<AWS::AccountId>:deliverystream/hiwake',
-    );
-    expect(only(template, 'AWS::KinesisFirehose::DeliveryStream').Properties.DeliveryStreamName).toBe('hiwake');
-  });
+  ])(
+    '%s comes last, and its role’s policy long before: CloudWatch Logs tries it out at once, and once only',
+    (_, hiwake, type) => {
+      const template = templateOf({ hiwake });
+      const [subscription = ''] = idsOf(template, type);
+      const before = madeBefore(template, subscription);
+      for (const needed of [
+        'AWS::Lambda::EventSourceMapping',
+        'AWS::KinesisFirehose::DeliveryStream',
+        'AWS::EFS::MountTarget',
+        'AWS::S3::Bucket',
+        'AWS::Lambda::Function',
+      ]) {
+        for (const id of idsOf(template, needed)) expect(before).toContain(id);
+      }
+      const [policy = ''] = idsOf(template, 'AWS::IAM::Policy', 'Subscriptions');
+      expect(before).toContain(policy);
+      // Nothing but its role: it is minutes old when the mount targets have been made.
+      expect([...madeBefore(template, policy)]).toEqual(
+        idsOf(template, 'AWS::IAM::Role', 'Subscriptions'),
+      );
+      expect(text(statements(template, 'Subscriptions')[0]?.Resource)).toBe(
+        'arn:<AWS::Partition>:firehose:<AWS::Region>:<AWS::AccountId>:deliverystream/hiwake',
+      );
+      expect(
+        only(template, 'AWS::KinesisFirehose::DeliveryStream').Properties.DeliveryStreamName,
+      ).toBe('hiwake');
+    },
+  );
 
   test('no pipeline’s filter begins with the name of another’s: CloudFormation takes the first that does', () => {
-    const named = (name: string): string => only(templateOf({ deployment: `name = "${name}"` }), 'AWS::Logs::SubscriptionFilter').Properties.FilterName;
+    const named = (name: string): string =>
+      only(templateOf({ deployment: `name = "${name}"` }), 'AWS::Logs::SubscriptionFilter')
+        .Properties.FilterName;
     expect([named('hiwake'), named('hiwake-test')]).toEqual(['hiwake/', 'hiwake-test/']);
-    expect(() => templateOf({ deployment: 'name = "hiwake/x"' })).toThrow('name: write 2 to 20 of a-z 0-9 -');
+    expect(() => templateOf({ deployment: 'name = "hiwake/x"' })).toThrow(
+      'name: write 2 to 20 of a-z 0-9 -',
+    );
   });
 
   test('a log group in two sources has one filter, or it is refused', () => {
-    expect(filters(source(['/a'], 'log_streams = ["x"]') + source(['/a'], 'log_streams = ["y"]'))).toEqual([['/a', '']]);
-    expect(() => filters(source(['/a'], 'filter_pattern = "x"') + source(['/a'], 'filter_pattern = "y"'))).toThrow(
-      'source[2]: /a has another filter_pattern',
-    );
+    expect(
+      filters(source(['/a'], 'log_streams = ["x"]') + source(['/a'], 'log_streams = ["y"]')),
+    ).toEqual([['/a', '']]);
+    expect(() =>
+      filters(source(['/a'], 'filter_pattern = "x"') + source(['/a'], 'filter_pattern = "y"')),
+    ).toThrow('source[2]: /a has another filter_pattern');
   });
 
   test('only globs: refused, with what to write', () => {
-    expect(() => filters(source(['/aws/lambda/*']))).toThrow(/source\[1\].*\/aws\/lambda\/\* names none.*subscribe = "account"/);
+    expect(() => filters(source(['/aws/lambda/*']))).toThrow(
+      /source\[1\].*\/aws\/lambda\/\* names none.*subscribe = "account"/,
+    );
   });
 });
 
 describe('subscribe = "account"', () => {
-  const hiwake = source(['/named']) + source(['/manual'], 'subscribe = "manual"') + source(['/aws/lambda/*'], 'subscribe = "account"\nfilter_pattern = "\\"x\\""');
+  const hiwake =
+    source(['/named']) +
+    source(['/manual'], 'subscribe = "manual"') +
+    source(['/aws/lambda/*'], 'subscribe = "account"\nfilter_pattern = "\\"x\\""');
 
   test('one policy, which leaves out our own log groups and those that are subscribed otherwise', () => {
     const { Properties } = only(templateOf({ hiwake }), 'AWS::Logs::AccountPolicy');
@@ -75,23 +122,34 @@ describe('subscribe = "account"', () => {
     const [operator, names] = Properties.SelectionCriteria.split(' IN ');
     expect(operator).toBe('LogGroupName NOT');
     expect(JSON.parse(names)).toEqual([
-      ...['transform', 'land', 'seal', 'stream'].map((part) => `/hiwake/hiwake/${part}`), '/named', '/manual',
+      ...['transform', 'land', 'seal', 'stream'].map((part) => `/hiwake/hiwake/${part}`),
+      '/named',
+      '/manual',
     ]);
     expect(JSON.parse(text(Properties.PolicyDocument))).toMatchObject({
-      DestinationArn: expect.stringMatching(/^<Stream/), RoleArn: expect.stringMatching(/^<Subscriptions/), FilterPattern: '"x"',
+      DestinationArn: expect.stringMatching(/^<Stream/),
+      RoleArn: expect.stringMatching(/^<Subscriptions/),
+      FilterPattern: '"x"',
     });
   });
 
   test('every log group of the pipeline is left out', () => {
     const template = templateOf({ hiwake });
-    const own = resources(template, 'AWS::Logs::LogGroup').map((one) => one.Properties.LogGroupName);
+    const own = resources(template, 'AWS::Logs::LogGroup').map(
+      (one) => one.Properties.LogGroupName,
+    );
     expect(own).toHaveLength(4);
-    for (const name of own) expect(only(template, 'AWS::Logs::AccountPolicy').Properties.SelectionCriteria).toContain(`"${name}"`);
+    for (const name of own)
+      expect(only(template, 'AWS::Logs::AccountPolicy').Properties.SelectionCriteria).toContain(
+        `"${name}"`,
+      );
   });
 
   test('two patterns, or a log group twice: refused', () => {
     const other = source(['/x/*'], 'subscribe = "account"\nfilter_pattern = "y"');
-    expect(() => templateOf({ hiwake: hiwake + other })).toThrow('source[4]: an account has one policy');
+    expect(() => templateOf({ hiwake: hiwake + other })).toThrow(
+      'source[4]: an account has one policy',
+    );
     const twice = source(['/a']) + source(['/a'], 'subscribe = "account"');
     expect(() => templateOf({ hiwake: twice })).toThrow('subscribed by another source too');
   });
@@ -99,7 +157,9 @@ describe('subscribe = "account"', () => {
 
 test('our own log groups are refused', () => {
   for (const subscribe of ['filter', 'account', 'manual']) {
-    expect(() => templateOf({ hiwake: source(['/hiwake/hiwake/land'], `subscribe = "${subscribe}"`) })).toThrow("pipeline's own log group");
+    expect(() =>
+      templateOf({ hiwake: source(['/hiwake/hiwake/land'], `subscribe = "${subscribe}"`) }),
+    ).toThrow("pipeline's own log group");
   }
 });
 
@@ -109,7 +169,8 @@ describe('what CloudWatch Logs and CloudFormation take', () => {
 
   test('as many log groups as a stack holds; one more is refused, with the number and the way out', () => {
     const refused = /(\d+) log groups are named.* name (\d+) at most.*subscribe = "account"/;
-    const [, named, most] = refused.exec(said(() => templateOf({ hiwake: source(groups(600)) }))) ?? [];
+    const [, named, most] =
+      refused.exec(said(() => templateOf({ hiwake: source(groups(600)) }))) ?? [];
     expect(named).toBe('600');
     const largest = templateOf({ hiwake: source(groups(Number(most))) });
     expect(Object.keys(largest.toJSON().Resources)).toHaveLength(500);
@@ -119,16 +180,29 @@ describe('what CloudWatch Logs and CloudFormation take', () => {
   test('25 KB of names that an account policy leaves out; more are refused', () => {
     const account = (names: string[]): string =>
       source(names, 'subscribe = "manual"') + source(['*'], 'subscribe = "account"');
-    const { SelectionCriteria } = only(templateOf({ hiwake: account(groups(200, 110)) }), 'AWS::Logs::AccountPolicy').Properties;
+    const { SelectionCriteria } = only(
+      templateOf({ hiwake: account(groups(200, 110)) }),
+      'AWS::Logs::AccountPolicy',
+    ).Properties;
     expect(SelectionCriteria.length).toBeGreaterThan(20_000);
-    expect(said(() => templateOf({ hiwake: account(groups(250, 110)) }))).toMatch(/254 log groups.* bytes.*takes 25000\. Name fewer/);
+    expect(said(() => templateOf({ hiwake: account(groups(250, 110)) }))).toMatch(
+      /254 log groups.* bytes.*takes 25000\. Name fewer/,
+    );
   });
 
   test('said at synthesis: what the account may have used up', () => {
     const notes = (hiwake: string): string =>
-      stackOf({ hiwake }).stack.node.findAll().flatMap((one) => one.node.metadata).map((one) => String(one.data)).join();
-    expect(notes(source(['/a']))).toMatch(/two subscription filters, and must be of class Standard/);
-    expect(notes(source(['*'], 'subscribe = "account"'))).toMatch(/A region has one such policy: the deployment fails/);
+      stackOf({ hiwake })
+        .stack.node.findAll()
+        .flatMap((one) => one.node.metadata)
+        .map((one) => String(one.data))
+        .join();
+    expect(notes(source(['/a']))).toMatch(
+      /two subscription filters, and must be of class Standard/,
+    );
+    expect(notes(source(['*'], 'subscribe = "account"'))).toMatch(
+      /A region has one such policy: the deployment fails/,
+    );
   });
 
   function said(act: () => unknown): string {

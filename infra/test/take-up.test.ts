@@ -26,13 +26,17 @@ test('a stack that fails the first time leaves nothing behind; one that was in u
   const keeping = resources.filter((one) => !['Delete', undefined].includes(one.DeletionPolicy));
   expect(keeping.map((one) => one.Type).sort()).toEqual(KEPT);
   for (const one of keeping) {
-    expect([one.DeletionPolicy, one.UpdateReplacePolicy]).toEqual(['RetainExceptOnCreate', 'Retain']);
+    expect([one.DeletionPolicy, one.UpdateReplacePolicy]).toEqual([
+      'RetainExceptOnCreate',
+      'Retain',
+    ]);
   }
 });
 
 test('removal = "destroy" keeps nothing at all', () => {
   const policies = resourcesOf('removal = "destroy"').map(([, one]) => [
-    one.DeletionPolicy, one.UpdateReplacePolicy,
+    one.DeletionPolicy,
+    one.UpdateReplacePolicy,
   ]);
   expect([...new Set(policies.flat())].sort()).toEqual(['Delete', undefined]);
 });
@@ -51,8 +55,14 @@ describe('what was left behind', () => {
     expect(text).not.toMatch(/"(Ref|Fn::\w+|DependsOn)"/);
     // Inline: no bucket is needed to hand it over.
     expect(text.length).toBeLessThan(51_200);
-    const named = ['FileSystemId:fs-0aaaaaaa', 'BucketName:hiwake-delivery', 'BucketName:hiwake-backup'];
-    expect(resources.map((one: any) => Object.entries(one.ResourceIdentifier)[0]?.join(':'))).toEqual(named);
+    const named = [
+      'FileSystemId:fs-0aaaaaaa',
+      'BucketName:hiwake-delivery',
+      'BucketName:hiwake-backup',
+    ];
+    expect(
+      resources.map((one: any) => Object.entries(one.ResourceIdentifier)[0]?.join(':')),
+    ).toEqual(named);
     expect(resources.map((one: any) => one.LogicalResourceId)).toEqual(made.map(([id]) => id));
   });
 
@@ -73,14 +83,20 @@ describe('what was left behind', () => {
 
   test('is not taken up to be deleted, nor where deployment.toml names another', () => {
     const destroyed = templateOf({ deployment: 'removal = "destroy"' }).toJSON() as Template;
-    expect(() => takeUp(destroyed, LEFT)).toThrow('--file-system: removal = "destroy" would delete it; write "retain"');
+    expect(() => takeUp(destroyed, LEFT)).toThrow(
+      '--file-system: removal = "destroy" would delete it; write "retain"',
+    );
     const existing = `[network]\nvpc_id = "vpc-0aaaaaaa"\nsubnet_ids = ["subnet-0aaaaaaa"]
 [efs]\nfile_system_id = "fs-0aaaaaaa"\nsecurity_group_id = "sg-0eeeeeee"`;
     const other = templateOf({ deployment: existing }).toJSON() as Template;
-    expect(() => takeUp(other, LEFT)).toThrow('--file-system: the template makes none: deployment.toml names');
+    expect(() => takeUp(other, LEFT)).toThrow(
+      '--file-system: the template makes none: deployment.toml names',
+    );
   });
 
   test('the recipe is in docs/deploy.md', () => {
-    expect(projectFile('docs/deploy.md')).toMatch(/npx tsx bin\/take-up\.ts --file-system fs-\S+ --delivery BUCKET --backup BUCKET/);
+    expect(projectFile('docs/deploy.md')).toMatch(
+      /npx tsx bin\/take-up\.ts --file-system fs-\S+ --delivery BUCKET --backup BUCKET/,
+    );
   });
 });
