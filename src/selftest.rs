@@ -30,9 +30,8 @@ pub struct Asked {
     pub prefixes: Vec<String>,
     /// For how many seconds the lock is held, so that a second execution can find it taken.
     pub hold_s: u64,
-    /// What makes the event one.
-    #[serde(rename = "hiwake")]
-    _kind: Option<String>,
+    /// What makes the event one: `selftest`.
+    pub hiwake: Option<String>,
 }
 
 /// One check, and what came of it.
