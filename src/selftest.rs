@@ -176,7 +176,8 @@ fn of_prefix(stores: &Buckets<'_>, prefix: &str) -> Check {
     let Some((bucket, prefix)) = parts else {
         return Check::new(check, Err("write it as s3://BUCKET/PREFIX/".to_owned()));
     };
-    let result = stores(bucket).and_then(|store| store.look(&format!("{prefix}{MISSING}")));
+    let result =
+        stores(bucket).and_then(|store| store.open(&format!("{prefix}{MISSING}")).map(drop));
     Check::new(
         check,
         match result {

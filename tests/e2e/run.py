@@ -81,7 +81,8 @@ def serving(name, command, work):
     environment = {
         "PATH": os.environ["PATH"], "HOME": str(work), "TMPDIR": str(work),
         "BIND_HOST": "127.0.0.1", "IOT_MTLS_ENABLED": "0", "GATEWAY_PORT": str(port), "MINISTACK_REGION": REGION,
-        "AWS_ENDPOINT_URL": url, "AWS_DEFAULT_REGION": REGION,
+        # Without AWS_ENDPOINT_URL: ministack would put it over what a function is given.
+        "AWS_DEFAULT_REGION": REGION,
     }
     command[0] = str(pathlib.Path(sys.executable).with_name(command[0]))
     with open(work / f"{name}.log", "wb") as log:
