@@ -32,10 +32,10 @@ fn event(prefix: &str) -> Value {
 #[test]
 fn all_is_right_and_nothing_is_left_behind() {
     let function = LandFunction::new("");
-    let answer = function.lambda.json(&event("s3://bucket/landing/"));
+    let answer = function.lambda.json(&event("s3://logs/landing/"));
     assert_eq!(answer["ok"], json!(true), "{answer}");
     let mut names: Vec<String> = OF_ROOT.map(str::to_owned).to_vec();
-    names.insert(0, "a missing key of s3://bucket/landing/".to_owned());
+    names.insert(0, "a missing key of s3://logs/landing/".to_owned());
     assert_eq!(checks(&answer).into_keys().collect::<Vec<_>>(), names);
     assert_eq!(std::fs::read_dir(function.root.path().join("efs")).unwrap().count(), 0);
 }
@@ -45,10 +45,10 @@ fn a_missing_object_that_is_denied_is_wrong_and_says_what_to_allow() {
     let function = LandFunction::new("");
     let key = "landing/hiwake-selftest-missing";
     function.bucket.fault(key, Fault::Refused(403, error("AccessDenied")));
-    let answer = function.lambda.json(&event("s3://bucket/landing/"));
+    let answer = function.lambda.json(&event("s3://logs/landing/"));
     assert_eq!(answer["ok"], json!(false));
     let wrong: Vec<_> = checks(&answer).into_iter().filter(|(_, ok)| !ok).collect();
-    assert_eq!(wrong, [("a missing key of s3://bucket/landing/".to_owned(), false)]);
+    assert_eq!(wrong, [("a missing key of s3://logs/landing/".to_owned(), false)]);
     assert!(answer.to_string().contains("s3:ListBucket"), "{answer}");
 }
 
