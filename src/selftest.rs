@@ -85,6 +85,7 @@ fn of_root(root: &Root<'_>) -> Vec<Check> {
 
 const MOUNT: &str = "mount the file system by NFS 4.1 (EFS does it), not through another protocol";
 
+#[allow(clippy::needless_pass_by_value, reason = "`map_err` hands it over")]
 fn said(error: io::Error) -> String {
     format!("{error}: is the root mounted, and may this user write there?")
 }

@@ -119,8 +119,8 @@ fn an_open_day_of_an_earlier_release_takes_lines_and_is_sealed() {
     for (name, left) in releases() {
         let envelope = r#"{"messageType":"DATA_MESSAGE","owner":"1","logGroup":"/var/log/GROUP","logStream":"new","subscriptionFilters":[],"logEvents":[{"id":"new","timestamp":1650259800000,"message":"new"}]}"#;
         for (group, config) in [("plain", "hiwake.toml"), ("frames", "compressed.toml")] {
-            let object = left.folder.path().join(format!("{group}.json"));
-            std::fs::write(&object, envelope.replace("GROUP", group)).unwrap();
+            let (name, text) = (format!("{group}.json"), envelope.replace("GROUP", group));
+            given::put(left.folder.path(), &name, text.as_bytes());
             let args = format!(
                 "land {group}.json --root root --config {config} --now 2022-04-18T14:40:00+09:00"
             );

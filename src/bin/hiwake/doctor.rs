@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 
 use hiwake::config::Config;
+#[cfg(feature = "aws")]
+use hiwake::config::Source;
 use hiwake::disk::RealDisk;
 use hiwake::selftest::{self, Asked, Check};
 
@@ -52,7 +54,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     {
         if args.log_groups {
             let mut logs = crate::aws()?.logs();
-            let named = config.sources.iter().flat_map(|source| source.named_log_groups());
+            let named = config.sources.iter().flat_map(Source::named_log_groups);
             checks.extend(named.map(|name| {
                 let found = logs.subscribed(name).map_err(|error| error.to_string());
                 Check::new(format!("log group {name}"), found.and_then(|found| found.verdict()))
