@@ -116,7 +116,7 @@ impl<'t> Located<'t> {
     /// Gives each table of a list the keys of another table that it has not.
     pub(super) fn inherit(&mut self, from: &str, list: &str) {
         let DeValue::Table(root) = self.root.get_mut() else { return };
-        let Some(DeValue::Table(given)) = root.get(from).map(|table| table.get_ref()) else {
+        let Some(DeValue::Table(given)) = root.get(from).map(Spanned::get_ref) else {
             return;
         };
         let given = given.clone();
