@@ -93,13 +93,18 @@ impl Style {
         text.push_str(if quoted { "\"" } else { "" });
     }
 
-    /// Where the first byte of a field is that its kind cannot hold as it is.
+    /// Where the first byte of a field is that cannot stand in it as it is.
     fn special(self, field: &[u8], quoted: bool) -> Option<usize> {
-        if self.escape_backslash {
-            let plain = Style { escape_backslash: false, ..self };
-            let backslash = memchr(b'\\', field);
-            return plain.special(&field[..backslash.unwrap_or(field.len())], quoted).or(backslash);
+        if !self.escape_backslash {
+            return self.special_of_kind(field, quoted);
         }
+        let backslash = memchr(b'\\', field);
+        let before = &field[..backslash.unwrap_or(field.len())];
+        self.special_of_kind(before, quoted).or(backslash)
+    }
+
+    #[inline]
+    fn special_of_kind(self, field: &[u8], quoted: bool) -> Option<usize> {
         match (self.kind, quoted) {
             (Kind::Csv, true) if self.newline == Newline::Keep => memchr(b'"', field),
             (Kind::Csv, true) => memchr3(b'"', b'\n', b'\r', field),

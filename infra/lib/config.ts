@@ -29,9 +29,15 @@ export interface Config {
   readonly journalDays: number;
 }
 
+interface Subscribed {
+  filter_pattern?: string;
+  subscribe?: Source['subscribe'];
+}
+
 interface File {
   timezone?: string;
-  source?: { log_groups: string[]; filter_pattern?: string; subscribe?: Source['subscribe'] }[];
+  defaults?: Subscribed;
+  source?: ({ log_groups: string[] } & Subscribed)[];
   seal?: { grace?: string; journal_days?: number };
 }
 
@@ -46,7 +52,7 @@ export function readConfig(toml: string, name = 'hiwake.toml'): Config {
   return {
     toml,
     timezone: file.timezone ?? 'Asia/Tokyo',
-    sources: (file.source ?? []).map((source, at) => ({
+    sources: (file.source ?? []).map((own) => ({ ...file.defaults, ...own })).map((source, at) => ({
       index: at + 1,
       names: source.log_groups.filter((group) => !isGlob(group)),
       globs: source.log_groups.filter(isGlob),
@@ -59,7 +65,7 @@ export function readConfig(toml: string, name = 'hiwake.toml'): Config {
 }
 
 function isGlob(group: string): boolean {
-  return /[*?]/.test(group);
+  return /[*?{]/.test(group);
 }
 
 const UNITS: [RegExp, number][] = [

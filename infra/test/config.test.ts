@@ -15,6 +15,14 @@ describe('hiwake.toml', () => {
     ]);
   });
 
+  test('a source without a key of its own has that of [defaults]; captures are no names', () => {
+    const defaults = '[defaults]\nsubscribe = "manual"\nfilter_pattern = "x"\n';
+    const sources = '[[source]]\nlog_groups = ["/a", "/ecs/{team}-x"]\nsubscribe = "filter"\n';
+    expect(readConfig(defaults + sources).sources).toEqual([
+      { index: 1, names: ['/a'], globs: ['/ecs/{team}-x'], filterPattern: 'x', subscribe: 'filter' },
+    ]);
+  });
+
   test('what is wrong is named, all of it, before anything is deployed', () => {
     const wrong = '[[source]]\nlog_grops = ["/a"]\n[seal]\njournal_days = "90"';
     expect(() => readConfig(wrong, 'bad.toml')).toThrow(

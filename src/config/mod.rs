@@ -81,7 +81,7 @@ pub struct Format {
     pub(crate) kind: Kind,
     /// What a line break inside a message becomes.
     pub newline: Newline,
-    /// Whether a `\\` becomes two, so that the text `\\n` and an escaped line break can be told
+    /// Whether a `\` becomes two, so that the text `\n` and an escaped line break can be told
     /// apart. Not for json, which does so in any case.
     pub escape_backslash: bool,
     /// strftime pattern of `{time}`, local time.

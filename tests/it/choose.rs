@@ -298,7 +298,7 @@ fn masks_columns_and_formats_change_no_identity() {
     let message = "\u{1b}[1m{\"a\":1}";
     let keys = |toml: &str| {
         let rows = answer(&config(&source(toml)), "/ecs/a", &[message, message]).rows;
-        rows.iter().map(|row| row.key()).collect::<Vec<_>>()
+        rows.iter().map(hiwake::row::Row::key).collect::<Vec<_>>()
     };
     let plain = keys("");
     for toml in [

@@ -92,8 +92,7 @@ fn an_example_of_seal_shows_the_files_of_a_sealed_root() {
     batch.push(&row, 0, true);
     let objects = ["bucket/key@1".to_owned()];
     let commit = hiwake::land::day_file::commit::commit;
-    let outcome = commit(&lander(T), &day_file, &batch, &objects, &|| Ok(())).unwrap();
-    drop(outcome);
+    assert!(commit(&lander(T), &day_file, &batch, &objects, &|| Ok(())).is_ok());
     assert!(lander(MIDNIGHT + DAY + HOUR).seal().unwrap().failed.is_empty());
     let names = crate::given::tree(folder.path()).into_keys();
     let names: Vec<_> = names.filter(|name| !name.starts_with(".hiwake/")).collect();
@@ -110,6 +109,7 @@ fn each_of_these_keys_has_an_example() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "it is for tests only")]
 fn the_page_is_what_schema_and_examples_say() {
     let page = page(&hiwake::config::schema());
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
@@ -144,8 +144,8 @@ fn page(schema: &Value) -> String {
         if let Some(own) = own {
             keys(&mut page, schema, own.iter());
         }
-        let of_it = |key: &String| key == name || own.is_some_and(|own| own.contains_key(key));
-        let (shown, rest) = examples.into_iter().partition(|example| of_it(&example.keys[0]));
+        let is_of = |key: &String| own.map_or(key == name, |own| own.contains_key(key));
+        let (shown, rest) = examples.into_iter().partition(|example| is_of(&example.keys[0]));
         examples = rest;
         shown.iter().for_each(|example: &Example| show(&mut page, example));
     }
