@@ -14,8 +14,9 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::sync::OnceLock;
 
-use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, NFS_SUPER_MAGIC, OFlags};
 use rustix::io::Errno;
 
 /// How a file is opened. The modes are those of the file if it is made.
@@ -98,6 +99,8 @@ pub trait Handle: Send + Sync {
     /// Takes the shared advisory lock; `false` if another handle has the exclusive one. Needs a
     /// readable handle.
     fn try_lock_shared(&self) -> io::Result<bool>;
+    /// Gives the lock back. From then on the handle is not fenced.
+    fn unlock(&self) -> io::Result<()>;
     /// The file's length; of use only under the lock.
     fn length(&self) -> io::Result<u64>;
     /// Fills as much of the buffer as the file has from `offset` on; fewer bytes only at its end.
@@ -121,20 +124,26 @@ pub trait Handle: Send + Sync {
 pub struct RealDisk {
     /// `None`: it is not there, and nothing below it.
     root: Option<OwnedFd>,
+    /// Whether it is an NFS mount, asked when that first matters.
+    is_nfs: OnceLock<bool>,
 }
 
 impl RealDisk {
     /// Opens the root; it must be there.
     pub fn open(root: &Path) -> io::Result<RealDisk> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(RealDisk { root: Some(rustix::fs::open(root, flags, Mode::empty())?) })
+        Ok(RealDisk::at(Some(rustix::fs::open(root, flags, Mode::empty())?)))
+    }
+
+    fn at(root: Option<OwnedFd>) -> RealDisk {
+        RealDisk { root, is_nfs: OnceLock::new() }
     }
 
     /// Opens the root to look at it; that it is missing is no error, and nothing is found below it
     /// then.
     pub fn open_if_there(root: &Path) -> io::Result<RealDisk> {
         match RealDisk::open(root) {
-            Err(error) if is_absent(&error) => Ok(RealDisk { root: None }),
+            Err(error) if is_absent(&error) => Ok(RealDisk::at(None)),
             opened => opened,
         }
     }
@@ -167,6 +176,14 @@ impl RealDisk {
     fn parent<'p>(&self, path: &'p str) -> io::Result<(OwnedFd, &'p str)> {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         Ok((self.folder(folder, OFlags::PATH)?, name))
+    }
+
+    fn is_nfs(&self) -> bool {
+        let ask = || {
+            let stat = self.root.as_ref().map(rustix::fs::fstatfs);
+            stat.is_some_and(|stat| stat.is_ok_and(|stat| stat.f_type == NFS_SUPER_MAGIC))
+        };
+        *self.is_nfs.get_or_init(ask)
     }
 
     fn folder(&self, path: &str, access: OFlags) -> io::Result<OwnedFd> {
@@ -227,6 +244,11 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&self, path: &str) -> io::Result<()> {
+        // An NFS server makes a name durable before it answers. So Linux sends nothing for this
+        // sync (`nfs_fsync_dir`); only opening the folder would cost a round trip.
+        if self.is_nfs() {
+            return Ok(());
+        }
         Ok(rustix::fs::fsync(self.folder(path, OFlags::RDONLY)?)?)
     }
 
@@ -311,6 +333,10 @@ impl Handle for File {
 
     fn try_lock_shared(&self) -> io::Result<bool> {
         flock(self, FlockOperation::NonBlockingLockShared)
+    }
+
+    fn unlock(&self) -> io::Result<()> {
+        Ok(rustix::fs::flock(self, FlockOperation::Unlock)?)
     }
 
     fn length(&self) -> io::Result<u64> {

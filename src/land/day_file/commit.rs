@@ -4,6 +4,7 @@
 
 use crate::config::Form;
 use crate::day::day_end;
+use crate::disk::Open;
 use crate::land::day_file::batch::Batch;
 use crate::land::day_file::dedup::Offered;
 use crate::land::day_file::hold::Hold;
@@ -57,7 +58,7 @@ pub fn commit(
         // Step 4: open the data file and prove the lock.
         let segment = hold.journal.state.next_segment();
         done.late = if segment > 1 { done.lines } else { 0 };
-        let data = hold.open_segment(segment)?;
+        let data = hold.open_segment(segment, Open::Write)?;
         // Steps 5 to 7, a piece at a time.
         let mut duplicates = done.duplicates;
         for piece in pieces(batch, &new, lander.config.limits.commit_bytes) {

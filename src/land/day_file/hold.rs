@@ -31,6 +31,12 @@ pub(crate) struct Hold<'h, 'l> {
     pub(crate) journal: &'h mut Journal<'l>,
 }
 
+/// The files of a frozen segment, without their locks: to be read, and not written to.
+pub(crate) struct Files {
+    pub(crate) data: Box<dyn Handle>,
+    pub(crate) seen: Box<dyn Handle>,
+}
+
 impl<'h, 'l> Hold<'h, 'l> {
     /// Step 3, first half: `seen`, afresh and locked.
     pub(crate) fn take(
@@ -40,12 +46,14 @@ impl<'h, 'l> Hold<'h, 'l> {
     ) -> Result<Hold<'h, 'l>> {
         let entries = journal.state.seen();
         let path = day_file.seen();
-        if entries == 0 {
+        // The lock of a journal that is new has looked already.
+        let may_be_missing = entries == 0 && !journal.is_new;
+        if may_be_missing {
             // What is not there may be remembered from before another machine made it.
             folders::refresh(lander, &day_file.journal_folder())?;
             folders::refresh(lander, day_file.folder())?;
         }
-        if entries == 0 && lander.open_if_there(&path)?.is_none() {
+        if may_be_missing && lander.open_if_there(&path)?.is_none() {
             // It exists before the first line does.
             for open in Form::ALL.map(|form| day_file.open_segment(1, form)) {
                 let data = lander.open_if_there(&open)?;
@@ -90,7 +98,8 @@ impl<'h, 'l> Hold<'h, 'l> {
     /// Step 4: the segment's data file, afresh and locked; proof that the journal's lock still
     /// stands; then what lies beyond the last commit is cut, and a new segment gets its hint and
     /// durable names.
-    pub(crate) fn open_segment(&mut self, segment: u32) -> Result<Box<dyn Handle>> {
+    /// `how`: an existing one's.
+    pub(crate) fn open_segment(&mut self, segment: u32, how: Open) -> Result<Box<dyn Handle>> {
         let lander = self.lander;
         let (form, committed) = self.open_form(segment);
         let path = self.day_file.open_segment(segment, form);
@@ -99,11 +108,14 @@ impl<'h, 'l> Hold<'h, 'l> {
             // place.
             self.journal.rewrite_last_frame()?;
         }
-        let how = if committed == 0 { Open::Create(lander.open_mode()) } else { Open::Write };
+        let how = if committed == 0 { Open::Create(lander.open_mode()) } else { how };
         let (data, busy_retries) = open_again(lander, &path, how)
             .map_err(|error| self.journal.confirm_damage(lost(lander, error, committed)))?;
         self.journal.busy_retries += busy_retries;
-        let others = if committed == 0 { self.lock_others(segment, form)? } else { Vec::new() };
+        let others = match committed == 0 && !self.journal.is_new {
+            true => self.lock_others(segment, form)?,
+            false => Vec::new(),
+        };
         self.journal.check_lease()?;
         if not_shorter(data.as_ref(), &path, committed)? > committed {
             data.truncate(committed).context("cut", &path)?;
@@ -165,10 +177,17 @@ impl<'h, 'l> Hold<'h, 'l> {
     /// Before a segment ends: what lies beyond its last commit is gone for good. Cut even where
     /// nothing seems to be there: whoever cut it before may have died before the cut was durable.
     pub(crate) fn truncate_to_committed(&mut self, segment: u32) -> Result<Box<dyn Handle>> {
-        let data = self.open_segment(segment)?;
+        let data = self.open_segment(segment, Open::ReadWrite)?;
         let (form, committed) = self.open_form(segment);
         let cut = data.truncate(committed).and_then(|()| data.sync());
         cut.context("cut", &self.day_file.open_segment(segment, form)).map(|()| data)
+    }
+
+    /// Gives the locks of data and `seen` back, in this order; answers both, to be read.
+    pub(crate) fn unlock(self, data: Box<dyn Handle>) -> Result<Files> {
+        data.unlock().context("unlock", self.day_file.folder())?;
+        self.seen.unlock().context("unlock", &self.day_file.seen())?;
+        Ok(Files { data, seen: self.seen })
     }
 
     /// Steps 5 to 7 for one piece.

@@ -4,7 +4,6 @@
 
 use std::io;
 
-use crate::config::Form;
 use crate::day::utc_day;
 use crate::disk::Open;
 use crate::land::day_file::hold::Hold;
@@ -51,27 +50,29 @@ fn publish_all<'l>(
         // failed.
         hold.journal.rewrite_last_frame()?;
         for segment in unpublished {
-            published.extend(publish(&mut hold, segment)?);
+            published.extend(publish(&mut hold, segment, false)?);
         }
     }
     Ok((journal, published))
 }
 
 /// Under the locks of journal and `seen`, whose lease was checked: whatever of it was done before,
-/// it is done after. Answers what the segment was sealed as.
-pub(crate) fn publish(hold: &mut Hold<'_, '_>, number: u32) -> Result<Option<Sealed>> {
+/// it is done after. Answers what the segment was sealed as. `is_ours`: this process has just
+/// written and synced what is published.
+pub(crate) fn publish(
+    hold: &mut Hold<'_, '_>,
+    number: u32,
+    is_ours: bool,
+) -> Result<Option<Sealed>> {
     let (lander, day_file) = (hold.lander, hold.day_file);
     let state = &hold.journal.state;
     let segment = state.segment(number);
     let Some(sealed) = segment.and_then(|one| one.sealed.clone()) else { return Ok(None) };
     let folder = folder_of(&sealed.target);
-    link(lander, day_file, &sealed)?;
+    link(lander, day_file, &sealed, is_ours)?;
     write_checksum(lander, day_file, &sealed)?;
     lander.disk.sync_dir(folder).context("sync", folder)?;
-    for form in Form::ALL {
-        folders::remove(lander, &day_file.open_segment(number, form))?;
-    }
-    remove_temporaries(lander, day_file, number)?;
+    remove_unfinished(lander, day_file, number)?;
     // Or a crash after Done could bring them back, and every line of the open file twice.
     lander.disk.sync_dir(folder).context("sync", folder)?;
     // The hint of this publication comes before the one of an earlier one goes.
@@ -90,16 +91,17 @@ pub(crate) fn publish(hold: &mut Hold<'_, '_>, number: u32) -> Result<Option<Sea
     Ok(Some(sealed))
 }
 
-/// Removes what drafts of a segment have left; it is published.
-pub(crate) fn remove_temporaries(
+/// Removes the open files of a segment, and what drafts of it have left; it is published.
+pub(crate) fn remove_unfinished(
     lander: &Lander<'_>,
     day_file: &DayFile,
     number: u32,
 ) -> Result<()> {
-    let (folder, prefix) = (day_file.folder(), day_file.temporary_prefix(number));
-    for entry in lander.disk.list(folder).context("list", folder)? {
-        if entry.name.starts_with(&prefix) && entry.name.ends_with(".tmp") {
-            folders::remove(lander, &format!("{folder}/{}", entry.name))?;
+    let folder = day_file.folder();
+    for name in folders::names(lander, folder)? {
+        let of = DayFile::parse_unfinished(folder, &name);
+        if of.is_some_and(|(of, segment)| of == *day_file && segment == number) {
+            folders::remove(lander, &format!("{folder}/{name}"))?;
         }
     }
     Ok(())
@@ -120,7 +122,11 @@ pub(crate) fn announce(lander: &Lander<'_>, day_file: &DayFile, number: u32) -> 
 /// Gives the finished file its final name; never replaces. The open file becomes read-only first,
 /// and not before the journal says that it is sealed: a draft that does not count must not take it
 /// from those that write. An error may be a success whose reply was lost.
-fn link(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed) -> Result<()> {
+fn link(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed, is_ours: bool) -> Result<()> {
+    let is_whole = is_ours && !sealed.temporary.ends_with(OPEN);
+    if is_whole && lander.disk.link(&sealed.temporary, &sealed.target).is_ok() {
+        return Ok(());
+    }
     let mut ours = lander.open_if_there(&sealed.temporary)?;
     if ours.is_none() {
         folders::refresh(lander, folder_of(&sealed.temporary))?;

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::config::{Compress, Form, Order};
 use crate::day;
 use crate::disk::{Handle, Open};
-use crate::land::day_file::hold::{Hold, lost};
+use crate::land::day_file::hold::{Files, Hold, lost};
 use crate::land::day_file::merge::{self, Source};
 use crate::land::day_file::publish::{announce, lock_existing, publish};
 use crate::land::day_file::text::Text;
@@ -38,10 +38,10 @@ pub fn seal(
 ) -> Result<()> {
     // Each round finishes one segment; a day has few.
     let mut finish_one = || {
-        let Some(frozen) = freeze(lander, day_file, hinted, published)? else {
+        let Some((frozen, files)) = freeze(lander, day_file, hinted, published)? else {
             return Ok(false);
         };
-        match frozen.draft()? {
+        match frozen.draft(files)? {
             Some(draft) => frozen.finish(draft, published),
             None => Ok(true),
         }
@@ -82,14 +82,14 @@ pub(crate) fn due_at(
 }
 
 /// Step 1: under all three locks the segment ends; what lies beyond its last commit is cut.
-/// Answers the segment to be merged; none if nothing is due: then hints of segments that are done
-/// become what they have to be.
+/// Answers the segment to be merged, and its files if it was not frozen before. None if nothing is
+/// due: then hints of segments that are done become what they have to be.
 fn freeze<'f>(
     lander: &'f Lander<'f>,
     day_file: &'f DayFile,
     hinted: &[u32],
     published: &mut Vec<Sealed>,
-) -> Result<Option<Frozen<'f>>> {
+) -> Result<Option<(Frozen<'f>, Option<Files>)>> {
     let (mut journal, finished) = lock_existing(lander, day_file)?;
     published.extend(finished);
     let Some(number) = due(lander, day_file, &journal.state)? else {
@@ -99,17 +99,20 @@ fn freeze<'f>(
     let frozen = |journal: &Journal<'_>| {
         journal.state.segment(number).filter(|segment| segment.frozen.is_some()).cloned()
     };
-    if frozen(&journal).is_some() {
+    let files = if frozen(&journal).is_some() {
         // The Freeze frame may be of a process that was killed before its sync.
         journal.rewrite_last_frame()?;
+        None
     } else {
         let mut hold = Hold::take(lander, day_file, &mut journal)?;
-        let _data = hold.truncate_to_committed(number)?;
+        let data = hold.truncate_to_committed(number)?;
         let event = SegmentEvent { segment: number, at: lander.clock.now() };
         hold.journal.append(Frame::Freeze(event))?;
         hold.write_watermark()?;
-    }
-    Ok(frozen(&journal).map(|segment| Frozen { lander, day_file, number, segment }))
+        Some(hold.unlock(data)?)
+    };
+    let frozen = frozen(&journal).map(|segment| Frozen { lander, day_file, number, segment });
+    Ok(frozen.map(|frozen| (frozen, files)))
 }
 
 /// A segment that takes no more commits.
@@ -124,18 +127,21 @@ impl Frozen<'_> {
     /// Step 2: the finished file, synced, under a temporary name (or the open file
     /// itself where its lines are in order). `None`: somebody else has finished the segment
     /// meanwhile.
-    fn draft(&self) -> Result<Option<Sealed>> {
+    fn draft(&self, files: Option<Files>) -> Result<Option<Sealed>> {
         let Frozen { lander, day_file, number, segment } = self;
         let seal = &lander.config.seal;
         let ordered = seal.order == Order::Arrival || merge::in_order(&segment.commits);
         let plain = (segment.form(), seal.compress) == (Form::Plain, Compress::None);
-        folders::refresh(lander, day_file.folder())?;
-        let in_place = if ordered && plain { self.check_in_place() } else { Ok(None) };
-        let error = match in_place.and_then(|sealed| {
+        let drafted = files.map_or_else(|| self.open_files(), Ok).and_then(|files| {
+            let in_place = match ordered && plain {
+                true => self.check_in_place(files.data.as_ref())?,
+                false => None,
+            };
             // Also where something lies beyond the last commit, so that it must not be published
             // itself.
-            sealed.map_or_else(|| self.write_merged(ordered), Ok)
-        }) {
+            in_place.map_or_else(|| self.write_merged(&files, ordered), Ok)
+        });
+        let error = match drafted {
             Ok(sealed) => return Ok(Some(sealed)),
             Err(error) => error,
         };
@@ -156,17 +162,24 @@ impl Frozen<'_> {
         }
     }
 
+    /// The files of a segment that was frozen before.
+    fn open_files(&self) -> Result<Files> {
+        let Frozen { lander, day_file, .. } = self;
+        folders::refresh(lander, day_file.folder())?;
+        let open = |path: &str| lander.disk.open(path, Open::Read).context("open", path);
+        Ok(Files { data: open(&self.open_path())?, seen: open(&day_file.seen())? })
+    }
+
     /// The open file is the finished file: checked against its commits, and hashed. `None`: it has
     /// other bytes too.
-    fn check_in_place(&self) -> Result<Option<Sealed>> {
-        let Frozen { lander, segment, .. } = self;
+    fn check_in_place(&self, file: &dyn Handle) -> Result<Option<Sealed>> {
+        let Frozen { segment, .. } = self;
         let path = self.open_path();
-        let file = lander.disk.open(&path, Open::Read).context("open", &path)?;
         if file.length().context("look at", &path)? > segment.bytes() {
             return Ok(None);
         }
         let mut hash = Sha256::new();
-        copy_commits(file.as_ref(), &path, &segment.commits, &mut |bytes| {
+        copy_commits(file, &path, &segment.commits, &mut |bytes| {
             hash.update(bytes);
             Ok(())
         })?;
@@ -189,9 +202,9 @@ impl Frozen<'_> {
     }
 
     /// Writes the merged (or, in order, the same) lines into a temporary file, compressed or not.
-    fn write_merged(&self, ordered: bool) -> Result<Sealed> {
+    fn write_merged(&self, files: &Files, ordered: bool) -> Result<Sealed> {
         let temporary = self.day_file.temporary(self.number, &unique());
-        let finished = self.write_temporary(&temporary, ordered);
+        let finished = self.write_temporary(&temporary, files, ordered);
         if finished.is_err() {
             // Nothing names it, and the next try makes one of its own. What cannot be removed now
             // is removed by whoever publishes, or by the next round.
@@ -201,11 +214,10 @@ impl Frozen<'_> {
     }
 
     /// Writes it and syncs it.
-    fn write_temporary(&self, temporary: &str, ordered: bool) -> Result<Sealed> {
+    fn write_temporary(&self, temporary: &str, files: &Files, ordered: bool) -> Result<Sealed> {
         let Frozen { lander, day_file, segment, .. } = self;
-        let data_path = self.open_path();
-        let data = lander.disk.open(&data_path, Open::Read).context("open", &data_path)?;
-        let (data, data_path) = (data.as_ref(), data_path.as_str());
+        let (data, seen) = (files.data.as_ref(), files.seen.as_ref());
+        let (data_path, seen_path) = (&*self.open_path(), &*day_file.seen());
         // Its name is nobody else's: O_EXCL would cost a round trip.
         let how = Open::Create(lander.config.files.mode);
         let file = lander.disk.open(temporary, how).context("make", temporary)?;
@@ -215,10 +227,7 @@ impl Frozen<'_> {
         if ordered {
             copy_commits(data, data_path, &segment.commits, &mut emit)?;
         } else {
-            let seen_path = day_file.seen();
-            let seen = lander.disk.open(&seen_path, Open::Read).context("open", &seen_path)?;
-            let (seen, kind) = (seen.as_ref(), day_file.kind);
-            let source = Source { data, data_path, seen, seen_path: &seen_path, kind };
+            let source = Source { data, data_path, seen, seen_path, kind: day_file.kind };
             let memory = lander.config.limits.merge_bytes;
             match merge::fits(&segment.commits, memory) {
                 true => merge::merge(&source, &segment.commits, memory, &mut emit)?,
@@ -299,7 +308,7 @@ impl Frozen<'_> {
         hold.journal.check_lease()?;
         *is_named = true;
         hold.journal.append(Frame::Sealed(draft))?;
-        published.extend(publish(&mut hold, self.number)?);
+        published.extend(publish(&mut hold, self.number, true)?);
         let due = due(self.lander, self.day_file, &hold.journal.state)?;
         Ok(due.is_some())
     }

@@ -188,19 +188,33 @@ fn add(
     let path = path(date);
     let how = Open::Create(lander.open_mode());
     let (handle, _) = lander.open_locked(&path, how, lander.lock_deadline())?;
-    let handle = handle.as_ref();
-    let register = Register::read(handle, &path)?;
+    let register = Register::read(handle.as_ref(), &path)?;
+    add_to(lander, date, handle.as_ref(), register, rules, day_files).map(drop)
+}
+
+/// The same through a handle that has the exclusive lock; answers what the register says then.
+fn add_to(
+    lander: &Lander<'_>,
+    date: NaiveDate,
+    handle: &dyn Handle,
+    mut register: Register,
+    rules: Option<&str>,
+    day_files: &BTreeSet<DayFile>,
+) -> Result<Register> {
+    let path = path(date);
     let mut listed: BTreeSet<DayFile> =
         day_files.difference(&register.day_files).cloned().collect();
     if register.lost {
         listed.extend(holders(lander, date)?);
-        handle.write_at(HEADER, 0).context("write", &path)?;
     }
-    let (mut end, tail) = (register.end, &register.tail);
+    let (mut end, tail) = (register.end, std::mem::take(&mut register.tail));
     // What is torn is cut, and the cut synced by itself: no later entry is mixed with its bytes.
     let kept = end + tail.len() as u64;
     if handle.length().context("look at", &path)? > kept {
         handle.truncate(kept).and_then(|()| handle.sync()).context("cut", &path)?;
+    }
+    if register.lost {
+        handle.write_at(HEADER, 0).context("write", &path)?;
     }
     let mut append = |line: &[u8]| {
         let written = handle.write_at(line, end).and_then(|()| handle.sync());
@@ -212,7 +226,7 @@ fn add(
         handle.write_at(b"\n", end - 1).context("write", &path)
     };
     if !tail.is_empty() {
-        append(tail)?;
+        append(&tail)?;
     }
     let new = rules.filter(|rules| !register.has(rules));
     let entry = Entry {
@@ -220,13 +234,16 @@ fn add(
         day_files: listed.iter().map(ToString::to_string).collect(),
         rules: new.and_then(|rules| RawValue::from_string(rules.to_owned()).ok()),
     };
-    match entry.restored || entry.rules.is_some() || !listed.is_empty() {
-        true => append(entry.encode().as_bytes()),
-        false => Ok(()),
+    if entry.restored || entry.rules.is_some() || !listed.is_empty() {
+        append(entry.encode().as_bytes())?;
     }
+    register.day_files.extend(listed);
+    register.rules.extend(new.map(str::to_owned));
+    Ok(Register { lost: false, damaged: false, end, untidy: false, ..register })
 }
 
-/// Registers under their shared locks. What depends on them is committed before they are dropped.
+/// Registers under their locks: shared, or exclusive where this landing has made the register. What
+/// depends on them is committed before they are dropped.
 pub struct Held {
     /// What they say.
     pub(crate) registers: BTreeMap<NaiveDate, Register>,
@@ -251,7 +268,7 @@ impl Held {
         mut look: impl FnMut(&BTreeMap<NaiveDate, Register>, &mut Missing) -> Result<T>,
     ) -> Result<(Held, T)> {
         for _ in 0..ROUNDS_MAX {
-            let held = Held::lock(lander, dates)?;
+            let held = Held::lock(lander, dates, rules)?;
             // Those that do not say all there is to say, these rules too.
             let incomplete = |one: &Register| one.lost || one.untidy || !one.has(rules);
             let incomplete = held.registers.iter().filter(|(_, register)| incomplete(register));
@@ -288,11 +305,29 @@ impl Held {
         Ok((Held { registers, handles: Vec::new() }, looked))
     }
 
-    fn lock(lander: &Lander<'_>, dates: &Dates) -> Result<Held> {
+    fn lock(lander: &Lander<'_>, dates: &Dates, rules: &str) -> Result<Held> {
         let mut held = Held { registers: BTreeMap::new(), handles: Vec::new() };
         for date in dates {
             let path = path(*date);
-            let handle = lander.open(&path, Open::Create(lander.open_mode()))?;
+            let open = || lander.open(&path, Open::Create(lander.open_mode()));
+            let mut handle = open()?;
+            // One that is empty gets its first entry under the exclusive lock, which is kept: a
+            // shared one afterwards would cost three times as many round trips.
+            if handle.length().context("look at", &path)? == 0 {
+                lander.lock(&path, lander.lock_deadline(), || handle.try_lock())?;
+                let register = Register::read(handle.as_ref(), &path)?;
+                if register.lost {
+                    let none = BTreeSet::new();
+                    let begun =
+                        add_to(lander, *date, handle.as_ref(), register, Some(rules), &none)?;
+                    held.registers.insert(*date, begun);
+                    held.handles.push((path, handle));
+                    continue;
+                }
+                // Somebody else was faster.
+                drop(handle);
+                handle = open()?;
+            }
             lander.lock(&path, lander.lock_deadline(), || handle.try_lock_shared())?;
             held.registers.insert(*date, Register::read(handle.as_ref(), &path)?);
             held.handles.push((path, handle));

@@ -42,6 +42,8 @@ pub struct Journal<'l> {
     last: Vec<u8>,
     /// What it says.
     pub(crate) state: State,
+    /// Whether it was empty when it was locked: nothing else of the day was there then.
+    pub(crate) is_new: bool,
     /// How often the lock was busy before it was had.
     pub(crate) busy_retries: u64,
 }
@@ -57,11 +59,11 @@ impl<'l> Journal<'l> {
         let (file, busy_retries) = Locked::open(lander, day_file, how)?;
         // Step 2: read through that handle.
         let known = lander.journals.take(day_file).map(|state| file.read_on(state)).transpose()?;
-        let (state, last) = match known.flatten() {
-            Some(known) => known,
+        let (state, last, is_new) = match known.flatten() {
+            Some((state, last)) => (state, last, false),
             None => file.read_all(day_file)?,
         };
-        let mut journal = Journal { file, last, state, busy_retries };
+        let mut journal = Journal { file, last, state, is_new, busy_retries };
         if journal.state.closed.is_some() && journal.state.torn {
             // A close that was interrupted after its slot was whole, and perhaps before it was
             // durable.
@@ -116,9 +118,12 @@ impl<'l> Journal<'l> {
     /// through its handle and syncs. What was read may be of a process that was killed before its
     /// own sync. The file system's time of that write is compared with the clock.
     pub(crate) fn check_lease(&self) -> Result<()> {
-        self.file.check_lease()?;
-        let theirs = self.file.handle.inode().context("look at", &self.file.path)?.modified;
-        self.file.lander.compare_clocks(theirs)
+        let Locked { lander, path, handle } = &self.file;
+        // Its header is whole, so the length need not be asked for.
+        let value = lander.clock.now().to_le_bytes()[0];
+        let proof = handle.write_at(&[value], PROOF_AT).and_then(|()| handle.sync());
+        proof.map_err(|error| lease_lost(path, error))?;
+        lander.compare_clocks(handle.inode().context("look at", path)?.modified)
     }
 
     /// Damage that was found under the lock counts only while the lock stands: a process that stood
@@ -233,8 +238,9 @@ impl<'l> Locked<'l> {
         }))
     }
 
-    /// What a journal says that this process does not know, and the bytes of its last frame.
-    fn read_all(&self, day_file: &DayFile) -> Result<(State, Vec<u8>)> {
+    /// What a journal says that this process does not know, the bytes of its last frame, and
+    /// whether it was empty.
+    fn read_all(&self, day_file: &DayFile) -> Result<(State, Vec<u8>, bool)> {
         let path = &self.path;
         let bytes = read_whole(self.handle.as_ref(), path, 0, BYTES_MAX)?;
         let state = State::read(path, &bytes).map_err(|damage| self.confirm_damage(damage))?;
@@ -247,7 +253,7 @@ impl<'l> Locked<'l> {
             return Err(LandError::damage(path, format!("it is the journal of {file} {day}")));
         }
         let last = bytes.get(state.last as usize..state.end as usize).unwrap_or_default().to_vec();
-        Ok((state, last))
+        Ok((state, last, bytes.is_empty()))
     }
 
     /// A journal is new where neither `seen` nor a data file is there; otherwise its header was

@@ -6,9 +6,8 @@
 //! place, under their locks; a published file is replaced by the same text. Last, in the same file,
 //! the journal: one byte makes it count.
 
-use crate::config::Form;
 use crate::disk::Open;
-use crate::land::day_file::publish::remove_temporaries;
+use crate::land::day_file::publish::remove_unfinished;
 use crate::land::day_file::writer::CHUNK;
 use crate::land::journal::state::State;
 use crate::land::rebuild::survey::{Files, read_file};
@@ -62,10 +61,7 @@ impl Replacement {
         journal.replace(&self.journal)?;
         let segments = state.iter().flat_map(State::numbered);
         for (number, _) in segments.filter(|(_, segment)| segment.done.is_some()) {
-            for form in Form::ALL {
-                folders::remove(lander, &day_file.open_segment(number, form))?;
-            }
-            remove_temporaries(lander, day_file, number)?;
+            remove_unfinished(lander, day_file, number)?;
         }
         Ok(folder)
     }

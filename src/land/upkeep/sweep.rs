@@ -190,8 +190,14 @@ impl<'l> Round<'l> {
 
     /// The day files and segments that the calendar names; what cannot be read has failed.
     fn hints(&mut self, what: &str, due: &dyn Fn(&str) -> bool) -> Vec<Due> {
-        // What this round does may add to it.
-        if self.swept.is_idle() && !self.calendar.contains(what) {
+        // What this round has done may have added to it. A journal is due on the day of its
+        // publication only where `journal_days` is 0.
+        let is_added = match what {
+            "close" => !self.swept.sealed.is_empty() && self.lander.config.seal.journal_days == 0,
+            "closed" | "removed" => !self.swept.removed.is_empty(),
+            _ => !self.swept.sealed.is_empty(),
+        };
+        if !is_added && !self.calendar.contains(what) {
             return Vec::new();
         }
         let Hints { due, empty, unread } = calendar::hints(self.lander, what, due);

@@ -1,4 +1,5 @@
-//! A real disk that is watched: what is opened and read, by a clock that may be another one.
+//! A real disk that is watched: what is opened and read, by a clock that may be another one; and
+//! something may happen before a file is opened, and after a folder was made or synced.
 
 use std::io;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -12,12 +13,14 @@ pub struct Watched<'d> {
     read: Arc<AtomicU64>,
     /// How far its clock is behind that of the machine, in milliseconds.
     behind: Arc<AtomicI64>,
+    /// Is told `opens`, `made` or `synced`, and of what.
+    pub then: Box<dyn Fn(&'static str, &str) + Send + Sync + 'd>,
 }
 
 impl<'d> Watched<'d> {
     pub fn new(disk: &'d RealDisk) -> Watched<'d> {
         let (read, behind) = (Arc::default(), Arc::default());
-        Watched { disk, opened: Mutex::default(), read, behind }
+        Watched { disk, opened: Mutex::default(), read, behind, then: Box::new(|_, _| {}) }
     }
 
     pub fn set_behind(&self, milliseconds: i64) {
@@ -47,15 +50,20 @@ struct WatchedHandle {
 impl Disk for Watched<'_> {
     fn open(&self, path: &str, how: Open) -> io::Result<Box<dyn Handle>> {
         self.note(path);
+        (self.then)("opens", path);
         let handle = self.disk.open(path, how)?;
         let (read, behind) = (self.read.clone(), self.behind.clone());
         Ok(Box::new(WatchedHandle { handle, read, behind }))
     }
     fn make_dir(&self, path: &str, mode: u32) -> io::Result<()> {
-        self.disk.make_dir(path, mode)
+        self.disk.make_dir(path, mode)?;
+        (self.then)("made", path);
+        Ok(())
     }
     fn sync_dir(&self, path: &str) -> io::Result<()> {
-        self.disk.sync_dir(path)
+        self.disk.sync_dir(path)?;
+        (self.then)("synced", path);
+        Ok(())
     }
     fn refresh_dir(&self, path: &str) -> io::Result<()> {
         self.disk.refresh_dir(path)
@@ -84,6 +92,9 @@ impl Handle for WatchedHandle {
     }
     fn try_lock_shared(&self) -> io::Result<bool> {
         self.handle.try_lock_shared()
+    }
+    fn unlock(&self) -> io::Result<()> {
+        self.handle.unlock()
     }
     fn length(&self) -> io::Result<u64> {
         self.handle.length()

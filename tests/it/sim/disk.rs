@@ -280,6 +280,10 @@ impl Handle for SimHandle {
         self.operation(|state| state.try_lock(self.id, true))
     }
 
+    fn unlock(&self) -> io::Result<()> {
+        self.operation(|state| state.unlock(self.id))
+    }
+
     fn length(&self) -> io::Result<u64> {
         self.operation(|state| Ok(state.length(self.id)?.len() as u64))
     }

@@ -501,6 +501,11 @@ impl State {
         self.nodes[handle.node].lock.holders.retain(|holder| *holder != id);
     }
 
+    pub fn unlock(&mut self, id: usize) -> io::Result<()> {
+        self.file(id)?.lock.holders.retain(|holder| *holder != id);
+        Ok(())
+    }
+
     /// The handle's file, if the machine that removed it is not another one.
     pub fn file(&mut self, id: usize) -> io::Result<&mut Node> {
         let Opened { node, client, .. } = self.handles[id];
