@@ -52,7 +52,7 @@ fn probe(root: &Root<'_>) -> Result<()> {
     };
     let [name, second, upper] = PROBES;
     let try_both = || {
-        let made = root.disk.open(name, Open::CreateNew(root.open_mode()));
+        let made = root.disk.open(name, Open::Create(root.open_mode()));
         let linked = root.disk.link(name, second);
         (made.map(drop), linked)
     };
@@ -64,9 +64,9 @@ fn probe(root: &Root<'_>) -> Result<()> {
         (made, linked) = try_both();
     }
     match made {
-        // Another first landing tries the same at this moment: it has made the name, or removed it
-        // while an NFS client opened it.
-        Err(error) if is_one_of(&error, &[Errno::EXIST, Errno::STALE, Errno::NOENT]) => {}
+        // Another first landing tries the same at this moment: it has linked the name, or removed
+        // it while an NFS client opened it.
+        Err(error) if is_one_of(&error, &[Errno::MLINK, Errno::STALE, Errno::NOENT]) => {}
         made => made.context("make", name)?,
     }
     let folded = root.disk.open(upper, Open::Read).is_ok();
@@ -92,15 +92,25 @@ fn probe(root: &Root<'_>) -> Result<()> {
 /// Makes the entries of a folder and of all folders above it durable; of those above it, only of
 /// such as are not known to be.
 pub(crate) fn sync_up(root: &Root<'_>, folder: &str) -> Result<()> {
-    root.disk.sync_dir(folder).context("sync", folder)?;
-    root.synced.add(folder);
+    sync(root, folder)?;
     let mut above = folder;
     while !above.is_empty() {
         above = folder_of(above);
-        if !root.synced.has(above) {
-            root.disk.sync_dir(above).context("sync", above)?;
-            root.synced.add(above);
+        if !root.synced.known().folders.contains(above) {
+            sync(root, above)?;
         }
+    }
+    Ok(())
+}
+
+fn sync(root: &Root<'_>, folder: &str) -> Result<()> {
+    let made = root.synced.known().made;
+    root.disk.sync_dir(folder).context("sync", folder)?;
+    let mut known = root.synced.known();
+    // What another task has made meanwhile may have come after the sync. The calendar's folders
+    // come and go: another process may have made them again.
+    if known.made == made && !folder.starts_with(DUE) {
+        known.folders.insert(folder.to_owned());
     }
     Ok(())
 }
@@ -108,26 +118,25 @@ pub(crate) fn sync_up(root: &Root<'_>, folder: &str) -> Result<()> {
 /// The folders whose entries are durable, as far as one call knows: it has synced them, and made no
 /// folder in them since.
 #[derive(Debug, Default)]
-pub struct Synced(Mutex<BTreeSet<String>>);
+pub struct Synced(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    folders: BTreeSet<String>,
+    /// How many folders were made.
+    made: u64,
+}
 
 impl Synced {
-    fn known(&self) -> MutexGuard<'_, BTreeSet<String>> {
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, folder: &str) {
-        // The calendar's folders come and go: another process may have made them again.
-        if !folder.starts_with(DUE) {
-            self.known().insert(folder.to_owned());
-        }
-    }
-
+    /// Something was made in a folder.
     fn forget(&self, folder: &str) {
-        self.known().remove(folder);
-    }
-
-    fn has(&self, folder: &str) -> bool {
-        self.known().contains(folder)
+        let mut known = self.known();
+        known.folders.remove(folder);
+        known.made += 1;
     }
 }
 

@@ -6,6 +6,7 @@ mod close;
 mod commit;
 mod damage;
 mod empty;
+mod folders;
 mod forms;
 mod journals;
 mod landing;
