@@ -7,14 +7,16 @@ use std::sync::{Arc, Mutex};
 
 use hiwake::disk::{Disk, Entry, Handle, Inode, Open, RealDisk};
 
+/// Is told `opens`, `made` or `synced`, and of what.
+type Then<'d> = dyn Fn(&'static str, &str) + Send + Sync + 'd;
+
 pub struct Watched<'d> {
     disk: &'d RealDisk,
     opened: Mutex<Vec<String>>,
     read: Arc<AtomicU64>,
     /// How far its clock is behind that of the machine, in milliseconds.
     behind: Arc<AtomicI64>,
-    /// Is told `opens`, `made` or `synced`, and of what.
-    pub then: Box<dyn Fn(&'static str, &str) + Send + Sync + 'd>,
+    pub then: Box<Then<'d>>,
 }
 
 impl<'d> Watched<'d> {
