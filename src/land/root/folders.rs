@@ -1,6 +1,6 @@
 //! Folders: made where missing, their entries made durable up to the root, seen afresh.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -104,12 +104,12 @@ pub(crate) fn sync_up(root: &Root<'_>, folder: &str) -> Result<()> {
 }
 
 fn sync(root: &Root<'_>, folder: &str) -> Result<()> {
-    let made = root.synced.known().made;
+    let made = root.synced.known().made.get(folder).copied();
     root.disk.sync_dir(folder).context("sync", folder)?;
     let mut known = root.synced.known();
     // What another task has made meanwhile may have come after the sync. The calendar's folders
     // come and go: another process may have made them again.
-    if known.made == made && !folder.starts_with(DUE) {
+    if known.made.get(folder).copied() == made && !folder.starts_with(DUE) {
         known.folders.insert(folder.to_owned());
     }
     Ok(())
@@ -123,8 +123,8 @@ pub struct Synced(Mutex<Known>);
 #[derive(Debug, Default)]
 struct Known {
     folders: BTreeSet<String>,
-    /// How many folders were made.
-    made: u64,
+    /// How many folders were made in each.
+    made: BTreeMap<String, u64>,
 }
 
 impl Synced {
@@ -132,11 +132,11 @@ impl Synced {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something was made in a folder.
+    /// A folder was made in this one.
     fn forget(&self, folder: &str) {
         let mut known = self.known();
         known.folders.remove(folder);
-        known.made += 1;
+        *known.made.entry(folder.to_owned()).or_default() += 1;
     }
 }
 
