@@ -85,7 +85,7 @@ pub(crate) fn begin_empty(lander: &Lander<'_>, day_file: &DayFile) -> Result<()>
     if journal.state.closed.is_none() && journal.state.segments.is_empty() {
         let mut hold = Hold::take(lander, day_file, &mut journal)?;
         let form = lander.config.files.open;
-        let _data = hold.open_segment(1)?;
+        let _data = hold.open_segment(1, Open::Write)?;
         // As if it were of the day's last moment: it is to be sealed with the others.
         let at = day_end(lander.config.timezone, day_file.day).min(lander.clock.now());
         let objects = vec![NO_OBJECT.to_owned()];
