@@ -70,14 +70,21 @@ impl Style {
     }
 
     fn append(self, value: &str, text: &mut String) {
-        if self.kind == Kind::Json {
-            return text.push_str(&json(value));
+        match (self.kind, self.escape_backslash) {
+            (Kind::Json, _) => text.push_str(&json(value)),
+            (_, false) => self.append_escaped::<false>(value, text),
+            (_, true) => self.append_escaped::<true>(value, text),
         }
+    }
+
+    /// `BACKSLASH`: whether one becomes two.
+    #[inline]
+    fn append_escaped<const BACKSLASH: bool>(self, value: &str, text: &mut String) {
         let quoted = self.quotes(value.as_bytes());
         let space = self.newline == Newline::Space;
         text.push_str(if quoted { "\"" } else { "" });
         let mut rest = value;
-        while let Some(at) = self.special(rest.as_bytes(), quoted) {
+        while let Some(at) = self.special::<BACKSLASH>(rest.as_bytes(), quoted) {
             let (length, escape) = match rest.as_bytes()[at..] {
                 [b'"', ..] => (1, "\"\""),
                 [b'\\', ..] => (1, "\\\\"),
@@ -94,23 +101,16 @@ impl Style {
     }
 
     /// Where the first byte of a field is that cannot stand in it as it is.
-    fn special(self, field: &[u8], quoted: bool) -> Option<usize> {
-        if !self.escape_backslash {
-            return self.special_of_kind(field, quoted);
-        }
-        let backslash = memchr(b'\\', field);
+    fn special<const BACKSLASH: bool>(self, field: &[u8], quoted: bool) -> Option<usize> {
+        let backslash = if BACKSLASH { memchr(b'\\', field) } else { None };
         let before = &field[..backslash.unwrap_or(field.len())];
-        self.special_of_kind(before, quoted).or(backslash)
-    }
-
-    #[inline]
-    fn special_of_kind(self, field: &[u8], quoted: bool) -> Option<usize> {
-        match (self.kind, quoted) {
-            (Kind::Csv, true) if self.newline == Newline::Keep => memchr(b'"', field),
-            (Kind::Csv, true) => memchr3(b'"', b'\n', b'\r', field),
-            (Kind::Tsv, _) => memchr3(b'\n', b'\r', b'\t', field),
-            _ => memchr2(b'\n', b'\r', field),
-        }
+        let special = match (self.kind, quoted) {
+            (Kind::Csv, true) if self.newline == Newline::Keep => memchr(b'"', before),
+            (Kind::Csv, true) => memchr3(b'"', b'\n', b'\r', before),
+            (Kind::Tsv, _) => memchr3(b'\n', b'\r', b'\t', before),
+            _ => memchr2(b'\n', b'\r', before),
+        };
+        special.or(backslash)
     }
 
     /// Whether RFC 4180 wants a field quoted; but for `newline = "keep"`, no line break is left in

@@ -48,10 +48,12 @@ pub fn exact<'a>(text: &'a [u8], spare: &'a mut Vec<u8>) -> Option<(Envelope<'a>
     text.literal("}")?;
     let length = text.whole - text.rest.len();
     let spare = &*text.spare;
-    let event = |(id, timestamp, message): (Piece<'a>, i64, Piece<'a>)| {
+    // Collected, it would grow again and again.
+    let mut log_events = Vec::with_capacity(events.len());
+    for (id, timestamp, message) in events {
         let (id, message) = (id.text(spare)?, message.text(spare)?);
-        Some(Event { id, timestamp, message, system: None })
-    };
+        log_events.push(Event { id, timestamp, message, system: None });
+    }
     let envelope = Envelope {
         is_control,
         owner: owner.text(spare)?,
@@ -61,7 +63,7 @@ pub fn exact<'a>(text: &'a [u8], spare: &'a mut Vec<u8>) -> Option<(Envelope<'a>
             .into_iter()
             .map(|one| one.text(spare))
             .collect::<Option<_>>()?,
-        log_events: events.into_iter().map(event).collect::<Option<_>>()?,
+        log_events,
         malformed: Vec::new(),
     };
     Some((envelope, length))
