@@ -19,8 +19,6 @@ pub struct Labeler<'c> {
     unmatched: Layout<'c>,
     plain: Layout<'c>,
     route: Routed,
-    /// The names of the envelope's subscription filters, where a column wants them.
-    filter: String,
     line: Line,
     /// An event's id in its short form.
     id: String,
@@ -46,9 +44,8 @@ enum Cell<'c> {
     Object,
     /// `{time}` as it is: nothing in it has to be quoted or escaped.
     ReadyTime,
+    /// By the layout's own calendar, if it has one.
     Time,
-    /// By the layout's own calendar.
-    OwnTime,
     Timestamp,
     Id,
     LogGroup,
@@ -57,9 +54,9 @@ enum Cell<'c> {
     Account,
     Region,
     Filter,
-    /// What the message has at these keys, and how json calls it.
-    Json(&'c [String], String),
-    Capture(&'c str),
+    /// What the message has at these keys.
+    Json(&'c Vec<String>),
+    Capture(&'c String),
 }
 
 /// Where one log stream's events go.
@@ -80,6 +77,8 @@ struct Fields {
     log_group: String,
     log_stream: String,
     region: String,
+    /// The names of the envelope's subscription filters, where a column wants them.
+    filter: String,
     captures: Vec<(String, String)>,
 }
 
@@ -103,7 +102,6 @@ impl<'c> Labeler<'c> {
                 file: String::new(),
                 fields: Fields::default(),
             },
-            filter: String::new(),
             line: Line::default(),
             id: String::new(),
         }
@@ -120,9 +118,8 @@ impl<'c> Labeler<'c> {
         if !is_same {
             self.route = Routed::new(self, envelope);
         }
-        self.filter.clear();
         if self.layout().cells.contains(&Cell::Filter) {
-            self.filter = envelope.subscription_filters.join(",");
+            self.route.fields.filter = envelope.subscription_filters.join(",");
         }
     }
 
@@ -160,33 +157,14 @@ impl<'c> Labeler<'c> {
             match cell {
                 Cell::Labels => line.labels(layout.labels, &fields.labels),
                 Cell::Message => line.field("message", without_breaks(&event.message)),
-                Cell::Object => line.object("message", without_breaks(&event.message)),
                 Cell::ReadyTime => line.ready("time", calendar.time(event.timestamp)?),
-                Cell::Time => line.field("time", calendar.time(event.timestamp)?),
-                Cell::OwnTime => {
+                Cell::LogGroup => line.ready("log_group", &fields.log_group),
+                Cell::LogStream => line.ready("log_stream", &fields.log_stream),
+                Cell::Time => {
                     let calendar = layout.calendar.as_mut().unwrap_or(calendar);
                     line.field("time", calendar.time(event.timestamp)?);
                 }
-                Cell::Timestamp => line.number("timestamp", event.timestamp),
-                Cell::Id => line.field("id", &event.id),
-                Cell::LogGroup => line.ready("log_group", &fields.log_group),
-                Cell::LogStream => line.ready("log_stream", &fields.log_stream),
-                Cell::Owner => line.ready("owner", &fields.owner),
-                Cell::Account => match event.account() {
-                    Some(account) => line.field("account", account),
-                    None => line.ready("account", &fields.owner),
-                },
-                Cell::Region => match event.region() {
-                    Some(region) => line.field("region", region),
-                    None => line.ready("region", &fields.region),
-                },
-                Cell::Filter => line.field("filter", &self.filter),
-                Cell::Json(keys, name) => line.json(name, json::at(&event.message, keys)),
-                Cell::Capture(name) => {
-                    let mut captures = fields.captures.iter();
-                    let found = captures.find(|(capture, _)| capture == name);
-                    line.ready(name, found.map_or("", |(_, text)| text));
-                }
+                cell => cell.write(event, fields, line),
             }
         }
         Ok(Row {
@@ -229,15 +207,52 @@ pub(crate) fn plain_lines(text: &str) -> impl Iterator<Item = &str> {
     lines.into_iter().flatten().map(|line| line.strip_suffix('\r').unwrap_or(line))
 }
 
+impl Cell<'_> {
+    /// Writes what few lines have: apart from the others, which are written often.
+    #[inline(never)]
+    fn write(&self, event: &Event<'_>, fields: &Fields, line: &mut Line) {
+        match self {
+            Cell::Object => line.object("message", without_breaks(&event.message)),
+            Cell::Timestamp => line.number("timestamp", event.timestamp),
+            Cell::Id => line.field("id", &event.id),
+            Cell::Owner => line.ready("owner", &fields.owner),
+            Cell::Account => match event.account() {
+                Some(account) => line.field("account", account),
+                None => line.ready("account", &fields.owner),
+            },
+            Cell::Region => match event.region() {
+                Some(region) => line.field("region", region),
+                None => line.ready("region", &fields.region),
+            },
+            Cell::Filter => line.field("filter", &fields.filter),
+            Cell::Json(keys) => {
+                let name = format!("json.{}", keys.join("."));
+                line.json(&name, json::at(&event.message, keys));
+            }
+            Cell::Capture(name) => {
+                let mut captures = fields.captures.iter();
+                let found = captures.find(|(capture, _)| capture == *name);
+                line.ready(name, found.map_or("", |(_, text)| text));
+            }
+            // Written where they are met.
+            Cell::Labels
+            | Cell::Message
+            | Cell::ReadyTime
+            | Cell::Time
+            | Cell::LogGroup
+            | Cell::LogStream => {}
+        }
+    }
+}
+
 impl<'c> Layout<'c> {
     fn new(config: &'c Config, source: &'c Source) -> Layout<'c> {
         let format = source.format(config);
         let mut layout = Layout::of(&format, &source.labels, &source.columns);
         if format.time != config.format.time && source.columns.contains(&Column::Time) {
             layout.calendar = Some(Calendar::new(config.timezone, &format.time));
-            let times =
-                layout.cells.iter_mut().filter(|cell| matches!(cell, Cell::Time | Cell::ReadyTime));
-            times.for_each(|cell| *cell = Cell::OwnTime);
+            let times = layout.cells.iter_mut().filter(|cell| **cell == Cell::ReadyTime);
+            times.for_each(|cell| *cell = Cell::Time);
         }
         layout.clean = source.cleans().then_some(source);
         layout
@@ -263,7 +278,7 @@ impl<'c> Layout<'c> {
             Column::Account => Cell::Account,
             Column::Region => Cell::Region,
             Column::Filter => Cell::Filter,
-            Column::Json(keys) => Cell::Json(keys, format!("json.{}", keys.join("."))),
+            Column::Json(keys) => Cell::Json(keys),
             Column::Capture(name) => Cell::Capture(name),
         };
         let cells = columns.iter().map(cell).collect();
@@ -283,6 +298,7 @@ impl Routed {
             log_group: style.field(log_group),
             log_stream: style.field(log_stream),
             region: style.field(&config.region),
+            filter: String::new(),
             captures: captures.into_iter().map(|(name, text)| (name, style.field(&text))).collect(),
         };
         let owned = |text: &str| Cow::Owned(text.to_owned());

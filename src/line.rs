@@ -78,7 +78,7 @@ impl Style {
     }
 
     /// `BACKSLASH`: whether one becomes two.
-    #[inline]
+    #[inline(always)]
     fn append_escaped<const BACKSLASH: bool>(self, value: &str, text: &mut String) {
         let quoted = self.quotes(value.as_bytes());
         let space = self.newline == Newline::Space;

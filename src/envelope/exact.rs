@@ -33,7 +33,8 @@ pub fn exact<'a>(text: &'a [u8], spare: &'a mut Vec<u8>) -> Option<(Envelope<'a>
         Some(())
     })?;
     text.literal(",\"logEvents\":[")?;
-    let mut events = Vec::new();
+    // An event seldom has less.
+    let mut events = Vec::with_capacity(text.rest.len() / 128);
     text.list(|text| {
         text.literal("{\"id\":")?;
         let id = text.string()?;
@@ -48,11 +49,20 @@ pub fn exact<'a>(text: &'a [u8], spare: &'a mut Vec<u8>) -> Option<(Envelope<'a>
     text.literal("}")?;
     let length = text.whole - text.rest.len();
     let spare = &*text.spare;
-    // Collected, it would grow again and again.
-    let mut log_events = Vec::with_capacity(events.len());
-    for (id, timestamp, message) in events {
-        let (id, message) = (id.text(spare)?, message.text(spare)?);
-        log_events.push(Event { id, timestamp, message, system: None });
+    // Collected into an `Option`, the list would grow step by step.
+    let mut is_text = true;
+    let mut text = |piece: Piece<'a>| {
+        let text = piece.text(spare);
+        is_text &= text.is_some();
+        text.unwrap_or_default()
+    };
+    let event = |(id, timestamp, message): (Piece<'a>, i64, Piece<'a>)| {
+        let (id, message) = (text(id), text(message));
+        Event { id, timestamp, message, system: None }
+    };
+    let log_events = events.into_iter().map(event).collect();
+    if !is_text {
+        return None;
     }
     let envelope = Envelope {
         is_control,
@@ -76,6 +86,7 @@ enum Piece<'a> {
 }
 
 impl<'a> Piece<'a> {
+    #[inline(always)]
     fn text(self, spare: &'a [u8]) -> Option<Cow<'a, str>> {
         let bytes = match self {
             Piece::Plain(bytes) => bytes,
