@@ -220,8 +220,10 @@ fn rfc_3339(text: &str) -> Result<i64, String> {
 /// A disk that is there; `make` makes the folder. What nothing has landed into may be another
 /// folder than was meant, or a file system that is not mounted.
 fn disk(root: &Path, make: bool) -> anyhow::Result<RealDisk> {
-    let hiwake = root.join(".hiwake").metadata();
-    let is_root = !matches!(hiwake, Err(error) if error.kind() == ErrorKind::NotFound);
+    let hiwake = || root.join(".hiwake").metadata();
+    let missing = || matches!(hiwake(), Err(error) if error.kind() == ErrorKind::NotFound);
+    // An NFS client may remember for 30 s that the name was missing; opening the folder asks the server.
+    let is_root = !missing() || (std::fs::File::open(root).is_ok() && !missing());
     let shown = root.display();
     match make {
         false if !is_root && root.is_dir() => {
