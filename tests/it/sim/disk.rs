@@ -9,6 +9,8 @@
 //!   `sync_dir`, each by itself.
 //! * A name once looked up is seen as it was then, until its folder is refreshed or something is
 //!   made in it.
+//! * While a machine has a file open for writing, any of its reads without the lock may answer from
+//!   pages that it kept, however old. Locking the file or `drop_cache` ends that.
 //! * A lease that is lost takes all locks of the machine; writing through a handle that was locked
 //!   then fails at the latest at the sync, through any other it works. Of what it had not synced,
 //!   anything may be missing.
@@ -321,7 +323,10 @@ impl Handle for SimHandle {
     }
 
     fn drop_cache(&self) -> io::Result<()> {
-        Ok(())
+        self.operation(|state| {
+            state.drop_pages(self.id);
+            Ok(())
+        })
     }
 
     fn inode(&self) -> io::Result<Inode> {

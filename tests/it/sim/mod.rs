@@ -10,6 +10,7 @@ mod empty;
 mod fault;
 mod history;
 mod loss;
+mod pages;
 mod pause;
 mod probe;
 mod promise;

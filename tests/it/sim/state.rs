@@ -25,6 +25,8 @@ pub const ENOSYS: i32 = 38;
 pub const ENOTSUP: i32 = 95;
 pub const ESTALE: i32 = 116;
 
+const PAGE: usize = 4096;
+
 /// What goes wrong at one operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -80,6 +82,8 @@ pub struct Client {
     pub dead: bool,
     pub operations: u64,
     view: HashMap<(usize, String), Option<usize>>,
+    /// What the machine keeps of files, by their nodes.
+    pages: HashMap<usize, Arc<Vec<u8>>>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -199,6 +203,7 @@ impl State {
     /// The power fails everywhere; of what was not synced, `loss` decides what is left.
     pub fn power_failure(&mut self, loss: Loss) {
         self.kill_all();
+        self.clients.iter_mut().for_each(|client| client.pages.clear());
         for node in &mut self.nodes {
             match &mut node.body {
                 Body::File { durable, now, pending } => {
@@ -226,6 +231,7 @@ impl State {
                 continue;
             }
             handle.lost = true;
+            self.clients[client].pages.remove(&node);
             lock.holders.retain(|holder| *holder != id);
             let Body::File { durable, now, pending } = &mut self.nodes[node].body else { continue };
             let mut kept = durable.as_ref().clone();
@@ -394,6 +400,9 @@ impl State {
             return Err(error(EMLINK));
         }
         self.clients[client].view.insert((folder, name.to_owned()), Some(node));
+        if !self.has_open_for_writing(client, node) {
+            self.clients[client].pages.remove(&node);
+        }
         self.handles.push(Opened { client, node, reads, writes, lost: false, open: true });
         Ok(self.handles.len() - 1)
     }
@@ -531,15 +540,46 @@ impl State {
             lock.shared = shared;
             lock.holders.retain(|holder| *holder != id);
             lock.holders.push(id);
+            self.drop_pages(id);
         }
         Ok(free)
     }
 
+    fn has_open_for_writing(&self, client: usize, node: usize) -> bool {
+        let is = |one: &Opened| one.open && one.writes && (one.client, one.node) == (client, node);
+        self.handles.iter().any(is)
+    }
+
+    /// The next read through any of the machine's handles asks the server.
+    pub fn drop_pages(&mut self, id: usize) {
+        let Opened { client, node, .. } = self.handles[id];
+        self.clients[client].pages.remove(&node);
+    }
+
+    /// What a read answers from. While the machine has the file open for writing, any page that it
+    /// kept may be older than what others wrote since, though the length is not.
     pub fn bytes(&mut self, id: usize) -> io::Result<Arc<Vec<u8>>> {
-        if !self.handles[id].reads {
+        let Opened { client, node, reads, .. } = self.handles[id];
+        if !reads {
             return Err(error(EBADF));
         }
-        self.length(id)
+        let mut read = self.length(id)?;
+        let is_locked = self.nodes[node].lock.holders.contains(&id);
+        if !is_locked
+            && self.has_open_for_writing(client, node)
+            && let Some(kept) = self.clients[client].pages.get(&node).cloned()
+            && kept != read
+        {
+            let mut old = kept.as_ref().clone();
+            old.resize(read.len(), 0);
+            for (page, old) in Arc::make_mut(&mut read).chunks_mut(PAGE).zip(old.chunks(PAGE)) {
+                if page != old && self.random.below(2) == 0 {
+                    page.copy_from_slice(old);
+                }
+            }
+        }
+        self.clients[client].pages.insert(node, read.clone());
+        Ok(read)
     }
 
     pub fn length(&mut self, id: usize) -> io::Result<Arc<Vec<u8>>> {
@@ -558,6 +598,10 @@ impl State {
             // A write may look well, in the machine's memory; it never gets further.
             let buffered = matches!(operation, FileOp::Write(..)) && self.random.below(2) == 0;
             return if buffered { Ok(()) } else { Err(error(EIO)) };
+        }
+        let node = self.handles[id].node;
+        if let Some(pages) = self.clients[client].pages.get_mut(&node) {
+            operation.apply(Arc::make_mut(pages));
         }
         if let Body::File { now, pending, .. } = &mut self.file(id)?.body {
             operation.apply(Arc::make_mut(now));
@@ -579,8 +623,8 @@ impl State {
                 match operation {
                     FileOp::Truncate(length) => kept.resize(length, 0),
                     FileOp::Write(offset, bytes) => {
-                        let from = offset / 4096 * 4096;
-                        let to = (offset + bytes.len()).div_ceil(4096) * 4096;
+                        let from = offset / PAGE * PAGE;
+                        let to = (offset + bytes.len()).div_ceil(PAGE) * PAGE;
                         let to = to.min(now.len());
                         if from < to {
                             kept.resize(kept.len().max(to), 0);
