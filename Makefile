@@ -1,5 +1,5 @@
 # The two commands are `make run` and `make check`; CI runs `make check`, `make lambda`, `make infra` and `make e2e`.
-.PHONY: run check fmt lint test doc guard nextest strace valgrind jq zstd lambda infra e2e fuzz peers bench cost
+.PHONY: run check fmt lint test doc guard nextest strace valgrind jq zstd lambda infra e2e nfs fuzz peers bench cost
 
 run: ; cargo run --locked --no-default-features --features cli -- demo out
 check: fmt lint test doc guard
@@ -19,4 +19,5 @@ cost: ; @python3 benches/cost/table.py
 lambda: .venv ; @./.ci/lambda
 infra: .venv ; @./.ci/infra
 e2e: .venv ; @.venv/bin/python tests/e2e/run.py && .venv/bin/python tests/e2e/infra.py && .venv/bin/python tests/e2e/replay.py
+nfs: ; @python3 tests/nfs/run.py
 .venv: .ci/requirements.txt ; python3 -m venv .venv && .venv/bin/pip install --quiet --requirement .ci/requirements.txt && touch .venv || { rm -rf .venv; exit 1; }

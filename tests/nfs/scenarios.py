@@ -337,40 +337,28 @@ def lease_lost(trial):
     ):
         template = f"{trial.root}-{what}"
         trial.land(two, begun, several=1, root=template)
-        arguments = ["--config", str(trial.config), "--now", now] + (
-            [str(WORK / "landing/01")] if verb == "land" else []
-        )
-        places = []
-        command = ["/nfs/hiwake", verb, *arguments, "--root"]
+        config = pathlib.Path("/tmp/one-at-a-time.toml")
+        config.write_text(trial.config.read_text() + "[limits]\nparallel = 1\n")
+        command = ["/nfs/hiwake", verb, "--config", str(config), "--now", now]
+        command += [str(WORK / "landing/01")] if verb == "land" else []
+        command.append("--root")
         copy(template, f"{template}-0")
-        traced = subprocess.run(
-            one.entered(
-                "strace",
-                "-f",
-                "-qq",
-                "-e",
-                f"trace={','.join(CHANGING)}",
-                *command,
-                f"/mnt/{template}-0",
-            ),
-            capture_output=True,
-            text=True,
+        traced = one.entered(*tracing("/tmp/calls", ",".join(CHANGING)), *command)
+        run([*traced, f"/mnt/{template}-0"], capture_output=True)
+        calls = [line.split() for line in pathlib.Path("/tmp/calls").read_text().splitlines()]
+        # The first thread does all that changes the root.
+        seen = collections.Counter(
+            call.split("(")[0] for pid, call, *_ in calls if pid == calls[0][0]
         )
-        seen = collections.Counter(re.findall(rf"({'|'.join(CHANGING)})\(", traced.stderr))
-        for call, count in seen.items():
-            places += [(call, nth) for nth in range(1, count + 1)]
+        places = [(call, nth) for call, count in seen.items() for nth in range(1, count + 1)]
         stopped = []
         for call, nth in places:
             root = f"{template}-{call}-{nth}"
             copy(template, root)
-            inject = ["-e", f"trace={call}", "-e", f"inject={call}:signal=SIGSTOP:when={nth}"]
-            child = subprocess.Popen(
-                one.entered(
-                    "strace", "-f", "-qq", "-o", f"/tmp/{root}", *inject, *command, f"/mnt/{root}"
-                ),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-            )
+            inject = ["-e", f"inject={call}:signal=SIGSTOP:when={nth}"]
+            traced = one.entered(*tracing("/dev/null", call), *inject, *command, f"/mnt/{root}")
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+            child = subprocess.Popen(traced, **pipes)
             stopped.append((root, child, still(child)))
         trial.faults += len([pid for _, _, pid in stopped if pid])
         if not all(pid for _, _, pid in stopped):
@@ -392,10 +380,14 @@ def lease_lost(trial):
                 trial.note(f"{root} has exit code {child.returncode}: {said.decode()[-300:]}")
         for root, _, _ in stopped:
             trial.acknowledged = set(begun + meanwhile)
-            trial.finish(root=root, objects=begun + meanwhile)
+            trial.finish(root=root, objects=begun + meanwhile, rounds=1)
             shutil.rmtree(EXPORT / root)
         for left in template, f"{template}-0":
             shutil.rmtree(EXPORT / left)
+
+
+def tracing(log, calls):
+    return ["strace", "-f", "-qq", "-o", log, "-e", f"trace={calls}"]
 
 
 def copy(template, root):

@@ -181,7 +181,7 @@ class Trial:
             if path.suffix not in (".open", ".sha256", ".tmp") and path.name[0] != "."
         ]
 
-    def finish(self, root=None, objects=None):
+    def finish(self, root=None, objects=None, rounds=2):
         """Lands what was landed, which changes nothing; seals; counts every line of every file."""
         root, client = root or self.root, self.clients[0]
         objects = sorted(self.objects if objects is None else objects)
@@ -195,8 +195,8 @@ class Trial:
         elif new[1] != "0" and self.acknowledged.issuperset(objects):
             self.lost += int(new[1])
             self.note(f"{new[1]} acknowledged lines were not there")
-        for now in AFTER, LATER, "2022-04-25T00:00:00+09:00":
-            code, said = self.seal(client, now=now, root=root)
+        for _ in range(rounds):
+            code, said = self.seal(client, now="2022-04-25T00:00:00+09:00", root=root)
             if code:
                 self.note(f"the seal has exit code {code}: {said.strip()[-300:]}")
         code, said = self.hiwake(client, "verify", root=root)

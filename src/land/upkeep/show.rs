@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use sha2::{Digest, Sha256};
 
-use crate::disk::Open;
+use crate::disk::{Handle, Open};
 use crate::land::day_file::contents::Decoder;
 use crate::land::day_file::seal::copy_commits;
 use crate::land::day_file::writer::CHUNK;
@@ -102,7 +102,7 @@ impl Lander<'_> {
             return Ok(false);
         }
         let path = day_file.open_segment(number, segment.form());
-        let data = self.disk.open(&path, Open::Read).context("open", &path)?;
+        let data = open_fresh(self, &path)?;
         for commit in commits {
             let commit = std::slice::from_ref(commit);
             copy_commits(data.as_ref(), &path, commit, &mut |bytes| {
@@ -135,6 +135,14 @@ impl Write for Taker<'_> {
     }
 }
 
+/// Where another process of this machine has the file open for writing, an NFS client would answer
+/// from old pages: what is not there yet would be shown, or taken for damage.
+fn open_fresh(lander: &Lander<'_>, path: &str) -> Result<Box<dyn Handle>> {
+    let file = lander.disk.open(path, Open::Read).context("open", path)?;
+    file.drop_cache().context("read", path)?;
+    Ok(file)
+}
+
 /// A sealed file's text. That it is not what was sealed is known at its end only.
 fn copy_file(
     lander: &Lander<'_>,
@@ -142,7 +150,7 @@ fn copy_file(
     wanted: &Contents,
     out: &mut dyn Write,
 ) -> Result<(), ShowError> {
-    let file = lander.disk.open(path, Open::Read).context("open", path)?;
+    let file = open_fresh(lander, path)?;
     let mut decoder = Decoder::new(Taker { out, refused: None }, path)?;
     let (mut buffer, mut at, mut hash) = (vec![0; CHUNK], 0, Sha256::new());
     let mut decoded = Ok(());

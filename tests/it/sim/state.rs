@@ -531,7 +531,7 @@ impl State {
             return Err(error(EBADF));
         }
         if lost {
-            return Err(error(EIO));
+            return Err(self.lost_lock());
         }
         let lock = &mut self.file(id)?.lock;
         let alone = lock.holders.iter().all(|holder| *holder == id);
@@ -543,6 +543,11 @@ impl State {
             self.drop_pages(id);
         }
         Ok(free)
+    }
+
+    /// What Linux answers on a handle whose lock was lost.
+    fn lost_lock(&mut self) -> io::Error {
+        error(if self.random.below(4) == 0 { EBADF } else { EIO })
     }
 
     fn has_open_for_writing(&self, client: usize, node: usize) -> bool {
@@ -559,9 +564,13 @@ impl State {
     /// What a read answers from. While the machine has the file open for writing, any page that it
     /// kept may be older than what others wrote since, though the length is not.
     pub fn bytes(&mut self, id: usize) -> io::Result<Arc<Vec<u8>>> {
-        let Opened { client, node, reads, .. } = self.handles[id];
+        let Opened { client, node, reads, lost, .. } = self.handles[id];
         if !reads {
             return Err(error(EBADF));
+        }
+        // What it asks the server for fails; what it keeps, it reads.
+        if lost && self.random.below(2) == 0 {
+            return Err(self.lost_lock());
         }
         let mut read = self.length(id)?;
         let is_locked = self.nodes[node].lock.holders.contains(&id);
@@ -597,7 +606,7 @@ impl State {
         if lost {
             // A write may look well, in the machine's memory; it never gets further.
             let buffered = matches!(operation, FileOp::Write(..)) && self.random.below(2) == 0;
-            return if buffered { Ok(()) } else { Err(error(EIO)) };
+            return if buffered { Ok(()) } else { Err(self.lost_lock()) };
         }
         let node = self.handles[id].node;
         if let Some(pages) = self.clients[client].pages.get_mut(&node) {
@@ -613,7 +622,7 @@ impl State {
     pub fn sync(&mut self, id: usize) -> io::Result<()> {
         let Opened { client, lost, .. } = self.handles[id];
         if lost {
-            return Err(error(if self.random.below(4) == 0 { EBADF } else { EIO }));
+            return Err(self.lost_lock());
         }
         if let Body::File { durable, now, pending } = &mut self.file(id)?.body
             && pending.iter().any(|(who, _, _)| *who == client)
