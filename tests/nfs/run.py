@@ -251,8 +251,15 @@ def objects(folder, program):
     (folder / "backup").mkdir()
     (folder / "landing").mkdir()
     step = ROWS // OBJECTS
-    for number in range(OBJECTS):
-        indexes = [index % ROWS for index in range(number * step, (number + 2) * step)]
+    parts = {
+        f"{number:02}": [index % ROWS for index in range(number * step, (number + 2) * step)]
+        for number in range(OBJECTS)
+    }
+    # Small ones, all for one day file.
+    for number in range(4):
+        rows = range(number * 60, number * 60 + 120)
+        parts[f"small-{number}"] = [index for index in rows if events[index][0] == "/app"]
+    for name, indexes in parts.items():
         records = []
         for group, stream, _ in groups:
             mine = [events[index][2] for index in indexes if events[index][:2] == (group, stream)]
@@ -266,7 +273,6 @@ def objects(folder, program):
                     "logEvents": mine[first : first + 100],
                 }
                 records.append(gzip.compress(json.dumps(envelope).encode(), mtime=0))
-        name = f"{number:02}"
         (folder / "backup" / name).write_bytes(b"".join(records))
         (folder / "landing" / name).write_bytes(transformed(folder, program, records))
         named[name] = indexes

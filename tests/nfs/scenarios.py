@@ -332,15 +332,15 @@ def lease_lost(trial):
     and resume."""
     one, two = trial.clients
     for what, verb, begun, meanwhile, now in (
-        ("landing", "land", ["00"], ["01", "02"], DURING),
-        ("seal", "seal", ["02", "00", "01"], ["03"], AFTER),
+        ("landing", "land", ["small-0"], ["small-1", "small-2"], DURING),
+        ("seal", "seal", ["small-2", "small-0", "small-1"], ["small-3"], AFTER),
     ):
         template = f"{trial.root}-{what}"
         trial.land(two, begun, several=1, root=template)
         config = pathlib.Path("/tmp/one-at-a-time.toml")
         config.write_text(trial.config.read_text() + "[limits]\nparallel = 1\n")
         command = ["/nfs/hiwake", verb, "--config", str(config), "--now", now]
-        command += [str(WORK / "landing/01")] if verb == "land" else []
+        command += [str(WORK / "landing/small-1")] if verb == "land" else []
         command.append("--root")
         copy(template, f"{template}-0")
         traced = one.entered(*tracing("/tmp/calls", ",".join(CHANGING)), *command)
@@ -363,6 +363,7 @@ def lease_lost(trial):
         trial.faults += len([pid for _, _, pid in stopped if pid])
         if not all(pid for _, _, pid in stopped):
             trial.note(f"{what}: {sum(1 for _, _, pid in stopped if not pid)} did not stand still")
+        print(f"@{template}: {len(stopped)} stand still", flush=True)
         one.link("down")
         time.sleep(LEASE_S + 1)
         for root, _, _ in stopped:

@@ -34,10 +34,10 @@ OBJECTS = EVENTS["objects"]
 class Trial:
     """One scenario in one form, its root, and what was counted in it."""
 
-    def __init__(self, name, form, clients, objects=None):
+    def __init__(self, name, form, clients):
         self.name, self.form, self.clients = name, form, clients
         self.root = f"{name}-{form}"
-        self.objects = sorted(OBJECTS) if objects is None else objects
+        self.objects = [name for name in sorted(OBJECTS) if "small" not in name]
         self.config = WORK / f"{form}.toml"
         self.kills = self.faults = self.alarms = self.lost = self.doubled = self.torn = (
             self.changed

@@ -4,11 +4,13 @@
 use hiwake::config::Form;
 use hiwake::disk::{Disk, Handle, Open};
 use hiwake::land::upkeep::show::Shown;
+use hiwake::land::upkeep::verify::Finding;
 
 use super::disk::{Server, SimDisk};
 use super::*;
 
-const EVENTS: Event = 300;
+const COMMIT: usize = 30;
+const COMMITS: usize = 10;
 const FORMS: [Form; 2] = [Form::Plain, Form::Compressed];
 
 /// Another process of the machine, which waits for the locks: it has the files open.
@@ -30,10 +32,10 @@ fn looks(look: impl Fn(&Setup, &SimDisk, &[Event]) -> Result<(), String>) {
                 setup.config.files.open = form;
                 let (lands, looks) = (server.client(), server.client());
                 let mut landed = Vec::new();
-                let mut others = Vec::new();
-                for first in (0..EVENTS).step_by(30) {
-                    let more: Vec<Event> = (first..first + 30).collect();
-                    assert!(setup.deliver(&lands, &more).unwrap());
+                let mut others: Vec<Box<dyn Handle>> = Vec::new();
+                let events: Vec<Event> = (0..(COMMIT * COMMITS) as Event).collect();
+                for more in events.chunks(COMMIT) {
+                    assert!(setup.deliver(&lands, more).unwrap());
                     landed.extend(more);
                     server.lock().forget_names();
                     look(&setup, &looks, &landed).unwrap_or_else(|wrong| panic!("{wrong}"));
@@ -49,7 +51,9 @@ fn looks(look: impl Fn(&Setup, &SimDisk, &[Event]) -> Result<(), String>) {
 fn verify_takes_no_old_page_for_damage() {
     looks(|setup, disk, _| {
         let verified = setup.lander(disk).verify();
-        match verified.findings.iter().find(|finding| finding.wrong) {
+        // One day file is landed by itself, without the registers that an intake keeps.
+        let counts = |one: &&Finding| one.wrong && !one.path.starts_with(".hiwake/routings");
+        match verified.findings.iter().find(counts) {
             Some(finding) => Err(format!("{finding:?}")),
             None => Ok(()),
         }
@@ -73,6 +77,8 @@ fn cat_takes_no_old_page_for_damage() {
         shown.map_err(|error| error.to_string())?;
         let mut found = parse("cat", &String::from_utf8(out).unwrap());
         found.sort_unstable();
-        if found == landed { Ok(()) } else { Err(format!("{} lines", found.len())) }
+        // An old page of the journal may hide the last commits, no more.
+        let is_whole = found.len() % COMMIT == 0 && landed.starts_with(&found);
+        is_whole.then_some(()).ok_or_else(|| format!("{} lines", found.len()))
     });
 }

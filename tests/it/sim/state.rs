@@ -564,13 +564,9 @@ impl State {
     /// What a read answers from. While the machine has the file open for writing, any page that it
     /// kept may be older than what others wrote since, though the length is not.
     pub fn bytes(&mut self, id: usize) -> io::Result<Arc<Vec<u8>>> {
-        let Opened { client, node, reads, lost, .. } = self.handles[id];
+        let Opened { client, node, reads, .. } = self.handles[id];
         if !reads {
             return Err(error(EBADF));
-        }
-        // What it asks the server for fails; what it keeps, it reads.
-        if lost && self.random.below(2) == 0 {
-            return Err(self.lost_lock());
         }
         let mut read = self.length(id)?;
         let is_locked = self.nodes[node].lock.holders.contains(&id);
