@@ -417,6 +417,7 @@ def state(pid):
 
 
 SCENARIOS = (
+    (lease_lost, 2),
     (kill_2, 3),
     (kill_4, 4),
     (contend_8, 8),
@@ -431,5 +432,4 @@ SCENARIOS = (
     (squash, 2),
     (version_4_0, 2),
     (reroute, 2),
-    (lease_lost, 2),
 )

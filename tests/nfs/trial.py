@@ -79,10 +79,11 @@ class Trial:
                 # Not while it is still nsenter.
                 hit = os.readlink(f"/proc/{child.pid}/exe").endswith("hiwake")
                 self.kills += hit and kill_after is not None
+            where = stacks(child.pid) if kill_after is None else ""
             child.kill()
             said, _ = child.communicate()
             if kill_after is None:
-                self.note(f"{verb} did not end within {COMMAND_LIMIT_S} s")
+                self.note(f"{verb} did not end within {COMMAND_LIMIT_S} s: {where}")
             return None, said
         took = time.monotonic() - began
         with self.count:
@@ -268,6 +269,14 @@ HEADS = (
     "false alarms",
     "slowest call",
 )
+
+
+def stacks(pid):
+    """Where in the kernel the threads of a process wait."""
+    with contextlib.suppress(OSError):
+        found = pathlib.Path(f"/proc/{pid}/task").glob("*/stack")
+        return [stack.read_text().split("\n")[:6] for stack in found]
+    return []
 
 
 def text_of(path):

@@ -88,19 +88,13 @@ impl<'l> Journal<'l> {
     /// Reads a journal without its lock: for the eye, and for hints. `None`: there is none, or it
     /// is new.
     ///
-    /// Where another process of this machine has it open for writing, an NFS client may answer from
-    /// an old page, which looks like damage: so damage is read again, past the pages.
+    /// Where another process of this machine has it open for writing, an NFS client would answer
+    /// from old pages: they look like damage, or like a journal that lacks the last commits.
     pub fn peek(lander: &Lander<'_>, day_file: &DayFile) -> Result<Option<State>> {
         let path = day_file.journal();
         let Some(handle) = lander.open_if_there(&path)? else { return Ok(None) };
-        let read = || State::read(&path, &read_whole(handle.as_ref(), &path, 0, BYTES_MAX)?);
-        match read() {
-            Err(LandError::Damage { .. }) => {
-                handle.drop_cache().context("read", &path)?;
-                read()
-            }
-            state => state,
-        }
+        handle.drop_cache().context("read", &path)?;
+        State::read(&path, &read_whole(handle.as_ref(), &path, 0, BYTES_MAX)?)
     }
 
     /// The same where something of the day is there, or a hint of it: that there is no journal is

@@ -561,8 +561,8 @@ impl State {
         self.clients[client].pages.remove(&node);
     }
 
-    /// What a read answers from. While the machine has the file open for writing, any page that it
-    /// kept may be older than what others wrote since, though the length is not.
+    /// What a read answers from. While the machine has the file open for writing, the pages that it
+    /// kept are not those that others wrote since, though the length is.
     pub fn bytes(&mut self, id: usize) -> io::Result<Arc<Vec<u8>>> {
         let Opened { client, node, reads, .. } = self.handles[id];
         if !reads {
@@ -573,15 +573,11 @@ impl State {
         if !is_locked
             && self.has_open_for_writing(client, node)
             && let Some(kept) = self.clients[client].pages.get(&node).cloned()
-            && kept != read
         {
+            let pages = kept.len().next_multiple_of(PAGE).min(read.len());
             let mut old = kept.as_ref().clone();
-            old.resize(read.len(), 0);
-            for (page, old) in Arc::make_mut(&mut read).chunks_mut(PAGE).zip(old.chunks(PAGE)) {
-                if page != old && self.random.below(2) == 0 {
-                    page.copy_from_slice(old);
-                }
-            }
+            old.resize(pages, 0);
+            Arc::make_mut(&mut read)[..pages].copy_from_slice(&old);
         }
         self.clients[client].pages.insert(node, read.clone());
         Ok(read)
