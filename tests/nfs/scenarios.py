@@ -66,6 +66,7 @@ def cut_once(trial):
         *landers(trial, trial.clients),
         after(1.5, lambda: cut(trial, trial.clients[0], 2 * OUTAGE_S)),
     )
+    trial.met("the cut", trial.slowest > LEASE_S)
     trial.finish()
 
 
@@ -78,6 +79,7 @@ def cut_often(trial):
             cut(trial, trial.clients[turn % 2])
 
     together(*landers(trial, trial.clients, kills=3, several=1), cuts)
+    trial.met("the cut", trial.slowest > LEASE_S)
     trial.finish()
 
 
@@ -113,6 +115,7 @@ def full(trial):
             filler.unlink()
 
     together(*landers(trial, trial.clients, several=1), fill)
+    trial.met("the full disk", trial.failed)
     trial.finish()
 
 
@@ -251,6 +254,7 @@ def stale(trial):
         shutil.rmtree(gone)
 
     together(*landers(trial, trial.clients), replace)
+    trial.met("the stale root", trial.failed)
     trial.acknowledged.clear()
     trial.published.clear()
     together(*landers(trial, trial.clients))
@@ -288,6 +292,7 @@ def version_4_0(trial):
             *landers(trial, [two], kills=8),
             after(1.5, lambda: cut(trial, one)),
         )
+        trial.met("the cut", trial.slowest > LEASE_S)
         trial.finish()
     finally:
         for client in trial.clients:

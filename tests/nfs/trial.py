@@ -39,9 +39,9 @@ class Trial:
         self.root = f"{name}-{form}"
         self.objects = [name for name in sorted(OBJECTS) if "small" not in name]
         self.config = WORK / f"{form}.toml"
-        self.kills = self.faults = self.alarms = self.lost = self.doubled = self.torn = (
-            self.changed
-        ) = 0
+        self.failed = self.kills = self.faults = self.alarms = self.lost = self.doubled = (
+            self.torn
+        ) = self.changed = 0
         self.slowest, self.usual = 0.0, 1.5
         self.notes, self.published, self.count = [], {}, threading.Lock()
         self.rows, self.by_place = 0, True
@@ -122,6 +122,7 @@ class Trial:
                 if code == 0:
                     self.acknowledged.update(some)
                     break
+                self.failed += code == 1
                 if code == 1 and not again:
                     return said
                 if time.monotonic() > until:
@@ -159,6 +160,11 @@ class Trial:
         finally:
             ended.set()
             watcher.join()
+
+    def met(self, fault, was_met):
+        """A fault that no command met proves nothing."""
+        if not was_met:
+            self.note(f"no command met {fault}")
 
     def look_at_published(self, root):
         """Every published file keeps its text from the first look on."""
