@@ -251,7 +251,9 @@ def stale(trial):
         trial.faults += 1
         root.rename(gone)
         root.mkdir()
-        shutil.rmtree(gone)
+        # A landing that has the old root open may still make names in it.
+        while gone.exists():
+            shutil.rmtree(gone, ignore_errors=True)
 
     together(*landers(trial, trial.clients), replace)
     trial.met("the stale root", trial.failed)
