@@ -222,7 +222,8 @@ fn rfc_3339(text: &str) -> Result<i64, String> {
 fn disk(root: &Path, make: bool) -> anyhow::Result<RealDisk> {
     let hiwake = || root.join(".hiwake").metadata();
     let missing = || matches!(hiwake(), Err(error) if error.kind() == ErrorKind::NotFound);
-    // An NFS client may remember for 30 s that the name was missing; opening the folder asks the server.
+    // An NFS client may remember for 30 s that the name was missing: opening the folder asks the
+    // server.
     let is_root = !missing() || (std::fs::File::open(root).is_ok() && !missing());
     let shown = root.display();
     match make {
