@@ -61,9 +61,6 @@ pub fn exact<'a>(text: &'a [u8], spare: &'a mut Vec<u8>) -> Option<(Envelope<'a>
         Event { id, timestamp, message, system: None }
     };
     let log_events = events.into_iter().map(event).collect();
-    if !is_text {
-        return None;
-    }
     let envelope = Envelope {
         is_control,
         owner: owner.text(spare)?,
@@ -76,7 +73,7 @@ pub fn exact<'a>(text: &'a [u8], spare: &'a mut Vec<u8>) -> Option<(Envelope<'a>
         log_events,
         malformed: Vec::new(),
     };
-    Some((envelope, length))
+    is_text.then_some((envelope, length))
 }
 
 /// A string: its bytes, or where in the spare ones is what it means.

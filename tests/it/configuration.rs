@@ -122,10 +122,15 @@ fn the_page_is_what_schema_and_examples_say() {
 
 const HEAD: &str = "# Configuration
 
-`hiwake.toml` says what becomes of which log group. The functions, the command line and the CDK app read the same file.
-`hiwake config check` names everything that is wrong with it, `hiwake config explain --log-group G` shows what a log group becomes, and `hiwake config schema` prints the JSON Schema that this page is made of.
+`hiwake.toml` says what becomes of which log group.
+The functions, the command line and the CDK app read the same file.
+`hiwake config check` names everything that is wrong with it.
+`hiwake config explain --log-group G` shows what a log group becomes.
+`hiwake config schema` prints the JSON Schema that this page is made of.
 
-An unknown key is an error. Times are durations such as `30s`, `5m`, `1h` or `7days`, sizes are bytes, and modes are octal in quotes.
+An unknown key is an error.
+Times are durations such as `30s`, `5m`, `1h` or `7days`.
+Sizes are bytes, and modes are octal digits in quotes.
 ";
 
 fn page(schema: &Value) -> String {
