@@ -171,7 +171,8 @@ impl Metrics {
         *self.values.entry(metric).or_default() += value.try_into().unwrap_or(u64::MAX);
     }
 
-    /// Of one answer to Firehose. Reasons are sent only where there were any: each costs a metric.
+    /// Of one answer to Firehose. What is seldom is sent only where there was any: each costs a
+    /// metric.
     pub fn of_transform(counts: &Counts) -> Metrics {
         let mut metrics = Metrics::default();
         let (dropped, failed) = (counts.records_dropped(), counts.records_failed());
@@ -179,14 +180,16 @@ impl Metrics {
         metrics.add(Metric::EventsIn, counts.events);
         metrics.add(Metric::RowsOut, counts.rows);
         metrics.add(Metric::EventsDropped, counts.events_dropped);
-        if counts.events_filtered > 0 {
-            metrics.add(Metric::EventsFiltered, counts.events_filtered);
+        let seldom = [
+            (Metric::EventsFiltered, counts.events_filtered),
+            (Metric::RecordsPlain, counts.plain),
+        ];
+        for (metric, value) in seldom.into_iter().filter(|(_, value)| *value > 0) {
+            metrics.add(metric, value);
         }
         metrics.add(Metric::EventsFailed, counts.events_failed);
-        metrics.add(Metric::RecordsPlain, counts.plain);
         metrics.add(Metric::RecordsDropped, dropped);
         metrics.add(Metric::RecordsFailed, failed);
-        metrics.add(Metric::AnswerOverflow, 0_u64);
         metrics.codes(&counts.failed);
         metrics.add(Metric::EventsRefused, counts.events_refused());
         metrics.codes(&counts.refused);
