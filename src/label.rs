@@ -142,7 +142,7 @@ impl<'c> Labeler<'c> {
         before - envelope.log_events.len()
     }
 
-    /// A text of the envelope that is no valid event, with what its source hides.
+    /// A text of the envelope that is not a valid event, with what its source hides.
     pub(crate) fn hidden<'t>(&self, text: &'t str) -> Cow<'t, str> {
         self.layout().clean.map_or(Cow::Borrowed(text), |source| source.hidden(text))
     }

@@ -12,6 +12,7 @@
     reason = "a measurement that fails is no figure"
 )]
 
+mod choose;
 #[path = "../cpu.rs"]
 mod cpu;
 mod curve;
@@ -28,8 +29,9 @@ mod transform;
 mod trips;
 mod whole;
 
-const PARTS: [(&str, fn()); 7] = [
+const PARTS: [(&str, fn()); 8] = [
     ("transform", transform::measure),
+    ("choose", choose::measure),
     ("land", landing::measure),
     ("dedup", dedup::measure),
     ("seal", seal::measure),

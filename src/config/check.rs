@@ -13,7 +13,7 @@ use crate::config::{
 use crate::row::Kind;
 
 /// Longest grace: CloudWatch takes events up to 14 days old, but a day that stays open for longer
-/// than a week is no daily file any more.
+/// than a week is not a daily file any more.
 const GRACE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Below it Firehose's own buffering (up to 15 minutes, and retries) makes late files every night.
 const GRACE_CAREFUL: Duration = Duration::from_secs(20 * 60);

@@ -159,7 +159,7 @@ fn covers(glob: &[Symbol], text: &[Symbol]) -> bool {
     reached[text.len()]
 }
 
-/// A capture's name: what begins with a small letter and goes on with those, digits and `_`.
+/// A capture's name: a small letter, then small letters, digits and `_`.
 fn capture(text: &str) -> Option<&str> {
     let (name, _) = text.strip_prefix('{')?.split_once('}')?;
     let is_name = name.starts_with(|c: char| c.is_ascii_lowercase())

@@ -60,7 +60,7 @@ pub struct Config {
     pub format: Format,
     /// Events that no source matches.
     pub unmatched: Unmatched,
-    /// Records that are no envelope.
+    /// Records that are not an envelope.
     pub plain: Plain,
     /// When and how days are sealed.
     pub seal: Seal,

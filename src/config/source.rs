@@ -171,7 +171,7 @@ pub enum Column {
     Region,
     /// `{filter}`: the subscription filters' names, joined by a comma.
     Filter,
-    /// `{json.a.b}`: what a JSON message has there; empty where it has nothing, or is no JSON.
+    /// `{json.a.b}`: what a JSON message has there; empty where it has nothing, or is not JSON.
     Json(Vec<String>),
     /// `{team}`: what a capture of this name takes.
     Capture(String),
