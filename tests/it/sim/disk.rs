@@ -168,6 +168,10 @@ impl Server {
         let result = match fault {
             _ if state.clients[client].dead => Err(io::Error::other("the process is gone")),
             None | Some(Fault::Pause(_)) => act(&mut state),
+            Some(Fault::Slow(time)) => {
+                std::thread::sleep(time);
+                act(&mut state)
+            }
             Some(Fault::Fail(errno)) => Err(error(errno)),
             Some(Fault::Lie(errno)) => {
                 let opened = state.handles.len();

@@ -17,6 +17,7 @@ mod promise;
 mod rebuild;
 mod regressions;
 mod routings;
+mod slow;
 mod state;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hiwake::disk::{Entry, Open};
 
@@ -40,6 +41,8 @@ pub enum Fault {
     SyncLost,
     /// Just before it the machine's lease is lost.
     LeaseLost,
+    /// It is done, after so long: a mount tries again and again while its server is away.
+    Slow(Duration),
     /// The lease is lost and the machine stands still while others do that many operations.
     Pause(u64),
 }
