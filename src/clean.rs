@@ -2,8 +2,26 @@
 //! out, and hides what nobody is to read. Pure.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use regex_lite::Regex;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use crate::config::Source;
+use crate::envelope::string;
+use crate::json;
+use crate::line::without_breaks;
+
+/// An escape sequence of a terminal. One that does not end takes only its ESC: no text is lost.
+static SEQUENCE: LazyLock<Regex> = LazyLock::new(|| {
+    let control = r"\[[0-?]*[ -/]*[@-~]";
+    let command = r"\][^\x07\x1b\r\n]*(?:\x07|\x1b\\)";
+    let text = r"[PX^_][^\x1b\r\n]*\x1b\\";
+    let other = r"[ -/]+[0-~]|[0-OQ-WYZ\\`-~]";
+    let all = format!(r"\x1b(?:{control}|{command}|{text}|{other})?");
+    Regex::new(&all).expect("a constant of this file")
+});
 
 impl Source {
     /// Whether it does anything to messages.
@@ -11,28 +29,66 @@ impl Source {
         self.strip_ansi || !(self.drop.is_empty() && self.keep.is_empty() && self.mask.is_empty())
     }
 
-    /// A message as its line has it; `None`: its event is left out. Patterns see it without
-    /// colours, those that choose see it before anything is hidden.
-    pub(crate) fn cleaned<'m>(&self, message: &'m str) -> Option<Cow<'m, str>> {
-        let message = match self.strip_ansi && message.contains('\x1b') {
-            true => Cow::Owned(anstream::adapter::strip_str(message).to_string()),
-            false => Cow::Borrowed(message),
-        };
+    /// Whether an event's message is chosen: patterns see it as it came, but for colours and the
+    /// line breaks at its end.
+    pub(crate) fn chooses(&self, message: &str) -> bool {
+        let message = self.stripped(without_breaks(message));
         let is_kept = self.keep.is_empty() || self.keep.iter().any(|one| one.matches(&message));
-        if !is_kept || self.drop.iter().any(|one| one.matches(&message)) {
-            return None;
-        }
-        Some(match message {
-            Cow::Borrowed(message) => self.hidden(message),
-            Cow::Owned(message) => Cow::Owned(self.hidden(&message).into_owned()),
-        })
+        is_kept && !self.drop.iter().any(|one| one.matches(&message))
     }
 
-    /// A text in which nothing is left of what it hides.
+    /// A message, or a part of it, without colours and with nothing left of what is hidden.
     pub(crate) fn hidden<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        self.mask.iter().fold(Cow::Borrowed(text), |text, mask| match text {
+        let text = self.stripped(without_breaks(text));
+        self.mask.iter().fold(text, |text, mask| match text {
             Cow::Borrowed(text) => mask.hide(text),
             Cow::Owned(text) => Cow::Owned(mask.hide(&text).into_owned()),
         })
+    }
+
+    fn stripped<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        match self.strip_ansi && text.contains('\x1b') {
+            true => SEQUENCE.replace_all(text, ""),
+            false => Cow::Borrowed(text),
+        }
+    }
+
+    /// A value of a JSON message, as JSON, with nothing left of what is hidden.
+    pub(crate) fn hidden_json(&self, value: &RawValue) -> String {
+        let (text, is_string) = match string(value) {
+            Some(text) => (text, true),
+            None => (Cow::Borrowed(value.get()), false),
+        };
+        let hidden = self.hidden(&text);
+        match !is_string && serde_json::from_str::<&RawValue>(&hidden).is_ok() {
+            true => hidden.into_owned(),
+            false => json::written(&*hidden),
+        }
+    }
+
+    /// The JSON of an event that is not valid: id and timestamp stay, since they identify it.
+    pub(crate) fn hidden_event(&self, event: &str) -> String {
+        let hidden = |value: Value| match value {
+            Value::String(text) => Value::String(self.hidden(&text).into_owned()),
+            other => {
+                let text = other.to_string();
+                match self.hidden(&text) {
+                    hidden if *hidden == *text => other,
+                    hidden => Value::String(hidden.into_owned()),
+                }
+            }
+        };
+        match serde_json::from_str(event) {
+            Ok(Value::Object(event)) => {
+                let kept = |key: &str| matches!(key, "id" | "timestamp");
+                let one = |(key, value): (String, Value)| {
+                    let value = if kept(&key) { value } else { hidden(value) };
+                    (key, value)
+                };
+                Value::Object(event.into_iter().map(one).collect::<Map<_, _>>()).to_string()
+            }
+            Ok(other) => hidden(other).to_string(),
+            Err(_) => json::written(&*self.hidden(event)),
+        }
     }
 }

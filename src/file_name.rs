@@ -210,17 +210,14 @@ pub struct Names<'a> {
 impl FileTemplate {
     /// The file of an event: each component through [`component`]. Always passes [`check`].
     pub fn file(&self, names: &Names<'_>, slashes: Slashes) -> String {
-        let encoded = |part: &Vec<Piece>| component(&text(part, names));
+        let encoded = |part: &Vec<Piece>| component(&text(part, names, Slashes::Encode));
         let components = self.parts.iter().flat_map(|part| {
-            let is_split = |piece: &Piece| matches!(piece, Piece::LogGroup | Piece::LogStream);
-            let text = text(part, names);
-            let plain = text.trim_matches('/');
+            let text = text(part, names, slashes);
             match slashes {
-                _ if plain.is_empty() || !part.iter().any(is_split) => vec![component(&text)],
-                Slashes::Encode => vec![component(&text)],
-                Slashes::Underscore => vec![component(&plain.replace('/', "_"))],
+                Slashes::Encode | Slashes::Underscore => vec![component(&text)],
+                Slashes::Folders if text.trim_matches('/').is_empty() => vec![component(&text)],
                 Slashes::Folders => {
-                    plain.split('/').filter(|one| !one.is_empty()).map(component).collect()
+                    text.split('/').filter(|one| !one.is_empty()).map(component).collect()
                 }
             }
         });
@@ -264,12 +261,17 @@ impl FileTemplate {
 }
 
 /// A component with what its placeholders stand for.
-fn text(part: &[Piece], names: &Names<'_>) -> String {
+fn text(part: &[Piece], names: &Names<'_>, slashes: Slashes) -> String {
     let capture = |wanted: &str| names.captures.iter().find(|(name, _)| name == wanted);
+    let value = |value: &str| match (value.trim_matches('/'), slashes) {
+        ("", _) | (_, Slashes::Encode) => value.to_owned(),
+        (inner, Slashes::Folders) => inner.to_owned(),
+        (inner, Slashes::Underscore) => inner.replace('/', "_"),
+    };
     let piece = |piece: &Piece| match piece {
         Piece::Literal(literal) => literal.clone(),
-        Piece::LogGroup => names.log_group.to_owned(),
-        Piece::LogStream => names.log_stream.to_owned(),
+        Piece::LogGroup => value(names.log_group),
+        Piece::LogStream => value(names.log_stream),
         Piece::Owner => names.owner.to_owned(),
         Piece::Capture(wanted) => capture(wanted).map(|(_, text)| text.clone()).unwrap_or_default(),
     };

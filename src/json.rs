@@ -47,7 +47,9 @@ impl<'de> Visitor<'de> for Pick<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let (wanted, mut found, mut at) = (self.0.parse::<usize>().ok(), None, 0);
+        let is_number = self.0.bytes().all(|byte| byte.is_ascii_digit());
+        let wanted = self.0.parse::<usize>().ok().filter(|_| is_number);
+        let (mut found, mut at) = (None, 0);
         while let Some(value) = list.next_element()? {
             found = if wanted == Some(at) { Some(value) } else { found };
             at += 1;

@@ -127,24 +127,17 @@ impl<'c> Labeler<'c> {
         self.route.source.map_or(&self.unmatched, |index| &self.sources[index])
     }
 
-    /// Takes out of the envelope what its source leaves out, and hides in the rest what it hides;
-    /// answers how many events went. Their identities are those that came.
-    pub(crate) fn clean(&self, envelope: &mut Envelope<'_>) -> usize {
+    /// Takes out of the envelope the events that its source leaves out; answers how many.
+    pub(crate) fn choose(&self, envelope: &mut Envelope<'_>) -> usize {
         let Some(source) = self.layout().clean else { return 0 };
         let before = envelope.log_events.len();
-        envelope.log_events.retain_mut(|event| {
-            let Some(cleaned) = source.cleaned(&event.message) else { return false };
-            if let Cow::Owned(cleaned) = cleaned {
-                event.message = Cow::Owned(cleaned);
-            }
-            true
-        });
+        envelope.log_events.retain(|event| source.chooses(&event.message));
         before - envelope.log_events.len()
     }
 
-    /// A text of the envelope that is not a valid event, with what its source hides.
-    pub(crate) fn hidden<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        self.layout().clean.map_or(Cow::Borrowed(text), |source| source.hidden(text))
+    /// The source of the envelope, if it does anything to messages.
+    pub(crate) fn cleaner(&self) -> Option<&'c Source> {
+        self.layout().clean
     }
 
     /// The row of one of its events.
@@ -152,11 +145,15 @@ impl<'c> Labeler<'c> {
         let Labeler { calendar, sources, unmatched, route, line, id, .. } = self;
         let layout = route.source.map_or(unmatched, |index| &mut sources[index]);
         let fields = &route.fields;
+        let message = match layout.clean {
+            None => Cow::Borrowed(without_breaks(&event.message)),
+            Some(source) => source.hidden(&event.message),
+        };
         line.start(layout.style);
         for cell in &layout.cells {
             match cell {
                 Cell::Labels => line.labels(layout.labels, &fields.labels),
-                Cell::Message => line.field("message", without_breaks(&event.message)),
+                Cell::Message => line.field("message", &message),
                 Cell::ReadyTime => line.ready("time", calendar.time(event.timestamp)?),
                 Cell::LogGroup => line.ready("log_group", &fields.log_group),
                 Cell::LogStream => line.ready("log_stream", &fields.log_stream),
@@ -164,7 +161,7 @@ impl<'c> Labeler<'c> {
                     let calendar = layout.calendar.as_mut().unwrap_or(calendar);
                     line.field("time", calendar.time(event.timestamp)?);
                 }
-                cell => cell.write(event, fields, line),
+                cell => cell.write(event, &message, layout.clean, fields, line),
             }
         }
         Ok(Row {
@@ -210,9 +207,16 @@ pub(crate) fn plain_lines(text: &str) -> impl Iterator<Item = &str> {
 impl Cell<'_> {
     /// Writes what few lines have: apart from the others, which are written often.
     #[inline(never)]
-    fn write(&self, event: &Event<'_>, fields: &Fields, line: &mut Line) {
+    fn write(
+        &self,
+        event: &Event<'_>,
+        message: &str,
+        clean: Option<&Source>,
+        fields: &Fields,
+        line: &mut Line,
+    ) {
         match self {
-            Cell::Object => line.object("message", without_breaks(&event.message)),
+            Cell::Object => line.object("message", message),
             Cell::Timestamp => line.number("timestamp", event.timestamp),
             Cell::Id => line.field("id", &event.id),
             Cell::Owner => line.ready("owner", &fields.owner),
@@ -227,7 +231,12 @@ impl Cell<'_> {
             Cell::Filter => line.field("filter", &fields.filter),
             Cell::Json(keys) => {
                 let name = format!("json.{}", keys.join("."));
-                line.json(&name, json::at(&event.message, keys));
+                // Of the message as it came: what is hidden in it may leave no JSON.
+                let value = json::at(&event.message, keys);
+                match clean.and_then(|source| value.map(|value| source.hidden_json(value))) {
+                    Some(hidden) => line.json(&name, serde_json::from_str(&hidden).ok()),
+                    None => line.json(&name, value),
+                }
             }
             Cell::Capture(name) => {
                 let mut captures = fields.captures.iter();
@@ -315,10 +324,17 @@ fn labels<'l>(labels: &'l [String], captures: &[(String, String)]) -> Cow<'l, [S
         return Cow::Borrowed(labels);
     }
     let filled = |label: &String| {
-        let with = |label: String, (name, text): &(String, String)| {
-            label.replace(&format!("{{{name}}}"), text)
-        };
-        captures.iter().fold(label.clone(), with)
+        let (mut text, mut rest) = (String::new(), label.as_str());
+        while let Some((before, after)) = rest.split_once('{') {
+            text.push_str(before);
+            let name = after.split_once('}').map_or("", |(name, _)| name);
+            let found = captures.iter().find(|(capture, _)| capture == name);
+            (text, rest) = match found {
+                Some((_, value)) => (text + value, &after[name.len() + 1..]),
+                None => (text + "{", after),
+            };
+        }
+        text + rest
     };
     labels.iter().map(filled).collect()
 }

@@ -40,7 +40,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Kind; 4] = [Kind::Csv, Kind::Tsv, Kind::Json, Kind::Raw];
+    /// Each of them.
+    pub(crate) const ALL: [Kind; 4] = [Kind::Csv, Kind::Tsv, Kind::Json, Kind::Raw];
 
     /// The extension of a day file of this kind, without the dot.
     pub fn extension(self) -> &'static str {

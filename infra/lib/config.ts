@@ -47,12 +47,14 @@ export function loadConfig(path: string): Config {
 
 export function readConfig(toml: string, name = 'hiwake.toml'): Config {
   const file = parse(toml) as File;
+  // Before the schema's defaults are filled in.
+  file.source = file.source?.map((own) => ({ ...file.defaults, ...own }));
   const faults = faultsOf(file, 'hiwake').map((fault) => `${name}: ${fault}`);
   if (faults.length > 0) throw new Error([...faults, 'hiwake config check says more'].join('\n'));
   return {
     toml,
     timezone: file.timezone ?? 'Asia/Tokyo',
-    sources: (file.source ?? []).map((own) => ({ ...file.defaults, ...own })).map((source, at) => ({
+    sources: (file.source ?? []).map((source, at) => ({
       index: at + 1,
       names: source.log_groups.filter((group) => !isGlob(group)),
       globs: source.log_groups.filter(isGlob),

@@ -19,7 +19,13 @@ describe('hiwake.toml', () => {
     const defaults = '[defaults]\nsubscribe = "manual"\nfilter_pattern = "x"\n';
     const sources = '[[source]]\nlog_groups = ["/a", "/ecs/{team}-x"]\nsubscribe = "filter"\n';
     expect(readConfig(defaults + sources).sources).toEqual([
-      { index: 1, names: ['/a'], globs: ['/ecs/{team}-x'], filterPattern: 'x', subscribe: 'filter' },
+      {
+        index: 1,
+        names: ['/a'],
+        globs: ['/ecs/{team}-x'],
+        filterPattern: 'x',
+        subscribe: 'filter',
+      },
     ]);
   });
 

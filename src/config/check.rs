@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::config::glob::capture;
 use crate::config::place::KeyPath;
 use crate::config::problem::nearest;
 use crate::config::reader::Reader;
@@ -24,7 +25,9 @@ const FILTER_PATTERN_MAX: usize = 1024;
 pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
     for (index, source) in config.sources.iter().enumerate() {
         check_source(source, &KeyPath::at("source").index(index), reader);
-        check_captures(source, &KeyPath::at("source").index(index), reader);
+        let path = KeyPath::at("source").index(index);
+        check_texts(source, &path, reader);
+        check_captures(source, &path, reader);
         check_reached(config, index, reader);
     }
     check_format(config, reader);
@@ -67,11 +70,13 @@ fn check_source(source: &Source, path: &KeyPath, reader: &mut Reader<'_>) {
             let message = "holds a line break or a NUL, and a line is one line; take it out";
             reader.note(&path.clone().key("labels").index(index), message);
         }
-        let mut braces = label.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
-        let is_name = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-        let is_fixed = |name: &str| name.is_empty() || !is_name(name) || source.has_capture(name);
-        if let Some((name, _)) = braces.find(|(name, _)| !is_fixed(name)) {
-            let message = match Column::is_reserved(name) {
+        let braces = label.match_indices('{').map(|(at, _)| &label[at..]);
+        let mut names = braces.filter_map(|text| match text.strip_prefix("{json.") {
+            Some(path) => path.split_once('}').map(|(path, _)| &text[1..path.len() + 6]),
+            None => capture(text),
+        });
+        if let Some(name) = names.find(|name| !source.has_capture(name)) {
+            let message = match Column::is_reserved(name) || name.starts_with("json.") {
                 true => format!("labels are fixed text; write {{{name}}} into columns"),
                 false => no_capture(name),
             };
@@ -81,6 +86,21 @@ fn check_source(source: &Source, path: &KeyPath, reader: &mut Reader<'_>) {
     if source.filter_pattern.chars().count() > FILTER_PATTERN_MAX {
         let message = format!("has more than {FILTER_PATTERN_MAX} characters; write it shorter");
         reader.note(&path.clone().key("filter_pattern"), message);
+    }
+}
+
+/// Masks write groups that there are; a capture has one value.
+fn check_texts(source: &Source, path: &KeyPath, reader: &mut Reader<'_>) {
+    for (index, mask) in source.mask.iter().enumerate() {
+        if let Some(message) = mask.fault() {
+            reader.note(&path.clone().key("mask").index(index), message);
+        }
+    }
+    let of_groups: BTreeSet<_> = source.log_groups.iter().flat_map(Glob::capture_names).collect();
+    let of_streams = source.log_streams.iter().flat_map(Glob::capture_names);
+    if let Some(name) = of_streams.into_iter().find(|name| of_groups.contains(name)) {
+        let message = format!("{{{name}}} is a capture of log_groups too; give it another name");
+        reader.note(&path.clone().key("log_streams"), message);
     }
 }
 
@@ -138,6 +158,11 @@ fn check_reached(config: &Config, index: usize, reader: &mut Reader<'_>) {
     {
         return;
     }
+    let excluded = |group: &Glob| source.exclude.iter().any(|glob| glob.covers(group));
+    if source.log_groups.iter().all(excluded) {
+        let message = "can never match: exclude takes all of it; take it out there";
+        return reader.note(&path.key("exclude"), message);
+    }
     let mut takers = BTreeSet::new();
     for group in &source.log_groups {
         for stream in &source.log_streams {
@@ -155,7 +180,7 @@ fn check_reached(config: &Config, index: usize, reader: &mut Reader<'_>) {
 }
 
 fn takes(source: &Source, group: &Glob, stream: &Glob) -> bool {
-    source.exclude.is_empty()
+    source.exclude.iter().all(|glob| glob.is_apart(group))
         && source.log_groups.iter().any(|glob| glob.covers(group))
         && source.log_streams.iter().any(|glob| glob.covers(stream))
 }
@@ -290,9 +315,8 @@ impl Config {
                 warn(source.line, key("file"), PER_STREAM);
             }
             if let Some(pattern) = drops_everything(source) {
-                let message = format!(
-                    "`{pattern}` matches every message: all events of this source are left out"
-                );
+                let message =
+                    format!("`{pattern}` and what follows match every message: no event is left");
                 warn(source.line, key("drop"), &message);
             }
             if let Some(pattern) = keeps_nothing(source) {
@@ -316,12 +340,13 @@ impl Config {
     }
 }
 
-/// A pattern of `drop` that matches whatever is logged.
+/// The first pattern of `drop`, where they match whatever is logged: messages that are as unlike
+/// each other as can be.
 fn drops_everything(source: &Source) -> Option<&str> {
-    let anything =
-        ["x", "START RequestId: 0 Version: 1\n", "{\"level\":\"info\"}", "日本語", " ", "0"];
-    let mut drop = source.drop.iter();
-    drop.find(|one| anything.iter().all(|message| one.matches(message))).map(Pattern::as_str)
+    let long = "x1 ".repeat(1_000);
+    let anything = ["x", "START RequestId: 0", "{\"level\":\"info\"}", "日本語", " ", "0", &long];
+    let is_left_out = |message: &&str| source.drop.iter().any(|one| one.matches(message));
+    source.drop.first().filter(|_| anything.iter().all(is_left_out)).map(Pattern::as_str)
 }
 
 /// A pattern of `keep`, where `drop` has all of them.

@@ -1,6 +1,6 @@
 //! Names and globs of log groups and log streams, and what their captures take of a name.
 
-use regex::Regex;
+use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 use wildmatch::WildMatch;
 
@@ -91,6 +91,15 @@ impl Glob {
         self.wild.is_none()
     }
 
+    /// Whether it is certain that no name matches both.
+    pub(crate) fn is_apart(&self, other: &Glob) -> bool {
+        match (self.is_name(), other.is_name()) {
+            (_, true) => !self.matches(&other.text),
+            (true, false) => !other.matches(&self.text),
+            (false, false) => false,
+        }
+    }
+
     /// Whether it is certain that every name that matches `other` matches this one.
     ///
     /// `true` is always right. `false` may be wrong for entangled globs (`*a` and `?*a` is seen,
@@ -160,7 +169,7 @@ fn covers(glob: &[Symbol], text: &[Symbol]) -> bool {
 }
 
 /// A capture's name: a small letter, then small letters, digits and `_`.
-fn capture(text: &str) -> Option<&str> {
+pub(super) fn capture(text: &str) -> Option<&str> {
     let (name, _) = text.strip_prefix('{')?.split_once('}')?;
     let is_name = name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
@@ -222,7 +231,9 @@ fn ambiguous(pieces: &[Piece<'_>], at: usize) -> Option<(String, String, String)
     let found =
         |one: &str, other: &str, example: String| Some((example, one.to_owned(), other.to_owned()));
     if let Some(right) = after.iter().position(wild).filter(|right| !fixed(&after[..*right])) {
-        let example = format!("{}yyy{}", filled(before), filled(&after[right + 1..]));
+        // What is between them is one character each.
+        let (start, end) = (filled(before), filled(&after[right + 1..]));
+        let example = format!("{start}{}{end}", "y".repeat(3 + right));
         return found("y", "yy", example);
     }
     let left = before.iter().rposition(|piece| *piece == Piece::Any)?;
@@ -300,7 +311,7 @@ impl TryFrom<String> for Glob {
 /// The regular expression of a glob: the first capture takes as little as it can, then the next.
 fn expression(pieces: &[Piece<'_>]) -> String {
     let part = |piece: &Piece<'_>| match piece {
-        Piece::Text(text) => regex::escape(text),
+        Piece::Text(text) => regex_lite::escape(text),
         Piece::Any => ".*".to_owned(),
         Piece::One => ".".to_owned(),
         Piece::Capture(name) => format!("(?<{name}>[^/]+?)"),

@@ -123,11 +123,7 @@ impl<'t> Located<'t> {
         let Some(DeValue::Array(list)) = root.get_mut(list).map(Spanned::get_mut) else { return };
         for table in list.iter_mut() {
             let DeValue::Table(table) = table.get_mut() else { continue };
-            for (key, value) in &given {
-                if !table.contains_key(key.get_ref().as_ref()) {
-                    table.insert(key.clone(), value.clone());
-                }
-            }
+            merge(table, &given);
         }
     }
 
@@ -164,6 +160,17 @@ impl<'t> Located<'t> {
                 *array = all.filter(|(at, _)| at != index).map(|(_, value)| value).collect();
             }
             _ => {}
+        }
+    }
+}
+
+/// Gives a table what it has not; tables in it, too.
+fn merge<'t>(table: &mut DeTable<'t>, given: &DeTable<'t>) {
+    for (key, value) in given {
+        match (table.get_mut(key.get_ref().as_ref()).map(Spanned::get_mut), value.get_ref()) {
+            (None, _) => drop(table.insert(key.clone(), value.clone())),
+            (Some(DeValue::Table(table)), DeValue::Table(given)) => merge(table, given),
+            (Some(_), _) => {}
         }
     }
 }

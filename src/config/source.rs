@@ -1,7 +1,7 @@
 //! `[[source]]`: which events go into which file, what their lines are made of, and what is left
 //! out or hidden.
 
-use regex::Regex;
+use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 
 use crate::config::problem::nearest;
@@ -293,7 +293,8 @@ pub enum Subscribe {
     Manual,
 }
 
-/// A regular expression that is looked for anywhere in a message.
+/// A regular expression that is looked for anywhere in a message, without the line breaks at its
+/// end; `\d`, `\w`, `\s` and `(?i)` know ASCII only.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
@@ -362,6 +363,37 @@ pub struct Mask {
 }
 
 impl Mask {
+    /// What is wrong with `with` or `pattern`, and what to write instead.
+    pub(crate) fn fault(&self) -> Option<String> {
+        let regex = &self.pattern.regex;
+        if regex.is_match("") {
+            let message = "matches the empty text, so it would stand between all characters";
+            return Some(format!("{message}; write + in place of *, or a text"));
+        }
+        let mut rest = self.with.as_str();
+        while let Some((_, after)) = rest.split_once('$') {
+            if let Some(after) = after.strip_prefix('$') {
+                rest = after;
+                continue;
+            }
+            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let name = match after.strip_prefix('{').and_then(|after| after.split_once('}')) {
+                Some((name, _)) => name,
+                None => &after[..after.find(|c| !is_name(c)).unwrap_or(after.len())],
+            };
+            let is_group = match name.parse::<usize>() {
+                Ok(number) => number < regex.captures_len(),
+                Err(_) => regex.capture_names().flatten().any(|group| group == name),
+            };
+            if !name.is_empty() && !is_group {
+                let remedy = "write ${1} for the first group, $$ for a $";
+                return Some(format!("`${name}` is not a group of the pattern; {remedy}"));
+            }
+            rest = after;
+        }
+        None
+    }
+
     /// Puts `with` into a message's place of each match.
     pub(crate) fn hide<'m>(&self, message: &'m str) -> std::borrow::Cow<'m, str> {
         self.pattern.regex.replace_all(message, &self.with)

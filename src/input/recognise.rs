@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use chrono_tz::Tz;
-use regex::Regex;
+use regex_lite::Regex;
 
 use crate::input::time::{StampError, TimeReader, TimestampFormat};
 

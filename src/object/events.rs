@@ -60,15 +60,13 @@ impl Reading<'_, '_> {
         }
         self.reader.labeler.envelope(&envelope);
         for (fault, event) in &envelope.malformed {
-            let event = match self.reader.labeler.hidden(event) {
-                Cow::Borrowed(event) => Cow::Borrowed(event),
-                // What hides a part of it may leave no JSON.
-                Cow::Owned(event) => Cow::Owned(json::written(&event)),
-            };
+            let cleaner = self.reader.labeler.cleaner();
+            let hidden = cleaner.map(|source| source.hidden_event(event));
+            let event = hidden.map_or(Cow::Borrowed(*event), Cow::Owned);
             self.refused("malformed-event", &fault.to_string(), &envelope, &event)?;
         }
         envelope.tell_apart();
-        let filtered = self.reader.labeler.clean(&mut envelope);
+        let filtered = self.reader.labeler.choose(&mut envelope);
         if filtered > 0 {
             self.skipped(Skipped::Filtered, filtered)?;
         }
@@ -86,7 +84,10 @@ impl Reading<'_, '_> {
                 (Err(fault), _) => fault.to_string(),
                 (Ok(()), Err(error)) => error.to_string(),
             };
-            let (id, message) = (json::written(&event.id), json::written(&event.message));
+            let cleaner = self.reader.labeler.cleaner();
+            let message = cleaner
+                .map_or(Cow::Borrowed(&*event.message), |source| source.hidden(&event.message));
+            let (id, message) = (json::written(&event.id), json::written(&*message));
             let extracted = event.system.as_deref().map(extracted).unwrap_or_default();
             let timestamp = event.timestamp;
             let event = format!(

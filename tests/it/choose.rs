@@ -73,7 +73,7 @@ fn a_mask_hides_in_lines_in_columns_and_in_the_quarantine() {
     let message = r#"{"token":"secret","card":"1111-2222"}"#;
     assert_eq!(
         lines(&toml, "/ecs/a", &[message]),
-        [r#"ecs.csv: "{""token"":""***"",""card"":""****-2222""}",***"#]
+        [r#"ecs.csv: "{""token"":""***"",""card"":""****-2222""}",secret"#]
     );
     // An event that cannot be a row, and one that is no event at all.
     let mut envelope = crate::given::envelope(&[message]);
@@ -175,7 +175,7 @@ fn an_ambiguous_capture_is_refused_with_a_name_that_shows_it() {
     for (glob, example, one, other) in [
         ("/ecs/{a}{b}", "/ecs/yyy", "y", "yy"),
         ("/ecs/{a}*", "/ecs/yyy", "y", "yy"),
-        ("/ecs/{a}?{b}", "/ecs/yyy", "y", "yy"),
+        ("/ecs/{a}?{b}", "/ecs/yyyy", "y", "yy"),
         ("*-{a}", "x-x-y", "x-y", "y"),
         ("*{a}x", "xxyx", "xy", "y"),
         ("*/{a}-*", "x/y-x/z-w", "y", "z"),
@@ -274,7 +274,9 @@ fn patterns_that_leave_nothing_are_warned_of() {
         let warnings = parse(&source(&format!("{keys}\nsubscribe = \"manual\""))).warnings();
         warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
-    assert!(warned("drop = ['.*']")[0].contains("`.*` matches every message"));
+    assert!(warned("drop = ['.*']")[0].contains("`.*` and what follows match every message"));
+    assert_eq!(warned("drop = ['(?s)^.{0,60}$']"), [""; 0], "short ones only");
+    assert_eq!(warned(r"drop = ['\S', '\s']").len(), 1);
     assert!(warned("drop = ['']")[0].contains("source[1].drop"));
     assert!(warned("keep = ['a']\ndrop = ['a']")[0].contains("no event of this source is left"));
     assert_eq!(warned("drop = ['^$', '\\d']\nkeep = ['a']"), [""; 0]);
@@ -310,6 +312,125 @@ fn masks_columns_and_formats_change_no_identity() {
     ] {
         assert_eq!(keys(toml), plain, "{toml}");
     }
+}
+
+/// Patterns were tried on the raw JSON of an event that is not valid: `"` and `^` matched nothing
+/// in it, and ids were changed.
+#[test]
+fn a_mask_hides_the_message_of_an_event_that_is_not_valid_and_nothing_else_of_it() {
+    let mask = r#"mask = [{ pattern = '"token":"[^"]*"', with = 'T' }, { pattern = '^password=\S+$' }, { pattern = '\d+', with = '#' }]"#;
+    let mut envelope = crate::given::envelope(&[]);
+    envelope["logGroup"] = "/ecs/a".into();
+    envelope["logEvents"] = json!([
+        {"id": "123", "timestamp": "x", "message": "{\"token\":\"secret\"}"},
+        {"id": "124", "timestamp": "y", "message": "password=hunter\n"},
+        {"id": "125", "message": {"card": 4711}},
+    ]);
+    let config = config(&source(mask));
+    let mut reader = hiwake::object::Reader::new(&config);
+    let request = request(&[gzipped(&envelope)]);
+    let (answer, _) = hiwake::firehose::transform(&mut reader, &request).unwrap();
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    let frame = STANDARD.decode(answer["records"][0]["data"].as_str().unwrap()).unwrap();
+    let shown = String::from_utf8(zstd::decode_all(&frame[..]).unwrap()).unwrap();
+    for hidden in ["secret", "hunter", "4711"] {
+        assert!(!shown.contains(hidden), "{hidden}: {shown}");
+    }
+    for kept in ["123", "124", "125"] {
+        assert!(shown.contains(kept), "{kept}: {shown}");
+    }
+}
+
+/// What JSON escapes was not seen by the patterns, and stood in a column in clear.
+#[test]
+fn a_json_column_is_hidden_by_itself() {
+    let keys = r#"
+        strip_ansi = true
+        mask = [{ pattern = '山田|https://\S+', with = '***' }, { pattern = '\d{4}', with = '****' }]
+        columns = ["{json.n}", "{json.u}", "{json.pin}", "{json.c}"]
+    "#;
+    let message =
+        r#"{"n":"\u5c71\u7530","u":"https:\/\/x\/?t=abc","pin":1234,"c":"\u001b[31mred"}"#;
+    assert_eq!(lines(&source(keys), "/ecs/a", &[message]), ["ecs.csv: ***,***,****,red"]);
+}
+
+#[test]
+fn patterns_see_a_message_without_the_line_breaks_at_its_end() {
+    let keys = r"drop = ['^END \d+$']
+        mask = [{ pattern = 'password=\S+$', with = '***' }]";
+    assert_eq!(
+        lines(&source(keys), "/ecs/a", &["END 1\n", "x password=abc\r\n"]),
+        ["ecs.csv: x ***"]
+    );
+}
+
+/// A terminal takes what follows an unfinished sequence with it; a log must not.
+#[test]
+fn stripping_takes_sequences_and_no_text() {
+    let one = |message: &str| lines(&source("strip_ansi = true"), "/ecs/a", &[message]).remove(0);
+    assert_eq!(one("a \u{1b}]0;title\nERROR kept"), r"ecs.csv: a ]0;title\nERROR kept");
+    assert_eq!(one("a \u{1b}]0;title\u{7}b"), "ecs.csv: a b");
+    assert_eq!(one("a \u{1b}]8;;https://x\u{1b}\\b\u{1b}]8;;\u{1b}\\"), "ecs.csv: a b");
+    assert_eq!(one("\u{1b}[1;31mx\u{1b}[0m\u{1b}[K\u{1b}(B\u{7}"), "ecs.csv: x\u{7}");
+    assert_eq!(one("a \u{1b}[ 31;;;ERROR"), "ecs.csv: a [ 31;;;ERROR");
+    assert_eq!(one("\u{1b}"), "ecs.csv: \"\"");
+}
+
+#[test]
+fn what_a_mask_writes_must_be_groups_of_its_pattern() {
+    let one = |mask: &str| error(&source(&format!("mask = [{{ {mask} }}]")));
+    assert!(one("pattern = '(a)b', with = '$1x'").contains("`$1x` is not a group of the pattern"));
+    assert!(one("pattern = 'c', with = '$9'").contains("mask[1]: `$9` is not a group"));
+    assert!(one("pattern = 'a*'").contains("matches the empty text"));
+    parse(&source(
+        "mask = [{ pattern = '(?<n>a)(b)', with = '${2}x$n $$9 $' }]\nsubscribe = 'manual'",
+    ));
+}
+
+#[test]
+fn labels_are_filled_once_and_their_captures_are_known() {
+    let toml =
+        "[[source]]\nlog_groups = [\"*/{a}/{b}\"]\nfile = \"x\"\nlabels = [\"{a}{\", \"{b}\"]";
+    assert_eq!(lines(toml, "/ecs/c/d", &["m"]), ["x.csv: c{,d,m"]);
+    let streams =
+        "[[source]]\nlog_groups = [\"/g\"]\nlog_streams = [\"{a}/{b}\"]\nlabels = [\"{a}\"]";
+    let config = parse(&format!("{streams}\nsubscribe = \"manual\""));
+    assert_eq!(config::explain(&config, "1", "/g", "{b}/x").captures["a"], "{b}");
+    let two = |toml: &str| error(&format!("[[source]]\n{toml}"));
+    assert!(
+        two("log_groups = [\"/a/{team1}\"]\nlabels = [\"{team2}\"]")
+            .contains("`{team2}` is not a capture")
+    );
+    assert!(
+        two("log_groups = [\"/a\"]\nlabels = [\"{json.a}\"]")
+            .contains("write {json.a} into columns")
+    );
+    assert!(
+        two("log_groups = [\"/a/{x}\"]\nlog_streams = [\"{x}\"]")
+            .contains("{x} is a capture of log_groups too")
+    );
+}
+
+#[test]
+fn what_exclude_leaves_nothing_of_can_never_match() {
+    let two = |first: &str, second: &str| {
+        format!("[[source]]\n{first}\nfile = \"a\"\n[[source]]\n{second}\nfile = \"b\"")
+    };
+    let says =
+        error(&two("log_groups = [\"/a/x\"]\nexclude = [\"/a/*\"]", "log_groups = [\"/c\"]"));
+    assert!(says.contains("source[1].exclude: can never match"), "{says}");
+    let says =
+        error(&two("log_groups = [\"/a/*\"]\nexclude = [\"/zz\"]", "log_groups = [\"/a/b\"]"));
+    assert!(says.contains("source[2].log_groups: can never match"), "{says}");
+    parse(&two("log_groups = [\"/a/*\"]\nexclude = [\"/a/b\"]", "log_groups = [\"/a/b\"]"));
+    parse(&two("log_groups = [\"/a/*\"]\nexclude = [\"*b\"]", "log_groups = [\"/a/*c\"]"));
+}
+
+#[test]
+fn a_format_of_a_source_adds_to_that_of_the_defaults() {
+    let toml = "[defaults]\nformat = { kind = \"tsv\" }\n[[source]]\nlog_groups = [\"/a\"]\nfile = \"a\"\n\
+                columns = [\"{time}\", \"{message}\"]\nformat = { time = \"%H\" }";
+    assert_eq!(lines(toml, "/a", &["m"]), ["a.tsv: 01\tm"]);
 }
 
 proptest! {

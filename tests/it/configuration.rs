@@ -149,7 +149,14 @@ fn page(schema: &Value) -> String {
         if let Some(own) = own {
             keys(&mut page, schema, own.iter());
         }
-        let is_of = |key: &String| own.map_or(key == name, |own| own.contains_key(key));
+        // `drop` and `file` are keys of [plain] as well.
+        let of_source = table(schema, &sections["source"]).unwrap();
+        let is_of = |key: &String| match own {
+            None => key == name,
+            Some(own) => {
+                own.contains_key(key) && (name == "source" || !of_source.contains_key(key))
+            }
+        };
         let (shown, rest) = examples.into_iter().partition(|example| is_of(&example.keys[0]));
         examples = rest;
         shown.iter().for_each(|example: &Example| show(&mut page, example));

@@ -38,6 +38,9 @@ fn slashes_become_folders_or_underscores_by_choice() {
     assert_eq!(named("{log_group}", "/aws/lambda/api", Slashes::Underscore), "aws_lambda_api");
     assert_eq!(named("{log_group}", "a//../2022-04-18/", Slashes::Folders), "a/%2E./%32022-04-18");
     assert_eq!(named("{log_group}", "///", Slashes::Folders), "%2F%2F%2F");
+    // Of the value, not of what stands beside it.
+    assert_eq!(named("logs-{log_group}", "/aws/x/", Slashes::Underscore), "logs-aws_x");
+    assert_eq!(named("logs-{log_group}.y", "/aws/x/", Slashes::Folders), "logs-aws/x.y");
     // More folders than a file can be in: as if nothing had been chosen.
     assert_eq!(
         named("{log_group}", "a/b/c/d/e/f/g/h/i", Slashes::Folders),

@@ -397,7 +397,7 @@ fn a_pattern_finds_the_timestamp_in_a_line() {
     let find = |pattern: &str, format: Option<&str>| LogFile {
         times: Times::Written {
             format: format.map(|format| TimestampFormat::new(format).unwrap()),
-            pattern: Some(regex::Regex::new(pattern).unwrap()),
+            pattern: Some(regex_lite::Regex::new(pattern).unwrap()),
             year: None,
         },
         ..log_file(None)

@@ -14,7 +14,7 @@ use hiwake::land::{Selection, Tally};
 use hiwake::local::{Buffers, Delivered, Firehose, FunctionError, LocalError, SourceRecord};
 use hiwake::object::Reader;
 use hiwake::store::{Location, ObjectId, Store};
-use regex::Regex;
+use regex_lite::Regex;
 use serde_json::json;
 
 use crate::land::Report;

@@ -245,7 +245,9 @@ impl<'l> Round<'l> {
     /// day's own hint stays until it is sealed, so that an interrupted round does this again.
     fn begin_empty(&mut self, due: &mut BTreeMap<DayFile, Vec<u32>>) {
         let lander = self.lander;
-        let days: BTreeSet<Day> = due.keys().map(|day_file| day_file.day).collect();
+        // A late line of an old day says nothing of what was quiet then.
+        let first = due.iter().filter(|(_, segments)| segments.contains(&1));
+        let days: BTreeSet<Day> = first.map(|(day_file, _)| day_file.day).collect();
         let files = lander.config.sources.iter().filter_map(|source| {
             Some((source.file.literal()?.to_owned(), source.format(lander.config).kind))
         });
@@ -253,9 +255,17 @@ impl<'l> Round<'l> {
         for (day, (file, kind)) in days.iter().flat_map(|day| files.iter().map(move |f| (*day, f)))
         {
             let day_file = DayFile { file: file.clone(), day, kind: *kind };
-            let begun = match Journal::peek(lander, &day_file) {
-                Ok(Some(state)) if state.closed.is_some() || !state.segments.is_empty() => continue,
-                Ok(_) => lander
+            // Whatever kind its source had then.
+            let is_begun = |kind| {
+                let state = Journal::peek(lander, &DayFile { kind, ..day_file.clone() })?;
+                Ok(state.is_some_and(|one| one.closed.is_some() || !one.segments.is_empty()))
+            };
+            let is_begun = Kind::ALL
+                .into_iter()
+                .try_fold(false, |any, kind| is_begun(kind).map(|begun| any || begun));
+            let begun = match is_begun {
+                Ok(true) => continue,
+                Ok(false) => lander
                     .check_time(&day_file)
                     .and_then(|()| commit::begin_empty(lander, &day_file)),
                 Err(error) => Err(error),

@@ -81,7 +81,7 @@ fn what_comes_later_is_a_late_file_beside_the_empty_one() {
 }
 
 #[test]
-fn what_comes_between_beginning_and_sealing_is_in_the_file() {
+fn an_empty_file_that_could_not_be_begun_is_tried_again() {
     let mut site = over(TOML);
     // The round begins the empty day, and cannot seal it.
     let block = site.path(QUIET);
@@ -104,4 +104,29 @@ fn a_file_that_was_sealed_empty_closes_is_kept_and_removed_like_others() {
     assert_eq!(site.seal().removed.len(), 2);
     assert_eq!(site.names(), [""; 0]);
     assert!(site.lander().verify().damaged.is_empty());
+}
+
+/// An empty twin stood beside the real file when the kind of its source had changed.
+#[test]
+fn a_file_that_has_lines_in_another_kind_is_not_empty() {
+    let mut site = over(TOML);
+    quiet(&[event("x", 5)], &site);
+    site.config = given::config(
+        &TOML.replace("file = \"quiet\"", "file = \"quiet\"\nformat = { kind = \"json\" }"),
+    );
+    site.now += 2 * HOUR;
+    site.seal();
+    assert!(!site.names().contains(&"quiet/2022-04-18.ndjson".to_owned()), "{:?}", site.names());
+}
+
+/// A late line of an old day made empty files for sources that were added since.
+#[test]
+fn a_late_line_makes_no_empty_files() {
+    let mut site = over(&TOML.replace("empty_days = true", ""));
+    site.seal();
+    site.config = given::config(TOML);
+    site.commit(&[event("late", 7)]);
+    site.now += 2 * HOUR;
+    assert_eq!(site.seal().sealed.len(), 1);
+    assert!(!site.names().iter().any(|name| name.starts_with("quiet/")));
 }
