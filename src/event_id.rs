@@ -50,12 +50,24 @@ pub fn long(short: &str, timestamp: i64) -> Cow<'_, str> {
     Cow::Borrowed(rest)
 }
 
+/// The timestamp that an id has in front, as CloudWatch gives ids; `None`: it is another one.
+pub fn timestamp(id: &str) -> Option<i64> {
+    let [.., top] = limbs(id)?;
+    (top & 0xffff == 0).then_some((top >> 16) as i64)
+}
+
 /// The low 128 bits of an id that is its timestamp, 16 zeros and they.
 fn low_bits(id: &str, timestamp: i64) -> Option<u128> {
+    let [low, high, top] = limbs(id)?;
+    let fits = (0..1 << 48).contains(&timestamp) && top == (timestamp as u64) << 16;
+    fits.then_some(u128::from(high) << 64 | u128::from(low))
+}
+
+/// An id of 56 digits as a number: three limbs, the lowest first. They have at most 187 bits.
+fn limbs(id: &str) -> Option<[u64; 3]> {
     if id.len() != DIGITS {
         return None;
     }
-    // Three limbs, the lowest first. 56 digits have at most 187 bits.
     let mut limbs = [0_u64; 3];
     let (chunks, _) = id.as_bytes().as_chunks();
     for chunk in chunks {
@@ -65,9 +77,7 @@ fn low_bits(id: &str, timestamp: i64) -> Option<u128> {
             (*limb, carry) = (sum as u64, sum >> 64);
         }
     }
-    let [low, high, top] = limbs;
-    let fits = (0..1 << 48).contains(&timestamp) && top == (timestamp as u64) << 16;
-    fits.then_some(u128::from(high) << 64 | u128::from(low))
+    Some(limbs)
 }
 
 /// What eight digits mean, reckoned side by side: pairs, then fours, then all.

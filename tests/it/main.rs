@@ -13,6 +13,7 @@ mod day;
 mod earlier;
 mod envelope;
 mod event_id;
+mod every_day;
 mod exit_codes;
 mod file_name;
 mod front_door;

@@ -19,19 +19,28 @@ use hiwake::object::{Bad, Options, Origin, ReadError, Reader, RowPlace, Sink};
 use hiwake::row::{Day, DayError, Row};
 use hiwake::store::Location;
 
+use crate::find::{self, Times};
 use crate::output::{self, err};
 use crate::{Now, Usage};
 
 /// Print objects of any shape as lines: rows, failed records, backups, envelopes, text; or a day
-/// file
+/// file; or find lines in day files
 ///
 /// The format is detected from the content. Unreadable pieces are named on stderr; the exit code is
 /// then 1. Of a day file the committed lines are shown, compressed or not: of a day that has not
 /// ended, in the order of arrival.
+///
+/// With `--root` and `--id`, `--text` or `--time`, lines are found in all day files, or those of
+/// `--file` and `--day`: each with its file, its number in the file's text, its time and the objects
+/// of its commit. `--objects` also names log group, log stream and id. A closed day has lost its
+/// identities: only `--text` finds in it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake cat out.s3/landing
   hiwake cat --root out --file messages --day today --follow
+  hiwake cat --root out --text 'Failed password' --day 2022-04-18
+  hiwake cat --root out --time 2022-04-18T01:59:07+09:00
+  hiwake cat --root out --id 36795… --objects out.s3/landing
   hiwake cat --events out.s3/backup | grep sshd
   hiwake cat --rows --id 36795… out.s3/landing
   hiwake cat --rows object.rows.zst | jq .day")]
@@ -39,15 +48,27 @@ pub struct Args {
     /// Files, folders, pipes (`-` is standard input), or s3://bucket/prefix
     #[arg(value_name = "OBJECT", required_unless_present = "root", conflicts_with = "root")]
     objects: Vec<String>,
-    /// The root of a day file
-    #[arg(long, value_name = "DIR", requires = "file", conflicts_with_all = ["rows", "events", "id"])]
+    /// The root of the day files
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["rows", "events"])]
     root: Option<PathBuf>,
-    /// The day file's name without its day
+    /// The day file's name without its day; where lines are found, `*` stands for any text
     #[arg(long, value_name = "NAME", requires = "root")]
     file: Option<String>,
-    /// Its day
-    #[arg(long, value_name = "YYYY-MM-DD|today", default_value = "today", requires = "root")]
-    day: WhichDay,
+    /// Its day [default: today; where lines are found, any]
+    #[arg(long, value_name = "YYYY-MM-DD|today", requires = "root")]
+    day: Option<WhichDay>,
+    /// Only lines that have this text in them
+    #[arg(long, value_name = "TEXT", requires = "root")]
+    text: Option<String>,
+    /// Only lines of this second, millisecond, day or last hours; or from one time to another: T..T
+    #[arg(long, value_name = "T[..T]", requires = "root")]
+    time: Option<Times>,
+    /// Where the objects are from which the lines were landed: names the source of each line
+    #[arg(long = "objects", value_name = "OBJECTS", requires = "root")]
+    objects_at: Option<String>,
+    /// Each line that was found as JSON
+    #[arg(long, requires = "root")]
+    json: bool,
     /// Wait for more, until the day is sealed
     #[arg(long, requires = "root")]
     follow: bool,
@@ -77,16 +98,40 @@ impl FromStr for WhichDay {
     }
 }
 
+impl WhichDay {
+    fn day(self, config: &Config, now: &Now) -> anyhow::Result<Day> {
+        Ok(match self {
+            WhichDay::Of(day) => day,
+            WhichDay::Today => Calendar::new(config.timezone, "").day(now.clock().now())?,
+        })
+    }
+}
+
 /// How often it is looked whether there is more.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Shows a day file, or finds lines.
+fn in_root(config: &Config, args: &Args, root: &Path) -> anyhow::Result<ExitCode> {
+    let (id, text) = (args.id.as_deref(), args.text.as_deref());
+    if id.is_none() && text.is_none() && args.time.is_none() {
+        let what = "--root needs --file (to show a day file), or --id, --text or --time (to find)";
+        let file = args.file.as_ref().ok_or_else(|| Usage(what.to_owned()))?;
+        return show(config, args, root, file);
+    }
+    if args.follow {
+        let what = "--follow shows a day file; it does not find: leave out --id, --text and --time";
+        return Err(Usage(what.to_owned()).into());
+    }
+    let day = args.day.map(|day| day.day(config, &Now { now: None })).transpose()?;
+    let (file, objects) = (args.file.as_deref(), args.objects_at.as_deref());
+    let (time, json) = (args.time, args.json);
+    find::run(config, &find::Args { root, file, day, id, text, time, objects, json })
+}
 
 /// Shows a day file.
 fn show(config: &Config, args: &Args, root: &Path, file: &str) -> anyhow::Result<ExitCode> {
     let now = Now { now: None };
-    let day = match args.day {
-        WhichDay::Of(day) => day,
-        WhichDay::Today => Calendar::new(config.timezone, "").day(now.clock().now())?,
-    };
+    let day = args.day.unwrap_or(WhichDay::Today).day(config, &now)?;
     let is_over = day_end(config.timezone, day) <= now.clock().now();
     let mut shown: BTreeMap<DayFile, Shown> = BTreeMap::new();
     let mut told = false;
@@ -130,8 +175,8 @@ fn show(config: &Config, args: &Args, root: &Path, file: &str) -> anyhow::Result
 }
 
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
-    if let (Some(root), Some(file)) = (&args.root, &args.file) {
-        return show(config, args, root, file);
+    if let Some(root) = &args.root {
+        return in_root(config, args, root);
     }
     let mut reader = Reader::new(config);
     let mut printer = Printer {

@@ -1,16 +1,22 @@
 //! `hiwake land`: objects → day files.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use anyhow::Context;
 use hiwake::config::Config;
-use hiwake::land::{Landed, Lander, Tally};
+use hiwake::disk::RealDisk;
+use hiwake::land::intake::plan::DayPlan;
+use hiwake::land::{Landed, Lander, Selection, Tally};
 use hiwake::replay::BATCH;
 use hiwake::store::{Location, Object, ObjectId, Store};
+use serde_json::json;
 
 use crate::output::{err, out};
 use crate::progress::Progress;
+use crate::replay::table;
 use crate::{Now, Root, apart};
 
 /// Land objects of any shape into the day files, each event once
@@ -29,6 +35,9 @@ pub struct Args {
     objects: Vec<String>,
     #[command(flatten)]
     root: Root,
+    /// Say what would land in which day file, and write nothing
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     now: Now,
     /// The counts as JSON
@@ -43,6 +52,9 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
         Ok(source.objects(&crate::bucket, None)?)
     });
     let places: Vec<(Store, Vec<Object>)> = places.collect::<anyhow::Result<_>>()?;
+    if args.dry_run {
+        return dry_run(config, args, places);
+    }
     let disk = crate::disk(&args.root.root, true)?;
     let lander = crate::lander(&disk, config, &args.now);
     let bytes = places.iter().flat_map(|(_, objects)| objects).map(|object| object.size).sum();
@@ -52,6 +64,77 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
         report.land(&lander, &store, &ids);
     }
     report.finish(args.json)
+}
+
+/// What landing the objects would come to. Each store is held against the root by itself: an event
+/// that is in two of them counts twice.
+fn dry_run(
+    config: &Config,
+    args: &Args,
+    places: Vec<(Store, Vec<Object>)>,
+) -> anyhow::Result<ExitCode> {
+    let disk = open_if_there(&args.root.root)?;
+    let lander = crate::lander(&disk, config, &args.now);
+    let plans = places.into_iter().map(|(store, objects)| {
+        let ids: Vec<ObjectId> = objects.into_iter().map(|object| object.id).collect();
+        lander.plan(&store, &ids, &Selection::all())
+    });
+    let mut plan = Plan::default();
+    plans.for_each(|(landed, days)| plan.add(landed, days));
+    plan.finish(args.json, 0, |_| {})
+}
+
+/// The root of a dry run, which need not be there.
+pub fn open_if_there(root: &Path) -> anyhow::Result<RealDisk> {
+    RealDisk::open_if_there(root)
+        .with_context(|| format!("cannot open the root {}", root.display()))
+}
+
+/// What a landing would come to.
+#[derive(Default)]
+pub struct Plan {
+    days: Vec<DayPlan>,
+    tally: Tally,
+    failed: u64,
+}
+
+impl Plan {
+    /// Adds what a batch would come to, and names what could not be read.
+    pub fn add(&mut self, landed: Landed, days: Vec<DayPlan>) {
+        for error in landed.objects.iter().filter_map(|one| one.as_ref().err()) {
+            err!("not read: {error}");
+            self.failed += 1;
+        }
+        landed.reasons.iter().for_each(|reason| err!("would be quarantined: {reason}"));
+        self.tally.add(&landed.tally);
+        self.days.extend(days);
+    }
+
+    /// Prints it; the exit code is 1 if anything would not land. `problems` were found before, and
+    /// `more` is added to the JSON.
+    pub fn finish(
+        self,
+        json: bool,
+        problems: u64,
+        more: impl FnOnce(&mut serde_json::Value),
+    ) -> anyhow::Result<ExitCode> {
+        let Plan { days, tally, failed } = self;
+        let Tally { rows, lines, late, duplicates, quarantined, .. } = tally;
+        if json {
+            let mut plan = json!({ "days": days, "tally": tally, "problems": problems });
+            more(&mut plan);
+            out!("{plan}");
+        } else {
+            if !days.is_empty() {
+                out!("{}", table(&days));
+            }
+            let problems = problems + failed;
+            out!(
+                "would land {rows} rows: {lines} new lines ({late} late), {duplicates} already landed, {quarantined} quarantined; {problems} problems"
+            );
+        }
+        Ok(ExitCode::from(u8::from(failed + quarantined + problems > 0)))
+    }
 }
 
 /// What all batches of one command came to.

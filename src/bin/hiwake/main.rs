@@ -8,6 +8,7 @@ mod config;
 mod demo;
 mod doctor;
 mod explain;
+mod find;
 mod land;
 mod output;
 mod progress;
@@ -27,7 +28,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{ColorChoice, Parser, Subcommand};
 #[cfg(feature = "aws")]
 use hiwake::aws::{Aws, AwsError};
 use hiwake::clock::Clock;
@@ -51,6 +52,15 @@ struct Cli {
     /// The configuration
     #[arg(long, global = true, value_name = "FILE", default_value = "hiwake.toml")]
     config: PathBuf,
+    /// Colours in tables
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true
+    )]
+    color: ColorChoice,
     #[command(subcommand)]
     command: Command,
 }
@@ -74,6 +84,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    output::color(cli.color);
     let code = dispatch(&cli).unwrap_or_else(|error| {
         // Usage errors end in clap; these are the other faults that a person corrects before
         // anything is tried.

@@ -10,6 +10,8 @@ use std::ops::Range;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
+use clap::ColorChoice;
+use clap::builder::styling::AnsiColor;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 
@@ -77,4 +79,34 @@ pub fn table<const N: usize>(
         column.set_cell_alignment(CellAlignment::Right);
     }
     table.trim_fmt()
+}
+
+/// `--color`: `auto` asks the terminal, and the variables `NO_COLOR` and `CLICOLOR_FORCE`.
+pub fn color(choice: ColorChoice) {
+    let choice = match choice {
+        ColorChoice::Auto => return,
+        ColorChoice::Always => anstream::ColorChoice::Always,
+        ColorChoice::Never => anstream::ColorChoice::Never,
+    };
+    choice.write_global();
+}
+
+/// A table with the words of one column in colour, where standard output shows colours.
+pub fn paint(table: String, column: &str, color: impl Fn(&str) -> Option<AnsiColor>) -> String {
+    let is_plain = anstream::AutoStream::choice(&io::stdout()) == anstream::ColorChoice::Never;
+    let Some(at) = table.lines().next().and_then(|header| header.find(column)) else {
+        return table;
+    };
+    if is_plain {
+        return table;
+    }
+    let paint = |line: &str| {
+        let (before, rest) = line.split_at_checked(at)?;
+        let word = rest.split(' ').next()?;
+        let style = color(word)?.on_default();
+        Some(format!("{before}{style}{word}{style:#}{}", &rest[word.len()..]))
+    };
+    let lines: Vec<String> =
+        table.lines().map(|line| paint(line).unwrap_or_else(|| line.to_owned())).collect();
+    lines.join("\n")
 }

@@ -7,20 +7,17 @@ use std::time::Duration;
 
 use anyhow::Context;
 use hiwake::config::Config;
-use hiwake::disk::RealDisk;
 use hiwake::firehose;
 use hiwake::input::{self, InputFile, LineTarget, LogFile, Problem, Times, TimestampFormat};
-use hiwake::land::{Selection, Tally};
+use hiwake::land::Selection;
 use hiwake::local::{Buffers, Delivered, Firehose, FunctionError, LocalError, SourceRecord};
 use hiwake::object::Reader;
 use hiwake::store::{Location, ObjectId, Store};
 use regex_lite::Regex;
-use serde_json::json;
 
-use crate::land::Report;
+use crate::land::{self, Plan, Report};
 use crate::output::{err, out};
 use crate::progress::Progress;
-use crate::replay::table;
 use crate::{Now, Usage, apart};
 
 /// Run the whole pipeline on this machine: inputs → Firehose's stand-in → objects → day files
@@ -185,35 +182,16 @@ fn dry_run(
     delivery: &Delivery,
     bucket: &Path,
 ) -> anyhow::Result<ExitCode> {
-    let root = &args.root;
-    let disk = RealDisk::open_if_there(root)
-        .with_context(|| format!("cannot open the root {}", root.display()))?;
+    let disk = land::open_if_there(&args.root)?;
     let lander = crate::lander(&disk, config, &args.now);
-    let (landed, days) = match delivery.objects.is_empty() {
-        true => Default::default(),
-        false => lander.plan(&Store::folder(bucket)?, &delivery.objects, &Selection::all()),
-    };
-    let errors: Vec<_> = landed.objects.iter().filter_map(|one| one.as_ref().err()).collect();
-    errors.iter().for_each(|error| err!("not read: {error}"));
-    landed.reasons.iter().for_each(|reason| err!("would be quarantined: {reason}"));
-    let (tally, problems) = (landed.tally, delivery.problems);
-    let Tally { rows, lines, late, duplicates, quarantined, .. } = tally;
-    if args.json {
-        let records = delivery.delivered.failed;
-        let plan = json!({
-            "days": days, "tally": tally, "problems": problems, "records_failed": records,
-        });
-        out!("{plan}");
-    } else {
-        if !days.is_empty() {
-            out!("{}", table(&days));
-        }
-        out!(
-            "would land {rows} rows: {lines} new lines ({late} late), {duplicates} already landed, {quarantined} quarantined; {problems} problems"
-        );
+    let mut plan = Plan::default();
+    if !delivery.objects.is_empty() {
+        let store = Store::folder(bucket)?;
+        let (landed, days) = lander.plan(&store, &delivery.objects, &Selection::all());
+        plan.add(landed, days);
     }
-    let faults = errors.len() as u64 + quarantined + problems;
-    Ok(ExitCode::from(u8::from(faults > 0)))
+    let failed = delivery.delivered.failed;
+    plan.finish(args.json, delivery.problems, |plan| plan["records_failed"] = failed.into())
 }
 
 /// `--log-stream` names one log, rotated or not; says how logs of one name are told apart.

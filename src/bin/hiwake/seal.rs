@@ -6,8 +6,8 @@ use chrono::SecondsFormat;
 use hiwake::clock::rfc_3339;
 use hiwake::config::Config;
 use hiwake::land::Lander;
+use hiwake::land::upkeep::due::{self, Planned, PlannedDay};
 use hiwake::land::upkeep::sweep::Announced;
-use hiwake::land::upkeep::unsealed;
 
 use crate::output::{err, out};
 use crate::progress::Progress;
@@ -23,6 +23,9 @@ use crate::{Now, Root};
 pub struct Args {
     #[command(flatten)]
     root: Root,
+    /// Say what would be sealed, closed and removed, and write nothing
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     now: Now,
     /// What was sealed as JSON
@@ -32,8 +35,11 @@ pub struct Args {
 
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let disk = crate::disk(&args.root.root, false)?;
-    let progress = Progress::unknown("sealing");
     let lander = crate::lander(&disk, config, &args.now);
+    if args.dry_run {
+        return dry_run(config, args, &lander);
+    }
+    let progress = Progress::unknown("sealing");
     let swept = lander.seal()?;
     drop(progress);
     let answer = swept.answer();
@@ -59,12 +65,32 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!answer.failed.is_empty())))
 }
 
+/// What a round would do now.
+fn dry_run(config: &Config, args: &Args, lander: &Lander<'_>) -> anyhow::Result<ExitCode> {
+    let planned = lander.plan_seal();
+    if args.json {
+        out!("{}", serde_json::to_string(&planned)?);
+    } else {
+        let Planned { seal, close, remove, failed } = &planned;
+        for PlannedDay { day_file, lines } in seal {
+            out!("would seal {day_file}: {lines} lines");
+        }
+        close.iter().for_each(|day_file| out!("would close {day_file}"));
+        remove.iter().for_each(|path| out!("would remove {path}"));
+        if [seal.len(), close.len(), remove.len(), failed.len()] == [0; 4] {
+            out!("nothing is due: {}", waiting(config, lander));
+        }
+    }
+    planned.failed.iter().for_each(|error| err!("not read: {error}"));
+    Ok(ExitCode::from(u8::from(!planned.failed.is_empty())))
+}
+
 /// Which days are open, and when the next of them may be sealed.
 fn waiting(config: &Config, lander: &Lander<'_>) -> String {
-    let waiting = unsealed::waiting(lander);
-    let Some((next, at)) = waiting.iter().min_by_key(|(day_file, at)| (**at, day_file.day)) else {
+    let waiting = due::waiting(lander);
+    let Some((next, day_file)) = waiting.iter().min() else {
         return "no day is open".to_owned();
     };
-    let at = rfc_3339(*at, &config.timezone, SecondsFormat::Secs);
-    format!("{} open, the next is {next} from {at} on", waiting.len())
+    let at = rfc_3339(next.at, &config.timezone, SecondsFormat::Secs);
+    format!("{} open, the next is {day_file} from {at} on", waiting.len())
 }

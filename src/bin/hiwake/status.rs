@@ -2,24 +2,44 @@
 
 use std::process::ExitCode;
 
-use chrono::TimeZone;
+use chrono::{SecondsFormat, TimeZone};
+use clap::builder::styling::AnsiColor;
+use hiwake::clock::rfc_3339;
 use hiwake::config::Config;
-use hiwake::land::upkeep::status::DayStatus;
+use hiwake::day::Calendar;
+use hiwake::land::upkeep::due::{Because, Due};
+use hiwake::land::upkeep::status::{DayState, DayStatus};
+use wildmatch::WildMatch;
 
 use crate::output::{self, err, out};
 use crate::{Now, Root};
 
-/// Show each day file: state, lines, bytes, late lines, last commit (local time)
+/// Show each day file: state, lines, bytes, late lines, last commit (local time); and which is
+/// sealed next, when and why then
 ///
-/// Reads without locks and writes nothing. `--json` also has `commits` and `duplicates`: the rows
-/// that were dropped by landings that added others. Landings of nothing new leave no trace.
+/// Reads without locks and writes nothing. `--json` also has `commits`, `due` and `duplicates`: the
+/// rows that were dropped by landings that added others. Landings of nothing new leave no trace.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake status --root out
-  hiwake status --root out --json | jq 'map(select(.state == \"open\"))'")]
+  hiwake status --root out --due
+  hiwake status --root out --day '2022-04-*' --file 'app/*' --state open,frozen
+  hiwake status --root out --json | jq 'map(select(.late > 0))'")]
 pub struct Args {
     #[command(flatten)]
     root: Root,
+    /// Only these days: `today`, or a date in which `*` stands for any text
+    #[arg(long, value_name = "DAY")]
+    day: Option<String>,
+    /// Only these files: a name without its day, in which `*` stands for any text
+    #[arg(long, value_name = "NAME", value_parser = |text: &str| Ok::<_, String>(WildMatch::new(text)))]
+    file: Option<WildMatch>,
+    /// Only days in these states
+    #[arg(long, value_name = "STATE", value_delimiter = ',')]
+    state: Vec<DayState>,
+    /// Only days that wait for their seal, the next one first: when, and why then
+    #[arg(long)]
+    due: bool,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -27,11 +47,42 @@ pub struct Args {
 
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let disk = crate::disk(&args.root.root, false)?;
-    let (days, failed) = crate::lander(&disk, config, &Now { now: None }).status();
+    let now = Now { now: None };
+    let (mut days, failed) = crate::lander(&disk, config, &now).status();
+    let all = days.len();
+    let day = match args.day.as_deref() {
+        Some("today") => {
+            Some(Calendar::new(config.timezone, "").day(now.clock().now())?.to_string())
+        }
+        day => day.map(str::to_owned),
+    };
+    let day = day.map(|day| WildMatch::new(&day));
+    days.retain(|one| {
+        day.as_ref().is_none_or(|day| day.matches(&one.day))
+            && args.file.as_ref().is_none_or(|file| file.matches(&one.file))
+            && (args.state.is_empty() || args.state.contains(&one.state))
+            && (!args.due || one.due.is_some())
+    });
+    if args.due {
+        days.sort_by_key(|day| day.due);
+    }
     if args.json {
         out!("{}", serde_json::to_string(&days)?);
     } else {
-        out!("{}", table(config, &days));
+        let table = if args.due { due_table(config, &days) } else { table(config, &days) };
+        out!("{}", output::paint(table, "STATE", color));
+        if let Some((due, next)) =
+            days.iter().filter_map(|day| Some((day.due?, day))).min_by_key(|one| one.0)
+            && !args.due
+        {
+            let at = rfc_3339(due.at, &config.timezone, SecondsFormat::Secs);
+            let DayStatus { file, day, kind, .. } = next;
+            let why = why(config, due);
+            out!("next seal: {file}/{day}.{} from {at} on, {why}", kind.extension());
+        }
+    }
+    if days.is_empty() && all > 0 {
+        err!("none of the {all} day files matches: leave out a filter to see more");
     }
     for day in days.iter().filter(|day| day.outgrows_an_invocation()) {
         let DayStatus { file, day, unsealed_bytes, .. } = day;
@@ -43,6 +94,37 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
         err!("{error}");
     }
     Ok(ExitCode::from(u8::from(!failed.is_empty())))
+}
+
+/// Why a day is due when it is.
+fn why(config: &Config, due: Due) -> String {
+    let grace = humantime::format_duration(config.seal.grace);
+    match due.because {
+        Because::DayEnd => format!("{grace} (`seal.grace`) after its day's end"),
+        Because::LastCommit => format!("{grace} (`seal.grace`) after its last commit"),
+        Because::Interrupted => "to finish an interrupted seal".to_owned(),
+    }
+}
+
+/// What waits is yellow, what waits for a person to wonder is magenta, what is done is green.
+fn color(state: &str) -> Option<AnsiColor> {
+    let state = <DayState as clap::ValueEnum>::from_str(state, false).ok()?;
+    Some(match state {
+        DayState::Open => AnsiColor::Yellow,
+        DayState::Frozen | DayState::SealedLate => AnsiColor::Magenta,
+        DayState::Sealed | DayState::Closed => AnsiColor::Green,
+        DayState::Removed => AnsiColor::BrightBlack,
+    })
+}
+
+fn due_table(config: &Config, days: &[DayStatus]) -> String {
+    let row = |day: &DayStatus| {
+        let at = day.due.map(|due| rfc_3339(due.at, &config.timezone, SecondsFormat::Secs));
+        let why = day.due.map(|due| why(config, due)).unwrap_or_default();
+        let (date, state, file) = (day.day.clone(), day.state.to_string(), day.file.clone());
+        [date, state, file, at.unwrap_or_default(), why]
+    };
+    output::table(["DAY", "STATE", "FILE", "DUE", "WHY"], 0..0, None, days.iter().map(row))
 }
 
 fn table(config: &Config, days: &[DayStatus]) -> String {

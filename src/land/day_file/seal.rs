@@ -69,16 +69,21 @@ pub(crate) fn due_at(
     state: &State,
     segment: &Segment,
 ) -> Result<i64> {
-    let zone = state.timezone(&day_file.journal())?;
     let grace = lander.config.seal.grace.as_millis() as i64;
-    let end = |zone| day::day_end(zone, day_file.day);
-    let ended = end(zone).max(end(lander.config.timezone)) + grace;
+    let ended = ended_at(lander, day_file, state)?;
     Ok(match (segment.commits.first(), segment.commits.last()) {
         (Some(first), Some(last)) if !lander.is_ahead(last.at) => {
             ended.max((last.at + grace).min(first.at + OPEN_MS_MAX))
         }
         _ => ended,
     })
+}
+
+/// `seal.grace` after the day's end: nothing of the day is sealed before.
+pub(crate) fn ended_at(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> Result<i64> {
+    let zone = state.timezone(&day_file.journal())?;
+    let end = |zone| day::day_end(zone, day_file.day);
+    Ok(end(zone).max(end(lander.config.timezone)) + lander.config.seal.grace.as_millis() as i64)
 }
 
 /// Step 1: under all three locks the segment ends; what lies beyond its last commit is cut.

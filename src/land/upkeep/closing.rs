@@ -50,7 +50,7 @@ pub(super) fn close(lander: &Lander<'_>, due: &Due, days: u32) -> Result<Option<
 }
 
 /// Whether all segments were published, the last one so many days ago.
-fn published_before(lander: &Lander<'_>, state: &State, days: u32) -> bool {
+pub(super) fn published_before(lander: &Lander<'_>, state: &State, days: u32) -> bool {
     let age = i64::from(days) * DAY_MS;
     state.last_done().is_some_and(|at| at + age <= lander.clock.now())
 }

@@ -1,7 +1,10 @@
-//! What is done to a root from time to time: rounds of sealing, status, verify.
+//! What is done to a root from time to time: rounds of sealing, status, verify,
+//! and what of it is due.
 
 mod calendar;
 mod closing;
+pub mod due;
+pub mod find;
 mod findings;
 mod look;
 pub mod show;

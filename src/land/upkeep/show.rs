@@ -65,6 +65,18 @@ impl Lander<'_> {
         }
     }
 
+    /// Writes what there is of one segment.
+    pub(super) fn show_one(
+        &self,
+        day_file: &DayFile,
+        state: &State,
+        number: u32,
+        out: &mut dyn Write,
+    ) -> Result<(), ShowError> {
+        let mut shown = Shown { segments: number - 1, commits: 0 };
+        self.show_segment(day_file, state, &mut shown, out).map(drop)
+    }
+
     /// Shows what there is of the next segment; `true`: that was all of it.
     fn show_segment(
         &self,

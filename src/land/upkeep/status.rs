@@ -10,6 +10,7 @@ use crate::land::journal::state::State;
 use crate::land::root::error::LandError;
 use crate::land::root::folders;
 use crate::land::root::layout::DayFile;
+use crate::land::upkeep::due::Due;
 use crate::row::Kind;
 
 /// So many bytes can be merged within one invocation of 15 minutes where the file system reads and
@@ -19,6 +20,8 @@ pub const MERGE_BYTES_MAX: u64 = 40_000_000_000;
 
 /// How far a day file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[cfg_attr(feature = "cli", value(rename_all = "lowercase"))]
 #[serde(rename_all = "lowercase")]
 pub enum DayState {
     /// A segment takes commits.
@@ -29,6 +32,7 @@ pub enum DayState {
     Sealed,
     /// Published, and a late segment takes commits.
     #[serde(rename = "sealed+late")]
+    #[cfg_attr(feature = "cli", value(name = "sealed+late"))]
     SealedLate,
     /// Sealed, and its journal is cut: no row can be added any more.
     Closed,
@@ -88,6 +92,8 @@ pub struct DayStatus {
     pub last_commit: Option<i64>,
     /// The names that readers find, first segment first.
     pub paths: Vec<String>,
+    /// When it may be sealed at the earliest, and why then; none once all of it is published.
+    pub due: Option<Due>,
 }
 
 impl Lander<'_> {
@@ -99,7 +105,7 @@ impl Lander<'_> {
             match Journal::read_or_damage(self, &day_file) {
                 // What an interrupted landing has begun is not a valid day yet.
                 Ok(Some(state)) if state.closed.is_none() && state.segments.is_empty() => {}
-                Ok(Some(state)) => days.push(day_status(&day_file, &state)),
+                Ok(Some(state)) => days.push(day_status(self, &day_file, &state)),
                 Ok(None) => {}
                 Err(error) => failed.push(error),
             }
@@ -109,7 +115,7 @@ impl Lander<'_> {
     }
 }
 
-fn day_status(day_file: &DayFile, state: &State) -> DayStatus {
+fn day_status(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> DayStatus {
     let closed = state.closed.iter().flat_map(|closed| &closed.segments);
     let mut sizes: Vec<_> = closed.map(|one| (one.contents.lines, one.contents.bytes)).collect();
     sizes.extend(state.segments.iter().map(|segment| {
@@ -133,6 +139,7 @@ fn day_status(day_file: &DayFile, state: &State) -> DayStatus {
         commits: state.commits().count() as u64,
         last_commit: state.commits().map(|commit| commit.at).max(),
         paths: published.map(|one| one.path).chain(open).collect(),
+        due: Due::of(lander, day_file, state),
     }
 }
 

@@ -20,7 +20,8 @@ use crate::land::root::folders;
 use crate::land::root::layout::{CLOCK, DUE, DayFile, Hint, folder_of};
 use crate::land::upkeep::calendar::{self, Due, Hints};
 use crate::land::upkeep::closing::{close, retain};
-use crate::row::{Day, Kind};
+use crate::land::upkeep::due::daily_files;
+use crate::row::Day;
 
 /// SNS takes 256 KB, and wraps the answer in some of its own.
 const ANSWER_BYTES_MAX: usize = 199_000;
@@ -248,10 +249,7 @@ impl<'l> Round<'l> {
         // A late line of an old day says nothing of what was quiet then.
         let first = due.iter().filter(|(_, segments)| segments.contains(&1));
         let days: BTreeSet<Day> = first.map(|(day_file, _)| day_file.day).collect();
-        let files = lander.config.sources.iter().filter_map(|source| {
-            Some((source.file.literal()?.to_owned(), source.format(lander.config).kind))
-        });
-        let files: BTreeSet<(String, Kind)> = files.collect();
+        let files = daily_files(lander.config);
         for (day, (file, kind)) in days.iter().flat_map(|day| files.iter().map(move |f| (*day, f)))
         {
             let day_file = DayFile { file: file.clone(), day, kind: *kind };

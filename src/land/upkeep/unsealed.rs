@@ -1,9 +1,6 @@
-//! What waits for its seal: since when, and until when. Writes nothing.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! For how long a day that has ended has waited for its seal. Writes nothing.
 
 use crate::day::day_end;
-use crate::land::day_file::seal;
 use crate::land::journal::Journal;
 use crate::land::journal::lander::Lander;
 use crate::land::root::error::Result;
@@ -27,21 +24,6 @@ pub fn oldest_unsealed(lander: &Lander<'_>) -> Result<i64> {
     });
     let oldest = ages.map(|since| now - since).max().unwrap_or_default().max(0);
     unread.pop().map_or(Ok(oldest), Err)
-}
-
-/// The day files that wait for their seal, each with the moment from which it may be sealed. One
-/// whose journal cannot be read is left out: [`Lander::seal`] says what is wrong with it.
-pub fn waiting(lander: &Lander<'_>) -> BTreeMap<DayFile, i64> {
-    let Hints { due, .. } = calendar::hints(lander, "seal", &|_| true);
-    let day_files: BTreeSet<DayFile> = due.into_iter().map(|(day_file, _)| day_file).collect();
-    let waits = day_files.into_iter().filter_map(|day_file| {
-        let state = Journal::peek(lander, &day_file).ok()??;
-        let unsealed = state.numbered().filter(|(_, segment)| segment.sealed.is_none());
-        let due_at = |(_, segment)| seal::due_at(lander, &day_file, &state, segment).ok();
-        let due = unsealed.filter_map(due_at).min()?;
-        Some((day_file, due))
-    });
-    waits.collect()
 }
 
 /// Since when the oldest unsealed segment of a day could have been sealed.

@@ -1,0 +1,247 @@
+//! Find: lines of a day file by their text, time or identity, and the objects that they came from.
+//! For the eye: reads without locks, and writes nothing.
+//!
+//! `seen` says the identity of each line in the order of arrival. A sealed file is in the order of
+//! time, or of arrival: the commits' checksums prove which.
+
+use std::collections::HashSet;
+use std::io::{self, Write};
+use std::ops::Range;
+
+use crate::disk::Open;
+use crate::land::day_file::merge;
+use crate::land::journal::Journal;
+use crate::land::journal::frame::Commit;
+use crate::land::journal::lander::Lander;
+use crate::land::journal::seen;
+use crate::land::journal::state::{Segment, State};
+use crate::land::root::error::{Context, LandError, Result};
+use crate::land::root::layout::DayFile;
+use crate::land::upkeep::show::ShowError;
+use crate::row::{EventKey, Kind};
+
+/// What is looked for; a line has to meet all that is given.
+#[derive(Debug, Clone, Default)]
+pub struct Query {
+    /// A piece of the line.
+    pub text: Option<String>,
+    /// Milliseconds since the epoch.
+    pub times: Option<Range<i64>>,
+    /// Identities.
+    pub keys: Option<HashSet<EventKey>>,
+}
+
+/// A line that was found.
+#[derive(Debug, Clone)]
+pub struct Hit {
+    /// The file, relative to the root.
+    pub path: String,
+    /// Its number in the text of that file, from 1.
+    pub line: u64,
+    /// The line, without its line break.
+    pub text: String,
+    /// Whose it is; not known of a closed day.
+    pub key: Option<EventKey>,
+    /// The objects that were landed by the same commit; not known of a closed day.
+    pub objects: Vec<String>,
+}
+
+/// What was found in a day file.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The lines, in the order of the day's files.
+    pub hits: Vec<Hit>,
+    /// The day is closed, so that only its text is known.
+    pub closed: bool,
+}
+
+impl Query {
+    /// Whether a line is told by its identity: a closed day has none.
+    pub fn needs_identities(&self) -> bool {
+        self.times.is_some() || self.keys.is_some()
+    }
+
+    fn may_be_in(&self, commits: &[Commit]) -> bool {
+        let meets = |at: &Range<i64>| {
+            commits.iter().any(|commit| commit.min < at.end && commit.max >= at.start)
+        };
+        self.times.as_ref().is_none_or(meets)
+    }
+
+    fn meets(&self, line: &[u8], key: Option<EventKey>) -> bool {
+        let has = |text: &String| memchr::memmem::find(line, text.as_bytes()).is_some();
+        let is_at = |at: &Range<i64>| key.is_some_and(|key| at.contains(&key.timestamp));
+        let is_of = |keys: &HashSet<EventKey>| key.is_some_and(|key| keys.contains(&key));
+        self.text.as_ref().is_none_or(has)
+            && self.times.as_ref().is_none_or(is_at)
+            && self.keys.as_ref().is_none_or(is_of)
+    }
+}
+
+impl Lander<'_> {
+    /// Finds lines in a day file. A day that was sealed or rebuilt meanwhile is read again.
+    pub fn find(&self, day_file: &DayFile, query: &Query) -> Result<Found, ShowError> {
+        loop {
+            let Some(state) = Journal::read_or_damage(self, day_file)? else {
+                return Ok(Found::default());
+            };
+            match self.find_in(day_file, &state, query) {
+                Err(_) if Journal::peek(self, day_file)?.is_some_and(|now| now != state) => {}
+                found => return found,
+            }
+        }
+    }
+
+    fn find_in(
+        &self,
+        day_file: &DayFile,
+        state: &State,
+        query: &Query,
+    ) -> Result<Found, ShowError> {
+        let closed = state.closed.is_some();
+        let mut found = Found { hits: Vec::new(), closed };
+        if closed && query.needs_identities() {
+            return Ok(found);
+        }
+        for one in state.published(day_file).iter().filter(|one| closed && !one.removed) {
+            let lines = Lines::new(day_file.kind, query, &[], None);
+            let lines = self.read_segment(day_file, state, one.segment, lines)?;
+            found.hits.extend(lines.hits(&one.path));
+        }
+        for (number, segment) in state.numbered().filter(|(_, one)| one.removed.is_none()) {
+            if !query.may_be_in(&segment.commits) {
+                continue;
+            }
+            let arrived = self.identities(day_file, segment)?;
+            let mut orders = vec![arrived];
+            let path = match &segment.sealed {
+                Some(sealed) => {
+                    if !orders[0].is_sorted_by_key(|(_, key)| key.timestamp) {
+                        let mut sorted = orders[0].clone();
+                        sorted.sort_by_key(|(_, key)| key.timestamp);
+                        orders.push(sorted);
+                    }
+                    sealed.target.clone()
+                }
+                None => day_file.open_segment(number, segment.form()),
+            };
+            let mut hits = None;
+            while let (None, Some(order)) = (&hits, orders.pop()) {
+                let lines = Lines::new(day_file.kind, query, &segment.commits, Some(order));
+                let lines = self.read_segment(day_file, state, number, lines)?;
+                hits = lines.is_proven().then(|| lines.hits(&path));
+            }
+            let what = "its lines are not those that were committed: run `hiwake verify`";
+            found.hits.extend(hits.ok_or_else(|| LandError::damage(&path, what))?);
+        }
+        Ok(found)
+    }
+
+    fn read_segment<'q>(
+        &self,
+        day_file: &DayFile,
+        state: &State,
+        number: u32,
+        mut lines: Lines<'q>,
+    ) -> Result<Lines<'q>, ShowError> {
+        self.show_one(day_file, state, number, &mut lines)?;
+        lines.finish();
+        Ok(lines)
+    }
+
+    /// The identities of a segment's lines in the order of arrival, each with its commit.
+    fn identities(&self, day_file: &DayFile, segment: &Segment) -> Result<Vec<(usize, EventKey)>> {
+        let path = day_file.seen();
+        let file = self.disk.open(&path, Open::Read).context("open", &path)?;
+        let (mut all, mut block_keys) = (Vec::new(), Vec::new());
+        for (number, commit) in segment.commits.iter().enumerate() {
+            for (first, block) in commit.places() {
+                seen::read_block(file.as_ref(), &path, first, block, &mut block_keys)?;
+                all.extend(block_keys.iter().map(|key| (number, *key)));
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Takes a text, and keeps the lines that are looked for.
+struct Lines<'q> {
+    kind: Kind,
+    query: &'q Query,
+    commits: &'q [Commit],
+    /// Whose the lines are, in the order of the text; `None`: not known.
+    order: Option<Vec<(usize, EventKey)>>,
+    /// Of the text of each commit so far.
+    crcs: Vec<u32>,
+    /// The beginning of a line.
+    rest: Vec<u8>,
+    count: u64,
+    hits: Vec<Hit>,
+}
+
+impl<'q> Lines<'q> {
+    fn new(
+        kind: Kind,
+        query: &'q Query,
+        commits: &'q [Commit],
+        order: Option<Vec<(usize, EventKey)>>,
+    ) -> Lines<'q> {
+        let (crcs, rest) = (vec![0; commits.len()], Vec::new());
+        Lines { kind, query, commits, order, crcs, rest, count: 0, hits: Vec::new() }
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        let whose = self.order.as_ref().and_then(|order| order.get(self.count as usize)).copied();
+        self.count += 1;
+        if let Some((commit, _)) = whose {
+            self.crcs[commit] = crc32c::crc32c_append(self.crcs[commit], line);
+        }
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let key = whose.map(|(_, key)| key);
+        if self.query.meets(line, key) {
+            let objects = whose.map(|(commit, _)| self.commits[commit].objects.clone());
+            self.hits.push(Hit {
+                path: String::new(),
+                line: self.count,
+                text: String::from_utf8_lossy(line).into_owned(),
+                key,
+                objects: objects.unwrap_or_default(),
+            });
+        }
+    }
+
+    /// The last line need not end.
+    fn finish(&mut self) {
+        let rest = std::mem::take(&mut self.rest);
+        if !rest.is_empty() {
+            self.line(&rest);
+        }
+    }
+
+    /// Whether each line is of the commit that it was taken for.
+    fn is_proven(&self) -> bool {
+        self.order.as_ref().is_some_and(|order| order.len() as u64 == self.count)
+            && self.commits.iter().zip(&self.crcs).all(|(commit, crc)| commit.crc == *crc)
+    }
+
+    fn hits(self, path: &str) -> Vec<Hit> {
+        self.hits.into_iter().map(|hit| Hit { path: path.to_owned(), ..hit }).collect()
+    }
+}
+
+impl Write for Lines<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.rest.extend_from_slice(bytes);
+        let (text, mut from) = (std::mem::take(&mut self.rest), 0);
+        while let Some(length) = merge::line_length(&text[from..], self.kind) {
+            self.line(&text[from..from + length]);
+            from += length;
+        }
+        self.rest.extend_from_slice(&text[from..]);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,232 @@
+//! What an operator asks every day: what is due, what would happen, where an event is.
+
+use serde_json::Value;
+
+use crate::cli::{Desk, SYSLOG};
+use crate::given;
+
+/// Three days of one file, of which two have ended.
+pub fn three_days() -> Desk {
+    let desk = Desk::new();
+    desk.ok(&format!(
+        "run events/messages.log {SYSLOG} --root @root --now 2005-04-18T08:00:00+09:00"
+    ));
+    desk
+}
+
+#[test]
+fn status_says_which_day_is_sealed_next_when_and_why_then() {
+    let desk = three_days();
+    let next = |status: String| status.lines().last().unwrap().to_owned();
+    assert_eq!(
+        next(desk.ok("status --root @root")),
+        "next seal: messages/2005-04-16.csv from 2005-04-18T09:00:00+09:00 on, 1h (`seal.grace`) after its last commit"
+    );
+    desk.ok("seal --root @root --now 2005-04-18T12:00:00+09:00");
+    assert_eq!(
+        next(desk.ok("status --root @root")),
+        "next seal: messages/2005-04-18.csv from 2005-04-19T01:00:00+09:00 on, 1h (`seal.grace`) after its day's end"
+    );
+    desk.ok("seal --root @root --now 2005-04-20T12:00:00+09:00");
+    assert!(!desk.ok("status --root @root").contains("next seal"));
+    assert_eq!(desk.ok("status --root @root --due").lines().count(), 1);
+}
+
+#[test]
+fn status_shows_only_the_days_files_and_states_that_are_asked_for() {
+    let desk = three_days();
+    desk.ok("run events/firehose-stack-trace.json --root @root");
+    desk.ok("seal --root @root --now 2005-04-18T12:00:00+09:00");
+    let days = |filter: &str| {
+        let days = desk.ok(&format!("status --root @root --json {filter}"));
+        let days: Vec<Value> = serde_json::from_str(&days).unwrap();
+        let name = |day: &Value| format!("{} {}", day["file"], day["day"]).replace('"', "");
+        days.iter().map(name).collect::<Vec<_>>()
+    };
+    assert_eq!(days("--day 2005-04-17"), ["messages 2005-04-17"]);
+    assert_eq!(days("--day 2005-04-* --state open"), ["messages 2005-04-18"]);
+    assert_eq!(days("--state sealed").len(), 2);
+    assert_eq!(days("--state sealed,open --file mess*").len(), 3);
+    assert_eq!(days("--day today"), [""; 0]);
+    let others = days("--file app/*");
+    assert!(others.iter().all(|name| name.starts_with("app/")), "{others:?}");
+    // The next one first: not by file and day.
+    let due = days("--due");
+    assert_eq!(due.first().unwrap(), "messages 2005-04-18", "{due:?}");
+    let none = desk.hiwake("status --root @root --file other");
+    let said = String::from_utf8(none.stderr).unwrap();
+    assert!(said.contains("day files matches: leave out a filter"), "{said}");
+    assert!(desk.fails(2, "status --root @root --state shut").contains("[possible values: open"));
+}
+
+#[test]
+fn a_state_is_coloured_where_colours_are_shown_and_nothing_else_changes() {
+    let desk = three_days();
+    let plain = desk.ok("status --root @root");
+    assert!(!plain.contains('\u{1b}'), "not a terminal: {plain:?}");
+    let painted = desk.ok("status --root @root --color always");
+    assert!(painted.contains("\u{1b}[33mopen\u{1b}[0m"), "{painted:?}");
+    assert_eq!(painted.replace("\u{1b}[33m", "").replace("\u{1b}[0m", ""), plain);
+}
+
+#[test]
+fn a_dry_run_of_land_and_seal_says_what_the_real_one_does_and_writes_nothing() {
+    let desk = three_days();
+    // Into a root that is not there: it is not made.
+    let said = desk.ok("land @root.s3/landing --root @other --dry-run");
+    assert!(said.contains("would land 22 rows: 22 new lines (0 late), 0 already landed"), "{said}");
+    assert!(!desk.path("other").exists());
+
+    let before = given::tree(&desk.path("root"));
+    let said = desk.ok("land @root.s3/landing --root @root --dry-run --json");
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((&said["tally"]["lines"], &said["tally"]["duplicates"]), (&0.into(), &22.into()));
+
+    let at = |time: &str| format!("seal --root @root --now 2005-04-18T{time}:00+09:00");
+    let early = desk.ok(&(at("08:30") + " --dry-run"));
+    assert!(early.starts_with("nothing is due: 3 open"), "{early}");
+    let would = desk.ok(&(at("12:00") + " --dry-run"));
+    let expected = "would seal messages/2005-04-16.csv: 5 lines\nwould seal messages/2005-04-17.csv: 13 lines\n";
+    assert_eq!(would, expected);
+    assert_eq!(given::tree(&desk.path("root")), before);
+
+    let did = desk.ok(&at("12:00"));
+    let lines = did.lines().map(|line| line.split(" lines").next().unwrap().to_owned() + " lines");
+    let did: Vec<String> = lines.collect();
+    let said: Vec<String> =
+        would.lines().map(|line| line.replace("would seal", "sealed")).collect();
+    assert_eq!(did, said);
+
+    // Long after: the days are closed, and removed where retention says so.
+    let text = std::fs::read_to_string(given::folder().join("hiwake.toml")).unwrap();
+    let text = text.replace("\n[retention]\n", "\n[retention]\ndays = 30\n");
+    let config = desk.write("hiwake.toml", text.as_bytes());
+    let later = format!("--config {config} --root @root --now 2005-06-30T12:00:00+09:00");
+    let would = desk.ok(&format!("seal {later} --dry-run"));
+    let did = desk.ok(&format!("seal {later}"));
+    assert!(would.contains("would remove messages/2005-04-16.csv\n"), "{would}");
+    assert_eq!(would.matches("would remove").count(), did.matches("removed ").count(), "{did}");
+    assert_eq!(would.matches("would seal").count(), did.matches("sealed ").count(), "{did}");
+}
+
+const MESSAGES: &str = "run events/firehose-hogehoge.json --root @root --bucket @s3";
+
+/// Finds lines and answers them as JSON.
+fn found(desk: &Desk, arguments: &[&str]) -> Vec<Value> {
+    let output = desk.command("cat --root @root --json").args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    let lines = String::from_utf8(output.stdout).unwrap();
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// What a hit says is so: the line with that number in that file, however it is stored.
+fn is_there(desk: &Desk, hit: &Value) {
+    let path = desk.path("root").join(hit["path"].as_str().unwrap());
+    let bytes = std::fs::read(&path).unwrap();
+    let text = given::text_of(path.to_str().unwrap(), &bytes);
+    let number = hit["line"].as_u64().unwrap() as usize;
+    assert_eq!(text.lines().nth(number - 1), hit["text"].as_str(), "{hit}");
+}
+
+#[test]
+fn a_line_is_found_in_open_compressed_and_sealed_days_and_the_objects_of_its_commit_are_named() {
+    for (open, seal, order) in [
+        ("plain", "none", "time"),
+        ("plain", "gzip", "time"),
+        ("compressed", "zstd", "time"),
+        ("plain", "zstd", "arrival"),
+    ] {
+        let desk = Desk::new();
+        let text = std::fs::read_to_string(given::folder().join("hiwake.toml")).unwrap();
+        let text = text.replace(
+            "\n[seal]\n",
+            &format!("\n[seal]\ncompress = \"{seal}\"\norder = \"{order}\"\n"),
+        );
+        let text = text.replace("\n[files]\n", &format!("\n[files]\nopen = \"{open}\"\n"));
+        assert!(text.contains(&format!("\nopen = \"{open}\"")), "{text}");
+        let config = desk.write("hiwake.toml", text.as_bytes());
+        // The later event arrives first: its line number changes where the day is sealed by time.
+        for (name, at, text) in [("second", "10:00", "two"), ("first", "09:00", "one")] {
+            let log = desk.write(
+                &format!("{name}.log"),
+                format!("Apr 18 {at}:00 host app: {text}\n").as_bytes(),
+            );
+            desk.ok(&format!(
+                "run {log} --config {config} --log-group /var/log/messages --year 2022 --root @root --bucket @s3/{name} --now 2022-04-18T11:00:00+09:00"
+            ));
+        }
+        let configured = format!("--config={config}");
+        let find = |more: &[&str]| found(&desk, &[&[configured.as_str()], more].concat());
+        for sealed in [false, true] {
+            if sealed {
+                desk.ok(&format!(
+                    "seal --config {config} --root @root --now 2022-04-20T00:00:00+09:00"
+                ));
+            }
+            let hits = find(&["--text", "app: one"]);
+            assert_eq!(hits.len(), 1, "{hits:?}");
+            is_there(&desk, &hits[0]);
+            let in_order = sealed && order == "time";
+            assert_eq!(hits[0]["line"], if in_order { 1 } else { 2 }, "{open} {seal} {order}");
+            assert_eq!(hits[0]["path"].as_str().unwrap().ends_with(".open"), !sealed);
+            let object = hits[0]["objects"][0].as_str().unwrap();
+            assert!(object.contains("s3/first/landing/"), "{object}");
+            let hits = find(&[
+                "--time",
+                "2022-04-18T10:00:00+09:00",
+                "--file",
+                "mess*",
+                "--day",
+                "2022-04-18",
+            ]);
+            assert_eq!(hits[0]["time"], "2022-04-18T10:00:00.000+09:00");
+            assert!(hits.len() == 1 && hits[0]["text"].as_str().unwrap().ends_with("two"));
+            assert_eq!(find(&["--time", "2022-04-18..2022-04-19"]).len(), 2);
+        }
+        let none = desk.command("cat --root @root --text app: --day 2022-04-17").output().unwrap();
+        assert_eq!(none.status.code(), Some(1));
+    }
+}
+
+#[test]
+fn an_event_is_found_by_its_id_and_its_source_is_known_from_the_objects() {
+    const ID: &str = "33341240891540858630849050807283117207149885780503101441";
+    let desk = Desk::new();
+    desk.ok("run events/firehose-cloudwatch-logs.json --root @root --bucket @s3 --now 2017-05-18T12:00:00+09:00");
+    let landing = desk.path("s3/landing");
+    let landing = landing.to_str().unwrap();
+    let exact = found(&desk, &["--id", ID, "--objects", landing]);
+    assert_eq!(exact.len(), 1, "{exact:?}");
+    is_there(&desk, &exact[0]);
+    assert_eq!(exact[0]["id"], ID);
+    let source = exact[0]["source"].as_str().unwrap();
+    assert_eq!(source.split(':').count(), 3, "owner, group, stream: {source}");
+    // Without the objects, the millisecond of the id is known.
+    let near = found(&desk, &["--id", ID]);
+    assert!(near.iter().any(|hit| hit["text"] == exact[0]["text"]), "{near:?}");
+    assert!(near.iter().all(|hit| hit["time"] == exact[0]["time"]), "{near:?}");
+    // A source is named of what is found by text, too.
+    let text = exact[0]["text"].as_str().unwrap();
+    let named = found(&desk, &["--text", text, "--objects", landing]);
+    assert!(named.iter().all(|hit| hit["source"] == source), "{named:?}");
+    let refused = desk.fails(2, "cat --root @root --id 17");
+    assert!(refused.contains("has no time in it: add --objects"), "{refused}");
+    assert!(desk.fails(2, "cat --root @root").contains("--root needs --file"));
+}
+
+#[test]
+fn of_a_closed_day_only_the_text_is_found_and_that_is_said() {
+    let desk = Desk::new();
+    desk.ok(&format!("{MESSAGES} --now 2022-04-18T08:00:00+09:00"));
+    desk.ok("seal --root @root --now 2022-04-20T00:00:00+09:00");
+    desk.ok("seal --root @root --now 2024-04-20T00:00:00+09:00");
+    assert!(desk.ok("status --root @root").contains("closed"));
+    let by_text = desk.hiwake("cat --root @root --text hogehoge --json");
+    let hit: Value = serde_json::from_slice(&by_text.stdout).unwrap();
+    is_there(&desk, &hit);
+    assert_eq!((&hit["time"], &hit["objects"]), (&Value::Null, &serde_json::json!([])));
+    let said = String::from_utf8(by_text.stderr).unwrap();
+    assert!(said.contains("a closed day has no identities any more"), "{said}");
+    let said = desk.fails(1, "cat --root @root --time 2022-04-18");
+    assert!(said.contains("only --text finds in them"), "{said}");
+}
