@@ -16,8 +16,10 @@ fuzz: ; @fuzz/run.sh
 bench: strace valgrind ; @benches/all.sh
 peers: ; cargo bench --locked --no-default-features --bench peers
 cost: ; @python3 benches/cost/table.py
-lambda: .venv ; @./.ci/lambda
-infra: .venv ; @./.ci/infra
-e2e: .venv ; @.venv/bin/python tests/e2e/run.py && .venv/bin/python tests/e2e/infra.py && .venv/bin/python tests/e2e/replay.py
+lambda: .venv/lambda ; @./.ci/lambda
+infra: .venv/tests ; @./.ci/infra
+e2e: .venv/tests ; @.venv/bin/python tests/e2e/run.py && .venv/bin/python tests/e2e/infra.py && .venv/bin/python tests/e2e/replay.py
+# One virtual environment: what builds the packages, and what tests them on top of it.
+.venv/lambda: .ci/requirements-lambda.txt ; python3 -m venv .venv && .venv/bin/pip install --quiet --requirement $< && touch $@ || { rm -rf .venv; exit 1; }
+.venv/tests: .ci/requirements.txt .venv/lambda ; .venv/bin/pip install --quiet --requirement $< && touch $@
 nfs: ; @python3 tests/nfs/run.py
-.venv: .ci/requirements.txt ; python3 -m venv .venv && .venv/bin/pip install --quiet --requirement .ci/requirements.txt && touch .venv || { rm -rf .venv; exit 1; }
