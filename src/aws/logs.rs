@@ -86,6 +86,23 @@ impl Logs {
         Ok(Subscribed { class, filters: filters.collect() })
     }
 
+    /// The names of all log groups that can be subscribed, or of those that begin so.
+    pub fn log_group_names(&mut self, prefix: Option<&str>) -> Result<Vec<String>, AwsError> {
+        let request = self.client.describe_log_groups().set_log_group_name_prefix(
+            prefix.filter(|prefix| !prefix.is_empty()).map(str::to_owned),
+        );
+        let mut pages =
+            request.log_group_class(LogGroupClass::Standard).into_paginator().items().send();
+        let mut names = Vec::new();
+        self.runtime.block_on(async {
+            while let Some(group) = pages.next().await {
+                let group = group.map_err(|error| AwsError::new("the log groups", &error))?;
+                names.extend(group.log_group_name().map(str::to_owned));
+            }
+            Ok(names)
+        })
+    }
+
     /// A log group by its exact name. Who owns it is in its ARN.
     pub fn log_group(&mut self, name: &str) -> Result<LogGroup, AwsError> {
         let what = format!("log group {name}");

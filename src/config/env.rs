@@ -20,14 +20,14 @@ pub struct Variable {
 
 const CONFIG: Variable = Variable {
     name: "HIWAKE_CONFIG",
-    default: "hiwake.toml beside the binary",
-    meaning: "The Lambdas' configuration file; the command line has --config instead",
+    default: "hiwake.toml: beside the Lambda's binary, or in the command line's folder",
+    meaning: "The configuration file; on the command line --config overrides it",
 };
 
 const ROOT: Variable = Variable {
     name: "HIWAKE_ROOT",
     default: "none: the land function does not start without it",
-    meaning: "The folder of the daily files, e.g. /mnt/efs/hiwake; the command line has --root instead",
+    meaning: "The folder of the daily files, e.g. /mnt/efs/hiwake; on the command line --root overrides it",
 };
 
 /// The pipeline's name in metrics.

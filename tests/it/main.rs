@@ -23,6 +23,7 @@ mod globs;
 mod golden;
 mod healing;
 mod infra;
+mod init;
 mod input;
 mod label;
 mod land;

@@ -10,7 +10,7 @@ use hiwake::config::Config;
 use hiwake::land::{Landed, Tally};
 use serde_json::json;
 
-use crate::output::{err, out};
+use crate::output::{err, note, out};
 use crate::progress::Progress;
 use crate::{Before, Moment, Now, Root};
 
@@ -59,7 +59,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let (from, unsettled_from) = (backfill.from, backfill.unsettled_from);
     let utc = |time| rfc_3339(time, &Utc, SecondsFormat::Secs);
     if let Some(from) = from.map(utc) {
-        err!(
+        note!(
             "resuming from {from}, where an interrupted run of the same command stopped; lines that were removed since do not come back (--from-start starts over)"
         );
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::SecondsFormat;
 use hiwake::clock::rfc_3339;
-use hiwake::config::Config;
+use hiwake::config::{Config, root_from_env};
 use hiwake::day::{Calendar, day_end};
 use hiwake::event_id;
 use hiwake::land::root::folders::day_files;
@@ -46,31 +46,31 @@ use crate::{Now, Usage};
   hiwake cat --rows object.rows.zst | jq .day")]
 pub struct Args {
     /// Files, folders, pipes (`-` is standard input), or s3://bucket/prefix
-    #[arg(value_name = "OBJECT", required_unless_present = "root", conflicts_with = "root")]
+    #[arg(value_name = "OBJECT", conflicts_with = "root")]
     objects: Vec<String>,
-    /// The root of the day files
+    /// The root of the day files; without objects, HIWAKE_ROOT
     #[arg(long, value_name = "DIR", conflicts_with_all = ["rows", "events"])]
     root: Option<PathBuf>,
     /// The day file's name without its day; where lines are found, `*` stands for any text
-    #[arg(long, value_name = "NAME", requires = "root")]
+    #[arg(long, value_name = "NAME")]
     file: Option<String>,
     /// Its day [default: today; where lines are found, any]
-    #[arg(long, value_name = "YYYY-MM-DD|today", requires = "root")]
+    #[arg(long, value_name = "YYYY-MM-DD|today")]
     day: Option<WhichDay>,
     /// Only lines that have this text in them
-    #[arg(long, value_name = "TEXT", requires = "root")]
+    #[arg(long, value_name = "TEXT")]
     text: Option<String>,
     /// Only lines of this second, millisecond, day or last hours; or from one time to another: T..T
-    #[arg(long, value_name = "T[..T]", requires = "root")]
+    #[arg(long, value_name = "T[..T]")]
     time: Option<Times>,
     /// Where the objects are from which the lines were landed: names the source of each line
-    #[arg(long = "objects", value_name = "OBJECTS", requires = "root")]
+    #[arg(long = "objects", value_name = "OBJECTS")]
     objects_at: Option<String>,
     /// Each line that was found as JSON
-    #[arg(long, requires = "root")]
+    #[arg(long)]
     json: bool,
     /// Wait for more, until the day is sealed
-    #[arg(long, requires = "root")]
+    #[arg(long)]
     follow: bool,
     /// Each row as JSON
     #[arg(long, conflicts_with = "events")]
@@ -175,8 +175,21 @@ fn show(config: &Config, args: &Args, root: &Path, file: &str) -> anyhow::Result
 }
 
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
-    if let Some(root) = &args.root {
-        return in_root(config, args, root);
+    let root = match args.objects.is_empty() {
+        true => args.root.clone().or_else(|| root_from_env().ok()),
+        false => None,
+    };
+    if let Some(root) = root {
+        return in_root(config, args, &root);
+    }
+    let of_root = args.file.is_some() || args.day.is_some() || args.text.is_some();
+    if of_root || args.time.is_some() || args.follow || args.json || args.objects_at.is_some() {
+        let what = "--file, --day, --follow, --text, --time, --objects and --json need --root DIR";
+        return Err(Usage(what.to_owned()).into());
+    }
+    if args.objects.is_empty() {
+        let what = "nothing to print: name objects, or a root with --root DIR (or HIWAKE_ROOT)";
+        return Err(Usage(what.to_owned()).into());
     }
     let mut reader = Reader::new(config);
     let mut printer = Printer {

@@ -58,7 +58,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             0 => part.split_whitespace().collect(),
             _ => vec![part],
         });
-        let cli = Cli::try_parse_from(std::iter::once("hiwake").chain(words))?;
+        // Its own configuration, whatever HIWAKE_CONFIG says.
+        let words = ["hiwake", "--config", "hiwake.toml"].into_iter().chain(words);
+        let cli = Cli::try_parse_from(words)?;
         let code = crate::dispatch(&cli)?;
         if code != ExitCode::SUCCESS {
             return Ok(code);

@@ -21,7 +21,7 @@ use hiwake::store::{Location, Object, Store};
 use serde_json::json;
 use wildmatch::WildMatch;
 
-use crate::output::{err, out};
+use crate::output::{err, note, out};
 use crate::{Moment, Now, Usage};
 
 /// `T` or `T..T`.
@@ -75,56 +75,10 @@ pub struct Args<'a> {
 }
 
 pub fn run(config: &Config, args: &Args<'_>) -> anyhow::Result<ExitCode> {
-    let now = Now { now: None };
-    let times = args.time.map(|time| time.resolve(config, &now)).transpose()?;
-    let mut query = Query { text: args.text.map(str::to_owned), times, keys: None };
     // The events by their identities, as the objects have them.
     let mut events = HashMap::new();
-    match (args.id, args.objects) {
-        (Some(id), Some(objects)) => {
-            let wanted =
-                |row: &Row<'_>| row.id == id || event_id::long(&row.id, row.timestamp) == id;
-            read(config, objects, &|_| true, &wanted, &mut events)?;
-            if events.is_empty() {
-                err!("no event with the id {id} is in {objects}: check --objects");
-                return Ok(ExitCode::from(1));
-            }
-            query.keys = Some(events.keys().copied().collect());
-        }
-        (Some(id), None) => {
-            let at = event_id::timestamp(id).ok_or_else(|| {
-                Usage(format!("--id: `{id}` has no time in it: add --objects, where its object is"))
-            })?;
-            query.times = Some(
-                query.times.map_or(at..at + 1, |given| given.start.max(at)..given.end.min(at + 1)),
-            );
-        }
-        (None, _) => {}
-    }
-    let disk = crate::disk(args.root, false)?;
-    let lander = crate::lander(&disk, config, &now);
-    let (found, unread) = day_files(&lander, &|day| args.day.is_none_or(|wanted| wanted == day));
-    let mut failed = unread.len();
-    unread.iter().for_each(|error| err!("{error}"));
-    let file = args.file.map(WildMatch::new);
-    let (mut hits, mut closed) = (Vec::new(), BTreeSet::new());
-    for day_file in found {
-        if file.as_ref().is_some_and(|file| !file.matches(&day_file.file)) {
-            continue;
-        }
-        match lander.find(&day_file, &query) {
-            Ok(found) => {
-                if found.closed && may_have(config, &query, day_file.day) {
-                    closed.insert(day_file.to_string());
-                }
-                hits.extend(found.hits);
-            }
-            Err(error) => {
-                err!("{error}");
-                failed += 1;
-            }
-        }
-    }
+    let query = query(config, args, &mut events)?;
+    let Search { hits, closed, failed } = search(config, args, &query)?;
     if let (Some(objects), None) = (args.objects, args.id) {
         let keys: HashSet<EventKey> = hits.iter().filter_map(|hit| hit.key).collect();
         let named: HashSet<&str> =
@@ -135,22 +89,84 @@ pub fn run(config: &Config, args: &Args<'_>) -> anyhow::Result<ExitCode> {
     }
     hits.iter().for_each(|hit| print(config, hit, &events, args.json));
     if args.id.is_some() && args.objects.is_none() && hits.len() > 1 {
-        err!("the {} lines have the id's millisecond: add --objects to find the one", hits.len());
+        note!("the {} lines have the id's millisecond: add --objects to find the one", hits.len());
     }
     if let Some(first) = closed.first() {
-        let what = match hits.is_empty() || query.needs_identities() {
+        let what = match query.needs_identities() {
             true => "only --text finds in them",
             false => "their lines have no time and no objects",
         };
-        err!(
-            "{} closed days, e.g. {first}: a closed day has no identities any more; {what}",
-            closed.len()
-        );
+        let count = closed.len();
+        err!("{count} closed days, e.g. {first}: a closed day has no identities any more; {what}");
     }
     if hits.is_empty() {
         err!("nothing was found below {}", args.root.display());
     }
     Ok(ExitCode::from(u8::from(failed > 0 || hits.is_empty())))
+}
+
+/// What is looked for. An id is an identity where its object is known, otherwise a millisecond.
+fn query(
+    config: &Config,
+    args: &Args<'_>,
+    events: &mut HashMap<EventKey, Event>,
+) -> anyhow::Result<Query> {
+    let times = args.time.map(|time| time.resolve(config, &Now { now: None })).transpose()?;
+    let mut query = Query { text: args.text.map(str::to_owned), times, keys: None };
+    match (args.id, args.objects) {
+        (Some(id), Some(objects)) => {
+            let wanted =
+                |row: &Row<'_>| row.id == id || event_id::long(&row.id, row.timestamp) == id;
+            read(config, objects, &|_| true, &wanted, events)?;
+            if events.is_empty() {
+                anyhow::bail!("no event with the id {id} is in {objects}: check --objects");
+            }
+            query.keys = Some(events.keys().copied().collect());
+        }
+        (Some(id), None) => {
+            let at = event_id::timestamp(id).ok_or_else(|| {
+                Usage(format!("--id: `{id}` has no time in it: add --objects, where its object is"))
+            })?;
+            let given = query.times.unwrap_or(i64::MIN..i64::MAX);
+            query.times = Some(given.start.max(at)..given.end.min(at + 1));
+        }
+        (None, _) => {}
+    }
+    Ok(query)
+}
+
+/// What was found in a root.
+#[derive(Default)]
+struct Search {
+    hits: Vec<Hit>,
+    /// Day files that may have more, and are closed.
+    closed: BTreeSet<String>,
+    failed: usize,
+}
+
+fn search(config: &Config, args: &Args<'_>, query: &Query) -> anyhow::Result<Search> {
+    let disk = crate::disk(args.root, false)?;
+    let lander = crate::lander(&disk, config, &Now { now: None });
+    let (found, unread) = day_files(&lander, &|day| args.day.is_none_or(|wanted| wanted == day));
+    let mut search = Search { failed: unread.len(), ..Search::default() };
+    unread.iter().for_each(|error| err!("{error}"));
+    let file = args.file.map(WildMatch::new);
+    let is_wanted = |name: &str| file.as_ref().is_none_or(|file| file.matches(name));
+    for day_file in found.into_iter().filter(|one| is_wanted(&one.file)) {
+        match lander.find(&day_file, query) {
+            Ok(found) => {
+                if found.closed && may_have(config, query, day_file.day) {
+                    search.closed.insert(day_file.to_string());
+                }
+                search.hits.extend(found.hits);
+            }
+            Err(error) => {
+                err!("{error}");
+                search.failed += 1;
+            }
+        }
+    }
+    Ok(search)
 }
 
 /// Whether a day may have lines of these times, in whatever time zone it is a day.

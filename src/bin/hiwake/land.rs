@@ -14,7 +14,7 @@ use hiwake::replay::BATCH;
 use hiwake::store::{Location, Object, ObjectId, Store};
 use serde_json::json;
 
-use crate::output::{err, out};
+use crate::output::{detail, err, out};
 use crate::progress::Progress;
 use crate::replay::table;
 use crate::{Now, Root, apart};
@@ -80,7 +80,7 @@ fn dry_run(
         lander.plan(&store, &ids, &Selection::all())
     });
     let mut plan = Plan::default();
-    plans.for_each(|(landed, days)| plan.add(landed, days));
+    plans.for_each(|(landed, days)| plan.add(&landed, days));
     plan.finish(args.json, 0, |_| {})
 }
 
@@ -100,7 +100,7 @@ pub struct Plan {
 
 impl Plan {
     /// Adds what a batch would come to, and names what could not be read.
-    pub fn add(&mut self, landed: Landed, days: Vec<DayPlan>) {
+    pub fn add(&mut self, landed: &Landed, days: Vec<DayPlan>) {
         for error in landed.objects.iter().filter_map(|one| one.as_ref().err()) {
             err!("not read: {error}");
             self.failed += 1;
@@ -173,6 +173,7 @@ impl Report {
                 err!("not landed: {reason}");
                 self.failed += 1;
             }
+            detail!("landed {} objects so far", self.tally.objects);
         });
     }
 

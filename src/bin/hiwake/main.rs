@@ -9,6 +9,7 @@ mod demo;
 mod doctor;
 mod explain;
 mod find;
+mod init;
 mod land;
 mod output;
 mod progress;
@@ -19,7 +20,7 @@ mod status;
 mod transform;
 mod verify;
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -28,7 +29,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use clap::{ColorChoice, Parser, Subcommand};
+use clap::{ColorChoice, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 #[cfg(feature = "aws")]
 use hiwake::aws::{Aws, AwsError};
 use hiwake::clock::Clock;
@@ -40,7 +42,7 @@ use hiwake::land::{ChunkPool, Lander};
 use hiwake::row::Day;
 use hiwake::store::{Store, StoreError};
 
-use output::err;
+use output::{detail, note};
 
 /// CloudWatch Logs as labelled daily files, every event in exactly one line.
 ///
@@ -50,8 +52,21 @@ use output::err;
 #[command(version, max_term_width = 100)]
 struct Cli {
     /// The configuration
-    #[arg(long, global = true, value_name = "FILE", default_value = "hiwake.toml")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "HIWAKE_CONFIG",
+        hide_env_values = true,
+        default_value = "hiwake.toml"
+    )]
     config: PathBuf,
+    /// Say nothing on stderr but faults: no progress, no notes
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say more on stderr: the configuration, the root, how far landing is, the time it took
+    #[arg(long, short, global = true)]
+    verbose: bool,
     /// Colours in tables
     #[arg(
         long,
@@ -67,6 +82,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::Args),
     Demo(demo::Args),
     Run(run::Args),
     Transform(transform::Args),
@@ -80,24 +96,41 @@ enum Command {
     Verify(verify::Args),
     Doctor(doctor::Args),
     Config(config::Args),
+    /// Print completions for a shell
+    #[command(after_help = "Examples:
+  hiwake completions bash > ~/.local/share/bash-completion/completions/hiwake
+  hiwake completions zsh > ~/.zfunc/_hiwake
+  hiwake completions fish > ~/.config/fish/completions/hiwake.fish")]
+    Completions {
+        /// Which
+        shell: Shell,
+    },
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     output::color(cli.color);
+    output::set_detail(cli.quiet, cli.verbose);
+    let began = Instant::now();
     let code = dispatch(&cli).unwrap_or_else(|error| {
         // Usage errors end in clap; these are the other faults that a person corrects before
         // anything is tried.
         let usage = error.is::<ConfigErrors>() || error.is::<Usage>();
-        err!("{}", in_words(error.as_ref()));
+        output::err!("{}", in_words(error.as_ref()));
         ExitCode::from(if usage { 2 } else { 1 })
     });
+    detail!("took {:.1?}", began.elapsed());
     output::exit_code(code)
 }
 
 fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
-    let load = || Config::load(&cli.config);
+    let load = || {
+        let config = Config::load(&cli.config)?;
+        detail!("configuration {}: {} sources", config.name, config.sources.len());
+        Ok::<_, ConfigErrors>(config)
+    };
     match &cli.command {
+        Command::Init(args) => init::run(&cli.config, args),
         Command::Demo(args) => demo::run(args),
         Command::Run(args) => run::run(&load()?, args),
         Command::Transform(args) => transform::run(&load()?, args),
@@ -111,6 +144,12 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Verify(args) => verify::run(&load()?, args),
         Command::Doctor(args) => doctor::run(&load()?, args),
         Command::Config(args) => config::run(&cli.config, args),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "hiwake", &mut script);
+            output::ended(io::stdout().write_all(&script));
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -166,7 +205,7 @@ fn is_span(since: i64, until: i64) -> Result<(), Usage> {
 #[derive(Debug, clap::Args)]
 struct Root {
     /// The folder of the daily files: an EFS mount, or any folder
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", env = "HIWAKE_ROOT", hide_env_values = true)]
     root: PathBuf,
 }
 
@@ -244,9 +283,10 @@ fn disk(root: &Path, make: bool) -> anyhow::Result<RealDisk> {
             );
             return Err(Usage(reason).into());
         }
-        true if !is_root => err!("{shown} has no .hiwake folder: it becomes a root now"),
+        true if !is_root => note!("{shown} has no .hiwake folder: it becomes a root now"),
         _ => {}
     }
+    detail!("root {shown}");
     let disk = if make { RealDisk::create(root) } else { RealDisk::open(root) };
     disk.with_context(|| format!("cannot open the root {shown} (check --root, or mount it)"))
 }

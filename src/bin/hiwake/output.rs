@@ -28,7 +28,39 @@ macro_rules! err {
     ($($words:tt)*) => { $crate::output::problem(format_args!($($words)*)) };
 }
 
-pub(crate) use {err, out};
+/// Prints a line that is no fault, unless `--quiet` was given.
+macro_rules! note {
+    ($($words:tt)*) => {
+        if !$crate::output::is_quiet() { $crate::output::problem(format_args!($($words)*)) }
+    };
+}
+
+/// Prints a line where `--verbose` was given.
+macro_rules! detail {
+    ($($words:tt)*) => {
+        if $crate::output::is_verbose() { $crate::output::problem(format_args!($($words)*)) }
+    };
+}
+
+pub(crate) use {detail, err, note, out};
+
+/// How much is said: `--quiet`, `--verbose`.
+static DETAIL: OnceLock<(bool, bool)> = OnceLock::new();
+
+/// Once, before anything is said.
+pub fn set_detail(quiet: bool, verbose: bool) {
+    DETAIL.get_or_init(|| (quiet, verbose));
+}
+
+/// Whether only faults are said.
+pub fn is_quiet() -> bool {
+    DETAIL.get().is_some_and(|(quiet, _)| *quiet)
+}
+
+/// Whether more is said.
+pub fn is_verbose() -> bool {
+    DETAIL.get().is_some_and(|(_, verbose)| *verbose)
+}
 
 /// `out!` by its macro.
 pub fn result(line: Arguments<'_>) {

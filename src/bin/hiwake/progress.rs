@@ -6,7 +6,9 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::output;
 
 /// From when on the bar is drawn.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -35,6 +37,9 @@ impl Progress {
     fn new(what: &'static str, bar: ProgressBar, style: &str) -> Progress {
         let style = ProgressStyle::with_template(style);
         let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+        if output::is_quiet() {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
         let (bar, done) = (bar.with_style(style).with_message(what), Arc::new(AtomicU64::new(0)));
         let (stop, stopped) = mpsc::channel();
         let drawer = std::thread::spawn({

@@ -16,7 +16,7 @@ use hiwake::store::{Location, ObjectId, Store};
 use regex_lite::Regex;
 
 use crate::land::{self, Plan, Report};
-use crate::output::{err, out};
+use crate::output::{err, note, out};
 use crate::progress::Progress;
 use crate::{Now, Usage, apart};
 
@@ -52,7 +52,13 @@ pub struct Args {
     #[arg(value_name = "INPUT", required = true)]
     inputs: Vec<String>,
     /// The folder of the daily files
-    #[arg(long, value_name = "DIR", default_value = "out")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "HIWAKE_ROOT",
+        hide_env_values = true,
+        default_value = "out"
+    )]
     root: PathBuf,
     /// The folder that stands in for S3 [default: the root's name and `.s3`]
     #[arg(long, value_name = "DIR")]
@@ -188,7 +194,7 @@ fn dry_run(
     if !delivery.objects.is_empty() {
         let store = Store::folder(bucket)?;
         let (landed, days) = lander.plan(&store, &delivery.objects, &Selection::all());
-        plan.add(landed, days);
+        plan.add(&landed, days);
     }
     let failed = delivery.delivered.failed;
     plan.finish(args.json, delivery.problems, |plan| plan["records_failed"] = failed.into())
@@ -205,7 +211,7 @@ fn check_streams(args: &Args, files: &[InputFile]) -> Result<(), Usage> {
         }
         (None, Some(_)) if args.log_group.is_some() => {
             if let Some(stream) = files.iter().map(stream).find(|stream| stream.contains('/')) {
-                err!(
+                note!(
                     "logs of one name are told apart by their folders, e.g. {stream}: to read one alone, give --log-stream {stream}; lines that landed under another log stream land again"
                 );
             }

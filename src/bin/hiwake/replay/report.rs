@@ -4,12 +4,12 @@ use hiwake::land::Tally;
 use hiwake::land::intake::plan::DayPlan;
 use serde_json::json;
 
-use crate::output::{self, err, out};
+use crate::output::{self, note, out};
 
 /// Says what an interrupted run of the same command has done.
 pub fn resuming(before: usize, done: &str) {
     if before > 0 {
-        err!(
+        note!(
             "resuming: skipping {before} objects that an interrupted run already {done}; lines that were removed since do not come back (--from-start starts over)"
         );
     }
