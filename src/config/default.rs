@@ -4,8 +4,8 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use crate::config::{
-    Column, Compress, Config, Files, Form, Format, Limits, Newline, Order, Plain, Retention, Seal,
-    Slashes, Source, SourceFormat, Subscribe, Unmatched,
+    Column, Compress, Config, Files, Form, Format, Limits, Newline, Order, Plain, Report,
+    Retention, Seal, Slashes, Source, SourceFormat, Subscribe, Unmatched,
 };
 use crate::row::Kind;
 
@@ -25,6 +25,7 @@ impl Default for Config {
             plain: Plain::default(),
             seal: Seal::default(),
             retention: Retention::default(),
+            report: Report::default(),
             files: Files::default(),
             limits: Limits::default(),
         }

@@ -66,6 +66,8 @@ pub struct Config {
     pub seal: Seal,
     /// How long sealed files are kept.
     pub retention: Retention,
+    /// A page that shows the day files.
+    pub report: Report,
     /// File modes.
     pub files: Files,
     /// A limit on everything.
@@ -223,6 +225,30 @@ impl Form {
 pub struct Retention {
     /// Sealed files of days older than this are removed; 0: never.
     pub days: u32,
+}
+
+/// `[report]`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub struct Report {
+    /// Whether a round of sealing that changed something also writes `@report.html` beside the
+    /// files: the page of `hiwake report`.
+    pub write: bool,
+    /// The language that the page begins with; it has both.
+    pub language: Language,
+}
+
+/// A language of the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema, clap::ValueEnum))]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    /// English.
+    #[default]
+    En,
+    /// Japanese.
+    Ja,
 }
 
 /// `[files]`

@@ -154,8 +154,8 @@ impl<'t> Reader<'t> {
     }
 }
 
-const SECTIONS: [&str; 8] =
-    ["defaults", "format", "unmatched", "plain", "seal", "retention", "files", "limits"];
+const SECTIONS: [&str; 9] =
+    ["defaults", "format", "unmatched", "plain", "seal", "retention", "report", "files", "limits"];
 
 /// serde's message in the words of this file, with what to write instead.
 fn in_words(message: &str, key: Option<&str>) -> String {

@@ -194,7 +194,7 @@ fn status_shows_every_day_file_as_json_and_as_a_table() {
         (&5.into(), &"messages/2005-04-16.csv".into())
     );
     let table = desk.ok("status --root @root");
-    assert_eq!(table.lines().count(), 5, "{table}");
+    assert_eq!(table.lines().count(), 6, "{table}");
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn the_schema_has_the_keys_of_the_sample_each_with_a_description() {
             described += 1;
         }
     }
-    assert_eq!(described, 42);
+    assert_eq!(described, 44);
     let sections = properties(&schema, &schema).keys().filter(|key| *key != "defaults");
     let sections: BTreeSet<_> = sections.collect();
     let given = properties(&schema, &schema["properties"]["defaults"]);

@@ -17,15 +17,18 @@ pub fn three_days() -> Desk {
 #[test]
 fn status_says_which_day_is_sealed_next_when_and_why_then() {
     let desk = three_days();
-    let next = |status: String| status.lines().last().unwrap().to_owned();
+    let next = |status: String| {
+        let at = status.find("next seal").unwrap();
+        status[at..].trim_end().to_owned()
+    };
     assert_eq!(
         next(desk.ok("status --root @root")),
-        "next seal: messages/2005-04-16.csv from 2005-04-18T09:00:00+09:00 on, 1h (`seal.grace`) after its last commit"
+        "next seal: messages/2005-04-16.csv\n    from 2005-04-18T09:00:00+09:00, 1h (`seal.grace`) after its last commit"
     );
     desk.ok("seal --root @root --now 2005-04-18T12:00:00+09:00");
     assert_eq!(
         next(desk.ok("status --root @root")),
-        "next seal: messages/2005-04-18.csv from 2005-04-19T01:00:00+09:00 on, 1h (`seal.grace`) after its day's end"
+        "next seal: messages/2005-04-18.csv\n    from 2005-04-19T01:00:00+09:00, 1h (`seal.grace`) after its day's end"
     );
     desk.ok("seal --root @root --now 2005-04-20T12:00:00+09:00");
     assert!(!desk.ok("status --root @root").contains("next seal"));

@@ -157,7 +157,7 @@ fn status_fits_80_columns() {
     let desk = landed();
     desk.ok(&format!("seal --root @root --now {NOON}"));
     let said = desk.ok("status --root @root");
-    assert_eq!(said.lines().count(), 4, "{said}");
+    assert_eq!(said.lines().count(), 6, "{said}");
     desk.ok("run events/messages.log --log-group /var/log/a-long-name/of-a-service --root @root");
     let said = format!("{said}{}", desk.ok("status --root @root"));
     assert!(said.contains("unmatched"), "{said}");

@@ -37,6 +37,7 @@ mod pages;
 mod pipes;
 mod processes;
 mod replay;
+mod report;
 mod run;
 #[cfg(feature = "lambda")]
 mod runtime;

@@ -31,9 +31,9 @@ use crate::{Now, Usage};
 /// ended, in the order of arrival.
 ///
 /// With `--root` and `--id`, `--text` or `--time`, lines are found in all day files, or those of
-/// `--file` and `--day`: each with its file, its number in the file's text, its time and the objects
-/// of its commit. `--objects` also names log group, log stream and id. A closed day has lost its
-/// identities: only `--text` finds in it.
+/// `--file` and `--day`. Each has its file, its line number in the file's text, its time and the
+/// objects of its commit. `--objects` also names log group, log stream and id. A closed day has
+/// lost its identities: only `--text` finds in it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake cat out.s3/landing

@@ -1,4 +1,5 @@
-//! `hiwake init`: a commented hiwake.toml, from flags, a few questions, or the account's log groups.
+//! `hiwake init`: a commented hiwake.toml, from flags, a few questions, or the account's log
+//! groups.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -14,6 +14,7 @@ mod land;
 mod output;
 mod progress;
 mod replay;
+mod report;
 mod run;
 mod seal;
 mod status;
@@ -93,6 +94,7 @@ enum Command {
     Backfill(backfill::Args),
     Seal(seal::Args),
     Status(status::Args),
+    Report(report::Args),
     Verify(verify::Args),
     Doctor(doctor::Args),
     Config(config::Args),
@@ -141,6 +143,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Backfill(args) => backfill::run(&load()?, args),
         Command::Seal(args) => seal::run(&load()?, args),
         Command::Status(args) => status::run(&load()?, args),
+        Command::Report(args) => report::run(&load()?, args),
         Command::Verify(args) => verify::run(&load()?, args),
         Command::Doctor(args) => doctor::run(&load()?, args),
         Command::Config(args) => config::run(&cli.config, args),

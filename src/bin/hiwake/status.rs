@@ -78,7 +78,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
             let at = rfc_3339(due.at, &config.timezone, SecondsFormat::Secs);
             let DayStatus { file, day, kind, .. } = next;
             let why = why(config, due);
-            out!("next seal: {file}/{day}.{} from {at} on, {why}", kind.extension());
+            out!("next seal: {file}/{day}.{}\n    from {at}, {why}", kind.extension());
         }
     }
     if days.is_empty() && all > 0 {

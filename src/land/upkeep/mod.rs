@@ -7,6 +7,8 @@ pub mod due;
 pub mod find;
 mod findings;
 mod look;
+mod page;
+pub mod report;
 pub mod show;
 pub mod status;
 pub mod sweep;

@@ -115,7 +115,7 @@ impl Lander<'_> {
     }
 }
 
-fn day_status(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> DayStatus {
+pub(super) fn day_status(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> DayStatus {
     let closed = state.closed.iter().flat_map(|closed| &closed.segments);
     let mut sizes: Vec<_> = closed.map(|one| (one.contents.lines, one.contents.bytes)).collect();
     sizes.extend(state.segments.iter().map(|segment| {

@@ -83,6 +83,14 @@ impl Swept {
         [self.sealed.len(), self.closed.len(), self.removed.len(), self.failed.len()] == [0; 4]
     }
 
+    /// Writes the report, where the configuration says so and this round changed something.
+    fn report(&mut self, lander: &Lander<'_>) {
+        if lander.config.report.write && !self.is_idle() {
+            let wrong = self.failed.iter().map(LandError::to_string).collect();
+            self.failed.extend(lander.write_report(wrong).err());
+        }
+    }
+
     /// The round as the sealer answers it.
     pub fn answer(&self) -> SealReport {
         let fit = |mut list: Vec<String>| {
@@ -135,6 +143,7 @@ impl Lander<'_> {
             Announced::of(day_file, sealed.segment, &sealed.target, &sealed.contents())
         };
         swept.announced = swept.sealed.iter().map(announced).collect();
+        swept.report(self);
         Ok(swept)
     }
 
@@ -143,6 +152,7 @@ impl Lander<'_> {
         let mut round = Round::begin(self)?;
         round.run();
         round.announce();
+        round.swept.report(self);
         Ok(round.swept)
     }
 }

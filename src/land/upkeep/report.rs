@@ -1,0 +1,170 @@
+//! The report: what an auditor and an operator look at every day, as one page.
+//!
+//! It is made of the journals, and of a look whether each published file is there. It is not a day
+//! file: each report replaces the one before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::config::Language;
+use crate::disk::Open;
+use crate::land::journal::Journal;
+use crate::land::journal::lander::Lander;
+use crate::land::root::error::{Context, LandError, Result, is_absent};
+use crate::land::root::layout::{DayFile, HIWAKE, checksum_of};
+use crate::land::root::{folders, unique};
+use crate::land::upkeep::page;
+use crate::land::upkeep::status::{DayState, DayStatus, day_status};
+use crate::row::Day;
+
+/// The page that sealing writes. No day file's name holds an `@`.
+pub const REPORT: &str = "@report.html";
+/// What it is called until it is whole.
+const TEMPORARY: &str = "report.";
+
+/// What a report shows.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// When it was made, milliseconds since the epoch.
+    pub at: i64,
+    /// Each file's days.
+    pub(super) files: BTreeMap<String, BTreeMap<Day, ReportedDay>>,
+    /// What is wrong.
+    pub wrong: Vec<String>,
+}
+
+/// One day of a file: all its kinds.
+#[derive(Debug, Default)]
+pub(super) struct ReportedDay {
+    pub(super) days: Vec<DayStatus>,
+    /// Path, lines, bytes and SHA-256 of each published segment that is kept.
+    pub(super) published: Vec<(String, u64, u64, String)>,
+    /// Whether something of it cannot be read, or is gone.
+    pub(super) missing: bool,
+}
+
+/// What a day is in the calendar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Mark {
+    Complete,
+    Open,
+    Late,
+    Quiet,
+    Removed,
+    Missing,
+}
+
+impl ReportedDay {
+    pub(super) fn mark(&self) -> Mark {
+        let any = |states: &[DayState]| self.days.iter().any(|day| states.contains(&day.state));
+        match () {
+            () if self.missing => Mark::Missing,
+            () if any(&[DayState::Open, DayState::Frozen]) => Mark::Open,
+            () if self.days.iter().any(|day| day.late > 0) || any(&[DayState::SealedLate]) => {
+                Mark::Late
+            }
+            () if self.days.iter().all(|day| day.state == DayState::Removed) => Mark::Removed,
+            () => Mark::Complete,
+        }
+    }
+
+    pub(super) fn sum(&self, of: impl Fn(&DayStatus) -> u64) -> u64 {
+        self.days.iter().map(of).sum()
+    }
+}
+
+impl Lander<'_> {
+    /// What there is, without locks. `wrong` is what else is known to be wrong.
+    pub fn report(&self, wrong: Vec<String>) -> Report {
+        let mut report = Report { at: self.clock.now(), wrong, ..Report::default() };
+        let (day_files, unread) = folders::day_files(self, &|_| true);
+        report.wrong.extend(unread.iter().map(LandError::to_string));
+        for day_file in day_files {
+            let mut wrong = Vec::new();
+            let day = self.reported(&day_file, &mut wrong).unwrap_or_else(|error| {
+                wrong.push(error.to_string());
+                Some(ReportedDay::default())
+            });
+            let Some(day) = day else { continue };
+            let into = report.files.entry(day_file.file).or_default();
+            let into = into.entry(day_file.day).or_default();
+            into.missing |= !wrong.is_empty();
+            into.days.extend(day.days);
+            into.published.extend(day.published);
+            report.wrong.extend(wrong);
+        }
+        report
+    }
+
+    fn reported(&self, day_file: &DayFile, wrong: &mut Vec<String>) -> Result<Option<ReportedDay>> {
+        let Some(state) = Journal::read_or_damage(self, day_file)? else { return Ok(None) };
+        if state.closed.is_none() && state.segments.is_empty() {
+            return Ok(None);
+        }
+        let mut day = ReportedDay::default();
+        for one in state.published(day_file).into_iter().filter(|one| !one.removed) {
+            for path in [&one.path, &checksum_of(&one.path)] {
+                if self.open_if_there(path)?.is_none() {
+                    wrong.push(format!("{path}: it was published, and is missing"));
+                }
+            }
+            let contents = one.contents;
+            day.published.push((
+                one.path,
+                contents.lines,
+                contents.bytes,
+                hex::encode(contents.sha256),
+            ));
+        }
+        let status = day_status(self, day_file, &state);
+        // A day that waits is open in the calendar, not missing.
+        if status.due.is_some_and(|due| due.at + OVERDUE_MS < self.clock.now()) {
+            wrong.push(format!("{day_file}: it could be sealed for more than 6 hours, and is not"));
+        }
+        day.days.push(status);
+        Ok(Some(day))
+    }
+
+    /// Writes the page beside the files, where the configuration says so: a temporary, then its
+    /// name. A reader sees the old page or the new one.
+    pub(super) fn write_report(&self, wrong: Vec<String>) -> Result<()> {
+        let page = self.report(wrong).page(self, self.config.report.language);
+        let temporary = format!("{HIWAKE}/{TEMPORARY}{}.tmp", unique());
+        let file = self.open(&temporary, Open::CreateNew(self.config.files.mode | 0o200))?;
+        let written = file.write_at(page.as_bytes(), 0).and_then(|()| file.sync());
+        written.context("write", &temporary)?;
+        file.set_mode(self.config.files.mode).context("set the mode of", &temporary)?;
+        match self.disk.rename(&temporary, REPORT) {
+            // Another round has tidied, and has written a page of its own.
+            Err(error) if is_absent(&error) => {}
+            renamed => renamed.context("rename", &temporary)?,
+        }
+        self.disk.sync_dir("").context("sync", "")?;
+        // What processes that died have left.
+        let is_ours = |name: &&String| name.starts_with(TEMPORARY) && name.ends_with(".tmp");
+        let names = folders::names(self, HIWAKE)?;
+        names
+            .iter()
+            .filter(is_ours)
+            .try_for_each(|name| folders::remove(self, &format!("{HIWAKE}/{name}")))
+    }
+}
+
+/// As the alarm has it: a day that waits for so long is wrong.
+const OVERDUE_MS: i64 = 6 * 3600 * 1000;
+
+impl Report {
+    /// The page, which opens from a file and loads nothing.
+    pub fn page(&self, lander: &Lander<'_>, language: Language) -> String {
+        page::page(self, lander.config.timezone, language)
+    }
+
+    /// The days from a file's first one to the last one of all files, those without lines too.
+    pub(super) fn span(&self, days: &BTreeMap<Day, ReportedDay>) -> BTreeSet<Day> {
+        let last = self.files.values().filter_map(|days| days.last_key_value()).map(|one| *one.0);
+        let (Some((first, _)), Some(last)) = (days.first_key_value(), last.max()) else {
+            return BTreeSet::new();
+        };
+        let dates = first.date().iter_days().take_while(|date| *date <= last.date());
+        dates.filter_map(Day::new).collect()
+    }
+}
