@@ -6,12 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { App, Validations } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
 
-import { checked } from '../lib/checker.ts';
-import { loadConfig } from '../lib/config.ts';
-import { loadDeployment } from '../lib/deployment.ts';
 import { FLAGS } from '../lib/flags.ts';
-import { Packages } from '../lib/package.ts';
-import { PipelineStack } from '../lib/pipeline.ts';
+import { Hiwake, loadDeployment } from '../lib/index.ts';
 
 const app = new App({ context: FLAGS });
 const path = (key: string, byDefault: string): string =>
@@ -21,10 +17,7 @@ try {
   const deployment = loadDeployment(path('deployment', '../deployment.toml'));
   const file = path('config', '../../hiwake.toml');
   const built = path('packages', '../../target/lambda');
-  for (const warning of checked(file, built)) console.error(`warning: ${warning}`);
-  const config = loadConfig(file);
-  const packages = new Packages(built, config.toml);
-  new PipelineStack(app, deployment.name, { config, deployment, packages });
+  new Hiwake(app, deployment.name, { config: file, deployment, packages: built });
 } catch (error) {
   // What the operator wrote is wrong: its own words, without a trace of ours.
   console.error(error instanceof Error ? error.message : error);

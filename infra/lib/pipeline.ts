@@ -5,6 +5,7 @@ import type { Construct } from 'constructs';
 
 import type { Config } from './config.ts';
 import type { Deployment } from './deployment.ts';
+import { FLAGS } from './flags.ts';
 import { Land } from './land.ts';
 import { Monitoring } from './monitoring.ts';
 import { setPipeline } from './names.ts';
@@ -29,6 +30,8 @@ export class PipelineStack extends Stack {
       description: 'hiwake: CloudWatch Logs to labelled daily files on EFS',
       ...props,
     });
+    // In whatever app: the same template.
+    for (const [flag, value] of Object.entries(FLAGS)) this.node.setContext(flag, value);
     setPipeline(this, { name: props.deployment.name, runbook: props.deployment.runbook });
     const network = new Network(this, 'Network', props.deployment);
     const storage = new Storage(this, 'Storage', { ...props, network });

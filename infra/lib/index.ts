@@ -1,0 +1,49 @@
+// The pipeline as a construct, for an app of your own:
+//
+//   new Hiwake(app, 'logs', { config: 'hiwake.toml', packages: 'path/to/target/lambda' });
+//
+// Paths are relative to the working folder. What the operator wrote wrong is an Error whose message
+// names every fault.
+
+import type { StackProps } from 'aws-cdk-lib';
+import type { Construct } from 'constructs';
+
+import { checked } from './checker.ts';
+import { loadConfig } from './config.ts';
+import { type Deployment, loadDeployment, readDeployment } from './deployment.ts';
+import { Packages } from './package.ts';
+import { PipelineStack } from './pipeline.ts';
+
+export { type Config, loadConfig, readConfig } from './config.ts';
+export { type Deployment, loadDeployment, readDeployment } from './deployment.ts';
+export { Packages } from './package.ts';
+export { type PipelineProps, PipelineStack } from './pipeline.ts';
+
+export interface HiwakeProps extends StackProps {
+  /** hiwake.toml. */
+  readonly config: string;
+  /** What `make lambda` or a release has built: the folder of `{transform,land}/bootstrap.zip`. */
+  readonly packages: string;
+  /** deployment.toml, or what it would say; by default what an empty file says. */
+  readonly deployment?: string | Deployment | undefined;
+}
+
+/**
+ * A stack with the whole pipeline. Its id is the stack's name; the pipeline's name, which its
+ * metrics and alarms have, is `name` of the deployment.
+ */
+export class Hiwake extends PipelineStack {
+  constructor(scope: Construct, id: string, props: HiwakeProps) {
+    const { config: file, packages: built, deployment: given, ...stack } = props;
+    const deployment = typeof given === 'string' ? loadDeployment(given) : given;
+    for (const warning of checked(file, built)) console.error(`warning: ${warning}`);
+    const config = loadConfig(file);
+    const packages = new Packages(built, config.toml);
+    super(scope, id, {
+      ...stack,
+      config,
+      packages,
+      deployment: deployment ?? readDeployment(''),
+    });
+  }
+}
