@@ -285,6 +285,13 @@ fn readme_ja() {
 }
 
 #[test]
+fn tour_ja_has_the_commands_of_the_tour() {
+    let (steps, _) = page("docs/tour.ja.md");
+    let commands = |steps: &[Step]| steps.iter().map(|one| one.command.clone()).collect::<Vec<_>>();
+    assert_eq!(commands(&steps), commands(&self::steps(&read("docs/tour.md"))));
+}
+
+#[test]
 fn deploy() {
     page("docs/deploy.md");
 }
