@@ -75,6 +75,67 @@ fn init_gives_each_log_group_a_file_and_asks_for_no_filter_of_a_glob() {
     assert!(said.contains("no log group: add --log-group"), "{said}");
 }
 
+/// CloudWatch Logs of an account, for so many requests: each answer is what a request's body gets.
+#[cfg(feature = "aws")]
+fn account(answers: &[&'static str]) -> (u16, std::thread::JoinHandle<Vec<String>>) {
+    use std::io::{BufRead, BufReader, Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let answers = answers.to_vec();
+    let answer = move |answer: &str| {
+        let (stream, _) = listener.accept().unwrap();
+        let mut reader = BufReader::new(stream);
+        let (mut line, mut length) = (String::new(), 0);
+        while reader.read_line(&mut line).unwrap() > 2 {
+            let (name, value) = line.split_once(':').unwrap_or_default();
+            if name.eq_ignore_ascii_case("content-length") {
+                length = value.trim().parse().unwrap();
+            }
+            line.clear();
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        let head =
+            "HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.1\r\nConnection: close";
+        let length = answer.len();
+        write!(reader.get_mut(), "{head}\r\nContent-Length: {length}\r\n\r\n{answer}").unwrap();
+        String::from_utf8(body).unwrap()
+    };
+    (port, std::thread::spawn(move || answers.into_iter().map(answer).collect()))
+}
+
+#[test]
+#[cfg(feature = "aws")]
+fn init_from_the_account_takes_every_page_and_leaves_out_hiwakes_own() {
+    let desk = Desk::new();
+    let (port, served) = account(&[
+        r#"{"logGroups":[{"logGroupName":"/ecs/web"},{"logGroupName":"/aws/lambda/hiwake-land"}],"nextToken":"more"}"#,
+        r#"{"logGroups":[{"logGroupName":"/ecs/api"}]}"#,
+    ]);
+    let mut command = desk.command("init --config @new.toml --from-account --prefix /");
+    for (name, value) in [
+        ("AWS_ACCESS_KEY_ID", "key"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_REGION", "ap-northeast-1"),
+        ("AWS_ENDPOINT_URL", &format!("http://127.0.0.1:{port}")),
+        ("NO_PROXY", "127.0.0.1"),
+    ] {
+        command.env(name, value);
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(files(&desk), ["web", "api"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("left out 1 log groups of hiwake's own, e.g. /aws/lambda/hiwake-land"));
+    let asked = served.join().unwrap();
+    // The API takes a prefix or a token with it; other classes take no subscription.
+    assert!(
+        asked.iter().all(|body| body.contains("STANDARD") && body.contains("\"/\"")),
+        "{asked:?}"
+    );
+    assert!(asked[1].contains("more"), "{asked:?}");
+}
+
 #[test]
 fn init_asks_on_a_terminal() {
     let desk = Desk::new();

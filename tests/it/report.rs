@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use crate::cli::Desk;
 use crate::every_day::three_days;
 use crate::given;
 

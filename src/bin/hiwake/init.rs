@@ -2,9 +2,8 @@
 //! groups.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs::OpenOptions;
-use std::io::{self, BufRead, IsTerminal, Write as _};
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -44,7 +43,7 @@ pub struct Args {
     /// Where a day begins and ends: an IANA name [default: the configuration's, Asia/Tokyo]
     #[arg(long, value_name = "ZONE")]
     timezone: Option<Tz>,
-    /// All log groups of the account and region that AWS's credentials are of, in hiwake's absence
+    /// All log groups of the account and region but hiwake's own, with AWS's credentials
     #[cfg(feature = "aws")]
     #[arg(long, conflicts_with = "log_groups")]
     from_account: bool,
@@ -140,19 +139,19 @@ impl Answers {
         let files = files(&self.log_groups);
         for (group, file) in self.log_groups.iter().zip(files) {
             let file = self.file.clone().unwrap_or(file);
-            let first = text.contains("[[source]]");
-            let note = |note: &str| if first { String::new() } else { format!("   # {note}") };
-            let _ = write!(
-                text,
+            let is_first = !text.contains("[[source]]");
+            let note = |note: &str| if is_first { format!("   # {note}") } else { String::new() };
+            let labels: Vec<String> = self.labels.iter().map(|label| quoted(label)).collect();
+            text += &format!(
                 "[[source]]\nlog_groups = [{}]{}\nfile       = {}{}\nlabels     = [{}]{}\n",
                 quoted(group),
                 note("names, or globs: * is any text, also with /; ? is one character"),
                 quoted(&file),
                 note("the daily file's name without its day"),
-                self.labels.iter().map(|label| quoted(label)).collect::<Vec<_>>().join(", "),
+                labels.join(", "),
                 note("in front of every line"),
             );
-            if !first {
+            if is_first {
                 text += "# columns  = [\"{labels}\", \"{message}\"]   # also {time} {timestamp} {id} {log_group} {log_stream} {owner} {account} {region}\n";
                 text +=
                     "# filter_pattern = \"\"   # the subscription filter's pattern; default all\n";

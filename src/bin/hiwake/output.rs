@@ -28,7 +28,7 @@ macro_rules! err {
     ($($words:tt)*) => { $crate::output::problem(format_args!($($words)*)) };
 }
 
-/// Prints a line that is no fault, unless `--quiet` was given.
+/// Prints a line about something that is as it should be, unless `--quiet` was given.
 macro_rules! note {
     ($($words:tt)*) => {
         if !$crate::output::is_quiet() { $crate::output::problem(format_args!($($words)*)) }
