@@ -233,3 +233,19 @@ fn of_a_closed_day_only_the_text_is_found_and_that_is_said() {
     let said = desk.fails(1, "cat --root @root --time 2022-04-18");
     assert!(said.contains("only --text finds in them"), "{said}");
 }
+
+#[test]
+fn a_dry_run_of_seal_names_the_days_without_lines_that_sealing_would_begin() {
+    let desk = Desk::new();
+    desk.ok("init --config @new.toml --log-group /var/log/messages --log-group /var/log/secure");
+    let text = desk.text("new.toml").replace("\n[seal]", "\n[seal]\nempty_days = true");
+    let config = desk.write("new.toml", text.as_bytes());
+    desk.ok(&format!("{MESSAGES} --config {config} --now 2022-04-18T08:00:00+09:00"));
+    let seal = format!("seal --config {config} --root @root --now 2022-04-20T00:00:00+09:00");
+    let would = desk.ok(&format!("{seal} --dry-run"));
+    let expected =
+        "would seal messages/2022-04-18.csv: 1 lines\nwould seal secure/2022-04-18.csv: 0 lines\n";
+    assert_eq!(would, expected);
+    let did = desk.ok(&seal);
+    assert!(did.contains("sealed secure/2022-04-18.csv: 0 lines"), "{did}");
+}

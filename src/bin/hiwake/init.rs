@@ -12,11 +12,12 @@ use chrono_tz::Tz;
 use hiwake::config::Config;
 
 use crate::Usage;
-use crate::output::{err, out};
+use crate::output::out;
 
 /// The sample is what the new file says, all but its sources.
 const SAMPLE: &str = include_str!("../../../hiwake.toml");
 /// Log groups of hiwake's own: what they log would be logged again.
+#[cfg(feature = "aws")]
 const OWN: [&str; 2] = ["/aws/lambda/hiwake", "/aws/kinesisfirehose/hiwake"];
 
 /// Write a commented hiwake.toml
@@ -208,7 +209,7 @@ fn from_account(prefix: Option<&str>) -> anyhow::Result<Vec<String>> {
     let (own, groups): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|name| OWN.iter().any(|own| name.starts_with(own)));
     if let Some(first) = own.first() {
-        err!("left out {} log groups of hiwake's own, e.g. {first}", own.len());
+        crate::output::note!("left out {} log groups of hiwake's own, e.g. {first}", own.len());
     }
     if groups.is_empty() {
         let what = "this account and region have no such log group: check --prefix and AWS_REGION";
