@@ -21,7 +21,7 @@ use crate::land::root::layout::{CLOCK, DUE, DayFile, Hint, folder_of};
 use crate::land::upkeep::calendar::{self, Due, Hints};
 use crate::land::upkeep::closing::{close, retain};
 use crate::land::upkeep::due::daily_files;
-use crate::row::Day;
+use crate::row::{Day, Kind};
 
 /// SNS takes 256 KB, and wraps the answer in some of its own.
 const ANSWER_BYTES_MAX: usize = 199_000;
