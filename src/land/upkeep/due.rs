@@ -15,7 +15,7 @@ use crate::land::root::error::LandError;
 use crate::land::root::layout::DayFile;
 use crate::land::upkeep::calendar::{self, Hints};
 use crate::land::upkeep::closing::published_before;
-use crate::row::Kind;
+use crate::row::{Day, Kind};
 
 /// When a day may be sealed at the earliest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -94,17 +94,22 @@ impl Lander<'_> {
     pub fn plan_seal(&self) -> Planned {
         let (config, now) = (self.config, self.clock.now());
         let mut planned = Planned::default();
-        let mut sealed: BTreeSet<DayFile> = BTreeSet::new();
+        let mut days = BTreeSet::new();
         for (day_file, state) in planned.read(self, "seal") {
             if Due::of(self, &day_file, &state).is_some_and(|due| due.at <= now) {
                 let open = state.numbered().filter(|(_, segment)| segment.done.is_none());
+                let is_first = !state.is_done(1);
                 let lines = open.map(|(_, segment)| segment.lines()).sum();
                 planned.seal.push(PlannedDay { day_file: day_file.to_string(), lines });
-                sealed.insert(day_file);
+                days.extend(is_first.then_some(day_file.day));
             }
         }
         if config.seal.empty_days {
-            planned.add_empty(self, &sealed);
+            for (day_file, looked) in quiet(self, &days) {
+                planned.failed.extend(looked.err().map(|error| error.to_string()));
+                planned.seal.push(PlannedDay { day_file: day_file.to_string(), lines: 0 });
+            }
+            planned.seal.sort();
         }
         for what in ["close", "closed"] {
             let days = config.retention.days;
@@ -142,25 +147,36 @@ impl Planned {
         });
         read.collect()
     }
+}
 
-    /// The days of literal files that have no lines, as [`Lander::seal`] would begin them.
-    fn add_empty(&mut self, lander: &Lander<'_>, sealed: &BTreeSet<DayFile>) {
-        let days: BTreeSet<_> = sealed.iter().map(|day_file| day_file.day).collect();
-        let files = daily_files(lander.config);
-        for (day, (file, kind)) in days.iter().flat_map(|day| files.iter().map(move |f| (*day, f)))
-        {
-            let day_file = DayFile { file: file.clone(), day, kind: *kind };
-            if !matches!(Journal::peek(lander, &day_file), Ok(Some(_))) {
-                let day_file = day_file.to_string();
-                self.seal.push(PlannedDay { day_file, lines: 0 });
-            }
+/// The day files of literal names that were not begun, of whatever kind, on days whose first
+/// segments are sealed; or why that cannot be told.
+pub(super) fn quiet(
+    lander: &Lander<'_>,
+    days: &BTreeSet<Day>,
+) -> Vec<(DayFile, Result<(), LandError>)> {
+    let files = daily_files(lander.config);
+    let day_files = days.iter().flat_map(|day| {
+        files.iter().map(|(file, kind)| DayFile { file: file.clone(), day: *day, kind: *kind })
+    });
+    let looked = day_files.filter_map(|day_file| {
+        // Its source may have had another kind then.
+        let is_begun = |kind| {
+            let state = Journal::peek(lander, &DayFile { kind, ..day_file.clone() })?;
+            Ok(state.is_some_and(|one| one.closed.is_some() || !one.segments.is_empty()))
+        };
+        let mut kinds = Kind::ALL.into_iter().map(is_begun);
+        match kinds.find(|begun| !matches!(begun, Ok(false))) {
+            Some(Ok(_)) => None,
+            Some(Err(error)) => Some((day_file, Err(error))),
+            None => Some((day_file, Ok(()))),
         }
-        self.seal.sort();
-    }
+    });
+    looked.collect()
 }
 
 /// The files that a configuration names without a placeholder: they are there every day.
-pub(super) fn daily_files(config: &Config) -> BTreeSet<(String, Kind)> {
+fn daily_files(config: &Config) -> BTreeSet<(String, Kind)> {
     let literal = config
         .sources
         .iter()

@@ -20,8 +20,8 @@ use crate::land::root::folders;
 use crate::land::root::layout::{CLOCK, DUE, DayFile, Hint, folder_of};
 use crate::land::upkeep::calendar::{self, Due, Hints};
 use crate::land::upkeep::closing::{close, retain};
-use crate::land::upkeep::due::daily_files;
-use crate::row::{Day, Kind};
+use crate::land::upkeep::due::quiet;
+use crate::row::Day;
 
 /// SNS takes 256 KB, and wraps the answer in some of its own.
 const ANSWER_BYTES_MAX: usize = 199_000;
@@ -259,25 +259,10 @@ impl<'l> Round<'l> {
         // A late line of an old day says nothing of what was quiet then.
         let first = due.iter().filter(|(_, segments)| segments.contains(&1));
         let days: BTreeSet<Day> = first.map(|(day_file, _)| day_file.day).collect();
-        let files = daily_files(lander.config);
-        for (day, (file, kind)) in days.iter().flat_map(|day| files.iter().map(move |f| (*day, f)))
-        {
-            let day_file = DayFile { file: file.clone(), day, kind: *kind };
-            // Whatever kind its source had then.
-            let is_begun = |kind| {
-                let state = Journal::peek(lander, &DayFile { kind, ..day_file.clone() })?;
-                Ok(state.is_some_and(|one| one.closed.is_some() || !one.segments.is_empty()))
-            };
-            let is_begun = Kind::ALL
-                .into_iter()
-                .try_fold(false, |any, kind| is_begun(kind).map(|begun| any || begun));
-            let begun = match is_begun {
-                Ok(true) => continue,
-                Ok(false) => lander
-                    .check_time(&day_file)
-                    .and_then(|()| commit::begin_empty(lander, &day_file)),
-                Err(error) => Err(error),
-            };
+        for (day_file, looked) in quiet(lander, &days) {
+            let begun = looked
+                .and_then(|()| lander.check_time(&day_file))
+                .and_then(|()| commit::begin_empty(lander, &day_file));
             let seal = Hint::Seal(1);
             match begun {
                 Ok(()) => drop(due.insert(day_file, vec![1])),
