@@ -277,7 +277,9 @@ fn disk(root: &Path, make: bool) -> anyhow::Result<RealDisk> {
     let missing = || matches!(hiwake(), Err(error) if error.kind() == ErrorKind::NotFound);
     // An NFS client may remember for 30 s that the name was missing: opening the folder asks the
     // server.
-    let is_root = !missing() || (std::fs::File::open(root).is_ok() && !missing());
+    // A landing makes what is missing, so it does not ask.
+    let asked = || !make && std::fs::File::open(root).is_ok();
+    let is_root = !missing() || (asked() && !missing());
     let shown = root.display();
     match make {
         false if !is_root && root.is_dir() => {
