@@ -1,6 +1,7 @@
 //! `[[source]]`: which events go into which file, what their lines are made of, and what is left
 //! out or hidden.
 
+use memchr::memmem;
 use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 
@@ -302,6 +303,9 @@ pub struct Pattern {
     text: String,
     #[cfg_attr(feature = "cli", schemars(skip))]
     regex: Regex,
+    /// What it begins with: most messages lack it, and that is found ten times faster.
+    #[cfg_attr(feature = "cli", schemars(skip))]
+    beginning: String,
 }
 
 impl Pattern {
@@ -310,8 +314,13 @@ impl Pattern {
         &self.text
     }
 
-    pub(crate) fn matches(&self, message: &str) -> bool {
-        self.regex.is_match(message)
+    /// Whether a message has a match.
+    pub fn matches(&self, message: &str) -> bool {
+        self.has_beginning(message) && self.regex.is_match(message)
+    }
+
+    fn has_beginning(&self, message: &str) -> bool {
+        memmem::find(message.as_bytes(), self.beginning.as_bytes()).is_some()
     }
 }
 
@@ -334,13 +343,32 @@ impl TryFrom<String> for Pattern {
 
     fn try_from(text: String) -> Result<Pattern, PatternError> {
         match Regex::new(&text) {
-            Ok(regex) => Ok(Pattern { text, regex }),
+            Ok(regex) => Ok(Pattern { beginning: beginning(&text), text, regex }),
             Err(error) => {
                 let why = error.to_string();
                 let why = why.lines().last().unwrap_or("").trim_start_matches("error: ").to_owned();
                 Err(PatternError { text, why })
             }
         }
+    }
+}
+
+/// The text that every match of an expression begins with; empty where that takes more than a look.
+fn beginning(expression: &str) -> String {
+    if expression.contains('|') || expression.contains("(?") {
+        return String::new();
+    }
+    let rest = expression.strip_prefix('^').unwrap_or(expression);
+    let is_itself = |c: char| c.is_alphanumeric() || " !\"%&',/:;<=>@_`~".contains(c);
+    let end = rest.find(|c| !is_itself(c)).unwrap_or(rest.len());
+    let (text, after) = rest.split_at(end);
+    match after.chars().next() {
+        // The last character may be there never.
+        Some('*' | '?' | '{') => {
+            let last = text.char_indices().next_back().map_or(0, |(at, _)| at);
+            text[..last].to_owned()
+        }
+        _ => text.to_owned(),
     }
 }
 
@@ -396,7 +424,10 @@ impl Mask {
 
     /// Puts `with` into a message's place of each match.
     pub(crate) fn hide<'m>(&self, message: &'m str) -> std::borrow::Cow<'m, str> {
-        self.pattern.regex.replace_all(message, &self.with)
+        match self.pattern.has_beginning(message) {
+            true => self.pattern.regex.replace_all(message, &self.with),
+            false => std::borrow::Cow::Borrowed(message),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hiwake::config::{self, Config, Glob};
+use hiwake::config::{self, Config, Glob, Pattern};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -456,6 +456,18 @@ proptest! {
         let explained = config::explain(&parse(toml), "1", &name, "s").captures;
         let found = found.map(|(x, y)| [("x".to_owned(), x), ("y".to_owned(), y)].into());
         prop_assert_eq!(explained, found.unwrap_or_default());
+    }
+
+    /// A look at what a pattern begins with changes nothing of what it matches.
+    #[test]
+    fn a_pattern_matches_what_its_expression_matches(
+        expression in "\\^?[ab]{0,3}([*?+]|\\{0,1\\})?(\\(\\?i\\))?[ab.]{0,2}(\\|b)?\\$?",
+        message in "[abAB]{0,6}",
+    ) {
+        if let Ok(pattern) = Pattern::try_from(expression.clone()) {
+            let regex = regex_lite::Regex::new(&expression).unwrap();
+            prop_assert_eq!(pattern.matches(&message), regex.is_match(&message), "{}", expression);
+        }
     }
 
     #[test]
