@@ -49,18 +49,27 @@ landed() {
         --period 60 --statistics Sum --query 'sum(Datapoints[].Sum)' --output text
 }
 echo '3. its line: a few minutes, most of them in Firehose'
+rows=0
 for _ in $(seq 60); do
-    [ "$(landed)" != 0.0 ] && [ "$(landed)" != 0 ] && break
-    sleep 15
+    rows=$(landed)
+    case $rows in 0 | 0.0 | None) sleep 15 ;; *) break ;; esac
 done
-case $(landed) in
-0 | 0.0)
+case $rows in
+0 | 0.0 | None)
     echo "smoke: no row has landed for 15 minutes: the dashboard $stack shows how far it came" >&2
+    exit 1
+    ;;
+'' | *[!0-9.]*)
+    echo "smoke: the metric RowsLanded cannot be read: $rows" >&2
     exit 1
     ;;
 esac
 echo "landed. On a machine that mounts the files: grep -r '$text' /mnt/hiwake"
 echo '4. seal what has ended'
-eval "$(output SealCommand)"
+eval "$(output SealCommand)" | tee "$folder/seal"
+if grep -q FunctionError "$folder/seal"; then
+    echo "smoke: sealing failed: see the log of the function $stack-seal" >&2
+    exit 1
+fi
 echo
 echo "smoke: ok. The event's own day is sealed after midnight."

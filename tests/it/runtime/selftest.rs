@@ -100,3 +100,32 @@ fn doctor_makes_the_same_checks_and_one_of_the_configuration() {
     assert_eq!(std::fs::read_dir(&root).unwrap().count(), 0);
     assert_eq!(doctor(&folder.path().join("missing")).status.code(), Some(1));
 }
+
+/// Trial files were named by the process alone: sandboxes that are all process 1 broke each other.
+#[test]
+fn self_tests_of_one_process_at_once_do_not_meet() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = hiwake::disk::RealDisk::open(folder.path()).unwrap();
+    let config = hiwake::config::Config::default();
+    let tested = || {
+        let root = hiwake::land::Root {
+            disk: &disk,
+            config: &config,
+            clock: hiwake::clock::Clock::System,
+            deadline: std::time::Instant::now() + std::time::Duration::from_secs(60),
+            synced: Default::default(),
+        };
+        let asked = hiwake::selftest::Asked::default();
+        let checks = hiwake::selftest::run(&root, &|_| unreachable!("no prefix is asked"), &asked);
+        checks.into_iter().filter(|one| !one.ok).map(|one| (one.check, one.says))
+    };
+    std::thread::scope(|scope| {
+        let all =
+            [(); 4].map(|()| scope.spawn(|| (0..20).flat_map(|_| tested()).collect::<Vec<_>>()));
+        for wrong in all.map(|one| one.join().unwrap()) {
+            let wrong: Vec<_> =
+                wrong.iter().filter(|(check, _)| check != "lock between executions").collect();
+            assert_eq!(wrong, [&(String::new(), String::new()); 0]);
+        }
+    });
+}
