@@ -249,3 +249,22 @@ fn a_dry_run_of_seal_names_the_days_without_lines_that_sealing_would_begin() {
     let did = desk.ok(&seal);
     assert!(did.contains("sealed secure/2022-04-18.csv: 0 lines"), "{did}");
 }
+
+/// A message was not found by its own words where the line doubles its quotes or escapes them.
+#[test]
+fn a_text_is_found_as_it_was_logged_in_each_kind_of_line() {
+    for kind in ["csv", "tsv", "json", "raw"] {
+        let desk = Desk::new();
+        let toml = format!(
+            "[[source]]\nlog_groups = [\"/g\"]\nfile = \"f\"\n[format]\nkind = \"{kind}\"\n"
+        );
+        let config = desk.write("hiwake.toml", toml.as_bytes());
+        let log = desk.write("log", b"Apr 18 09:00:00 host app: say \"hi, you\" C:\\x\n");
+        desk.ok(&format!(
+            "run {log} --config {config} --log-group /g --year 2022 --root @root --bucket @s3 --now 2022-04-18T11:00:00+09:00"
+        ));
+        let configured = format!("--config={config}");
+        let hits = found(&desk, &[configured.as_str(), "--text", "say \"hi, you\" C:\\x"]);
+        assert_eq!(hits.len(), 1, "{kind}");
+    }
+}

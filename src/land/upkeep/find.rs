@@ -18,6 +18,7 @@ use crate::land::journal::state::{Segment, State};
 use crate::land::root::error::{Context, LandError, Result};
 use crate::land::root::layout::DayFile;
 use crate::land::upkeep::show::ShowError;
+use crate::line::Style;
 use crate::row::{EventKey, Kind};
 
 /// What is looked for; a line has to meet all that is given.
@@ -68,8 +69,14 @@ impl Query {
         self.times.as_ref().is_none_or(meets)
     }
 
-    fn meets(&self, line: &[u8], key: Option<EventKey>) -> bool {
-        let has = |text: &String| memchr::memmem::find(line, text.as_bytes()).is_some();
+    fn meets(&self, line: &[u8], key: Option<EventKey>, kind: Kind) -> bool {
+        let holds = |text: &str| memchr::memmem::find(line, text.as_bytes()).is_some();
+        // As it is, or as a field of the line has it: with quotes doubled, or escaped.
+        let has = |text: &String| {
+            let field = Style { kind, ..Style::default() }.field(text);
+            let inner = field.strip_prefix('"').and_then(|inner| inner.strip_suffix('"'));
+            holds(text) || holds(inner.unwrap_or(&field))
+        };
         let is_at = |at: &Range<i64>| key.is_some_and(|key| at.contains(&key.timestamp));
         let is_of = |keys: &HashSet<EventKey>| key.is_some_and(|key| keys.contains(&key));
         self.text.as_ref().is_none_or(has)
@@ -198,7 +205,7 @@ impl<'q> Lines<'q> {
         }
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let key = whose.map(|(_, key)| key);
-        if self.query.meets(line, key) {
+        if self.query.meets(line, key, self.kind) {
             let objects = whose.map(|(commit, _)| self.commits[commit].objects.clone());
             self.hits.push(Hit {
                 path: String::new(),

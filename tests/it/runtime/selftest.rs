@@ -125,7 +125,7 @@ fn self_tests_of_one_process_at_once_do_not_meet() {
         for wrong in all.map(|one| one.join().unwrap()) {
             let wrong: Vec<_> =
                 wrong.iter().filter(|(check, _)| check != "lock between executions").collect();
-            assert_eq!(wrong, [&(String::new(), String::new()); 0]);
+            assert!(wrong.is_empty(), "{wrong:?}");
         }
     });
 }
