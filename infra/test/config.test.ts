@@ -15,7 +15,7 @@ describe('hiwake.toml', () => {
     ]);
   });
 
-  test('a source without a key of its own has that of [defaults]; captures are no names', () => {
+  test('a source without a key of its own has that of [defaults]; captures are not names', () => {
     const defaults = '[defaults]\nsubscribe = "manual"\nfilter_pattern = "x"\n';
     const sources = '[[source]]\nlog_groups = ["/a", "/ecs/{team}-x"]\nsubscribe = "filter"\n';
     expect(readConfig(defaults + sources).sources).toEqual([

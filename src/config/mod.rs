@@ -5,10 +5,12 @@
 //! at once (`read.rs`: syntax, keys and values; `check.rs`: what they mean together).
 
 mod check;
+mod column;
 mod default;
 mod env;
 mod explain;
 mod glob;
+mod pattern;
 mod place;
 mod problem;
 mod read;
@@ -24,14 +26,16 @@ use serde::{Deserialize, Serialize};
 use crate::row::Kind;
 
 pub(crate) use crate::file_name::FileTemplate;
+pub use column::Column;
 pub use env::{
     ENVIRONMENT, EnvError, LOG_LEVEL, PIPELINE, Variable, root_from_env, state_folder_from_env,
 };
 pub(crate) use explain::To;
 pub use explain::{Explanation, Fate, Tried, explain};
 pub use glob::{Glob, GlobError};
+pub use pattern::{Mask, Pattern};
 pub use problem::{ConfigErrors, Problem};
-pub use source::{Column, Mask, Pattern, Slashes, Source, SourceFormat, Subscribe};
+pub use source::{Slashes, Source, SourceFormat, Subscribe};
 
 /// The whole configuration. Every field has a default but the sources' log groups.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

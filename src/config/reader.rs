@@ -99,8 +99,11 @@ impl<'t> Reader<'t> {
                 self.push(None, String::new(), error.message().to_owned());
                 return None;
             };
-            let line = self.document.line_of_offset(start);
-            self.push(Some(line), path.to_string(), in_words(error.message(), path.last_key()));
+            // What is missing because it was wrong has been told.
+            if !error.message().starts_with("missing field") || self.is_whole(&path) {
+                let line = self.document.line_of_offset(start);
+                self.push(Some(line), path.to_string(), in_words(error.message(), path.last_key()));
+            }
             self.take_out(path);
         }
         None

@@ -75,7 +75,7 @@ fn a_mask_hides_in_lines_in_columns_and_in_the_quarantine() {
         lines(&toml, "/ecs/a", &[message]),
         [r#"ecs.csv: "{""token"":""***"",""card"":""****-2222""}",secret"#]
     );
-    // An event that cannot be a row, and one that is no event at all.
+    // An event that cannot be a row, and one that is not an event.
     let mut envelope = crate::given::envelope(&[message]);
     envelope["logGroup"] = "/ecs/a".into();
     envelope["logEvents"][0]["timestamp"] = 1.into();
@@ -221,7 +221,7 @@ fn what_no_glob_captures_is_not_known() {
 }
 
 #[test]
-fn what_is_excluded_goes_on_to_the_next_source() {
+fn what_is_excluded_is_left_to_the_next_source() {
     let toml = "[[source]]\nlog_groups = [\"/a/*\"]\nexclude = [\"/a/test-*\"]\nfile = \"a\"\n\
                 [[source]]\nlog_groups = [\"/a/test-1\"]\nfile = \"test\"";
     assert_eq!(lines(toml, "/a/x", &["m"]), ["a.csv: m"]);
@@ -382,6 +382,8 @@ fn what_a_mask_writes_must_be_groups_of_its_pattern() {
     assert!(one("pattern = '(a)b', with = '$1x'").contains("`$1x` is not a group of the pattern"));
     assert!(one("pattern = 'c', with = '$9'").contains("mask[1]: `$9` is not a group"));
     assert!(one("pattern = 'a*'").contains("matches the empty text"));
+    // `error` wants one problem: that the wrong pattern is then missing is not another one.
+    assert!(one("pattern = '('").contains("mask[1].pattern: `(` is not a valid regular"));
     parse(&source(
         "mask = [{ pattern = '(?<n>a)(b)', with = '${2}x$n $$9 $' }]\nsubscribe = 'manual'",
     ));

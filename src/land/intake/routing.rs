@@ -2,7 +2,7 @@
 //!
 //! Its rules are the part of a configuration that decides: time zone, kinds, the sources' log
 //! groups, log streams and files in their order, the files of unmatched events and of plain text.
-//! Labels, columns and newlines are no part of it, nor what is left out or hidden.
+//! Labels, columns and newlines are not part of it, nor is what is left out or hidden.
 
 use std::ops::Range;
 
