@@ -10,6 +10,7 @@
 use aws_lambda_events::s3::S3Entity;
 use aws_lambda_events::sqs::SqsMessage;
 use chrono::SecondsFormat;
+use chrono_tz::Tz;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -282,7 +283,7 @@ pub fn s3_event(created: &Created, time: i64) -> Value {
         "eventVersion": "2.1",
         "eventSource": "aws:s3",
         "awsRegion": "",
-        "eventTime": rfc_3339(time, &chrono::Utc, SecondsFormat::Millis),
+        "eventTime": rfc_3339(time, Tz::UTC, SecondsFormat::Millis),
         "eventName": "ObjectCreated:Put",
         "userIdentity": { "principalId": "hiwake" },
         "requestParameters": { "sourceIPAddress": "127.0.0.1" },

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use chrono::{SecondsFormat, Utc};
+use chrono::SecondsFormat;
+use chrono_tz::Tz;
 use hiwake::backfill::Backfill;
 use hiwake::clock::rfc_3339;
 use hiwake::config::Config;
@@ -57,7 +58,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let lander = crate::lander(&disk, config, &args.now);
     let backfill = Backfill::begin(&lander, group, time, args.before.from_start)?;
     let (from, unsettled_from) = (backfill.from, backfill.unsettled_from);
-    let utc = |time| rfc_3339(time, &Utc, SecondsFormat::Secs);
+    let utc = |time| rfc_3339(time, Tz::UTC, SecondsFormat::Secs);
     if let Some(from) = from.map(utc) {
         note!(
             "resuming from {from}, where an interrupted run of the same command stopped; lines that were removed since do not come back (--from-start starts over)"

@@ -273,7 +273,7 @@ impl<W: Write> Printer<'_, W> {
             return self.out.write_all(&json);
         }
         if self.args.events {
-            let time = rfc_3339(row.timestamp, &self.config.timezone, SecondsFormat::Millis);
+            let time = rfc_3339(row.timestamp, self.config.timezone, SecondsFormat::Millis);
             write!(self.out, "{time}\t{}\t{id}\t", row.stream)?;
         }
         self.out.write_all(row.line.as_bytes())?;

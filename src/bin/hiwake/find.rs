@@ -183,7 +183,7 @@ fn key(name: &str) -> &str {
 }
 
 fn print(config: &Config, hit: &Hit, events: &HashMap<EventKey, Event>, json: bool) {
-    let time = hit.key.map(|key| rfc_3339(key.timestamp, &config.timezone, SecondsFormat::Millis));
+    let time = hit.key.map(|key| rfc_3339(key.timestamp, config.timezone, SecondsFormat::Millis));
     let event = hit.key.and_then(|key| events.get(&key));
     let Hit { path, line, text, objects, .. } = hit;
     if json {

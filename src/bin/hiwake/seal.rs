@@ -91,6 +91,6 @@ fn waiting(config: &Config, lander: &Lander<'_>) -> String {
     let Some((next, day_file)) = waiting.iter().min() else {
         return "no day is open".to_owned();
     };
-    let at = rfc_3339(next.at, &config.timezone, SecondsFormat::Secs);
+    let at = rfc_3339(next.at, config.timezone, SecondsFormat::Secs);
     format!("{} open, the next is {day_file} from {at} on", waiting.len())
 }

@@ -75,7 +75,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
             days.iter().filter_map(|day| Some((day.due?, day))).min_by_key(|one| one.0)
             && !args.due
         {
-            let at = rfc_3339(due.at, &config.timezone, SecondsFormat::Secs);
+            let at = rfc_3339(due.at, config.timezone, SecondsFormat::Secs);
             let DayStatus { file, day, kind, .. } = next;
             let why = why(config, due);
             out!("next seal: {file}/{day}.{}\n    from {at}, {why}", kind.extension());
@@ -119,7 +119,7 @@ fn color(state: &str) -> Option<AnsiColor> {
 
 fn due_table(config: &Config, days: &[DayStatus]) -> String {
     let row = |day: &DayStatus| {
-        let at = day.due.map(|due| rfc_3339(due.at, &config.timezone, SecondsFormat::Secs));
+        let at = day.due.map(|due| rfc_3339(due.at, config.timezone, SecondsFormat::Secs));
         let why = day.due.map(|due| why(config, due)).unwrap_or_default();
         let (date, state, file) = (day.day.clone(), day.state.to_string(), day.file.clone());
         [date, state, file, at.unwrap_or_default(), why]

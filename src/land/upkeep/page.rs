@@ -69,7 +69,7 @@ pub(super) fn page(report: &Report, timezone: Tz, language: Language) -> String 
         Language::En => ("en", false),
         Language::Ja => ("ja", true),
     };
-    let made = rfc_3339(report.at, &timezone, SecondsFormat::Secs);
+    let made = rfc_3339(report.at, timezone, SecondsFormat::Secs);
     let page = html! {
         (DOCTYPE)
         html lang=(lang) {
