@@ -1,9 +1,9 @@
-//! Subscription messages exactly as CloudWatch Logs writes them, read several times faster than any
-//! JSON (`docs/performance.md`, "Transform": 55.4 instructions for a byte of text became 52.7).
+//! Reads subscription messages that are written exactly as CloudWatch Logs writes them, several
+//! times faster than a JSON parser (`docs/performance.md`, "Transform": 55.4 instructions per byte
+//! of text became 52.7).
 //!
-//! Whatever is not to the letter so is left to the parser: another order of fields, a space, a
-//! control character, an unknown field. What is read here is what the parser reads
-//! (`exact_is_never_another_answer` and a fuzz target).
+//! Any deviation is left to the parser: another order of fields, a space, a control character, an
+//! unknown field. Both give the same result (`exact_is_never_another_answer` and a fuzz target).
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -11,8 +11,8 @@ use std::ops::Range;
 use crate::envelope::{Envelope, Event};
 use crate::json;
 
-/// The message that `text` begins with, and its length. `spare` is written over: it holds what
-/// strings with escapes mean, so that they need no memory each.
+/// The message that `text` begins with, and its length. `spare` is overwritten with the decoded
+/// strings that had escapes, so that they need no allocation each.
 pub fn exact<'a>(text: &'a [u8], spare: &'a mut Vec<u8>) -> Option<(Envelope<'a>, usize)> {
     spare.clear();
     let mut text = Text { rest: text, whole: text.len(), spare };
@@ -33,7 +33,7 @@ pub fn exact<'a>(text: &'a [u8], spare: &'a mut Vec<u8>) -> Option<(Envelope<'a>
         Some(())
     })?;
     text.literal(",\"logEvents\":[")?;
-    // An event seldom has less.
+    // Few events are shorter than 128 bytes.
     let mut events = Vec::with_capacity(text.rest.len() / 128);
     text.list(|text| {
         text.literal("{\"id\":")?;
@@ -49,7 +49,7 @@ pub fn exact<'a>(text: &'a [u8], spare: &'a mut Vec<u8>) -> Option<(Envelope<'a>
     text.literal("}")?;
     let length = text.whole - text.rest.len();
     let spare = &*text.spare;
-    // Collected into an `Option`, the list would grow step by step.
+    // Collecting into an `Option` would grow the list step by step.
     let mut is_text = true;
     let mut text = |piece: Piece<'a>| {
         let text = piece.text(spare);
@@ -76,7 +76,7 @@ pub fn exact<'a>(text: &'a [u8], spare: &'a mut Vec<u8>) -> Option<(Envelope<'a>
     is_text.then_some((envelope, length))
 }
 
-/// A string: its bytes, or where in the spare ones is what it means.
+/// A string: its bytes, or the range in `spare` of its decoded text.
 enum Piece<'a> {
     Plain(&'a [u8]),
     Spare(Range<usize>),
@@ -105,7 +105,7 @@ impl<'a> Text<'a> {
         Some(())
     }
 
-    /// A list after its bracket.
+    /// Reads a list, whose opening bracket is already consumed.
     fn list(&mut self, mut item: impl FnMut(&mut Text<'a>) -> Option<()>) -> Option<()> {
         if self.literal("]").is_some() {
             return Some(());
@@ -126,7 +126,7 @@ impl<'a> Text<'a> {
     }
 
     fn number(&mut self) -> Option<i64> {
-        // What follows is compared next: a fraction or an exponent does not fit there.
+        // Whatever follows is compared next, so that a fraction or an exponent fails there.
         let (number, rest) = json::number(self.rest)?;
         self.rest = rest;
         Some(number)

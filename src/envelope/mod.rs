@@ -1,8 +1,8 @@
-//! Subscription messages of CloudWatch Logs: JSON text → envelopes. Knows nothing of gzip,
+//! Turns subscription messages of CloudWatch Logs from JSON into envelopes. Knows nothing of gzip,
 //! Firehose or labels.
 //!
-//! Read leniently, so that one fault is one event's: a number may stand in a string, optional
-//! fields may be of any type, half a surrogate pair is U+FFFD. Errors never hold what was logged.
+//! Parsing is lenient, so that a fault affects a single event: a number may be quoted, optional
+//! fields may have any type, half a surrogate pair becomes U+FFFD. Errors never contain log text.
 
 mod exact;
 
@@ -18,8 +18,8 @@ use crate::json;
 /// One CloudWatch Logs subscription message. Unknown keys are ignored.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Envelope<'a> {
-    /// `CONTROL_MESSAGE`, not `DATA_MESSAGE`: CloudWatch checks that the destination is there. It
-    /// carries events too.
+    /// Whether it is a `CONTROL_MESSAGE`, with which CloudWatch checks that the destination exists.
+    /// It contains events, too. Otherwise it is a `DATA_MESSAGE`.
     pub is_control: bool,
     /// The account that owns the log group.
     pub owner: Cow<'a, str>,
@@ -27,7 +27,7 @@ pub struct Envelope<'a> {
     pub log_group: Cow<'a, str>,
     /// The log stream's name.
     pub log_stream: Cow<'a, str>,
-    /// The names of the subscription filters that let the events through.
+    /// The names of the subscription filters that the events matched.
     pub subscription_filters: Vec<Cow<'a, str>>,
     /// The events, oldest first as CloudWatch sends them.
     pub log_events: Vec<Event<'a>>,
@@ -36,14 +36,14 @@ pub struct Envelope<'a> {
 }
 
 impl Envelope<'_> {
-    /// How many events it carries.
+    /// The number of events.
     pub fn events(&self) -> usize {
         self.log_events.len() + self.malformed.len()
     }
 
-    /// Makes events of one id and time, but of different texts, different ones: the smallest text
-    /// keeps the id, to that of the others their text's hash is added. CloudWatch's ids are unique
-    /// and ascend; those of emulators and test harnesses are not.
+    /// Gives events with the same id and time but different texts different ids: the smallest text
+    /// keeps the id; the others get their text's hash appended. CloudWatch's ids are unique and
+    /// ascending; those of emulators and test harnesses are not.
     pub(crate) fn tell_apart(&mut self) {
         let events = &mut self.log_events;
         if events.windows(2).all(|pair| pair[0].id < pair[1].id) {
@@ -64,17 +64,17 @@ impl Envelope<'_> {
 /// One log event.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Event<'a> {
-    /// 56 digits, from CloudWatch. (moto, which plays CloudWatch in tests, writes a small number.)
+    /// 56 digits from CloudWatch. (moto, which emulates CloudWatch in tests, uses small numbers.)
     pub id: Cow<'a, str>,
     /// Milliseconds since the epoch.
     pub timestamp: i64,
     /// The text as it was logged.
     pub message: Cow<'a, str>,
-    /// What a subscription with `emitSystemFields` says of it.
+    /// The system fields, if the subscription has `emitSystemFields`.
     pub system: Option<Box<System<'a>>>,
 }
 
-/// Where an event was logged, before it was centralised. The owner is then the central account.
+/// Where an event was logged before it was centralised. The owner is then the central account.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct System<'a> {
     /// `@aws.account`
@@ -99,19 +99,19 @@ impl Event<'_> {
     }
 }
 
-/// Why an event cannot be read; the number is its place among the envelope's, from 1.
+/// Why an event cannot be read. The number is its position in the envelope, from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EventFault {
-    /// It is something else.
+    /// The event is not an object.
     #[error("event {0} is not an object")]
     NotObject(usize),
-    /// A field is there more than once.
+    /// A field occurs more than once.
     #[error("event {0}: `{1}` appears twice")]
     Twice(usize, &'static str),
     /// A field is missing or null.
     #[error("event {0}: `{1}` is missing")]
     Missing(usize, &'static str),
-    /// A field is of another type.
+    /// A field has the wrong type.
     #[error("event {0}: `{1}` is not {2}")]
     Type(usize, &'static str, &'static str),
 }
@@ -119,13 +119,13 @@ pub enum EventFault {
 /// Why JSON with a `messageType` is not a subscription message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EnvelopeError {
-    /// It is not valid JSON, even when it is read leniently.
+    /// The text is not valid JSON, even when it is parsed leniently.
     #[error("malformed envelope: not valid JSON at line {0}, column {1}")]
     Json(usize, usize),
-    /// A field is missing or of another type.
+    /// A field is missing, repeated or of the wrong type.
     #[error("malformed envelope: `{0}` is {1}")]
     Field(&'static str, &'static str),
-    /// A `messageType` that CloudWatch Logs is not known to send.
+    /// CloudWatch Logs is not known to send this `messageType`.
     #[error("unknown messageType: expected DATA_MESSAGE or CONTROL_MESSAGE")]
     UnknownMessageType,
 }
@@ -153,7 +153,7 @@ const FIELDS: &[&str] = &[
 const EVENT_FIELDS: &[&str] =
     &["id", "timestamp", "message", "extractedFields", "@aws.account", "@aws.region"];
 
-/// Which of an object's fields is there more than once.
+/// The first of these fields that an object has more than once.
 fn twice(object: &str, fields: &[&'static str]) -> Option<&'static str> {
     let keys = json::top_level_keys(object.as_bytes());
     let count = |name: &str| keys.iter().filter(|key| **key == name.as_bytes()).count();
@@ -198,7 +198,7 @@ struct EventWire<'a> {
     region: Option<&'a RawValue>,
 }
 
-/// The system fields, wherever they stand: in an envelope, an event, or its extracted fields.
+/// The system fields of an envelope, an event, or its extracted fields.
 #[derive(Default, Deserialize)]
 struct SystemWire<'a> {
     #[serde(borrow, rename = "@aws.account")]
@@ -208,7 +208,7 @@ struct SystemWire<'a> {
 }
 
 impl<'a> SystemWire<'a> {
-    /// These fields, or where they are missing those of what is around them.
+    /// These fields; a missing one is taken from `around`.
     fn or(&self, around: Option<&System<'a>>) -> Option<Box<System<'a>>> {
         let text = |field: Option<&'a RawValue>| field.and_then(scalar);
         let text = |field| text(field).filter(|text| !text.is_empty());
@@ -218,10 +218,10 @@ impl<'a> SystemWire<'a> {
     }
 }
 
-/// Reads one message as a JSON parser does.
+/// Reads one message with a JSON parser.
 pub fn parsed(text: &str) -> Result<Envelope<'_>, EnvelopeError> {
     let wire: Wire<'_> = serde_json::from_str(text).map_err(|error| match twice(text, FIELDS) {
-        Some(name) => EnvelopeError::Field(name, "there twice"),
+        Some(name) => EnvelopeError::Field(name, "given twice"),
         None => EnvelopeError::Json(error.line(), error.column()),
     })?;
     let is_control = match wire.message_type.and_then(string).as_deref() {
@@ -303,7 +303,7 @@ fn event<'a>(
     Ok(Event { id, timestamp, message, system })
 }
 
-/// The string that a JSON value is, if it is one; borrowed unless it holds escapes.
+/// A JSON value's string, if it is a string; borrowed unless it has escapes.
 pub(crate) fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
     let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
     match memchr::memchr(b'\\', inner.as_bytes()) {
@@ -312,20 +312,20 @@ pub(crate) fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
     }
 }
 
-/// A string, or a number as it stands there.
+/// A string, or a number as it is written.
 fn scalar(raw: &RawValue) -> Option<Cow<'_, str>> {
     let is_number = raw.get().starts_with(|first: char| first.is_ascii_digit() || first == '-');
     if is_number { Some(Cow::Borrowed(raw.get())) } else { string(raw) }
 }
 
-/// The whole number that a JSON value is, in quotes or not, with a fraction of zero or an exponent
-/// or not.
+/// A JSON value's whole number, if it is one; it may be quoted and may have an exponent or a zero
+/// fraction.
 pub(crate) fn whole_number(raw: &RawValue) -> Option<i64> {
     let text = scalar(raw)?;
     let text = text.trim();
     text.parse().ok().or_else(|| {
         let float: f64 = text.parse().ok()?;
-        // Every whole number up to here is a float of its own.
+        // Up to this limit, every whole number has an exact floating-point value.
         let fits = float.fract() == 0.0 && float.abs() <= (1_i64 << f64::MANTISSA_DIGITS) as f64;
         fits.then_some(float as i64)
     })

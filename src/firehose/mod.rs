@@ -1,7 +1,7 @@
-//! transform(): one Firehose event in, one Firehose answer out.
+//! The transform: one Firehose event in, one Firehose answer out.
 //!
-//! Pure: no network, no clock but the events' own. The same event gives the same answer, byte for
-//! byte, since Firehose may ask again.
+//! It is pure: no network, and no clock but the events' own. The same event gives the same answer,
+//! byte for byte, because Firehose may retry it.
 
 mod frame;
 mod wire;
@@ -17,13 +17,13 @@ use crate::json;
 use crate::object::{Bad, NEWER, Options, Origin, ReadError, Reader, RowPlace, Sink, Skipped};
 use crate::row::Row;
 
-/// Answers one Firehose event: every recordId once, in order, never more than
+/// Answers one Firehose event: each recordId once, in order, never more than
 /// `limits.answer_bytes`, never `Ok` without data.
 ///
-/// A record in which a piece cannot be read, or whose rows do not fit the answer, is
-/// `ProcessingFailed`: Firehose puts it as it came into `failed/`, where land reads the rest of it.
-/// An event that cannot be a row takes a row's place, and land puts it into quarantine. An error is
-/// for an event that cannot be answered at all.
+/// A record is `ProcessingFailed` if a piece of it cannot be read or its rows do not fit the
+/// answer. Firehose then puts the unchanged record into `failed/`, where land reads the rest of it.
+/// A refused event is answered in place of its row, and land puts it into quarantine. An error
+/// means that the event cannot be answered at all.
 pub fn transform(reader: &mut Reader<'_>, event: &[u8]) -> Result<(Vec<u8>, Counts), EventError> {
     let event = Event::parse(event)?;
     let ids: Vec<String> = event.records.iter().map(|record| json::written(record.id())).collect();
@@ -42,7 +42,7 @@ pub fn transform(reader: &mut Reader<'_>, event: &[u8]) -> Result<(Vec<u8>, Coun
             let origin = Origin { place, id: Some(record.id()), arrival: record.arrival };
             match reader.record(&data, origin, &options, &mut record_rows) {
                 Ok(()) => record_rows.failure.take(),
-                // Nothing else can end the reading of what is in memory.
+                // Nothing else can end the reading of input that is in memory.
                 Err(_) => Some(NEWER.to_owned()),
             }
         } else {
@@ -82,18 +82,18 @@ pub fn transform(reader: &mut Reader<'_>, event: &[u8]) -> Result<(Vec<u8>, Coun
     Ok((answer, counts))
 }
 
-/// What one record becomes.
+/// The result of one record.
 #[derive(Default)]
 struct RecordRows {
     frame: Frame,
     rows: usize,
-    /// Events that rightly give no row.
+    /// The number of events that rightly give no row.
     dropped: usize,
-    /// Of them, those that their source leaves out.
+    /// Of these, the events that their source excludes.
     filtered: usize,
     /// The codes of the events that were refused.
     refused: Vec<String>,
-    /// The code of the first piece that could not be read.
+    /// The code of the first piece that could not be read, if any.
     failure: Option<String>,
     /// Whether there was plain text.
     is_plain: bool,
@@ -111,12 +111,12 @@ impl RecordRows {
         self.rows + self.dropped + self.refused.len()
     }
 
-    /// Whether there is nothing to answer.
+    /// Whether the record has no content to answer.
     fn is_empty(&self) -> bool {
         self.rows + self.refused.len() == 0
     }
 
-    /// Counts a record that is answered `Ok`.
+    /// Counts a record that was answered `Ok`.
     fn count(&mut self, counts: &mut Counts) {
         counts.ok += 1;
         counts.plain += usize::from(self.is_plain);
@@ -158,41 +158,41 @@ impl Sink for RecordRows {
     }
 }
 
-/// The code of a record without data, or whose data is not base64.
+/// The code of a record whose data is missing or not valid base64.
 const BASE64: &str = "base64";
 
 /// The code of a record whose rows do not fit the answer.
 pub const OVERFLOW: &str = "answer-overflow";
 
-/// What became of an event's records, for the metrics.
+/// What happened to an event's records, for the metrics.
 ///
-/// Always `records = ok + dropped + failed`, and, of the events that could be counted,
+/// Always `records = ok + dropped + failed`. For the events that could be counted,
 /// `events = rows + events_dropped + events_refused + events_failed`. A line of plain text counts
 /// as an event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Records in.
+    /// Records that were received.
     pub records: usize,
     /// Records answered `Ok`.
     pub ok: usize,
-    /// Of them, plain ones.
+    /// Of these, records of plain text.
     pub plain: usize,
-    /// Records answered `Dropped`, by reason: `empty` (control messages too), `plain`, or
-    /// `filtered` (its source leaves all of it out).
+    /// Records answered `Dropped`, by reason: `empty` (also control messages), `plain`, or
+    /// `filtered` (their source excludes all events).
     pub dropped: BTreeMap<&'static str, usize>,
     /// Records answered `ProcessingFailed`, by code; [`OVERFLOW`] among them.
     pub failed: BTreeMap<String, usize>,
-    /// Events in, as far as they could be counted: a torn record's are not.
+    /// Events that were received, except those that cannot be counted, e.g. in a truncated record.
     pub events: usize,
-    /// Rows out.
+    /// Rows that were answered.
     pub rows: usize,
-    /// Events that rightly gave no rows: those of control messages, and those that are left out.
+    /// Events that rightly gave no rows: those of control messages, and those that are excluded.
     pub events_dropped: usize,
-    /// Of them, events that their source's `drop` and `keep` leave out.
+    /// Of these, events that their source's `drop` and `keep` exclude.
     pub events_filtered: usize,
-    /// Events that were refused, by code: land puts them into quarantine.
+    /// Refused events, by code. Land puts them into quarantine.
     pub refused: BTreeMap<String, usize>,
-    /// Events of failed records.
+    /// Events in failed records.
     pub events_failed: usize,
     /// Bytes of the answer as it is sent.
     pub answer_bytes: usize,

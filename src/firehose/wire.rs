@@ -1,5 +1,5 @@
-//! What Firehose sends and what it wants back, as JSON. Our own types: the ready-made ones decode
-//! base64 while they are deserialised, so that one bad record fails the whole event.
+//! The JSON that Firehose sends and expects. The ready-made types are not used: they decode base64
+//! while deserialising, so that one bad record fails the whole event.
 
 use std::borrow::Cow;
 
@@ -10,45 +10,45 @@ use serde_json::value::RawValue;
 
 use crate::foreign::{Foreign, Keys};
 
-/// Why an event as a whole cannot be answered: Firehose calls again, then fails the batch.
+/// Why a whole event cannot be answered. Firehose calls again, then fails the batch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
-    /// This record, from 0, cannot be answered: that takes its id.
+    /// A record's answer needs its id, which cannot be read. Records are numbered from 0.
     #[error("record {0} (from 0) of the Firehose event has no readable recordId")]
     RecordId(usize),
-    /// It is another kind of event.
-    #[error("no Firehose event: `records` is {fault}; {foreign}")]
+    /// It is an event of another kind.
+    #[error("not a valid Firehose event: `records` is {fault}; {foreign}")]
     Foreign {
-        /// What is wrong with its records.
+        /// What is wrong with `records`.
         fault: &'static str,
-        /// Its keys, and whose it is.
+        /// The event's keys, and the service that sends such events.
         foreign: Foreign,
     },
-    /// It cannot be read.
-    #[error("no Firehose event: {} at line {line}, column {column}", in_words(*.category))]
+    /// It is not a valid JSON object.
+    #[error("not a valid Firehose event: {} at line {line}, column {column}", in_words(*.category))]
     Malformed {
         /// What kind of fault.
         category: Category,
-        /// Where, from 1.
+        /// The line, from 1.
         line: usize,
-        /// Where in the line.
+        /// The column in the line.
         column: usize,
     },
-    /// There is no room for an answer.
-    #[error("{needed} bytes are needed to answer without any data, limits.answer_bytes is {limit}")]
+    /// Even the smallest answer exceeds the limit.
+    #[error("an answer without any data needs {needed} bytes, but limits.answer_bytes is {limit}")]
     Answer {
-        /// Bytes of the smallest.
+        /// The size of the smallest answer in bytes.
         needed: usize,
-        /// Bytes that are allowed.
+        /// The limit in bytes.
         limit: usize,
     },
 }
 
 fn in_words(category: Category) -> &'static str {
     match category {
-        Category::Eof => "the end comes too early",
+        Category::Eof => "unexpected end of input",
         Category::Data => "not a JSON object",
-        Category::Io | Category::Syntax => "no JSON",
+        Category::Io | Category::Syntax => "not valid JSON",
     }
 }
 
@@ -58,27 +58,27 @@ pub(crate) struct Event<'a> {
     /// The delivery stream's ARN.
     #[serde(borrow, default, rename = "deliveryStreamArn", deserialize_with = "string")]
     pub(crate) stream: Option<Cow<'a, str>>,
-    /// In order.
+    /// The records, in order.
     #[serde(borrow)]
     pub(crate) records: Vec<Record<'a>>,
 }
 
-/// One record of a request. A mistake in a field is that record's, not the event's: it is found
-/// when it is used.
+/// One record of a request. A fault in a field affects only that record: it is detected when the
+/// field is used.
 #[derive(Deserialize)]
 pub(crate) struct Record<'a> {
     #[serde(borrow, default, rename = "recordId", deserialize_with = "string")]
     id: Option<Cow<'a, str>>,
-    /// The base64 text; `None`: missing or no string.
+    /// The base64 text; `None` if it is missing or not a string.
     #[serde(borrow, default, deserialize_with = "string")]
     pub(crate) data: Option<Cow<'a, str>>,
-    /// Milliseconds since the epoch; `None`: missing or no number.
+    /// Milliseconds since the epoch; `None` if missing or not a number.
     #[serde(default, rename = "approximateArrivalTimestamp", deserialize_with = "number")]
     pub(crate) arrival: Option<i64>,
 }
 
 impl<'a> Event<'a> {
-    /// Reads a request. Each record has an id that can be read.
+    /// Reads a request in which each record has a readable id.
     pub(crate) fn parse(event: &'a [u8]) -> Result<Event<'a>, EventError> {
         let read: Event<'a> =
             serde_json::from_slice(event).map_err(|error| malformed(event, &error))?;
@@ -90,13 +90,13 @@ impl<'a> Event<'a> {
 }
 
 impl Record<'_> {
-    /// What it is answered by.
+    /// The id under which the record is answered.
     pub fn id(&self) -> &str {
         self.id.as_deref().unwrap_or_default()
     }
 }
 
-/// The string that a JSON value is, if it is one; borrowed unless it holds escapes.
+/// A JSON value's string, if it is a string; borrowed unless it has escapes.
 fn string<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Cow<'de, str>>, D::Error> {
     let text = <&RawValue>::deserialize(value)?.get();
     Ok(match text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
@@ -106,12 +106,12 @@ fn string<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Cow<'de, str>>, 
     })
 }
 
-/// The whole number that a JSON value is, in quotes or not.
+/// A JSON value's whole number, quoted or not, if it is one.
 fn number<'de, D: Deserializer<'de>>(value: D) -> Result<Option<i64>, D::Error> {
     Ok(<&RawValue>::deserialize(value)?.get().trim_matches('"').parse().ok())
 }
 
-/// What is wrong with a request; a record that is not a valid object is named.
+/// The error for a malformed request, with the number of the record that is not an object, if any.
 fn malformed(event: &[u8], error: &serde_json::Error) -> EventError {
     #[derive(Deserialize)]
     struct Values<'a> {
@@ -134,15 +134,15 @@ fn malformed(event: &[u8], error: &serde_json::Error) -> EventError {
     EventError::Malformed { category: error.classify(), line, column }
 }
 
-/// The answer in the making: what Firehose wants back, written as it is sent. Lambda refuses one
-/// over 6 MB, and Firehose then fails the whole batch: what does not fit is answered without data
-/// instead, and lands by way of `failed/`.
+/// An answer that is being built in the form in which it is sent. Lambda rejects an answer over
+/// 6 MB, and Firehose would then fail the whole batch. So a record that does not fit is answered
+/// without data, and lands from `failed/`.
 pub(crate) struct Answer {
     text: String,
-    /// How large it may get.
+    /// The most bytes it may have.
     limit: usize,
-    /// Bytes of its end, and of the entries without data of the records to come: no record's data
-    /// can push out another's answer.
+    /// Bytes reserved for its end and for the entries without data of the remaining records, so
+    /// that one record's data never displaces another's answer.
     reserved: usize,
 }
 
@@ -154,15 +154,15 @@ const OK_END: &str = "\"}";
 const DROPPED: &str = ",\"result\":\"Dropped\"}";
 const FAILED: &str = ",\"result\":\"ProcessingFailed\"}";
 
-/// Bytes of an entry that ends in `rest`, and of the bracket or comma before it.
+/// The bytes of an entry that ends in `rest`, including the bracket or comma before it.
 fn bytes(id_json: &str, rest: &str) -> usize {
     1 + ID.len() + id_json.len() + rest.len()
 }
 
 impl Answer {
-    /// Reserves the smallest answer to the records of these ids (as JSON).
+    /// Reserves room for the smallest answer to the records with these ids (as JSON).
     pub fn new(limit: usize, ids_json: &[String]) -> Result<Answer, EventError> {
-        // No entry without data is longer.
+        // No other entry without data is longer.
         let entries = ids_json.iter().map(|id| bytes(id, FAILED));
         let reserved = TAIL.len() + entries.sum::<usize>();
         let needed = HEAD.len() + reserved;
@@ -172,8 +172,8 @@ impl Answer {
         Ok(Answer { text: HEAD.to_owned(), limit, reserved })
     }
 
-    /// `Ok` with data, which must not be empty: Firehose fails such a record. `false`: there is no
-    /// room for it, and the record must be answered without.
+    /// Answers `Ok` with data. It must not be empty: Firehose fails such a record. `false`: there
+    /// is no room for it, and the record must be answered without data.
     #[must_use]
     pub fn ok(&mut self, id_json: &str, data: &[u8]) -> bool {
         let entry = bytes(id_json, OK) + data.len().div_ceil(3) * 4 + OK_END.len();
@@ -187,17 +187,17 @@ impl Answer {
         true
     }
 
-    /// `Dropped`: it leaves no trace.
+    /// Answers `Dropped`: Firehose deletes the record.
     pub(crate) fn dropped(&mut self, id_json: &str) {
         self.entry(id_json, DROPPED);
     }
 
-    /// `ProcessingFailed`: Firehose puts the record as it came into `failed/`.
+    /// Answers `ProcessingFailed`: Firehose puts the unchanged record into `failed/`.
     pub fn failed(&mut self, id_json: &str) {
         self.entry(id_json, FAILED);
     }
 
-    /// The answer as it is sent.
+    /// The finished answer.
     pub(crate) fn finish(mut self) -> Vec<u8> {
         if self.text == HEAD {
             self.text.push('[');

@@ -1,7 +1,7 @@
-//! Which files arguments name, and the log stream of each.
+//! The files that arguments name, and the log stream of each.
 //!
-//! A log keeps its stream when `logrotate` renames it, when it is copied, and whether it is named
-//! by itself or by its folder: an event's identity is made of it.
+//! A log keeps its stream when `logrotate` renames it, when it is copied, and whether the file or
+//! its folder is named: the stream is part of an event's identity.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 
 use crate::store::{Location, StoreError, folder};
 
-/// The stream of what comes by a pipe without a name.
+/// The stream of an unnamed pipe.
 const STDIN: &str = "stdin";
 
-/// What `logrotate` and its like put behind a name; a 9 is any digit.
+/// The suffixes that `logrotate` and similar programs append to a name; a 9 stands for any digit.
 const SUFFIXES: [&str; 2] = [".gz", ".old"];
 const NUMBERS: [&str; 3] = [".9", ".99", ".999"];
-/// Behind a name, or in front of its extension (`extension .log`), after a dot, a dash or an
-/// underscore.
+/// The dates that follow a name or precede its extension (`extension .log`), after a dot, a dash or
+/// an underscore.
 const DATES: [&str; 9] = [
     "99999999",
     "9999-99-99",
@@ -32,17 +32,17 @@ const DATES: [&str; 9] = [
 /// A file to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputFile {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// The log stream of its lines: its name without what a rotation puts behind it. Files of one
-    /// name in different folders have the way there in front, `host1/messages`.
+    /// The log stream of its lines: its name without the suffix of a rotation. Files with the same
+    /// name in different folders are prefixed with their path, `host1/messages`.
     pub log_stream: String,
 }
 
-/// The files that arguments name: themselves, or all in a folder in name order.
+/// The files that arguments name: files themselves, or all files of a folder in name order.
 ///
 /// Logs in different folders never share a stream, so that the lines of two hosts' `messages` are
-/// never taken for the same.
+/// not confused.
 pub fn files(arguments: &[String]) -> Result<Vec<InputFile>, StoreError> {
     let mut files = Vec::new();
     for argument in arguments {
@@ -54,7 +54,7 @@ pub fn files(arguments: &[String]) -> Result<Vec<InputFile>, StoreError> {
             }
             #[cfg(feature = "s3")]
             Location::Bucket { .. } => {
-                let reason = "inputs are files and folders; objects of a bucket can be landed";
+                let reason = "inputs are files and folders: use `hiwake land` to land a bucket";
                 return Err(StoreError::name(argument, reason));
             }
         }
@@ -64,7 +64,7 @@ pub fn files(arguments: &[String]) -> Result<Vec<InputFile>, StoreError> {
 }
 
 fn named(path: PathBuf) -> InputFile {
-    // What `<(…)` makes is in a folder called `fd`.
+    // `<(…)` creates files in a folder called `fd`.
     let is_descriptor = path.parent().is_some_and(|folder| folder.ends_with("fd"));
     let log_stream = match path.to_str() {
         Some("-" | "/dev/stdin") => STDIN.to_owned(),
@@ -76,8 +76,8 @@ fn named(path: PathBuf) -> InputFile {
     InputFile { path, log_stream }
 }
 
-/// The name that a log had before it was rotated: `messages` of `messages-20220418.gz` and of
-/// `messages.1`. `10.0.0.1` is a host, and `web.1.log` may be the first of several programs.
+/// The name that a log had before it was rotated: `messages` for `messages-20220418.gz` and
+/// `messages.1`. But `10.0.0.1` is a host, and `web.1.log` may be the first of several programs.
 fn unrotated(name: &str) -> String {
     let shape: String = name.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).collect();
     if let Some(stem) = SUFFIXES.iter().find_map(|suffix| shape.strip_suffix(suffix))
@@ -99,20 +99,20 @@ fn unrotated(name: &str) -> String {
     }
 }
 
-/// What is in front of a name's date.
+/// The part of a name before its date.
 fn dateless(shape: &str) -> Option<&str> {
     let rests =
         DATES.iter().filter_map(|date| shape.strip_suffix(date)?.strip_suffix(['.', '-', '_']));
     rests.min_by_key(|rest| rest.len())
 }
 
-/// Dates and numbers alone name nothing.
+/// Whether a part can be a name: not only dates and numbers.
 fn is_name(shape: &str) -> bool {
     shape.chars().any(char::is_alphabetic)
 }
 
-/// Gives logs that would share a stream although they are in different folders the way to them from
-/// the folder that holds them all.
+/// Prefixes the streams of logs that would share one although they are in different folders with
+/// their path from the folder that contains them all.
 fn keep_apart(files: &mut [InputFile]) -> Result<(), (PathBuf, io::Error)> {
     let mut places = BTreeMap::<String, BTreeSet<PathBuf>>::new();
     let mut folders = Vec::new();
@@ -137,7 +137,7 @@ fn keep_apart(files: &mut [InputFile]) -> Result<(), (PathBuf, io::Error)> {
     Ok(())
 }
 
-/// The folder that a file is in, by its one name.
+/// The canonical path of a file's folder.
 fn folder(path: &Path) -> io::Result<PathBuf> {
     match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => Path::new(".").canonicalize(),
@@ -146,7 +146,7 @@ fn folder(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// All files of a folder, whatever they are called, in name order.
+/// All files below a folder, in name order.
 fn walk(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut entries: Vec<_> =
         std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;

@@ -1,4 +1,4 @@
-//! A plain log file → envelopes, as the CloudWatch agent and a subscription would have made them.
+//! Turns a plain log file into the envelopes that the CloudWatch agent and a subscription send.
 
 use std::io::{self, BufRead, Read};
 
@@ -12,37 +12,36 @@ use crate::input::time::StampError;
 use crate::input::{FileReader, gzip};
 use crate::local::LocalError;
 
-/// Events of one envelope, and bytes of their messages: CloudWatch Logs batches alike.
+/// The most events of an envelope, and bytes of their messages; CloudWatch Logs batches similarly.
 const EVENTS: usize = 1_000;
 const BYTES: usize = 256 << 10;
 
-/// CloudWatch Logs takes no larger event.
+/// The most bytes of an event that CloudWatch Logs accepts.
 const LINE_BYTES: usize = 1_000_000;
 
-/// Lines, and bytes of them, that may stand in front of a file's first timestamp: they are held in
-/// memory until then.
+/// The most lines, and bytes of them, that are held in memory until a file's first timestamp.
 const HELD_LINES: usize = 1_000;
 const HELD_BYTES: usize = 8 << 20;
 
 /// The UTF-8 byte order mark.
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// What a plain log file's lines are.
+/// How a plain log file's lines are read.
 #[derive(Debug, Clone)]
 pub struct LogFile {
-    /// The log group that they stand for.
+    /// The log group that the lines are assigned to.
     pub log_group: String,
-    /// The log stream; that of the file's name if `None`.
+    /// The log stream; `None`: the one that the file's name gives.
     pub log_stream: Option<String>,
-    /// How lines tell their times.
+    /// How lines are timestamped.
     pub times: Times,
-    /// That of times without an offset, and of days.
+    /// The time zone of days, and of times without an offset.
     pub timezone: Tz,
 }
 
 impl LogFile {
-    /// Within a day the file's own order wins: a line that is stamped earlier than the one above it
-    /// takes that one's time.
+    /// Keeps a day's lines in file order: a line that is stamped earlier than the one above it gets
+    /// that line's time.
     fn in_file_order(&self, above: Option<i64>, time: i64) -> i64 {
         let day = |time| self.timezone.timestamp_millis_opt(time).single();
         let day = |time| day(time).map(|time| time.date_naive());
@@ -53,10 +52,10 @@ impl LogFile {
     }
 }
 
-/// Why a line is no event, and what helps.
+/// Why a line cannot be an event, and the remedy.
 #[derive(Debug, thiserror::Error)]
 enum LineError {
-    #[error("more than {LINE_BYTES} bytes: CloudWatch Logs takes no such event")]
+    #[error("more than {LINE_BYTES} bytes: CloudWatch Logs rejects such an event")]
     Bytes,
     #[error("not UTF-8: convert the file, e.g. with `iconv -f LATIN1 -t UTF-8`")]
     Utf8,
@@ -64,30 +63,32 @@ enum LineError {
     Stamp(#[from] StampError),
 }
 
-/// Why nothing of a file is read, and what helps.
+/// Why a file cannot be read, and the remedy.
 #[derive(Debug, thiserror::Error)]
 enum FileError {
-    #[error("its gzip is torn or damaged after line {0}: copy the file again, then run this again")]
+    #[error(
+        "its gzip is truncated or damaged after line {0}: copy the file again, then run this again"
+    )]
     Damaged(u64),
     #[error("UTF-16 text: convert it with `iconv -f {0} -t UTF-8`")]
     Utf16(&'static str),
     #[error("compressed by {0}: decompress it with `{0} -d`")]
     Compressed(&'static str),
     #[error(
-        "its first {0} lines have no timestamp that is recognised: give --timestamp-format FORMAT (and --timestamp-pattern REGEX if lines do not begin with it), or --at TIME for all lines"
+        "its first {0} lines have no timestamp in a known format: give --timestamp-format FORMAT (and --timestamp-pattern REGEX if lines do not begin with it), or --at TIME for all lines"
     )]
     Unrecognised(usize),
     #[error(
-        "its first {0} lines have no timestamp of this format: correct --timestamp-format or --timestamp-pattern, or give --at TIME for all lines"
+        "its first {0} lines have no timestamp in this format: correct --timestamp-format or --timestamp-pattern, or give --at TIME for all lines"
     )]
     NoTimestamp(usize),
 }
 
 impl FileError {
-    /// What a file's first line shows.
+    /// The error that a file's first line reveals, if any.
     fn of_first(line: &[u8]) -> Option<FileError> {
         let utf_16 = match line {
-            // `iconv` reads the mark, and leaves it out.
+            // With this encoding, `iconv` removes the byte order mark.
             [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("UTF-16"),
             [1..=255, 0, 1..=255, 0, ..] => Some("UTF-16LE"),
             [0, 1..=255, 0, 1..=255, ..] => Some("UTF-16BE"),
@@ -107,19 +108,19 @@ impl FileError {
     }
 }
 
-/// Whether what is compressed is damaged, and not the file unreadable.
+/// Whether the error means that compressed content is damaged, not that the file is unreadable.
 fn is_damage(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
 }
 
 impl FileReader<'_> {
-    /// A log file's lines, each an event.
+    /// Reads a log file's lines, each as an event.
     ///
     /// `\n` or `\r\n` is removed, and a byte order mark; everything else is kept. An empty line is
-    /// an event too, and so is a last line without a line break, as it stands. A line without a
-    /// timestamp has that of the line before; one that steps back within its day, too. Lines in
-    /// front of the first timestamp have that one.
+    /// an event, and so is a last line without a line break. A line without a timestamp, or with
+    /// one that steps back within its day, gets the time of the line before. Lines before the first
+    /// timestamp get that one.
     pub(super) fn lines(
         &mut self,
         log_file: &LogFile,
@@ -134,7 +135,7 @@ impl FileReader<'_> {
         }
         let mut batch = Batch::new(&log_file.log_group, &stream, &lines.buffer);
         let mut stamps = Stamps::new(&log_file.times, log_file.timezone, self.now);
-        // The time of the line before, and the lines that wait for a first one.
+        // The previous line's time, and the lines that are held until the first timestamp.
         let (mut last, mut held) = (None, Held::default());
         let mut number = 0_u64;
         loop {
@@ -192,7 +193,7 @@ impl FileReader<'_> {
     }
 }
 
-/// Lines in front of a file's first timestamp.
+/// Lines before a file's first timestamp.
 #[derive(Default)]
 struct Held {
     lines: Vec<(u64, String)>,
@@ -215,20 +216,20 @@ impl Held {
     }
 }
 
-/// Lines with their offsets; never more than a line in memory.
+/// Lines with their offsets. At most one line is in memory.
 struct Lines<R> {
     input: R,
     /// Where the next line begins.
     offset: u64,
-    /// It, with its line break; or so much of it that it is too long.
+    /// The next line with its line break, or the beginning of a line that is too long.
     buffer: Vec<u8>,
 }
 
-/// A line's offset, and its text without a line break; or why it is no event.
+/// A line's offset, and its text without a line break, or why it cannot be an event.
 type Line = (u64, Result<String, LineError>);
 
 impl<R: BufRead> Lines<R> {
-    /// The next line. The one after it is read already.
+    /// The next line. The one after it is then already in the buffer.
     fn next(&mut self) -> io::Result<Option<Line>> {
         if self.buffer.is_empty() {
             return Ok(None);
@@ -262,7 +263,7 @@ impl<R: BufRead> Lines<R> {
         text.map_err(|_| LineError::Utf8)
     }
 
-    /// Reads up to the line's end, or so far that it is too long.
+    /// Reads to the line's end, or until it is too long.
     fn fill(&mut self) -> io::Result<()> {
         self.buffer.clear();
         let limit = LINE_BYTES as u64 + 2;
@@ -275,7 +276,7 @@ impl<R: BufRead> Lines<R> {
 struct Batch<'l> {
     group: &'l str,
     stream: &'l str,
-    /// What is the same in the ids of all lines of the file.
+    /// The hash of what the ids of all the file's lines share.
     identity: Xxh3,
     events: Vec<Value>,
     bytes: usize,
@@ -283,9 +284,9 @@ struct Batch<'l> {
 
 impl<'l> Batch<'l> {
     /// An event's id is the decimal XXH3-128 of group, stream, the file's first line, byte offset
-    /// and content, each after its length. So a file that is read again gives the same events, also
-    /// after it grew, was touched, copied or rotated; equal lines at one offset of two files do
-    /// not.
+    /// and content, each preceded by its length. So reading a file again gives the same events,
+    /// even if it has grown or was touched, copied or rotated. Equal lines at the same offset of
+    /// two files differ.
     fn new(group: &'l str, stream: &'l str, first: &[u8]) -> Batch<'l> {
         let first = first.strip_suffix(b"\n").unwrap_or(first);
         let mut identity = Xxh3::new();

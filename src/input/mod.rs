@@ -1,13 +1,13 @@
-//! INPUT files of `hiwake run` → source records, as CloudWatch Logs and producers would put them.
+//! Turns the INPUT files of `hiwake run` into the records that CloudWatch Logs and producers send.
 //!
 //! | file | becomes |
 //! |---|---|
 //! | with [`LogFile`]: any file, gzipped or not | envelopes of its lines |
-//! | gzip | each member a record |
+//! | gzip | a record for each member |
 //! | JSON values with `records` | the records of a Firehose event |
-//! | JSON values with `messageType`, pretty-printed or not | each a record, gzipped |
+//! | JSON values with `messageType`, pretty-printed or not | a gzipped record for each |
 //!
-//! What cannot be read is a [`Problem`] that names its place and a remedy; everything else goes on.
+//! What cannot be read is a [`Problem`] with its place and a remedy; the rest is still read.
 
 mod files;
 mod lines;
@@ -34,31 +34,31 @@ pub use lines::LogFile;
 pub use recognise::{Times, moment};
 pub use time::{FormatError, TimestampFormat};
 
-/// Bytes of one file that is read as a whole: a gzip member of source records.
+/// The most bytes of a file that is read as a whole, a gzip member of source records.
 const MEMBER_BYTES: u64 = 64 << 20;
-/// How envelopes are compressed: quickly, since they are inflated at once.
+/// Envelopes are compressed quickly, since they are inflated at once.
 const GZIP_LEVEL: u32 = 1;
 
-/// Something in an input that cannot be read.
+/// A part of an input that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {reason}")]
 pub struct Problem {
-    /// File, and line or part of it.
+    /// The file, and the line or part of it.
     pub place: String,
-    /// What is wrong, and what helps.
+    /// What is wrong, and the remedy.
     pub reason: String,
 }
 
-/// Takes what an input holds.
+/// Receives what an input contains.
 pub trait LineTarget {
     /// The next record.
     fn record(&mut self, record: SourceRecord) -> Result<(), LocalError>;
-    /// Something that could not be read. The rest follows.
+    /// A part that could not be read. The rest follows.
     fn problem(&mut self, problem: Problem);
 }
 
-/// Reads one file. `now` is the arrival of records that do not say when they arrived, and no line
-/// without a year is later; the bytes that are read are added to `done`, to show progress.
+/// Reads one file. `now` is the time of arrival for records that do not state theirs; it is also
+/// the latest time for lines without a year. Bytes are added to `done` as they are read.
 pub fn read(
     file: &InputFile,
     log_file: Option<&LogFile>,
@@ -81,7 +81,7 @@ pub fn read(
     }
 }
 
-/// Adds the bytes that are read to a count.
+/// Adds the bytes that are read to a count, for the progress display.
 struct Counted<'c, R> {
     input: R,
     done: &'c AtomicU64,
@@ -95,7 +95,7 @@ impl<R: Read> Read for Counted<'_, R> {
     }
 }
 
-/// One file on its way to a target.
+/// The reading of one file into a target.
 struct FileReader<'r> {
     file: &'r InputFile,
     now: i64,
@@ -103,7 +103,7 @@ struct FileReader<'r> {
 }
 
 impl FileReader<'_> {
-    /// Gzip members, each a record as it is.
+    /// Reads gzip members, each as a record.
     fn members(&mut self, mut input: impl BufRead) -> Result<(), LocalError> {
         let mut whole = Vec::new();
         let limit = MEMBER_BYTES;
@@ -118,8 +118,8 @@ impl FileReader<'_> {
             let mut member = GzDecoder::new(rest);
             if let Err(error) = io::copy(&mut member, &mut io::sink()) {
                 let at = whole.len() - rest.len();
-                // It goes the way that such a record goes in the real stream: into failed/.
-                self.problem("", format!("gzip member at byte {at}: {error}; it is put as it is"));
+                // In the real stream, such a record would end up in failed/, too.
+                self.problem("", format!("gzip member at byte {at}: {error}; passed on as it is"));
                 return self.record(rest.to_vec(), self.now);
             }
             let after = member.into_inner();
@@ -130,7 +130,7 @@ impl FileReader<'_> {
         Ok(())
     }
 
-    /// JSON values: Firehose events and envelopes.
+    /// Reads JSON values: Firehose events and envelopes.
     fn values(&mut self, input: impl BufRead) -> Result<(), LocalError> {
         let values = serde_json::Deserializer::from_reader(input).into_iter::<Box<RawValue>>();
         for (n, value) in values.enumerate() {
@@ -160,19 +160,19 @@ impl FileReader<'_> {
         Ok(())
     }
 
-    /// The records of a Firehose event.
+    /// Reads the records of a Firehose event.
     fn event(&mut self, records: &[&RawValue]) -> Result<(), LocalError> {
         for (n, record) in records.iter().enumerate() {
             let place = format!(": records[{n}]");
             let Ok(record) = serde_json::from_str::<Record>(record.get()) else {
-                self.problem(&place, "no Firehose record: `data` must be text".to_owned());
+                self.problem(&place, "not a valid Firehose record: `data` must be text".to_owned());
                 continue;
             };
             match STANDARD.decode(&record.data) {
                 Ok(data) => {
                     self.record(data, record.approximate_arrival_timestamp.unwrap_or(self.now))?;
                 }
-                Err(error) => self.problem(&place, format!("`data` is no base64: {error}")),
+                Err(error) => self.problem(&place, format!("`data` is not valid base64: {error}")),
             }
         }
         Ok(())
@@ -198,7 +198,7 @@ impl FileReader<'_> {
     }
 }
 
-/// Which of the two a JSON value is.
+/// The keys that decide whether a JSON value is a Firehose event or an envelope.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Value<'a> {
@@ -214,7 +214,7 @@ struct Record {
     approximate_arrival_timestamp: Option<i64>,
 }
 
-/// As CloudWatch Logs sends it.
+/// Compresses an envelope as CloudWatch Logs does.
 fn gzip(envelope: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL));
     let written = encoder.write_all(envelope).and_then(|()| encoder.finish());

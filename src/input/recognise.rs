@@ -1,7 +1,7 @@
-//! Which timestamps a file's lines have: those of a given format, or the first known format that
-//! fits a line of the file.
+//! Recognises the timestamps of a file's lines: those of a given format, or the first known format
+//! that matches a line of the file.
 //!
-//! The first line that fits decides for the whole file, so that a file that has grown is read as
+//! The first line that matches decides for the whole file, so that a file that has grown is read as
 //! before.
 
 use std::borrow::Cow;
@@ -11,24 +11,24 @@ use regex_lite::Regex;
 
 use crate::input::time::{StampError, TimeReader, TimestampFormat};
 
-/// Where a format's text is in a line.
+/// Where in a line the timestamp is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// It begins the line.
+    /// At the beginning.
     Start,
-    /// It begins the line, perhaps after a `[`. An indented line belongs to the one above it.
+    /// At the beginning, perhaps after a `[`. An indented line belongs to the one above it.
     StartOrBracket,
-    /// It follows a `[` anywhere.
+    /// After any `[`.
     Bracket,
-    /// 10 or 13 digits begin the line: seconds or milliseconds since the epoch.
+    /// At the beginning: 10 or 13 digits, seconds or milliseconds since the epoch.
     Epoch,
 }
 
-/// The known formats, in the order in which they are tried: a longer one before one that is its
-/// beginning.
+/// The known formats, in the order in which they are tried: a format precedes those that match only
+/// its beginning.
 const KNOWN: [(Place, &str); 19] = [
-    // RFC 3339, ISO 8601, and what loggers make of them. `%#z` takes `Z`, `+09:00`, `+0900`, `+09`.
-    // Abbreviations of other time zones than UTC mean several.
+    // RFC 3339, ISO 8601, and variants of loggers. `%#z` reads `Z`, `+09:00`, `+0900`, `+09`.
+    // Abbreviations of time zones other than UTC are ambiguous.
     (Place::StartOrBracket, "%Y-%m-%dT%H:%M:%S,%3f%#z"),
     (Place::StartOrBracket, "%Y-%m-%dT%H:%M:%S,%3f"),
     (Place::StartOrBracket, "%Y-%m-%dT%H:%M:%S%.f%#z"),
@@ -54,25 +54,25 @@ const KNOWN: [(Place, &str); 19] = [
     (Place::Epoch, "%s%.f"),
 ];
 
-/// How a log file's lines tell their times.
+/// How a log file's lines are timestamped.
 #[derive(Debug, Clone)]
 pub enum Times {
-    /// All lines have this one, in milliseconds since the epoch.
+    /// All lines have this time, in milliseconds since the epoch.
     At(i64),
-    /// Lines have timestamps.
+    /// Lines contain timestamps.
     Written {
-        /// How they are written; `None`: in a known format.
+        /// Their format; `None`: one of the known formats.
         format: Option<TimestampFormat>,
-        /// Finds them: the first group of the pattern, or all of it. `None`: they are where their
-        /// format has them, a given one's at the beginning of the line.
+        /// The pattern that finds them: its first group, or the whole match. `None`: they are
+        /// where the known format expects them; a given format's begin the line.
         pattern: Option<Regex>,
-        /// The year of a file's first line, for formats without one; `None`: the most recent year
-        /// in which that line is not in the future.
+        /// The year of a file's first line, for formats without a year. `None`: the most recent
+        /// year in which that line is not in the future.
         year: Option<i32>,
     },
 }
 
-/// A moment as a person writes it, in any of the known formats, in milliseconds since the epoch.
+/// A time as a person writes it in any of the known formats, in milliseconds since the epoch.
 pub fn moment(text: &str, timezone: Tz, now: i64) -> Option<i64> {
     KNOWN.iter().find_map(|(place, format)| {
         let mut reader = TimeReader::new(TimestampFormat::new(format).ok()?, None, timezone, now);
@@ -83,12 +83,12 @@ pub fn moment(text: &str, timezone: Tz, now: i64) -> Option<i64> {
     })
 }
 
-/// Tells the times of one file's lines, in order.
+/// Reads the timestamps of one file's lines, in order.
 pub(super) struct Stamps<'l> {
     times: &'l Times,
     timezone: Tz,
     now: i64,
-    /// Once it is known.
+    /// `None` until the format is known.
     reader: Option<(Place, TimeReader)>,
 }
 
@@ -103,7 +103,7 @@ impl<'l> Stamps<'l> {
         Stamps { times, timezone, now, reader }
     }
 
-    /// The time that the next line has of its own, in milliseconds since the epoch.
+    /// The next line's own time, in milliseconds since the epoch.
     pub(super) fn of(&mut self, line: &str) -> Result<Option<i64>, StampError> {
         let (pattern, year) = match self.times {
             Times::At(time) => return Ok(Some(*time)),
@@ -140,7 +140,8 @@ fn time(read: Read) -> Result<Option<i64>, StampError> {
 }
 
 fn read(place: Place, reader: &mut TimeReader, line: &str) -> Read {
-    // What a known format does not read to its end may be another time: an offset follows, say.
+    // If a known format does not read to the end of a time, the time may be of another format, e.g.
+    // with an offset.
     let is_end = |rest: &str| {
         place == Place::Start
             || !rest.starts_with(|c: char| c.is_alphanumeric() || "+-".contains(c))
@@ -162,7 +163,7 @@ fn read(place: Place, reader: &mut TimeReader, line: &str) -> Read {
     }
 }
 
-/// Seconds since the epoch, with what follows them: milliseconds become their fraction.
+/// Seconds since the epoch with the text after them; milliseconds become a fraction.
 fn epoch(text: &str) -> Option<Cow<'_, str>> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (seconds, rest) = text.split_at(digits.min(10));

@@ -1,4 +1,4 @@
-//! Timestamps as a format writes them, and the years that they leave out.
+//! Timestamps in a given format, and the years that they omit.
 
 use std::fmt::Write as _;
 
@@ -7,45 +7,45 @@ use chrono::{DateTime, Datelike, Duration, FixedOffset, LocalResult, NaiveDateTi
 use chrono::{Offset, TimeZone, Timelike};
 use chrono_tz::Tz;
 
-/// More than this backwards is the next year, not an older line.
+/// A larger step back means that the next year has begun; a smaller one is an older line.
 const HALF_A_YEAR: Duration = Duration::days(183);
 
-/// No more than this backwards is an older line among new ones, also across New Year.
+/// A smaller step back is an older line among newer ones, even across New Year.
 const LATE: Duration = Duration::days(31);
 
-/// A line may be so much later than now, and still of this year: clocks differ, and time zones.
+/// How far ahead of now a line may be in the same year: clocks and time zones differ.
 const AHEAD: Duration = Duration::days(1);
 
-/// Years that are tried for a date: between two 29ths of February there may be eight.
+/// How many years are tried for a date: two 29ths of February can be eight years apart.
 const YEARS: i32 = 9;
 
-/// Why a format cannot be that of timestamps, and what to write instead.
+/// Why a format is not valid for timestamps, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
-    /// strftime does not know it.
+    /// strftime does not know the format.
     #[error(
         "`{0}` is not a valid timestamp format: write it as strftime does, e.g. '%b %d %H:%M:%S'"
     )]
     Unknown(String),
-    /// chrono takes `%f` for whole nanoseconds, Python for the digits after the point.
+    /// `%f` is ambiguous: whole nanoseconds to chrono, the digits after the point to Python.
     #[error(
-        "the timestamp format `{0}` has %f, whose digits mean different things to different programs: write %.f for a point and the digits of a second, or %3f, %6f or %9f for so many digits"
+        "the timestamp format `{0}` has %f, which programs read differently: write %.f for a point and the digits of a second, or %3f, %6f or %9f for that many digits"
     )]
     Fraction(String),
-    /// Something else than the year is not in it.
+    /// The format omits more than the year.
     #[error(
-        "the timestamp format `{0}` gives no month, day, hour or minute: write all of them, e.g. '%b %d %H:%M:%S'; only the year may be missing"
+        "the timestamp format `{0}` lacks the month, day, hour or minute: write all of them, e.g. '%b %d %H:%M:%S'; only the year may be missing"
     )]
     Incomplete(String),
 }
 
-/// Why a line has no time, and what helps.
+/// Why a line has no time, and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StampError {
-    #[error("its timestamp is not a date of the calendar: is --year right?")]
+    #[error("its timestamp is not a date in the calendar: is --year right?")]
     Impossible,
     #[error(
-        "its timestamp has no year, and the one that was inferred puts it into the future: give --year, the year of the file's first line"
+        "its timestamp has no year, and is in the future in the inferred one: give --year, the year of the file's first line"
     )]
     Year,
 }
@@ -54,12 +54,12 @@ pub(super) enum StampError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimestampFormat {
     items: Vec<Item<'static>>,
-    /// It has `Z` behind the time, or `UTC`, or `GMT`.
+    /// Whether `Z`, `UTC` or `GMT` follows the time.
     is_utc: bool,
 }
 
 impl TimestampFormat {
-    /// A strftime format. Only the year may be missing.
+    /// Parses a strftime format. Only the year may be missing.
     pub fn new(format: &str) -> Result<TimestampFormat, FormatError> {
         let unknown = || FormatError::Unknown(format.to_owned());
         let plain = format.replace("%%", "");
@@ -82,7 +82,8 @@ impl TimestampFormat {
         }
     }
 
-    /// What writes a time can read it, but for the year. `%#z` writes nothing, and can read it.
+    /// Whether a time that the format writes can be read with it, except for the year. `%#z` can be
+    /// read but not written.
     fn reads_what_it_writes(&self) -> bool {
         let time = DateTime::from_timestamp(1_101_678_180, 0).unwrap_or_default();
         let mut text = String::new();
@@ -106,12 +107,12 @@ fn literal<'i>(item: &'i Item<'_>) -> Option<&'i str> {
     }
 }
 
-/// The time of what says all: with its offset, or since the epoch.
+/// The time if it is complete: with an offset, or since the epoch.
 fn whole(parsed: &Parsed) -> Option<DateTime<FixedOffset>> {
     parsed.to_datetime().ok()
 }
 
-/// The local time of what says all but its offset, and perhaps its year.
+/// The local time if it is complete except for the offset and perhaps the year.
 fn in_year(parsed: &Parsed, year: i32) -> Option<NaiveDateTime> {
     parsed.to_naive_datetime_with_offset(0).ok().or_else(|| {
         let mut parsed = parsed.clone();
@@ -122,25 +123,25 @@ fn in_year(parsed: &Parsed, year: i32) -> Option<NaiveDateTime> {
 
 /// Reads the times of one file's lines, in order.
 ///
-/// Times are local to the time zone unless the format has an offset or ends in `Z`. Of a local time
-/// that comes twice the first is meant; one that is skipped is read with the offset from before the
-/// gap. A leap second is the last millisecond before it: it is of the day that it ends.
+/// Times are local to the time zone unless the format has an offset or ends in `Z`. A local time
+/// that occurs twice means the first; a skipped one is read with the offset from before the gap. A
+/// leap second becomes the last millisecond before it, so that it belongs to the day that it ends.
 pub(super) struct TimeReader {
     format: TimestampFormat,
     timezone: Tz,
-    /// That of the next line. When time jumps back by more than half a year, the next year has
-    /// begun; a line that would be the year before and less than 31 days older than the one above
-    /// it is an older line.
+    /// The year of the next line. When time jumps back by more than half a year, the next year has
+    /// begun. A line that belongs to the year before, and is less than 31 days older than the one
+    /// above it, is an older line.
     year: Option<i32>,
-    /// Set if the year was inferred: no line is later.
+    /// Set if the year was inferred: the latest time that a line may have.
     until: Option<i64>,
     last: Option<NaiveDateTime>,
     now: i64,
 }
 
 impl TimeReader {
-    /// `year` is that of a file's first line, for formats without one; otherwise it is the most
-    /// recent year in which that line is not later than `now`.
+    /// `year` is the year of a file's first line, for formats without one. `None`: the most recent
+    /// year in which that line is not later than `now`.
     pub(super) fn new(
         format: TimestampFormat,
         year: Option<i32>,
@@ -151,7 +152,7 @@ impl TimeReader {
         TimeReader { format, timezone, year, until: None, last: None, now }
     }
 
-    /// Milliseconds since the epoch, and what follows the timestamp; `None`: the text does not
+    /// Milliseconds since the epoch, and the text after the timestamp; `None` if the text does not
     /// begin with a timestamp.
     pub(super) fn of<'t>(&mut self, text: &'t str) -> Result<Option<(i64, &'t str)>, StampError> {
         let mut parsed = Parsed::new();
@@ -186,10 +187,10 @@ impl TimeReader {
         let late = before.filter(|&before| before <= last && last - before < LATE);
         let local = match (this, next) {
             (Some(this), _) if (this - last).abs() < HALF_A_YEAR => this,
-            // An old line after the year has begun: the next is of the new one again.
+            // An older line after New Year: the line after it belongs to the new year again.
             _ if late.is_some() => return late,
             (Some(this), _) if this > last => this,
-            // A 29th of February may be of the year that begins, but not of one far ahead.
+            // A 29th of February may belong to the year that begins, but not to one far ahead.
             (this, Some(next)) if this.is_some() || next - last < HALF_A_YEAR => {
                 self.year = Some(year.saturating_add(1));
                 next
@@ -200,7 +201,7 @@ impl TimeReader {
         self.last
     }
 
-    /// The most recent year in which a file's first line is not in the future.
+    /// Infers the most recent year in which a file's first line is not in the future.
     fn infer(&mut self, parsed: &Parsed) -> Option<NaiveDateTime> {
         let latest = DateTime::from_timestamp_millis(self.now)?.checked_add_signed(AHEAD)?;
         let this = latest.year();
@@ -228,7 +229,7 @@ impl TimeReader {
     }
 }
 
-/// The nanosecond of a time, at most the last of its second: a leap second's are 10⁹ and more.
+/// The nanosecond of a time, limited to its second: a leap second has 10⁹ and more.
 fn nanosecond(time: &impl Timelike) -> u32 {
     time.nanosecond().min(999_999_999)
 }

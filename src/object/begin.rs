@@ -1,35 +1,36 @@
-//! What begins at a place: a member, JSON, something in disguise, or text.
+//! What begins at an offset: a compressed member, JSON, an unreadable format, or text.
 
 use crate::object::ReadError;
 use crate::object::scan::{Shape, shape};
 use crate::object::window::Window;
 use crate::rows::MARK;
 
-/// The first bytes of a gzip member. They never begin a UTF-8 text: 8b is no character's second
-/// byte here.
+/// The first bytes of a gzip member. Valid UTF-8 text never begins with them: 8b cannot be the
+/// second byte of a character here.
 pub(super) const GZIP: &[u8] = b"\x1f\x8b\x08";
-/// Those of a zstd frame; b5 is no character's second byte here either.
+/// The first bytes of a zstd frame. b5 cannot be the second byte of a character here either.
 pub(super) const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
-/// A byte that a UTF-8 text never has, and that begins with those.
+/// The byte of [`ZSTD`] that valid UTF-8 never contains: searching for it finds few false starts.
 pub(super) const ZSTD_RARE: u8 = 0xfd;
-/// Those of a skippable zstd frame, after a byte from 50 to 5f.
+/// The bytes of a skippable zstd frame that follow its first byte, which is 50 to 5f.
 const SKIPPABLE: &[u8] = b"\x2a\x4d\x18";
 /// A UTF-8 byte order mark.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Blanks that may stand in front of a JSON value.
+/// The most blanks that are accepted in front of a JSON value.
 pub(super) const INDENT_MAX: usize = 64;
-/// How much of a text tells whether it was meant for us.
+/// How much of a text is examined to decide whether its format is one that hiwake reads.
 pub(super) const HEAD_BYTES: usize = 4096;
 
-/// What compresses.
+/// A compression format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     Gzip,
     Zstd,
 }
 
-/// The member that begins at a place; what is left of a torn header counts.
+/// The format of the member that begins at an offset. A header that the input's end truncates
+/// counts as one.
 pub(super) fn form(window: &mut Window<'_>, at: usize) -> Result<Option<Form>, ReadError> {
     if !matches!(window.bytes().get(at), Some(0x1f | 0x28 | 0x50..=0x5f)) {
         return Ok(None);
@@ -40,7 +41,7 @@ pub(super) fn form(window: &mut Window<'_>, at: usize) -> Result<Option<Form>, R
     let is_skippable = bytes.get(1..).is_some_and(|rest| rest.starts_with(SKIPPABLE));
     Ok(match bytes {
         _ if begins(GZIP) => Some(Form::Gzip),
-        // A single parenthesis may end a text.
+        // A text may end with a single parenthesis, which is the first byte of a zstd frame.
         _ if is_skippable || bytes.len() > 1 && begins(ZSTD) => Some(Form::Zstd),
         _ => None,
     })
@@ -49,7 +50,7 @@ pub(super) fn form(window: &mut Window<'_>, at: usize) -> Result<Option<Form>, R
 /// The code of records that a producer aggregated.
 pub(super) const AGGREGATE: &str = "kpl-aggregate";
 
-/// What is told from its first bytes and cannot be read: a code, and what helps.
+/// Recognises formats that cannot be read by their first bytes: the code, and the remedy.
 pub(super) fn disguise(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     let begins = |start: &[u8]| bytes.starts_with(start);
     let is_utf_16 = match bytes {
@@ -62,7 +63,7 @@ pub(super) fn disguise(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
         return Some(("utf-16", reason));
     }
     if begins(b"\x1f\xef\xbf\xbd\x08") || begins(b"\x1f\xc2\x8b\x08") {
-        let reason = "gzip that was decoded as text on its way, so that its bytes are lost: have the producer put bytes, not a string";
+        let reason = "gzip whose bytes were lost when something on the way decoded it as text: have the producer put bytes, not a string";
         return Some(("mangled-gzip", reason));
     }
     if begins(b"\xf3\x89\x9a\xc2") {
@@ -72,7 +73,7 @@ pub(super) fn disguise(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     None
 }
 
-/// Whether a line that begins with these bytes may be something else than text.
+/// Whether a line that begins with these bytes may be something other than text.
 pub(super) fn is_special(bytes: &[u8]) -> bool {
     match bytes.first() {
         Some(b'{' | 0x1f | 0xf3 | 0xfe | 0xff | 0xef) => true,
@@ -83,25 +84,25 @@ pub(super) fn is_special(bytes: &[u8]) -> bool {
     }
 }
 
-/// How many blanks stand before the `{` that begins here, if one does.
+/// The number of blanks before the `{`, if blanks and a `{` begin here.
 pub(super) fn indent(bytes: &[u8]) -> Option<usize> {
     let blanks = bytes.iter().take(INDENT_MAX).position(|byte| !matches!(byte, b' ' | b'\t'))?;
     (bytes[blanks] == b'{').then_some(blanks)
 }
 
-/// Where the first object of the list begins that begins here, if one does.
+/// The offset of a list's first object, if a list of objects begins here.
 pub(super) fn list(bytes: &[u8]) -> Option<usize> {
     let rest = bytes.strip_prefix(b"[")?;
     let blanks = rest.iter().take(INDENT_MAX).position(|byte| !byte.is_ascii_whitespace())?;
     (rest[blanks] == b'{').then_some(1 + blanks)
 }
 
-/// Whether base64 of gzip, of a zstd frame or of a JSON object may begin here.
+/// Whether the base64 of gzip, of a zstd frame or of a JSON object may begin here.
 pub(super) fn is_base64(bytes: &[u8]) -> bool {
     [&b"H4sI"[..], b"KLUv/", b"eyJ"].iter().any(|start| bytes.starts_with(start))
 }
 
-/// Whether a text begins as one of ours.
+/// Whether a text begins with a format that hiwake reads.
 pub(super) fn is_ours(head: &[u8]) -> bool {
     let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head).trim_ascii_start();
     let value = match list(head) {

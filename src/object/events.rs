@@ -1,4 +1,4 @@
-//! Envelopes and plain text → rows: what gives none is refused by itself.
+//! Turns envelopes and plain text into rows. An event that cannot be a row is refused alone.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,17 +15,18 @@ use crate::label::plain_lines;
 use crate::object::{Bad, Below, ReadError, Reading, Skipped};
 use crate::row::{Row, RowError};
 
-/// How often a failed record may hold another one.
+/// How many levels deep failed records may be nested.
 pub(super) const NESTED_MAX: usize = 8;
 
-/// A row that is not valid.
+/// The code of a row that is not valid.
 pub(super) const MALFORMED_ROW: &str = "malformed-row";
 
-/// An event whose time cannot be right.
+/// The code of an event whose timestamp cannot be right.
 const IMPOSSIBLE: &str = "impossible-timestamp";
 
 impl Reading<'_, '_> {
-    /// The message that a text begins with, if it is to the letter CloudWatch's: its length.
+    /// Reads the message that a text begins with, if it is exactly as CloudWatch writes it, and
+    /// returns its length.
     pub(super) fn exact(&mut self, text: &[u8]) -> Result<Option<usize>, ReadError> {
         let mut spare = std::mem::take(&mut self.reader.spare);
         let length = match exact(text, &mut spare) {
@@ -39,7 +40,7 @@ impl Reading<'_, '_> {
         Ok(length)
     }
 
-    /// A JSON object with a `messageType`.
+    /// Reads a JSON object with a `messageType`.
     pub(super) fn envelope(&mut self, value: &[u8]) -> Result<(), ReadError> {
         if let Ok(text) = str::from_utf8(value)
             && let Ok(envelope) = parsed(text)
@@ -53,7 +54,7 @@ impl Reading<'_, '_> {
         }
     }
 
-    /// The rows of an envelope's events.
+    /// Turns an envelope's events into rows.
     pub(super) fn events(&mut self, mut envelope: Envelope<'_>) -> Result<(), ReadError> {
         if envelope.is_control || envelope.events() == 0 {
             return self.skipped(Skipped::Empty, envelope.events());
@@ -98,7 +99,8 @@ impl Reading<'_, '_> {
         Ok(())
     }
 
-    /// One event. What is kept is an envelope that holds it alone: corrected by hand, it lands.
+    /// Refuses one event. The quarantine keeps an envelope that holds only this event, so that it
+    /// lands once somebody has corrected it.
     fn refused(
         &mut self,
         code: &str,
@@ -115,7 +117,7 @@ impl Reading<'_, '_> {
         self.bad_event(code, reason, alone.as_bytes())
     }
 
-    /// One event that cannot be a row.
+    /// Reports one event that cannot be a row.
     pub(super) fn bad_event(
         &mut self,
         code: &str,
@@ -128,7 +130,7 @@ impl Reading<'_, '_> {
         self.sink.bad(&Bad { offset, is_event: true, code, reason, length, bytes })
     }
 
-    /// A row in JSON.
+    /// Reads a row in JSON.
     pub(super) fn row(&mut self, value: &[u8]) -> Result<(), ReadError> {
         match Row::decode(value) {
             Ok(row) => {
@@ -139,11 +141,11 @@ impl Reading<'_, '_> {
         }
     }
 
-    /// A record that transform did not answer, as Firehose writes it, or a piece that was put into
-    /// quarantine. Only three keys matter; their types differ between documentation and service,
-    /// other keys between kinds of errors.
+    /// Reads a record that transform failed, as Firehose writes it, or a line of the quarantine.
+    /// Only three keys matter. Their types differ between the documentation and the service; other
+    /// keys differ between kinds of errors.
     ///
-    /// What it holds is read like a record of the stream, so that it is never taken for text.
+    /// The data is read like a record of the stream, so that it is never taken for text.
     pub(super) fn failed(&mut self, value: &[u8], records: usize) -> Result<(), ReadError> {
         let failed = serde_json::from_slice::<Failed<'_>>(value).unwrap_or_default();
         let data = match (failed.data, failed.raw_data) {
@@ -160,11 +162,11 @@ impl Reading<'_, '_> {
         };
         let is_row = failed.code.is_some_and(|Text(code)| code == MALFORMED_ROW);
         if is_row && !data.starts_with(b"{") {
-            // Without its header it would be a line of text.
+            // Without its header, such a row would be read as a line of text.
             return self.bad_unit(MALFORMED_ROW, &RowError::NoHeader.to_string(), &data);
         }
         if records > NESTED_MAX {
-            let reason = "failed records in failed records";
+            let reason = "failed records are nested too deeply";
             return self.bad_unit("nested-failed-record", reason, value);
         }
         let arrival = failed.arrival_timestamp.and_then(whole_number);
@@ -176,10 +178,10 @@ impl Reading<'_, '_> {
         if self.taken == taken { self.skipped(Skipped::Empty, 0) } else { Ok(()) }
     }
 
-    /// Text of which some lines may be other bytes.
+    /// Reads text in which some lines may not be UTF-8.
     pub(super) fn text(&mut self, text: &[u8]) -> Result<(), ReadError> {
         if !matches!(self.below, Below::None) {
-            // Among compact rows there is no text.
+            // Compact rows are never mixed with text.
             self.below = Below::Unreadable;
             return self.bad_unit("malformed-row", &RowError::Bare.to_string(), text);
         }
@@ -201,7 +203,8 @@ impl Reading<'_, '_> {
         Ok(())
     }
 
-    /// The rows of plain text. A line's id is its number in what was given, after the record's id.
+    /// Turns plain text into rows. A line's id is its number within the object or record, after the
+    /// record's id if there is one.
     fn plain_rows(&mut self, text: &str) -> Result<(), ReadError> {
         let count = plain_lines(text).count();
         if text.trim_ascii().is_empty() {
@@ -214,7 +217,7 @@ impl Reading<'_, '_> {
             return self.skipped(Skipped::PlainDropped, count);
         }
         let place = self.row_place(true);
-        // Without an arrival it has no day.
+        // A line without a time of arrival has no day.
         let arrival = self.origin.arrival.unwrap_or(i64::MIN);
         for line in plain_lines(text) {
             self.lines += 1;
@@ -228,7 +231,7 @@ impl Reading<'_, '_> {
                     self.sink.row(&row, place)?;
                 }
                 Err(_) => {
-                    let reason = "plain text without a time of arrival: it has no day";
+                    let reason = "plain text without a time of arrival: its day is unknown";
                     return self.bad_unit("no-arrival", reason, text.as_bytes());
                 }
             }
@@ -247,7 +250,7 @@ impl Reading<'_, '_> {
     }
 }
 
-/// What of a failed record, or of a line of the quarantine, is needed.
+/// The fields that are read of a failed record or of a line of the quarantine.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Failed<'a> {
@@ -261,7 +264,7 @@ struct Failed<'a> {
     arrival_timestamp: Option<&'a RawValue>,
 }
 
-/// The system fields of an event, as a field of it.
+/// An event's system fields, as its `extractedFields`.
 fn extracted(System { account, region }: &System<'_>) -> String {
     let fields = [("@aws.account", account), ("@aws.region", region)];
     let fields: BTreeMap<_, _> =

@@ -1,4 +1,4 @@
-//! Zstd frames: their content, a whole frame in memory at a time.
+//! Zstd frames. Each is decompressed into memory as a whole.
 
 use zstd::zstd_safe::{DCtx, InBuffer, OutBuffer, ResetDirective, get_error_name};
 
@@ -6,27 +6,27 @@ use crate::object::begin::ZSTD;
 use crate::object::window::Window;
 use crate::object::{Depth, ReadError, Reading};
 
-/// Bytes by which the room for a frame's content grows.
+/// The bytes by which the buffer for a frame's content grows.
 const STEP: usize = 256 << 10;
-/// Where a frame's descriptor is, and which of its bits says that it has a checksum.
+/// The index of a frame's descriptor byte, and its bit that says that a checksum follows.
 const DESCRIPTOR: usize = 4;
 const CHECKSUM: u8 = 1 << 2;
 
-/// How reading a frame ended.
+/// How decoding a frame ended.
 pub(super) enum Decoded {
-    /// It has so many bytes; the buffer holds its content.
+    /// The frame has this many bytes; the buffer holds its content.
     Whole(usize),
-    /// It ends too early.
+    /// The frame is truncated.
     Torn,
-    /// It is damaged, in zstd's words.
+    /// The frame is corrupt; zstd's name for the error.
     Corrupt(&'static str),
-    /// Its content is larger than allowed.
+    /// The content is larger than allowed.
     Large,
 }
 
 impl Reading<'_, '_> {
-    /// Reads the frame at the window's beginning and consumes it; a broken one up to the next
-    /// member that can be read.
+    /// Reads and consumes the frame at the window's beginning. A broken one is consumed up to the
+    /// next member that can be read.
     pub(super) fn frame(&mut self, window: &mut Window<'_>, depth: Depth) -> Result<(), ReadError> {
         let mut content = self.reader.buffers.pop().unwrap_or_default();
         let limit = self.room(depth);
@@ -38,22 +38,22 @@ impl Reading<'_, '_> {
                 window.consume(length);
                 return Ok(());
             }
-            Decoded::Whole(_) => ("nested-gzip", "a member in a member in a member".to_owned()),
-            Decoded::Torn => ("torn-zstd", "a zstd frame is torn".to_owned()),
+            Decoded::Whole(_) => ("nested-gzip", "members are nested too deeply".to_owned()),
+            Decoded::Torn => ("torn-zstd", "a zstd frame is truncated".to_owned()),
             Decoded::Corrupt(why) => ("corrupt-zstd", format!("a zstd frame is corrupt ({why})")),
             Decoded::Large => ("bomb", too_large(self.options.limits.inflated_bytes)),
         };
         self.reader.buffers.push(content);
         let is_torn = matches!(decoded, Decoded::Torn);
         let passed = self.resynchronise(window, 1, None)?;
-        // Of a member that is torn itself, that is reported.
+        // If the enclosing member is truncated, that one is reported instead.
         if is_torn && window.broken.is_some() {
             return Ok(());
         }
         self.bad(code, &reason, passed.length, &passed.bytes)
     }
 
-    /// To how many bytes a member may inflate that is held whole.
+    /// How many bytes a member may inflate to that is held in memory as a whole.
     pub(super) fn room(&self, depth: Depth) -> usize {
         let limits = self.options.limits;
         match depth.records {
@@ -63,12 +63,12 @@ impl Reading<'_, '_> {
     }
 }
 
-/// Why a member is refused whose content is too large.
+/// The reason for refusing a member whose content is too large.
 pub(super) fn too_large(limit: usize) -> String {
     format!("inflates to more than {limit} bytes: raise limits.inflated_bytes unless it is a bomb")
 }
 
-/// Whether a frame with a checksum begins at a place, and its content checks out.
+/// Whether a frame with a checksum begins at an offset and its checksum is right.
 pub(super) fn checks_out(
     unzstd: &mut Option<DCtx<'static>>,
     window: &mut Window<'_>,
@@ -85,7 +85,7 @@ pub(super) fn checks_out(
     Ok(matches!(decoded, Decoded::Whole(_)))
 }
 
-/// Reads the frame at a place into a buffer, which is cleared.
+/// Decodes the frame at an offset into a buffer, which is cleared first.
 fn decode(
     unzstd: &mut Option<DCtx<'static>>,
     window: &mut Window<'_>,

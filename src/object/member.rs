@@ -1,4 +1,4 @@
-//! Gzip members: their content, and how to resume after one that is broken.
+//! Gzip members: their content, and how reading resumes after a broken one.
 
 use std::io;
 
@@ -10,43 +10,43 @@ use crate::object::frame::{checks_out, too_large};
 use crate::object::window::{Compressed, Got, Input, Member, Torn, Window};
 use crate::object::{Depth, ReadError, Reading};
 
-/// How many times `limits.inflated_bytes` are inflated in vain to find where to
-/// resume: of headers that begin nothing, most end at once; thousands that share a tail are
-/// somebody's trap.
+/// How many times `limits.inflated_bytes` are inflated in vain before the search for the next
+/// member stops. Most false headers fail at once; thousands that share a tail are an attack.
 const TRIES: usize = 4;
 
-/// Members in members: a record is gzipped once, a backup once more.
+/// How deep members may be nested: a record is gzipped once, a backup once more.
 pub(super) const DEPTH_MAX: usize = 2;
 
-/// Magic, deflate, no flags: what nearly every gzip member begins with; then time, effort, system.
+/// The header of nearly every gzip member: magic, deflate, no flags. Time, effort and system
+/// follow it.
 const PLAIN_HEADER: &[u8] = b"\x1f\x8b\x08\0";
 const HEADER_BYTES: usize = 10;
-/// CRC-32 and length.
+/// The bytes of a member's CRC-32 and length.
 const TRAILER_BYTES: usize = 8;
-/// Deflate's text is no longer than so many times itself, and mostly far less.
+/// How many times larger than its compressed bytes a text is assumed to be. Most are smaller.
 const LIKELY_RATIO: usize = 8;
 
-/// How inflating a member in one go ended.
+/// How inflating a member in one call ended.
 enum Inflated {
-    /// It has so many bytes; the buffer holds its content.
+    /// The member has this many bytes; the buffer holds its content.
     Whole(usize),
-    /// It is broken, large or unusual: it has to be looked at closely.
+    /// The member is broken, large or unusual, and has to be examined closely.
     Unusual,
-    /// A record's, and its content is larger than allowed.
+    /// The member is a record's, and its content is larger than allowed.
     Large,
 }
 
-/// What was passed over to find the next member.
+/// What was skipped in the search for the next member.
 pub(super) struct Passed {
     pub(super) bytes: Vec<u8>,
     pub(super) length: u64,
-    /// Whether a member that inflates follows, not the end.
+    /// Whether a member that inflates follows, as opposed to the end.
     found: bool,
 }
 
 impl Reading<'_, '_> {
-    /// Reads the member at the window's beginning and consumes it; a broken one up to the next that
-    /// inflates.
+    /// Reads and consumes the member at the window's beginning. A broken one is consumed up to the
+    /// next one that inflates.
     pub(super) fn member(
         &mut self,
         window: &mut Window<'_>,
@@ -75,8 +75,8 @@ impl Reading<'_, '_> {
         }
     }
 
-    /// Inflates the member at the window's beginning in one go, if it is a usual one. A
-    /// decompressor that is used again saves a third of the work on a small record.
+    /// Inflates the member at the window's beginning in one call, if it is an ordinary one. Reusing
+    /// the decompressor saves a third of the work on a small record.
     fn inflate(
         &mut self,
         window: &mut Window<'_>,
@@ -122,13 +122,13 @@ impl Reading<'_, '_> {
         Ok(if is_usual { Inflated::Whole(end + TRAILER_BYTES) } else { Inflated::Unusual })
     }
 
-    /// The same for a member that is broken, large or unusual.
+    /// Inflates a member that is broken, large or unusual.
     fn closely(&mut self, window: &mut Window<'_>, depth: Depth) -> Result<(), ReadError> {
         let keep = self.options.limits.unit_bytes;
         let deeper = Depth { members: depth.members + 1, ..depth };
         let mut member = Member::new(Compressed::new(window, 0, keep), self.options.until);
         let mut inner = Window::new(&mut member, self.reader.buffers.pop().unwrap_or_default(), 0);
-        // A record's member is seen whole, its checksum too, before any of it counts.
+        // All of a record's member, with its checksum, is read before any of it counts.
         let large = inner.fill(keep)?;
         let nested = inner.bytes().starts_with(GZIP);
         let too_deep = depth.members + usize::from(nested) >= DEPTH_MAX;
@@ -145,7 +145,7 @@ impl Reading<'_, '_> {
             None if too_deep => {
                 let bytes = window.bytes()[..at].to_vec();
                 let length = forgotten + at as u64;
-                self.bad("nested-gzip", "gzip in gzip in gzip", length, &bytes)?;
+                self.bad("nested-gzip", "gzip is nested too deeply", length, &bytes)?;
                 window.consume(at);
             }
             None => window.consume(at),
@@ -166,8 +166,8 @@ impl Reading<'_, '_> {
         Ok(())
     }
 
-    /// Reports a broken member, unless it is broken because the member that it is in is: then that
-    /// one is reported.
+    /// Reports a broken member. If it is broken only because the enclosing member is, that one is
+    /// reported instead.
     fn broken(
         &mut self,
         window: &Window<'_>,
@@ -181,14 +181,14 @@ impl Reading<'_, '_> {
         }
         let length = forgotten + passed.length;
         if torn {
-            return self.bad("torn-gzip", "a gzip member is cut off", length, &passed.bytes);
+            return self.bad("torn-gzip", "a gzip member is truncated", length, &passed.bytes);
         }
-        let reason = format!("a gzip member is corrupt ({error}): {length} bytes were passed over");
+        let reason = format!("a gzip member is corrupt ({error}): {length} bytes were skipped");
         self.bad("corrupt-gzip", &reason, length, &passed.bytes)
     }
 
-    /// Consumes up to the next member that can be read, from a place in the window on, or up to
-    /// what begins with `stop`, or up to the end.
+    /// Consumes the bytes from an offset in the window up to the next member that can be read, to
+    /// what begins with `stop`, or to the end.
     pub(super) fn resynchronise(
         &mut self,
         window: &mut Window<'_>,
@@ -239,8 +239,8 @@ impl Reading<'_, '_> {
         window.consume(length);
     }
 
-    /// Whether a member begins at this place: it inflates to its end, or to more than any record
-    /// may. What was inflated `in_vain` is added up; of more than enough, nothing else is tried.
+    /// Whether a member begins at this offset: one that inflates to its end, or to more than a
+    /// record may. The inflated bytes are added to `in_vain`; past the limit, no more is tried.
     fn inflates(
         &self,
         window: &mut Window<'_>,

@@ -1,20 +1,19 @@
-//! Bytes → rows: the one reader of everything that may hold events. A record of the stream, a
-//! record that failed, an object, a backup and the quarantine are read by it, unit by unit.
+//! The one reader of everything that may hold events: it turns bytes into rows. It reads records
+//! of the stream, failed records, objects, backups and the quarantine, unit by unit.
 //!
-//! What something is, is decided by its shape, whatever the object is called. A **member** is a
-//! gzip member or a zstd frame; its content is read like the object itself, two levels deep (backup
+//! The format is detected from the content, whatever the object is called. A **member** is a gzip
+//! member or a zstd frame; its content is read like the object itself, two levels deep (backup
 //! compression gzips twice). Anything else is **text**; its **units** are JSON values and lines.
-//!
 //! | unit | becomes |
 //! |---|---|
 //! | compact rows, below their header | the rows, and what transform refused |
-//! | JSON with the fields of a row | the row that it is, or a bad one |
-//! | JSON with `rawData`, or a line of the quarantine | what it holds, read in the same way |
+//! | JSON with the fields of a row | that row, or a bad one |
+//! | JSON with `rawData`, or a line of the quarantine | its data, read in the same way |
 //! | JSON with `messageType`, a list of such, the same in base64 | the rows of the envelope |
 //! | any other text | plain rows |
 //!
-//! Nothing is passed over in silence: what gives no rows goes to [`Sink::skipped`] or
-//! [`Sink::bad`]. Memory is bounded by a few times [`Limits::unit_bytes`], and one envelope by
+//! Nothing is skipped silently: what gives no rows goes to [`Sink::skipped`] or [`Sink::bad`].
+//! Memory use is a few times [`Limits::unit_bytes`], plus one envelope of at most
 //! [`Limits::inflated_bytes`], whatever the object's size.
 
 mod begin;
@@ -42,33 +41,33 @@ use crate::store::{ObjectReader, StoreError};
 use begin::{Form, form};
 use window::{Whole, Window};
 
-/// Reads objects and records; keeps its buffers from one to the next.
+/// Reads objects and records, and keeps its buffers from one to the next.
 pub struct Reader<'c> {
-    /// How lines are made.
+    /// How events become lines.
     pub(crate) config: &'c Config,
     labeler: Labeler<'c>,
-    /// Of members' contents.
+    /// Buffers for the contents of members.
     buffers: Vec<Vec<u8>>,
     gunzip: Decompress,
-    /// What strings with escapes mean.
+    /// A buffer for strings whose escapes are decoded.
     spare: Vec<u8>,
-    /// Made when it is first needed.
+    /// Created when it is first needed.
     unzstd: Option<DCtx<'static>>,
 }
 
-/// Where what is read comes from: what plain text is identified by, and how old its events may be.
+/// Where the input comes from. It identifies plain text and limits how old its events may be.
 #[derive(Debug, Clone, Copy)]
 pub struct Origin<'a> {
     /// The delivery stream's ARN, or the object as `bucket/key`.
     pub place: &'a str,
-    /// A record's id. The number of the line follows it.
+    /// A record's id. The line number follows it.
     pub id: Option<&'a str>,
-    /// When it arrived, or was delivered, in milliseconds since the epoch.
+    /// When the input arrived or was delivered, in milliseconds since the epoch.
     pub arrival: Option<i64>,
 }
 
 impl<'c> Reader<'c> {
-    /// For one configuration.
+    /// A reader for one configuration.
     pub fn new(config: &'c Config) -> Reader<'c> {
         let labeler = Labeler::new(config);
         let gunzip = Decompress::new(false);
@@ -77,11 +76,12 @@ impl<'c> Reader<'c> {
 
     /// Reads one object to its end.
     ///
-    /// A zstd frame that is torn or corrupt gives no rows. A gzip member whose checksum does not
-    /// hold gives none unless it is larger than [`Limits::unit_bytes`]; of one that is torn, the
-    /// whole units before its end count.
+    /// A truncated or corrupt zstd frame gives no rows. A gzip member with a wrong checksum gives
+    /// none unless it is larger than [`Limits::unit_bytes`]. A truncated gzip member gives the
+    /// units that are whole.
     ///
-    /// An error ends it: the input's (retry; landing twice is harmless) or the sink's.
+    /// An error ends the reading. It is the input's (retry: landing twice is harmless) or the
+    /// sink's.
     pub fn object(
         &mut self,
         input: impl ByteSource,
@@ -94,7 +94,7 @@ impl<'c> Reader<'c> {
         Reading::new(self, origin, options, sink).level(&mut window, Depth::default())
     }
 
-    /// Reads one record, which is held in memory: all that it inflates to is no more than
+    /// Reads one record, which is held in memory: in total it may inflate to at most
     /// [`Limits::inflated_bytes`].
     pub fn record(
         &mut self,
@@ -110,102 +110,102 @@ impl<'c> Reader<'c> {
     }
 }
 
-/// Limits and choices of a reader.
+/// A reader's limits and choices.
 #[derive(Debug, Clone)]
 pub struct Options<'l> {
-    /// `unit_bytes`, also of what is kept of a member to look at it again; `inflated_bytes`.
+    /// The limits. `unit_bytes` also bounds how much of a member is kept for a second reading.
     pub limits: &'l Limits,
-    /// Whether plain text becomes rows. Read from a backup it has another identity than what
-    /// transform gave it, so replay leaves it out.
+    /// Whether plain text becomes rows. Plain text from a backup has another identity than the one
+    /// transform gave it, so a replay leaves it out.
     pub plain: bool,
-    /// When reading ends with [`ReadError::Time`]: a small object can inflate for hours and hold no
-    /// row.
+    /// When reading ends with [`ReadError::Time`]: a small object can inflate for hours without
+    /// giving a row.
     pub until: Option<Instant>,
 }
 
 impl<'l> Options<'l> {
-    /// With plain text, whatever time it takes.
+    /// Options that read plain text and have no time limit.
     pub fn new(limits: &'l Limits) -> Options<'l> {
         Options { limits, plain: true, until: None }
     }
 }
 
-/// Takes what a reader finds, in the object's order. An error ends the reading.
+/// Receives what a reader finds, in the object's order. An error ends the reading.
 pub trait Sink {
     /// One row.
     fn row(&mut self, row: &Row<'_>, place: RowPlace) -> Result<(), ReadError>;
-    /// So many events, or lines of plain text, that rightly give no rows.
+    /// This many events or lines of plain text rightly gave no rows.
     fn skipped(&mut self, _skipped: Skipped, _events: usize) -> Result<(), ReadError> {
         Ok(())
     }
-    /// Something that should have given rows: a unit, or one event.
+    /// Something that should have given rows did not: a unit, or one event.
     fn bad(&mut self, bad: &Bad<'_>) -> Result<(), ReadError>;
 }
 
-/// Where a row was found, and how.
+/// Where and how a row was found.
 #[derive(Debug, Clone, Copy)]
 pub struct RowPlace {
-    /// Its own offset in the object, or that of the outermost member it is in.
+    /// The row's offset in the object, or that of the outermost member that contains it.
     pub(crate) offset: u64,
-    /// It was made just now of an event or a line of text, by the configuration in force; otherwise
-    /// it was a row already.
+    /// Whether the row was just derived from an event or a line of text by the current
+    /// configuration. Otherwise it already was a row.
     pub is_derived: bool,
 }
 
 /// Why a unit rightly gives no rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Skipped {
-    /// A control message, an envelope without events, an empty record.
+    /// A control message, an envelope without events, or an empty record.
     Empty,
-    /// Events that their source's `drop` and `keep` leave out.
+    /// Events that their source's `drop` and `keep` exclude.
     Filtered,
-    /// Plain text, and `[plain] drop = true`.
+    /// Plain text, which `[plain] drop = true` excludes.
     PlainDropped,
-    /// Plain text, and [`Options::plain`] is off.
+    /// Plain text, which [`Options::plain`] excludes.
     PlainLeftOut,
 }
 
-/// Something that could not be read. Its bytes are for the quarantine.
+/// Something that could not be read. The quarantine keeps its bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Bad<'a> {
-    /// Where in the object it is: its own offset, or that of the outermost member it is in.
+    /// Its offset in the object, or that of the outermost member that contains it.
     pub offset: u64,
-    /// Whether it is one event; its neighbours gave rows.
+    /// Whether it is a single event whose neighbours gave rows.
     pub is_event: bool,
     /// A short stable name, e.g. `torn-gzip`.
     pub code: &'a str,
-    /// What is wrong, for a person.
+    /// What is wrong, in words.
     pub reason: &'a str,
-    /// Its length, in the form in which `bytes` holds it.
+    /// Its length, in the encoding of `bytes`.
     pub length: u64,
-    /// The bytes as they were found: at most [`Limits::unit_bytes`] of them (of a member that is
-    /// larger, the last). Of an event, an envelope that holds it alone.
+    /// The bytes as they were found: at most [`Limits::unit_bytes`] (the last ones of a larger
+    /// member). For an event, an envelope that holds only this event.
     pub bytes: &'a [u8],
 }
 
 /// Why reading ended before the object's end.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The store did not hand out the rest of the object.
+    /// The store could not deliver the rest of the object.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The bytes could not be read further.
+    /// The input could not be read further.
     #[error(transparent)]
     Input(#[from] io::Error),
-    /// The sink could not take what was read.
+    /// The sink could not accept what was read.
     #[error("{0}")]
     Sink(#[source] io::Error),
-    /// It has rows of a newer version.
+    /// The object has rows of a newer version.
     #[error(
         "has rows of version {0}, which this release cannot read: deploy a newer land; it is retried"
     )]
     Newer(u64),
-    /// The object could not be read to its end by [`Options::until`].
+    /// The object could not be read to its end before [`Options::until`].
     #[error("no time was left to read all of it; it is retried")]
     Time,
 }
 
-/// Where an object's bytes come from.
+/// A source of an object's bytes.
 pub trait ByteSource {
     /// Reads the next bytes; 0 at the end.
     fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, ReadError>;
@@ -228,10 +228,10 @@ impl ByteSource for ObjectReader {
     }
 }
 
-/// Bytes of an object that are looked at: a frame that is there as a whole is not copied.
+/// The size of an object's buffer. A frame that fits into it is not copied.
 const OBJECT_BYTES: usize = 1 << 20;
 
-/// The code of a record with rows of a newer version.
+/// The code of a record that has rows of a newer version.
 pub(crate) const NEWER: &str = "newer-rows";
 
 /// Whether a gzip member begins here.
@@ -240,39 +240,39 @@ pub(crate) fn is_gzip(bytes: &[u8]) -> bool {
     bytes.starts_with(&begin::GZIP[..2])
 }
 
-/// How deep what is read is in what was given.
+/// How deeply nested the current input is.
 #[derive(Debug, Clone, Copy, Default)]
 struct Depth {
-    /// Members around it.
+    /// The number of members around it.
     members: usize,
-    /// Records around it; those of the stream are in one, too.
+    /// The number of records around it; a record of the stream counts, too.
     records: usize,
 }
 
-/// Whether compact rows are being read.
+/// Which header, if any, applies to the compact rows that follow.
 #[derive(Default)]
 enum Below {
-    /// No header was read.
+    /// No header was read: text is not compact rows.
     #[default]
     None,
-    /// Below this one.
+    /// Rows follow this header.
     Header(Header),
-    /// Below one that could not be read.
+    /// The header could not be read.
     Unreadable,
 }
 
-/// One reading of one object or record.
+/// The reading of one object or record.
 struct Reading<'r, 'c> {
     reader: &'r mut Reader<'c>,
     origin: Origin<'r>,
     options: &'r Options<'r>,
     sink: &'r mut dyn Sink,
     below: Below,
-    /// Where in the object the present member or unit begins.
+    /// The offset in the object at which the current member or unit begins.
     offset: u64,
-    /// Lines of plain text so far.
+    /// The number of lines of plain text so far.
     lines: u64,
-    /// What the present record inflated to so far.
+    /// How many bytes the current record has inflated to so far.
     inflated: usize,
     /// How often the sink was called.
     taken: u64,
@@ -289,7 +289,7 @@ impl<'r, 'c> Reading<'r, 'c> {
         Reading { reader, origin, options, sink, below, offset: 0, lines: 0, inflated: 0, taken: 0 }
     }
 
-    /// Reads the object, a record, or the content of a member.
+    /// Reads the object, a record, or a member's content.
     fn level(&mut self, window: &mut Window<'_>, depth: Depth) -> Result<(), ReadError> {
         let outer = std::mem::take(&mut self.below);
         while window.fill(1)? {
@@ -297,7 +297,7 @@ impl<'r, 'c> Reading<'r, 'c> {
                 self.offset = window.offset;
             }
             let form = form(window, 0)?;
-            // Whole members are held in memory, and may hold others by the thousand.
+            // Whole members are held in memory, and may contain thousands of others.
             if form.is_some() && self.options.until.is_some_and(|until| until <= Instant::now()) {
                 return Err(ReadError::Time);
             }
@@ -311,16 +311,16 @@ impl<'r, 'c> Reading<'r, 'c> {
         Ok(())
     }
 
-    /// Reads a record, which is in so many others.
+    /// Reads a record that is nested in this many others.
     fn record(&mut self, data: Vec<u8>, records: usize) -> Result<(), ReadError> {
-        // A record in a record is a part of it.
+        // A nested record counts towards the limit of the outer one.
         if records == 0 {
             self.inflated = 0;
         }
         self.held(data, Depth { members: 0, records: records + 1 })
     }
 
-    /// Reads what is held in memory as a whole, and keeps its buffer.
+    /// Reads a buffer that holds all of its input, and keeps the buffer for later.
     fn held(&mut self, content: Vec<u8>, depth: Depth) -> Result<(), ReadError> {
         let mut window = Window::held(content);
         self.level(&mut window, depth)?;

@@ -1,4 +1,4 @@
-//! Compact rows as they are read: a header, the rows below it, and what transform refused.
+//! Reads compact rows: a header, the rows below it, and the events that transform refused.
 
 use memchr::memchr;
 
@@ -11,7 +11,7 @@ use crate::row::RowError;
 use crate::rows::{BareRow, Line};
 
 impl Reading<'_, '_> {
-    /// A line of JSON among compact rows.
+    /// Reads a line of JSON among compact rows.
     pub(super) fn marked(
         &mut self,
         window: &mut Window<'_>,
@@ -24,7 +24,7 @@ impl Reading<'_, '_> {
             return self.too_long(window);
         }
         if stop == Stop::End && window.broken.is_some() {
-            // The member is torn here, and reported with all its bytes.
+            // The member is truncated here, and is reported with all its bytes.
             window.consume(end);
             return Ok(());
         }
@@ -56,7 +56,7 @@ impl Reading<'_, '_> {
         Ok(())
     }
 
-    /// Rows of a newer version in a record: it does not hold up others, and is kept whole.
+    /// Refuses a record with rows of a newer version. It does not delay others, and is kept whole.
     fn newer(&mut self, window: &mut Window<'_>, version: u64) -> Result<(), ReadError> {
         while window.fill(window.bytes().len() + 1)? {}
         let reason = format!(
@@ -67,7 +67,7 @@ impl Reading<'_, '_> {
         Ok(())
     }
 
-    /// Compact rows below a header, as many as are in the window.
+    /// Reads the compact rows below a header, as many as are in the window.
     pub(super) fn bare(&mut self, window: &mut Window<'_>) -> Result<(), ReadError> {
         let place = self.row_place(false);
         let (bytes, mut at) = (window.bytes(), 0);
@@ -92,7 +92,7 @@ impl Reading<'_, '_> {
                 window.consume(end);
                 return Ok(());
             }
-            // It was not all in the window before.
+            // The row was not completely in the window before.
             (Stop::Break, Below::Header(header), Ok(row)) => {
                 self.taken += 1;
                 self.sink.row(&header.row(row), place)?;
@@ -109,8 +109,8 @@ impl Reading<'_, '_> {
     }
 }
 
-/// Whether a line that cannot be read may have been a header: what says that it is something else
-/// is not in it.
+/// Whether a line that cannot be read may have been a header: it has none of the keys of other
+/// lines.
 fn may_be_header(text: &[u8]) -> bool {
     let keys = json::top_level_keys(text);
     !["line", "refused"].iter().any(|key| keys.contains(&key.as_bytes()))

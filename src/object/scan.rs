@@ -1,4 +1,4 @@
-//! Where a JSON object ends, found without parsing it, and what kind of unit it is.
+//! Finds where a JSON object ends without parsing it, and what kind of unit it is.
 
 use memchr::memchr3;
 
@@ -7,38 +7,39 @@ use crate::json;
 /// How a scan ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scan {
-    /// The object ends before this place.
+    /// The object ends just before this index.
     Closed(usize),
     /// More bytes are needed.
     Open,
-    /// A string holds a line break: no JSON.
+    /// A string contains a line break, so this is not valid JSON.
     Not,
 }
 
-/// Walks braces and strings from a `{` on; goes on where it stopped when there are more bytes.
+/// Follows braces and strings from a `{`. With more bytes it resumes where it stopped.
 #[derive(Debug, Default)]
 pub(super) struct Braces {
     at: usize,
     depth: usize,
     string: bool,
-    /// Whether strings may hold line breaks. Then what follows a string tells whether it was one.
+    /// Whether strings may contain line breaks. Then what follows a quote decides whether the quote
+    /// ended the string.
     line_breaks: bool,
-    /// Whether that has still to be looked at.
+    /// Whether what follows the last quote still has to be checked.
     behind: bool,
 }
 
 impl Braces {
-    /// Of an object whose strings may hold line breaks as they are.
+    /// For an object whose strings may contain unescaped line breaks.
     pub(super) fn with_line_breaks() -> Braces {
         Braces { line_breaks: true, ..Braces::default() }
     }
 
-    /// How many bytes were looked at.
+    /// How many bytes were scanned.
     pub(super) fn scanned(&self) -> usize {
         self.at
     }
 
-    /// The bytes begin where they began before, and are as many or more.
+    /// Scans on. The bytes must begin with those of the previous call.
     pub(super) fn scan(&mut self, bytes: &[u8]) -> Scan {
         while self.at < bytes.len() {
             let rest = &bytes[self.at..];
@@ -66,7 +67,7 @@ impl Braces {
                     self.at += found;
                     return Scan::Open;
                 }
-                // A line break after a backslash is no escape: look at it by itself.
+                // A backslash does not escape a line break: examine the line break by itself.
                 b'\\' => self.at += usize::from(rest[found + 1] != b'\n'),
                 b'"' => {
                     self.string = !self.string;
@@ -84,27 +85,27 @@ impl Braces {
     }
 }
 
-/// The fields of a line of the quarantine, beside `data` or `bytes`.
+/// The fields of a line of the quarantine, besides `data` or `bytes`.
 const QUARANTINED: [&str; 4] = ["code", "reason", "object", "offset"];
 
-/// The fields of a row, beside those that say where it came from.
+/// The fields of a row, besides those that say where it came from.
 const FIELDS: [&str; 6] = ["file", "kind", "day", "timestamp", "id", "line"];
 
-/// What CloudWatch Logs begins a message with; the envelope's reader looks closer.
+/// The beginning of every message from CloudWatch Logs; the envelope's reader checks the rest.
 pub(super) const ENVELOPE: &[u8] = b"{\"messageType\":";
 
-/// What a JSON object is to us.
+/// The kinds of JSON objects that are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
     Row,
     Failed,
     Envelope,
-    /// Any other: plain text.
+    /// Any other object: plain text.
     Other,
 }
 
-/// By the keys at its top level, in any order; also of an object that breaks off or is not valid.
-/// What has a row's keys is a row, whatever else is wrong with it.
+/// The kind of an object by its top-level keys, in any order, even if it is truncated or not valid.
+/// An object with a row's keys is a row, whatever else is wrong with it.
 pub(super) fn shape(value: &[u8]) -> Shape {
     if value.starts_with(ENVELOPE) {
         return Shape::Envelope;

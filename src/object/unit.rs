@@ -1,4 +1,4 @@
-//! Units of text: JSON values that hold records, and plain lines; compact rows are told from them.
+//! Reads units of text: JSON values that hold records, plain lines, and compact rows.
 
 use memchr::{memchr, memchr3, memmem};
 
@@ -11,17 +11,17 @@ use crate::object::window::Window;
 use crate::object::{Below, Depth, ReadError, Reading};
 use crate::rows::MARK;
 
-/// How many times its limit is looked through in vain for the end of a JSON value; then only its
-/// line is.
+/// How many times its limit is scanned in vain for the end of a JSON value; after that, only the
+/// line of each value is scanned.
 const TRIES: usize = 4;
-/// As many bytes are not counted: lines that break off are common.
+/// Vain scans of up to this many bytes are not counted: truncated lines are common.
 const CHEAP_BYTES: usize = 256;
 
-/// Bytes of plain lines that are handed on as one unit.
+/// How many bytes of plain lines are passed on as one unit.
 const PLAIN_BYTES: usize = 256 << 10;
 
 impl Reading<'_, '_> {
-    /// Reads and consumes one unit, which begins at the window's beginning. No member begins there.
+    /// Reads and consumes the unit at the window's beginning, where no member begins.
     pub(super) fn unit(&mut self, window: &mut Window<'_>, depth: Depth) -> Result<(), ReadError> {
         window.fill(INDENT_MAX)?;
         let bytes = window.bytes();
@@ -35,14 +35,14 @@ impl Reading<'_, '_> {
         Ok(())
     }
 
-    /// What is not a compact row.
+    /// Reads a unit that is not a compact row.
     fn foreign(&mut self, window: &mut Window<'_>, depth: Depth) -> Result<(), ReadError> {
         if let Some(length) = self.exact(window.bytes())? {
             window.consume(length);
             return Ok(());
         }
         if let Some((code, reason)) = disguise(window.bytes()) {
-            // Text ends where an envelope begins; an aggregate may hold some.
+            // Text ends where an envelope begins, but an aggregate may contain envelopes.
             let stop = (code != AGGREGATE).then_some(ENVELOPE);
             let passed = self.resynchronise(window, 1, stop)?;
             return self.bad(code, reason, passed.length, &passed.bytes);
@@ -59,7 +59,7 @@ impl Reading<'_, '_> {
         self.plain(window)
     }
 
-    /// A JSON value, or a line that only begins like one.
+    /// Reads a JSON value, or a line that only begins like one.
     fn json(
         &mut self,
         window: &mut Window<'_>,
@@ -70,7 +70,7 @@ impl Reading<'_, '_> {
         let end = match object_end(window, indent, limit)? {
             Scan::Closed(length) => indent + length,
             Scan::Open if window.broken.is_some() => {
-                // The member is torn here, and reported with all its bytes.
+                // The member is truncated here, and is reported with all its bytes.
                 window.consume(window.bytes().len());
                 return Ok(());
             }
@@ -78,7 +78,7 @@ impl Reading<'_, '_> {
                 return self.torn_json(window);
             }
             Scan::Open | Scan::Not => {
-                // What is looked at must not depend on how much a read happened to bring.
+                // The result must not depend on how many bytes a read happened to return.
                 window.fill(indent + HEAD_BYTES)?;
                 return match shape(up_to(&window.bytes()[indent..], HEAD_BYTES)) {
                     Shape::Other => self.plain(window),
@@ -95,7 +95,7 @@ impl Reading<'_, '_> {
         Ok(())
     }
 
-    /// How long a JSON value may be: one in a member is in memory anyway.
+    /// The most bytes a JSON value may have: inside a member, it is in memory anyway.
     pub(super) fn unit_limit(&self, depth: Depth) -> usize {
         match depth.members {
             0 => self.options.limits.unit_bytes,
@@ -103,7 +103,7 @@ impl Reading<'_, '_> {
         }
     }
 
-    /// A JSON object that is one of ours.
+    /// Reads a JSON object of a kind that gives rows.
     pub(super) fn value(
         &mut self,
         shape: Shape,
@@ -118,7 +118,7 @@ impl Reading<'_, '_> {
         }
     }
 
-    /// Plain lines, as many as belong together.
+    /// Reads plain lines, as many as belong together.
     fn plain(&mut self, window: &mut Window<'_>) -> Result<(), ReadError> {
         if let Some(end) = self.lines_end(window)? {
             self.text(&window.bytes()[..end])?;
@@ -127,17 +127,17 @@ impl Reading<'_, '_> {
         Ok(())
     }
 
-    /// A row, failed record or envelope that breaks off.
+    /// Reports a row, failed record or envelope that is truncated.
     pub(super) fn torn_json(&mut self, window: &mut Window<'_>) -> Result<(), ReadError> {
         if let Some(end) = self.lines_end(window)? {
-            self.bad_unit("torn-json", "a JSON value breaks off", &window.bytes()[..end])?;
+            self.bad_unit("torn-json", "a JSON value is truncated", &window.bytes()[..end])?;
             window.consume(end);
         }
         Ok(())
     }
 
-    /// Where the plain lines end that begin here: before a JSON value, at a member, or when they
-    /// are enough. `None`: all that there was is consumed and accounted for.
+    /// Where the plain lines end that begin here: before a JSON value, at a member, or when enough
+    /// are read. `None`: all that was left is consumed and reported.
     fn lines_end(&mut self, window: &mut Window<'_>) -> Result<Option<usize>, ReadError> {
         let limit = self.options.limits.unit_bytes;
         let (mut end, mut stop) = line_end(window, 0, limit)?;
@@ -146,7 +146,7 @@ impl Reading<'_, '_> {
             return Ok(None);
         }
         if stop == Stop::End && window.broken.is_some() {
-            // The member is torn here, and reported with all its bytes.
+            // The member is truncated here, and is reported with all its bytes.
             window.consume(end);
             return Ok(None);
         }
@@ -170,7 +170,7 @@ impl Reading<'_, '_> {
         Ok(Some(end + usize::from(stop == Stop::Break)))
     }
 
-    /// A line of more than a unit's bytes: passed over, with its beginning reported.
+    /// Skips a line that is longer than a unit may be, and reports its beginning.
     pub(super) fn too_long(&mut self, window: &mut Window<'_>) -> Result<(), ReadError> {
         let limit = self.options.limits.unit_bytes;
         let (mut bytes, mut length) = (Vec::new(), 0);
@@ -194,11 +194,11 @@ impl Reading<'_, '_> {
 pub(super) enum Stop {
     /// `\n`
     Break,
-    /// A member, or what is left of its header.
+    /// A member, or a truncated header of one.
     Member,
-    /// The source's end.
+    /// The end of the source.
     End,
-    /// Not yet, but it is long enough.
+    /// The line goes on, but the limit is reached.
     Long,
 }
 
@@ -206,7 +206,7 @@ pub(super) fn up_to(bytes: &[u8], length: usize) -> &[u8] {
     &bytes[..bytes.len().min(length)]
 }
 
-/// Where the line ends that begins at a place; at most `limit` bytes from there are looked at.
+/// Where the line ends that begins at an offset. At most `limit` bytes are examined.
 pub(super) fn line_end(
     window: &mut Window<'_>,
     from: usize,
@@ -238,9 +238,9 @@ pub(super) fn line_end(
     }
 }
 
-/// Where the JSON object ends that begins at a place; `Open` also when it is longer than allowed.
+/// Where the JSON object ends that begins at an offset; also `Open` when it is too long.
 ///
-/// In an envelope's strings line breaks may stand as they are, if it is whole then.
+/// An envelope's strings may contain unescaped line breaks if the envelope is complete.
 pub(super) fn object_end(
     window: &mut Window<'_>,
     at: usize,
@@ -257,7 +257,7 @@ pub(super) fn object_end(
         }
     }
     Ok(match scan {
-        // A member begins in it: its brace was closed by chance, by compressed bytes.
+        // A member begins in the object: compressed bytes closed its brace by chance.
         Scan::Closed(length) if memmem::find(&window.bytes()[at..at + length], GZIP).is_some() => {
             Scan::Not
         }
@@ -271,7 +271,7 @@ fn value_end(
     limit: usize,
     mut braces: Braces,
 ) -> Result<Scan, ReadError> {
-    // Braces that are never closed could have all that follows read once for each.
+    // Otherwise, each of many unclosed braces could cause all that follows to be read.
     let limit = match window.in_vain > TRIES * limit {
         true => line_end(window, at, limit)?.0 - at,
         false => limit,
@@ -292,7 +292,7 @@ fn value_end(
     Ok(scan)
 }
 
-/// Whether a value is a unit by itself: what follows is another, a line's end, a member or nothing.
+/// Whether a value is a unit by itself: another value, a line break, a member or nothing follows.
 fn stands_alone(window: &mut Window<'_>, end: usize) -> Result<bool, ReadError> {
     window.fill(end + INDENT_MAX)?;
     let rest = &window.bytes()[end..];

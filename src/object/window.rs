@@ -1,4 +1,4 @@
-//! A window on a stream: looks ahead as far as a unit needs, and forgets what is consumed.
+//! A window on a stream: it reads ahead as far as a unit needs, and forgets what is consumed.
 
 use std::io::{self, BufRead, Read};
 use std::time::Instant;
@@ -7,20 +7,20 @@ use flate2::bufread::GzDecoder;
 
 use crate::object::{ByteSource, ReadError};
 
-/// Bytes by which a window grows at first; then it doubles.
+/// The bytes by which a window grows at first; later it doubles.
 const STEP: usize = 64 << 10;
 
-/// What an input answers.
+/// The result of reading from an input.
 pub(super) enum Got {
-    /// So many bytes, at least one.
+    /// This many bytes were read, at least one.
     Bytes(usize),
-    /// Nothing more, and all was well.
+    /// The input ended normally.
     End,
-    /// Nothing more, because what the bytes are made of is torn or corrupt.
+    /// The input ended because its encoding is truncated or corrupt.
     Broken(io::Error),
 }
 
-/// Where a window's bytes come from. An `Err` is the outside world's: nothing can go on.
+/// The source of a window's bytes. An `Err` comes from outside and ends all reading.
 pub(super) trait Input {
     fn read(&mut self, buffer: &mut [u8]) -> Result<Got, ReadError>;
 }
@@ -37,7 +37,7 @@ impl<S: ByteSource> Input for Whole<S> {
     }
 }
 
-/// What is left of a member that turned out torn.
+/// The rest of a member that is known to be truncated.
 pub(super) struct Torn;
 
 impl Input for Torn {
@@ -46,9 +46,9 @@ impl Input for Torn {
     }
 }
 
-/// The bytes of an input that are looked at but not consumed yet.
+/// The bytes of an input that are read but not yet consumed.
 pub(super) struct Window<'s> {
-    /// `None`: all is there.
+    /// `None` if everything is in the buffer.
     input: Option<&'s mut dyn Input>,
     buffer: Vec<u8>,
     start: usize,
@@ -56,30 +56,30 @@ pub(super) struct Window<'s> {
     /// Where in the input [`Window::bytes`] begins.
     pub(super) offset: u64,
     ended: bool,
-    /// Bytes that were looked through for the end of a value that has none.
+    /// How many bytes were scanned in vain for the end of a JSON value.
     pub(super) in_vain: usize,
-    /// Why the input ended, unless all was well.
+    /// Why the input ended, unless it ended normally.
     pub(super) broken: Option<io::Error>,
 }
 
 impl<'s> Window<'s> {
-    /// With a buffer to use again; its first `filled` bytes are content already.
+    /// A window that reuses a buffer, whose first `filled` bytes are already content.
     pub(super) fn new(input: &'s mut dyn Input, buffer: Vec<u8>, filled: usize) -> Window<'s> {
         Window { input: Some(input), end: filled, ended: false, ..Window::held(buffer) }
     }
 
-    /// On what is in memory as a whole.
+    /// A window on input that is completely in memory.
     pub(super) fn held(buffer: Vec<u8>) -> Window<'s> {
         let (end, broken) = (buffer.len(), None);
         Window { input: None, buffer, start: 0, end, offset: 0, ended: true, in_vain: 0, broken }
     }
 
-    /// What is there.
+    /// The bytes that are read but not yet consumed.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
 
-    /// Reads until `wanted` bytes are there; `false`: the input ends before.
+    /// Reads until `wanted` bytes are available; `false` if the input ends before.
     pub(super) fn fill(&mut self, wanted: usize) -> Result<bool, ReadError> {
         while self.end - self.start < wanted && !self.ended {
             self.make_room();
@@ -120,19 +120,19 @@ impl<'s> Window<'s> {
     }
 }
 
-/// The compressed bytes of one member, read through a window that keeps them for a second look.
+/// The compressed bytes of one member. The window keeps them for a second reading.
 pub(super) struct Compressed<'w, 's> {
     window: &'w mut Window<'s>,
     at: usize,
     keep: usize,
     forgotten: u64,
-    /// The outside world's error, which the inflater cannot hand on.
+    /// The error from outside, which the decompressor cannot pass on.
     failed: Option<ReadError>,
 }
 
 impl<'w, 's> Compressed<'w, 's> {
-    /// From a place in the window on; only when more than `keep` bytes were read are they
-    /// forgotten.
+    /// The bytes from an offset in the window. They are forgotten only after more than `keep` were
+    /// read.
     pub(super) fn new(window: &'w mut Window<'s>, at: usize, keep: usize) -> Compressed<'w, 's> {
         Compressed { window, at, keep, forgotten: 0, failed: None }
     }
@@ -165,8 +165,8 @@ impl BufRead for Compressed<'_, '_> {
     }
 }
 
-/// The content of one gzip member, its checksum proven when it ends; until a moment, if there is
-/// one.
+/// The content of one gzip member, whose checksum is verified at its end. Reading fails after
+/// `until`.
 pub(super) struct Member<'w, 's> {
     inflate: GzDecoder<Compressed<'w, 's>>,
     until: Option<Instant>,
@@ -177,7 +177,7 @@ impl<'w, 's> Member<'w, 's> {
         Member { inflate: GzDecoder::new(compressed), until }
     }
 
-    /// How far it has read: the place in the window, and the bytes forgotten before it.
+    /// How far it has read: the offset in the window, and the bytes forgotten before it.
     pub(super) fn place(&self) -> (usize, u64) {
         let compressed = self.inflate.get_ref();
         (compressed.at, compressed.forgotten)

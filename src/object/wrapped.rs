@@ -1,4 +1,4 @@
-//! Records in a list or in base64: what a producer wrapped once more.
+//! Reads records in a list or in base64: an extra wrapping by a producer.
 
 use std::io::Read;
 
@@ -15,26 +15,26 @@ use crate::object::unit::{Stop, line_end, object_end, up_to};
 use crate::object::window::Window;
 use crate::object::{Depth, ReadError, Reading};
 
-/// How long the lines are at most into which base64 is broken: 76 by MIME, 64 by PEM, and a
-/// carriage return. No envelope is as short.
+/// The most bytes of a line of wrapped base64: 76 in MIME, 64 in PEM, and a carriage return. Every
+/// envelope is longer.
 const WRAPPED_MAX: usize = 77;
 
-/// What gzip in base64 begins with, and no word.
+/// The beginning of gzip in base64, which no word has.
 const GZIP_IN_BASE64: &[u8] = b"H4sI";
 
-/// What base64 holds.
+/// What base64 contains.
 enum Held {
     Ours(Vec<u8>),
-    /// Ours, but it ends too early or is corrupt.
+    /// One of our formats, but truncated or corrupt.
     Torn(Vec<u8>),
-    /// Text of somebody else's.
+    /// Foreign text.
     Other,
-    /// It cannot be read.
+    /// Base64 or gzip that is not valid.
     Broken,
 }
 
 impl Reading<'_, '_> {
-    /// A list of records, each a unit by itself. `false`: it is text.
+    /// Reads a list of records, each as a unit. `false`: it is text.
     pub(super) fn list(
         &mut self,
         window: &mut Window<'_>,
@@ -44,7 +44,7 @@ impl Reading<'_, '_> {
         if !is_ours(up_to(window.bytes(), HEAD_BYTES)) {
             return Ok(false);
         }
-        // The first stands after the bracket; each is consumed with what follows it.
+        // The first item follows the bracket; each is consumed with the delimiter after it.
         let mut from = 1;
         loop {
             let start = blanks_end(window, from)?;
@@ -64,7 +64,7 @@ impl Reading<'_, '_> {
                     window.consume(after + 1);
                     return Ok(true);
                 }
-                // It breaks off behind an item that is whole.
+                // The list is truncated after a complete item.
                 _ => {
                     window.consume(end);
                     return Ok(true);
@@ -74,7 +74,7 @@ impl Reading<'_, '_> {
         }
     }
 
-    /// Where an item of a list ends, if it does.
+    /// Where a list's item ends, if it does.
     fn item_end(
         &mut self,
         window: &mut Window<'_>,
@@ -97,8 +97,8 @@ impl Reading<'_, '_> {
         })
     }
 
-    /// A line of base64, or as many as it is broken into. `false`: it holds nothing of ours, so it
-    /// is text.
+    /// Reads base64 on one line or wrapped over several. `false`: it contains none of our formats,
+    /// so it is text.
     pub(super) fn base64(
         &mut self,
         window: &mut Window<'_>,
@@ -120,23 +120,23 @@ impl Reading<'_, '_> {
         }
         let text = &window.bytes()[..end];
         match content {
-            // Of one that is torn, the reader says so.
+            // If the data is truncated, reading it reports that.
             Held::Ours(data) | Held::Torn(data) => self.record(data, depth.records)?,
             Held::Broken if text.starts_with(GZIP_IN_BASE64) && is_alphabet(text) => {
                 let reason =
-                    "gzip in base64 that is broken or torn: have the producer put bytes, not text";
+                    "gzip in broken or truncated base64: have the producer put bytes, not text";
                 self.bad_unit("base64", reason, text)?;
             }
             Held::Broken | Held::Other if end == line => return Ok(false),
-            // Not line by line: each might begin as many.
+            // All lines at once: each might begin base64 that is as long.
             Held::Broken | Held::Other => self.text(text)?,
         }
         window.consume(end + usize::from(stop == Stop::Break));
         Ok(true)
     }
 
-    /// Where base64 ends whose first line ends here: with it, unless all its lines are short and
-    /// but for the last of one length.
+    /// Where base64 ends whose first line ends here. It has more lines only if all are short and,
+    /// except the last, equally long.
     fn base64_end(
         &mut self,
         window: &mut Window<'_>,
@@ -161,7 +161,7 @@ impl Reading<'_, '_> {
     }
 }
 
-/// Whether this is base64 of either alphabet, and line breaks.
+/// Whether a text consists of base64 (of either alphabet) and line breaks.
 fn is_alphabet(text: &[u8]) -> bool {
     text.iter().all(|byte| byte.is_ascii_alphanumeric() || memchr(*byte, b"+/-_=\r\n").is_some())
 }
@@ -192,7 +192,7 @@ fn held(text: &[u8]) -> Held {
     }
 }
 
-/// Where blanks and line breaks end.
+/// The offset after blanks and line breaks.
 fn blanks_end(window: &mut Window<'_>, from: usize) -> Result<usize, ReadError> {
     let mut at = from;
     while window.fill(at + 1)? {

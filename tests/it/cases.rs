@@ -156,7 +156,7 @@ fn case_14_an_empty_record_of_failed_is_nothing() {
 fn case_15_an_event_for_another_function_is_named_with_what_to_do() {
     let event = path("records/15-wrong-trigger-unclear");
     let said = Desk::new().fails(1, &format!("transform {event}"));
-    let expected = "no Firehose event: `records` is missing; its keys are `awslogs`: this is what a subscription filter sends to a Lambda; point the filter at the Firehose stream\n";
+    let expected = "not a valid Firehose event: `records` is missing; its keys are `awslogs`: this is what a subscription filter sends to a Lambda; point the filter at the Firehose stream\n";
     assert!(said.ends_with(expected), "{said}");
 }
 

@@ -118,7 +118,7 @@ fn an_event_is_refused_by_itself_with_what_is_wrong() {
     let text = text.replace("\"owner\"", "\"owner\":\"1\",\"owner\"") + "\n";
     let object = [text.as_bytes(), &message("next")].concat();
     gives(&object, &["next"], &["malformed-envelope"]);
-    assert_eq!(reasons(&object), ["malformed envelope: `owner` is there twice"]);
+    assert_eq!(reasons(&object), ["malformed envelope: `owner` is given twice"]);
 }
 
 #[test]

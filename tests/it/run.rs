@@ -185,7 +185,7 @@ fn a_damaged_gzip_is_named_with_a_remedy_and_the_other_files_land() {
     desk.write("log/a.log.gz", &whole[..whole.len() - 20]);
     desk.write("log/b.log", LINES.as_bytes());
     let said = desk.fails(1, &format!("run @log {RUN}"));
-    assert!(said.contains("a.log.gz: its gzip is torn or damaged after line "), "{said}");
+    assert!(said.contains("a.log.gz: its gzip is truncated or damaged after line "), "{said}");
     let text = desk.text("root/messages/2022-04-17.csv.open");
     assert!(text.lines().count() >= 3, "{said}");
 }

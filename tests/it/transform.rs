@@ -87,7 +87,7 @@ fn a_record_without_a_readable_id_fails_the_event_and_is_named() {
 fn what_is_no_firehose_event_is_an_error_without_its_text() {
     for event in ["", "{}", "[]", "{\"records\":5}", "{\"records\":[{]}", "{\"records\":[\u{0}]}"] {
         let error = transform(&mut Reader::new(&config("")), event.as_bytes()).unwrap_err();
-        assert!(error.to_string().starts_with("no Firehose event: "), "{event}: {error}");
+        assert!(error.to_string().starts_with("not a valid Firehose event: "), "{event}: {error}");
     }
     let secret = transform(&mut Reader::new(&config("")), b"{\"records\":\"secret\"}").unwrap_err();
     assert!(!secret.to_string().contains("secret"));
@@ -116,12 +116,12 @@ fn case_15_a_wrong_trigger_is_named_with_what_to_do() {
     for (event, expected) in cases {
         let error = transform(&mut Reader::new(&config("")), event.to_string().as_bytes());
         let error = error.unwrap_err().to_string();
-        assert!(error.starts_with("no Firehose event: `records` is missing; its keys"), "{error}");
+        assert!(error.starts_with("not a valid Firehose event: `records` is missing; "), "{error}");
         assert!(error.contains(expected) && !error.contains("secret"), "{error}");
     }
     let error =
         transform(&mut Reader::new(&config("")), b"{\"records\":5,\"a\\n\":1}").unwrap_err();
-    let expected = "no Firehose event: `records` is not a list; its keys are `a\\n`, `records`";
+    let expected = "not a valid Firehose event: `records` is not a list; its keys are `a\\n`, `records`";
     assert_eq!(error.to_string(), expected);
 }
 

@@ -62,7 +62,7 @@ fn an_event_that_cannot_be_answered_fails_alone_and_tells_nothing_of_its_content
     lambda.invoke(&good).unwrap();
     assert_eq!(value(&lambda.metrics(), "RowsOut"), 1);
     let log = lambda.end();
-    assert!(log.contains("no Firehose event"), "{log}");
+    assert!(log.contains("not a valid Firehose event"), "{log}");
     assert!(!log.contains("SECRET"), "{log}");
 }
 
