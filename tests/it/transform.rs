@@ -121,7 +121,8 @@ fn case_15_a_wrong_trigger_is_named_with_what_to_do() {
     }
     let error =
         transform(&mut Reader::new(&config("")), b"{\"records\":5,\"a\\n\":1}").unwrap_err();
-    let expected = "not a valid Firehose event: `records` is not a list; its keys are `a\\n`, `records`";
+    let expected =
+        "not a valid Firehose event: `records` is not a list; its keys are `a\\n`, `records`";
     assert_eq!(error.to_string(), expected);
 }
 
