@@ -1,5 +1,5 @@
-//! Objects: streamed, listed, told apart; behind the `object_store` crate. Folders and buckets
-//! alike.
+//! Reads, lists and identifies objects, in folders and buckets alike, through the `object_store`
+//! crate.
 //!
 //! The interface is synchronous: a [`Store`] owns a small runtime. Call it from a plain thread,
 //! never from inside another runtime (it would panic).
@@ -30,28 +30,29 @@ pub use self::error::{Result, StoreError};
 use self::pipe::Spool;
 use crate::disk::is_absent;
 
-/// Bytes of one ranged read: a request to S3 costs the same whatever it asks for, memory does not.
+/// The bytes of one ranged read. A request to S3 costs the same for any range, but memory does not.
 const RANGE_BYTES: u64 = 4 << 20;
 
-/// Why an object is not read whose key is listed twice.
-const TWICE: &str = "another key differs from it by a `/` at an end only, and cannot be asked for: copy it to another key";
+/// Why an object whose key is listed twice is not read.
+const TWICE: &str =
+    "another key differs only by a `/` at one end, and cannot be requested: copy it to another key";
 
-/// Which object, and which state of it.
+/// Identifies an object and one state of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectId {
     /// The bucket, or the folder as the user named it.
     pub bucket: String,
     /// The key, decoded; never begins with `/`.
     pub key: String,
-    /// The entity tag, without its quotes, if it is known.
+    /// The entity tag without its quotes, if known.
     pub etag: Option<String>,
-    /// The version of a versioned bucket, if a notice named it. It identifies; [`Store::open`] does
-    /// not ask for it.
+    /// The version in a versioned bucket, if a notice named it. It identifies the object;
+    /// [`Store::open`] does not request it.
     pub version: Option<String>,
 }
 
 impl ObjectId {
-    /// The object's place, `bucket/key`: the same for every state of it.
+    /// The object's location, `bucket/key`, which is the same for all its states.
     pub fn place(&self) -> String {
         format!("{}/{}", self.bucket.trim_end_matches('/'), self.key)
     }
@@ -64,10 +65,10 @@ impl fmt::Display for ObjectId {
     }
 }
 
-/// An object as a listing or an open reader knows it.
+/// An object as a listing or an open reader describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
-    /// Which one.
+    /// Its identity.
     pub id: ObjectId,
     /// Its length in bytes.
     pub size: u64,
@@ -78,27 +79,28 @@ pub struct Object {
 /// Opens a bucket by its name.
 pub(crate) type Buckets<'b> = dyn Fn(&str) -> Result<Store> + 'b;
 
-/// Where objects are, as a command's argument names it.
+/// The location of objects, as a command's argument names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
-    /// A folder: every file in it.
+    /// A folder: all files in it.
     Folder(PathBuf),
     /// One file.
     File(PathBuf),
-    /// What can be read only once: standard input (`-`), a pipe, a file of `/proc`.
+    /// An input that can be read only once: standard input (`-`), a pipe, a file of `/proc`.
     Pipe(PathBuf),
-    /// `s3://bucket/prefix`: every object whose key is the prefix, or goes on with a `/` after it.
+    /// `s3://bucket/prefix`: the object whose key is the prefix, and all whose keys continue it
+    /// with a `/`.
     #[cfg(feature = "s3")]
     Bucket {
         /// The bucket's name.
         bucket: String,
-        /// Without a `/` at its end; empty: the whole bucket.
+        /// The prefix without a trailing `/`; empty for the whole bucket.
         prefix: String,
     },
 }
 
 impl Location {
-    /// What an argument names. Looks at the disk to tell a file from a folder.
+    /// Parses an argument. It examines the disk to distinguish files from folders.
     pub fn parse(argument: &str) -> Result<Location> {
         if let Some((scheme, _place)) = argument.split_once("://") {
             #[cfg(feature = "s3")]
@@ -113,7 +115,7 @@ impl Location {
         }
         match std::fs::metadata(&path) {
             Ok(found) if found.is_dir() => Ok(Location::Folder(path)),
-            // Those of /proc have bytes, and say that they have none.
+            // Files of /proc have content but report a length of 0.
             Ok(found) if found.is_file() && found.len() > 0 => Ok(Location::File(path)),
             Ok(_) => Ok(Location::Pipe(path)),
             Err(error) if is_absent(&error) => Err(StoreError::NotFound(argument.to_owned())),
@@ -121,8 +123,8 @@ impl Location {
         }
     }
 
-    /// Opens the store, and names the objects in key order; `buckets` opens a bucket by its name.
-    /// With a time, those that were delivered in it: [`Object::modified`] decides, but keys that
+    /// Opens the store and lists the objects in key order; `buckets` opens a bucket by its name.
+    /// With a time, only objects delivered in it: [`Object::modified`] decides, but keys that
     /// name another day are not even listed.
     pub fn objects(
         &self,
@@ -164,11 +166,11 @@ impl Location {
     }
 }
 
-/// What is said of a location that this build cannot open.
+/// Why this build cannot open a location.
 fn unsupported(scheme: &str) -> String {
     match (scheme, cfg!(feature = "s3")) {
         ("s3", true) => "write s3://bucket or s3://bucket/prefix".to_owned(),
-        (_, true) => format!("unsupported scheme `{scheme}`: files, folders and s3:// are read"),
+        (_, true) => format!("unsupported scheme `{scheme}`: use files, folders or s3://"),
         _ => format!("unsupported scheme `{scheme}`: this build reads files and folders only"),
     }
 }
@@ -178,9 +180,9 @@ fn unsupported(scheme: &str) -> String {
 pub struct Store {
     bucket: String,
     objects: Arc<dyn ObjectStore>,
-    /// Where the objects are, if that is a folder.
+    /// The folder, if the objects are in one.
     folder: Option<PathBuf>,
-    /// The one object, if it came by a pipe.
+    /// The only object, if it is a pipe's.
     spool: Option<Arc<Spool>>,
     runtime: Arc<Runtime>,
     deadline: Option<Instant>,
@@ -189,10 +191,10 @@ pub struct Store {
 }
 
 impl Store {
-    /// A folder as a bucket: its path is the bucket's name, keys are relative to it.
+    /// A folder as a bucket: its path is the bucket's name, and keys are relative to it.
     ///
-    /// Not read: names that end in `#` and digits, which the crate keeps for its own uploads, links
-    /// to nothing, and what is neither file nor folder. A listing that meets one is an error.
+    /// Names that end in `#` and digits (the crate reserves them for its uploads), dangling links,
+    /// and entries that are neither file nor folder cannot be read. Listing one is an error.
     pub fn folder(folder: &Path) -> Result<Store> {
         let bucket = folder.display().to_string();
         if !folder.is_dir() {
@@ -200,13 +202,13 @@ impl Store {
         }
         let objects = LocalFileSystem::new_with_prefix(folder)
             .map_err(|error| StoreError::new(bucket.clone(), error))?;
-        // A folder needs no sockets: nothing of them is opened that could fail.
+        // A folder needs no network: opening sockets could fail needlessly.
         let runtime = runtime(&bucket, Builder::new_current_thread().enable_time())?;
         let store = Store::new(bucket, Arc::new(objects), runtime);
         Ok(Store { folder: Some(folder.to_owned()), ..store })
     }
 
-    /// What a pipe holds, read to its end: a bucket of one object, called like the pipe.
+    /// A pipe's content, read to its end: a bucket with one object, named like the pipe.
     fn pipe(path: &Path) -> Result<Store> {
         let bucket = path.display().to_string();
         let spool = Spool::new(path).map_err(|error| StoreError::other(&bucket, error))?;
@@ -214,40 +216,40 @@ impl Store {
         Ok(Store { spool, ..Store::memory(&bucket)? })
     }
 
-    /// Objects in memory, under a bucket's name: for rows that are made on this machine.
+    /// Objects in memory under a bucket's name, for rows that are produced on this machine.
     pub(crate) fn memory(bucket: &str) -> Result<Store> {
         let runtime = runtime(bucket, Builder::new_current_thread().enable_time())?;
         Ok(Store::new(bucket.to_owned(), Arc::new(InMemory::new()), runtime))
     }
 
-    /// Any store of the crate, under a bucket's name.
+    /// Any of the crate's stores under a bucket's name.
     fn new(bucket: String, objects: Arc<dyn ObjectStore>, runtime: Arc<Runtime>) -> Store {
         let fetched = Arc::default();
         Store { bucket, objects, folder: None, spool: None, runtime, deadline: None, fetched }
     }
 
-    /// The same store, whose requests, and what waits between their retries, end at a moment with
-    /// [`StoreError::Deadline`].
+    /// The same store with a deadline for requests and for the pauses between their retries. After
+    /// it they fail with [`StoreError::Deadline`].
     #[must_use]
     pub(crate) fn until(&self, deadline: Instant) -> Store {
         Store { deadline: Some(deadline), ..self.clone() }
     }
 
-    /// The same store, whose readers add the bytes that they fetch: for whoever shows progress.
+    /// The same store; readers add the bytes that they fetch to a count, for a progress display.
     #[must_use]
     pub fn counted(&self, fetched: Arc<AtomicU64>) -> Store {
         Store { fetched, ..self.clone() }
     }
 
-    /// Opens an object as it is now, whatever state of it a notice named: landing is idempotent,
-    /// and what Firehose rewrote holds what was there before.
+    /// Opens the current state of an object, whatever state a notice named: landing is idempotent,
+    /// and an object that Firehose rewrote still contains its previous content.
     ///
-    /// All reads are of the state that [`ObjectReader::object`] then names, or end in
+    /// All reads return the state that [`ObjectReader::object`] names, or fail with
     /// [`StoreError::Changed`].
     pub fn open(&self, key: &str) -> Result<ObjectReader> {
         let name = self.name(key)?;
         let (meta, chunk) = match self.get(&name, 0, None) {
-            // A range of an empty object cannot be satisfied.
+            // An empty object cannot satisfy a range.
             Err(error @ StoreError::Other { .. }) => match self.head(&name) {
                 Ok(meta) if meta.size == 0 => (meta, Vec::new()),
                 _ => return Err(error),
@@ -259,7 +261,7 @@ impl Store {
         Ok(ObjectReader { store, name, object, etag, chunk, taken: 0, fetched })
     }
 
-    /// What an object is now, without its bytes.
+    /// An object's current state, without its bytes.
     pub fn look(&self, key: &str) -> Result<Object> {
         Ok(self.object(self.head(&self.name(key)?)?))
     }
@@ -271,8 +273,9 @@ impl Store {
         }
     }
 
-    /// The objects below a prefix that ends at a `/` (or is empty), in the order of their keys'
-    /// bytes. Empty ones are left out: they hold nothing, and the S3 console's folders are such.
+    /// The objects below a prefix that ends at a `/` (or is empty), in the byte order of their
+    /// keys. Empty objects are skipped: they contain nothing, and the S3 console's folders are
+    /// such objects.
     pub fn list(&self, prefix: &str) -> Result<Vec<Object>> {
         let name = self.prefix(prefix)?;
         let listing = self.objects.list(Some(&name)).try_collect::<Vec<_>>();
@@ -280,21 +283,21 @@ impl Store {
         self.check_folder(prefix, true)?;
         let mut objects = self.filled(metas);
         objects.sort_unstable_by(|a, b| a.id.key.cmp(&b.id.key));
-        // The crate strips a `/` at an end: what is listed twice are two objects, of which it can
-        // read one.
+        // The crate strips a `/` at either end. A key that is listed twice means two objects, of
+        // which the crate can read only one.
         match objects.windows(2).find(|pair| pair[0].id.key == pair[1].id.key) {
             None => Ok(objects),
             Some(pair) => Err(StoreError::name(pair[0].id.place(), TWICE)),
         }
     }
 
-    /// Nothing in a folder may be left out in silence.
+    /// Fails if a listing of this folder would skip an entry silently.
     fn check_folder(&self, prefix: &str, deep: bool) -> Result<()> {
         let folder = self.folder.as_ref().map(|folder| folder.join(prefix));
         folder.map_or(Ok(()), |folder| folder::check(&folder, deep))
     }
 
-    /// Makes an object of a store in memory.
+    /// Adds an object to a store in memory.
     #[cfg(feature = "aws")]
     pub(crate) fn put(&self, key: &str, bytes: Vec<u8>) -> Result<ObjectId> {
         let name = self.name(key)?;
@@ -323,7 +326,7 @@ impl Store {
         })
     }
 
-    /// Waits for a request, until the deadline if there is one.
+    /// Waits for a request, at most until the deadline.
     fn block_on<T>(
         &self,
         key: &str,
@@ -343,18 +346,18 @@ impl Store {
         answer.map_err(|error| StoreError::new(place(), error))
     }
 
-    /// The object's name in the crate, which would strip a `/` from either end and mean another
-    /// object.
+    /// The object's name in the crate, which would strip a leading or trailing `/` and so name
+    /// another object.
     fn name(&self, key: &str) -> Result<Key> {
         let name = self.prefix(key)?;
         if name.as_ref() != key {
-            let reason = "a key with a `/` at either end cannot be asked for";
+            let reason = "a key with a leading or trailing `/` cannot be requested";
             return Err(StoreError::name(self.place(key), reason));
         }
         Ok(name)
     }
 
-    /// A prefix, with or without a `/` at its end.
+    /// A prefix, with or without a trailing `/`.
     fn prefix(&self, prefix: &str) -> Result<Key> {
         Key::parse(prefix).map_err(|error| StoreError::name(self.place(prefix), error.to_string()))
     }
@@ -381,27 +384,27 @@ impl Store {
     }
 }
 
-/// A runtime of a store's own.
+/// Creates a store's own runtime.
 fn runtime(bucket: &str, builder: &mut Builder) -> Result<Arc<Runtime>> {
     builder.build().map(Arc::new).map_err(|error| StoreError::other(bucket, error))
 }
 
-/// The bytes of one object, a range at a time.
+/// Reads one object, a range at a time.
 #[derive(Debug)]
 pub struct ObjectReader {
     store: Store,
     name: Key,
     object: Object,
-    /// As the store writes it, with its quotes.
+    /// The entity tag as the store writes it, with its quotes.
     etag: Option<String>,
     chunk: Vec<u8>,
-    /// How much of it was handed out.
+    /// How much of the chunk was returned.
     taken: usize,
     fetched: u64,
 }
 
 impl ObjectReader {
-    /// Which state of which object is read.
+    /// The object, and the state of it that is read.
     pub fn object(&self) -> &Object {
         &self.object
     }

@@ -1,6 +1,6 @@
-//! `bootstrap --check FILE`: what the functions say of a configuration, before they are deployed.
+//! `bootstrap --check FILE`: what the functions would report about a configuration.
 //!
-//! The CDK app calls it at synthesis, so that one checker decides, with one set of words.
+//! The CDK app calls it at synthesis, before anything is deployed, so that one checker decides.
 
 use std::path::{Path, PathBuf};
 
@@ -8,12 +8,12 @@ use serde_json::json;
 
 use crate::config::{Config, Problem};
 
-/// The file to check, if the process was started to check one. Lambda starts it without arguments.
+/// The file to check, if the process was started with `--check`. Lambda passes no arguments.
 pub(super) fn asked(mut args: impl Iterator<Item = std::ffi::OsString>) -> Option<PathBuf> {
     (args.next()? == "--check").then(|| args.next().unwrap_or_default().into())
 }
 
-/// Everything that is wrong, and everything that is worth knowing: `{"errors": …, "warnings": …}`.
+/// All errors and warnings: `{"errors": …, "warnings": …}`.
 pub(super) fn report(path: &Path) -> String {
     let (errors, warnings) = match Config::load(path) {
         Ok(config) => (Vec::new(), config.warnings()),

@@ -1,9 +1,8 @@
-//! One invocation of the land function: what it is told → what is landed or sealed → what it
-//! answers.
+//! One invocation of the land function: from an event to landed or sealed day files and an answer.
 //!
-//! Everything is done that can be done before anything is reported as failed: a message of SQS
-//! is retried by itself, anything else fails the invocation at the end, so that its destination
-//! tells a person.
+//! Everything that can be done is done before any failure is reported. An SQS message is retried by
+//! itself; any other failure fails the invocation at the end, so that its destination notifies a
+//! person.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,31 +22,29 @@ use crate::object::Bad;
 use crate::selftest::{self, Asked};
 use crate::store::{Buckets, ObjectId, Store};
 
-/// Deliveries after which an object that does not exist is given up. S3 answers consistently, so
-/// one would do; two more let a wrong endpoint or a deleted version be put right, and cost two
-/// requests.
+/// Deliveries after which a missing object is given up. S3 is consistent, so one would do; two more
+/// leave time to correct a wrong endpoint or restore a deleted version, and cost two requests.
 const MISSING_RECEIVES: u32 = 3;
-/// Deliveries after which an object that is denied is given up: half of the queue's maxReceiveCount
-/// of 200. A policy that is wrong denies all objects, and mostly for hours at most: nothing is
-/// given up meanwhile.
+/// Deliveries after which a denied object is given up: half of the queue's maxReceiveCount of 200.
+/// A wrong policy denies all objects, usually for hours at most; nothing is given up in that time.
 const DENIED_RECEIVES: u32 = 100;
-/// How many failures an answer spells out.
+/// How many failures an answer lists.
 const FAILURES_MAX: usize = 20;
 
-/// What an invocation came to.
+/// The result of an invocation.
 #[derive(Debug)]
 #[must_use]
 pub struct Invocation {
     /// The answer, or the function error.
     pub answer: Result<Value, Failure>,
-    /// What is counted. I7: `RowsIn` = `RowsLanded` + `RowsDuplicate` + `RowsQuarantined` +
+    /// The counts. I7: `RowsIn` = `RowsLanded` + `RowsDuplicate` + `RowsQuarantined` +
     /// `RowsDeferred`.
     pub metrics: Metrics,
-    /// What a person may want to know, for the log: names and reasons, never what was logged.
+    /// What a person may want to know, for the log: names and reasons, never log text.
     pub remarks: Vec<Remark>,
 }
 
-/// Does what an event says. `lander.deadline` is when the answer has to be ready.
+/// Does what an event requests. The answer must be ready by `lander.deadline`.
 pub fn invoke(lander: &Lander<'_>, stores: &Buckets<'_>, event: &[u8]) -> Invocation {
     match Notice::read(event) {
         Ok(Notice::Seal) => seal(lander),
@@ -62,8 +59,8 @@ pub fn invoke(lander: &Lander<'_>, stores: &Buckets<'_>, event: &[u8]) -> Invoca
     }
 }
 
-/// `{"hiwake":"seal"}`: the answer lists what was published, and what failed: it is never lost for
-/// one folder or day, so the invocation succeeds, and a metric rings the alarm.
+/// `{"hiwake":"seal"}`: the answer lists what was published and what failed. A folder or day that
+/// fails stops no other, so the invocation succeeds, and a metric raises the alarm.
 fn seal(lander: &Lander<'_>) -> Invocation {
     let mut metrics = Metrics::default();
     let mut remarks = Vec::new();
@@ -86,28 +83,28 @@ fn seal(lander: &Lander<'_>) -> Invocation {
     Invocation { answer, metrics, remarks }
 }
 
-/// `{"hiwake":"selftest"}`: what was checked, and what to do where it is wrong.
+/// `{"hiwake":"selftest"}`: the checks, and the remedy where one fails.
 fn test(lander: &Lander<'_>, stores: &Buckets<'_>, asked: &Asked) -> Invocation {
     let checks = selftest::run(lander, stores, asked);
     let answer = Ok(json!({ "ok": checks.iter().all(|check| check.ok), "checks": checks }));
     Invocation { answer, metrics: Metrics::default(), remarks: Vec::new() }
 }
 
-/// The state of an object that was told of.
+/// An object that a notice named.
 struct Target {
     id: ObjectId,
-    /// Its length as the notice has it.
+    /// Its length according to the notice.
     size: u64,
-    /// The most deliveries of any message that names it.
+    /// The highest delivery count of the messages that name it.
     receives: u32,
     result: Result<(), NotLanded>,
 }
 
-/// Objects by bucket, by how they are landed, and by key: one that is told of twice is read once,
-/// as it is now.
+/// Objects by bucket, by how they are landed, and by key. An object that is named twice is read
+/// once, in its current state.
 type Objects = BTreeMap<(String, Option<Replay>), BTreeMap<String, Target>>;
 
-/// Notices of objects: each message that is not done with is named in the answer.
+/// Lands the objects that notices name. The answer names each message that must be retried.
 fn land(lander: &Lander<'_>, stores: &Buckets<'_>, messages: &[Message]) -> Invocation {
     let (metrics, remarks) = (Metrics::default(), Vec::new());
     let mut done = Invocation { answer: Ok(Value::Null), metrics, remarks };
@@ -176,8 +173,8 @@ fn land_bucket(
     targets: &mut BTreeMap<String, Target>,
     done: &mut Invocation,
 ) {
-    // One that takes all the time there is does not hold up the others: small ones first, and
-    // before them those that have failed less often.
+    // A large object must not delay others: the smallest come first, and before them those that
+    // have failed less often.
     let mut targets: Vec<&mut Target> = targets.values_mut().collect();
     targets.sort_by_key(|target| (target.receives, target.size));
     let ids: Vec<ObjectId> = targets.iter().map(|target| target.id.clone()).collect();
@@ -201,7 +198,7 @@ fn give_up(lander: &Lander<'_>, objects: &mut Objects, done: &mut Invocation) {
     for target in objects.values_mut().flat_map(BTreeMap::values_mut) {
         let Err(failed) = &target.result else { continue };
         if let Some(code) = hopeless(failed.cause, target.receives) {
-            // Its identity and the reason: there are no bytes.
+            // There are no bytes: the quarantine gets the object's identity and the reason.
             let reason = &failed.reason;
             let bad = Bad { offset: 0, is_event: false, code, reason, length: 0, bytes: b"" };
             quarantine.add(&bad, &target.id.to_string());
@@ -217,12 +214,12 @@ fn give_up(lander: &Lander<'_>, objects: &mut Objects, done: &mut Invocation) {
                 done.remarks.push(remark);
             }
         }
-        // They are retried.
+        // The objects are retried.
         Err(error) => done.remarks.push(Remark::Retried(error.to_string())),
     }
 }
 
-/// Whether an object is never going to be read, and the code to say so.
+/// The code to give up an object with, if it can never be read.
 fn hopeless(cause: Cause, receives: u32) -> Option<&'static str> {
     match cause {
         Cause::Name => Some("object-name"),

@@ -1,9 +1,9 @@
-//! The metrics: their names, and the line on standard output from which CloudWatch makes them (its
-//! embedded metric format).
+//! The metrics: their names, and the line on standard output from which CloudWatch extracts them
+//! (its embedded metric format).
 //!
-//! One namespace, one dimension `Pipeline` and never a file, log group or stream: CloudWatch bills
-//! each value of a dimension as a metric of its own. What each means to a person is in
-//! `docs/runbook.md`.
+//! They share one namespace and one dimension, `Pipeline`, never a file, log group or stream:
+//! CloudWatch bills each value of a dimension as a separate metric. `docs/runbook.md` explains each
+//! metric.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(crate) const NAMESPACE: &str = "hiwake";
 /// Their only dimension.
 pub(crate) const DIMENSION: &str = "Pipeline";
 
-/// What a value counts, as CloudWatch names it.
+/// A metric's unit, as CloudWatch names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Unit {
     /// A number of things.
@@ -29,8 +29,8 @@ pub enum Unit {
     Seconds,
 }
 
-/// A metric. Its name in CloudWatch is the variant's; the comment on it stands in
-/// `docs/runbook.md`, too.
+/// A metric. Its name in CloudWatch is that of the variant, whose comment is also in
+/// `docs/runbook.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Metric {
     /// Records of Firehose that transform was given.
@@ -125,7 +125,7 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// What its values count.
+    /// The unit of the metric's values.
     pub fn unit(self) -> Unit {
         match self {
             Metric::AnswerBytes => Unit::Bytes,
@@ -134,7 +134,7 @@ impl Metric {
         }
     }
 
-    /// The metric of the code of a record that failed, or of a row or an event that is refused.
+    /// The metric for the code of a failed record, or of a refused row or event.
     pub fn of_code(code: &str) -> Metric {
         match code {
             "row-file" => Metric::RefusedRowFile,
@@ -161,18 +161,18 @@ impl Metric {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Metrics {
     values: BTreeMap<Metric, u64>,
-    /// What a person reads in the function's log.
+    /// The message for a person who reads the function's log.
     message: Option<String>,
 }
 
 impl Metrics {
-    /// Adds to a value; a metric that was never added to is not sent.
+    /// Adds to a value. A metric without values is not sent.
     pub fn add(&mut self, metric: Metric, value: impl TryInto<u64>) {
         *self.values.entry(metric).or_default() += value.try_into().unwrap_or(u64::MAX);
     }
 
-    /// Of one answer to Firehose. What is seldom is sent only where there was any: each costs a
-    /// metric.
+    /// The metrics of one answer to Firehose. Rare ones are sent only when they occur: each metric
+    /// is billed.
     pub fn of_transform(counts: &Counts) -> Metrics {
         let mut metrics = Metrics::default();
         let (dropped, failed) = (counts.records_dropped(), counts.records_failed());
@@ -201,7 +201,7 @@ impl Metrics {
         metrics
     }
 
-    /// Adds what one landing came to.
+    /// Adds the result of one landing.
     pub(crate) fn landed(&mut self, tally: &Tally) {
         self.add(Metric::RowsIn, tally.rows + tally.unreadable);
         self.add(Metric::RowsLanded, tally.lines);
@@ -214,7 +214,7 @@ impl Metrics {
         self.add(Metric::BusyRetries, tally.busy_retries);
     }
 
-    /// Adds what was refused or failed, by code; only those that there are: each costs a metric.
+    /// Adds what was refused or failed, by code. Absent codes are not sent: each metric is billed.
     pub(crate) fn codes(&mut self, counts: &BTreeMap<String, impl TryInto<u64> + Copy>) {
         for (code, count) in counts {
             self.add(Metric::of_code(code), *count);

@@ -1,4 +1,4 @@
-//! The Lambda functions: what an invocation does, what it counts, how it is called.
+//! The Lambda functions: what an invocation does, what it counts, and how it is called.
 
 #[cfg(feature = "transform")]
 mod check;
@@ -15,11 +15,11 @@ use std::fmt;
 pub struct Failure {
     /// E.g. `hiwake.UnknownEvent`.
     pub kind: &'static str,
-    /// What failed, in words.
+    /// What failed, and why.
     pub message: String,
 }
 
-/// As `lambda_runtime` logs it.
+/// The form in which `lambda_runtime` logs it.
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.kind, self.message)
@@ -29,8 +29,8 @@ impl fmt::Debug for Failure {
 /// A line for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remark {
-    /// It is retried by itself.
+    /// It is retried automatically.
     Retried(String),
-    /// It does not: somebody has to look.
+    /// It is not retried: a person has to look at it.
     GivenUp(String),
 }

@@ -28,13 +28,13 @@ use crate::config::{self, Config};
 use crate::lambda::metrics::Metrics;
 use crate::lambda::{Failure, check};
 
-/// Of the time that is left when an invocation begins, what is kept for its answer: a tenth, at
-/// most this.
+/// The longest margin that is reserved for the answer when an invocation begins. It is a tenth of
+/// the time that is left.
 const MARGIN_MAX: Duration = Duration::from_secs(5);
-/// The time of an invocation whose deadline says nothing.
+/// The time limit of an invocation whose deadline is not usable.
 const UNTOLD: Duration = Duration::from_secs(60);
 
-/// Runs a function. Why it cannot start or go on is logged, one line a fault.
+/// Runs a function. If it cannot start or continue, each fault is logged on a line.
 pub fn run(function: impl FnOnce() -> Result<(), Vec<anyhow::Error>>) -> ExitCode {
     if let Some(path) = check::asked(std::env::args_os().skip(1)) {
         let written = writeln!(std::io::stdout().lock(), "{}", check::report(&path));
@@ -50,10 +50,10 @@ pub fn run(function: impl FnOnce() -> Result<(), Vec<anyhow::Error>>) -> ExitCod
     ExitCode::FAILURE
 }
 
-/// Logs as JSON lines on standard output, which Lambda sends to CloudWatch.
+/// Logs JSON lines to standard output, which Lambda sends to CloudWatch.
 ///
-/// Other crates' chatter stays out whatever the level: below a warning, some would tell what they
-/// send.
+/// Other crates log warnings and errors only, whatever the level: below that, some would log what
+/// they send.
 fn log() {
     let level = config::LOG_LEVEL.text().to_ascii_lowercase();
     let level = match level.as_str() {
@@ -68,19 +68,19 @@ fn log() {
         .with_current_span(true)
         .with_span_list(false)
         .with_target(false)
-        // A line that cannot be written is no reason to end: this would be a panic where stderr is
-        // gone too.
+        // A line that cannot be written must not end the process: reporting it would panic if
+        // stderr is gone too.
         .log_internal_errors(false);
     tracing_subscriber::registry().with(json.with_filter(targets)).init();
 }
 
-/// The configuration, read once and kept for the life of the process.
+/// The configuration, read once and kept for the lifetime of the process.
 pub fn config() -> anyhow::Result<&'static Config> {
     let path = Config::path_from_env()?;
     Ok(Box::leak(Box::new(Config::load(&path)?)))
 }
 
-/// Sends an invocation's metrics: one line on standard output.
+/// Sends an invocation's metrics as one line on standard output.
 pub fn send(metrics: &Metrics, pipeline: &str) {
     let line = metrics.line(pipeline, Clock::System.now());
     if let Err(error) = writeln!(std::io::stdout().lock(), "{line}") {
@@ -88,10 +88,10 @@ pub fn send(metrics: &Metrics, pipeline: &str) {
     }
 }
 
-/// When an invocation's answer has to be ready: its deadline less a margin.
+/// The time by which an invocation's answer must be ready: its deadline minus a margin.
 ///
-/// A deadline that has passed before the event is here comes from an emulator (`cargo lambda watch`
-/// writes one of 1970): such an invocation has a minute.
+/// A deadline in the past comes from an emulator (`cargo lambda watch` sends one in 1970). Such an
+/// invocation gets a minute.
 pub fn deadline(context: &Context) -> Instant {
     let left = i128::from(context.deadline) - i128::from(Clock::System.now());
     let left = u64::try_from(left).ok().filter(|left| *left > 0);
@@ -105,8 +105,8 @@ impl From<Failure> for Diagnostic {
     }
 }
 
-/// Answers events, one after the other, for as long as Lambda sends any. The handler gets an
-/// event's bytes and gives an answer's: one JSON value.
+/// Answers events one after the other, as long as Lambda sends any. The handler turns an event's
+/// bytes into those of an answer, which must be one JSON value.
 pub fn serve<F, Answer>(mut handler: F) -> Result<(), Vec<anyhow::Error>>
 where
     F: FnMut(Bytes, Context) -> Answer,
@@ -119,7 +119,7 @@ where
         let answer = handler(swap(&body, Bytes::new()), event.context);
         async move { raw(answer.await?) }
     });
-    // Takes an event's body aside before the runtime deserialises it; what is left is `null`.
+    // Sets an event's body aside before the runtime deserialises it, and leaves `null` in place.
     let aside = MapRequestLayer::new(move |mut invocation: LambdaInvocation| {
         let body = std::mem::replace(&mut invocation.body, Bytes::from_static(b"null"));
         swap(&slot, body);
@@ -133,7 +133,7 @@ where
     served.map_err(|error| vec![anyhow!("the Runtime API cannot be reached: {error}")])
 }
 
-/// A text that is JSON, as it is. It is checked once more, but not copied.
+/// Wraps a text that is JSON. It is checked again, but not copied.
 fn raw(answer: String) -> Result<Box<RawValue>, Failure> {
     RawValue::from_string(answer).map_err(|error| {
         let message = format!("the answer is not valid JSON, which is a bug: {error}");
@@ -141,7 +141,7 @@ fn raw(answer: String) -> Result<Box<RawValue>, Failure> {
     })
 }
 
-/// Puts another body in place of the one event's that is worked on.
+/// Replaces the body of the event that is being processed.
 fn swap(slot: &Mutex<Bytes>, body: Bytes) -> Bytes {
     std::mem::replace(&mut slot.lock().unwrap_or_else(PoisonError::into_inner), body)
 }

@@ -1,5 +1,5 @@
-//! What the real service makes of a transform's answer: a bad part fails alone, a failed call fails
-//! all.
+//! How the real service treats a transform's answer: a bad part fails alone, a failed call fails
+//! everything.
 
 use std::collections::HashMap;
 
@@ -7,19 +7,19 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-/// A transform that answered with an error, in its own words.
+/// An error that a transform returned, in its own words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct FunctionError(pub String);
 
-/// What becomes of one record.
+/// The outcome of one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// Delivered.
+    /// The record is delivered.
     Ok(Vec<u8>),
-    /// Gone without a trace.
+    /// The record is deleted.
     Dropped,
-    /// Into `failed/`, with Firehose's error code and text.
+    /// The record goes into `failed/`, with Firehose's error code and message.
     Failed(&'static str, String),
 }
 
@@ -29,29 +29,29 @@ impl Fate {
     }
 }
 
-/// Of an answer, or of a record in it, that cannot be read.
+/// The code of an answer, or of a record in it, that cannot be read.
 const JSON: &str = "Lambda.JsonProcessingException";
 
 /// A transform's answer.
 #[derive(Deserialize)]
 pub struct Reply {
-    /// One for each record.
+    /// One entry for each record.
     pub records: Vec<Answered>,
 }
 
-/// What it says of one record.
+/// The answer for one record.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answered {
-    /// Which record.
+    /// The record's id.
     pub record_id: String,
     /// `Ok`, `Dropped` or `ProcessingFailed`.
     pub result: String,
-    /// In base64.
+    /// The data in base64.
     pub data: Option<String>,
 }
 
-/// The fate of each record, in order. `Err` is a function error that retries did not help.
+/// The outcome of each record, in order. An `Err` is a function error that persisted after retries.
 pub(super) fn fates(answer: Result<Vec<u8>, FunctionError>, ids: &[&str]) -> Vec<Fate> {
     let answer = match answer {
         Ok(answer) => answer,

@@ -1,5 +1,5 @@
-//! Firehose's stand-in: records in, objects out, by way of a transform, with the real service's
-//! rules.
+//! A local stand-in for Firehose: it delivers records as objects through a transform, by the real
+//! service's rules.
 //!
 //! What it imitates, and where that is known from: `docs/design.md` and the contract of Firehose's
 //! transform. Buffers are counted, not timed: an object is closed when it is full or at the end.
@@ -25,32 +25,32 @@ use objects::Pending;
 /// Attempts after the first: Firehose's NumberOfRetries.
 const RETRIES: u32 = 3;
 
-/// What Firehose refuses to take: more than 1,000 KiB.
+/// The most bytes of a record that Firehose accepts: 1,000 KiB.
 const RECORD_BYTES: usize = 1_000 << 10;
 
-/// The account and region are nobody's.
+/// A stream in an account that does not exist.
 const STREAM: &str = "arn:aws:firehose:ap-northeast-1:000000000000:deliverystream/hiwake";
 
-/// One call of the transform function: request → answer, or the function error's text.
+/// One call of the transform function: it turns a request into an answer or a function error.
 pub type Transform<'t> = dyn FnMut(&[u8]) -> Result<Vec<u8>, FunctionError> + 't;
 
-/// What a producer puts into the stream.
+/// A record that a producer puts into the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceRecord {
-    /// Its bytes.
+    /// The record's bytes.
     pub data: Vec<u8>,
-    /// When it arrived, milliseconds since the epoch.
+    /// The time of arrival in milliseconds since the epoch.
     pub arrival: i64,
 }
 
-/// When buffers are full. The defaults are the deployed stream's.
+/// The sizes at which buffers are full. The defaults are those of the deployed stream.
 #[derive(Debug, Clone, Copy)]
 pub struct Buffers {
-    /// Bytes of one transform request's data, in base64.
+    /// The most base64 bytes of data in a transform request.
     pub request_bytes: usize,
-    /// Records of one transform request.
+    /// The most records in a transform request.
     pub request_records: usize,
-    /// Bytes of one object.
+    /// The bytes at which an object is closed.
     pub object_bytes: usize,
 }
 
@@ -60,36 +60,36 @@ impl Default for Buffers {
     }
 }
 
-/// What the stand-in did. `records = ok + dropped + failed`.
+/// The counts of a stand-in's work. `records = ok + dropped + failed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[must_use]
 pub struct Delivered {
-    /// Records put.
+    /// Records that were put.
     pub records: usize,
-    /// Records whose data is in `landing/`.
+    /// Records whose data went to `landing/`.
     pub ok: usize,
-    /// Records that transform wanted dropped.
+    /// Records that transform dropped.
     pub dropped: usize,
-    /// Records in `failed/`.
+    /// Records that went to `failed/`.
     pub failed: usize,
     /// Calls of transform.
     pub calls: usize,
-    /// Of them, again after a function error.
+    /// Of these, retries after a function error.
     pub retries: usize,
 }
 
-/// Why a record could not be read, taken or delivered.
+/// Why a record could not be read, accepted or delivered.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalError {
-    /// Firehose would refuse it.
-    #[error("a record of {0} bytes: Firehose takes at most 1,024,000")]
+    /// The record is larger than Firehose accepts.
+    #[error("a record of {0} bytes: Firehose accepts at most 1,024,000")]
     TooLarge(usize),
-    /// An input cannot be read further, or an object not be written.
+    /// An input could not be read, or an object could not be written.
     #[error("{}: {source}", path.display())]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
 }
@@ -108,7 +108,7 @@ pub struct Firehose<'t> {
     delivered: Delivered,
 }
 
-/// A record that waits for transform.
+/// A record that waits for its transform request.
 struct Held {
     id: String,
     base64: String,
@@ -116,7 +116,7 @@ struct Held {
 }
 
 impl<'t> Firehose<'t> {
-    /// Delivers into `landing/`, `failed/` and `backup/` of a folder, which is made when needed.
+    /// Delivers into `landing/`, `failed/` and `backup/` of a folder, which is created if needed.
     pub fn new(
         folder: &Path,
         timezone: Tz,
@@ -130,7 +130,7 @@ impl<'t> Firehose<'t> {
             batch_bytes: 0,
             landing: Pending::new(folder, ("landing", ".rows.zst"), timezone),
             failed: Pending::new(folder, ("failed/processing-failed", ""), timezone),
-            // The backup's keys know no time zone.
+            // The keys of the backup are always in UTC.
             backup: Pending::new(folder, ("backup", ""), Tz::UTC),
             bucket: folder.display().to_string(),
             created: Vec::new(),
@@ -138,7 +138,7 @@ impl<'t> Firehose<'t> {
         }
     }
 
-    /// Takes one record: it is backed up at once and transformed with its batch.
+    /// Accepts one record: it is backed up at once, and transformed with its batch.
     pub fn put(&mut self, record: &SourceRecord) -> Result<(), LocalError> {
         if record.data.len() > RECORD_BYTES {
             return Err(LocalError::TooLarge(record.data.len()));
@@ -156,7 +156,7 @@ impl<'t> Firehose<'t> {
         self.close_objects(self.buffers.object_bytes)
     }
 
-    /// Delivers what is left. Answers the objects of which S3 tells the land function: those of
+    /// Delivers the rest. Returns the objects that S3 would announce to the land function: those of
     /// `landing/` and `failed/`.
     pub fn finish(mut self) -> Result<(Delivered, Vec<Created>), LocalError> {
         self.transform_batch()?;
@@ -189,7 +189,7 @@ impl<'t> Firehose<'t> {
         self.close_objects(self.buffers.object_bytes)
     }
 
-    /// Calls transform until it does not fail; an answer that is too large is a failure.
+    /// Calls transform until it succeeds or retries are used up. An answer that is too large fails.
     fn call(&mut self, request: &[u8]) -> (Result<Vec<u8>, FunctionError>, u32) {
         let mut attempt = 1;
         loop {
@@ -214,7 +214,7 @@ impl<'t> Firehose<'t> {
                 self.created.push(pending.close(&self.bucket)?);
             }
         }
-        // S3 sends no notice of it.
+        // S3 does not announce the backup.
         if self.backup.bytes.len() >= bytes {
             self.backup.close(&self.bucket)?;
         }
@@ -222,7 +222,7 @@ impl<'t> Firehose<'t> {
     }
 }
 
-/// 56 digits as Firehose's; the same for the same records in the same order.
+/// An id of 56 digits like Firehose's. The same records in the same order get the same ids.
 fn record_id(record: &SourceRecord, ordinal: usize) -> String {
     let arrival = record.arrival.unsigned_abs() % 10_u64.pow(15);
     let hash = xxh3_128(&[&ordinal.to_le_bytes(), &record.data[..]].concat());
@@ -240,8 +240,8 @@ fn request(batch: &[Held]) -> Vec<u8> {
     request.to_string().into_bytes()
 }
 
-/// A line of `failed/` as the real service writes it. Its clock is the record's: nothing here takes
-/// time.
+/// A line of `failed/` as the real service writes it. Its times are the record's, since nothing
+/// here takes time.
 fn failed_line(held: &Held, attempts: u32, code: &str, message: &str) -> String {
     let line = json!({
         "rawData": held.base64,

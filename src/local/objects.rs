@@ -1,4 +1,4 @@
-//! The objects that Firehose's stand-in writes, named as Firehose names them.
+//! The objects that the stand-in for Firehose writes, with Firehose's names.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -13,13 +13,13 @@ use crate::local::LocalError;
 use crate::notice::Created;
 use crate::store::ObjectId;
 
-/// An object that is not full yet.
+/// An object that is still being filled.
 pub(super) struct Pending {
     folder: PathBuf,
-    /// What its key begins and ends with.
+    /// The beginning and the end of its key.
     prefix: &'static str,
     extension: &'static str,
-    /// That of the times in its key.
+    /// The time zone of the times in its key.
     timezone: Tz,
     pub(super) bytes: Vec<u8>,
     oldest: i64,
@@ -27,7 +27,7 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// In a folder, with a key's beginning and end.
+    /// An empty object in a folder, with the beginning and the end of its key.
     pub(super) fn new(
         folder: &Path,
         (prefix, extension): (&'static str, &'static str),
@@ -44,7 +44,7 @@ impl Pending {
         self.newest = self.newest.max(arrival);
     }
 
-    /// Writes the object under a name that nothing has, and begins the next.
+    /// Writes the object under an unused name, and begins the next one.
     pub(super) fn close(&mut self, bucket: &str) -> Result<Created, LocalError> {
         let mut seed = 0;
         let key = loop {
@@ -65,8 +65,8 @@ impl Pending {
         Ok(Created { id, size, replay: None })
     }
 
-    /// `landing/2022/04/18/01/hiwake-1-2022-04-18-01-59-07-<uuid>.rows.zst`: the oldest arrival's
-    /// local time.
+    /// `landing/2022/04/18/01/hiwake-1-2022-04-18-01-59-07-<uuid>.rows.zst`, with the local time of
+    /// the oldest arrival.
     fn key(&self, seed: u64) -> String {
         let Pending { prefix, extension, .. } = self;
         let time = DateTime::from_timestamp_millis(self.oldest).unwrap_or_default();
@@ -83,7 +83,7 @@ impl Pending {
         }
         let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
         file.write_all(&self.bytes)?;
-        // Delivered as soon as its last record arrived: the stand-in's only clock is the records'.
+        // It counts as delivered when its last record arrived: the only clock is the records'.
         file.set_modified(UNIX_EPOCH + Duration::from_millis(self.newest.unsigned_abs()))
     }
 }

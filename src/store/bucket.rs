@@ -1,5 +1,5 @@
-//! Buckets of S3, by the `object_store` crate's own client: signed, retried, from the region's own
-//! endpoint.
+//! S3 buckets through the `object_store` crate's own client, which signs and retries requests and
+//! uses the region's own endpoint.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::store::{Location, Object, Result, Store, StoreError};
 
 impl Location {
-    /// What follows `s3://`.
+    /// Parses the part after `s3://`.
     pub(super) fn bucket(place: &str) -> Option<Location> {
         let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
         let prefix = prefix.trim_end_matches('/').to_owned();
@@ -21,41 +21,40 @@ impl Location {
 }
 
 impl Store {
-    /// A bucket of S3, with the region and the credentials that the environment names
-    /// (`AWS_REGION`, `AWS_ACCESS_KEY_ID`, …, as Lambda sets them). Nothing is sent before the
-    /// first request.
+    /// An S3 bucket, with the region and credentials from the environment (`AWS_REGION`,
+    /// `AWS_ACCESS_KEY_ID`, …, as Lambda sets them). Nothing is sent before the first request.
     ///
-    /// The crate reads these variables itself; those that tests and emulators need are
-    /// `AWS_ENDPOINT_URL` and `AWS_ALLOW_HTTP`.
+    /// The crate reads these variables itself. Tests and emulators also need `AWS_ENDPOINT_URL` and
+    /// `AWS_ALLOW_HTTP`.
     pub fn bucket_from_env(bucket: &str) -> Result<Store> {
         let runtime = super::runtime(bucket, Builder::new_current_thread().enable_all())?;
         Store::of_bucket(bucket, AmazonS3Builder::from_env().with_bucket_name(bucket), runtime)
     }
 
-    /// A bucket by a builder that names it, on a runtime with time and network.
+    /// A bucket from a builder that names it, on a runtime with time and network.
     pub(crate) fn of_bucket(
         bucket: &str,
         builder: AmazonS3Builder,
         runtime: Arc<Runtime>,
     ) -> Result<Store> {
-        // The crate makes a URL of it, and would end the process if that is none.
+        // The crate puts the name into a URL, and panics if that is not valid.
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
         if bucket.is_empty() || !bucket.bytes().all(plain) {
-            let reason = "no bucket's name: expected letters, digits, `-`, `.`, `_`";
+            let reason = "not a valid bucket name: expected letters, digits, `-`, `.`, `_`";
             return Err(StoreError::name(bucket, reason));
         }
         let objects = builder.build().map_err(|error| StoreError::new(bucket.to_owned(), error))?;
         Ok(Store::new(bucket.to_owned(), Arc::new(objects), runtime))
     }
 
-    /// The objects below a prefix, or else the one object of that key.
+    /// The objects below a prefix, or else the one object with that key.
     pub(super) fn list_or_look(
         &self,
         prefix: &str,
         time: Option<&Range<i64>>,
     ) -> Result<Vec<Object>> {
         let objects = self.list_delivered(prefix, time)?;
-        // Of another time there may be something below it.
+        // Objects of another time may exist below it.
         let is_folder = || Ok(time.is_some() && self.list_folder(prefix)? != Default::default());
         if !objects.is_empty() || prefix.is_empty() || is_folder()? {
             return Ok(objects);

@@ -1,10 +1,8 @@
-//! Listings that leave out days by their keys: `…/2022/04/17/16/…`, as Firehose writes them, in
-//! UTC.
+//! Listings that skip days by their keys: `…/2022/04/17/16/…`, as Firehose writes them, in UTC.
 //!
-//! A key says when the oldest record arrived; when the object was delivered is its
-//! [`Object::modified`], up to a buffer of 15 minutes and 24 hours of retries later. Prefixes may
-//! be in local time, up to 14 hours off. So a key only narrows the listing, by whole days, with a
-//! margin on both sides.
+//! A key states when the oldest record arrived. The object's delivery is [`Object::modified`], up
+//! to 15 minutes of buffering and 24 hours of retries later. Prefixes may be in local time, up to
+//! 14 hours off. So a key only narrows the listing, by whole days, with a margin on both sides.
 
 use std::ops::Range;
 
@@ -14,14 +12,14 @@ use object_store::path::Path as Key;
 use crate::store::{Object, Result, Store};
 
 const HOUR_MS: i64 = 3_600_000;
-/// How long before its delivery a key's day may have ended.
+/// How long before the delivery the key's day may have ended.
 const BEFORE_MS: i64 = (24 + 1 + 14) * HOUR_MS;
-/// How long after it a key's day may begin, by the local time of its prefix.
+/// How long after the delivery the key's day may begin, if its prefix is in local time.
 const AFTER_MS: i64 = 24 * HOUR_MS;
-/// How many folders deep the years are looked for.
+/// How many folders deep the search for years goes.
 const DEPTH_MAX: usize = 4;
 
-/// The days that keys may name.
+/// The days that keys in a listing may name.
 #[derive(Debug, Clone, Copy)]
 struct Days {
     first: NaiveDate,
@@ -37,7 +35,7 @@ impl Days {
         Days { first, last: day(time.end.saturating_add(AFTER_MS), NaiveDate::MAX) }
     }
 
-    /// Whether any day of the year, month or day that these numbers name is among them.
+    /// Whether these days include any day of the named year, month or day.
     fn meet(self, named: &[u32]) -> bool {
         let date = |day: NaiveDate| [day.year().max(0) as u32, day.month(), day.day()];
         let (first, last) = (date(self.first), date(self.last));
@@ -46,8 +44,8 @@ impl Days {
 }
 
 impl Store {
-    /// The objects below a prefix, in the order of their keys' bytes, without those whose keys name
-    /// a day on which nothing can have arrived that was delivered in this time.
+    /// The objects below a prefix in the byte order of their keys, except those whose keys name a
+    /// day on which nothing delivered in this time can have arrived.
     pub(super) fn list_delivered(
         &self,
         prefix: &str,
@@ -60,7 +58,7 @@ impl Store {
         Ok(objects)
     }
 
-    /// `named`: the year, month and day that the prefix ends in, as far as it does.
+    /// Lists a prefix. `named` holds the year, month and day that the prefix ends in, if any.
     fn descend(
         &self,
         prefix: &str,
@@ -76,8 +74,8 @@ impl Store {
         let (here, folders) = self.list_folder(prefix)?;
         let numbers: Option<Vec<u32>> =
             folders.iter().map(|folder| number(folder, named.len())).collect();
-        // A folder counts as a year only if all in it are months, and so on: any other is looked
-        // into.
+        // A folder counts as a year only if it contains nothing but months, and so on. Any other
+        // folder is searched.
         let dated = numbers.filter(|_| here.is_empty() || named.is_empty());
         objects.extend(here);
         for (at, folder) in folders.iter().enumerate() {
@@ -97,13 +95,13 @@ impl Store {
         Ok(())
     }
 
-    /// Whether a folder that is called like a year is one.
+    /// Whether a folder whose name looks like a year contains only months.
     fn holds_months(&self, path: &str) -> Result<bool> {
         let (here, folders) = self.list_folder(path)?;
         Ok(here.is_empty() && folders.iter().all(|folder| number(folder, 1).is_some()))
     }
 
-    /// The objects and the names of the folders right below a prefix.
+    /// The objects and the names of the folders directly below a prefix.
     pub(super) fn list_folder(&self, prefix: &str) -> Result<(Vec<Object>, Vec<String>)> {
         let name = self.prefix(prefix)?;
         let request = self.objects.list_with_delimiter(Some(&name));
@@ -115,8 +113,8 @@ impl Store {
     }
 }
 
-/// The number of a folder that is called like a year (after none), a month (after one) or a day
-/// (after two).
+/// The number of a folder whose name looks like a year (after no numbers), a month (after one) or a
+/// day (after two).
 fn number(folder: &str, after: usize) -> Option<u32> {
     let (digits, range) = [(4, 1970..=9999), (2, 1..=12), (2, 1..=31)].get(after)?.clone();
     let shaped = folder.len() == digits && folder.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,20 +1,21 @@
-//! What can keep an object from being read. No error's text holds a credential.
+//! Why an object cannot be read. No error's text contains a credential.
 
 use std::fmt;
 
-/// What a store answers.
+/// The result of an operation on a store.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
-/// Why an object cannot be had.
+/// Why an object cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// No such object or folder. A lifecycle rule may have removed it; trying again does not help.
+    /// The object or folder does not exist. A lifecycle rule may have removed it; retrying does not
+    /// help.
     #[error("{0} does not exist")]
     NotFound(String),
-    /// The object was replaced while it was read. Opening it afresh helps.
+    /// The object was replaced while it was read. Opening it again helps.
     #[error("{0} was changed while it was read: try it again")]
     Changed(String),
-    /// A key that cannot be asked for, e.g. with `//` or `..` in it, or a location that this build
+    /// A key that cannot be requested, e.g. with `//` or `..` in it, or a location that this build
     /// cannot open.
     #[error("{place}: {reason}")]
     Name {
@@ -23,8 +24,8 @@ pub enum StoreError {
         /// What is wrong with it, or what to write instead.
         reason: String,
     },
-    /// The store refuses to hand it out. Permissions may be mended; S3 also says so of an object
-    /// that is not there to those who may not list the bucket.
+    /// The store denies access, e.g. for lack of permission. S3 also denies access to a missing
+    /// object if the caller may not list the bucket.
     #[error("{place}: access denied: {reason}")]
     Denied {
         /// `bucket/key`.
@@ -32,10 +33,10 @@ pub enum StoreError {
         /// What the store said.
         reason: String,
     },
-    /// The caller's time was up before the store had answered.
-    #[error("{0}: no time was left to read it; it will be tried again")]
+    /// The caller's deadline passed before the store answered.
+    #[error("{0}: no time was left to read it; it is retried")]
     Deadline(String),
-    /// The network, the disk, permissions: trying again may help.
+    /// The network, the disk or a permission failed; retrying may help.
     #[error("{place}: {source}")]
     Other {
         /// `bucket/key`.
@@ -45,7 +46,7 @@ pub enum StoreError {
     },
 }
 
-/// S3's codes of a 403 that is about the object, by its error reference.
+/// The codes of a 403 that concern the object itself, from S3's error reference.
 const DENIED: [&str; 3] = ["AccessDenied", "AllAccessDisabled", "InvalidObjectState"];
 
 impl StoreError {
@@ -53,7 +54,7 @@ impl StoreError {
         StoreError::Name { place: place.to_string(), reason: reason.into() }
     }
 
-    /// What happened at a place, which the error does not name.
+    /// An error that happened at a place and does not name it itself.
     pub fn other(
         place: impl fmt::Display,
         error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -67,13 +68,12 @@ impl StoreError {
         let reason = said(&text);
         let code = element(&text, "Code").unwrap_or_default();
         match error {
-            // The bucket itself: its name, region or endpoint is wrong, and that can be mended.
+            // The bucket's name, region or endpoint is wrong, which can be corrected.
             Error::NotFound { .. } if code == "NoSuchBucket" => StoreError::other(place, reason),
             Error::NotFound { .. } => StoreError::NotFound(place),
             Error::Precondition { .. } => StoreError::Changed(place),
             Error::InvalidPath { source } => StoreError::name(place, source.to_string()),
-            // Any other refusal is of the request, not of the object: a clock, a key or a token is
-            // wrong.
+            // Other refusals concern the request, not the object: a wrong clock, key or token.
             Error::PermissionDenied { .. } if DENIED.contains(&code) => {
                 StoreError::Denied { place, reason }
             }
@@ -82,15 +82,15 @@ impl StoreError {
     }
 }
 
-/// An error's text, with nothing of an XML answer but its code and message: S3 repeats the session
-/// token in `ExpiredToken`, and the access key in `SignatureDoesNotMatch`.
+/// An error's text, in which an XML answer is reduced to its code and message: S3 repeats the
+/// session token in `ExpiredToken`, and the access key in `SignatureDoesNotMatch`.
 fn said(text: &str) -> String {
     let Some((before, _)) = text.split_once('<') else { return text.to_owned() };
     let told = ["Code", "Message"].into_iter().filter_map(|name| element(text, name));
     format!("{}{}", before.trim_start(), told.collect::<Vec<_>>().join(": "))
 }
 
-/// What an element of an XML answer holds.
+/// The content of an element of an XML answer.
 fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(&format!("<{name}>"))?;
     Some(rest.split_once('<')?.0.trim())

@@ -1,6 +1,6 @@
-//! What the crate's listings of a folder pass over in silence: links to nothing, what is neither
-//! file nor folder, and names that it keeps for its own uploads. A source must not be read without
-//! them and look complete.
+//! Checks for what the crate's listings of a folder skip silently: dangling links, entries that are
+//! neither file nor folder, and names reserved for the crate's uploads. Without the check, an
+//! incomplete listing would look complete.
 
 use std::fs::{metadata, symlink_metadata};
 use std::io;
@@ -16,16 +16,16 @@ pub(crate) const NO_FILE: &str =
 const HIWAKE: &str = ".hiwake";
 
 const ROOTS: &str =
-    "belongs to a root of hiwake, whose own files are not logs: name a source without it";
+    "belongs to a hiwake root, whose own files are not logs: name a source without it";
 
-const KEPT: &str = "a name that ends in # and digits cannot be read as an object: rename it";
+const KEPT: &str = "names that end in # and digits cannot be read as objects: rename it";
 
-/// An error names a file that the crate cannot read.
+/// Fails if the crate cannot read a file because of its name.
 pub(super) fn check_name(file: &Path, name: &str) -> Result<()> {
     if is_kept(name) { Err(StoreError::name(file.display(), KEPT)) } else { Ok(()) }
 }
 
-/// An error names the first thing in a folder that a listing left out; `deep`: or in any folder
+/// Fails on the first entry of a folder that a listing skips; with `deep`, also in the folders
 /// below it.
 pub(super) fn check(folder: &Path, deep: bool) -> Result<()> {
     let other = |error: io::Error| StoreError::other(folder.display(), error);
@@ -54,7 +54,7 @@ pub(super) fn check(folder: &Path, deep: bool) -> Result<()> {
             Ok(found) if found.is_file() => KEPT,
             Ok(_) => NO_FILE,
             Err(error) if is_absent(&error) && symlink_metadata(&path).is_err() => continue,
-            Err(error) if is_absent(&error) => "is a link to nothing: mend or remove it",
+            Err(error) if is_absent(&error) => "is a link to nothing: repair or remove it",
             Err(error) => return Err(other(error)),
         };
         return Err(StoreError::name(path.display(), reason));
@@ -62,7 +62,7 @@ pub(super) fn check(folder: &Path, deep: bool) -> Result<()> {
     Ok(())
 }
 
-/// As in `LocalFileSystem`: after the first `#` there are digits and nothing else.
+/// Whether the crate reserves a name, as in `LocalFileSystem`: only digits follow the first `#`.
 fn is_kept(name: &str) -> bool {
     let digits = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
     name.split_once('#').is_some_and(|(_, rest)| digits(rest))

@@ -1,8 +1,7 @@
-//! Objects that can be read only once: standard input, pipes, terminals, what `<(…)` makes, files
-//! of `/proc`.
+//! Objects that can be read only once: standard input, pipes, terminals, `<(…)`, files of `/proc`.
 //!
-//! They are read to their end into a temporary file without a name, which is then the object: it
-//! has a length, and can be read again from any place.
+//! Each is copied to its end into an unnamed temporary file, which then is the object: it has a
+//! length, and can be read again from any offset.
 
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
@@ -18,20 +17,20 @@ use rustix::fs::OFlags;
 
 use crate::store::RANGE_BYTES;
 
-/// The name of standard input.
+/// The argument that names standard input.
 pub(super) const STDIN: &str = "-";
 
-/// How long a FIFO's first writer is waited for: one that is started at the same time may be a
-/// moment later.
+/// How long a FIFO may have no writer: one that is started at the same time may open it a moment
+/// later.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The magic number of the file system of pipes that have no name.
+/// The magic number of the file system of unnamed pipes.
 const PIPEFS: i64 = 0x5049_5045;
 
-/// Opens what an argument names, to be read once and to its end; `-` is standard input.
+/// Opens an argument to be read once, to its end; `-` is standard input.
 ///
-/// A FIFO that nobody writes to is an error: it is neither waited for without end nor taken for an
-/// empty object.
+/// A FIFO without a writer is an error, so that it neither blocks forever nor passes for an empty
+/// object.
 pub fn open(path: &Path) -> io::Result<Chain<Cursor<Vec<u8>>, File>> {
     let begins = |first: Vec<u8>, file: File| Cursor::new(first).chain(file);
     if path.as_os_str() == STDIN {
@@ -50,7 +49,7 @@ pub fn open(path: &Path) -> io::Result<Chain<Cursor<Vec<u8>>, File>> {
     Ok(begins(first, file))
 }
 
-/// What a FIFO's writer has written by now, as soon as there is a writer.
+/// What a FIFO's writer has written so far, as soon as there is a writer.
 fn first_of_fifo(mut file: &File) -> io::Result<Vec<u8>> {
     let until = Instant::now() + PATIENCE;
     let mut first = vec![0; 1 << 16];
@@ -58,7 +57,7 @@ fn first_of_fifo(mut file: &File) -> io::Result<Vec<u8>> {
         match file.read(&mut first) {
             Ok(0) if Instant::now() < until => std::thread::sleep(Duration::from_millis(10)),
             Ok(0) => {
-                let reason = "a FIFO without a writer: start what writes to it before";
+                let reason = "a FIFO without a writer: start its writer first";
                 return Err(io::Error::new(ErrorKind::NotConnected, reason));
             }
             Ok(length) => {
@@ -66,30 +65,29 @@ fn first_of_fifo(mut file: &File) -> io::Result<Vec<u8>> {
                 return Ok(first);
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // There is a writer, and it has written nothing yet.
+            // There is a writer that has not written anything yet.
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Vec::new()),
             Err(error) => return Err(error),
         }
     }
 }
 
-/// What was read, in a file that goes with the process.
+/// The content that was read, in a file that is deleted with the process.
 #[derive(Debug)]
 pub(super) struct Spool {
     file: File,
-    /// Its name is unique: text that comes by a pipe at the same time as other text is not taken
-    /// for it.
+    /// Its name is unique, so that different inputs piped at the same time are not confused.
     pub(super) meta: ObjectMeta,
 }
 
 impl Spool {
-    /// Reads to the end.
+    /// Reads the input to its end.
     pub(super) fn new(path: &Path) -> io::Result<Spool> {
         let mut input = open(path)?;
         let kept = |error: io::Error| {
             let folder = std::env::temp_dir();
             let folder = folder.display();
-            let reason = format!("cannot be copied to {folder} (TMPDIR names another): {error}");
+            let reason = format!("cannot be copied to {folder} (TMPDIR selects another): {error}");
             io::Error::new(error.kind(), reason)
         };
         let mut file = tempfile::tempfile().map_err(kept)?;

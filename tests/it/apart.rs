@@ -85,9 +85,9 @@ fn a_link_into_a_root_or_a_root_below_is_no_source() {
         let link = desk.path("all/in/link");
         symlink(desk.path(target), &link).unwrap();
         let said = desk.fails(1, &format!("land @all/in --root @all/efs {NOW}"));
-        assert!(said.contains("belongs to a root of hiwake"), "{target}: {said}");
+        assert!(said.contains("belongs to a hiwake root"), "{target}: {said}");
         fs::remove_file(link).unwrap();
     }
     let said = desk.fails(1, &format!("land @all --root @elsewhere {NOW}"));
-    assert!(said.contains("all/efs/.hiwake: belongs to a root of hiwake"), "{said}");
+    assert!(said.contains("all/efs/.hiwake: belongs to a hiwake root"), "{said}");
 }

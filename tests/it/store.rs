@@ -130,7 +130,7 @@ fn a_location_names_a_bucket_and_a_prefix_or_is_refused_plainly() {
     }
     for (place, reason) in [
         ("s3:///key", "write s3://bucket or s3://bucket/prefix"),
-        ("gs://b/k", "unsupported scheme `gs`: files, folders and s3:// are read"),
+        ("gs://b/k", "unsupported scheme `gs`: use files, folders or s3://"),
     ] {
         let error = Location::parse(place).unwrap_err().to_string();
         assert_eq!(error, format!("{place}: {reason}"));
