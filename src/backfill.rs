@@ -1,11 +1,12 @@
-//! Backfill: what is still in CloudWatch Logs, through the same labels and the same landing.
+//! Backfill: lands events that are still in CloudWatch Logs, with the same labels and the same
+//! code.
 //!
-//! The events of a page become envelopes, as the subscription would have sent them. Where the event
-//! ids are those of the subscription's envelopes, nothing that has landed lands again.
+//! The events of a page become envelopes as the subscription sends them. If the event ids equal
+//! those of the subscription's envelopes, nothing that has landed lands again.
 //!
-//! The time is read in windows, each to its end before the next: how far it came is noted below the
-//! root. A window that takes a single request is doubled, one that takes many is halved. What may
-//! not have reached CloudWatch Logs yet is read, and not noted: a run that resumes reads it again.
+//! The time is read in windows, one after the other; notes below the root record the progress. A
+//! window of one request is doubled; one of many requests is halved. Events that may not have
+//! reached CloudWatch Logs yet are read but not noted, so that a run that resumes reads them again.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -21,59 +22,59 @@ use crate::land::root::checkpoint::Notes;
 use crate::land::root::error::LandError;
 use crate::store::{Store, StoreError};
 
-/// The first window, the shortest and the longest.
+/// The length of the first window, and the shortest and longest lengths.
 const WINDOW_MS: i64 = 3_600_000;
 const WINDOW_MS_MIN: i64 = 60_000;
 const WINDOW_MS_MAX: i64 = 24 * 3_600_000;
-/// A window of more pages is too long to be read again after a crash.
+/// A window with more pages is halved, so that little is read again after a crash.
 const PAGES_MAX: u64 = 50;
-/// An event may be stamped so much ahead of its arrival: PutLogEvents takes no more.
+/// How far ahead of its arrival an event may be stamped: PutLogEvents accepts no more.
 const AHEAD_MS: i64 = 2 * 3_600_000;
-/// Events that are so old can be read, if they come in time at all. AWS promises nothing; mostly it
-/// takes seconds.
+/// The age at which an event can be read if it was delivered on time. AWS promises nothing; usually
+/// it takes seconds.
 const SETTLED_MS: i64 = 15 * 60_000;
-/// So many bytes of messages are landed at once.
+/// How many bytes of messages are landed at once.
 const LAND_BYTES: usize = 16 << 20;
 
-/// What a backfill came to.
+/// The result of a backfill.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Filled {
-    /// The counts of its landings.
+    /// The total counts of its landings.
     pub tally: Tally,
-    /// Requests for events.
+    /// The number of requests for events.
     pub pages: u64,
 }
 
-/// What stopped a backfill, in its own words.
+/// Why a backfill stopped, in the cause's own words.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub enum BackfillError {
-    /// CloudWatch Logs did not hand out the events.
+    /// CloudWatch Logs did not deliver the events.
     Aws(#[from] AwsError),
-    /// The notes of how far it came could not be kept.
+    /// The notes of the progress could not be written.
     Notes(#[from] LandError),
-    /// What is landed could not be held in memory.
+    /// The events could not be held in memory for landing.
     Store(#[from] StoreError),
     /// The events did not land.
     NotLanded(#[from] NotLanded),
 }
 
-/// A backfill that has begun: its notes are locked.
+/// A backfill that has begun, and holds the lock of its notes.
 pub struct Backfill<'l> {
     lander: &'l Lander<'l>,
     group: LogGroup,
     time: Range<i64>,
     notes: Notes<'l>,
-    /// Set if an earlier run of the same command was interrupted: this one resumes from there.
+    /// Set if an earlier run of the same command was interrupted: this run resumes there.
     pub from: Option<i64>,
-    /// Set if events of this moment and later may still arrive: what is asked for has not all
-    /// ended.
+    /// Set if events from this time on may still arrive, because the requested time has not
+    /// completely passed.
     pub unsettled_from: Option<i64>,
 }
 
 impl<'l> Backfill<'l> {
-    /// Begins, or resumes where an earlier run of the same command was interrupted; `from_start`:
-    /// begins afresh. `time` is the events' own, in milliseconds since the epoch.
+    /// Begins, or resumes where an earlier run of the same command was interrupted, unless
+    /// `from_start` is set. `time` is the events' own, in milliseconds since the epoch.
     pub fn begin(
         lander: &'l Lander<'l>,
         group: LogGroup,
@@ -89,8 +90,8 @@ impl<'l> Backfill<'l> {
         Ok(Backfill { lander, group, time, notes, from, unsettled_from })
     }
 
-    /// Lands all events; `landed` is told of each landing. An error says why it stopped: what was
-    /// landed until then is noted, and the same command resumes there.
+    /// Lands all events, and calls `landed` after each landing. After an error, the same command
+    /// resumes behind what has landed.
     pub fn run(
         mut self,
         logs: &mut Logs,
@@ -100,7 +101,7 @@ impl<'l> Backfill<'l> {
         let settled = self.unsettled_from.unwrap_or(self.time.end);
         let mut from = self.from.unwrap_or(self.time.start);
         let mut window = WINDOW_MS;
-        // CloudWatch Logs takes no event that is stamped later.
+        // CloudWatch Logs accepts no events that are stamped later.
         let until = self.time.end.min(self.lander.clock.now().saturating_add(AHEAD_MS));
         while from < until {
             let end = if from < settled { settled } else { until };
@@ -121,7 +122,7 @@ impl<'l> Backfill<'l> {
         Ok(filled)
     }
 
-    /// Lands the events of one window; how many pages it had.
+    /// Lands the events of one window and returns the number of its pages.
     fn window(
         &self,
         logs: &mut Logs,
@@ -152,8 +153,7 @@ impl<'l> Backfill<'l> {
         }
     }
 
-    /// The events as the subscription would have sent them: an envelope for each log stream, a line
-    /// each.
+    /// The events as the subscription sends them: an envelope on a line for each log stream.
     fn envelopes(&self, events: &[FilteredLogEvent], text: &mut Vec<u8>) -> Result<(), AwsError> {
         let missing = |what: &str| AwsError {
             what: format!("log group {}", self.group.name),

@@ -1,5 +1,5 @@
-//! What a source does to messages before rows are made of them: it takes colours out, leaves events
-//! out, and hides what nobody is to read. Pure.
+//! What a source does to messages before they become rows: it strips colours, excludes events, and
+//! hides secrets. Pure.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -13,7 +13,7 @@ use crate::envelope::string;
 use crate::json;
 use crate::line::without_breaks;
 
-/// An escape sequence of a terminal. One that does not end takes only its ESC: no text is lost.
+/// A terminal's escape sequence. If it is incomplete, only its ESC is stripped: no text is lost.
 static SEQUENCE: LazyLock<Regex> = LazyLock::new(|| {
     let control = r"\[[0-?]*[ -/]*[@-~]";
     let command = r"\][^\x07\x1b\r\n]*(?:\x07|\x1b\\)";
@@ -24,20 +24,20 @@ static SEQUENCE: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 impl Source {
-    /// Whether it does anything to messages.
+    /// Whether the source changes or excludes messages.
     pub(crate) fn cleans(&self) -> bool {
         self.strip_ansi || !(self.drop.is_empty() && self.keep.is_empty() && self.mask.is_empty())
     }
 
-    /// Whether an event's message is chosen: patterns see it as it came, but for colours and the
-    /// line breaks at its end.
+    /// Whether an event's message is kept. Patterns are matched against the original message
+    /// without colours and trailing line breaks.
     pub(crate) fn chooses(&self, message: &str) -> bool {
         let message = self.stripped(without_breaks(message));
         let is_kept = self.keep.is_empty() || self.keep.iter().any(|one| one.matches(&message));
         is_kept && !self.drop.iter().any(|one| one.matches(&message))
     }
 
-    /// A message, or a part of it, without colours and with nothing left of what is hidden.
+    /// A message, or a part of it, without colours and with its secrets hidden.
     pub(crate) fn hidden<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let text = self.stripped(without_breaks(text));
         self.mask.iter().fold(text, |text, mask| match text {
@@ -53,7 +53,7 @@ impl Source {
         }
     }
 
-    /// A value of a JSON message, as JSON, with nothing left of what is hidden.
+    /// A value of a JSON message, as JSON, with its secrets hidden.
     pub(crate) fn hidden_json(&self, value: &RawValue) -> String {
         let (text, is_string) = match string(value) {
             Some(text) => (text, true),
@@ -66,7 +66,7 @@ impl Source {
         }
     }
 
-    /// The JSON of an event that is not valid: id and timestamp stay, since they identify it.
+    /// The JSON of a malformed event. Its id and timestamp are kept, since they identify it.
     pub(crate) fn hidden_event(&self, event: &str) -> String {
         let hidden = |value: Value| match value {
             Value::String(text) => Value::String(self.hidden(&text).into_owned()),

@@ -1,26 +1,26 @@
 //! CloudWatch's event ids in rows: 56 digits in 23 bytes, without loss. Pure.
 //!
-//! The ids that CloudWatch Logs documents are numbers with the event's timestamp above 144 bits.
-//! That is nobody's promise: an id of which it is true is written as `~` and the base64 of its low
-//! 128 bits, any other as it is: 23 bytes that hardly compress in place of 56. A row's identity is
-//! made of the short form, so the form of an id must never change.
+//! CloudWatch's event ids are numbers whose bits above the lowest 144 are the event's timestamp. No
+//! documentation promises this. An id with this form is written as `~` and the base64 of its low
+//! 128 bits, any other unchanged. That saves 33 of 56 bytes that hardly compress. A row's identity
+//! depends on the short form, so the form of an id must never change.
 
 use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// Begins a shortened id, and stands twice where an id begins with it.
+/// Begins a shortened id; an id that begins with it gets a second one.
 const MARK: char = '~';
 const DIGITS: usize = 56;
-/// Base64 of 16 bytes.
+/// The length of 16 bytes in base64.
 const SHORT: usize = 22;
-/// Decimal digits that are read or written at once.
+/// The number of decimal digits that are converted at once.
 const CHUNK: usize = 8;
 const CHUNK_VALUE: u128 = 100_000_000;
 
-/// The form that a row has of an event's id; `short` is its buffer. The same for the same id and
-/// timestamp, different for different ids of one timestamp.
+/// The form of an event's id in a row; `short` is its buffer. Equal ids with equal timestamps have
+/// the same form; different ids with the same timestamp have different forms.
 pub fn short<'a>(id: &'a str, timestamp: i64, short: &'a mut String) -> &'a str {
     short.clear();
     if let Some(low) = low_bits(id, timestamp) {
@@ -35,7 +35,7 @@ pub fn short<'a>(id: &'a str, timestamp: i64, short: &'a mut String) -> &'a str 
     short
 }
 
-/// The id as CloudWatch Logs gave it.
+/// The id as CloudWatch Logs wrote it.
 pub fn long(short: &str, timestamp: i64) -> Cow<'_, str> {
     let Some(rest) = short.strip_prefix(MARK) else {
         return Cow::Borrowed(short);
@@ -50,20 +50,20 @@ pub fn long(short: &str, timestamp: i64) -> Cow<'_, str> {
     Cow::Borrowed(rest)
 }
 
-/// The timestamp that an id has in front, as CloudWatch gives ids; `None`: it is another one.
+/// The timestamp that begins an id from CloudWatch; `None` if the id has another form.
 pub fn timestamp(id: &str) -> Option<i64> {
     let [.., top] = limbs(id)?;
     (top & 0xffff == 0).then_some((top >> 16) as i64)
 }
 
-/// The low 128 bits of an id that is its timestamp, 16 zeros and they.
+/// The low 128 bits of an id that consists of its timestamp, 16 zero bits and these.
 fn low_bits(id: &str, timestamp: i64) -> Option<u128> {
     let [low, high, top] = limbs(id)?;
     let fits = (0..1 << 48).contains(&timestamp) && top == (timestamp as u64) << 16;
     fits.then_some(u128::from(high) << 64 | u128::from(low))
 }
 
-/// An id of 56 digits as a number: three limbs, the lowest first. They have at most 187 bits.
+/// An id of 56 digits as a number of three limbs, the lowest first. It has at most 187 bits.
 fn limbs(id: &str) -> Option<[u64; 3]> {
     if id.len() != DIGITS {
         return None;
@@ -80,7 +80,7 @@ fn limbs(id: &str) -> Option<[u64; 3]> {
     Some(limbs)
 }
 
-/// What eight digits mean, reckoned side by side: pairs, then fours, then all.
+/// The value of eight digits, computed in parallel: first pairs, then fours, then all.
 fn value(digits: [u8; CHUNK]) -> Option<u64> {
     let bytes = u64::from_le_bytes(digits);
     let above = bytes.wrapping_add(0x4646_4646_4646_4646);

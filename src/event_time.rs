@@ -1,7 +1,7 @@
-//! Whether an event's time can be right. Pure.
+//! Checks whether an event's time is plausible. Pure.
 //!
-//! CloudWatch Logs takes no event that is more than 14 days old or 2 hours ahead. What is decades
-//! away from its arrival is mostly in another unit.
+//! CloudWatch Logs accepts no event that is more than 14 days old or 2 hours ahead. A timestamp
+//! that is decades off is mostly in another unit.
 
 use std::time::Duration;
 
@@ -16,21 +16,21 @@ const YEAR: u64 = 31_557_600_000;
 #[error("timestamp {timestamp} is {} {side} its arrival{}", span(*.apart), why(*.unit, limit))]
 pub struct TimeFault {
     timestamp: i64,
-    /// Milliseconds.
+    /// The distance in milliseconds.
     apart: u64,
-    /// Before or after.
+    /// `before` or `after`.
     side: &'static str,
-    /// The setting that it passes.
+    /// The setting that it exceeds.
     limit: &'static str,
-    /// What it may be instead of milliseconds.
+    /// The unit that it may have instead of milliseconds.
     unit: Option<&'static str>,
 }
 
-/// Before there was any AWS, nothing arrived: 2006-01-01.
+/// Arrivals before 2006-01-01 are wrong: AWS did not exist.
 pub(crate) const ARRIVAL_MIN: i64 = 1_136_073_600_000;
 
-/// Compares an event's time with its arrival, both in milliseconds since the epoch. An arrival that
-/// cannot be right says nothing.
+/// Compares an event's time with its arrival, both in milliseconds since the epoch. Nothing is
+/// checked if the arrival cannot be right.
 pub(crate) fn check(timestamp: i64, arrival: i64, limits: &Limits) -> Result<(), TimeFault> {
     if arrival < ARRIVAL_MIN {
         return Ok(());

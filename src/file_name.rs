@@ -1,8 +1,8 @@
-//! Names of daily files: what a template makes of a log group, and what land accepts from a row.
+//! The names of daily files: how a template builds one, and which ones land accepts in a row.
 //!
-//! A *file* is a relative path without its day, e.g. `lambda/%2Faws%2Flambda%2Fapi`. Both ends obey
-//! one rule, [`check`]: what a [`FileTemplate`] gives always passes it, and land checks it
-//! again before it touches the disk, so that no name in a row can leave the root.
+//! A *file* is a relative path without its day, e.g. `lambda/%2Faws%2Flambda%2Fapi`. Both sides use
+//! one rule, [`check`]: names from a [`FileTemplate`] always pass it, and land checks again before
+//! it accesses the disk, so that no name in a row can leave the root.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode_byte, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
@@ -10,68 +10,68 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::config::Slashes;
 
-/// Bytes of one path component. File systems allow 255; day, `.late2` and `.sha256` never come on
-/// top (they are a component of their own), temporary names do.
+/// The most bytes of a path component. File systems allow 255. Temporary names add to it; day,
+/// `.late2` and `.sha256` do not, since they are in a component of their own.
 pub(crate) const COMPONENT_BYTES_MAX: usize = 200;
-/// Bytes of a whole file name: far below the 4,096 of a path, whatever the root is.
+/// The most bytes of a file name: far below the 4,096 of a path, whatever the root is.
 pub(crate) const FILE_BYTES_MAX: usize = 1_000;
-/// Path components of a file name: each is a folder that must be made and synced.
+/// The most components of a file name: each is a folder that must be created and synced.
 pub(crate) const COMPONENTS_MAX: usize = 8;
 
-/// What stays as it is in a component made from a value; every other byte becomes `%XX`.
+/// The bytes of a value that a component keeps; every other byte becomes `%XX`.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
-/// How much of an encoded value is kept in front of `~` and the hash when it is too long.
+/// How many bytes of a long encoded value are kept, before `~` and the hash.
 const KEPT_BYTES: usize = 160;
-/// The component of an empty value. No other value gives it: `~` is encoded as `%7E` everywhere,
-/// and the `~` in front of a hash never comes first. (`%00` would be that of a NUL.)
+/// The component of an empty value. No other value has it: `~` is always encoded as `%7E`, and the
+/// `~` before a hash is never the first byte. (`%00` would be the component of a NUL.)
 const EMPTY: &str = "~empty";
 
-/// Why a name or template is none of a daily file, and what to write instead.
+/// Why a name or template is not valid for a daily file, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FileNameError {
-    /// No text at all.
+    /// The name is empty.
     #[error("a file needs a name; write one, e.g. messages")]
     Empty,
-    /// This name begins at the root of the file system.
+    /// The name begins at the root of the file system.
     #[error("`{0}` is absolute; write it relative to the root, without the leading /")]
     Absolute(String),
-    /// So many path components.
+    /// The path has this many components.
     #[error("the path has {0} components, more than {COMPONENTS_MAX}; write a flatter one")]
     Components(usize),
-    /// So many bytes, at the most.
+    /// The path can have this many bytes.
     #[error("the path can reach {0} bytes, more than {FILE_BYTES_MAX}; write a shorter one")]
     Bytes(usize),
-    /// This name has nothing before, between or after slashes.
-    #[error("`{0}` has an empty path component; write single slashes, and none at the end")]
+    /// A component before, between or after slashes is empty.
+    #[error("`{0}` has an empty path component; write single slashes, and no slash at the end")]
     EmptyComponent(String),
-    /// This component is hidden, or leads out of the root.
+    /// The component is hidden, or leads out of the root.
     #[error(
         "`{0}` begins with a dot; hidden names, `.` and `..` are not allowed: write another name"
     )]
     Dot(String),
-    /// A character that no file name has.
-    #[error("`{component}` holds {character:?}; write letters, digits, `.`, `_`, `-` only")]
+    /// The component contains a character that is not allowed.
+    #[error("`{component}` contains {character:?}; write letters, digits, `.`, `_`, `-` only")]
     Character {
-        /// Where it is.
+        /// The component.
         component: String,
-        /// The first one.
+        /// The first such character.
         character: char,
     },
-    /// Land would take this component for a day file's name.
+    /// The component looks like the name of a day file.
     #[error(
         "`{0}` looks like a day file, and day files go below their file's name; write another name"
     )]
     DayFile(String),
-    /// This component is too long.
+    /// The component is too long.
     #[error("`{0}` has more than {COMPONENT_BYTES_MAX} bytes; write a shorter name")]
     ComponentBytes(String),
 }
 
-/// Whether `name` can be the name of a daily file: a relative path of at most 8 components joined
-/// by `/`, each of letters, digits, `.`, `_`, `-`, `%`, `~`, without a leading dot and not like a
-/// day file (`2022-04-18`, `2022-04-18.…`).
+/// Whether `name` can be a daily file's name: a relative path of at most 8 components joined by
+/// `/`. Each consists of letters, digits, `.`, `_`, `-`, `%` and `~`, does not begin with a dot,
+/// and does not look like a day file (`2022-04-18`, `2022-04-18.…`).
 ///
-/// Says nothing about whether another name collides with it as another kind: land sees to that. An
+/// Whether a name needs a file where another needs a folder is not checked here: land does that. An
 /// error says what to write instead.
 pub fn check(name: &str) -> Result<(), FileNameError> {
     check_beginning(name)?;
@@ -82,7 +82,7 @@ pub fn check(name: &str) -> Result<(), FileNameError> {
     Ok(())
 }
 
-/// Whether land would take a name for that of a day file: `^\d{4}-\d{2}-\d{2}(\.|$)`.
+/// Whether land would take a name for a day file's: `^\d{4}-\d{2}-\d{2}(\.|$)`.
 pub(crate) fn looks_like_a_day_file(name: &str) -> bool {
     let bytes = name.as_bytes();
     let Some((date, rest)) = bytes.split_at_checked(10) else { return false };
@@ -93,12 +93,12 @@ pub(crate) fn looks_like_a_day_file(name: &str) -> bool {
     shaped && matches!(rest.first(), None | Some(b'.'))
 }
 
-/// The path component of a value, whatever the value holds; two values never give the same one.
+/// The path component for a value. Any value has one, and no two values share one.
 ///
-/// Every byte but letters, digits, `.`, `_`, `-` becomes `%XX`; so does a leading dot, and the
-/// first digit of a value that looks like a day file. An empty value becomes `~empty`. What is
-/// longer than 200 bytes then becomes its first 160 bytes (no `%XX` is cut), `~`, and the 32
-/// hexadecimal digits of the XXH3-128 hash of the value (so "never" is up to a chance of 2⁻¹²⁸).
+/// Every byte except letters, digits, `.`, `_`, `-` becomes `%XX`. So does a leading dot, and the
+/// first digit of a value that looks like a day file. An empty value becomes `~empty`. A result
+/// over 200 bytes becomes its first 160 bytes (no `%XX` is split), `~`, and the 32 hexadecimal
+/// digits of the value's XXH3-128 hash (so two such values share one with probability 2⁻¹²⁸).
 pub fn component(value: &str) -> String {
     if value.is_empty() {
         return EMPTY.to_owned();
@@ -173,8 +173,8 @@ fn check_component(
     Ok(())
 }
 
-/// A daily file's name with `{log_group}`, `{log_stream}`, `{owner}` and captures; what is between
-/// them is of letters, digits, `.`, `_`, `-`.
+/// A daily file's name with `{log_group}`, `{log_stream}`, `{owner}` and captures; the text between
+/// them consists of letters, digits, `.`, `_`, `-`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
@@ -194,7 +194,7 @@ enum Piece {
     Capture(String),
 }
 
-/// What the placeholders of a [`FileTemplate`] stand for.
+/// The values of a [`FileTemplate`]'s placeholders.
 #[derive(Debug, Clone, Copy)]
 pub struct Names<'a> {
     /// `{owner}`
@@ -203,12 +203,12 @@ pub struct Names<'a> {
     pub log_group: &'a str,
     /// `{log_stream}`
     pub log_stream: &'a str,
-    /// Captures by their names.
+    /// The captures with their names.
     pub captures: &'a [(String, String)],
 }
 
 impl FileTemplate {
-    /// The file of an event: each component through [`component`]. Always passes [`check`].
+    /// The file of an event; [`component`] encodes each component. It always passes [`check`].
     pub fn file(&self, names: &Names<'_>, slashes: Slashes) -> String {
         let encoded = |part: &Vec<Piece>| component(&text(part, names, Slashes::Encode));
         let components = self.parts.iter().flat_map(|part| {
@@ -224,13 +224,13 @@ impl FileTemplate {
         let components: Vec<String> = components.collect();
         let file = components.join("/");
         if check_size(components.len(), file.len()).is_err() {
-            // A name with so many slashes has to do without folders.
+            // A name with too many slashes gets no folders.
             return self.parts.iter().map(encoded).collect::<Vec<_>>().join("/");
         }
         file
     }
 
-    /// The name, when it holds no placeholder: every event goes into this one file.
+    /// The name, if it has no placeholder: every event goes into this file.
     pub(crate) fn literal(&self) -> Option<&str> {
         let mut pieces = self.parts.iter().flatten();
         pieces.all(|piece| matches!(piece, Piece::Literal(_))).then_some(&self.text)
@@ -241,7 +241,7 @@ impl FileTemplate {
         self.parts.iter().flatten().any(|piece| *piece == Piece::LogStream)
     }
 
-    /// The captures that it needs.
+    /// The names of the captures that it uses.
     pub(crate) fn captures(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().flatten().filter_map(|piece| match piece {
             Piece::Capture(name) => Some(name.as_str()),
@@ -249,7 +249,7 @@ impl FileTemplate {
         })
     }
 
-    /// Bytes of the longest name that can come out.
+    /// The length of the longest possible name in bytes.
     fn bytes_max(&self) -> usize {
         let slashes = self.parts.len().saturating_sub(1);
         let parts = self.parts.iter().map(|part| match part.as_slice() {
@@ -260,7 +260,7 @@ impl FileTemplate {
     }
 }
 
-/// A component with what its placeholders stand for.
+/// A component with its placeholders replaced.
 fn text(part: &[Piece], names: &Names<'_>, slashes: Slashes) -> String {
     let capture = |wanted: &str| names.captures.iter().find(|(name, _)| name == wanted);
     let value = |value: &str| match (value.trim_matches('/'), slashes) {
@@ -291,14 +291,14 @@ fn part(component: &str, whole: &str) -> Result<Vec<Piece>, FileNameError> {
         rest = after;
     }
     pieces.extend((!rest.is_empty()).then(|| Piece::Literal(rest.to_owned())));
-    // What is fixed in it must be as in a name; a placeholder stands for one letter here.
+    // The fixed text must follow the rule for names. Here a placeholder counts as one letter.
     let shape =
         |piece: &Piece| if let Piece::Literal(text) = piece { text } else { "x" }.to_owned();
     check_component(&pieces.iter().map(shape).collect::<String>(), whole, is_plain)?;
     Ok(pieces)
 }
 
-/// What comes before the first placeholder, its name, and what comes after it.
+/// The text before the first placeholder, the placeholder's name, and the text after it.
 fn placeholder(text: &str) -> Option<(&str, &str, &str)> {
     let (literal, rest) = text.split_once('{')?;
     let (name, after) = rest.split_once('}')?;

@@ -1,6 +1,7 @@
-//! An event that was meant for another function: its keys, and who sends such. Pure.
+//! Describes an event that was meant for another function: its keys, and who sends such events.
+//! Pure.
 //!
-//! Only names of keys are told, so many of them and so much of each; never what was logged.
+//! Only the names of keys are shown, limited in number and length; never log text.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,24 +9,24 @@ use std::fmt;
 
 use serde_json::value::RawValue;
 
-/// How many keys are named, and how much of each.
+/// How many keys are shown, and how many characters of each.
 const KEYS_MAX: usize = 20;
 const KEY_CHARS_MAX: usize = 64;
 
-/// An object of JSON by its keys.
+/// A JSON object by its keys.
 pub(crate) type Keys<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
 
-/// What somebody sends to a Lambda.
+/// A kind of event that may reach a Lambda.
 struct Kind {
-    /// A key of the event, or of its records.
+    /// A key that the event, or its records, have.
     key: &'static str,
-    /// Its value in JSON, if others have the key too.
+    /// The key's value in JSON, if other kinds have the key, too.
     value: Option<&'static str>,
-    /// What it is.
+    /// What the event is.
     is: &'static str,
-    /// What to do when it was sent to transform; `None`: transform takes such.
+    /// What to do if transform receives it; `None` if transform accepts it.
     to_transform: Option<&'static str>,
-    /// When it was sent to land.
+    /// What to do if land receives it; `None` if land accepts it.
     to_land: Option<&'static str>,
 }
 
@@ -33,7 +34,7 @@ const fn kind(key: &'static str, is: &'static str, to_do: &'static str) -> Kind 
     Kind { key, value: None, is, to_transform: Some(to_do), to_land: Some(to_do) }
 }
 
-/// What land takes, if it is a notice.
+/// A kind that land accepts if it is a valid notice.
 const fn notice(key: &'static str, value: Option<&'static str>, is: &'static str) -> Kind {
     let to_do = "only Firehose calls transform: have notices of S3 sent to the queue of land";
     Kind { key, value, is, to_transform: Some(to_do), to_land: None }
@@ -50,7 +51,7 @@ const FIREHOSE: Kind = Kind {
 
 const PUT: &str = "put the text into the Firehose stream";
 
-/// The first that fits is meant.
+/// The kinds of events. The first that matches is taken.
 const KINDS: [Kind; 9] = [
     kind(
         "awslogs",
@@ -71,16 +72,16 @@ const KINDS: [Kind; 9] = [
     notice("detail-type", None, "what EventBridge sends to a Lambda"),
 ];
 
-/// What is told of it.
+/// A foreign event, for an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Foreign {
     keys: String,
-    /// What it is, and what to do.
+    /// What the event is, and what to do.
     kind: Option<(&'static str, &'static str)>,
 }
 
 impl Foreign {
-    /// Of an event that transform was given. What its first record is tells more than itself.
+    /// Describes an event that transform received. Its first record says more than the event.
     pub(crate) fn to_transform(keys: &Keys<'_>) -> Foreign {
         let records: Vec<&RawValue> = keys
             .get("Records")
@@ -95,7 +96,7 @@ impl Foreign {
         Foreign { keys: named(keys), kind }
     }
 
-    /// Of an event, or of a record of one, that land was given.
+    /// Describes an event that land received, or a record of one.
     pub(crate) fn to_land(keys: &Keys<'_>) -> Foreign {
         let kind = kind_of(keys).and_then(|kind| Some((kind.is, kind.to_land?)));
         Foreign { keys: named(keys), kind }
@@ -119,7 +120,7 @@ fn kind_of(keys: &Keys<'_>) -> Option<&'static Kind> {
     })
 }
 
-/// The first keys, clipped.
+/// The first keys, shortened.
 fn named(keys: &Keys<'_>) -> String {
     let clipped = |key: &str| key.chars().take(KEY_CHARS_MAX).collect::<String>();
     let mut named: Vec<_> = keys

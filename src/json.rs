@@ -10,13 +10,13 @@ use serde::Serialize;
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Strings as JSON.
+/// A string or a list of strings as JSON.
 pub(crate) fn written(value: &(impl Serialize + ?Sized)) -> String {
     serde_json::to_string(value).expect("strings are always JSON")
 }
 
-/// What a JSON text has at the end of a path of keys (in a list: numbers, from 0); the last one, if
-/// a key is there twice.
+/// The value at a path of keys (numbers from 0 in lists) in a JSON text; the last value if a key is
+/// repeated.
 pub(crate) fn at<'t>(text: &'t str, path: &[String]) -> Option<&'t RawValue> {
     path.iter().try_fold(serde_json::from_str(text).ok()?, |value: &'t RawValue, key| {
         let mut parser = serde_json::Deserializer::from_str(value.get());
@@ -58,11 +58,11 @@ impl<'de> Visitor<'de> for Pick<'_> {
     }
 }
 
-/// The keys at the top level of a JSON object, as they stand in it; also of one that breaks off or
-/// is not valid, as far as it can be told.
+/// The keys at the top level of a JSON object, in the form in which they are written. If the object
+/// is truncated or not valid, those that can be recognised.
 pub(crate) fn top_level_keys(object: &[u8]) -> Vec<&[u8]> {
     let (mut keys, mut depth, mut at) = (Vec::new(), 0_usize, 0);
-    // Where the last string stands, if nothing but blanks followed it.
+    // The range of the last string, if only blanks have followed it.
     let mut string = None;
     while let Some(byte) = object.get(at) {
         match byte {
@@ -85,12 +85,12 @@ pub(crate) fn top_level_keys(object: &[u8]) -> Vec<&[u8]> {
     keys
 }
 
-/// What may follow a backslash, beside `u`.
+/// The characters that may follow a backslash, besides `u`.
 const ESCAPED: [char; 8] = ['"', '\\', '/', 'b', 'f', 'n', 'r', 't'];
 
-/// JSON that a strict parser refuses, made valid: half a surrogate pair becomes U+FFFD, a control
-/// character in a string its escape, a backslash that escapes nothing stands for itself, and bytes
-/// that are not UTF-8 become U+FFFD.
+/// Makes JSON valid that a strict parser rejects: half a surrogate pair and bytes that are not
+/// UTF-8 become U+FFFD, a control character in a string its escape, and a backslash that escapes
+/// nothing is doubled.
 pub(crate) fn repaired(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     let (mut out, mut rest, mut in_string) = (String::with_capacity(text.len()), &*text, false);
@@ -133,17 +133,17 @@ pub(crate) fn repaired(text: &[u8]) -> String {
     out
 }
 
-/// A string that is borrowed where it has no escapes. (serde always copies an `Option<Cow>`, or one
-/// in a list.)
+/// A string that is borrowed if it has no escapes. (serde always copies an `Option<Cow>`, or one in
+/// a list.)
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
-/// Reads a string that begins after its quote: where it ends, and, if it has escapes, where in
-/// `spare` is what it means: it is appended there. Otherwise the bytes up to its end are. What it
-/// means is UTF-8 if it is.
+/// Reads a string whose opening quote is consumed, and returns the index of its closing quote. If
+/// it has escapes, its text is appended to `spare`, and the range there is returned, too. The text
+/// is UTF-8 if the body is.
 ///
-/// `None` is the parser's: escapes of four hexadecimal digits, and what is not a valid JSON.
+/// `None` means that a parser must read it: `\u` escapes, and JSON that is not valid.
 pub(crate) fn string(body: &[u8], spare: &mut Vec<u8>) -> Option<(usize, Option<Range<usize>>)> {
     let first = memchr2(b'"', b'\\', body)?;
     if has_control(&body[..first]) {
@@ -157,7 +157,7 @@ pub(crate) fn string(body: &[u8], spare: &mut Vec<u8>) -> Option<(usize, Option<
     Some((end, Some(start..spare.len())))
 }
 
-/// Appends what a string means; its first escape is `at`. Answers where its quote is.
+/// Appends the text of a string whose first escape is at `at`. Returns the index of its quote.
 fn unescape(body: &[u8], mut at: usize, plain: &mut Vec<u8>) -> Option<usize> {
     plain.extend_from_slice(&body[..at]);
     loop {
@@ -176,7 +176,7 @@ fn unescape(body: &[u8], mut at: usize, plain: &mut Vec<u8>) -> Option<usize> {
                     _ => return None,
                 });
                 at += 2;
-                // Another one, as in `\n\t`: no need to look far.
+                // Escapes often follow each other, as in `\n\t`.
                 if body.get(at) == Some(&b'\\') {
                     continue;
                 }
@@ -199,7 +199,7 @@ fn unescape(body: &[u8], mut at: usize, plain: &mut Vec<u8>) -> Option<usize> {
     }
 }
 
-/// How many of sixteen bytes, from the lowest on, come before a quote, a backslash or a control
+/// How many of sixteen bytes, from the lowest on, precede a quote, a backslash or a control
 /// character.
 fn usual(words: u128) -> usize {
     match usual_of_eight(words as u64) {
@@ -210,15 +210,15 @@ fn usual(words: u128) -> usize {
 
 fn usual_of_eight(word: u64) -> usize {
     const ONES: u64 = u64::MAX / 0xff;
-    // The high bit of each byte below `limit`, and perhaps of some behind one that is.
+    // The high bit of each byte below `limit`; after the first such byte, others may be set, too.
     let below = |word: u64, limit: u64| word.wrapping_sub(limit * ONES) & !word;
     let is = |byte: u8| below(word ^ (u64::from(byte) * ONES), 1);
     let unusual = (is(b'"') | is(b'\\') | below(word, 0x20)) & (ONES << 7);
     unusual.trailing_zeros() as usize / 8
 }
 
-/// A whole number without a sign or a leading zero, and what follows it. As many digits as may be
-/// too many are the parser's.
+/// A whole number without a sign or leading zeros, and the text after it. Numbers with too many
+/// digits are left to the parser.
 pub(crate) fn number(text: &[u8]) -> Option<(i64, &[u8])> {
     let length = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, rest) = text.split_at(length);
@@ -226,7 +226,7 @@ pub(crate) fn number(text: &[u8]) -> Option<(i64, &[u8])> {
     plain.then(|| (digits.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')), rest))
 }
 
-/// In one pass without a branch, which the compiler makes of whole registers.
+/// Whether there is a control character. A single pass without branches lets the compiler use SIMD.
 fn has_control(bytes: &[u8]) -> bool {
     bytes.iter().fold(u8::MAX, |least, byte| least.min(*byte)) < 0x20
 }

@@ -1,4 +1,4 @@
-//! Which source an event belongs to, which file, which line. Pure.
+//! Decides an event's source and file, and builds its line. Pure.
 
 use std::borrow::Cow;
 
@@ -10,41 +10,41 @@ use crate::json;
 use crate::line::{Line, Style, without_breaks};
 use crate::row::{Kind, Row, Stream};
 
-/// Makes rows of events; remembers the last log stream's source, file and names.
+/// Turns events into rows. It remembers the last log stream's source, file and names.
 pub struct Labeler<'c> {
     config: &'c Config,
     calendar: Calendar,
-    /// One for each source, in their order.
+    /// One for each source, in the same order.
     sources: Vec<Layout<'c>>,
     unmatched: Layout<'c>,
     plain: Layout<'c>,
     route: Routed,
     line: Line,
-    /// An event's id in its short form.
+    /// The last event's id in its short form.
     id: String,
 }
 
-/// What the lines of one source are made of.
+/// How the lines of one source are built.
 struct Layout<'c> {
     style: Style,
     labels: &'c [String],
     cells: Vec<Cell<'c>>,
-    /// Its own time zone and pattern, where `{time}` has another than `[format]`.
+    /// The source's own time zone and pattern, if its `{time}` differs from `[format]`.
     calendar: Option<Calendar>,
-    /// What is done to messages before, if anything is.
+    /// The source, if it changes or excludes messages.
     clean: Option<&'c Source>,
 }
 
-/// A column, as it is written in this kind of day file.
+/// A column in the form for this kind of day file.
 #[derive(PartialEq)]
 enum Cell<'c> {
     Labels,
     Message,
-    /// The message of a json line: an object, if it is one.
+    /// The message of a json line, as an object if it is one.
     Object,
-    /// `{time}` as it is: nothing in it has to be quoted or escaped.
+    /// A `{time}` that never needs quotes or escapes.
     ReadyTime,
-    /// By the layout's own calendar, if it has one.
+    /// `{time}` from the layout's own calendar, if it has one.
     Time,
     Timestamp,
     Id,
@@ -54,21 +54,21 @@ enum Cell<'c> {
     Account,
     Region,
     Filter,
-    /// What the message has at these keys.
+    /// The message's value at these keys.
     Json(&'c Vec<String>),
     Capture(&'c String),
 }
 
-/// Where one log stream's events go.
+/// The destination of one log stream's events.
 struct Routed {
     stream: Stream<'static>,
-    /// Index of the source; `None`: unmatched.
+    /// The index of the source; `None` if no source matches.
     source: Option<usize>,
     file: String,
     fields: Fields,
 }
 
-/// The parts of a log stream as they stand in a line.
+/// The fields of a log stream, in the form in which a line has them.
 #[derive(Default)]
 struct Fields {
     /// All labels, joined.
@@ -77,16 +77,16 @@ struct Fields {
     log_group: String,
     log_stream: String,
     region: String,
-    /// The names of the envelope's subscription filters, where a column wants them.
+    /// The names of the envelope's subscription filters, if a column needs them.
     filter: String,
     captures: Vec<(String, String)>,
 }
 
-/// The columns of what no source describes.
+/// The columns of an event that no source matches.
 const MESSAGE: &[Column] = &[Column::Message];
 
 impl<'c> Labeler<'c> {
-    /// For one configuration.
+    /// A labeler for one configuration.
     pub fn new(config: &'c Config) -> Labeler<'c> {
         let plain = Format { kind: config.plain.kind, ..config.format.clone() };
         let layout = |source: &'c Source| Layout::new(config, source);
@@ -127,7 +127,7 @@ impl<'c> Labeler<'c> {
         self.route.source.map_or(&self.unmatched, |index| &self.sources[index])
     }
 
-    /// Takes out of the envelope the events that its source leaves out; answers how many.
+    /// Removes the events that the envelope's source excludes, and returns their number.
     pub(crate) fn choose(&self, envelope: &mut Envelope<'_>) -> usize {
         let Some(source) = self.layout().clean else { return 0 };
         let before = envelope.log_events.len();
@@ -135,12 +135,12 @@ impl<'c> Labeler<'c> {
         before - envelope.log_events.len()
     }
 
-    /// The source of the envelope, if it does anything to messages.
+    /// The envelope's source, if it changes or excludes messages.
     pub(crate) fn cleaner(&self) -> Option<&'c Source> {
         self.layout().clean
     }
 
-    /// The row of one of its events.
+    /// The row of one of the envelope's events.
     pub fn event<'a>(&'a mut self, event: &'a Event<'_>) -> Result<Row<'a>, TimestampError> {
         let Labeler { calendar, sources, unmatched, route, line, id, .. } = self;
         let layout = route.source.map_or(unmatched, |index| &mut sources[index]);
@@ -175,7 +175,7 @@ impl<'c> Labeler<'c> {
         })
     }
 
-    /// The row of one line of plain text; its day is that of the arrival.
+    /// The row of one line of plain text. Its day is that of its arrival.
     pub fn plain<'a>(
         &'a mut self,
         text: &str,
@@ -197,7 +197,7 @@ impl<'c> Labeler<'c> {
     }
 }
 
-/// The lines of plain text. A lone CR inside a line is part of it.
+/// The lines of plain text. A single CR within a line is kept.
 pub(crate) fn plain_lines(text: &str) -> impl Iterator<Item = &str> {
     let text = without_breaks(text);
     let lines = (!text.is_empty()).then(|| text.split('\n'));
@@ -205,7 +205,7 @@ pub(crate) fn plain_lines(text: &str) -> impl Iterator<Item = &str> {
 }
 
 impl Cell<'_> {
-    /// Writes what few lines have: apart from the others, which are written often.
+    /// Writes the rare columns, apart from the frequent ones.
     #[inline(never)]
     fn write(
         &self,
@@ -231,7 +231,7 @@ impl Cell<'_> {
             Cell::Filter => line.field("filter", &fields.filter),
             Cell::Json(keys) => {
                 let name = format!("json.{}", keys.join("."));
-                // Of the message as it came: what is hidden in it may leave no JSON.
+                // Read from the original message: hiding secrets may break its JSON.
                 let value = json::at(&event.message, keys);
                 match clean.and_then(|source| value.map(|value| source.hidden_json(value))) {
                     Some(hidden) => line.json(&name, serde_json::from_str(&hidden).ok()),
@@ -243,7 +243,7 @@ impl Cell<'_> {
                 let found = captures.find(|(capture, _)| capture == *name);
                 line.ready(name, found.map_or("", |(_, text)| text));
             }
-            // Written where they are met.
+            // Handled by the caller.
             Cell::Labels
             | Cell::Message
             | Cell::ReadyTime
@@ -318,7 +318,7 @@ impl Routed {
     }
 }
 
-/// Labels with what captures take in their places.
+/// Labels whose placeholders are replaced by captures.
 fn labels<'l>(labels: &'l [String], captures: &[(String, String)]) -> Cow<'l, [String]> {
     if captures.is_empty() {
         return Cow::Borrowed(labels);

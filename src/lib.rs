@@ -1,4 +1,4 @@
-//! hiwake carries CloudWatch Logs to labelled daily files, every event in exactly one line.
+//! hiwake delivers CloudWatch Logs to labelled daily files, every event in exactly one line.
 //!
 //! ```text
 //! a Firehose event ─▶ firehose ─▶ an answer: rows, one zstd frame a record         (pure)
@@ -12,14 +12,14 @@
 //! The modules in the order of the data; [`land`] has rooms of its own, and says which. What they
 //! promise, and why it holds, is in `docs/design.md`.
 
-// hiwake.toml, and what time it is.
+// The configuration and the clock.
 mod clean;
 pub mod clock;
 pub mod config;
 pub mod error;
 pub mod file_name;
 
-// Bytes → rows: pure. `object` is the one reader.
+// Bytes → rows: pure. `object` is the only reader.
 pub mod day;
 pub mod envelope;
 pub mod event_id;
@@ -41,13 +41,12 @@ pub mod disk;
 pub mod land;
 pub mod store;
 
-// The Lambda functions: what they are told, what they count, and how they are called.
+// The Lambda functions: what they receive, what they count, and how they are called.
 pub mod lambda;
 pub mod notice;
 pub mod selftest;
 
-// AWS as the command line reaches it, and what is landed from there once more, or for the first
-// time.
+// AWS as the command line uses it, and landing from there again or for the first time.
 #[cfg(feature = "aws")]
 pub mod aws;
 #[cfg(feature = "aws")]

@@ -1,7 +1,7 @@
-//! One line of a day file: fields → text, in each of the four kinds. Pure.
+//! Turns fields into one line of a day file, in each of the four kinds. Pure.
 //!
-//! Never a line break in a line but with `newline = "keep"` (csv only): a day file's lines can be
-//! counted, cut and merged.
+//! A line never contains a line break, except with `newline = "keep"` (csv only): a day file's
+//! lines can be counted, cut and merged.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -14,19 +14,19 @@ use crate::envelope::string;
 use crate::json::written as json;
 use crate::row::Kind;
 
-/// How fields become a line.
+/// How fields are formatted as a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Style {
     /// How fields are joined and quoted.
     pub kind: Kind,
-    /// What a line break inside a field becomes. json escapes it in any case; for tsv and raw
-    /// `keep` is `escape`, since they have no quotes to keep it in.
+    /// How a line break inside a field is written. json always escapes it. tsv and raw treat `keep`
+    /// as `escape`, since they have no quotes.
     pub newline: Newline,
-    /// Whether a `\` becomes two; in json it does in any case.
+    /// Whether a `\` is doubled; json always does so.
     pub escape_backslash: bool,
 }
 
-/// A line in the making, after [`Line::start`]; keeps its buffers.
+/// A line that is being built, from [`Line::start`] on. It keeps its buffers.
 #[derive(Debug, Default)]
 pub struct Line {
     style: Style,
@@ -35,7 +35,7 @@ pub struct Line {
     first: bool,
 }
 
-/// JSON without line breaks: between its values they are blanks, in its strings there are none.
+/// JSON on one line: line breaks between its values become blanks; its strings contain none.
 fn one_line(json: &str) -> Cow<'_, str> {
     match memchr2(b'\n', b'\r', json.as_bytes()) {
         None => Cow::Borrowed(json),
@@ -43,13 +43,13 @@ fn one_line(json: &str) -> Cow<'_, str> {
     }
 }
 
-/// A message without its trailing line breaks, which loggers add and nobody means.
+/// A message without its trailing line breaks, which loggers add without meaning.
 pub(crate) fn without_breaks(message: &str) -> &str {
     message.trim_end_matches(['\r', '\n'])
 }
 
 impl Style {
-    /// Labels as they stand in a line: joined, or in json as an array.
+    /// Labels in the form in which a line has them: joined, or in json as an array.
     pub fn labels(self, labels: &[String]) -> String {
         if self.kind == Kind::Json {
             return json(labels);
@@ -62,7 +62,7 @@ impl Style {
         line.text
     }
 
-    /// A value as it stands in a line, by itself.
+    /// A value in the form in which a line has it.
     pub(crate) fn field(self, value: &str) -> String {
         let mut field = String::new();
         self.append(value, &mut field);
@@ -77,7 +77,7 @@ impl Style {
         }
     }
 
-    /// `BACKSLASH`: whether one becomes two.
+    /// Appends an escaped value. `BACKSLASH`: whether a backslash is doubled.
     #[inline(always)]
     fn append_escaped<const BACKSLASH: bool>(self, value: &str, text: &mut String) {
         let quoted = self.quotes(value.as_bytes());
@@ -100,7 +100,7 @@ impl Style {
         text.push_str(if quoted { "\"" } else { "" });
     }
 
-    /// Where the first byte of a field is that cannot stand in it as it is.
+    /// The index of a field's first byte that must be escaped.
     fn special<const BACKSLASH: bool>(self, field: &[u8], quoted: bool) -> Option<usize> {
         let backslash = if BACKSLASH { memchr(b'\\', field) } else { None };
         let before = &field[..backslash.unwrap_or(field.len())];
@@ -113,8 +113,8 @@ impl Style {
         special.or(backslash)
     }
 
-    /// Whether RFC 4180 wants a field quoted; but for `newline = "keep"`, no line break is left in
-    /// it.
+    /// Whether RFC 4180 requires quotes. Line breaks matter only with `newline = "keep"`; otherwise
+    /// none are left.
     fn quotes(self, field: &[u8]) -> bool {
         self.kind == Kind::Csv
             && (memchr2(b',', b'"', field).is_some()
@@ -130,20 +130,20 @@ impl Line {
         self.first = true;
     }
 
-    /// Appends a field; `name` is its key in json. CRLF, LF and CR (and in tsv tabs) each become
-    /// one escape or space, unless they may stay; quotes are doubled where the field is quoted.
+    /// Appends a field; `name` is its key in json. Each CRLF, LF and CR (and tab in tsv) becomes an
+    /// escape or a space, unless it is kept. Quotes are doubled if the field is quoted.
     pub fn field(&mut self, name: &str, value: &str) {
         self.separate(name);
         self.style.append(value, &mut self.text);
     }
 
-    /// Appends a field that is as [`Style::field`] made it.
+    /// Appends a field that [`Style::field`] has formatted.
     pub(crate) fn ready(&mut self, name: &str, field: &str) {
         self.separate(name);
         self.text.push_str(field);
     }
 
-    /// Appends a text: an object, if it is one in JSON. A line break in JSON is a blank.
+    /// Appends a text: as an object if it is one in JSON. A line break in JSON becomes a blank.
     pub(crate) fn object(&mut self, name: &str, text: &str) {
         let is_object = text.trim_ascii_start().starts_with('{');
         match serde_json::from_str::<&RawValue>(text).ok().filter(|_| is_object) {
@@ -152,8 +152,8 @@ impl Line {
         }
     }
 
-    /// Appends what a message has at a place, or nothing: in json as it stands there, otherwise a
-    /// string without its quotes.
+    /// Appends a value of a JSON message, or an empty field: json keeps its form, other kinds drop
+    /// a string's quotes.
     pub(crate) fn json(&mut self, name: &str, value: Option<&RawValue>) {
         let text = value.map_or("null", RawValue::get);
         if self.style.kind == Kind::Json {
@@ -172,7 +172,7 @@ impl Line {
         write!(self.text, "{value}").expect("writing to a String cannot fail");
     }
 
-    /// Appends all labels: each a field of its own, already joined in `text` by [`Style::labels`].
+    /// Appends all labels, each as a field; [`Style::labels`] has joined them in `text`.
     pub fn labels(&mut self, labels: &[String], text: &str) {
         if self.style.kind == Kind::Json || !labels.is_empty() {
             self.separate("labels");
@@ -185,14 +185,14 @@ impl Line {
         match self.style.kind {
             Kind::Json if self.first => self.text.push_str("{}"),
             Kind::Json => self.text.push('}'),
-            // An empty line would be no record at all to a CSV reader.
+            // A CSV reader would not see an empty line as a record.
             Kind::Csv if self.text.is_empty() => self.text.push_str("\"\""),
             Kind::Csv | Kind::Tsv | Kind::Raw => {}
         }
         &self.text
     }
 
-    /// What stands before a field.
+    /// Appends what precedes a field.
     fn separate(&mut self, name: &str) {
         match (self.style.kind, self.first) {
             (Kind::Csv | Kind::Tsv | Kind::Raw, true) => {}

@@ -1,8 +1,8 @@
-//! Replay: objects that were delivered before land once more; exactly-once by event identity makes
-//! it harmless.
+//! Replay: lands objects again that were delivered before. Events are identified and land exactly
+//! once, so this is harmless.
 //!
-//! [`Replay`] notes which of them have landed, or which notices were
-//! sent to the land function, so that an interrupted command resumes after them.
+//! [`Replay`] notes which objects have landed, or whose notices were sent to the land function, so
+//! that an interrupted command resumes after them.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -13,26 +13,26 @@ use crate::land::root::checkpoint::Notes;
 use crate::land::root::error::LandError;
 use crate::store::Object;
 
-/// How many objects go under one hold of the locks: as many as SQS hands to the land function at
-/// once.
+/// How many objects are landed under one hold of the locks: as many as SQS passes to the land
+/// function at once.
 pub const BATCH: usize = 10;
-/// At the end of a note: something of the object is in quarantine.
+/// Ends the note of an object that put something into quarantine.
 const QUARANTINED: char = '!';
 
-/// The objects of one command that are done with, noted in a file of their own.
+/// The objects that a command has finished, noted in a file of its own.
 ///
-/// What is noted is believed: that lines were removed since, nobody sees here.
+/// The notes are trusted: if lines were removed since, that is not detected here.
 pub struct Replay<'l> {
     notes: Notes<'l>,
     done: HashSet<String>,
-    /// How many of them put something into quarantine.
+    /// How many finished objects put something into quarantine.
     pub quarantined: usize,
     failed: bool,
 }
 
 impl<'l> Replay<'l> {
-    /// `what` is done by `command`, which names all that decides it. `from_start`: what was noted
-    /// is forgotten.
+    /// Begins `command`, which names everything that determines it, or resumes it; `what` is its
+    /// kind. With `from_start`, previous notes are discarded.
     pub fn begin(
         lander: &'l Lander<'l>,
         what: &str,
@@ -46,13 +46,13 @@ impl<'l> Replay<'l> {
         Ok(Replay { notes, done, quarantined, failed: false })
     }
 
-    /// The objects that an interrupted run of the same command has not done.
+    /// The objects that an interrupted run of the same command has not finished.
     pub fn left(&self, objects: Vec<Object>) -> Vec<Object> {
         objects.into_iter().filter(|object| !self.done.contains(&state(object))).collect()
     }
 
-    /// Notes those of a batch that are done; `quarantined`: the numbers of those that put something
-    /// into quarantine.
+    /// Notes the finished objects of a batch; `quarantined` has the indexes of those that put
+    /// something into quarantine.
     pub fn add<E>(
         &mut self,
         batch: &[Object],
@@ -69,14 +69,14 @@ impl<'l> Replay<'l> {
         self.notes.add(&done)
     }
 
-    /// The end: where all was done, the same command begins afresh. Otherwise it resumes with what
-    /// was not.
+    /// Ends the command. If everything succeeded, its next run starts over. Otherwise the next run
+    /// resumes with the rest.
     pub fn finish(self) -> Result<(), LandError> {
         if self.failed { Ok(()) } else { self.notes.finish() }
     }
 }
 
-/// Names one state of an object: one that was replaced since is done again.
+/// Names one state of an object. An object that was replaced since is landed again.
 fn state(object: &Object) -> String {
     let Object { id, size, modified } = object;
     format!("{:032x}", xxh3_128(format!("{id}\n{size}\n{modified}").as_bytes()))

@@ -1,8 +1,7 @@
-//! The row: one labelled event on its way from transform to land; where it came from; what makes it
-//! that event.
+//! The row: one labelled event between transform and land, with its origin and its identity.
 //!
-//! Between the functions rows are compact text ([`rows`](crate::rows)). By itself a row is a JSON
-//! object: in the quarantine, in `hiwake cat --rows`, and in what version 0.1 wrote.
+//! Between the functions, rows are compact text ([`rows`](crate::rows)). A single row is a JSON
+//! object: in the quarantine, in `hiwake cat --rows`, and in the output of version 0.1.
 //!
 //! ```json
 //! {"file":"messages","kind":"csv","day":"2022-04-18","timestamp":1650214747000,"owner":"123456789012","log_group":"/var/log/messages","log_stream":"i-0abc","id":"~AAFN…","line":"HOGE,…"}
@@ -40,7 +39,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Each of them.
+    /// All kinds.
     pub(crate) const ALL: [Kind; 4] = [Kind::Csv, Kind::Tsv, Kind::Json, Kind::Raw];
 
     /// The extension of a day file of this kind, without the dot.
@@ -53,7 +52,7 @@ impl Kind {
         }
     }
 
-    /// Its name in rows and in the configuration.
+    /// The kind's name in rows and in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Csv => "csv",
@@ -63,12 +62,12 @@ impl Kind {
         }
     }
 
-    /// The kind of this name.
+    /// The kind with this name.
     pub(crate) fn from_name(name: &str) -> Option<Kind> {
         Kind::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// The kind of the day file that has this extension.
+    /// The kind of a day file with this extension.
     pub(crate) fn from_extension(extension: &str) -> Option<Kind> {
         Kind::ALL.into_iter().find(|kind| kind.extension() == extension)
     }
@@ -84,13 +83,13 @@ pub struct Day(NaiveDate);
 pub struct DayError(String);
 
 impl Day {
-    /// The day of a date; `None` outside of the years 0001 to 9999.
+    /// The day of a date; `None` outside the years 0001 to 9999.
     pub fn new(date: NaiveDate) -> Option<Day> {
         use chrono::Datelike;
         (1..=9999).contains(&date.year()).then_some(Day(date))
     }
 
-    /// The date in the calendar.
+    /// The day as a calendar date.
     pub fn date(self) -> NaiveDate {
         self.0
     }
@@ -114,18 +113,18 @@ impl FromStr for Day {
     }
 }
 
-/// One labelled event. Strings are borrowed from the wire wherever it holds them unescaped.
+/// One labelled event. Strings are borrowed from the input unless they have escapes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row<'a> {
     /// The daily file's name without its day: one or more path components joined by `/`.
     pub file: Cow<'a, str>,
-    /// The format of `line`.
+    /// The kind of `line`.
     pub kind: Kind,
     /// The day of `timestamp` in the configured time zone.
     pub day: Day,
-    /// Milliseconds since the epoch: the event's own time.
+    /// The event's own time, in milliseconds since the epoch.
     pub timestamp: i64,
-    /// Where it came from.
+    /// The origin of the event.
     pub stream: Stream<'a>,
     /// The event's id in CloudWatch Logs, in the form of [`event_id::short`].
     pub id: Cow<'a, str>,
@@ -133,7 +132,7 @@ pub struct Row<'a> {
     pub line: Cow<'a, str>,
 }
 
-/// Where an event came from.
+/// The origin of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Stream<'a> {
     /// A log stream of CloudWatch Logs.
@@ -150,7 +149,7 @@ pub enum Stream<'a> {
 }
 
 impl Stream<'_> {
-    /// The log group's name; `None`: plain text has none.
+    /// The log group's name; `None` for plain text.
     pub fn log_group(&self) -> Option<&str> {
         match self {
             Stream::Logs { log_group, .. } => Some(log_group),
@@ -158,7 +157,7 @@ impl Stream<'_> {
         }
     }
 
-    /// The same without a copy.
+    /// The same stream, borrowed.
     pub fn borrowed(&self) -> Stream<'_> {
         match self {
             Stream::Logs { owner, log_group, log_stream } => Stream::Logs {
@@ -170,7 +169,7 @@ impl Stream<'_> {
         }
     }
 
-    /// The same, held.
+    /// The same stream, owned.
     pub fn into_owned(self) -> Stream<'static> {
         let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
         match self {
@@ -184,8 +183,8 @@ impl Stream<'_> {
     }
 }
 
-/// As version 0.1 wrote it: its parts joined by colons. An account is a number; plain text's origin
-/// is an ARN or a bucket with a key.
+/// Parses the form of version 0.1: the parts joined by colons. An account is a number; the origin
+/// of plain text is an ARN, or a bucket with a key.
 impl<'a> From<&'a str> for Stream<'a> {
     fn from(joined: &'a str) -> Stream<'a> {
         let mut parts = joined.splitn(3, ':').map(Cow::Borrowed);
@@ -200,7 +199,7 @@ impl<'a> From<&'a str> for Stream<'a> {
     }
 }
 
-/// `owner:logGroup:logStream`, for a person: parts may hold colons.
+/// `owner:logGroup:logStream`, for people only: the parts may contain colons.
 impl fmt::Display for Stream<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -212,29 +211,29 @@ impl fmt::Display for Stream<'_> {
     }
 }
 
-/// What makes an event that event: its timestamp, and the XXH3-64 hash of stream and id.
+/// The identity of an event: its timestamp, and the XXH3-64 hash of its stream and id.
 ///
 /// Two different events of one millisecond collide with a probability of 2⁻⁶⁴.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EventKey {
     /// Milliseconds since the epoch.
     pub timestamp: i64,
-    /// XXH3-64 of owner, log group, log stream and id, or of origin and id: each with its length
-    /// in front (4 bytes, little-endian), since each may hold any byte.
+    /// The XXH3-64 of owner, log group, log stream and id, or of origin and id. Each is preceded by
+    /// its length (4 bytes, little-endian), since it may contain any byte.
     pub hash: u64,
 }
 
-/// Makes the keys of a stream's rows.
+/// Computes the keys of a stream's rows.
 #[derive(Debug)]
 pub(crate) struct Keys {
-    /// What is hashed: the stream's parts, and the last row's id.
+    /// The input of the hash: the stream's parts, and the last row's id.
     hashed: Vec<u8>,
-    /// The bytes of these parts.
+    /// The length of the stream's parts in bytes.
     stream: usize,
 }
 
 impl Keys {
-    /// Of a stream.
+    /// The keys of a stream.
     pub(crate) fn of(stream: &Stream<'_>) -> Keys {
         let parts: &[&str] = match stream {
             Stream::Logs { owner, log_group, log_stream } => &[owner, log_group, log_stream],
@@ -246,7 +245,7 @@ impl Keys {
         keys
     }
 
-    /// Of one of its rows.
+    /// The key of one of the stream's rows.
     pub(crate) fn key(&mut self, row: &Row<'_>) -> EventKey {
         self.hashed.truncate(self.stream);
         self.add(&row.id);
@@ -259,46 +258,46 @@ impl Keys {
     }
 }
 
-/// Why a line is not a valid row: quarantined as `malformed-row`. Never holds what was logged.
+/// Why a line is not a valid row: quarantined as `malformed-row`. Never contains log text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
-    /// It ends inside the object.
-    #[error("not a valid row: it ends too early, at column {0}")]
+    /// The input ends inside the object.
+    #[error("not a valid row: unexpected end at column {0}")]
     Torn(usize),
-    /// It is not a valid JSON from this column on.
+    /// The JSON is not valid from this column on.
     #[error("not a valid row: not valid JSON at column {0}")]
     Json(usize),
-    /// The field that ends at this column is of another type.
+    /// The field that ends at this column has the wrong type.
     #[error("not a valid row: a field of the wrong type at column {0}")]
     Type(usize),
-    /// A field stands there twice.
+    /// A field occurs twice.
     #[error("not a valid row: field `{0}` appears twice")]
     Repeated(&'static str),
     /// A field is missing.
     #[error("not a valid row: field `{0}` is missing")]
     Missing(&'static str),
-    /// An unknown kind.
+    /// The kind is unknown.
     #[error("not a valid row: `kind` must be csv, tsv, json or raw")]
     Kind,
-    /// No day.
+    /// The day is not valid.
     #[error("not a valid row: `day` must be written YYYY-MM-DD")]
     Day,
-    /// A line below a header that is not a compact row.
+    /// A line below a header is not a compact row.
     #[error("not a valid row: a line must be `TIMESTAMP ID LINE`, with one space between them")]
     Bare,
-    /// A compact row whose header is missing or could not be read.
+    /// A compact row's header is missing or could not be read.
     #[error("a row without a header above it")]
     NoHeader,
-    /// A compact row without a line break.
-    #[error("not a valid row: its line breaks off")]
+    /// A compact row has no line break.
+    #[error("not a valid row: its line is truncated")]
     CutOff,
-    /// It is not UTF-8.
+    /// The text is not UTF-8.
     #[error("not a valid row: not UTF-8")]
     NotText,
-    /// Not of a version that ever was.
+    /// No such version has existed.
     #[error("not a valid row: `hiwake` must be 2")]
     Version,
-    /// What an event was that could not be a row.
+    /// The bytes of a refused event cannot be decoded.
     #[error("not a valid row: `bytes` is not valid base64")]
     Base64,
 }
@@ -321,14 +320,14 @@ impl Row<'_> {
         out.push(b'\n');
     }
 
-    /// What makes its event that event: the same for the event wherever it comes by again.
+    /// The identity of the row's event: the same however often the event arrives.
     pub fn key(&self) -> EventKey {
         Keys::of(&self.stream).key(self)
     }
 }
 
-/// The fields of a row in JSON, each optional, so that what is missing can be named. Those that
-/// only a compact row has are here too ([`rows`](crate::rows)).
+/// The fields of a row in JSON. Each is optional, so that an error can name a missing one. Those
+/// that only compact rows have are included ([`rows`](crate::rows)).
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Wire<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -349,27 +348,27 @@ pub(crate) struct Wire<'a> {
     pub(crate) log_stream: Option<Text<'a>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub(crate) origin: Option<Text<'a>>,
-    /// What version 0.1 wrote: the three parts of a log stream joined by colons, or an origin.
+    /// In version 0.1: the three parts of a log stream joined by colons, or an origin.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub(crate) stream: Option<Text<'a>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub(crate) id: Option<Text<'a>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub(crate) line: Option<Text<'a>>,
-    /// The code of an event that could not be a row, and what follows it.
+    /// The code of a refused event; the next fields describe it.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub(crate) refused: Option<Text<'a>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<Text<'a>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub(crate) data: Option<Text<'a>>,
-    /// In base64, where it is not text.
+    /// The event in base64 if it is not text.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub(crate) bytes: Option<Text<'a>>,
 }
 
 impl<'a> Wire<'a> {
-    /// With the fields of a stream.
+    /// The fields of a stream.
     pub(crate) fn of(stream: &'a Stream<'_>) -> Wire<'a> {
         let text = |text| Some(Text(Cow::Borrowed(text)));
         match stream {
@@ -397,7 +396,7 @@ impl<'a> Wire<'a> {
         })
     }
 
-    /// The file, kind and day.
+    /// The row's file, kind and day.
     pub(crate) fn day_file(&mut self) -> Result<(Cow<'a, str>, Kind, Day), RowError> {
         let kind = Kind::from_name(&text(&mut self.kind, "kind")?).ok_or(RowError::Kind)?;
         let day = text(&mut self.day, "day")?;
@@ -405,7 +404,7 @@ impl<'a> Wire<'a> {
         Ok((text(&mut self.file, "file")?, kind, day))
     }
 
-    /// Where it came from, in one of three forms.
+    /// The row's origin, in one of three forms.
     pub(crate) fn stream(&mut self) -> Result<Stream<'a>, RowError> {
         match (self.stream.take(), self.origin.take()) {
             (Some(Text(joined)), _) => Ok(Stream::from(&*joined).into_owned()),
@@ -422,14 +421,14 @@ impl<'a> Wire<'a> {
     pub(crate) fn id(&mut self, timestamp: i64) -> Result<Cow<'a, str>, RowError> {
         let id = text(&mut self.id, "id")?;
         let mut short = String::new();
-        // As CloudWatch gave it, in a row that somebody else made: the same event all the same.
+        // Another program may have written the id in CloudWatch's form; it means the same event.
         let is_long = id.starts_with(|first: char| first.is_ascii_digit())
             && event_id::short(&id, timestamp, &mut short) != id;
         Ok(if is_long { Cow::Owned(short) } else { id })
     }
 }
 
-/// A field that must be there.
+/// A field that is required.
 pub(crate) fn text<'a>(
     field: &mut Option<Text<'a>>,
     name: &'static str,
@@ -437,7 +436,7 @@ pub(crate) fn text<'a>(
     field.take().map(|Text(text)| text).ok_or(RowError::Missing(name))
 }
 
-/// The first field of a row that an object has twice.
+/// The first field of a row that occurs twice.
 fn repeated(line: &[u8]) -> Option<&'static str> {
     const FIELDS: [&str; 7] = ["file", "kind", "day", "timestamp", "stream", "id", "line"];
     let keys = json::top_level_keys(line);
@@ -447,7 +446,7 @@ fn repeated(line: &[u8]) -> Option<&'static str> {
 
 impl<'a> Row<'a> {
     /// Reads one line of JSON, with or without its line break. Fields may come in any order;
-    /// unknown ones are ignored. What is not escaped is borrowed from `line`.
+    /// unknown ones are ignored. Text without escapes is borrowed from `line`.
     pub fn decode(line: &'a [u8]) -> Result<Row<'a>, RowError> {
         let mut wire = Wire::read(line)?;
         let (file, kind, day) = wire.day_file()?;

@@ -1,4 +1,4 @@
-//! Compact rows: what transform answers for a record, as text. `docs/format.md` says it to the
+//! Compact rows: the text that transform answers for a record. `docs/format.md` defines it to the
 //! byte. Pure.
 //!
 //! ```text
@@ -6,8 +6,8 @@
 //! 1650214747000 ~AAFN… HOGE,HOGE,1,HOGEHOGE,Apr 17 16:59:07 host …
 //! ```
 //!
-//! A header holds for the rows below it. A row that does not fit in one line, and an event that
-//! cannot be a row, are JSON too.
+//! A header applies to the rows below it. A row that does not fit on one line is JSON, and so is
+//! an event that cannot be a row.
 
 use std::borrow::Cow;
 
@@ -19,11 +19,11 @@ use crate::event_id;
 use crate::json::Text;
 use crate::row::{Day, Kind, Row, RowError, Stream, Wire, text};
 
-/// What a line of JSON begins with that is ours.
+/// The beginning of the lines of JSON in this format.
 pub(crate) const MARK: &[u8] = b"{\"hiwake\":";
-/// The version of what is written here.
+/// The version that is written.
 const VERSION: u64 = 2;
-/// Digits of a timestamp up to the year 9999, and the first number that has more.
+/// The digits of a timestamp up to the year 9999, and the first number with more.
 const TIMESTAMP_DIGITS_MAX: usize = 15;
 const TIMESTAMPS_END: i64 = 10_i64.pow(TIMESTAMP_DIGITS_MAX as u32);
 
@@ -49,7 +49,7 @@ impl Header {
             && self.file == row.file
     }
 
-    /// A row below it.
+    /// The row of a line below this header.
     pub(crate) fn row<'a>(&'a self, row: BareRow<'a>) -> Row<'a> {
         Row {
             file: Cow::Borrowed(&self.file),
@@ -63,7 +63,7 @@ impl Header {
     }
 }
 
-/// Writes rows, and a header wherever it changes.
+/// Writes rows, and a header whenever it changes.
 #[derive(Default)]
 pub struct Writer {
     header: Option<Header>,
@@ -73,7 +73,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Begins a frame: it stands alone, so its first row has a header above it.
+    /// Begins a frame, which is self-contained: its first row follows a header.
     pub fn start(&mut self) {
         self.is_written = false;
     }
@@ -120,7 +120,7 @@ impl Writer {
         }
     }
 
-    /// Appends what could not be a row, for the quarantine.
+    /// Appends an event that cannot be a row, for the quarantine.
     pub fn refused(&mut self, code: &str, reason: &str, bytes: &[u8], out: &mut Vec<u8>) {
         let borrowed = |text| Some(Text(Cow::Borrowed(text)));
         let data = str::from_utf8(bytes).ok();
@@ -132,9 +132,9 @@ impl Writer {
     }
 }
 
-/// Whether a compact row can hold an id.
+/// Whether a compact row can contain an id.
 fn is_id(id: &str) -> bool {
-    // In one pass without a branch, which the compiler makes of whole registers.
+    // A single pass without branches lets the compiler use SIMD.
     id.bytes().fold(u8::MAX, u8::min) > b' '
 }
 
@@ -148,7 +148,7 @@ struct Version {
     hiwake: u64,
 }
 
-/// A row without what its header says.
+/// A row without the fields of its header.
 pub(crate) struct BareRow<'a> {
     timestamp: i64,
     id: Cow<'a, str>,
@@ -171,7 +171,7 @@ impl<'a> BareRow<'a> {
             return Err(RowError::Bare);
         }
         let mut short = String::new();
-        // As CloudWatch gave it, in a row that somebody else made: the same event all the same.
+        // Another program may have written the id in CloudWatch's form; it means the same event.
         let is_long = id.starts_with(|first: char| first.is_ascii_digit())
             && event_id::short(id, timestamp, &mut short) != id;
         let id = if is_long { Cow::Owned(short) } else { Cow::Borrowed(id) };
@@ -181,27 +181,27 @@ impl<'a> BareRow<'a> {
 
 /// A line of JSON that begins with [`MARK`].
 pub(crate) enum Line<'a> {
-    /// Holds for the rows below it.
+    /// A header, which applies to the rows below it.
     Header(Header),
-    /// A row that does not fit in one line.
+    /// A row that does not fit on one line.
     Row(BareRow<'a>),
-    /// An event that could not be a row.
+    /// An event that cannot be a row.
     Refused {
-        /// Why, in short and stable.
+        /// The reason's stable code.
         code: Cow<'a, str>,
-        /// Why, for a person.
+        /// The reason in words.
         reason: Cow<'a, str>,
         /// The event.
         bytes: Vec<u8>,
     },
-    /// Of a newer version.
+    /// A line of a newer version.
     Newer(u64),
 }
 
 impl<'a> Line<'a> {
-    /// Reads it, without its line break.
+    /// Reads a line without its line break.
     pub(crate) fn read(json: &'a [u8]) -> Result<Line<'a>, RowError> {
-        // A newer version may have other fields.
+        // A newer version may have other fields, so the version is read first.
         if let Ok(Version { hiwake }) = serde_json::from_slice(json)
             && hiwake > VERSION
         {

@@ -12,14 +12,15 @@ use std::ops::Range;
 use chrono::{FixedOffset, Offset};
 use chrono_tz::Tz;
 
-/// Little-endian. Zones: how many (u16), for each its name (length u8, text) and the number of its
-/// rules (u16). Then the rules, some for several zones: how many kinds of offset (u8), for each
-/// seconds east of UTC (i32) and abbreviation ([`NAME_BYTES`], filled up with NUL); how many
-/// changes (u16), for each a u32: the moment in units of [`UNIT`] since 1970 in the upper 28 bits,
-/// the kind from then on in the lower 4. The first is at 0.
+/// The table, little-endian. First the zones: their number (u16), then for each its name (length
+/// u8, text) and the number of its rules (u16). Then the rules, some of which several zones share:
+/// the number of kinds of offset (u8), for each seconds east of UTC (i32) and abbreviation
+/// ([`NAME_BYTES`], padded with NUL); the number of changes (u16), for each a u32: the time in
+/// units of [`UNIT`] since 1970 in the upper 28 bits, the new kind in the lower 4. The first change
+/// is at 0.
 static TABLE: &[u8] = include_bytes!("zones.bin");
 
-/// All changes since 1970 are multiples of it.
+/// All changes since 1970 happen at multiples of this.
 const UNIT: i64 = 30;
 const NAME_BYTES: usize = 8;
 const KIND_BYTES: usize = 4 + NAME_BYTES;
@@ -32,16 +33,16 @@ pub struct Zone {
     changes: &'static [u8],
 }
 
-/// An offset from UTC, and what it is called.
+/// An offset from UTC, and its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ZoneOffset {
-    /// East of UTC.
+    /// Seconds east of UTC.
     pub(crate) seconds: i32,
     name: [u8; NAME_BYTES],
 }
 
 impl Zone {
-    /// That of chrono-tz. The table has all of them: it is tested.
+    /// The zone of chrono-tz. A test checks that the table has all of them.
     pub fn new(tz: Tz) -> Zone {
         let mut table = Table(TABLE);
         let mut rules = None;
@@ -59,8 +60,8 @@ impl Zone {
         table.rules()
     }
 
-    /// At a moment, in seconds since the epoch, and from when to when it holds. Before 1970 it is
-    /// that of 1970.
+    /// The offset at a time in seconds since the epoch, and the range of times in which it applies.
+    /// Before 1970, the offset of 1970 applies.
     pub fn at(self, seconds: i64) -> (ZoneOffset, Range<i64>) {
         let (changes, _) = self.changes.as_chunks::<CHANGE_BYTES>();
         let moment = |change: &[u8; 4]| i64::from(u32::from_le_bytes(*change) >> 4) * UNIT;
@@ -82,14 +83,14 @@ impl Offset for ZoneOffset {
     }
 }
 
-/// Its abbreviation, e.g. `JST`, or its digits where it has none.
+/// The abbreviation, e.g. `JST`, or the digits if there is none.
 impl fmt::Display for ZoneOffset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(str::from_utf8(&self.name).unwrap_or_default().trim_end_matches('\0'))
     }
 }
 
-/// What is left to read of the table. It is part of the program, so that it cannot end early.
+/// The unread rest of the table. The table is part of the program, so it cannot end early.
 struct Table(&'static [u8]);
 
 impl Table {
