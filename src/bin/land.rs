@@ -1,5 +1,5 @@
-//! The land function and, with a longer timeout, the seal function: notices → day files. Wiring
-//! only: the library does the work.
+//! The land function and, with a longer timeout, the seal function: they turn notices into day
+//! files. The library does the work; this only wires.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -24,7 +24,8 @@ fn main() -> ExitCode {
             let site = site.clone();
             let deadline = runtime::deadline(&context);
             async move {
-                // A store has a runtime of its own, and waiting for locks blocks: a plain thread.
+                // A store has a runtime of its own, and waiting for locks blocks: use a plain
+                // thread.
                 let work = move || site.invoke(&event, deadline);
                 let done = tokio::task::spawn_blocking(work).await;
                 done.map_err(|error| failure(&anyhow!(error)))?
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// Where this process lands; its buckets are opened when they are first told of.
+/// Where this process lands. A bucket is opened when a notice first names it.
 struct Site {
     config: &'static Config,
     root: PathBuf,

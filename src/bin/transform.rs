@@ -1,4 +1,4 @@
-//! The transform function: one Firehose event → its answer. Wiring only: the library does the work.
+//! The transform function: it answers a Firehose event. The library does the work; this only wires.
 
 use std::future::ready;
 use std::process::ExitCode;
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
             ready(match firehose::transform(&mut reader, &event) {
                 Ok((answer, counts)) => {
                     runtime::send(&Metrics::of_transform(&counts), &pipeline);
-                    // Made of text; looked at once more, not copied.
+                    // The answer was built from text: it is checked again, but not copied.
                     String::from_utf8(answer).map_err(|error| failure(&error))
                 }
                 Err(error) => Err(failure(&error)),
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// An event that cannot be answered at all: Firehose calls again, then the batch lands by way of
+/// An event that cannot be answered at all: Firehose calls again, then the batch lands from
 /// `failed/`.
 fn failure(error: &dyn std::error::Error) -> Failure {
     Failure { kind: "hiwake.UnknownEvent", message: error.to_string() }

@@ -23,7 +23,7 @@ fn demo_runs_the_pipeline_in_a_new_folder_and_replaces_only_its_own() {
     assert_eq!(desk.ok("demo @demo"), said);
     desk.write("mine/file", b"");
     let said = desk.fails(1, "demo @mine");
-    assert!(said.contains("holds files that are not a demo's"), "{said}");
+    assert!(said.contains("contains files that are not a demo's"), "{said}");
     assert!(desk.path("mine/file").exists());
 }
 

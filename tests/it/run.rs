@@ -80,7 +80,7 @@ fn two_hosts_messages_are_two_logs_and_each_can_be_read_alone() {
     }
     let output = desk.hiwake(&format!("run @logs {RUN}"));
     let said = String::from_utf8(output.stderr).unwrap();
-    let hint = "told apart by their folders, e.g. host1/messages: to read one alone, give \
+    let hint = "distinguished by their folders, e.g. host1/messages: to read one alone, give \
                 --log-stream host1/messages";
     assert_eq!(said.matches(hint).count(), 1, "{said}");
     assert_eq!(desk.text("root/messages/2022-04-17.csv.open").lines().count(), 6);

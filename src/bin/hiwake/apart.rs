@@ -1,5 +1,5 @@
-//! What is read and what is written are apart: otherwise hiwake would land its own files, more of
-//! them each time.
+//! Keeps inputs and outputs apart: otherwise hiwake would land its own files, and more of them each
+//! time.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -9,7 +9,7 @@ use hiwake::store::Location;
 
 use crate::Usage;
 
-/// Refuses a source that holds the root, or that the root holds. What is in quarantine may land
+/// Rejects a source that contains the root or is in it. The quarantine is allowed: it may land
 /// again.
 pub fn source(source: &Location, root: &Path) -> anyhow::Result<()> {
     match source {
@@ -22,25 +22,25 @@ pub fn source(source: &Location, root: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Refuses two places of which one holds the other, or that are the same.
+/// Rejects two paths if they are the same or one contains the other.
 pub fn check((one, path): (&str, &Path), (other, place): (&str, &Path)) -> anyhow::Result<()> {
     let (resolved_path, resolved_place) = (resolved(path)?, resolved(place)?);
     let relation = match () {
         () if resolved_path == resolved_place => "is",
-        () if resolved_path.starts_with(&resolved_place) => "lies in",
-        () if resolved_place.starts_with(&resolved_path) => "holds",
+        () if resolved_path.starts_with(&resolved_place) => "is inside",
+        () if resolved_place.starts_with(&resolved_path) => "contains",
         () => return Ok(()),
     };
     let (path, place) = (path.display(), place.display());
     Err(Usage(format!(
-        "{one} {path} {relation} {other} {place}: hiwake would read its own files as logs. Name another place for one of them; nothing was landed"
+        "{one} {path} {relation} {other} {place}: hiwake would read its own files as logs, so nothing was landed. Choose another place for one of them"
     ))
     .into())
 }
 
-/// The absolute path without links, also of what does not exist yet.
+/// The absolute path without links, even of a path that does not exist yet.
 pub fn resolved(path: &Path) -> anyhow::Result<PathBuf> {
-    let absolute = std::path::absolute(path).context("the current folder is not known")?;
+    let absolute = std::path::absolute(path).context("the current folder cannot be determined")?;
     Ok(absolute.components().fold(PathBuf::new(), |mut resolved, component| {
         match component {
             Component::ParentDir => drop(resolved.pop()),

@@ -1,4 +1,4 @@
-//! `hiwake backfill`: what is still in CloudWatch Logs.
+//! `hiwake backfill`: lands what is still in CloudWatch Logs.
 
 use std::process::ExitCode;
 
@@ -15,15 +15,15 @@ use crate::output::{err, note, out};
 use crate::progress::Progress;
 use crate::{Before, Moment, Now, Root};
 
-/// Land what is still in CloudWatch Logs: history from before the subscription, or a gap that
-/// Firehose never saw
+/// Land events that are still in CloudWatch Logs: history from before the subscription, or a gap
+/// that Firehose never received
 ///
-/// Reads a log group's events by FilterLogEvents, at most 5 pages a second, and lands them with the
-/// labels and files of the configuration. Events that came by Firehose have the same ids and are
-/// not doubled. When it was interrupted, the same command resumes, and says so. Lines that somebody
-/// removed meanwhile come back with `--from-start`. Events of the last 15 minutes may not have
-/// reached CloudWatch Logs: run it again for them. Lines with the column `{filter}` have it empty:
-/// these events came by no subscription filter.
+/// Reads a log group's events with FilterLogEvents, at most 5 pages a second, and lands them with
+/// the configuration's labels and files. Events that came through Firehose have the same ids and
+/// are not duplicated. If the command is interrupted, the same command resumes and reports it.
+/// Lines that were removed in the meantime come back with `--from-start`. Events of the last 15
+/// minutes may not have reached CloudWatch Logs: run the command again for them. The column
+/// `{filter}` is empty, since no subscription filter sent these events.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   hiwake backfill --log-group /var/log/messages --root /mnt/efs \\
@@ -32,10 +32,10 @@ pub struct Args {
     /// The log group's name
     #[arg(long, value_name = "G")]
     log_group: String,
-    /// Events at this moment or later
+    /// Only events from this time on
     #[arg(long, value_name = "TIME")]
     since: Moment,
-    /// Events before this moment; more than 2 hours from now there are none, and none are asked for
+    /// Only events before this time; at most 2 hours from now, since none exist later
     #[arg(long, value_name = "TIME")]
     until: Moment,
     #[command(flatten)]

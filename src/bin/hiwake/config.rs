@@ -1,4 +1,4 @@
-//! `hiwake config …`: is it right, what would become of a log group, its schema, the environment.
+//! `hiwake config …`: checks and explains the configuration, and prints its schema and environment.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,28 +19,28 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Say everything that is wrong with it, each with its line.
+    /// Report all errors in it, each with its line.
     ///
-    /// Exit 0: it can be used (warnings are printed all the same); 2: it cannot.
+    /// Exit code 0: it can be used, perhaps with warnings; 2: it cannot.
     #[command(after_help = "Example:\n  hiwake config check --config hiwake.toml")]
     Check,
-    /// Show what becomes of a log group's events, or of all that a file holds, and why.
+    /// Show what happens to a log group's events, or to everything in a file, and why.
     #[command(after_help = explain::HELP)]
     Explain(explain::Args),
     /// Print the JSON Schema of hiwake.toml.
     #[command(after_help = "Example:\n  hiwake config schema > hiwake.schema.json")]
     Schema,
-    /// List the environment variables that are read.
+    /// List the environment variables that hiwake reads.
     Env {
-        /// As JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
 }
 
-/// Runs one of the subcommands on the configuration at `path`.
+/// Runs one of the subcommands with the configuration at `path`.
 ///
-/// The error is `ConfigErrors` when the configuration is wrong: exit code 2.
+/// If the configuration is not valid, the error is `ConfigErrors`: exit code 2.
 pub fn run(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
     let text = match &args.command {
         Command::Schema => pretty(&config::schema())?,

@@ -1,4 +1,4 @@
-//! `hiwake demo`: sample logs through the whole pipeline, in a folder of their own.
+//! `hiwake demo`: sends sample logs through the whole pipeline, in a folder of its own.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader};
@@ -13,18 +13,18 @@ use crate::output::out;
 
 /// Run sample logs through the whole pipeline, with folders in place of S3 and EFS
 ///
-/// Writes a configuration and events into DIR, then runs the commands that it shows. `efs` holds
-/// the daily files then, `s3` the objects. The same commands work in that folder afterwards.
+/// Writes a configuration and events into DIR, then runs the commands that it shows. Afterwards,
+/// `efs` holds the daily files and `s3` the objects, and the same commands work in that folder.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   hiwake demo && cat hiwake-demo/efs/messages/2022-04-17.csv")]
 pub struct Args {
-    /// A folder that is new, or of an earlier demo: that one is replaced
+    /// A new folder, or one of an earlier demo, which is replaced
     #[arg(value_name = "DIR", default_value = "hiwake-demo")]
     dir: PathBuf,
 }
 
-/// Says that a folder is a demo's, and may be replaced.
+/// Marks a folder as a demo's, which may be replaced.
 const MARKER: &str = ".hiwake-demo";
 const FILES: [(&str, &[u8]); 5] = [
     (MARKER, b""),
@@ -42,7 +42,7 @@ const COMMANDS: [&str; 5] = [
     "status --root efs",
     "verify --root efs",
 ];
-/// Of each daily file so many lines are shown, so many characters of each.
+/// The number of lines that are shown of each daily file, and of characters of each line.
 const LINES: usize = 3;
 const CHARACTERS: usize = 100;
 
@@ -53,12 +53,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     out!("$ cd {dir}");
     for command in COMMANDS {
         out!("\n$ hiwake {command}");
-        // What is quoted is at odd places.
+        // The quoted parts have odd numbers.
         let words = command.split('\'').enumerate().flat_map(|(at, part)| match at % 2 {
             0 => part.split_whitespace().collect(),
             _ => vec![part],
         });
-        // Its own configuration, whatever HIWAKE_CONFIG says.
+        // The demo's configuration is used, whatever HIWAKE_CONFIG says.
         let words = ["hiwake", "--config", "hiwake.toml"].into_iter().chain(words);
         let cli = Cli::try_parse_from(words)?;
         let code = crate::dispatch(&cli)?;
@@ -86,13 +86,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes the folder, in place of an earlier demo's.
+/// Creates the folder, and replaces an earlier demo's.
 #[expect(clippy::disallowed_methods, reason = "samples: nothing depends on their being durable")]
 fn prepare(dir: &Path) -> anyhow::Result<()> {
     if dir.join(MARKER).exists() {
         fs::remove_dir_all(dir)?;
     } else if dir.exists() && fs::read_dir(dir)?.next().is_some() {
-        bail!("it holds files that are not a demo's: name another folder");
+        bail!("it contains files that are not a demo's: choose another folder");
     }
     fs::create_dir_all(dir)?;
     FILES.iter().try_for_each(|(name, bytes)| fs::write(dir.join(name), bytes))?;

@@ -1,5 +1,5 @@
-//! `hiwake config explain`: what becomes of a log group's events, or of all that a file holds, and
-//! why.
+//! `hiwake config explain`: shows what happens to a log group's events, or to everything in a file,
+//! and why.
 
 use std::fmt::Write as _;
 use std::io::Read;
@@ -36,41 +36,41 @@ pub struct Args {
     /// The account that owns the log group.
     #[arg(long, value_name = "ACCOUNT", default_value = "123456789012", conflicts_with = "event")]
     owner: String,
-    /// A message, to see its line.
+    /// A message whose line is shown.
     #[arg(long, value_name = "M", allow_hyphen_values = true, conflicts_with = "event")]
     message: Option<String>,
     /// The event's time: RFC 3339, or milliseconds since the epoch. Default: now.
     #[arg(long, value_name = "T", allow_hyphen_values = true, conflicts_with = "event",
         value_parser = milliseconds)]
     timestamp: Option<i64>,
-    /// A Firehose event, a record, an envelope or an object: each thing in it is explained; `-` is
-    /// standard input.
+    /// A Firehose event, a record, an envelope or an object, of which each part is explained; `-`
+    /// is standard input.
     #[arg(long, value_name = "FILE", conflicts_with = "log_group")]
     event: Option<PathBuf>,
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// A moment, as milliseconds since the epoch.
+/// Parses a time as milliseconds since the epoch.
 fn milliseconds(text: &str) -> Result<i64, String> {
     let moment = text.parse().or_else(|_| crate::rfc_3339(text));
     moment.map_err(|error| format!("{error}, or milliseconds since the epoch"))
 }
 
-/// What becomes of one thing.
+/// What happens to one part.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "becomes")]
 enum Fact {
     /// A line of a day file.
     Line { record: String, path: String, day: String, timestamp: i64, why: String, line: String },
-    /// Nothing, rightly.
+    /// Rightly nothing.
     Nothing { record: String, events: usize, why: String },
     /// A line of the quarantine.
     Quarantined { record: String, code: String, why: String },
 }
 
-/// The explanation.
+/// Builds the explanation.
 pub fn text(config: &Config, args: &Args) -> anyhow::Result<String> {
     match (&args.event, &args.log_group) {
         (Some(path), _) => file(config, path, args.json),
@@ -100,7 +100,7 @@ fn of_log_group(config: &Config, log_group: &str, args: &Args) -> anyhow::Result
         Some(Fact::Nothing { why, .. }) => return nothing(&explanation, log_group, args, why),
         fact => {
             let why = fact.map(Fact::why).unwrap_or_default();
-            anyhow::bail!("this event cannot be landed: {why}");
+            anyhow::bail!("this event cannot land: {why}");
         }
     };
     let line = args.message.as_ref().map(|_| line);
@@ -117,14 +117,14 @@ fn of_log_group(config: &Config, log_group: &str, args: &Args) -> anyhow::Result
     Ok(text)
 }
 
-/// The event gives no line.
+/// Explains an event that gives no line.
 fn nothing(
     explanation: &Explanation,
     log_group: &str,
     args: &Args,
     why: &str,
 ) -> anyhow::Result<String> {
-    // Without a message there is nothing to leave out.
+    // Without a message, `drop` and `keep` do not apply.
     let why = args.message.as_ref().map(|_| why);
     if args.json {
         return pretty(&json!({ "routing": explanation, "event": { "line": null, "why": why } }));
@@ -157,7 +157,7 @@ fn routing(explanation: &Explanation, log_group: &str, log_stream: &str) -> anyh
     Ok(text)
 }
 
-/// A record: how it is called, its bytes unless they are not valid base64, its arrival.
+/// A record: its name, its bytes unless they are not valid base64, and its arrival.
 type Record = (String, Option<Vec<u8>>, Option<i64>);
 
 fn file(config: &Config, path: &Path, as_json: bool) -> anyhow::Result<String> {
@@ -177,7 +177,7 @@ fn file(config: &Config, path: &Path, as_json: bool) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// The records of a Firehose event, if it is one.
+/// The records of a Firehose event; `None` if it is something else.
 fn records(event: &[u8]) -> Option<Vec<Record>> {
     #[derive(Deserialize)]
     struct Event {
@@ -231,12 +231,12 @@ struct Explainer<'a> {
 impl Sink for Explainer<'_> {
     fn row(&mut self, row: &Row<'_>, place: RowPlace) -> Result<(), ReadError> {
         let why = match &row.stream {
-            _ if !place.is_derived => "it was a row already".to_owned(),
-            Stream::Origin(_) => "it is plain text, which `[plain]` takes".to_owned(),
+            _ if !place.is_derived => "it already was a row".to_owned(),
+            Stream::Origin(_) => "it is plain text: `[plain]` applies".to_owned(),
             Stream::Logs { owner, log_group, log_stream } => {
                 let tried = config::explain(self.config, owner, log_group, log_stream).tried;
                 let winner = tried.iter().find(|tried| tried.outcome == Fate::Wins);
-                winner.map_or("no source matches: `[unmatched]` takes it".to_owned(), |winner| {
+                winner.map_or("no source matches: `[unmatched]` applies".to_owned(), |winner| {
                     format!("source[{}]: {}", winner.source, winner.reason)
                 })
             }
@@ -255,10 +255,10 @@ impl Sink for Explainer<'_> {
 
     fn skipped(&mut self, skipped: Skipped, events: usize) -> Result<(), ReadError> {
         let why = match skipped {
-            Skipped::Empty => "a control message, or nothing is in it",
-            Skipped::Filtered => "`drop` or `keep` of its source leaves it out",
+            Skipped::Empty => "a control message, or it is empty",
+            Skipped::Filtered => "`drop` or `keep` of its source excludes it",
             Skipped::PlainDropped => "plain text, and `[plain] drop = true`",
-            Skipped::PlainLeftOut => "plain text, which is left out",
+            Skipped::PlainLeftOut => "plain text, which is excluded",
         };
         let (record, why) = (self.record.to_owned(), why.to_owned());
         self.facts.push(Fact::Nothing { record, events, why });

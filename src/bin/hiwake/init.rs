@@ -1,4 +1,4 @@
-//! `hiwake init`: a commented hiwake.toml, from flags, a few questions, or the account's log
+//! `hiwake init`: writes a commented hiwake.toml from flags, a few questions, or the account's log
 //! groups.
 
 use std::collections::BTreeMap;
@@ -14,17 +14,17 @@ use hiwake::config::Config;
 use crate::Usage;
 use crate::output::out;
 
-/// The sample is what the new file says, all but its sources.
+/// The sample, from which the new file gets everything except its sources.
 const SAMPLE: &str = include_str!("../../../hiwake.toml");
-/// Log groups of hiwake's own: what they log would be logged again.
+/// The prefixes of hiwake's own log groups, whose logs must not land again.
 #[cfg(feature = "aws")]
 const OWN: [&str; 2] = ["/aws/lambda/hiwake", "/aws/kinesisfirehose/hiwake"];
 
 /// Write a commented hiwake.toml
 ///
-/// Without flags, on a terminal, it asks. The file is written where `--config` says, and never over
-/// another one. Each log group becomes a source with a file of its own; edit what is not right,
-/// then run `hiwake config check`.
+/// Without flags, it asks questions if it runs on a terminal. It writes the file that `--config`
+/// names, and never overwrites another. Each log group becomes a source with its own file. Correct
+/// what does not fit, then run `hiwake config check`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake init
@@ -32,27 +32,27 @@ const OWN: [&str; 2] = ["/aws/lambda/hiwake", "/aws/kinesisfirehose/hiwake"];
   hiwake init --from-account --prefix /ecs/ --config ecs.toml
   hiwake init --log-group '/aws/lambda/*' --print")]
 pub struct Args {
-    /// A log group, or a glob of log groups; can be given several times
+    /// A log group, or a glob of log groups; can be repeated
     #[arg(long = "log-group", value_name = "G")]
     log_groups: Vec<String>,
-    /// Labels in front of each line, commas between
+    /// Labels in front of each line, separated by commas
     #[arg(long = "label", value_name = "L", value_delimiter = ',')]
     labels: Vec<String>,
-    /// The daily file's name without its day, of one log group [default: the end of its name]
+    /// The daily file's name without its day, for a single log group [default: the end of its name]
     #[arg(long, value_name = "NAME")]
     file: Option<String>,
     /// Where a day begins and ends: an IANA name [default: the configuration's, Asia/Tokyo]
     #[arg(long, value_name = "ZONE")]
     timezone: Option<Tz>,
-    /// All log groups of the account and region but hiwake's own, with AWS's credentials
+    /// All log groups of the account and region except hiwake's own; needs AWS credentials
     #[cfg(feature = "aws")]
     #[arg(long, conflicts_with = "log_groups")]
     from_account: bool,
-    /// Only log groups whose names begin so
+    /// Only log groups whose names begin with this
     #[cfg(feature = "aws")]
     #[arg(long, value_name = "PREFIX", requires = "from_account")]
     prefix: Option<String>,
-    /// Print it, and write no file
+    /// Print the configuration and write no file
     #[arg(long)]
     print: bool,
 }
@@ -72,7 +72,7 @@ pub fn run(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
         answers.ask()?;
     }
     let text = answers.text()?;
-    // What it writes can be used.
+    // The result must be a valid configuration.
     let config = Config::parse(&path.display().to_string(), &text)?;
     if args.print {
         out!("{}", text.trim_end_matches('\n'));
@@ -93,7 +93,7 @@ pub fn run(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the file is made of.
+/// The input for the file.
 struct Answers {
     log_groups: Vec<String>,
     labels: Vec<String>,
@@ -109,12 +109,12 @@ impl Answers {
         }
         let words = |text: String| text.split([',', ' ']).map(str::to_owned).collect::<Vec<_>>();
         let words = |text| words(text).into_iter().filter(|word| !word.is_empty()).collect();
-        self.log_groups = words(answer("Log groups (names or globs, commas between)", "")?);
+        self.log_groups = words(answer("Log groups (names or globs, separated by commas)", "")?);
         if self.log_groups.is_empty() {
             return Err(Usage("no log group was named".to_owned()).into());
         }
         if self.labels.is_empty() {
-            self.labels = words(answer("Labels in front of each line (commas between)", "none")?);
+            self.labels = words(answer("Labels in front of each line (comma-separated)", "none")?);
         }
         if self.timezone.is_none() {
             let zone = answer("Time zone in which a day begins and ends", zone_of_sample())?;
@@ -130,7 +130,7 @@ impl Answers {
         if self.file.is_some() && self.log_groups.len() != 1 {
             return Err(Usage("--file names the file of one log group".to_owned()));
         }
-        // The sample is part of the program, and a test makes files of it.
+        // The sample is part of the program, and a test builds files from it.
         let (head, rest) = SAMPLE.split_once("[[source]]\n").unwrap_or((SAMPLE, ""));
         let tail = rest.split_once("\n[format]\n").map_or("", |(_, tail)| tail);
         let head = head.split_once('\n').map_or(head, |(_, head)| head);
@@ -166,14 +166,14 @@ impl Answers {
     }
 }
 
-/// The time zone of the sample.
+/// The sample's time zone.
 fn zone_of_sample() -> &'static str {
     let value = SAMPLE.split_once("timezone = \"").and_then(|(_, rest)| rest.split_once('"'));
     value.map_or("Asia/Tokyo", |(zone, _)| zone)
 }
 
-/// A name for each log group's file: the end of the group's name where no other ends so, else all
-/// of it.
+/// A file name for each log group: the end of the group's name if it is unique, else the whole
+/// name.
 fn files(log_groups: &[String]) -> Vec<String> {
     let end = |group: &String| group.rsplit('/').next().unwrap_or_default().to_owned();
     let mut ends: BTreeMap<String, usize> = BTreeMap::new();
@@ -188,12 +188,12 @@ fn files(log_groups: &[String]) -> Vec<String> {
     log_groups.iter().map(file).collect()
 }
 
-/// A TOML string.
+/// A text as a TOML string.
 fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
 }
 
-/// What a person answers; an empty answer is the default.
+/// Asks a person; an empty answer means the default.
 fn answer(question: &str, default: &str) -> io::Result<String> {
     let default = if default.is_empty() { String::new() } else { format!(" [{default}]") };
     write!(io::stderr(), "{question}{default}: ")?;
@@ -202,7 +202,7 @@ fn answer(question: &str, default: &str) -> io::Result<String> {
     Ok(line.trim().to_owned())
 }
 
-/// The account's log groups, by name.
+/// The account's log groups in alphabetical order.
 #[cfg(feature = "aws")]
 fn from_account(prefix: Option<&str>) -> anyhow::Result<Vec<String>> {
     let all = crate::aws()?.logs().log_group_names(prefix)?;

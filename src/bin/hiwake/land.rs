@@ -1,4 +1,4 @@
-//! `hiwake land`: objects → day files.
+//! `hiwake land`: lands objects in day files.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,11 +19,11 @@ use crate::progress::Progress;
 use crate::replay::table;
 use crate::{Now, Root, apart};
 
-/// Land objects of any shape into the day files, each event once
+/// Land objects of any format in the day files, each event once
 ///
-/// Landing an object again, in any order, any number of times, at the same time, changes nothing.
-/// Plain text has no identity that survives a backup: from `backup/` it lands once more than from
-/// `landing/`.
+/// Landing an object again, in any order, any number of times, even at the same time, changes
+/// nothing. Plain text has no identity that survives a backup: from `backup/` it lands again, even
+/// after it landed from `landing/`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake land out.s3/landing --root out
@@ -35,12 +35,12 @@ pub struct Args {
     objects: Vec<String>,
     #[command(flatten)]
     root: Root,
-    /// Say what would land in which day file, and write nothing
+    /// Show what would land in which day file, and write nothing
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
     now: Now,
-    /// The counts as JSON
+    /// Print the counts as JSON
     #[arg(long)]
     json: bool,
 }
@@ -66,8 +66,8 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     report.finish(args.json)
 }
 
-/// What landing the objects would come to. Each store is held against the root by itself: an event
-/// that is in two of them counts twice.
+/// Plans a landing. Each store is compared with the root separately: an event that is in two stores
+/// counts twice.
 fn dry_run(
     config: &Config,
     args: &Args,
@@ -84,13 +84,13 @@ fn dry_run(
     plan.finish(args.json, 0, |_| {})
 }
 
-/// The root of a dry run, which need not be there.
+/// Opens the root for a dry run, in which it need not exist.
 pub fn open_if_there(root: &Path) -> anyhow::Result<RealDisk> {
     RealDisk::open_if_there(root)
         .with_context(|| format!("cannot open the root {}", root.display()))
 }
 
-/// What a landing would come to.
+/// The plan of a landing.
 #[derive(Default)]
 pub struct Plan {
     days: Vec<DayPlan>,
@@ -99,7 +99,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Adds what a batch would come to, and names what could not be read.
+    /// Adds the plan of a batch, and reports what could not be read.
     pub fn add(&mut self, landed: &Landed, days: Vec<DayPlan>) {
         for error in landed.objects.iter().filter_map(|one| one.as_ref().err()) {
             err!("not read: {error}");
@@ -110,8 +110,8 @@ impl Plan {
         self.days.extend(days);
     }
 
-    /// Prints it; the exit code is 1 if anything would not land. `problems` were found before, and
-    /// `more` is added to the JSON.
+    /// Prints the plan. The exit code is 1 if anything would not land. `problems` is the number of
+    /// earlier problems; `more` adds to the JSON.
     pub fn finish(
         self,
         json: bool,
@@ -137,7 +137,7 @@ impl Plan {
     }
 }
 
-/// What all batches of one command came to.
+/// The total of a command's batches.
 pub struct Report {
     progress: Progress,
     tally: Tally,
@@ -145,24 +145,24 @@ pub struct Report {
 }
 
 impl Report {
-    /// Of objects of so many bytes.
+    /// A report on objects with this many bytes.
     pub fn new(what: &'static str, bytes: u64) -> Report {
         let progress = Progress::of_bytes(what, bytes);
         Report { progress, tally: Tally::default(), failed: 0 }
     }
 
-    /// What the bytes are counted in that a store fetches.
+    /// The count to which a store adds the bytes that it fetches.
     pub fn done(&self) -> Arc<AtomicU64> {
         self.progress.done()
     }
 
-    /// Lands objects for the first time, a batch at a time.
+    /// Lands a batch of objects for the first time.
     pub fn land(&mut self, lander: &Lander<'_>, store: &Store, objects: &[ObjectId]) {
         let store = store.counted(self.done());
         objects.chunks(BATCH).for_each(|batch| self.add(&lander.land(&store, batch)));
     }
 
-    /// Adds what a batch came to, and names what could not be landed.
+    /// Adds the result of a batch, and reports what could not land.
     pub fn add(&mut self, landed: &Landed) {
         self.tally.add(&landed.tally);
         self.progress.suspend(|| {
@@ -177,13 +177,13 @@ impl Report {
         });
     }
 
-    /// The end of the bar.
+    /// Ends the progress bar and returns the counts.
     pub fn counts(self) -> (Tally, u64) {
         drop(self.progress);
         (self.tally, self.failed)
     }
 
-    /// Prints the counts; the exit code is 1 if anything was not landed.
+    /// Prints the counts. The exit code is 1 if anything did not land.
     pub fn finish(self, json: bool) -> anyhow::Result<ExitCode> {
         drop(self.progress);
         let Tally { objects, rows, lines, late, duplicates, quarantined, .. } = self.tally;

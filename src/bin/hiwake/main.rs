@@ -1,4 +1,5 @@
-//! `hiwake`: the pipeline and its day files on one machine. Wiring only: the library does the work.
+//! `hiwake`: the pipeline and its day files on one machine. The library does the work; this only
+//! wires.
 
 mod apart;
 #[cfg(feature = "aws")]
@@ -62,13 +63,13 @@ struct Cli {
         default_value = "hiwake.toml"
     )]
     config: PathBuf,
-    /// Say nothing on stderr but faults: no progress, no notes
+    /// Report only problems on stderr: no progress, no notes
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// Say more on stderr: the configuration, the root, how far landing is, the time it took
+    /// Report more on stderr: the configuration, the root, progress and the time taken
     #[arg(long, short, global = true)]
     verbose: bool,
-    /// Colours in tables
+    /// Use colours in tables
     #[arg(
         long,
         global = true,
@@ -104,7 +105,7 @@ enum Command {
   hiwake completions zsh > ~/.zfunc/_hiwake
   hiwake completions fish > ~/.config/fish/completions/hiwake.fish")]
     Completions {
-        /// Which
+        /// The shell
         shell: Shell,
     },
 }
@@ -115,8 +116,8 @@ fn main() -> ExitCode {
     output::set_detail(cli.quiet, cli.verbose);
     let began = Instant::now();
     let code = dispatch(&cli).unwrap_or_else(|error| {
-        // Usage errors end in clap; these are the other faults that a person corrects before
-        // anything is tried.
+        // clap handles usage errors; these are the other faults that a person can correct
+        // before anything is tried.
         let usage = error.is::<ConfigErrors>() || error.is::<Usage>();
         output::err!("{}", in_words(error.as_ref()));
         ExitCode::from(if usage { 2 } else { 1 })
@@ -156,19 +157,19 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// A fault of the call itself: exit code 2.
+/// An invalid call: exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Usage(String);
 
-/// A moment as a person writes it.
+/// A time in one of the forms that a person may write.
 #[derive(Debug, Clone, Copy)]
 enum Moment {
-    /// With its offset: milliseconds since the epoch.
+    /// A time with an offset, in milliseconds since the epoch.
     At(i64),
     /// The beginning of a day in the configured time zone.
     Day(Day),
-    /// So long before now.
+    /// This long before now.
     Ago(Duration),
 }
 
@@ -183,7 +184,7 @@ impl std::str::FromStr for Moment {
 }
 
 impl Moment {
-    /// Milliseconds since the epoch.
+    /// The time in milliseconds since the epoch.
     fn resolve(self, config: &Config, now: &Now) -> i64 {
         match self {
             Moment::At(at) => at,
@@ -196,7 +197,7 @@ impl Moment {
     }
 }
 
-/// Times from one moment to another: the other is later.
+/// Checks that `until` is later than `since`.
 fn is_span(since: i64, until: i64) -> Result<(), Usage> {
     match since < until {
         true => Ok(()),
@@ -204,7 +205,7 @@ fn is_span(since: i64, until: i64) -> Result<(), Usage> {
     }
 }
 
-/// Where the daily files are.
+/// The option for the root.
 #[derive(Debug, clap::Args)]
 struct Root {
     /// The folder of the daily files: an EFS mount, or any folder
@@ -212,18 +213,18 @@ struct Root {
     root: PathBuf,
 }
 
-/// What was landed, or sent, before.
+/// The option to start over.
 #[derive(Debug, clap::Args)]
 struct Before {
-    /// Start over: forget how far an interrupted run of the same command came
+    /// Start over: discard the progress of an interrupted run of the same command
     #[arg(long)]
     from_start: bool,
 }
 
-/// What time it is.
+/// The option for the clock.
 #[derive(Debug, clap::Args)]
 struct Now {
-    /// Take this moment for the present, e.g. 2022-04-19T02:00:00+09:00
+    /// Use this time as the current time, e.g. 2022-04-19T02:00:00+09:00
     #[arg(long, value_name = "TIME", value_parser = rfc_3339)]
     now: Option<i64>,
 }
@@ -234,7 +235,7 @@ impl Now {
     }
 }
 
-/// AWS, once it is needed.
+/// The session with AWS, which is created when it is first needed.
 #[cfg(feature = "aws")]
 fn aws() -> Result<&'static Aws, AwsError> {
     static AWS: OnceLock<Aws> = OnceLock::new();
@@ -255,29 +256,28 @@ fn bucket(name: &str) -> Result<Store, StoreError> {
     Err(StoreError::other(name, NO_AWS))
 }
 
-/// What `make run` builds is small.
+/// The build of `make run` lacks AWS.
 #[cfg(not(feature = "aws"))]
 const NO_AWS: &str =
-    "this binary was built without AWS: install the whole one with `cargo install --path .`";
+    "this binary was built without AWS: install the full one with `cargo install --path .`";
 
 fn rfc_3339(text: &str) -> Result<i64, String> {
     let time = chrono::DateTime::parse_from_rfc3339(text).map(|time| time.timestamp_millis());
     time.map_err(|error| {
         format!(
             "{error}; write a time with its offset, e.g. 2022-04-19T02:00:00+09:00 or …T17:00:00Z. \
-             --since and --until also take a day (2022-04-19) and how long ago (1h)"
+             --since and --until also accept a day (2022-04-19) or a duration before now (1h)"
         )
     })
 }
 
-/// A disk that is there; `make` makes the folder. What nothing has landed into may be another
-/// folder than was meant, or a file system that is not mounted.
+/// Opens the root; with `make`, creates it. A folder in which nothing has landed may be the wrong
+/// one, or a file system may not be mounted.
 fn disk(root: &Path, make: bool) -> anyhow::Result<RealDisk> {
     let hiwake = || root.join(".hiwake").metadata();
     let missing = || matches!(hiwake(), Err(error) if error.kind() == ErrorKind::NotFound);
     // An NFS client may remember for 30 s that the name was missing: opening the folder asks the
-    // server.
-    // A landing makes what is missing, so it does not ask.
+    // server. A landing creates what is missing, so it does not ask.
     let asked = || !make && std::fs::File::open(root).is_ok();
     let is_root = !missing() || (asked() && !missing());
     let shown = root.display();
@@ -296,8 +296,7 @@ fn disk(root: &Path, make: bool) -> anyhow::Result<RealDisk> {
     disk.with_context(|| format!("cannot open the root {shown} (check --root, or mount it)"))
 }
 
-/// A command line waits for a lock as long as the configuration says; it has no deadline of its
-/// own.
+/// A lander without a deadline: a command line waits for locks as long as the configuration says.
 fn lander<'a>(disk: &'a RealDisk, config: &'a Config, now: &Now) -> Lander<'a> {
     const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
     let deadline = Instant::now() + FOR_EVER;

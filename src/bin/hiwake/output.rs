@@ -1,7 +1,7 @@
-//! What a command says: results on standard output, problems on standard error.
+//! The output of a command: results on standard output, problems on standard error.
 //!
-//! Work never depends on who listens. A reader that is gone ends the printing, not the command, and
-//! a problem that nobody can be told is no reason to stop; the exit code stays the command's
+//! No work depends on its readers. If the reader has gone, the printing ends, not the command. A
+//! problem that cannot be printed is no reason to stop; the exit code still reports the command's
 //! outcome.
 
 use std::fmt::Arguments;
@@ -15,7 +15,7 @@ use clap::builder::styling::AnsiColor;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 
-/// Why nothing more is printed on standard output.
+/// The error that ended printing on standard output.
 static ENDED: OnceLock<io::Error> = OnceLock::new();
 
 /// Prints a line of results.
@@ -23,19 +23,19 @@ macro_rules! out {
     ($($words:tt)*) => { $crate::output::result(format_args!($($words)*)) };
 }
 
-/// Prints a line about a problem, or about what goes on.
+/// Prints a line about a problem, or about progress.
 macro_rules! err {
     ($($words:tt)*) => { $crate::output::problem(format_args!($($words)*)) };
 }
 
-/// Prints a line about something that is as it should be, unless `--quiet` was given.
+/// Prints a line about something normal, unless `--quiet` is given.
 macro_rules! note {
     ($($words:tt)*) => {
         if !$crate::output::is_quiet() { $crate::output::problem(format_args!($($words)*)) }
     };
 }
 
-/// Prints a line where `--verbose` was given.
+/// Prints a line if `--verbose` is given.
 macro_rules! detail {
     ($($words:tt)*) => {
         if $crate::output::is_verbose() { $crate::output::problem(format_args!($($words)*)) }
@@ -44,46 +44,46 @@ macro_rules! detail {
 
 pub(crate) use {detail, err, note, out};
 
-/// How much is said: `--quiet`, `--verbose`.
+/// Whether `--quiet` and `--verbose` are given.
 static DETAIL: OnceLock<(bool, bool)> = OnceLock::new();
 
-/// Once, before anything is said.
+/// Sets the level of detail, once, before anything is printed.
 pub fn set_detail(quiet: bool, verbose: bool) {
     DETAIL.get_or_init(|| (quiet, verbose));
 }
 
-/// Whether only faults are said.
+/// Whether only problems are printed.
 pub fn is_quiet() -> bool {
     DETAIL.get().is_some_and(|(quiet, _)| *quiet)
 }
 
-/// Whether more is said.
+/// Whether details are printed.
 pub fn is_verbose() -> bool {
     DETAIL.get().is_some_and(|(_, verbose)| *verbose)
 }
 
-/// `out!` by its macro.
+/// Prints a line for `out!`.
 pub fn result(line: Arguments<'_>) {
     if ENDED.get().is_none() {
         ended(writeln!(io::stdout(), "{line}"));
     }
 }
 
-/// What became of printing on standard output. After an error nothing more is printed.
+/// Records the result of printing on standard output. After an error, nothing more is printed.
 pub fn ended(printed: io::Result<()>) {
     if let Err(error) = printed {
         ENDED.set(error).ok();
     }
 }
 
-/// `err!` by its macro.
+/// Prints a line for `err!`.
 pub fn problem(line: Arguments<'_>) {
-    // There is nowhere to report that nothing can be reported.
+    // If stderr fails, there is nowhere left to report it.
     writeln!(io::stderr(), "{line}").ok();
 }
 
-/// The exit code of a command whose outcome is `code`: 1 where its results could not be printed
-/// although somebody wanted them.
+/// The exit code of a command whose outcome is `code`, or 1 if its results could not be printed to
+/// a reader that still exists.
 pub fn exit_code(code: ExitCode) -> ExitCode {
     match ENDED.get() {
         Some(error) if error.kind() != ErrorKind::BrokenPipe => {
@@ -94,8 +94,8 @@ pub fn exit_code(code: ExitCode) -> ExitCode {
     }
 }
 
-/// A table for the eye: columns with blanks between them, those of `numbers` to the right. Long
-/// texts are folded where it would be wider than `width`.
+/// A table with columns separated by blanks; those of `numbers` are right-aligned. Long texts are
+/// folded if the table would be wider than `width`.
 pub fn table<const N: usize>(
     header: [&str; N],
     numbers: Range<usize>,
@@ -113,7 +113,7 @@ pub fn table<const N: usize>(
     table.trim_fmt()
 }
 
-/// `--color`: `auto` asks the terminal, and the variables `NO_COLOR` and `CLICOLOR_FORCE`.
+/// Applies `--color`: `auto` depends on the terminal, and on `NO_COLOR` and `CLICOLOR_FORCE`.
 pub fn color(choice: ColorChoice) {
     let choice = match choice {
         ColorChoice::Auto => return,
@@ -123,7 +123,7 @@ pub fn color(choice: ColorChoice) {
     choice.write_global();
 }
 
-/// A table with the words of one column in colour, where standard output shows colours.
+/// A table with the words of one column coloured, if standard output shows colours.
 pub fn paint(table: String, column: &str, color: impl Fn(&str) -> Option<AnsiColor>) -> String {
     let is_plain = anstream::AutoStream::choice(&io::stdout()) == anstream::ColorChoice::Never;
     let Some(at) = table.lines().next().and_then(|header| header.find(column)) else {

@@ -1,4 +1,4 @@
-//! A progress bar for work longer than a second, on a terminal; nothing otherwise.
+//! A progress bar on a terminal, for work that takes longer than a second.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,12 +10,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::output;
 
-/// From when on the bar is drawn.
+/// How long work takes before the bar is drawn.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How often it is drawn.
+/// The interval at which the bar is drawn.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Work of a known size, counted by whoever does it.
+/// The progress of work that is counted while it is done.
 pub struct Progress {
     done: Arc<AtomicU64>,
     bar: ProgressBar,
@@ -23,13 +23,13 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// So many bytes of work. indicatif draws on terminals only.
+    /// Work of this many bytes. indicatif draws on terminals only.
     pub fn of_bytes(what: &'static str, total: u64) -> Progress {
         const STYLE: &str = "{msg} [{wide_bar}] {bytes}/{total_bytes} {bytes_per_sec}, {eta} left";
         Progress::new(what, ProgressBar::new(total), STYLE)
     }
 
-    /// Work of a size that is not known before.
+    /// Work whose size is not known.
     pub fn unknown(what: &'static str) -> Progress {
         Progress::new(what, ProgressBar::new_spinner(), "{spinner} {msg} {elapsed}")
     }
@@ -56,7 +56,7 @@ impl Progress {
         Progress { done, bar, drawer: Some((stop, drawer)) }
     }
 
-    /// What the work is counted in.
+    /// The count of the work that is done.
     pub fn done(&self) -> Arc<AtomicU64> {
         self.done.clone()
     }
@@ -71,7 +71,7 @@ impl Drop for Progress {
     fn drop(&mut self) {
         if let Some((stop, drawer)) = self.drawer.take() {
             drop(stop);
-            // A drawer that panicked has nothing more to draw.
+            // If the drawing thread panicked, there is nothing more to draw.
             drawer.join().ok();
         }
         self.bar.finish_and_clear();

@@ -1,4 +1,4 @@
-//! `hiwake run`: the whole pipeline on this machine.
+//! `hiwake run`: runs the whole pipeline on this machine.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,26 +20,27 @@ use crate::output::{err, note, out};
 use crate::progress::Progress;
 use crate::{Now, Usage, apart};
 
-/// Run the whole pipeline on this machine: inputs → Firehose's stand-in → objects → day files
+/// Run the whole pipeline on this machine: inputs → stand-in for Firehose → objects → day files
 ///
-/// An INPUT is a Firehose event (JSON), an envelope of CloudWatch Logs (JSON or gzip), a folder of
-/// such files, or, with `--log-group`, a log file (gzipped or not), each line an event. The
-/// stand-in batches, checks and retries as Firehose does, and writes `landing/`, `failed/` and
-/// `backup/` objects; they are landed as the land function would.
+/// An INPUT is a Firehose event (JSON), an envelope of CloudWatch Logs (JSON or gzip), or a folder
+/// of such files. With `--log-group` it is a log file (gzipped or not), in which each line is an
+/// event. The stand-in batches, checks and retries as Firehose does, and writes objects to
+/// `landing/`, `failed/` and `backup/`. They land as with the land function.
 ///
-/// Running the same log file again lands nothing twice, also after it grew, was touched, copied or
-/// rotated (`messages` → `messages-20220418.gz`, `messages.1`). An event is known by its time, log
-/// group and stream, the file's first line, its place in the file and its text. The stream is the
-/// file's name without what a rotation puts behind it. Logs of one name in different folders of one
-/// command are told apart by their folders, `host1/messages`: to read one alone, give
-/// `--log-stream host1/messages`. A last line without a line break lands as it stands; when it
+/// Running the same log file again lands nothing twice, even if it has grown or was touched, copied
+/// or rotated (`messages` → `messages-20220418.gz`, `messages.1`). An event is identified by its
+/// time, log group and stream, the file's first line, its offset in the file and its text. The
+/// stream is the file's name without the suffix of a rotation. Logs with the same name in different
+/// folders of one command are distinguished by their folders, `host1/messages`. To read one alone,
+/// give `--log-stream host1/messages`. A last line without a line break lands as it is; when it
 /// grows, it is another event.
 ///
 /// Times are recognised: syslog, RFC 3339 and ISO 8601, Apache, nginx, seconds and milliseconds
-/// since the epoch. The first line with such a time decides for its file. A line without a time has
-/// that of the line above it. Lines above the first time (up to 1,000 and 8 MiB) have that one. A
-/// file without any time is named and not read. Time is a part of an event: a line that is read
-/// with another time (by `--at`, `--year`, `--timestamp-format`, the time zone) lands again.
+/// since the epoch. The first line with such a time decides the format of its file. A line without
+/// a time gets that of the line above it. Lines above the first time (up to 1,000 and 8 MiB) get
+/// that one. A file without any time is reported and not read. The time is part of an event: a line
+/// that is read with another time (by `--at`, `--year`, `--timestamp-format`, the time zone) lands
+/// again.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake run events/firehose-hogehoge.json --root out
@@ -60,28 +61,28 @@ pub struct Args {
         default_value = "out"
     )]
     root: PathBuf,
-    /// The folder that stands in for S3 [default: the root's name and `.s3`]
+    /// The folder that stands in for S3 [default: the root's name with `.s3` appended]
     #[arg(long, value_name = "DIR")]
     bucket: Option<PathBuf>,
-    /// The inputs are log files of this log group
+    /// Read the inputs as log files of this log group
     #[arg(long, value_name = "G")]
     log_group: Option<String>,
-    /// The lines' log stream [default: the file's name before it was rotated; of a pipe `stdin`]
+    /// The lines' log stream [default: the file's name before it was rotated; `stdin` for a pipe]
     #[arg(long, value_name = "S", requires = "log_group")]
     log_stream: Option<String>,
-    /// How timestamps are written, as in strftime; a `Z` behind the time is UTC [default:
+    /// The format of timestamps, as in strftime; a `Z` after the time means UTC [default:
     /// recognised]
     #[arg(long, value_name = "FORMAT", requires = "log_group")]
     timestamp_format: Option<String>,
-    /// Where in a line its timestamp is: group 1 of this regular expression, or all of it
+    /// A regular expression that finds a line's timestamp: its group 1, or the whole match
     /// [default: at the beginning]
     #[arg(long, value_name = "REGEX", requires = "log_group")]
     timestamp_pattern: Option<Regex>,
-    /// The year of a file's first line, where its timestamps have none [default: the most recent
+    /// The year of a file's first line, if its timestamps have no year [default: the most recent
     /// year in which that line is not in the future]
     #[arg(long, value_name = "YEAR", requires = "log_group")]
     year: Option<i32>,
-    /// The time of all lines, e.g. 2022-04-18T10:00:00+09:00, or local without the offset
+    /// The time of all lines, e.g. 2022-04-18T10:00:00+09:00, or in local time without the offset
     #[arg(
         long,
         value_name = "TIME",
@@ -89,18 +90,18 @@ pub struct Args {
         conflicts_with_all = ["timestamp_format", "timestamp_pattern", "year"]
     )]
     at: Option<String>,
-    /// Say what would land in which day file, and write neither objects nor lines
+    /// Show what would land in which day file, and write neither objects nor lines
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
     now: Now,
-    /// The counts as JSON
+    /// Print the counts as JSON
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
-    // What is read here may be of any age.
+    // Log files may be of any age.
     let mut config = config.clone();
     (config.limits.event_age, config.limits.event_ahead) = (Duration::MAX, Duration::MAX);
     let config = &config;
@@ -120,7 +121,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     }
     if args.dry_run {
         let bucket = tempfile::tempdir();
-        let bucket = bucket.context("no folder for the objects of a dry run (TMPDIR names one)")?;
+        let bucket = bucket.context("no folder for the objects of a dry run (set TMPDIR)")?;
         let delivery = deliver(config, args, &files, log_file.as_ref(), bucket.path())?;
         return dry_run(config, args, &delivery, bucket.path());
     }
@@ -139,17 +140,17 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     Ok(if delivery.problems > 0 { ExitCode::from(1) } else { landed })
 }
 
-/// What the inputs came to.
+/// The result of reading the inputs.
 struct Delivery {
     delivered: Delivered,
-    /// What could not be read.
+    /// The number of things that could not be read.
     problems: u64,
-    /// The objects to land, and how long they are.
+    /// The objects to land, and their total length.
     objects: Vec<ObjectId>,
     bytes: u64,
 }
 
-/// Inputs → objects in the bucket.
+/// Delivers the inputs as objects in the bucket.
 fn deliver(
     config: &Config,
     args: &Args,
@@ -181,7 +182,7 @@ fn deliver(
     Ok(Delivery { delivered, problems, objects, bytes })
 }
 
-/// What landing the objects would come to.
+/// Plans the landing of the objects.
 fn dry_run(
     config: &Config,
     args: &Args,
@@ -200,19 +201,20 @@ fn dry_run(
     plan.finish(args.json, delivery.problems, |plan| plan["records_failed"] = failed.into())
 }
 
-/// `--log-stream` names one log, rotated or not; says how logs of one name are told apart.
+/// Checks that `--log-stream` is given for one log only, rotated or not, and reports how logs with
+/// the same name are distinguished.
 fn check_streams(args: &Args, files: &[InputFile]) -> Result<(), Usage> {
     let stream = |file: &InputFile| file.log_stream.clone();
     match (&args.log_stream, files.first()) {
         (Some(_), Some(first)) if files.iter().any(|file| file.log_stream != first.log_stream) => {
             let reason =
-                "--log-stream names the stream of one log: leave it out, and each log is its own";
+                "--log-stream names the stream of one log: omit it, and each log gets its own";
             return Err(Usage(reason.to_owned()));
         }
         (None, Some(_)) if args.log_group.is_some() => {
             if let Some(stream) = files.iter().map(stream).find(|stream| stream.contains('/')) {
                 note!(
-                    "logs of one name are told apart by their folders, e.g. {stream}: to read one alone, give --log-stream {stream}; lines that landed under another log stream land again"
+                    "logs with the same name are distinguished by their folders, e.g. {stream}: to read one alone, give --log-stream {stream}; lines that landed under another log stream land again"
                 );
             }
         }
@@ -221,7 +223,7 @@ fn check_streams(args: &Args, files: &[InputFile]) -> Result<(), Usage> {
     Ok(())
 }
 
-/// The folder whose name is the root's and `.s3`; `out/` and `.` have such a neighbour too.
+/// The folder with the root's name and `.s3`; it exists for `out/` and `.`, too.
 fn beside(root: &Path) -> anyhow::Result<PathBuf> {
     let root = match root.file_name() {
         Some(_) => root.components().collect(),
@@ -249,15 +251,15 @@ fn log_file(config: &Config, args: &Args) -> anyhow::Result<Option<LogFile>> {
     Ok(Some(LogFile { log_group, log_stream: args.log_stream.clone(), times, timezone }))
 }
 
-/// What the inputs hold goes into the stream; what cannot be read is named.
+/// Puts the content of inputs into the stream, and reports what cannot be read.
 struct Intake<'t> {
     firehose: Firehose<'t>,
     problems: u64,
-    /// How often each reason was named.
+    /// How often each reason was reported.
     reasons: BTreeMap<String, u64>,
 }
 
-/// A format that fits no line would name every line.
+/// How often the same reason is reported: a wrong format would otherwise report every line.
 const SAME_REASON_MAX: u64 = 10;
 
 impl LineTarget for Intake<'_> {

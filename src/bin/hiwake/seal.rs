@@ -1,4 +1,4 @@
-//! `hiwake seal`: finish the days that have ended.
+//! `hiwake seal`: finishes the days that have ended.
 
 use std::process::ExitCode;
 
@@ -13,9 +13,10 @@ use crate::output::{err, out};
 use crate::progress::Progress;
 use crate::{Now, Root};
 
-/// Seal the days that have ended: in order, under the final name, read-only, with a checksum
+/// Seal the days that have ended: sort them, publish them under the final name, read-only, with a
+/// checksum
 ///
-/// A day is sealed `grace` after its midnight and its last commit. A sealed file is never touched.
+/// A day is sealed `grace` after its midnight and its last commit. A sealed file is never changed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake seal --root out
@@ -23,12 +24,12 @@ use crate::{Now, Root};
 pub struct Args {
     #[command(flatten)]
     root: Root,
-    /// Say what would be sealed, closed and removed, and write nothing
+    /// Show what would be sealed, closed and removed, and write nothing
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
     now: Now,
-    /// What was sealed as JSON
+    /// Print what was sealed as JSON
     #[arg(long)]
     json: bool,
 }
@@ -65,7 +66,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!answer.failed.is_empty())))
 }
 
-/// What a round would do now.
+/// Shows what a round would do now.
 fn dry_run(config: &Config, args: &Args, lander: &Lander<'_>) -> anyhow::Result<ExitCode> {
     let planned = lander.plan_seal();
     if args.json {
@@ -85,7 +86,7 @@ fn dry_run(config: &Config, args: &Args, lander: &Lander<'_>) -> anyhow::Result<
     Ok(ExitCode::from(u8::from(!planned.failed.is_empty())))
 }
 
-/// Which days are open, and when the next of them may be sealed.
+/// The number of open days, and the time when the next one may be sealed.
 fn waiting(config: &Config, lander: &Lander<'_>) -> String {
     let waiting = due::waiting(lander);
     let Some((next, day_file)) = waiting.iter().min() else {

@@ -1,4 +1,4 @@
-//! `hiwake transform`: one Firehose event → its answer.
+//! `hiwake transform`: answers one Firehose event.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ use crate::output::out;
 
 /// Answer one Firehose event as the transform function does
 ///
-/// Records that fail are named in the answer, as Firehose wants it; the exit code is then still 0.
+/// Failed records are named in the answer, as Firehose expects; the exit code is then still 0.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake transform events/firehose-hogehoge.json
@@ -29,8 +29,8 @@ pub struct Args {
     /// The event as JSON; `-` is standard input
     #[arg(value_name = "EVENT", default_value = "-")]
     event: PathBuf,
-    /// Show what the answer holds: a line for each event, with its result and day file in front,
-    /// and one for each record without any
+    /// Show the content of the answer: a line for each event, preceded by its result and day file,
+    /// and one for each record without events
     #[arg(long)]
     lines: bool,
 }

@@ -1,4 +1,4 @@
-//! `hiwake verify`: is everything as it was committed and sealed, and if not, make it so.
+//! `hiwake verify`: checks that everything is as it was committed and sealed, and repairs it.
 
 use std::process::ExitCode;
 
@@ -12,15 +12,15 @@ use hiwake::store::Location;
 use crate::output::{err, out};
 use crate::{Now, Root, apart};
 
-/// Check every commit, every identity and every sealed file against what is on record
+/// Check every commit, every identity and every sealed file against the records of them
 ///
-/// Reads everything, takes no locks and writes nothing; landing and sealing may go on meanwhile.
+/// Reads everything, takes no locks and writes nothing; landing and sealing may continue meanwhile.
 /// The exit code is 1 if anything is wrong. With `--rebuild`, each damaged day is checked again
-/// under its lock and repaired. Lines whose checksums hold keep their bytes, missing ones come from
-/// the objects that the journal names, or from all of SOURCE. A published file that is whole never
+/// under its lock and repaired. Lines whose checksums are right keep their bytes. Missing ones come
+/// from the objects that the journal names, or from all of SOURCE. An intact published file never
 /// changes; a damaged one is replaced by the same text or not at all. If an acknowledged line is in
-/// no object, the day stays as it is. The damaged files are kept under `.hiwake/damaged`. Registers
-/// of routings that are missing or damaged are restored first.
+/// no object, the day stays as it is. The damaged files are kept in `.hiwake/damaged`. Registers of
+/// routings that are missing or damaged are restored first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake verify --root out
@@ -34,7 +34,7 @@ pub struct Args {
     rebuild: Option<String>,
     #[command(flatten)]
     now: Now,
-    /// What was found as JSON
+    /// Print the findings as JSON
     #[arg(long)]
     json: bool,
 }
@@ -80,14 +80,14 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(failed > 0 || !verified.is_whole())))
 }
 
-/// Says what became of a day; `false`: there is something left to do.
+/// Reports what happened to a day; `false` if something is left to do.
 fn tell(day_file: &DayFile, rebuilt: Rebuilt) -> bool {
     match rebuilt {
-        Rebuilt::Whole => err!("{day_file}: nothing is wrong with it any more"),
+        Rebuilt::Whole => err!("{day_file}: nothing is wrong any more"),
         Rebuilt::Repaired => err!("repaired {day_file}: a checksum or a hint was missing"),
         Rebuilt::Rebuilt { lines, objects, compressed, closed, uncommitted, kept } => {
             for path in compressed {
-                err!("{path}: the same text, compressed again: it has a new checksum");
+                err!("{path}: the same text was compressed again, so it has a new checksum");
             }
             if closed {
                 err!("{day_file}: the identities of its lines are lost, so it takes no more rows");
@@ -97,7 +97,7 @@ fn tell(day_file: &DayFile, rebuilt: Rebuilt) -> bool {
             );
             if uncommitted > 0 {
                 err!(
-                    "{day_file}: {uncommitted} lines that no commit had were set aside: land the objects of this day again"
+                    "{day_file}: {uncommitted} lines of no commit were set aside: land the objects of this day again"
                 );
             }
             return uncommitted == 0;

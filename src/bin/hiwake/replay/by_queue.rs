@@ -1,4 +1,4 @@
-//! `hiwake replay --queue`: a notice of each object, for the land function.
+//! `hiwake replay --queue`: sends a notice of each object to the land function.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -17,13 +17,13 @@ use super::{Found, report};
 use crate::output::{err, out};
 use crate::progress::Progress;
 
-/// What became of the notices.
+/// The counts of the notices.
 #[derive(Default)]
 struct Sent {
     notices: usize,
     bytes: u64,
     failed: usize,
-    /// Objects that an earlier run of the same command has sent.
+    /// Objects that an earlier run of the same command sent.
     before: usize,
 }
 
@@ -57,7 +57,7 @@ fn send(found: Found<'_>, url: &str) -> anyhow::Result<Sent> {
     let Found { config, args, scope, objects, .. } = found;
     let queue = crate::aws()?.queue(url);
     let folder = state_folder_from_env()?;
-    let disk = RealDisk::create(&folder).context("what is sent cannot be noted")?;
+    let disk = RealDisk::create(&folder).context("the progress cannot be noted")?;
     let notes = crate::lander(&disk, config, &args.now);
     let how = notice::Replay { plain: args.include_plain };
     let command = format!("{scope}\n{url}\n{how:?}");
@@ -100,7 +100,7 @@ fn send(found: Found<'_>, url: &str) -> anyhow::Result<Sent> {
     if sent.failed == 0 {
         replay.finish()?;
     } else {
-        err!("run the same command again: it resumes with what was not sent");
+        err!("run the same command again: it resumes with the notices that were not sent");
     }
     Ok(sent)
 }

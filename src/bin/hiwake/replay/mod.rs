@@ -1,4 +1,4 @@
-//! `hiwake replay`: what was delivered before lands once more, here or by the land function.
+//! `hiwake replay`: lands delivered objects again, here or through the land function.
 
 #[cfg(feature = "aws")]
 mod by_queue;
@@ -24,20 +24,20 @@ use crate::output::{err, out};
 use crate::progress::Progress;
 use crate::{Before, Moment, Now, Usage, apart};
 
-/// Land backup or failed objects once more, here or by the land function; what has landed is not
-/// doubled
+/// Land backup or failed objects again, here or through the land function; events that have landed
+/// are not duplicated
 ///
 /// SOURCE is a folder or `s3://bucket/prefix`, e.g. that of the source backup. With `--root` the
 /// objects land here. With `--queue` a notice of each goes to the land function's queue, so that
-/// SQS and Lambda do the work; it sends whole objects, so `--day` and `--log-group` need `--root`.
-/// When it was interrupted, the same command resumes after what it has landed or sent, and says so.
-/// Lines that somebody removed meanwhile come back with `--from-start`.
+/// SQS and Lambda do the work; a notice means a whole object, so `--day` and `--log-group` need
+/// `--root`. If the command is interrupted, the same command resumes after what it has landed or
+/// sent, and reports it. Lines that were removed in the meantime come back with `--from-start`.
 ///
-/// What has landed is found in whatever file the configuration of that time put it. To move it to
-/// where the present one sends it, replay into a fresh root.
+/// Events that have landed are found in whichever file the configuration of that time chose. To
+/// move them to the file that the current one chooses, replay into a fresh root.
 ///
-/// Plain text has no identity that survives a backup and is left out, unless `--include-plain` is
-/// given: then it lands once more.
+/// Plain text has no identity that survives a backup, so it is excluded unless `--include-plain` is
+/// given: then it lands again.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake replay s3://backup-bucket/backup --root /mnt/efs \\
@@ -51,32 +51,32 @@ pub struct Args {
     /// Land into this folder: an EFS mount, or any folder
     #[arg(long, value_name = "DIR", required_unless_present = "queue", conflicts_with = "queue")]
     root: Option<std::path::PathBuf>,
-    /// Send the objects' keys to the land function's queue, as notices of S3
+    /// Send the objects' keys to the land function's queue, as S3 notices
     #[arg(long, value_name = "URL")]
     queue: Option<String>,
-    /// Only objects delivered at this moment or later
+    /// Only objects delivered from this time on
     #[arg(long, value_name = "TIME")]
     since: Option<Moment>,
-    /// Only objects delivered before this moment
+    /// Only objects delivered before this time
     #[arg(long, value_name = "TIME")]
     until: Option<Moment>,
-    /// Only events of this day: their own, in the configured time zone
+    /// Only events on this day, by their own time in the configured time zone
     #[arg(long, value_name = "DAY", conflicts_with = "queue")]
     day: Option<Day>,
-    /// Only events of log groups that match
+    /// Only events of log groups that match this glob
     #[arg(long, value_name = "GLOB", conflicts_with = "queue")]
     log_group: Option<Glob>,
-    /// Say what would land, and write nothing
+    /// Show what would land, and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Land plain text too, once more
+    /// Land plain text, too; it lands again
     #[arg(long)]
     include_plain: bool,
     #[command(flatten)]
     before: Before,
     #[command(flatten)]
     now: Now,
-    /// The counts as JSON
+    /// Print the counts as JSON
     #[arg(long)]
     json: bool,
 }
@@ -98,7 +98,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let (store, objects) = source.objects(&crate::bucket, time.as_ref())?;
     if objects.is_empty() && time.is_some() {
         err!(
-            "no object was delivered then. Folders of other days were not looked into: objects that were copied keep their keys, and are found without --since and --until"
+            "no objects in that period. Folders of other days were not searched: copied objects keep their keys, and are found without --since and --until"
         );
     }
     let found = Found { config, args, scope, store, objects };
@@ -113,11 +113,11 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// The objects of one command, and all that decides what is done with them.
+/// The objects of one command, and everything that determines what is done with them.
 struct Found<'a> {
     config: &'a Config,
     args: &'a Args,
-    /// The source and the times, as notes of the command name them.
+    /// The source and the times, as the command's notes name them.
     scope: String,
     store: Store,
     objects: Vec<Object>,

@@ -1,4 +1,4 @@
-//! The report of a replay: what would land where, what it came to.
+//! The report of a replay: what would land where, and the results.
 
 use hiwake::land::Tally;
 use hiwake::land::intake::plan::DayPlan;
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::output::{self, note, out};
 
-/// Says what an interrupted run of the same command has done.
+/// Reports what an interrupted run of the same command has done.
 pub fn resuming(before: usize, done: &str) {
     if before > 0 {
         note!(
@@ -35,10 +35,10 @@ pub fn table(days: &[DayPlan]) -> String {
     output::table(header, 2..5, None, days.iter().map(row))
 }
 
-/// Prints what a replay came to: read = new + already landed + skipped, by reason. `before` objects
-/// an earlier run of the same command has landed, `failed` could not be landed.
+/// Prints the result of a replay: read = new + already landed + skipped, by reason. An earlier run
+/// of the same command landed `before` objects; `failed` objects could not land.
 pub fn summary(verb: &str, tally: &Tally, (before, failed): (usize, u64), json: bool) {
-    // Why events were skipped: for a program, for a person, and how many.
+    // The reasons for skipping events: as a JSON key, in words, and with their number.
     let reasons = [
         ("other_day", "of another day", tally.other_day),
         ("other_log_group", "of another log group", tally.other_log_group),
