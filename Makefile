@@ -19,7 +19,7 @@ cost: ; @python3 benches/cost/table.py
 lambda: .venv/lambda ; @./.ci/lambda
 infra: .venv/tests ; @./.ci/infra
 e2e: .venv/tests ; @.venv/bin/python tests/e2e/run.py && .venv/bin/python tests/e2e/infra.py && .venv/bin/python tests/e2e/replay.py
-# One virtual environment: what builds the packages, and what tests them on top of it.
+# One virtual environment: the tools that build the packages, and on top of them those that test them.
 .venv/lambda: .ci/requirements-lambda.txt ; python3 -m venv .venv && .venv/bin/pip install --quiet --requirement $< && touch $@ || { rm -rf .venv; exit 1; }
 .venv/tests: .ci/requirements.txt .venv/lambda ; .venv/bin/pip install --quiet --requirement $< && touch $@
 nfs: ; @python3 tests/nfs/run.py

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `make bench`: every bench, then one table of all targets. The packages' start and size are those that `make lambda` made.
+# `make bench`: runs every bench, then prints one table of all targets. Start and size are those of `make lambda`'s packages.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 log=$(mktemp) packages=$(mktemp -d)

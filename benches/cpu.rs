@@ -1,9 +1,8 @@
-//! CPU time of this process: what several threads take counts as well.
+//! Measures the CPU time of this process, including all its threads.
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// The least ms of CPU that each of some ways takes, in turns, so that what disturbs one disturbs
-/// all.
+/// The least CPU time in ms of each way. They take turns, so that a disturbance affects them all.
 pub fn least<const N: usize>(rounds: usize, mut ways: [&mut dyn FnMut(); N]) -> [f64; N] {
     let mut least = [f64::INFINITY; N];
     for _ in 0..rounds {
@@ -14,14 +13,14 @@ pub fn least<const N: usize>(rounds: usize, mut ways: [&mut dyn FnMut(); N]) -> 
     least
 }
 
-/// The ms of CPU that something takes.
+/// The CPU time in ms that a piece of work takes.
 pub fn taken(way: impl FnOnce()) -> f64 {
     let start = ms();
     way();
     ms() - start
 }
 
-/// ms of CPU since the process began.
+/// The CPU time in ms since the process began.
 fn ms() -> f64 {
     let now = clock_gettime(ClockId::ProcessCPUTime);
     now.tv_sec as f64 * 1e3 + now.tv_nsec as f64 / 1e6

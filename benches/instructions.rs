@@ -1,8 +1,9 @@
-//! Instructions of the hot path, counted by callgrind: the same on every machine, however busy.
+//! Counts the instructions of the hot path with callgrind: the count is the same on every machine,
+//! however busy.
 //!
-//! `cargo bench --profile guard --no-default-features --bench instructions` fails where the limit
-//! is passed: `make check` runs it, so that nobody slows the hot path unnoticed. The limits are
-//! wide: a tenth above what was measured. With `--naive` it counts those of naive Rust too.
+//! `cargo bench --profile guard --no-default-features --bench instructions` fails if a limit is
+//! exceeded. `make check` runs it, so that the hot path cannot become slower unnoticed. The limits
+//! are a tenth above the measured counts. With `--naive`, those of naive Rust are counted, too.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,15 +27,15 @@ use hiwake::firehose;
 use hiwake::object::Reader;
 use target::{Target, line};
 
-/// A case, its shape, and the most instructions for a byte of the envelopes' text.
+/// A case, its shape, and the most instructions per byte of the envelopes' text.
 const CASES: [(&str, Shape, f64); 2] =
     [("mixed, 1 MiB", Shape::Mixed, 45.0), ("small records, 1 MiB", Shape::Small, 111.0)];
-/// The target for mixed records. What is most of a small record is the same whatever it holds, so a
-/// byte of its text has none.
+/// The target for mixed records. There is none for small records: most of their cost does not
+/// depend on their text.
 const TARGET: f64 = 40.0;
 
 fn main() -> ExitCode {
-    // `--case N [PART [ROUNDS]]`: that case and nothing else, for callgrind or perf.
+    // `--case N [PART [ROUNDS]]` runs only that case, for callgrind or perf.
     let mut case = std::env::args().skip_while(|argument| argument != "--case").skip(1);
     if let Some(number) = case.next() {
         let (_, shape, _) = CASES[number.parse::<usize>().unwrap()];
@@ -80,13 +81,13 @@ fn run(event: &[u8], part: &str, rounds: u32) {
     }
 }
 
-/// What callgrind counts.
+/// The function that callgrind measures.
 #[inline(never)]
 fn measured(work: &mut dyn FnMut() -> usize) {
     black_box(work());
 }
 
-/// Runs this program once more, under callgrind.
+/// Runs this program again, under callgrind.
 fn count(case: usize, part: &str) -> u64 {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# How fast a backup folder replays, against the first landing of the same events: into a fresh root, and over one that
-# has everything. The folder holds SIZE_MB of inflated envelopes (default 1024). Each figure is the best of ROUNDS (3).
+# Measures how fast a backup folder replays, compared with the first landing of the same events: into a fresh root, and
+# into one that has everything. The folder holds SIZE_MB of inflated envelopes (default 1024). Each figure is the best
+# of ROUNDS (3).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 size_mb=${SIZE_MB:-1024} rounds=${ROUNDS:-3}
@@ -9,7 +10,7 @@ hiwake=${CARGO_TARGET_DIR:-target}/release/hiwake
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# An event's JSON takes about 80 bytes beside its message.
+# An event's JSON adds about 80 bytes to its message.
 python3 - "$size_mb" > "$work/messages.log" <<'PYTHON'
 import random, sys
 random.seed(7)
@@ -28,7 +29,7 @@ rm -r "$work/made" "$work/messages.log"
 inflated=$(find "$work/s3/backup" -type f -exec zcat {} + | wc -c)
 echo "backup: $(du -sb "$work/s3/backup" | cut -f 1) bytes, $inflated inflated"
 
-# timed NAME ROOT COMMAND…: seconds, the best of all rounds.
+# timed NAME ROOT COMMAND…: prints the best time of all rounds.
 timed() {
     local name=$1 root=$2 best='' start seconds
     shift 2

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What landing and sealing take at size: memory, handles, time. Needs GNU time, strace and some 12 GB of disk.
+# Measures what landing and sealing need at size: memory, handles, time. Needs GNU time, strace and 12 GB of disk.
 #   benches/size.sh FOLDER [big|bomb|many|day …]    FOLDER is made, filled and left; the figures stand in docs/design.md
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,7 +11,7 @@ cargo build --release --locked --bin hiwake
 hiwake=${CARGO_TARGET_DIR:-target}/release/hiwake
 measured() { /usr/bin/time -f '%e s, %M KB resident' "$@"; }
 
-# rows COUNT PAD FILES SEED: rows of PAD bytes more, spread over FILES day files, as NDJSON.
+# rows COUNT PAD FILES SEED: prints rows with PAD extra bytes, spread over FILES day files, as NDJSON.
 rows() {
   awk -v count="$1" -v pad="$2" -v files="$3" -v seed="$4" 'BEGIN {
     srand(seed)

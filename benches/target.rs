@@ -1,13 +1,13 @@
-//! A line of the table that `make bench` ends with: what was measured, what is aimed at, and
-//! whether it is reached.
+//! Prints a line of the table at the end of `make bench`: the figure, its target, and whether it is
+//! reached.
 
-/// What a figure is to be.
+/// The target of a figure.
 #[derive(Clone, Copy)]
 #[allow(dead_code, reason = "each bench uses a part of it")]
 pub enum Target {
     AtLeast(f64),
     AtMost(f64),
-    /// Nothing was promised: the figure is for comparison.
+    /// There is no target: the figure is for comparison.
     None,
 }
 

@@ -1,10 +1,10 @@
-"""What a gigabyte of log text takes, and what a quiet log group does: writes measured.json, from which table.py reckons.
+"""Measures what a gigabyte of log text and a quiet log group need: writes measured.json, the input of table.py.
 
-    make lambda && python3 benches/cost/measure.py [FOLDER]   the work is done in FOLDER, /dev/shm for instance
+    make lambda && python3 benches/cost/measure.py [FOLDER]   works in FOLDER, e.g. /dev/shm
 
-Feeds the very packages that are deployed, with a Runtime API and a bucket on loopback and a folder in place of
-EFS. CPU is the process's own (user and system), the least of ROUNDS fresh processes; memory is its high-water mark.
-What EFS would meter is counted by strace, in runs of their own. Python 3 and strace are needed.
+It runs the deployed packages with a Runtime API and a bucket on loopback, and with a folder in place of EFS. CPU is
+the process's own (user and system), the least of ROUNDS fresh processes; memory is its peak. Separate runs under
+strace count what EFS would meter. Python 3 and strace are needed.
 """
 
 import base64
@@ -35,7 +35,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def message(chance, at):
-    """Syslog, an access log, JSON, a trace: a quarter of a kilobyte on average, which gzip takes to about a sixth."""
+    """Syslog, an access log, JSON or a trace: a quarter of a kilobyte on average, which gzip reduces to about a sixth."""
     clock = time.strftime("%H:%M:%S", time.gmtime(at / 1000))
     number, word = chance.getrandbits(24), chance.choice(("connect", "接続しました", "timeout", "retry", "closed"))
     return chance.choice((
@@ -50,13 +50,13 @@ def message(chance, at):
 
 
 def batches():
-    """Firehose events of some 1 MiB of gzip envelopes each, and the bytes of log text that are in them."""
+    """Firehose events of about 1 MiB of gzip envelopes each, and the bytes of their log text."""
     chance, text, serial = random.Random(1), 0, 0
     for batch in range(BATCHES):
         records, size = [], 0
         while size < 1 << 20:
             events = []
-            # As in AWS's samples: the time in front, the same within an envelope, one more for each event.
+            # As in AWS's samples: the time comes first, is the same within an envelope, and each event adds one.
             first = (DAY << 144) + (chance.getrandbits(120) << 20)
             for _ in range(256):
                 serial += 1
@@ -70,7 +70,7 @@ def batches():
 
 
 def quiet():
-    """Firehose events of a record with one line for each quiet log group; the last item is the bytes of text of all."""
+    """Firehose events with a record of one line for each quiet log group; the last item is the bytes of all their text."""
     chance, text = random.Random(2), 0
     for number in range(QUIET_OBJECTS):
         records = []
@@ -130,7 +130,7 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *_):
-        """A function that was ended hung up."""
+        """Ignored: a function that was stopped hangs up."""
 
 
 class Function:
@@ -146,7 +146,7 @@ class Function:
                        "AWS_LAMBDA_FUNCTION_VERSION": "1", "AWS_LAMBDA_LOG_GROUP_NAME": "g", "AWS_LAMBDA_LOG_STREAM_NAME": "s",
                        "AWS_ENDPOINT_URL": f"http://{here}", "AWS_ALLOW_HTTP": "true", "AWS_REGION": "x",
                        "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", **variables}
-        # With -D, strace is the child and the function is ours.
+        # With -D, strace is the grandchild and the function our own child.
         self.log, strace = log, ["strace", "-D", "-f", "-qq", "-y", "-s", "0", "-e", "trace=%file,%desc", "-o", log] if log else []
         self.process = subprocess.Popen([*strace, folder / "bootstrap"], env=environment, stdout=subprocess.DEVNULL)
 
@@ -188,7 +188,7 @@ def main():
         quiet_rows, quiet_transform = transformed(work, quiet_events)
         measured["rows"] = sum(map(len, rows))
         print(f"rows: {measured['rows'] / 1e6:.1f} MB")
-        # Each object has some of every minute, so that sealing has to merge.
+        # Each object has a part of every minute, so that sealing has to merge.
         whole = [b"".join(rows[part::4]) for part in range(4)]
         for form, name in configs.items():
             print(f"\n{form}")
@@ -197,7 +197,7 @@ def main():
                 one["land"], one["landed again"], one["landed"] = landed(work, name, whole, text)
             one["seal"], one["sealed"] = sealed(work, name, "plain" if form in ("plain", "gzip", "zstd") else form, text)
         measured["metered"] = {form: metered(work, configs[form], whole) for form in ("plain", "compressed")}
-        # What five minutes of 1 GB and of 15 MB a day are, and of a quiet log group: a commit's frame is as large.
+        # A commit's frame has five minutes of 1 GB a day, of 15 MB a day, or of a quiet log group.
         measured["frames"] = {}
         for bytes_wanted in (3_500_000, 50_000):
             records = max(1, round(bytes_wanted / (text / len(rows))))
@@ -212,13 +212,13 @@ def main():
     (REPOSITORY / "benches/cost/measured.json").write_text(json.dumps(measured, indent=1) + "\n")
 
 
-# What is configured: [files] open, and [seal] compress.
+# The configured values of [files] open and [seal] compress.
 FORMS = {"plain": {"open": "plain", "compress": "none"}, "gzip": {"open": "plain", "compress": "gzip"},
          "zstd": {"open": "plain", "compress": "zstd"}, "compressed": {"open": "compressed", "compress": "zstd"}}
 
 
 def config(work, name, open, compress):
-    # Without the hour's grace the day is due at once.
+    # Without the hour's grace, the day is due at once.
     path, text = work / f"{name}.toml", (REPOSITORY / "hiwake.toml").read_text()
     for before, after in (('# grace        = "1h"', 'grace = "0s"'), ('# compress     = "none"', f'compress = "{compress}"'), ('# open     = "plain"', f'open = "{open}"')):
         assert before in text
@@ -232,7 +232,7 @@ def land_function(work, root, name, log=None):
 
 
 def transformed(work, events):
-    """The rows that transform answers, a record's each, and what it took."""
+    """The rows that transform answers for each record, and what it needed."""
     function = Function("transform", work, {})
     function.call(events[0])
     calls = [function.call(event) for event in events]
@@ -242,7 +242,7 @@ def transformed(work, events):
 
 
 def landed(work, name, objects, text):
-    """What landing took, landing the same again, and what the files come to."""
+    """What landing needed, what landing the same again needed, and the sizes of the files."""
     first, again, root = [], [], work / "root"
     for _ in range(ROUNDS):
         shutil.rmtree(root, ignore_errors=True)
@@ -257,7 +257,7 @@ def landed(work, name, objects, text):
 
 
 def sealed(work, name, from_form, text):
-    """What sealing took, and what the files come to."""
+    """What sealing needed, and the sizes of the files."""
     calls, root = [], work / "root"
     for _ in range(ROUNDS):
         shutil.rmtree(root, ignore_errors=True)
@@ -281,7 +281,7 @@ def land_all(work, name, objects, log=None):
 
 
 def metered(work, name, objects):
-    """What EFS would meter of landing these objects and of the three rounds that seal and announce the day."""
+    """What EFS would meter for landing these objects, and for the three rounds that seal and announce the day."""
     root, _ = land_all(work, name, objects, work / "strace")
     measured = {"land": meter(work / "strace", root), "landed": sizes(root)}
     function = land_function(work, root, name, work / "strace")
@@ -293,13 +293,13 @@ def metered(work, name, objects):
 
 CALL = re.compile(r"(\d+) +(?:<\.\.\. )?(\w+)(?:\(| resumed>)(.*?)(?:\) += (-?\d+).*|<unfinished \.\.\.>)$")
 CHANGES = ("ftruncate", "fsync", "fdatasync", "mkdirat", "unlinkat", "linkat", "renameat", "renameat2", "fchmod", "utimensat")
-DATA_BYTES, METADATA_BYTES = 32 << 10, 4 << 10  # what EFS charges for an operation at least
+DATA_BYTES, METADATA_BYTES = 32 << 10, 4 << 10  # the minimum that EFS charges for an operation
 
 
 def meter(log, root):
-    """Bytes moved and bytes metered, as an NFS client makes operations of calls: writes that follow each other are one
-    until a sync; a read brings what is around it, and is not repeated while the file is open. Folders that a path
-    only goes through are known to it."""
+    """Bytes moved and bytes metered. An NFS client turns calls into operations: consecutive writes are one until a sync.
+    A read fetches the bytes around it, and is not repeated while the file is open. The client already knows folders
+    that a path only passes through."""
     total = dict(read=0, written=0, metered_read=0, metered_written=0, operations=0)
     written, blocks, pending, last = {}, {}, {}, {}
 
@@ -338,7 +338,7 @@ def meter(log, root):
         assert name not in ("read", "write", "readv", "writev") or answer == 0 or ".hiwake" in path, line
         if name in ("fsync", "fdatasync", "close", "flock"):
             end(path)
-        # What a file is that was opened just now, a client knows.
+        # A client knows the attributes of a file that was just opened.
         is_known, last[thread] = name == "statx" and last.get(thread) == "openat", name
         if name == "close" or "O_PATH" in arguments or is_known:
             continue
@@ -350,7 +350,7 @@ def meter(log, root):
 
 
 def sizes(root):
-    """Bytes of day files, of journals and of seen, and how many files there are of each."""
+    """The bytes and the numbers of day files, journals and seen files."""
     found = {"files": 0, "journals": 0, "seen": 0, "checksums": 0, "other": 0}
     numbers = {}
     for path in root.rglob("*"):
@@ -385,7 +385,7 @@ def report(what, function, calls):
 
 
 def least(rounds, text):
-    """The least CPU of the rounds, as seconds a GB of text."""
+    """The round with the least CPU, in seconds per GB of text."""
     one = min(rounds, key=lambda one: one["cpu"])
     return {"cpu_s_a_gb": round(one["cpu"] / text * 1e9, 2), "cpu_ms_a_call": round(one["cpu"] / one["calls"] * 1e3, 1), "peak_mib": one["peak_mib"]}
 

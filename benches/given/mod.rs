@@ -1,8 +1,8 @@
-//! Made-up load, the same in every run: envelopes, Firehose events, objects of rows.
+//! Synthetic load that is the same in every run: envelopes, Firehose events, objects of rows.
 //!
-//! The kinds of messages, the sizes of records and the share of duplicates are those of the
-//! measured pipelines that the targets of `docs/performance.md` come from; ids have the documented
-//! shape: 56 digits, in sequence within a batch, the timestamp in their upper bits.
+//! The kinds of messages, sizes of records and share of duplicates are those of the measured
+//! pipelines behind the targets of `docs/performance.md`. Ids have the documented form: 56 digits,
+//! ascending within a batch, with the timestamp in the upper bits.
 
 #![allow(clippy::unwrap_used, dead_code, reason = "each bench uses a part of it")]
 
@@ -23,7 +23,7 @@ pub const ARN: &str = "arn:aws:firehose:ap-northeast-1:123456789012:deliverystre
 /// The five log groups, one for each kind of message.
 pub const GROUPS: [&str; 5] =
     ["/var/log/messages", "nginx", "orders", "billing", "/aws/lambda/resize"];
-/// Labels, files and columns as an operator would have them.
+/// Labels, files and columns as an operator would configure them.
 pub const CONFIG: &str = r#"
 [[source]]
 log_groups = ["/var/log/messages"]
@@ -36,7 +36,7 @@ labels = ["HOGE", "FUGA", "2", "HOGEFUGA"]
 columns = ["{labels}", "{time}", "{log_stream}", "{message}"]
 "#;
 
-/// xorshift64*: small, and the same everywhere.
+/// xorshift64*: small, and the same on every machine.
 pub struct Random(u64);
 
 impl Random {
@@ -63,18 +63,18 @@ impl Random {
 /// How many events a record has.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
-    /// As a busy log group sends them.
+    /// As many as a busy log group sends.
     Mixed,
     /// One to five.
     Small,
 }
 
-/// A Firehose event whose request is of about so many bytes.
+/// A Firehose event whose request has about this many bytes.
 pub fn firehose_event(bytes: usize, shape: Shape) -> Vec<u8> {
     Load::new(bytes as u64).event(bytes, shape)
 }
 
-/// A log group's life: each event goes on where the one before ended.
+/// A log group over time: each event begins where the previous one ended.
 pub struct Load {
     random: Random,
     at: i64,
@@ -88,14 +88,14 @@ impl Load {
         Load { random, at: DAY_STARTS + 3_600_000, last: None, twice }
     }
 
-    /// From another time on.
+    /// The same load from another time on.
     pub fn starting_at(mut self, at: i64) -> Load {
         self.at = at;
         self
     }
 
-    /// The next record: a subscription message, gzipped as CloudWatch Logs does. 1.7 % of them come
-    /// once more.
+    /// The next record: a subscription message, gzipped like CloudWatch's. 1.7 % of the records are
+    /// sent twice.
     pub fn record(&mut self, shape: Shape) -> Vec<u8> {
         if let Some(last) = self.last.take_if(|_| self.twice.below(1000) < 17) {
             return last;
@@ -108,7 +108,7 @@ impl Load {
         self.last.insert(record).clone()
     }
 
-    /// The next Firehose event, its request of about so many bytes.
+    /// The next Firehose event, whose request has about this many bytes.
     pub fn event(&mut self, bytes: usize, shape: Shape) -> Vec<u8> {
         let mut event = format!(
             "{{\"invocationId\":\"i\",\"deliveryStreamArn\":\"{ARN}\",\"region\":\"ap-northeast-1\",\"records\":["
@@ -133,7 +133,7 @@ impl Load {
     }
 }
 
-/// One subscription message with so many events; `at` goes on.
+/// One subscription message with this many events; it advances `at`.
 pub fn envelope(random: &mut Random, at: &mut i64, events: u64) -> String {
     let kind = random.below(GROUPS.len() as u64) as usize;
     let stream = format!("i-{:017x}", random.below(40) * 0x00de_adbe_ef01);
@@ -154,8 +154,8 @@ pub fn envelope(random: &mut Random, at: &mut i64, events: u64) -> String {
     text
 }
 
-/// A message of one of the kinds: syslog (some Japanese), nginx, JSON with escapes, Java traces,
-/// reports of Lambda.
+/// A message of one of the kinds: syslog (partly Japanese), nginx, JSON with escapes, Java traces,
+/// Lambda's reports.
 #[expect(clippy::too_many_lines, reason = "a text for each kind")]
 fn message(random: &mut Random, kind: usize, at: i64) -> String {
     let (a, b, c) = (random.below(65536), random.next(), random.below(1000));
@@ -233,7 +233,7 @@ fn message(random: &mut Random, kind: usize, at: i64) -> String {
     }
 }
 
-/// 56 digits: the timestamp above 144 bits, as in the documented samples.
+/// An id of 56 digits with the timestamp above 144 bits, as in the documented samples.
 pub fn id(timestamp: i64, low: u128) -> String {
     // Limbs of nine decimal digits, the lowest first: timestamp * 2^144 + low.
     let mut limbs: Vec<u64> = Vec::new();
@@ -266,7 +266,7 @@ pub fn gzip(bytes: &[u8], level: u32) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// The bytes of the envelopes in a Firehose event, inflated.
+/// The number of bytes of the inflated envelopes in a Firehose event.
 pub fn text_bytes(event: &[u8]) -> usize {
     data(event).iter().map(|data| inflate(data).len()).sum()
 }
@@ -278,7 +278,7 @@ pub fn data(event: &[u8]) -> Vec<Vec<u8>> {
     records.map(|record| STANDARD.decode(record["data"].as_str().unwrap()).unwrap()).collect()
 }
 
-/// Remembers rows.
+/// Collects rows.
 #[derive(Default)]
 struct Held(Vec<Row<'static>>);
 
@@ -299,7 +299,7 @@ impl Sink for Held {
     }
 }
 
-/// The rows of what transform answers for a record.
+/// The rows in transform's answer for a record.
 pub fn rows(data: &[u8]) -> Vec<Row<'static>> {
     let config = Config::default();
     let (mut held, options) = (Held::default(), Options::new(&config.limits));
@@ -308,7 +308,7 @@ pub fn rows(data: &[u8]) -> Vec<Row<'static>> {
     held.0
 }
 
-/// The same rows as version 0.1 wrote them: a gzip member of JSON.
+/// The same rows in the format of version 0.1: a gzip member of JSON.
 pub fn rows_of_0_1(rows: &[Row<'_>]) -> Vec<u8> {
     let mut text = Vec::new();
     for row in rows {
@@ -325,7 +325,7 @@ pub fn rows_of_0_1(rows: &[Row<'_>]) -> Vec<u8> {
     gzip(&text, 1)
 }
 
-/// What gzip members hold, one after the other.
+/// The concatenated content of gzip members.
 pub fn inflate(gzip: &[u8]) -> Vec<u8> {
     let mut text = Vec::new();
     flate2::bufread::MultiGzDecoder::new(gzip).read_to_end(&mut text).unwrap();

@@ -1,4 +1,4 @@
-"""The way of the first Lambda: a line at a time appended to the day's file, nine hours added by hand.
+"""The approach of the first Lambda: each line is appended to the day's file, with nine hours added by hand.
 
 append.py EVENT ROUNDS: prints the least CPU time of a round in ms; leaves its lines in EVENT.lines.
 """

@@ -1,4 +1,4 @@
-// Lambda's blueprint for CloudWatch Logs in Firehose, as one writes it for Node: gunzip, parse, a line an event, gzip.
+// Lambda's blueprint for CloudWatch Logs in Firehose, as written for Node: gunzip, parse, a line an event, gzip.
 //
 // blueprint.mjs EVENT ROUNDS: prints the least CPU time of a round in ms; leaves its lines in EVENT.lines.
 

@@ -1,4 +1,4 @@
-"""Lambda's blueprint for CloudWatch Logs in Firehose, as one writes it in Python: gunzip, parse, a line an event, gzip.
+"""Lambda's blueprint for CloudWatch Logs in Firehose, as written in Python: gunzip, parse, a line an event, gzip.
 
 blueprint.py EVENT ROUNDS: prints the least CPU time of a round in ms; leaves its lines in EVENT.lines.
 """

@@ -1,8 +1,6 @@
-//! `make peers`: hiwake's transform beside the ways that others do it, on the same events, in one
-//! run.
+//! `make peers`: compares hiwake's transform with other ways, on the same events and in one run.
 //!
-//! CPU time, the least of interleaved rounds; what each answers is decoded and compared line by
-//! line.
+//! CPU time is the least of interleaved rounds. All answers are decoded and compared line by line.
 
 #![allow(
     clippy::unwrap_used,
@@ -31,7 +29,7 @@ use target::{Target, line};
 
 const ROUNDS: usize = 30;
 
-/// The events, and how many times faster than naive Rust, Node and Python hiwake means to be.
+/// The events, and how many times faster than naive Rust, Node and Python hiwake should be.
 const CASES: [(&str, usize, Shape, [f64; 3]); 3] = [
     ("1 MiB, mixed", 1 << 20, Shape::Mixed, [2.4, 3.6, 5.0]),
     ("3 MiB, mixed", 3 << 20, Shape::Mixed, [2.4, 3.6, 5.0]),
@@ -75,7 +73,7 @@ fn main() {
             ),
             ("Python (a line appended at a time)", "python3", "append.py", Target::None),
         ] {
-            // One process may be disturbed from its beginning to its end.
+            // A disturbance may last for all of a process.
             let ms = (0..3).filter_map(|_| other(command, script, &path)).min_by(f64::total_cmp);
             let Some(ms) = ms else {
                 println!("| {name}: against {way} | {command} is not on this machine | | MISSED |");
@@ -88,7 +86,7 @@ fn main() {
     }
 }
 
-/// Runs a peer's script: the ms that it prints.
+/// Runs a peer's script and returns the ms that it prints.
 fn other(command: &str, script: &str, event: &Path) -> Option<f64> {
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/peers").join(script);
     let output = Command::new(command).arg(script).arg(event).arg("10").output().ok()?;
@@ -96,7 +94,7 @@ fn other(command: &str, script: &str, event: &Path) -> Option<f64> {
     Some(String::from_utf8(output.stdout).unwrap().trim().parse().unwrap())
 }
 
-/// What the records of an answer hold, one after the other.
+/// The concatenated content of an answer's records.
 fn lines(answer: &[u8]) -> Vec<u8> {
     given::data(answer).iter().flat_map(|data| given::inflate(data)).collect()
 }

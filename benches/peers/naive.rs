@@ -1,5 +1,5 @@
-//! The transform as one writes it in Rust at first: ready-made event types, `serde_json::Value`,
-//! chrono an event, an encoder a record. It answers lines, not rows, which is in its favour.
+//! The transform as a first version in Rust: ready-made event types, `serde_json::Value`, chrono
+//! for each event, an encoder for each record. It answers lines, not rows, which favours it.
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
@@ -14,14 +14,14 @@ use flate2::write::GzEncoder;
 use flate2::{Compression, Crc};
 use serde_json::Value;
 
-/// Which library reads and writes gzip.
+/// A library that reads and writes gzip.
 #[derive(Clone, Copy)]
 pub struct Gzip {
     inflate: fn(&[u8]) -> Vec<u8>,
     deflate: fn(&[u8]) -> Vec<u8>,
 }
 
-/// flate2 with hiwake's own backend, zlib-rs: the fastest that there is without C.
+/// flate2 with hiwake's own backend, zlib-rs: the fastest without C.
 pub const ZLIB_RS: Gzip = Gzip {
     inflate: |gzip| {
         let mut text = Vec::new();
@@ -35,7 +35,7 @@ pub const ZLIB_RS: Gzip = Gzip {
     },
 };
 
-/// miniz_oxide, which flate2 uses unless it is told otherwise: what one gets at first.
+/// miniz_oxide, the default of flate2.
 pub const MINIZ: Gzip = Gzip {
     inflate: |gzip| {
         // CloudWatch's header has no optional parts.

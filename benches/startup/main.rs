@@ -1,8 +1,8 @@
-//! What a package costs: its size, exec → first `next`, the time of an invocation, peak memory.
+//! Measures a package: its size, exec → first `next`, the time of an invocation, peak memory.
 //!
 //! `cargo bench --features lambda --bench startup` measures the binaries that it builds;
-//! `… --bench startup -- FOLDER…` those of folders, e.g. of `make lambda` or of other profiles.
-//! All are started and asked by turns: what disturbs the machine disturbs all of them.
+//! `… --bench startup -- FOLDER…` those in folders, e.g. of `make lambda` or of other profiles. All
+//! are started and called in turns, so that a disturbance affects all of them.
 
 #![allow(
     clippy::unwrap_used,
@@ -38,7 +38,7 @@ use xxhash_rust::xxh3::xxh3_64;
 const ROUNDS: usize = 30;
 const MIB: usize = 1 << 20;
 
-/// What is measured of one binary.
+/// The measurements of one binary.
 struct Measured {
     name: String,
     binary: PathBuf,
@@ -75,7 +75,7 @@ fn main() {
     }
     let mut order: Vec<usize> = (0..all.len()).collect();
     for round in 0..ROUNDS {
-        // Shuffled: none always comes after the same.
+        // The order is shuffled, so that none always follows the same one.
         order.sort_by_key(|number| xxh3_64(&[round as u8, *number as u8]));
         for number in &order {
             let one = &mut all[*number];
@@ -93,7 +93,7 @@ fn main() {
     for _ in 0..ROUNDS {
         for (lambda, one) in lambdas.iter().zip(&mut all[1..]) {
             let event = if one.name == "land" { &notice } else { &event_1 };
-            // So that all rows are new.
+            // An empty root makes all rows new.
             if root.exists() {
                 std::fs::remove_dir_all(&root).unwrap();
             }
@@ -154,7 +154,7 @@ impl Measured {
         Measured { name: name.to_owned(), binary, starts, answers, peaks: (0, 0) }
     }
 
-    /// The n-th shortest.
+    /// The n-th shortest start.
     fn start(&self, n: usize) -> Duration {
         let mut starts = self.starts.clone();
         starts.sort();
@@ -162,7 +162,7 @@ impl Measured {
     }
 }
 
-/// As `make lambda` lays them out, or as cargo does.
+/// A binary in the layout of `make lambda` or of cargo.
 fn binary(folder: &Path, name: &str) -> PathBuf {
     let bootstrap = folder.join(name).join("bootstrap");
     if bootstrap.exists() { bootstrap } else { folder.join(name) }
@@ -173,7 +173,7 @@ fn command_in(mut command: Command, bucket: &bucket::Bucket) -> Command {
     command
 }
 
-/// Compiles the floor with what a release has.
+/// Compiles the std-only program with the options of a release.
 fn floor(work: &Path) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/startup/std_only.rs");
     let output = work.join("std_only");
@@ -190,7 +190,7 @@ fn timed(lambda: &Lambda, event: &[u8]) -> (Duration, Vec<u8>) {
     (start.elapsed(), answer)
 }
 
-/// What Firehose puts into `landing/`: the data of all records, one after the other.
+/// The object that Firehose puts into `landing/`: the concatenated data of all records.
 fn rows(answer: &[u8]) -> Vec<u8> {
     let answer: Value = serde_json::from_slice(answer).unwrap();
     let data =
@@ -204,7 +204,7 @@ fn notice() -> Value {
     }}]})
 }
 
-/// A transform request of about so many bytes: envelopes of 256 events of mixed kinds.
+/// A transform request of about this many bytes: envelopes of 256 events of mixed kinds.
 fn event(bytes: usize) -> Vec<u8> {
     let (mut records, mut size, mut seed) = (Vec::new(), 0, 1_u64);
     let mut random = move || {

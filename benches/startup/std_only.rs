@@ -1,5 +1,5 @@
-//! The floor: a Lambda that does nothing but ask for its first event, with the standard library
-//! alone.
+//! The lower bound: a Lambda that only asks for its first event, with nothing but the standard
+//! library.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! What a source's keys cost the transform: 1 MiB of mixed records, with a key and without.
+//! What a source's keys cost transform: 1 MiB of mixed records with and without each key.
 
 use std::hint::black_box;
 
@@ -12,7 +12,7 @@ use crate::target::{Target, line};
 
 const ROUNDS: usize = 21;
 
-/// Each of them for all sources.
+/// The keys; each applies to all sources.
 const KEYS: [(&str, &str); 6] = [
     ("drop, one pattern that matches nothing", "drop = ['^(START|END|REPORT) RequestId: ']"),
     ("keep, two words", "keep = ['error', 'o']"),

@@ -1,9 +1,9 @@
-//! What a commit costs as its day grows: a journal of so many commits of 10,000 events each, then
-//! some more.
+//! What a commit costs as its day grows: some commits after a journal of many commits with 10,000
+//! events each.
 //!
-//! The days are made, not landed: journal and seen to the byte, the data file with its length only,
-//! since no commit reads it. The first of these commits reads the whole journal, as a process does
-//! that has just begun; the others know it.
+//! The days are written directly, not landed: journal and seen to the byte, but the data file only
+//! with its length, since no commit reads it. The first of these commits reads the whole journal,
+//! like a process that has just started; the others already know it.
 
 use hiwake::config::Form;
 use hiwake::disk::Open;
@@ -25,7 +25,7 @@ const DAYS: [u64; 5] = [1, 10, 100, 1_000, 10_000];
 const COMMITS: u64 = 41;
 
 pub fn measure() {
-    // What a process takes until its memory is in use is not a commit's.
+    // Warms up the process's memory, which no commit should be charged for.
     ms_after(1_000, 0);
     for (name, stragglers) in [("in order", 0), ("one event in 1,000 late by up to the day", 10)] {
         let mut after_first = 0.0;
@@ -52,8 +52,8 @@ pub fn measure() {
     }
 }
 
-/// The ms of CPU of a process's first commit into a day with so many, and what a quarter of those
-/// after it take at most: they differ a little, and what disturbs them comes on top.
+/// The CPU time in ms of a process's first commit into a day with this many, and the most that the
+/// fastest quarter of the later ones take: they differ a little, and disturbances only add time.
 fn ms_after(commits: u64, stragglers: u64) -> (f64, f64) {
     let folder = place::folder();
     place::with_lander(folder.path(), place::LANDED, |lander| {
@@ -68,7 +68,7 @@ fn ms_after(commits: u64, stragglers: u64) -> (f64, f64) {
     })
 }
 
-/// The identities of a commit: its part of the day, some anywhere before.
+/// The identities of a commit: its part of the day, and some from anywhere before.
 fn run(number: u64, commits: u64, stragglers: u64) -> Vec<EventKey> {
     let mut random = Random::new(number + 1);
     let span = 80_000_000 / commits.max(10);
@@ -88,7 +88,7 @@ fn run(number: u64, commits: u64, stragglers: u64) -> Vec<EventKey> {
 
 fn fill(lander: &Lander<'_>, commits: u64, stragglers: u64) {
     let day_file = place::day_file();
-    // The first commit is a real one: it makes the folders and the names.
+    // The first commit is a real one, and creates the folders and names.
     land(lander, commits, 0, stragglers);
     let mut frames = Vec::new();
     let seen = lander.disk.open(&day_file.seen(), Open::ReadWrite).unwrap();
@@ -109,7 +109,7 @@ fn fill(lander: &Lander<'_>, commits: u64, stragglers: u64) {
     data.truncate(commits * EVENTS * LINE_BYTES as u64).unwrap();
 }
 
-/// The ms of CPU of one commit.
+/// The CPU time in ms of one commit.
 fn land(lander: &Lander<'_>, commits: u64, number: u64, stragglers: u64) -> f64 {
     let day_file = place::day_file();
     let mut batch = Batch::default();
@@ -130,8 +130,8 @@ fn land(lander: &Lander<'_>, commits: u64, number: u64, stragglers: u64) -> f64 
     taken(|| assert!(commit::commit(lander, &day_file, &batch, &objects, &|| Ok(())).is_ok()))
 }
 
-/// Memory that a virtual machine has not used yet comes from its host, which takes longer than a
-/// commit: use some now.
+/// Uses some memory now: a virtual machine gets new memory from its host, which takes longer than a
+/// commit.
 fn touch() {
     std::hint::black_box(vec![1_u8; 256 << 20]);
 }

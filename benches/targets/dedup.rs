@@ -1,4 +1,4 @@
-//! Dedup: a million rows, half of them landed before.
+//! Dedup: a million rows, half of which have already landed.
 
 use hiwake::disk::Open;
 use hiwake::land::day_file::batch::Batch;
@@ -15,7 +15,7 @@ use crate::target::{Target, line};
 use crate::{memory, place};
 
 const ROWS: u64 = 1_000_000;
-/// Rows of one log stream in a record: in order of time, and the records are not.
+/// The rows of one log stream in a record. They are in order of time; the records are not.
 const RECORD: u64 = 250;
 
 pub fn measure() {
@@ -37,7 +37,7 @@ pub fn child() {
         let day: Day = "2022-04-18".parse().unwrap();
         let mut random = Random::new(3);
         for record in 0..ROWS / RECORD {
-            // Each record begins anywhere in an hour.
+            // Each record begins at a random time within an hour.
             let mut at = DAY_STARTS + random.below(3_600_000) as i64;
             for n in 0..RECORD {
                 at += random.below(40) as i64;
@@ -80,7 +80,7 @@ pub fn child() {
         (0..9).for_each(|_| dedup());
         assert_eq!(new.len() as u64, ROWS / 2);
         let mb = peak + (ROWS * seen::ENTRY_BYTES) as f64 / 1e6;
-        // The system counts pages, and not every one at once.
+        // The system counts whole pages, and some of them late.
         println!("{ms} {}", (mb * 10.0).round() / 10.0);
     });
 }

@@ -1,5 +1,5 @@
-//! Landing: compact rows → deduplicated day files, against inflating version 0.1's rows of the same
-//! events and writing what comes out.
+//! Landing compact rows in deduplicated day files, compared with inflating version 0.1's rows of
+//! the same events and writing them to files.
 
 use std::fs::File;
 use std::io::{BufReader, Read as _, Write as _};
@@ -18,10 +18,10 @@ use crate::place;
 use crate::target::{Target, line};
 
 const ROUNDS: usize = 7;
-/// Of the same events version 0.1's answers were 64 MiB, as Firehose fills an object at its largest
-/// buffer but one.
+/// For the same events, version 0.1 answered 64 MiB, which is the second-largest buffer of
+/// Firehose.
 const RECORDS_BYTES: usize = 42 << 20;
-/// A backup's.
+/// The size of the backup.
 const BACKUP_BYTES: usize = 16 << 20;
 
 pub fn measure() {
@@ -66,7 +66,7 @@ pub fn measure() {
     replay(folder.path(), &root);
 }
 
-/// A source backup, landed into a fresh root: what `hiwake replay` does with each object.
+/// Lands a source backup in a fresh root, as `hiwake replay` does with each object.
 fn replay(folder: &Path, root: &Path) {
     let objects = folder.join("backup");
     std::fs::create_dir(&objects).unwrap();
@@ -110,10 +110,10 @@ fn floor(object: &Path, to: &Path) {
     }
 }
 
-/// What transform answers for each record, until the answers are of so many bytes.
+/// Transform's answers for records, until they reach this many bytes.
 pub fn answers(bytes: usize) -> Vec<Vec<u8>> {
     let config = Config::parse("bench.toml", given::CONFIG).unwrap();
-    // From nine in the evening on.
+    // Events begin at nine in the evening.
     let (mut reader, mut load) =
         (Reader::new(&config), Load::new(1).starting_at(DAY_STARTS - 3 * 3_600_000));
     let mut answers = Vec::new();

@@ -1,9 +1,9 @@
-//! The targets of docs/performance.md but for the peers', the instructions' and the start's, which
-//! have benches of their own.
+//! The targets of docs/performance.md, except those of the peers, the instructions and the start,
+//! which have their own benches.
 //!
-//! `cargo bench --no-default-features --bench targets -- [PART]…`; all of them by default, each
-//! named in `PARTS`. `make bench` runs this and the others. CPU time is the process's; memory is
-//! that of a process of its own.
+//! `cargo bench --no-default-features --bench targets -- [PART]…` runs the named `PARTS`, all by
+//! default. `make bench` runs this and the other benches. CPU time is the process's; memory is
+//! measured in a separate process.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,9 +1,9 @@
-//! Peak memory, of work that runs in a process of its own: what others left on the heap would hide
-//! it.
+//! Measures the peak memory of work in a separate process: otherwise, what other work left on the
+//! heap would hide it.
 
 use std::process::Command;
 
-/// Runs this program as a child and answers the numbers that it prints.
+/// Runs this program as a child and returns the numbers that it prints.
 pub fn child(arguments: &[&str]) -> Vec<f64> {
     let program = std::env::current_exe().unwrap();
     let output = Command::new(program).arg("--child").args(arguments).output().unwrap();
@@ -12,16 +12,16 @@ pub fn child(arguments: &[&str]) -> Vec<f64> {
     text.split_whitespace().map(|number| number.parse().unwrap()).collect()
 }
 
-/// How many MB more than before are resident at most while this works.
+/// The most MB that work adds to the resident memory.
 pub fn peak(work: impl FnOnce()) -> f64 {
-    // The peak is counted from here on.
+    // Resets the peak.
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
     let before = status("VmRSS:");
     work();
     status("VmHWM:") - before
 }
 
-/// A line of this process's status, in MB.
+/// A value of this process's status, in MB.
 fn status(name: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();

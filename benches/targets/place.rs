@@ -1,4 +1,4 @@
-//! Where the benches land: a folder in memory where there is one, so that CPU is measured and no
+//! The folder in which the benches land: in memory if possible, so that they measure CPU and not a
 //! disk.
 
 use std::path::Path;
@@ -15,9 +15,9 @@ use tempfile::TempDir;
 
 use crate::given;
 
-/// When everything is landed: the load's day is just over.
+/// The time when everything is landed: the load's day has just ended.
 pub const LANDED: i64 = given::DAY_STARTS + 86_400_000;
-/// When the day may be sealed.
+/// The time when the day may be sealed.
 pub const SEALED: i64 = LANDED + 86_400_000;
 
 pub fn folder() -> TempDir {
@@ -25,12 +25,12 @@ pub fn folder() -> TempDir {
     if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
 }
 
-/// With a lander of the load's configuration into a root.
+/// Runs work with a lander into a root, with the load's configuration.
 pub fn with_lander<R>(root: &Path, now: i64, work: impl FnOnce(&Lander<'_>) -> R) -> R {
     with_adapted(root, now, &|_| (), work)
 }
 
-/// The same, with a configuration that differs in something.
+/// Runs work with an adapted configuration.
 pub fn with_adapted<R>(
     root: &Path,
     now: i64,
@@ -41,7 +41,7 @@ pub fn with_adapted<R>(
     adapt(&mut config);
     let disk = RealDisk::create(root).unwrap();
     let deadline = Instant::now() + Duration::from_secs(3600);
-    // As a function has it that is not cold.
+    // Shared by all landers, as in a warm function.
     static POOL: LazyLock<ChunkPool> = LazyLock::new(ChunkPool::default);
     let (journals, pool) = (Arc::default(), POOL.clone());
     work(&Lander {
@@ -57,7 +57,7 @@ pub fn with_adapted<R>(
     })
 }
 
-/// The one that the benches of single day files fill.
+/// The day file that the benches of single day files fill.
 pub fn day_file() -> DayFile {
     DayFile { file: "messages".to_owned(), day: "2022-04-18".parse().unwrap(), kind: Kind::Csv }
 }

@@ -1,4 +1,4 @@
-//! Seal: 32 commits that overlap line by line become one file; verify reads all of it again.
+//! Seal: 32 commits that overlap line by line become one file; verify reads it completely.
 
 use std::path::Path;
 
@@ -55,7 +55,7 @@ pub fn measure() {
     compressed(&rows);
 }
 
-/// The same day, sealed with each compression: the whole seal, merge and hashes included.
+/// Seals the same day with each compression, including merge and hashes.
 fn compressed(rows: &[Row<'_>]) {
     let ways = [Compress::None, Compress::Gzip, Compress::Zstd];
     let (mut least, mut bytes, mut text) = ([f64::INFINITY; 3], [0; 3], 0);
@@ -87,7 +87,7 @@ fn compressed(rows: &[Row<'_>]) {
     line("seal: zstd / gzip 6, size", bytes[2] as f64 / bytes[1] as f64, "", Target::AtMost(1.0));
 }
 
-/// A day file of so many commits; every line is in any of them. Answers its bytes.
+/// Fills a day file with commits; each line is in a random one. Returns its bytes.
 fn fill(root: &Path, rows: &[Row<'_>], repeats: i64) -> usize {
     let mut random = Random::new(4);
     let mut batches: Vec<Batch> = (0..COMMITS).map(|_| Batch::default()).collect();
@@ -100,7 +100,7 @@ fn fill(root: &Path, rows: &[Row<'_>], repeats: i64) -> usize {
             batches[random.below(COMMITS as u64) as usize].push(&row, 0, true);
         }
     }
-    // A batch of more than `commit_bytes` would be more commits than one.
+    // A batch of more than `commit_bytes` would become several commits.
     let adapt = |config: &mut Config| config.limits.commit_bytes = usize::MAX;
     place::with_adapted(root, place::LANDED, &adapt, |lander| {
         for batch in &batches {
@@ -152,7 +152,7 @@ pub fn child(root: &str) {
         let peak = memory::peak(|| {
             seal_ms = taken(|| assert_eq!(lander.seal().unwrap().sealed.len(), 1));
         });
-        // These commits were made without a landing, so that no register lists the day file.
+        // These commits bypassed landing, so no register lists the day file.
         let verify_ms = taken(|| assert!(lander.verify().damaged.is_empty()));
         println!("{merge_ms} {seal_ms} {verify_ms} {}", peak.max(peak_of_merge));
     });

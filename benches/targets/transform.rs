@@ -1,4 +1,4 @@
-//! Transform: against the sum of its own parts, its memory, the size of its answers.
+//! Transform: compared with the sum of its parts, its memory, and the size of its answers.
 
 use std::hint::black_box;
 
@@ -19,7 +19,7 @@ use crate::memory;
 use crate::target::{Target, line};
 
 const ROUNDS: usize = 30;
-/// A gzip member's header, as CloudWatch and hiwake write it, and its trailer.
+/// The sizes of a gzip member's header, as CloudWatch and hiwake write it, and its trailer.
 const FRAME: (usize, usize) = (10, 8);
 
 pub fn measure() {
@@ -44,7 +44,7 @@ pub fn measure() {
     line("3 MiB, mixed: memory above the start", peak, " MB", Target::AtMost(12.0));
 }
 
-/// The memory of one request, the request itself included.
+/// The memory of one request, including the request itself.
 pub fn child(path: &str) {
     let config = Config::parse("bench.toml", given::CONFIG).unwrap();
     let peak = memory::peak(|| {
@@ -65,7 +65,7 @@ struct Record<'a> {
     data: &'a str,
 }
 
-/// Each part by itself, all records of the event through one buffer, as the whole does it.
+/// Measures each part alone. All records of the event share one buffer, as in transform.
 fn parts(config: &Config, name: &str, event: &[u8]) {
     let request: Request<'_> = serde_json::from_slice(event).unwrap();
     let data = given::data(event);
@@ -136,7 +136,7 @@ fn inflated(decompress: &mut Decompress, member: &[u8], out: &mut Vec<u8>) {
     black_box(checked(out));
 }
 
-/// At the level that transform takes.
+/// Compresses rows at transform's level.
 fn compressed_into(compress: &mut CCtx<'_>, rows: &[u8], out: &mut Vec<u8>) {
     let level = if rows.len() <= 16 << 10 { -1 } else { 1 };
     compress.set_parameter(CParameter::CompressionLevel(level)).unwrap();

@@ -1,4 +1,4 @@
-//! Round trips: the file-system calls of one commit into a day file that is there, as strace sees
+//! Round trips: the file-system calls of one commit into an existing day file, as strace reports
 //! them.
 
 use std::collections::HashSet;
@@ -21,7 +21,7 @@ pub fn measure() {
     let folder = place::folder();
     let root = folder.path().join("root");
     let text = root.to_str().unwrap();
-    // The first commit makes the names.
+    // The first commit creates the names.
     land(&root, &[0]);
     let most = || Target::AtMost((LEAST + 2) as f64);
     for (name, batches, most) in [
@@ -45,8 +45,8 @@ pub fn measure() {
     }
 }
 
-/// The calls that an NFS client asks its server for. It does not for folders that a path only goes
-/// through or for closing them, nor for what a file is that was opened just now.
+/// The calls for which an NFS client asks its server. It does not ask for folders that a path only
+/// passes through, for closing them, or for the attributes of a file that was just opened.
 fn trips(log: &str) -> Vec<&str> {
     let mut lines = log.lines().skip_while(|line| !line.contains(BEGIN)).skip(1);
     let mut folders = HashSet::new();
@@ -71,7 +71,7 @@ fn trips(log: &str) -> Vec<&str> {
             }
             "close" => !folders.contains(fd),
             "statx" => !opened,
-            // Memory, not a file's.
+            // This maps memory, not a file.
             "mmap" => false,
             _ => true,
         };
@@ -83,7 +83,7 @@ fn trips(log: &str) -> Vec<&str> {
     trips
 }
 
-/// Says where the last commit begins and ends, so that only its calls are counted.
+/// Marks where the last commit begins and ends, so that only its calls are counted.
 pub fn child(root: &str, batches: &str) {
     let batches: Vec<i64> = batches.split(' ').map(|batch| batch.parse().unwrap()).collect();
     land(Path::new(root), &batches);

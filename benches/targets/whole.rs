@@ -1,8 +1,8 @@
-//! What a gigabyte of log text takes from Firehose's event to the sealed file: transform, land and
-//! seal, each by the code of its function, without starts and without waiting for a network.
+//! The CPU time of a gigabyte of log text from Firehose's event to the sealed file: transform, land
+//! and seal, each with its function's code, without starts and without waiting for a network.
 //!
-//! Text is the messages of all events that are sent, those that are sent twice included; labels,
-//! ids and JSON do not count.
+//! Text means the messages of all sent events, including those that are sent twice; labels, ids and
+//! JSON do not count.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ use crate::{landing, place};
 
 const ROUNDS: usize = 5;
 const EVENTS: usize = 32;
-/// Each has some of every minute, so that sealing has to merge.
+/// Each object has a part of every minute, so that sealing has to merge.
 const OBJECTS: usize = 4;
 
 pub fn measure() {
@@ -62,7 +62,7 @@ pub fn measure() {
     );
 }
 
-/// A folder with one object for each landing.
+/// Creates a folder with one object for each landing.
 fn objects(folder: &Path, answers: &[Vec<u8>]) -> Vec<std::path::PathBuf> {
     let rows: Vec<Vec<u8>> = answers.iter().flat_map(|answer| given::data(answer)).collect();
     let object = |part: usize| {
