@@ -172,8 +172,8 @@ impl Answer {
         Ok(Answer { text: HEAD.to_owned(), limit, reserved })
     }
 
-    /// Answers `Ok` with data. It must not be empty: Firehose fails such a record. `false`: there
-    /// is no room for it, and the record must be answered without data.
+    /// Answers `Ok` with data. It must not be empty: Firehose fails such a record. `false`: it
+    /// does not fit, and the record must be answered without data.
     #[must_use]
     pub fn ok(&mut self, id_json: &str, data: &[u8]) -> bool {
         let entry = bytes(id_json, OK) + data.len().div_ceil(3) * 4 + OK_END.len();

@@ -198,7 +198,7 @@ fn give_up(lander: &Lander<'_>, objects: &mut Objects, done: &mut Invocation) {
     for target in objects.values_mut().flat_map(BTreeMap::values_mut) {
         let Err(failed) = &target.result else { continue };
         if let Some(code) = hopeless(failed.cause, target.receives) {
-            // There are no bytes: the quarantine gets the object's identity and the reason.
+            // Without bytes, the quarantine gets the object's identity and the reason.
             let reason = &failed.reason;
             let bad = Bad { offset: 0, is_event: false, code, reason, length: 0, bytes: b"" };
             quarantine.add(&bad, &target.id.to_string());

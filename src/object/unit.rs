@@ -198,7 +198,7 @@ pub(super) enum Stop {
     Member,
     /// The end of the source.
     End,
-    /// The line goes on, but the limit is reached.
+    /// The line does not end before the limit.
     Long,
 }
 
