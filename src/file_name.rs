@@ -1,8 +1,8 @@
 //! The names of daily files: how a template builds one, and which ones land accepts in a row.
 //!
 //! A *file* is a relative path without its day, e.g. `lambda/%2Faws%2Flambda%2Fapi`. Both sides use
-//! one rule, [`check`]: names from a [`FileTemplate`] always pass it, and land checks again before
-//! it accesses the disk, so that no name in a row can leave the root.
+//! one rule, [`check`]. Names from a [`FileTemplate`] always pass it. Land checks again before it
+//! accesses the disk, so that no name in a row can leave the root.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode_byte, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
@@ -22,8 +22,8 @@ pub(crate) const COMPONENTS_MAX: usize = 8;
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
 /// How many bytes of a long encoded value are kept, before `~` and the hash.
 const KEPT_BYTES: usize = 160;
-/// The component of an empty value. No other value has it: `~` is always encoded as `%7E`, and the
-/// `~` before a hash is never the first byte. (`%00` would be the component of a NUL.)
+/// The component of an empty value. No other value has it: `~` is encoded as `%7E`, and a hash's
+/// `~` is never the first byte. (`%00` would be the component of a NUL.)
 const EMPTY: &str = "~empty";
 
 /// Why a name or template is not valid for a daily file, and what to write instead.
@@ -98,7 +98,7 @@ pub(crate) fn looks_like_a_day_file(name: &str) -> bool {
 /// Every byte except letters, digits, `.`, `_`, `-` becomes `%XX`. So does a leading dot, and the
 /// first digit of a value that looks like a day file. An empty value becomes `~empty`. A result
 /// over 200 bytes becomes its first 160 bytes (no `%XX` is split), `~`, and the 32 hexadecimal
-/// digits of the value's XXH3-128 hash (so two such values share one with probability 2⁻¹²⁸).
+/// digits of the value's XXH3-128 hash. (Two such values share one with probability 2⁻¹²⁸.)
 pub fn component(value: &str) -> String {
     if value.is_empty() {
         return EMPTY.to_owned();

@@ -36,7 +36,7 @@ const fn kind(key: &'static str, is: &'static str, to_do: &'static str) -> Kind 
 
 /// A kind that land accepts if it is a valid notice.
 const fn notice(key: &'static str, value: Option<&'static str>, is: &'static str) -> Kind {
-    let to_do = "only Firehose calls transform: have notices of S3 sent to the queue of land";
+    let to_do = "only Firehose calls transform: send S3 notices to the land function's queue";
     Kind { key, value, is, to_transform: Some(to_do), to_land: None }
 }
 

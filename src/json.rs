@@ -88,9 +88,9 @@ pub(crate) fn top_level_keys(object: &[u8]) -> Vec<&[u8]> {
 /// The characters that may follow a backslash, besides `u`.
 const ESCAPED: [char; 8] = ['"', '\\', '/', 'b', 'f', 'n', 'r', 't'];
 
-/// Makes JSON valid that a strict parser rejects: half a surrogate pair and bytes that are not
-/// UTF-8 become U+FFFD, a control character in a string its escape, and a backslash that escapes
-/// nothing is doubled.
+/// Makes JSON valid that a strict parser rejects. Half a surrogate pair and bytes that are not
+/// UTF-8 become U+FFFD. A control character in a string becomes its escape, and a backslash that
+/// escapes nothing is doubled.
 pub(crate) fn repaired(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     let (mut out, mut rest, mut in_string) = (String::with_capacity(text.len()), &*text, false);

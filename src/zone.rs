@@ -13,11 +13,11 @@ use chrono::{FixedOffset, Offset};
 use chrono_tz::Tz;
 
 /// The table, little-endian. First the zones: their number (u16), then for each its name (length
-/// u8, text) and the number of its rules (u16). Then the rules, some of which several zones share:
-/// the number of kinds of offset (u8), for each seconds east of UTC (i32) and abbreviation
-/// ([`NAME_BYTES`], padded with NUL); the number of changes (u16), for each a u32: the time in
-/// units of [`UNIT`] since 1970 in the upper 28 bits, the new kind in the lower 4. The first change
-/// is at 0.
+/// u8, text) and the number of its rules (u16). Then the rules, some of which several zones share.
+/// A rule is the number of its kinds of offset (u8), the kinds, the number of its changes (u16) and
+/// the changes. A kind is seconds east of UTC (i32) and abbreviation ([`NAME_BYTES`], padded with
+/// NUL). A change is a u32: the time in units of [`UNIT`] since 1970 in the upper 28 bits, the new
+/// kind in the lower 4. The first change is at 0.
 static TABLE: &[u8] = include_bytes!("zones.bin");
 
 /// All changes since 1970 happen at multiples of this.

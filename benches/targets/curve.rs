@@ -53,7 +53,7 @@ pub fn measure() {
 }
 
 /// The CPU time in ms of a process's first commit into a day with this many, and the most that the
-/// fastest quarter of the later ones take: they differ a little, and disturbances only add time.
+/// fastest quarter of the later ones take. They differ a little, and disturbances only add time.
 fn ms_after(commits: u64, stragglers: u64) -> (f64, f64) {
     let folder = place::folder();
     place::with_lander(folder.path(), place::LANDED, |lander| {

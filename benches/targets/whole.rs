@@ -1,5 +1,5 @@
-//! The CPU time of a gigabyte of log text from Firehose's event to the sealed file: transform, land
-//! and seal, each with its function's code, without starts and without waiting for a network.
+//! The CPU time of a gigabyte of log text from Firehose's event to the sealed file. Transform, land
+//! and seal run the code of their functions, without starts and without waiting for a network.
 //!
 //! Text means the messages of all sent events, including those that are sent twice; labels, ids and
 //! JSON do not count.

@@ -1,7 +1,7 @@
 //! Turns subscription messages of CloudWatch Logs from JSON into envelopes. Knows nothing of gzip,
 //! Firehose or labels.
 //!
-//! Parsing is lenient, so that a fault affects a single event: a number may be quoted, optional
+//! Parsing is lenient, so that a fault affects a single event. A number may be quoted, optional
 //! fields may have any type, half a surrogate pair becomes U+FFFD. Errors never contain log text.
 
 mod exact;

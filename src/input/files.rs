@@ -1,7 +1,7 @@
 //! The files that arguments name, and the log stream of each.
 //!
-//! A log keeps its stream when `logrotate` renames it, when it is copied, and whether the file or
-//! its folder is named: the stream is part of an event's identity.
+//! The stream is part of an event's identity. So a log keeps it when `logrotate` renames it, when
+//! it is copied, and whether the file or its folder is named.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

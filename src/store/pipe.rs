@@ -1,6 +1,6 @@
 //! Objects that can be read only once: standard input, pipes, terminals, `<(…)`, files of `/proc`.
 //!
-//! Each is copied to its end into an unnamed temporary file, which then is the object: it has a
+//! Each is copied to its end into an unnamed temporary file, which then is the object. That has a
 //! length, and can be read again from any offset.
 
 use std::fs::File;

@@ -99,7 +99,7 @@ fn case_15_a_wrong_trigger_is_named_with_what_to_do() {
     let record = |record: Value| json!({ "Records": [record] });
     let sns = json!({"EventSource": "aws:sns", "Sns": {"Message": "secret"}});
     let filter = "`awslogs`: this is what a subscription filter sends to a Lambda; point the filter at the Firehose stream";
-    let to_land = "only Firehose calls transform: have notices of S3 sent to the queue of land";
+    let to_land = "only Firehose calls transform: send S3 notices to the land function's queue";
     let cases = [
         (json!({"awslogs": {"data": "secret"}}), filter),
         (
