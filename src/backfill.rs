@@ -91,7 +91,7 @@ impl<'l> Backfill<'l> {
     }
 
     /// Lands all events, and calls `landed` after each landing. After an error, the same command
-    /// resumes behind what has landed.
+    /// resumes after what has landed.
     pub fn run(
         mut self,
         logs: &mut Logs,

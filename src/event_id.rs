@@ -1,9 +1,9 @@
 //! CloudWatch's event ids in rows: 56 digits in 23 bytes, without loss. Pure.
 //!
-//! CloudWatch's event ids are numbers whose bits above the lowest 144 are the event's timestamp. No
-//! documentation promises this. An id with this form is written as `~` and the base64 of its low
-//! 128 bits, any other unchanged. That saves 33 of 56 bytes that hardly compress. A row's identity
-//! depends on the short form, so the form of an id must never change.
+//! The ids in CloudWatch's documentation are numbers that have the event's timestamp above 144 bits.
+//! AWS does not promise this. An id with this form is written as `~` and the base64 of its low 128
+//! bits, any other unchanged: 23 bytes that hardly compress instead of 56. A row's identity depends
+//! on the short form, so the form of an id must never change.
 
 use std::borrow::Cow;
 

@@ -217,8 +217,8 @@ fn usual_of_eight(word: u64) -> usize {
     unusual.trailing_zeros() as usize / 8
 }
 
-/// A whole number without a sign or leading zeros, and the text after it. Numbers with too many
-/// digits are left to the parser.
+/// A whole number without a sign or leading zeros, and the text after it. Numbers that may
+/// have too many digits are left to the parser.
 pub(crate) fn number(text: &[u8]) -> Option<(i64, &[u8])> {
     let length = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, rest) = text.split_at(length);

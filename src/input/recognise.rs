@@ -27,7 +27,7 @@ enum Place {
 /// The known formats, in the order in which they are tried: a format precedes those that match only
 /// its beginning.
 const KNOWN: [(Place, &str); 19] = [
-    // RFC 3339, ISO 8601, and variants of loggers. `%#z` reads `Z`, `+09:00`, `+0900`, `+09`.
+    // RFC 3339, ISO 8601, and loggers' variants. `%#z` reads `Z`, `+09:00`, `+0900`, `+09`.
     // Abbreviations of time zones other than UTC are ambiguous.
     (Place::StartOrBracket, "%Y-%m-%dT%H:%M:%S,%3f%#z"),
     (Place::StartOrBracket, "%Y-%m-%dT%H:%M:%S,%3f"),

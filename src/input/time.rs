@@ -45,7 +45,7 @@ pub(super) enum StampError {
     #[error("its timestamp is not a date in the calendar: is --year right?")]
     Impossible,
     #[error(
-        "its timestamp has no year, and is in the future in the inferred one: give --year, the year of the file's first line"
+        "its timestamp has no year, and the inferred year puts it in the future: give --year, the year of the file's first line"
     )]
     Year,
 }

@@ -141,7 +141,7 @@ impl Reading<'_, '_> {
         }
     }
 
-    /// Reads a record that transform failed, as Firehose writes it, or a line of the quarantine.
+    /// Reads a failed record as Firehose writes it, or a line of the quarantine.
     /// Only three keys matter. Their types differ between the documentation and the service; other
     /// keys differ between kinds of errors.
     ///

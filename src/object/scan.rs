@@ -39,7 +39,7 @@ impl Braces {
         self.at
     }
 
-    /// Scans on. The bytes must begin with those of the previous call.
+    /// Continues the scan. The bytes must begin with those of the previous call.
     pub(super) fn scan(&mut self, bytes: &[u8]) -> Scan {
         while self.at < bytes.len() {
             let rest = &bytes[self.at..];

@@ -35,7 +35,7 @@ pub struct Args {
     /// Only events from this time on
     #[arg(long, value_name = "TIME")]
     since: Moment,
-    /// Only events before this time; at most 2 hours from now, since none exist later
+    /// Only events before this time; none exist more than 2 hours from now, so none are requested
     #[arg(long, value_name = "TIME")]
     until: Moment,
     #[command(flatten)]

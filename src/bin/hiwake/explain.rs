@@ -64,7 +64,7 @@ fn milliseconds(text: &str) -> Result<i64, String> {
 enum Fact {
     /// A line of a day file.
     Line { record: String, path: String, day: String, timestamp: i64, why: String, line: String },
-    /// Rightly nothing.
+    /// Nothing, as intended.
     Nothing { record: String, events: usize, why: String },
     /// A line of the quarantine.
     Quarantined { record: String, code: String, why: String },

@@ -156,7 +156,7 @@ impl Report {
         self.progress.done()
     }
 
-    /// Lands a batch of objects for the first time.
+    /// Lands objects for the first time, batch by batch.
     pub fn land(&mut self, lander: &Lander<'_>, store: &Store, objects: &[ObjectId]) {
         let store = store.counted(self.done());
         objects.chunks(BATCH).for_each(|batch| self.add(&lander.land(&store, batch)));

@@ -223,7 +223,7 @@ fn check_streams(args: &Args, files: &[InputFile]) -> Result<(), Usage> {
     Ok(())
 }
 
-/// The folder with the root's name and `.s3`; it exists for `out/` and `.`, too.
+/// The folder with the root's name and `.s3`; `out/` and `.` have one, too.
 fn beside(root: &Path) -> anyhow::Result<PathBuf> {
     let root = match root.file_name() {
         Some(_) => root.components().collect(),

@@ -12,7 +12,7 @@ use hiwake::store::Location;
 use crate::output::{err, out};
 use crate::{Now, Root, apart};
 
-/// Check every commit, every identity and every sealed file against the records of them
+/// Check every commit, every identity and every sealed file against what was recorded
 ///
 /// Reads everything, takes no locks and writes nothing; landing and sealing may continue meanwhile.
 /// The exit code is 1 if anything is wrong. With `--rebuild`, each damaged day is checked again
