@@ -1,6 +1,6 @@
 //! CloudWatch's event ids in rows: 56 digits in 23 bytes, without loss. Pure.
 //!
-//! The ids in CloudWatch's documentation are numbers that have the event's timestamp above 144 bits.
+//! The ids in CloudWatch's documentation are numbers with the event's timestamp above 144 bits.
 //! AWS does not promise this. An id with this form is written as `~` and the base64 of its low 128
 //! bits, any other unchanged: 23 bytes that hardly compress instead of 56. A row's identity depends
 //! on the short form, so the form of an id must never change.

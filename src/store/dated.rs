@@ -44,8 +44,8 @@ impl Days {
 }
 
 impl Store {
-    /// The objects below a prefix in the byte order of their keys. Keys are skipped whose day is one
-    /// on which nothing delivered in this time can have arrived.
+    /// The objects below a prefix in the byte order of their keys. A key is skipped if nothing that
+    /// was delivered in this time can have arrived on its day.
     pub(super) fn list_delivered(
         &self,
         prefix: &str,
