@@ -1,5 +1,5 @@
-//! What a process remembers of the journals that it appended to: under the next lock it reads only
-//! what came since.
+//! The states of journals that this process appended to. Under the next lock only newer frames are
+//! read.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,14 +7,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::land::journal::state::State;
 use crate::land::root::layout::DayFile;
 
-/// The memory that is spent on it, about: that of 100,000 commits. One day file may take more, as
-/// its landing does.
+/// The approximate memory for cached states: that of 100,000 commits. A single day file may take
+/// more, as its landing does.
 const BYTES_MAX: usize = 64 << 20;
 
 /// The states of day files, as they were when this process last held their locks.
 ///
-/// A state is taken out to be used, and put back when all went well: what an error left in doubt is
-/// forgotten.
+/// A state is taken out for use and put back on success. After an error it is uncertain, and
+/// therefore dropped.
 #[derive(Debug, Default)]
 pub struct Journals(Mutex<Cached>);
 
@@ -29,7 +29,7 @@ impl Journals {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The state of a day file, which is nobody else's then.
+    /// Takes the state of a day file out of the cache.
     pub(crate) fn take(&self, day_file: &DayFile) -> Option<State> {
         let mut known = self.known();
         let state = known.states.remove(day_file)?;
@@ -37,7 +37,7 @@ impl Journals {
         Some(state)
     }
 
-    /// Remembers a state; if that is too much, it forgets all others.
+    /// Caches a state. If the limit is exceeded, all other states are dropped.
     pub(crate) fn put(&self, day_file: &DayFile, state: State) {
         let mut known = self.known();
         known.bytes += state.cost();

@@ -10,8 +10,8 @@
 //!        magic "HWKF", kind u8, version u8, 0 u16, payload length u32, CRC-32C of the frame before
 //!        u32, own CRC-32C u32 over the 16 bytes before it and the payload; payload in postcard
 //! ```
-//! Numbers are little-endian. The frame before the first one is the header; in a closed day, the
-//! Closed slot. Their CRC stands for it.
+//! Numbers are little-endian. For the first frame, "the frame before" is the header, or in a closed
+//! day the Closed slot.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,26 +24,26 @@ use crate::row::Kind;
 pub const FRAMES_AT: u64 = 8192;
 /// The byte that is written to prove that a lock still stands.
 pub(crate) const PROOF_AT: u64 = 4095;
-/// What follows the slot of a closed day, where no Removed frame does.
+/// Fills the space behind the slot of a closed day that no Removed frame uses.
 pub(crate) const RESERVE: u8 = b'R';
-/// Where the Closed slot begins; it ends where the frames begin.
+/// Where the Closed slot begins. It ends where the frames begin.
 pub(crate) const CLOSED_AT: u64 = 4096;
-/// How many entries of `seen` a block has at most.
+/// The most entries of `seen` in a block.
 pub(crate) const BLOCK_ENTRIES_MAX: u64 = 4096;
-/// Where the folder of an interrupted rebuild stands.
+/// Where the folder of an interrupted rebuild is noted.
 pub(crate) const REBUILD_AT: u64 = 2048;
-/// The byte of the magic that says whether the day is rebuilt at the moment.
+/// The byte of the magic that marks a day during a rebuild.
 pub(crate) const FORM_AT: u64 = 6;
-/// A rebuild was begun and has not ended.
+/// The mark: a rebuild has begun and not ended.
 pub(crate) const FORM_REBUILD: u8 = b'!';
 
-/// What a journal begins with.
+/// The first bytes of a journal.
 pub(crate) const HEADER_MAGIC: &[u8; 8] = b"HIWAKE2\n";
 const FRAME_MAGIC: &[u8; 4] = b"HWKF";
 const FRAME_HEAD: usize = 20;
 const VERSION: u8 = 1;
 
-/// What the journal is of.
+/// The day file that a journal belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Header {
     /// The file's name without its day.
@@ -52,9 +52,9 @@ pub struct Header {
     pub(crate) day: String,
     /// The format of the lines.
     pub(crate) kind: Kind,
-    /// The IANA time zone that the day is a day of.
+    /// The IANA time zone of the day.
     pub(crate) timezone: String,
-    /// The hash of stream and id in `seen`.
+    /// The algorithm of the hash of stream and id in `seen`.
     pub(crate) hash: String,
 }
 
@@ -70,12 +70,13 @@ impl Header {
         }
     }
 
-    /// Whether the journal is this day file's.
+    /// Whether the journal belongs to this day file.
     pub(crate) fn is_of(&self, day_file: &DayFile) -> bool {
         *self == Header::of(day_file, &self.timezone)
     }
 
-    /// The header's bytes, up to where the frames begin, and the CRC that the first frame names.
+    /// Encodes the header up to where the frames begin, and returns the CRC that the first frame
+    /// names.
     pub fn encode(&self) -> (Vec<u8>, u32) {
         let json = serde_json::to_vec(self).expect("a struct of strings has a JSON text");
         let mut bytes = [&HEADER_MAGIC[..], &checked(&json)].concat();
@@ -84,7 +85,8 @@ impl Header {
         (bytes, crc32c::crc32c(&json))
     }
 
-    /// Whether bytes that are no header may be what a crash left of one: its beginning, or zeros.
+    /// Whether bytes without a valid header may be what a crash left of one: its beginning, or
+    /// zeros.
     pub(crate) fn may_be_torn(bytes: &[u8]) -> bool {
         let found = &bytes[..bytes.len().min(HEADER_MAGIC.len())];
         HEADER_MAGIC.starts_with(found) || found.iter().all(|byte| *byte == 0)
@@ -98,13 +100,14 @@ impl Header {
     }
 }
 
-/// How header, note and slot stand in a journal: length, CRC and the bytes themselves.
+/// Encodes a header, note or slot: length, CRC and the bytes themselves.
 pub(crate) fn checked(bytes: &[u8]) -> Vec<u8> {
     let (length, crc) = (bytes.len() as u32, crc32c::crc32c(bytes));
     [&length.to_le_bytes(), &crc.to_le_bytes(), bytes].concat()
 }
 
-/// What stands so at the beginning of `bytes`, and its CRC; `None`: that is not what was written.
+/// Decodes what [`checked`] encoded at the beginning of `bytes`, and its CRC; `None` if the CRC
+/// does not match.
 fn read_checked(bytes: &[u8]) -> Option<(&[u8], u32)> {
     let (length, rest) = take_u32(bytes)?;
     let (crc, rest) = take_u32(rest)?;
@@ -112,16 +115,16 @@ fn read_checked(bytes: &[u8]) -> Option<(&[u8], u32)> {
     (crc32c::crc32c(own) == crc).then_some((own, crc))
 }
 
-/// The folder with the damaged files of a day whose rebuild was begun and has not ended.
+/// The folder with the damaged files of a day whose rebuild has begun and not ended.
 pub(crate) fn interrupted_rebuild(bytes: &[u8]) -> Option<&str> {
     let form = bytes.strip_prefix(&HEADER_MAGIC[..FORM_AT as usize])?.first()?;
     let (folder, _) = read_checked(bytes.get(REBUILD_AT as usize..)?)?;
-    // A zero is what a power failure can leave of the byte.
+    // A power failure can leave a zero in place of the byte.
     let is_note = matches!(*form, FORM_REBUILD | 0) && !folder.is_empty();
     std::str::from_utf8(folder).ok().filter(|_| is_note)
 }
 
-/// Identities in the order of their lines, as they stand in `seen`.
+/// A block of identities in `seen`, in the order of their lines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Block {
     /// The smallest timestamp in it.
@@ -130,20 +133,21 @@ pub struct Block {
     pub max: i64,
     /// CRC-32C of its bytes.
     pub crc: u32,
-    /// How many, from 1 to `BLOCK_ENTRIES_MAX`.
+    /// The number of entries, from 1 to `BLOCK_ENTRIES_MAX`.
     pub count: u32,
 }
 
-/// Why rows of a date came to a day file, as the register of that date has to know it.
+/// Why rows of a date went to a day file, for the register of that date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Routing {
     /// The UTC date, in days since the epoch.
     pub(crate) date: i32,
-    /// CRC-32C of the rules that send them there; `None`: the register lists the day file.
+    /// CRC-32C of the rules that route them there; `None` if the register lists the day file.
     pub(crate) rules: Option<u32>,
 }
 
-/// Rows appended to a segment, all or none. What a reader needs to pass it over comes first.
+/// Rows that were appended to a segment, all or none. The fields that let a reader skip it come
+/// first.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Commit {
     /// The smallest timestamp of its lines.
@@ -152,35 +156,35 @@ pub struct Commit {
     pub max: i64,
     /// Which segment, from 1.
     pub segment: u32,
-    /// How many lines (entries in `seen`).
+    /// The number of lines (entries in `seen`).
     pub lines: u64,
-    /// Where its run begins in `seen`, in entries.
+    /// The first entry of its run in `seen`.
     pub seen: u64,
-    /// How the segment's open file holds the text.
+    /// How the segment's open file stores the text.
     pub form: Form,
-    /// Where its bytes begin in the segment's open file.
+    /// The offset of its bytes in the segment's open file.
     pub offset: u64,
-    /// How many bytes it has there.
+    /// The number of its bytes there.
     pub bytes: u64,
-    /// How many bytes of text, line breaks included.
+    /// The length of its text, line breaks included.
     pub text_bytes: u64,
     /// CRC-32C of the text.
     pub crc: u32,
     /// When it was landed, milliseconds since the epoch.
     pub at: i64,
-    /// How many rows of the same batch were dropped because they had already landed.
+    /// The number of rows in the same batch that were dropped because they had already landed.
     pub duplicates: u64,
     /// The run's blocks, one after the other.
     pub blocks: Vec<Block>,
-    /// What registers have to say, so that its events are found.
+    /// What the registers must contain, so that its events are found.
     pub routings: Vec<Routing>,
-    /// The objects that the rows came from: bucket, key and ETag or version. They come last, since
-    /// a frame that ends with a zero cannot be told from a torn one.
+    /// The objects that the rows came from: bucket, key and ETag or version. They come last: a
+    /// frame that ends with a zero looks like a torn one.
     pub objects: Vec<String>,
 }
 
 impl Commit {
-    /// Of plain lines in one place of the open file, whose identities have these blocks.
+    /// A commit of plain lines at one place of the open file, whose identities are in these blocks.
     pub fn plain(
         segment: u32,
         offset: u64,
@@ -213,16 +217,16 @@ impl Commit {
         })
     }
 
-    /// Its bytes are not what was committed.
+    /// The error for bytes that differ from what was committed.
     pub(crate) fn wrong(&self, path: &str, what: &str) -> LandError {
         let Commit { offset, bytes, .. } = self;
         LandError::damage(path, format!("the commit of {bytes} bytes at {offset} has {what}"))
     }
 
-    /// Whether its blocks have an entry for each line, and none too many, within its time bounds.
+    /// Whether its blocks have exactly one entry per line, and its time bounds.
     pub fn is_whole(&self) -> bool {
         if self.lines == 0 {
-            // An empty day has one.
+            // The commit of an empty day.
             return self.blocks.is_empty() && self.seen + self.text_bytes == 0;
         }
         let counts = || self.blocks.iter().map(|block| u64::from(block.count));
@@ -233,16 +237,16 @@ impl Commit {
     }
 }
 
-/// A finished segment.
+/// A segment's seal.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Sealed {
     /// Which segment.
     pub(crate) segment: u32,
-    /// The file that is published, relative to the root: a temporary, or the open file itself.
+    /// The file to publish, relative to the root: a temporary, or the open file itself.
     pub(crate) temporary: String,
-    /// The name that it is published under.
+    /// The path under which it is published.
     pub target: String,
-    /// Its length, as published.
+    /// The length of the published file.
     pub bytes: u64,
     /// The length of its text.
     pub(crate) text_bytes: u64,
@@ -250,20 +254,20 @@ pub struct Sealed {
     pub lines: u64,
     /// SHA-256 of the published bytes.
     pub sha256: [u8; 32],
-    /// XXH3-128 of a compressed file's text: a rebuild compares it with text whose CRCs hold.
+    /// XXH3-128 of a compressed file's text: a rebuild compares it with text whose CRCs match.
     pub(crate) text_hash: Option<u128>,
     /// When, milliseconds since the epoch.
     pub(crate) at: i64,
 }
 
 impl Sealed {
-    /// What is in the published file.
+    /// The length, lines and hash of the published file.
     pub(crate) fn contents(&self) -> Contents {
         let Sealed { bytes, lines, sha256, .. } = *self;
         Contents { bytes, lines, sha256 }
     }
 
-    /// What stays of it in a closed day.
+    /// The part of the seal that a closed day keeps.
     pub(crate) fn closed(&self, done: i64, removed: Option<i64>) -> ClosedSegment {
         let (compress, _) = Compress::of(&self.target);
         ClosedSegment { compress, contents: self.contents(), done, removed }
@@ -275,17 +279,17 @@ impl Sealed {
 pub enum Frame {
     /// Rows were appended: the commit point.
     Commit(Commit),
-    /// The segment takes no more rows.
+    /// The segment accepts no more rows.
     Freeze(SegmentEvent),
-    /// The segment is finished: the seal point.
+    /// The segment is sealed: the seal point.
     Sealed(Sealed),
-    /// The sealed segment is published and cleaned up after.
+    /// The sealed segment is published and its leftovers are cleaned up.
     Done(SegmentEvent),
-    /// The sealed file is removed by retention.
+    /// Retention has removed the sealed file.
     Removed(SegmentEvent),
 }
 
-/// That something happened to a segment.
+/// An event of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SegmentEvent {
     /// Which segment.
@@ -294,7 +298,7 @@ pub struct SegmentEvent {
     pub(crate) at: i64,
 }
 
-/// What stays of a day when its frames and `seen` are cut.
+/// The part of a day that remains when its frames and `seen` are removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Closed {
     /// When, milliseconds since the epoch.
@@ -303,7 +307,7 @@ pub struct Closed {
     pub(crate) segments: Vec<ClosedSegment>,
 }
 
-/// A published file, as it is or as it has to be.
+/// The length, lines and hash of a published file, found or expected.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Contents {
     /// Its length.
@@ -317,19 +321,18 @@ pub(crate) struct Contents {
 /// One published segment of a closed day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ClosedSegment {
-    /// How it is compressed; its name follows from that and its number.
+    /// How it is compressed. This and the number give its name.
     pub(crate) compress: Compress,
     /// What is in it.
     pub(crate) contents: Contents,
     /// When it was published, milliseconds since the epoch.
     pub(crate) done: i64,
-    /// When retention removed it, in the slot or by a frame after it.
+    /// When retention removed it, from the slot or from a frame after it.
     pub(crate) removed: Option<i64>,
 }
 
 impl Closed {
-    /// The slot's bytes; `None` if there are more segments than it can hold (the day then stays
-    /// open to replay).
+    /// Encodes the slot; `None` if it cannot hold all segments. The day then stays open to replay.
     pub fn encode(&self) -> Option<Vec<u8>> {
         let mut slot = checked(&postcard::to_stdvec(self).ok()?);
         if slot.len() > (FRAMES_AT - CLOSED_AT) as usize {
@@ -339,8 +342,8 @@ impl Closed {
         Some(slot)
     }
 
-    /// Reads the slot of a whole header, and its CRC: not closed, closed, or unreadable (a close
-    /// that was torn).
+    /// Decodes the slot of a complete header, and its CRC. `None`: the day is not closed. An error:
+    /// the slot is torn.
     pub fn decode(header: &[u8]) -> Result<Option<(Closed, u32)>, TornSlot> {
         let slot = header.get(CLOSED_AT as usize..FRAMES_AT as usize).ok_or(TornSlot)?;
         if slot.iter().all(|byte| *byte == 0) {
@@ -351,12 +354,12 @@ impl Closed {
     }
 }
 
-/// The Closed slot holds something, but not a whole Closed.
+/// The Closed slot holds something other than a complete Closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TornSlot;
 
 impl Frame {
-    /// The frame's bytes after a frame with the CRC `previous`, and its own CRC.
+    /// Encodes the frame to follow a frame with the CRC `previous`, and returns its own CRC.
     pub fn encode(&self, previous: u32) -> (Vec<u8>, u32) {
         let (kind, payload) = match self {
             Frame::Commit(commit) => (1, postcard::to_stdvec(commit)),
@@ -378,33 +381,33 @@ impl Frame {
     }
 }
 
-/// What stands at the beginning of some bytes.
+/// What [`decode`] found at the beginning of some bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found {
     /// A whole frame.
     Frame {
-        /// What it says.
+        /// The decoded frame.
         frame: Frame,
-        /// The CRC that it gives for the frame before it.
+        /// The CRC that it names for the frame before it.
         previous: u32,
         /// Its own CRC.
         crc: u32,
-        /// How many bytes it has.
+        /// Its length in bytes.
         length: usize,
     },
-    /// A whole frame with a good CRC whose kind or version this release does not know, or whose
-    /// payload it cannot read.
+    /// A complete frame with a good CRC, but of an unknown kind or version or with an unreadable
+    /// payload.
     Unknown {
         /// Its kind.
         kind: u8,
         /// Its version.
         version: u8,
     },
-    /// No whole frame.
+    /// No complete frame.
     Nothing,
 }
 
-/// Looks at the beginning of `bytes`.
+/// Decodes the frame at the beginning of `bytes`.
 pub fn decode(bytes: &[u8]) -> Found {
     let Some(([_, [kind, version, ..], _, previous, own], length)) = head(bytes) else {
         return Found::Nothing;
@@ -428,14 +431,14 @@ pub fn decode(bytes: &[u8]) -> Found {
     }
 }
 
-/// Whether a frame with a good CRC stands anywhere in `bytes`.
+/// Whether `bytes` contains a frame with a good CRC anywhere.
 pub(crate) fn any_frame(bytes: &[u8]) -> bool {
     memchr::memmem::find_iter(bytes, FRAME_MAGIC).any(|at| decode(&bytes[at..]) != Found::Nothing)
 }
 
-/// Whether `bytes`, which do not begin with a whole frame and have none in them, are a last frame
-/// that was changed after it was written. A crash leaves a frame's first bytes, or zeros in place
-/// of some; it never leaves other ones.
+/// Whether `bytes`, which contain no complete frame, are a last frame that was changed after it was
+/// written. A crash leaves a frame's first bytes, or zeros in place of some bytes. It never leaves
+/// other bytes.
 pub(crate) fn was_changed(bytes: &[u8]) -> bool {
     let gap = bytes.starts_with(&[0]) || bytes.ends_with(&[0]);
     if bytes.is_empty() || gap || memchr::memmem::find(bytes, &[0; 8]).is_some() {
@@ -445,11 +448,11 @@ pub(crate) fn was_changed(bytes: &[u8]) -> bool {
     if bytes[..magic] != FRAME_MAGIC[..magic] {
         return true;
     }
-    // Whole by its own length; or by the file's, if the length is what was changed.
+    // It is complete by its own length, or by the file's, if its length was changed.
     head(bytes).is_some() || crc_of_all(bytes).is_some_and(|(own, wanted)| own == wanted)
 }
 
-/// The CRC that a frame names, and the one that it has if it reaches to the end of `bytes`.
+/// The CRC that a frame states, and the actual one if the frame extends to the end of `bytes`.
 fn crc_of_all(bytes: &[u8]) -> Option<(u32, u32)> {
     let (head, payload) = bytes.split_at_checked(FRAME_HEAD)?;
     let (own, _) = take_u32(&head[FRAME_HEAD - 4..])?;
@@ -458,7 +461,7 @@ fn crc_of_all(bytes: &[u8]) -> Option<(u32, u32)> {
     Some((own, parts.iter().fold(0, |crc, part| crc32c::crc32c_append(crc, part))))
 }
 
-/// The words of a frame's head, and its length, where the frame is whole.
+/// The words of a frame's head and the frame's length; `None` unless the frame is complete.
 fn head(bytes: &[u8]) -> Option<([[u8; 4]; 5], usize)> {
     let (head, payload) = bytes.split_at_checked(FRAME_HEAD)?;
     let words: [[u8; 4]; 5] = head.as_chunks().0.try_into().ok()?;

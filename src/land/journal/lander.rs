@@ -1,4 +1,4 @@
-//! A root, and what this process keeps for it.
+//! A root, with the caches that this process keeps for it.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use crate::land::root::Root;
 
 /// Everything that landing and sealing need.
 pub struct Lander<'a> {
-    /// Where.
+    /// The root.
     pub root: Root<'a>,
-    /// What this process knows of journals already.
+    /// The journals that this process has cached.
     pub journals: Arc<Journals>,
-    /// Memory that this process has asked for already.
+    /// Memory that this process reuses.
     pub pool: ChunkPool,
 }
 

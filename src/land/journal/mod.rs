@@ -1,6 +1,6 @@
-//! The journal: what happened to one day file. Read and appended to under its lock only.
+//! The journal: the history of one day file. It is read and appended to only under its lock.
 //!
-//! It is never renamed or removed. What its bytes say is [`State`].
+//! It is never renamed or removed. [`State`] is its decoded content.
 
 pub mod blocks;
 pub mod cache;
@@ -28,28 +28,28 @@ use crate::land::journal::frame::{
 use crate::land::journal::seen::Watermark;
 use crate::land::journal::state::State;
 
-/// A journal's file under its lock.
+/// A journal's file under its lock, not yet read.
 struct Locked<'l> {
     lander: &'l Lander<'l>,
     path: String,
     handle: Box<dyn Handle>,
 }
 
-/// A journal under its lock.
+/// A journal under its lock, with its decoded state.
 pub struct Journal<'l> {
     file: Locked<'l>,
     /// The bytes of its last frame.
     last: Vec<u8>,
-    /// What it says.
+    /// The decoded journal.
     pub(crate) state: State,
-    /// Whether it was empty when it was locked: nothing else of the day was there then.
+    /// Whether it was empty when it was locked: nothing else of the day existed then.
     pub(crate) is_new: bool,
-    /// How often the lock was busy before it was had.
+    /// How often the lock was busy before it was taken.
     pub(crate) busy_retries: u64,
 }
 
 impl<'l> Journal<'l> {
-    /// Commit steps 1 and 2: takes the lock and reads; a new journal gets its header.
+    /// Commit steps 1 and 2: takes the lock and reads the journal. A new journal gets its header.
     pub(crate) fn lock(
         lander: &'l Lander<'l>,
         day_file: &DayFile,
@@ -57,7 +57,7 @@ impl<'l> Journal<'l> {
     ) -> Result<Journal<'l>> {
         // Step 1: lock.
         let (file, busy_retries) = Locked::open(lander, day_file, how)?;
-        // Step 2: read through that handle.
+        // Step 2: read through the locked handle.
         let known = lander.journals.take(day_file).map(|state| file.read_on(state)).transpose()?;
         let (state, last, is_new) = match known.flatten() {
             Some((state, last)) => (state, last, false),
@@ -65,15 +65,14 @@ impl<'l> Journal<'l> {
         };
         let mut journal = Journal { file, last, state, is_new, busy_retries };
         if journal.state.closed.is_some() && journal.state.torn {
-            // A close that was interrupted after its slot was whole, and perhaps before it was
-            // durable.
+            // A close was interrupted after its slot was complete, perhaps before it was durable.
             journal.rewrite_last_frame()?;
             journal.truncate_torn()?;
         }
         Ok(journal)
     }
 
-    /// The same without making it. `None`: there is none, nor anything else of the day.
+    /// As [`Journal::lock`], but never creates the journal. `None` if nothing of the day exists.
     pub(crate) fn lock_existing(
         lander: &'l Lander<'l>,
         day_file: &DayFile,
@@ -85,11 +84,10 @@ impl<'l> Journal<'l> {
         unless_orphaned(lander, day_file, lock)
     }
 
-    /// Reads a journal without its lock: for the eye, and for hints. `None`: there is none, or it
-    /// is new.
+    /// Reads a journal without its lock, for display and for hints. `None` if it is missing or new.
     ///
-    /// Where another process of this machine has it open for writing, an NFS client would answer
-    /// from old pages: they look like damage, or like a journal that lacks the last commits.
+    /// While another process of this machine has it open for writing, an NFS client may return
+    /// stale pages. They look like damage, or like a journal without the last commits.
     pub fn peek(lander: &Lander<'_>, day_file: &DayFile) -> Result<Option<State>> {
         let path = day_file.journal();
         let Some(handle) = lander.open_if_there(&path)? else { return Ok(None) };
@@ -97,38 +95,38 @@ impl<'l> Journal<'l> {
         State::read(&path, &read_whole(handle.as_ref(), &path, 0, BYTES_MAX)?)
     }
 
-    /// The same where something of the day is there, or a hint of it: that there is no journal is
-    /// damage then, unless a landing was cut short before it had written anything else.
+    /// As [`Journal::peek`], for a day that has other files or a hint. A missing journal is then
+    /// damage, unless a landing was interrupted before it wrote anything else.
     pub(crate) fn read_or_damage(lander: &Lander<'_>, day_file: &DayFile) -> Result<Option<State>> {
         unless_orphaned(lander, day_file, || Journal::peek(lander, day_file))
     }
 
-    /// Remembers what it says, when nothing of it is in doubt. The lock is given back.
+    /// Caches the state for the next lock, and releases the lock. Only for a state that is certain.
     pub(crate) fn remember(self, day_file: &DayFile) {
         self.file.lander.journals.put(day_file, self.state);
     }
 
-    /// Proves that the lock still stands, and makes what was read durable: writes the spare byte
-    /// through its handle and syncs. What was read may be of a process that was killed before its
-    /// own sync. The file system's time of that write is compared with the clock.
+    /// Proves that the lock is still held, and makes what was read durable: writes the spare byte
+    /// through the handle and syncs. A process that was killed before its own sync may have written
+    /// what was read. The file system's time of this write is compared with the clock.
     pub(crate) fn check_lease(&self) -> Result<()> {
         let Locked { lander, path, handle } = &self.file;
-        // Its header is whole, so the length need not be asked for.
+        // The header is complete, so the file is long enough.
         let value = lander.clock.now().to_le_bytes()[0];
         let proof = handle.write_at(&[value], PROOF_AT).and_then(|()| handle.sync());
         proof.map_err(|error| lease_lost(path, error))?;
         lander.compare_clocks(handle.inode().context("look at", path)?.modified)
     }
 
-    /// Damage that was found under the lock counts only while the lock stands: a process that stood
-    /// still past its lease sees what others did since.
+    /// Confirms damage that was found under the lock: it counts only while the lock is held. A
+    /// process that was suspended past its lease sees what others wrote since.
     pub(crate) fn confirm_damage(&self, error: LandError) -> LandError {
         self.file.confirm_damage(error)
     }
 
-    /// Makes the last frame durable (of a closed day: the slot) that a process left behind which
-    /// was killed before its sync, or whose sync failed: writes it again, as it stands, and syncs.
-    /// Only then may anything depend on it.
+    /// Makes the last frame (of a closed day: the slot) durable: writes it again unchanged, and
+    /// syncs. The process that wrote it may have been killed before its sync, or its sync failed.
+    /// Until then nothing may depend on it.
     pub(crate) fn rewrite_last_frame(&self) -> Result<()> {
         let closed = self.state.closed.as_ref().filter(|_| self.last.is_empty());
         let Locked { path, handle, .. } = &self.file;
@@ -139,8 +137,8 @@ impl<'l> Journal<'l> {
         written.and_then(|()| handle.sync()).map_err(|error| lease_lost(path, error))
     }
 
-    /// Cuts what follows the last frame. Synced by itself: in a torn frame, what is missing is
-    /// zeros and never an older frame's bytes.
+    /// Truncates the journal to its last frame. This is synced separately: the missing part of a
+    /// torn frame is then always zeros, never bytes of an older frame.
     fn truncate_torn(&mut self) -> Result<()> {
         let Locked { path, handle, .. } = &self.file;
         handle.truncate(self.state.end).context("cut", path)?;
@@ -149,7 +147,7 @@ impl<'l> Journal<'l> {
         Ok(())
     }
 
-    /// Appends a frame and syncs it: when this returns, it happened.
+    /// Appends a frame and syncs it: once this returns, the frame is durable.
     pub(crate) fn append(&mut self, frame: Frame) -> Result<()> {
         if self.state.torn {
             self.truncate_torn()?;
@@ -157,8 +155,8 @@ impl<'l> Journal<'l> {
         let (bytes, crc) = frame.encode(self.state.crc);
         let at = self.state.end;
         self.last.clone_from(&bytes);
-        // Checked just before writing, as it is right after reading. After an error of the write
-        // the state is ahead of the file: the journal is abandoned and read again.
+        // The same check as after reading. If the write then fails, the state is ahead of the file:
+        // the journal is abandoned and read again.
         self.state
             .apply(frame)
             .map_err(|what| LandError::damage(&self.file.path, what.to_string()))?;
@@ -166,13 +164,13 @@ impl<'l> Journal<'l> {
         self.file.write(&bytes, at)
     }
 
-    /// Writes the Closed slot, then cuts the frames: when the slot is synced, the day is closed.
-    /// `false`: it has too many segments for the slot, and stays as it is.
+    /// Writes the Closed slot, then truncates the frames. Once the slot is synced, the day is
+    /// closed. `false` if the day has too many segments for the slot; it is then unchanged.
     pub(crate) fn close(&mut self, closed: Closed) -> Result<bool> {
         let Some(slot) = closed.encode() else { return Ok(false) };
         self.file.write(&slot, CLOSED_AT)?;
         self.file.handle.truncate(FRAMES_AT).context("cut", &self.file.path)?;
-        // Room for the Removed frames: retention needs it most when the file system is full.
+        // Reserve room for the Removed frames: retention matters most when the file system is full.
         self.file.write(&[RESERVE; REMOVED_BYTES], FRAMES_AT)?;
         let crc = u32::from_le_bytes([slot[4], slot[5], slot[6], slot[7]]);
         self.state.close(closed, crc);
@@ -181,18 +179,18 @@ impl<'l> Journal<'l> {
     }
 }
 
-/// What the Removed frames of a closed day take at most.
+/// The most that the Removed frames of a closed day take.
 const REMOVED_BYTES: usize = 4096;
 
 impl<'l> Locked<'l> {
-    /// Takes the lock; answers how often it was busy.
+    /// Takes the lock and returns how often it was busy.
     fn open(lander: &'l Lander<'l>, day_file: &DayFile, how: Open) -> Result<(Locked<'l>, u64)> {
         let path = day_file.journal();
         let (handle, busy_retries) = lander.open_locked(&path, how, lander.lock_deadline())?;
         Ok((Locked { lander, path, handle }, busy_retries))
     }
 
-    /// Writes, and makes it durable.
+    /// Writes bytes and syncs them.
     fn write(&self, bytes: &[u8], at: u64) -> Result<()> {
         self.handle.write_at(bytes, at).context("write", &self.path)?;
         self.handle.sync().context("sync", &self.path)
@@ -204,8 +202,8 @@ impl<'l> Locked<'l> {
             Ok(length) if length > PROOF_AT => {
                 handle.write_at(&[value], PROOF_AT).and_then(|()| handle.sync())
             }
-            // A byte written here would change a journal that may be damaged; its own length does
-            // not.
+            // Writing a byte would change a journal that may be damaged; truncating it to its own
+            // length does not.
             Ok(length) => handle.truncate(length),
             Err(error) => Err(error),
         };
@@ -219,7 +217,8 @@ impl<'l> Locked<'l> {
         }
     }
 
-    /// What was added to a journal that this process knows, and the bytes of its last frame.
+    /// Reads what was added to a journal since `state`. Returns the new state and the bytes of the
+    /// last frame.
     fn read_on(&self, state: State) -> Result<Option<(State, Vec<u8>)>> {
         let mut header = vec![0; FRAMES_AT as usize];
         let filled = self.handle.read_at(&mut header, 0).context("read", &self.path)?;
@@ -232,8 +231,8 @@ impl<'l> Locked<'l> {
         }))
     }
 
-    /// What a journal says that this process does not know, the bytes of its last frame, and
-    /// whether it was empty.
+    /// Reads a whole journal. Returns its state, the bytes of its last frame, and whether it was
+    /// empty.
     fn read_all(&self, day_file: &DayFile) -> Result<(State, Vec<u8>, bool)> {
         let path = &self.path;
         let bytes = read_whole(self.handle.as_ref(), path, 0, BYTES_MAX)?;
@@ -244,15 +243,15 @@ impl<'l> Locked<'l> {
         };
         if !state.header.is_of(day_file) {
             let Header { file, day, .. } = &state.header;
-            return Err(LandError::damage(path, format!("it is the journal of {file} {day}")));
+            return Err(LandError::damage(path, format!("it is the journal of another day file, {file} {day}")));
         }
         let last = bytes.get(state.last as usize..state.end as usize).unwrap_or_default().to_vec();
         Ok((state, last, bytes.is_empty()))
     }
 
-    /// A journal is new where neither `seen` nor a data file is there; otherwise its header was
-    /// lost. Where there is a header and no frame (`found`), its maker may have been killed before
-    /// it was durable: it is written again.
+    /// Begins a new journal. If `seen` or a data file exists, the journal is not new: its header
+    /// was lost. A header without a frame (`found`) is written again: the process that wrote it may
+    /// have been killed before its sync.
     fn begin(&self, day_file: &DayFile, bytes: &[u8], found: Option<State>) -> Result<State> {
         let Locked { lander, path, handle } = self;
         if let Some(name) = orphan(lander, day_file, found.is_none())? {
@@ -276,7 +275,7 @@ impl<'l> Locked<'l> {
     }
 }
 
-/// What is looked for; damage, if it is not there and something of the day is.
+/// Runs `look`. If it finds nothing although something of the day exists, that is damage.
 fn unless_orphaned<T>(
     lander: &Lander<'_>,
     day_file: &DayFile,
@@ -285,27 +284,27 @@ fn unless_orphaned<T>(
     if let Some(found) = look()? {
         return Ok(Some(found));
     }
-    // That it is not there may be remembered from before another machine made it.
+    // An NFS client may remember it as missing although another machine has created it.
     folders::refresh(lander, &day_file.journal_folder())?;
     if let Some(found) = look()? {
         return Ok(Some(found));
     }
     let Some(name) = orphan(lander, day_file, true)? else { return Ok(None) };
-    // Somebody may have begun meanwhile.
+    // Another process may have begun the day in the meantime.
     folders::refresh(lander, &day_file.journal_folder())?;
     look()?.ok_or_else(|| headless(&day_file.journal(), &name)).map(Some)
 }
 
 pub(crate) fn lease_lost(path: &str, error: io::Error) -> LandError {
     match Errno::from_io_error(&error) {
-        // What Linux answers on a handle whose lock was lost.
+        // Linux returns these on a handle whose lock was lost.
         Some(Errno::IO | Errno::BADF) => LandError::LeaseLost(path.to_owned()),
         _ => LandError::Io { verb: "write", path: path.to_owned(), source: error },
     }
 }
 
-/// Something of a day that cannot be there before its journal is; `header`: before its journal's
-/// header is.
+/// Returns a file that cannot exist before its day's journal does. With `header`: that cannot exist
+/// before the journal's header does.
 fn orphan(lander: &Lander<'_>, day_file: &DayFile, header: bool) -> Result<Option<String>> {
     for folder in [day_file.journal_folder(), day_file.folder().to_owned()] {
         folders::refresh(lander, &folder)?;
@@ -325,14 +324,14 @@ fn orphan(lander: &Lander<'_>, day_file: &DayFile, header: bool) -> Result<Optio
 }
 
 fn headless(path: &str, name: &str) -> LandError {
-    LandError::damage(path, format!("its beginning is missing or unreadable, but {name} is there"))
+    LandError::damage(path, format!("its header is missing or unreadable, but {name} exists"))
 }
 
-/// No journal gets so long: a commit takes some hundred bytes. What pretends to be is not read into
+/// No journal gets this long: a commit takes a few hundred bytes. A longer file is not read into
 /// memory.
 const BYTES_MAX: u64 = 1 << 30;
 
-/// The bytes of a journal with these frames, and the watermark of its last one.
+/// Encodes a journal with these frames, and the watermark of the last one.
 pub fn compose(header: &Header, frames: &[Frame]) -> (Vec<u8>, Watermark) {
     let (mut bytes, mut crc) = header.encode();
     for frame in frames {
@@ -343,15 +342,15 @@ pub fn compose(header: &Header, frames: &[Frame]) -> (Vec<u8>, Watermark) {
     (bytes, Watermark { frames: frames.len() as u32, crc })
 }
 
-/// A journal under its lock, whatever it says: for a rebuild.
+/// A journal under its lock that may be damaged, for a rebuild.
 pub(crate) struct DamagedJournal<'l> {
     file: Locked<'l>,
-    /// The journal as it stands; nothing, if it is too long to be one.
+    /// The journal's bytes; empty if the file is too long for a journal.
     pub(crate) bytes: Vec<u8>,
 }
 
 impl<'l> DamagedJournal<'l> {
-    /// Takes the lock and reads what there is.
+    /// Takes the lock and reads the file.
     pub(crate) fn lock(lander: &'l Lander<'l>, day_file: &DayFile) -> Result<DamagedJournal<'l>> {
         let (file, _) = Locked::open(lander, day_file, Open::Create(lander.open_mode()))?;
         let bytes = match read_whole(file.handle.as_ref(), &file.path, 0, BYTES_MAX) {
@@ -361,21 +360,21 @@ impl<'l> DamagedJournal<'l> {
         Ok(DamagedJournal { file, bytes })
     }
 
-    /// Proves that the lock still stands.
+    /// Proves that the lock is still held.
     pub(crate) fn check_lease(&self) -> Result<()> {
         self.file.check_lease()
     }
 
-    /// From now on the day counts as damaged, until [`DamagedJournal::replace`]: its files are in
-    /// `folder`. The byte that says so changes last.
+    /// Marks the day as damaged until [`DamagedJournal::replace`], and notes that its files are in
+    /// `folder`. The byte that makes the mark count changes last.
     pub(crate) fn begin_rebuild(&self, folder: &str) -> Result<()> {
         self.file.write(&frame::checked(folder.as_bytes()), REBUILD_AT)?;
         self.file.write(&HEADER_MAGIC[..FORM_AT as usize], 0)?;
         self.file.write(&[FORM_REBUILD], FORM_AT)
     }
 
-    /// Puts a whole journal in place of this one, in the same file. The byte that makes it count
-    /// changes last: this is the commit point of a rebuild. Until then the note of its folder
+    /// Replaces the whole journal within the same file. The byte that makes the new journal count
+    /// changes last: that is the commit point of a rebuild. Until then the note of the folder
     /// stays.
     pub(crate) fn replace(&self, bytes: &[u8]) -> Result<()> {
         let (Locked { path, handle, .. }, form) = (&self.file, FORM_AT as usize);
@@ -383,7 +382,7 @@ impl<'l> DamagedJournal<'l> {
         self.file.write(&bytes[PROOF_AT as usize..], PROOF_AT)?;
         handle.truncate(bytes.len() as u64).and_then(|()| handle.sync()).context("cut", path)?;
         self.file.write(&bytes[form..=form], FORM_AT)?;
-        // The note has done its work: no changed byte is to lead back to the old files.
+        // Erase the note: a later damaged byte must not lead back to the old files.
         self.file.write(&bytes[REBUILD_AT as usize..PROOF_AT as usize], REBUILD_AT)
     }
 }

@@ -1,14 +1,15 @@
-//! `seen`: the identities of the events in one day file, a run of blocks for each commit.
+//! `seen`: the identities of the events in one day file, one run of blocks per commit.
 //!
-//! It begins with a watermark of 16 bytes, then come the entries. The **watermark** says how many
-//! frames the journal had when somebody last knew them durable, and the CRC of the last one. A
-//! journal that lacks this frame has lost it, however torn it looks. It is written after the
-//! journal's sync and not synced itself: an older or torn one proves less, never something wrong.
+//! It begins with a watermark of 16 bytes, followed by the entries. The **watermark** holds the
+//! number of the journal's frames that were last known to be durable, and the CRC of the last one.
+//! A journal without this frame has lost it, even if its end looks merely torn. The watermark is
+//! written after the journal's sync and is not synced itself: an older or torn one proves less, but
+//! nothing wrong.
 //!
-//! An entry is 16 bytes, little-endian: timestamp i64, hash u64. A run's i-th entry is of the
-//! commit's i-th line, so a run is in timestamp order. Blocks are up to 1,024 entries, and end
-//! where the time jumps; their time bounds and CRCs stand in the commit frame, so that a block is
-//! only read where an offered timestamp can be in it.
+//! An entry is 16 bytes, little-endian: timestamp i64, hash u64. A run's i-th entry belongs to the
+//! commit's i-th line, so a run is in timestamp order. A block has up to 1,024 entries and ends
+//! where the time jumps. The commit frame holds the blocks' time bounds and CRCs, so a block is
+//! read only if an offered timestamp may be in it.
 
 use std::cmp::Reverse;
 
@@ -22,32 +23,31 @@ pub const ENTRY_BYTES: u64 = 16;
 /// The bytes of the watermark, in front of the entries.
 pub(crate) const WATERMARK_BYTES: u64 = 16;
 const WATERMARK_MAGIC: &[u8; 4] = b"HWKS";
-/// How many entries a block has at most: a late event reads one.
+/// The most entries in a block. A late event reads one block.
 const BLOCK_ENTRIES: usize = 1024;
-/// A block ends where the time jumps by more than this, so that a few late events make no block
-/// that spans the day.
+/// A block ends where the time jumps by more than this. Otherwise a few late events would make a
+/// block that spans the day.
 pub(crate) const JUMP_MS: u64 = 10_000;
-/// Blocks that end so are not more than one in so many entries, and this many: the journal stays
-/// small.
+/// Jumps end at most one block per this many entries, plus `JUMPS`, to keep the journal small.
 const ENTRIES_A_JUMP: usize = 64;
 const JUMPS: usize = 16;
 
-/// Where an entry begins.
+/// The offset of an entry.
 pub fn place(entry: u64) -> u64 {
     WATERMARK_BYTES + entry * ENTRY_BYTES
 }
 
-/// A frame of the journal that was known to be durable.
+/// The last frame of the journal that was known to be durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Watermark {
-    /// How many frames the journal had, this one included.
+    /// The number of the journal's frames, this one included.
     pub(crate) frames: u32,
     /// Its CRC.
     pub(crate) crc: u32,
 }
 
 impl Watermark {
-    /// `HWKS`, frames, CRC, CRC-32C of the 12 bytes before.
+    /// Encodes it: `HWKS`, frames, CRC, CRC-32C of these 12 bytes.
     pub fn encode(self) -> Vec<u8> {
         let mut bytes = WATERMARK_MAGIC.to_vec();
         bytes.extend_from_slice(&self.frames.to_le_bytes());
@@ -56,14 +56,14 @@ impl Watermark {
         bytes
     }
 
-    /// `None` if there is none, or a torn one.
+    /// Decodes it; `None` if it is missing or torn.
     pub fn decode(bytes: &[u8]) -> Option<Watermark> {
         let words = bytes.strip_prefix(WATERMARK_MAGIC)?.as_chunks::<4>().0;
         let [frames, crc, own] = <[[u8; 4]; 3]>::try_from(words).ok()?.map(u32::from_le_bytes);
         (crc32c::crc32c(&bytes[..12]) == own).then_some(Watermark { frames, crc })
     }
 
-    /// The watermark of a `seen` that is open.
+    /// Reads the watermark of an open `seen`.
     pub(crate) fn read(seen: &dyn Handle, path: &str) -> Result<Option<Watermark>> {
         let mut bytes = [0; WATERMARK_BYTES as usize];
         let filled = seen.read_at(&mut bytes, 0).context("read", path)?;
@@ -71,7 +71,7 @@ impl Watermark {
     }
 }
 
-/// A run's bytes and its blocks.
+/// Encodes a run: its bytes and its blocks.
 pub fn encode(run: impl ExactSizeIterator<Item = EventKey>) -> (Vec<u8>, Vec<Block>) {
     let mut bytes = Vec::with_capacity(run.len() * ENTRY_BYTES as usize);
     for entry in run {
@@ -126,7 +126,7 @@ pub(crate) fn read_block(
     let mut bytes = vec![0; count as usize * ENTRY_BYTES as usize];
     let filled = seen.read_at(&mut bytes, offset).context("read", path)?;
     if filled < bytes.len() || block.crc != crc32c::crc32c(&bytes) {
-        let what = format!("the {count} entries at {offset} are not those that were committed");
+        let what = format!("the {count} entries at {offset} differ from what was committed");
         return Err(LandError::damage(path, what));
     }
     entries.clear();
@@ -134,7 +134,7 @@ pub(crate) fn read_block(
     Ok(())
 }
 
-/// The identities of a commit, from the bytes of `seen`; `None` if a block of them is not good.
+/// The identities of a commit, from the bytes of `seen`; `None` if one of its blocks is damaged.
 pub(crate) fn read_run(seen: &[u8], commit: &Commit) -> Option<Vec<EventKey>> {
     let mut ids = Vec::new();
     for (first, block) in commit.places() {
@@ -145,7 +145,7 @@ pub(crate) fn read_run(seen: &[u8], commit: &Commit) -> Option<Vec<EventKey>> {
     Some(ids)
 }
 
-/// The whole entries of some bytes.
+/// The complete entries in `bytes`.
 pub fn entries(bytes: &[u8]) -> impl Iterator<Item = EventKey> {
     bytes.as_chunks::<16>().0.iter().map(|entry| {
         let entry = u128::from_le_bytes(*entry);

@@ -1,7 +1,7 @@
-//! What a journal says, frame by frame: the state of one day file. Pure.
+//! The state of one day file, decoded from its journal frame by frame. Pure.
 //!
 //! A frame that is incomplete or has a bad CRC, with nothing valid after it, is torn: it does not
-//! exist. Anything else that does not fit is damage.
+//! count. Any other misfit is damage.
 
 use chrono_tz::Tz;
 
@@ -16,16 +16,16 @@ use crate::land::journal::seen::Watermark;
 use crate::land::root::error::{LandError, Result};
 use crate::land::root::layout::{DayFile, Hint};
 
-/// What the journal says of one segment.
+/// One segment, as the journal records it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Segment {
     /// Its commits, in order; at least one.
     pub(crate) commits: Vec<Commit>,
     /// When it stopped taking commits.
     pub frozen: Option<i64>,
-    /// What it was sealed as.
+    /// How it was sealed.
     pub sealed: Option<Sealed>,
-    /// When it was published and cleaned up after.
+    /// When its publication was finished and cleaned up.
     pub(crate) done: Option<i64>,
     /// When retention removed it.
     pub removed: Option<i64>,
@@ -42,12 +42,12 @@ impl Segment {
         self.commits.iter().map(|commit| commit.text_bytes).sum()
     }
 
-    /// How its open file holds the text.
+    /// How its open file stores the text.
     pub(crate) fn form(&self) -> Form {
         self.commits.first().map_or_else(Form::default, |commit| commit.form)
     }
 
-    /// How many lines it has.
+    /// The number of its lines.
     pub fn lines(&self) -> u64 {
         self.commits.iter().map(|commit| commit.lines).sum()
     }
@@ -62,11 +62,11 @@ pub(crate) struct Published {
     pub(crate) path: String,
     /// Whether retention has removed it.
     pub(crate) removed: bool,
-    /// What is in it.
+    /// Its length, lines and hash.
     pub(crate) contents: Contents,
 }
 
-/// Why a frame cannot follow what the journal says before it.
+/// Why a frame cannot follow the frames before it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OutOfPlace {
     #[error("{0}")]
@@ -77,26 +77,26 @@ pub(crate) enum OutOfPlace {
     CommitTo(u32),
 }
 
-/// All that the journal's bytes say.
+/// A decoded journal.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct State {
-    /// What it is of.
+    /// The day file that it belongs to.
     pub(crate) header: Header,
     /// The segments; the first is number 1.
     pub segments: Vec<Segment>,
     /// Where the identities of all commits are in `seen`.
     pub(crate) blocks: Blocks,
-    /// Set when the day takes no more rows at all.
+    /// Set once the day accepts no more rows.
     pub(crate) closed: Option<Closed>,
     /// Where the next frame goes.
     pub(crate) end: u64,
-    /// The CRC that it has to name.
+    /// The CRC that the next frame must name.
     pub(crate) crc: u32,
     /// The CRC of every frame.
     pub(crate) crcs: Vec<u32>,
     /// Where the last frame begins.
     pub(crate) last: u64,
-    /// Whether bytes of a torn frame lie beyond `end`.
+    /// Whether bytes of a torn frame follow `end`.
     pub(crate) torn: bool,
 }
 
@@ -114,16 +114,16 @@ impl State {
         }
     }
 
-    /// Reads a journal as far as it is good, and says what is wrong with the rest.
+    /// Reads a journal up to its first fault, and returns that fault.
     pub(crate) fn read_prefix(path: &str, bytes: &[u8]) -> (Option<State>, Option<LandError>) {
         let damage = |what: String| (None, Some(LandError::damage(path, what)));
         if let Some(folder) = frame::interrupted_rebuild(bytes) {
-            let what = "a rebuild of this day was interrupted; its files before that are in";
+            let what = "a rebuild of this day was interrupted; the files from before it are in";
             return damage(format!("{what} {folder}"));
         }
         let Some((header, crc)) = Header::decode(bytes) else {
             if matches!(bytes, [b'H', b'I', b'W', b'A', b'K', b'E', b'3'..=b'9', b'\n', ..]) {
-                let what = "its header is not one that this release knows".to_owned();
+                let what = "this release does not know the version of its header".to_owned();
                 return (None, Some(LandError::Newer { path: path.to_owned(), what }));
             }
             if frame::any_frame(bytes) {
@@ -137,7 +137,7 @@ impl State {
         let is_torn = slot.is_err();
         if let Ok(Some((closed, crc))) = slot {
             state = State { closed: Some(closed), crc, ..state };
-            // Frames that do not follow the slot are those of before the close.
+            // Frames that do not follow the slot are from before the close.
             let found = frame::decode(frames);
             if !matches!(found, Found::Frame { previous, .. } if previous == crc) {
                 state.torn = frames.iter().any(|byte| *byte != RESERVE);
@@ -152,12 +152,12 @@ impl State {
         (Some(state), error)
     }
 
-    /// Reads on where this state ends: `header` is the journal's beginning, `tail` what it has from
-    /// the last frame on that this state knows. `None`: that is not how this state goes on, so all
-    /// of it has to be read.
+    /// Extends this state by the frames after it. `header` is the journal's beginning, `tail` its
+    /// bytes from the last frame that this state knows. `None` if the journal does not continue
+    /// this state: then it must be read as a whole.
     ///
-    /// Each frame names the CRC of the one before, so all frames before the last one are those that
-    /// were read.
+    /// Each frame names the CRC of the frame before it. So if the last known frame is unchanged,
+    /// all frames before it are, too.
     pub(crate) fn read_on(mut self, path: &str, header: &[u8], tail: &[u8]) -> Option<State> {
         let Found::Frame { crc, .. } = frame::decode(tail) else { return None };
         let (own, _) = Header::decode(header)?;
@@ -171,7 +171,8 @@ impl State {
         Some(self)
     }
 
-    /// `bytes` are those of the journal from `at` on. After an error it is what stands before.
+    /// Applies the frames in `bytes`, which begin at offset `at` of the journal. After an error the
+    /// state covers the frames before the fault.
     fn read_frames(&mut self, path: &str, at: u64, bytes: &[u8]) -> Result<()> {
         let damage = |what: String| Err(LandError::damage(path, what));
         loop {
@@ -180,7 +181,7 @@ impl State {
             match frame::decode(rest) {
                 Found::Frame { frame, previous, crc, length } => {
                     if previous != self.crc {
-                        return damage(format!("the frame at {end} follows another one"));
+                        return damage(format!("the frame at {end} does not follow the frame before it"));
                     }
                     if let Err(what) = self.apply(frame) {
                         return damage(format!("{what}, at {end}"));
@@ -189,7 +190,7 @@ impl State {
                 }
                 Found::Unknown { kind, version } => {
                     let what = format!(
-                        "the frame at {end} has kind {kind} version {version}, which this release does not know"
+                        "this release does not know the frame at {end} (kind {kind}, version {version})"
                     );
                     return Err(LandError::Newer { path: path.to_owned(), what });
                 }
@@ -209,7 +210,7 @@ impl State {
                 }
                 Found::Nothing if frame::was_changed(rest) => {
                     return damage(format!(
-                        "the last frame, at {end}, was changed since it was written: rows of it may have been acknowledged"
+                        "the last frame, at {end}, was changed after it was written: its rows may have been acknowledged"
                     ));
                 }
                 Found::Nothing => {
@@ -220,7 +221,7 @@ impl State {
         }
     }
 
-    /// The next frame comes after this one.
+    /// Moves the end behind the frame that was just applied.
     pub(crate) fn follow(&mut self, crc: u32, length: u64) {
         self.crc = crc;
         self.crcs.push(crc);
@@ -228,12 +229,13 @@ impl State {
         self.end += length;
     }
 
-    /// What `seen` is to say of the journal as it is.
+    /// The watermark of the current journal, for `seen`.
     pub(crate) fn watermark(&self) -> Watermark {
         Watermark { frames: self.crcs.len() as u32, crc: self.crc }
     }
 
-    /// How many frames follow the one that `seen` knows of; `None` if the journal lacks that one.
+    /// The number of frames after `seen`'s watermark; `None` if the journal lacks the watermark's
+    /// frame.
     pub(crate) fn after(&self, mark: Option<Watermark>) -> Option<usize> {
         let frames = mark.map_or(0, |mark| mark.frames as usize);
         let known = self.crcs.get(..frames)?.last();
@@ -241,7 +243,7 @@ impl State {
             .then(|| self.crcs.len() - frames)
     }
 
-    /// The day is closed: this is all that is known of it from now on.
+    /// Reduces the state to that of a closed day.
     pub(crate) fn close(&mut self, closed: Closed, slot_crc: u32) {
         let header = self.header.clone();
         *self = State { closed: Some(closed), ..State::new(header, slot_crc) };
@@ -250,7 +252,7 @@ impl State {
     pub(crate) fn apply(&mut self, frame: Frame) -> Result<(), OutOfPlace> {
         if let Some(closed) = &mut self.closed {
             let Frame::Removed(event) = frame else {
-                return Err(OutOfPlace::Frame("a frame of a closed day that is not Removed"));
+                return Err(OutOfPlace::Frame("a frame other than Removed in a closed day"));
             };
             numbered_mut(&mut closed.segments, event.segment, "is unknown")?.removed =
                 Some(event.at);
@@ -270,10 +272,10 @@ impl State {
                     return Err(OutOfPlace::Frame("a commit that does not follow the one before"));
                 }
                 if !commit.is_whole() {
-                    return Err(OutOfPlace::Frame("a commit whose blocks are not of its lines"));
+                    return Err(OutOfPlace::Frame("a commit whose blocks do not match its lines"));
                 }
                 if segment.commits.first().is_some_and(|first| first.form != commit.form) {
-                    return Err(OutOfPlace::Frame("a commit of another form than its segment"));
+                    return Err(OutOfPlace::Frame("a commit whose form differs from its segment's"));
                 }
                 self.blocks.add(&commit);
                 self.last_mut(commit.segment)?.commits.push(commit);
@@ -282,7 +284,7 @@ impl State {
             Frame::Sealed(sealed) => {
                 let segment = self.any_mut(sealed.segment)?;
                 if segment.frozen.is_none() || segment.sealed.is_some() {
-                    let what = "a seal of a segment that is not frozen, or sealed already";
+                    let what = "a seal of a segment that is not frozen or is already sealed";
                     return Err(OutOfPlace::Frame(what));
                 }
                 segment.sealed = Some(sealed);
@@ -325,19 +327,19 @@ impl State {
         self.segments.get((number as usize).checked_sub(1)?)
     }
 
-    /// The segments that are sealed, and that a crash kept from being published.
+    /// The segments that are sealed but, after a crash, not yet published.
     pub(crate) fn unpublished(&self) -> Vec<u32> {
         let sealed = |segment: &Segment| segment.sealed.is_some() && segment.done.is_none();
         self.numbered().filter(|(_, segment)| sealed(segment)).map(|(number, _)| number).collect()
     }
 
-    /// When the last segment was published, where all are.
+    /// When the last segment was published; `None` unless all are.
     pub(crate) fn last_done(&self) -> Option<i64> {
         let done: Option<Vec<i64>> = self.ends().into_iter().map(|(done, _)| done).collect();
         done?.into_iter().max()
     }
 
-    /// The segments that are published, or were until retention removed them.
+    /// The published segments, including those that retention has removed.
     pub(crate) fn published(&self, day_file: &DayFile) -> Vec<Published> {
         let closed = |(segment, one): (u32, &ClosedSegment)| {
             let (path, removed) = (day_file.target(segment, one.compress), one.removed.is_some());
@@ -354,7 +356,7 @@ impl State {
         }
     }
 
-    /// Whether retention has removed all that was published.
+    /// Whether retention has removed every segment.
     pub(crate) fn is_removed(&self) -> bool {
         self.ends().iter().all(|(_, removed)| removed.is_some())
     }
@@ -369,8 +371,8 @@ impl State {
         }
     }
 
-    /// Where the calendar has the day, if it does: all segments are published, and something of
-    /// them is left to be done.
+    /// The day's hint in the calendar; `None` unless all segments are published and work on them
+    /// remains.
     pub(crate) fn calendar_hint(&self) -> Option<Hint> {
         let date = utc_day(self.last_done()?);
         match (self.closed.is_some(), self.is_removed()) {
@@ -381,7 +383,7 @@ impl State {
         }
     }
 
-    /// Whether a segment is published and cleaned up after; once it is, it is for ever.
+    /// Whether a segment's publication is finished and cleaned up. This never reverts.
     pub fn is_done(&self, number: u32) -> bool {
         self.closed.is_some() || self.segment(number).is_some_and(|segment| segment.done.is_some())
     }
@@ -396,21 +398,21 @@ impl State {
         self.segments.iter().flat_map(|segment| &segment.commits)
     }
 
-    /// About how many bytes of memory it takes.
+    /// Roughly how many bytes of memory the state takes.
     pub(crate) fn cost(&self) -> usize {
-        /// A frame's names of objects, and a block's place in a map.
+        /// A frame includes the names of its objects, and a block its entry in a map.
         const FRAME_BYTES: usize = size_of::<Commit>() + 256;
         const BLOCK_BYTES: usize = 4 * size_of::<Block>();
         self.crcs.len() * FRAME_BYTES + self.blocks.count * BLOCK_BYTES
     }
 
-    /// How many entries `seen` has.
+    /// The number of entries in `seen`.
     pub(crate) fn seen(&self) -> u64 {
         let last = self.segments.iter().rev().find_map(|segment| segment.commits.last());
         last.map_or(0, |commit| commit.seen + commit.lines)
     }
 
-    /// The time zone that the day is a day of.
+    /// The time zone of the day.
     pub fn timezone(&self, path: &str) -> Result<Tz> {
         let name = &self.header.timezone;
         name.parse().map_err(|_| {
@@ -419,7 +421,7 @@ impl State {
     }
 }
 
-/// The segment of a number, from 1, that a frame names.
+/// The segment with a number, from 1.
 fn numbered_mut<'s, T>(
     segments: &'s mut [T],
     number: u32,

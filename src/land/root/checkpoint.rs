@@ -1,10 +1,9 @@
-//! What a long command has done already, noted below the root, so that it resumes there when it was
-//! interrupted.
+//! Progress notes of a long command, kept below the root: an interrupted command resumes from them.
 //!
-//! The notes are lines of a file of their own, `.hiwake/<what>/<hash of the command>`. They are
-//! written after what they say is durable, are not synced themselves, and are removed at the end:
-//! one that is lost repeats work, nothing else. They are believed: lines that are removed while a
-//! command is interrupted are a gap that its next run passes over.
+//! The notes are the lines of one file, `.hiwake/<what>/<hash of the command>`. Each is written
+//! after the work that it records is durable. It is not synced itself: a lost note only repeats
+//! work. The file is removed when the command ends. Notes are trusted, so the next run does not
+//! notice lines that somebody removed in between.
 
 use std::time::Instant;
 
@@ -16,7 +15,7 @@ use crate::land::root::files::read_whole;
 use crate::land::root::layout::{self, folder_of};
 use crate::land::root::{Root, folders};
 
-/// The notes of one command. Their lock is held, so that nobody else writes them.
+/// The notes of one command, under their lock: no other process writes them.
 pub(crate) struct Notes<'l> {
     root: &'l Root<'l>,
     path: String,
@@ -25,8 +24,8 @@ pub(crate) struct Notes<'l> {
 }
 
 impl<'l> Notes<'l> {
-    /// Opens the notes of a command, and tells what they say. `command` names all that decides what
-    /// is done. `from_start`: what they said is forgotten.
+    /// Opens the notes of a command and returns their lines. `command` holds everything that
+    /// decides what the command does. `from_start` discards the existing lines.
     pub(crate) fn open(
         root: &'l Root<'l>,
         what: &str,
@@ -35,7 +34,7 @@ impl<'l> Notes<'l> {
     ) -> Result<(Notes<'l>, Vec<String>)> {
         let path = layout::notes(what, xxh3_128(command.as_bytes()));
         let how = Open::Create(root.open_mode());
-        // Nobody waits for a command that may run for hours.
+        // Do not wait: the command that holds the lock may run for hours.
         let handle = match root.open_locked(&path, how, Instant::now()) {
             Err(LandError::Busy(path)) => return Err(LandError::Running(path)),
             locked => locked?.0,
@@ -50,7 +49,7 @@ impl<'l> Notes<'l> {
         Ok((Notes { root, path, handle, end: whole as u64 }, lines))
     }
 
-    /// Adds lines.
+    /// Appends lines.
     pub(crate) fn add(&mut self, lines: &[String]) -> Result<()> {
         let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
         self.handle.write_at(text.as_bytes(), self.end).context("write", &self.path)?;
@@ -58,7 +57,7 @@ impl<'l> Notes<'l> {
         Ok(())
     }
 
-    /// All is done: the command's next run begins afresh.
+    /// Removes the notes of a finished command: its next run starts from the beginning.
     pub(crate) fn finish(self) -> Result<()> {
         folders::remove(self.root, &self.path)?;
         folders::sync_up(self.root, folder_of(&self.path))

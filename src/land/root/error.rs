@@ -1,5 +1,4 @@
-//! What can keep rows from landing or a day from being sealed: each error names the file and what
-//! can be done.
+//! Errors of landing and sealing. Each one names the file and what to do.
 
 use std::io;
 
@@ -7,79 +6,79 @@ use rustix::io::Errno;
 
 pub(crate) use crate::disk::is_absent;
 
-/// What landing and sealing answer.
+/// The result of landing and sealing.
 pub type Result<T, E = LandError> = std::result::Result<T, E>;
 
-/// Why a day file could not be landed into or sealed. Nothing that was acknowledged is lost by any
-/// of these.
+/// Why a day file could not be landed into or sealed. None of these loses acknowledged rows.
 #[derive(Debug, thiserror::Error)]
 pub enum LandError {
-    /// Another process holds the lock, and the deadline came.
+    /// Another process held the lock until the deadline.
     #[error("{0}: busy: another process holds its lock; it is retried")]
     Busy(String),
-    /// A long command is running already: it holds its notes.
-    #[error("the same command is running already: it holds {0}; this one has done nothing")]
+    /// Another run of the same long command holds its notes.
+    #[error("another run of the same command holds {0}; this one did nothing")]
     Running(String),
-    /// The caller's time was up before this was begun. Nothing of it was changed.
-    #[error("{0}: no time was left for it; it is retried")]
+    /// The caller's time ran out before work on this file began. Nothing was changed.
+    #[error("{0}: no time was left for this file; it is retried")]
     Time(String),
-    /// The lease that the locks depend on was lost before anything was changed.
+    /// The lease that the locks depend on was lost before anything was written.
     #[error("{0}: its lease was lost before anything was written; it is retried")]
     LeaseLost(String),
-    /// The file system refused.
+    /// A call to the file system failed.
     #[error("{path}: cannot {verb}: {source}{}", remedy(source))]
     Io {
-        /// What was tried, e.g. `write`.
+        /// What failed, e.g. `write`.
         verb: &'static str,
-        /// On which file or folder, relative to the root.
+        /// The file or folder, relative to the root.
         path: String,
-        /// What the file system said.
+        /// The file system's error.
         source: io::Error,
     },
-    /// What is there is not what was committed. The day file stops until a person has looked.
+    /// A file differs from what was committed. Landing into the day file stops until it is
+    /// repaired.
     #[error(
         "{path}: damaged: {what}. Landing into this day has stopped; other days continue. `hiwake verify` shows the damage, `hiwake verify --rebuild SOURCE` repairs it"
     )]
     Damage {
-        /// The file that is damaged.
+        /// The damaged file.
         path: String,
         /// What was found, and where.
         what: String,
     },
-    /// A newer release wrote it, in a form that this one does not know.
+    /// A newer release wrote the file in a format that this one does not know.
     #[error(
-        "{path}: {what}: a newer release of hiwake wrote it. Use that release; nothing was changed, and a rebuild by this one would lose what it says"
+        "{path}: {what}: a newer release of hiwake wrote it. Use that release. Nothing was changed; a rebuild by this release would lose what the newer one wrote"
     )]
     Newer {
         /// The journal.
         path: String,
-        /// What is not known.
+        /// The part that this release does not know.
         what: String,
     },
-    /// The machine's clock and the file system's are too far apart to tell which days are over.
+    /// The machine's clock and the file system's differ too much to decide which days have ended.
     #[error(
         "this machine's clock is {} s {} the file system's, so it cannot tell which days have ended: set the clock (NTP). Nothing was landed or sealed",
         (ours - theirs).abs() / 1000,
         if ours > theirs { "ahead of" } else { "behind" }
     )]
     Clock {
-        /// The machine's, milliseconds since the epoch.
+        /// The machine's time, milliseconds since the epoch.
         ours: i64,
-        /// The file system's.
+        /// The file system's time.
         theirs: i64,
     },
-    /// A file that hiwake writes to is also something else: a hard link.
+    /// A file that hiwake writes to has a second name, by a hard link.
     #[error(
-        "{0}: has a second name (a hard link), and writing to it would change that file too. Put a copy in its place, e.g. with `cp -p` and `mv`; nothing was changed"
+        "{0}: the file has a second name (a hard link), and a write would change the file under both. Replace it with a copy, e.g. with `cp -p` and `mv`; nothing was changed"
     )]
     Linked(String),
-    /// The root is on a file system that lacks what hiwake relies on.
+    /// The root's file system lacks a feature that hiwake relies on.
     #[error(
-        "the root's file system {0}. Use Amazon EFS, another NFSv4 server or a local file system of Linux; nothing was landed"
+        "the root's file system {0}. Use Amazon EFS, another NFSv4 server or a local Linux file system; nothing was landed"
     )]
     Unsuited(&'static str),
-    /// Something that hiwake did not make has a name that it needs, or stands above it: a file, a
-    /// link, a folder.
+    /// A file, link or folder that hiwake did not create occupies a path that hiwake needs, or a
+    /// parent of it.
     #[error(
         "{0}: a file, link or folder that hiwake did not create occupies this path or a parent of it. Move it elsewhere"
     )]
@@ -87,13 +86,13 @@ pub enum LandError {
 }
 
 impl LandError {
-    /// `damaged`, for a file and what was found in it.
+    /// Damage of a file, and what was found in it.
     pub(crate) fn damage(path: impl Into<String>, what: impl Into<String>) -> LandError {
         LandError::Damage { path: path.into(), what: what.into() }
     }
 }
 
-/// What a person can do about it, where that is plain.
+/// What a person can do about an error of the file system, where that is clear.
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
@@ -105,31 +104,31 @@ fn remedy(error: &io::Error) -> &'static str {
         }
         _ => match Errno::from_io_error(error) {
             Some(Errno::IO | Errno::BADF | Errno::STALE) => {
-                ": the file system answers so after a lost lease or a fault of its server; it is retried"
+                ": this follows a lost lease or a fault of the file server; it is retried"
             }
             _ => "",
         },
     }
 }
 
-/// Whether the name, or one above it, is taken by something of another sort: a link (never
-/// followed), a socket, a FIFO, a folder or a file.
+/// Whether something of another kind occupies the path or a parent of it: a link (never followed),
+/// a socket, a FIFO, a folder or a file.
 pub(crate) fn is_foreign(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory)
         || matches!(Errno::from_io_error(error), Some(Errno::LOOP | Errno::NXIO))
 }
 
-/// ENOENT, or ESTALE of a handle whose file somebody else removed.
+/// Whether the file is gone: ENOENT, or ESTALE of a handle whose file another process removed.
 pub(crate) fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::StaleNetworkFileHandle)
 }
 
-/// That it is not there is nothing, and no error.
+/// Turns "not found" into the default value.
 pub(crate) fn if_there<T: Default>(result: io::Result<T>) -> io::Result<T> {
     result.or_else(|error| if is_absent(&error) { Ok(T::default()) } else { Err(error) })
 }
 
-/// Names the file and what was tried.
+/// Adds the file and the failed operation to an error.
 pub(crate) trait Context<T> {
     fn context(self, verb: &'static str, path: &str) -> Result<T>;
 }

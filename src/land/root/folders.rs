@@ -1,4 +1,5 @@
-//! Folders: made where missing, their entries made durable up to the root, seen afresh.
+//! Folders: creates missing ones, syncs their entries up to the root, and refreshes what an NFS
+//! client remembers of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -14,10 +15,10 @@ use crate::land::root::layout::{
 };
 use crate::row::Day;
 
-/// Makes a folder and its parents where they are missing.
+/// Creates a folder and its missing parents.
 pub(crate) fn make(root: &Root<'_>, folder: &str) -> Result<()> {
     if folder == HIWAKE {
-        // That it is missing may be remembered from before another machine made it.
+        // An NFS client may remember it as missing although another machine has created it since.
         root.disk.refresh_dir("").context("open", "")?;
         if root.disk.refresh_dir(folder).is_err_and(|error| is_absent(&error)) {
             probe(root)?;
@@ -32,10 +33,9 @@ pub(crate) fn make(root: &Root<'_>, folder: &str) -> Result<()> {
         made => made,
     };
     root.synced.forget(folder_of(folder));
-    // "Already there" may be our own folder, made before its answer was lost, or somebody else's,
-    // made meanwhile.
+    // The existing folder may be our own, whose reply was lost, or another process's.
     match made {
-        // What keeps it from being opened says more than that something is there.
+        // The error of opening it says more than "already exists".
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             root.disk.refresh_dir(folder).context("open", folder)
         }
@@ -44,8 +44,7 @@ pub(crate) fn make(root: &Root<'_>, folder: &str) -> Result<()> {
     }
 }
 
-/// Tries what landing and sealing rely on, before the first landing: hard links, and names that
-/// differ in case.
+/// Checks before the first landing that the file system has hard links and case-sensitive names.
 fn probe(root: &Root<'_>) -> Result<()> {
     let is_one_of = |error: &io::Error, errors: &[Errno]| {
         Errno::from_io_error(error).is_some_and(|error| errors.contains(&error))
@@ -58,14 +57,14 @@ fn probe(root: &Root<'_>) -> Result<()> {
     };
     let (mut made, mut linked) = try_both();
     if made.is_err() || linked.is_err() {
-        // An interrupted landing may have left them.
+        // An interrupted landing may have left these files.
         remove(root, second)?;
         remove(root, name)?;
         (made, linked) = try_both();
     }
     match made {
-        // Another first landing tries the same at this moment: it has linked the name, or removed
-        // it while an NFS client opened it.
+        // Another first landing is probing at the same time: it linked the name, or removed it
+        // while an NFS client opened it.
         Err(error) if is_one_of(&error, &[Errno::MLINK, Errno::STALE, Errno::NOENT]) => {}
         made => made.context("make", name)?,
     }
@@ -78,19 +77,18 @@ fn probe(root: &Root<'_>) -> Result<()> {
         Err(error) if is_one_of(&error, &no_links) => Err(LandError::Unsuited(
             "has no hard links, which publish a sealed file without replacing another",
         )),
-        // But for another first landing that was faster to make the name, or to remove it.
+        // Except where another first landing created or removed the name first.
         Err(error) if !is_one_of(&error, &[Errno::EXIST, Errno::NOENT, Errno::STALE]) => {
             Err(error).context("link", name)
         }
         Ok(()) | Err(_) if folded => Err(LandError::Unsuited(
-            "takes names that differ in upper and lower case for one: two logs would share a file",
+            "ignores case in names: two logs whose names differ only in case would share a file",
         )),
         Ok(()) | Err(_) => Ok(()),
     }
 }
 
-/// Makes the entries of a folder and of all folders above it durable; of those above it, only of
-/// such as are not known to be.
+/// Syncs the entries of a folder, and of those folders above it that are not known to be durable.
 pub(crate) fn sync_up(root: &Root<'_>, folder: &str) -> Result<()> {
     sync(root, folder)?;
     let mut above = folder;
@@ -107,16 +105,16 @@ fn sync(root: &Root<'_>, folder: &str) -> Result<()> {
     let made = root.synced.known().made.get(folder).copied();
     root.disk.sync_dir(folder).context("sync", folder)?;
     let mut known = root.synced.known();
-    // What another task has made meanwhile may have come after the sync. The calendar's folders
-    // come and go: another process may have made them again.
+    // A folder that another task made in this one may have missed the sync. The calendar's folders
+    // are never trusted: another process may have removed and created them again.
     if known.made.get(folder).copied() == made && !folder.starts_with(DUE) {
         known.folders.insert(folder.to_owned());
     }
     Ok(())
 }
 
-/// The folders whose entries are durable, as far as one call knows: it has synced them, and made no
-/// folder in them since.
+/// The folders whose entries one call knows to be durable: it has synced them and made no folder in
+/// them since.
 #[derive(Debug, Default)]
 pub struct Synced(Mutex<Known>);
 
@@ -132,7 +130,7 @@ impl Synced {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A folder was made in this one.
+    /// Notes that a folder was made in this one.
     fn forget(&self, folder: &str) {
         let mut known = self.known();
         known.folders.remove(folder);
@@ -140,8 +138,8 @@ impl Synced {
     }
 }
 
-/// Looks at a folder, if it is there at all. That it is not may be remembered from before another
-/// machine made it: then the folder above it is refreshed first.
+/// Looks at a folder, if it exists. An NFS client may remember it as missing although another
+/// machine has created it: the folder above is then refreshed first.
 fn look<T: Default>(
     root: &Root<'_>,
     folder: &str,
@@ -158,13 +156,13 @@ fn look<T: Default>(
     if_there(result).context(verb, folder)
 }
 
-/// Sees a folder's names as they are now, if the folder is there at all.
+/// Makes a folder's current names visible, if the folder exists.
 pub(crate) fn refresh(root: &Root<'_>, folder: &str) -> Result<()> {
     look(root, folder, "open", || root.disk.refresh_dir(folder))
 }
 
-/// Removes a file's name; that it is gone is all that counts. After an error the second try tells
-/// whether it is.
+/// Removes a file's name; a name that is already gone is no error. After an error, a second try
+/// shows whether it is gone.
 pub(crate) fn remove(root: &Root<'_>, path: &str) -> Result<()> {
     if if_there(root.disk.unlink(path)).is_ok() {
         return Ok(());
@@ -173,13 +171,13 @@ pub(crate) fn remove(root: &Root<'_>, path: &str) -> Result<()> {
     if_there(root.disk.unlink(path)).context("remove", path)
 }
 
-/// The names of the files in a folder, hidden ones too; none if it is missing.
+/// The names of the files in a folder, hidden ones included; empty if the folder is missing.
 pub(crate) fn names(root: &Root<'_>, folder: &str) -> Result<Vec<String>> {
     let files = list(root, folder)?.into_iter().filter(|entry| !entry.is_dir);
     Ok(files.map(|entry| entry.name).collect())
 }
 
-/// The names in a folder, as they are now; none if it is missing.
+/// The current names in a folder; empty if it is missing.
 pub(crate) fn list(root: &Root<'_>, folder: &str) -> Result<Vec<Entry>> {
     look(root, folder, "list", || root.disk.list(folder))
 }
@@ -187,15 +185,16 @@ pub(crate) fn list(root: &Root<'_>, folder: &str) -> Result<Vec<Entry>> {
 /// What is below a folder.
 #[derive(Debug, Default)]
 pub(crate) struct Below {
-    /// The paths of all files, hidden ones too, sorted.
+    /// The paths of all files, hidden ones included, sorted.
     pub(crate) files: Vec<String>,
-    /// The folders that have nothing in them.
+    /// The empty folders.
     pub(crate) empty: Vec<String>,
-    /// The folders that could not be read: what is in them is unknown, all else is there.
+    /// Errors of the folders that could not be read. What is in them is unknown; everything else is
+    /// listed.
     pub(crate) unread: Vec<LandError>,
 }
 
-/// Looks below a folder; not into folders that `enter` turns down, by their paths.
+/// Lists everything below a folder, except in folders whose path `enter` rejects.
 pub(crate) fn walk(root: &Root<'_>, folder: &str, enter: &dyn Fn(&str) -> bool) -> Below {
     let mut below = Below::default();
     let mut folders = vec![folder.to_owned()];
@@ -223,7 +222,7 @@ pub(crate) fn walk(root: &Root<'_>, folder: &str, enter: &dyn Fn(&str) -> bool) 
     below
 }
 
-/// The day files that have a journal's folder, of the days that are wanted.
+/// The day files of the wanted days that have a journal or `seen`.
 pub fn day_files(
     root: &Root<'_>,
     wanted: &dyn Fn(Day) -> bool,
@@ -238,7 +237,8 @@ pub fn day_files(
     (folders.filter_map(|path| DayFile::of_journal_folder(folder_of(path))).collect(), unread)
 }
 
-/// Removes folders that are empty now, and then those above them; none that `above` is in.
+/// Removes empty folders, then the folders above them that this empties, up to `above`, which
+/// stays.
 pub(crate) fn remove_empty(
     root: &Root<'_>,
     folders: impl IntoIterator<Item = String>,
@@ -250,7 +250,7 @@ pub(crate) fn remove_empty(
             folder = folder_of(&folder).to_owned();
         }
     }
-    // What is in a folder sorts behind it.
+    // A folder sorts before what is in it.
     for folder in empty.into_iter().rev() {
         match if_there(root.disk.remove_dir(&folder)) {
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
@@ -264,7 +264,7 @@ fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
-/// The names of a day file that readers see, published or open, with their checksums.
+/// The paths of a day file that readers see: published and open files, and checksums.
 pub(crate) fn names_of(root: &Root<'_>, day_file: &DayFile) -> Result<BTreeSet<String>> {
     let folder = day_file.folder();
     let names = names(root, folder)?.into_iter();

@@ -1,4 +1,4 @@
-//! The names of one day file: pure, and the only place that knows them.
+//! Every path and name below a root. Pure, and the only place that knows them.
 
 use std::fmt;
 
@@ -6,56 +6,56 @@ use crate::config::{Compress, Form};
 use crate::file_name;
 use crate::row::{Day, Kind};
 
-/// The folder that all else of hiwake's is in. Where it is missing, nothing has landed yet.
+/// The folder of everything but the daily files. Where it is missing, nothing has landed yet.
 pub(crate) const HIWAKE: &str = ".hiwake";
-/// What a first landing tries the file system with: a name, a second one of it, the first in upper
-/// case.
+/// The names with which a first landing probes the file system: a file, its hard link, and the
+/// file's name in upper case.
 pub(crate) const PROBES: [&str; 3] = [".hiwake.probe", ".hiwake.probe.link", ".HIWAKE.PROBE"];
-/// The file whose time tells what time the file system has.
+/// The file whose modification time shows the file system's clock.
 pub(crate) const CLOCK: &str = ".hiwake/clock";
-/// Where the registers are.
+/// The folder of the registers.
 pub(crate) const ROUTINGS: &str = ".hiwake/routings";
-/// Where the quarantine is.
+/// The folder of the quarantine.
 pub const QUARANTINE: &str = ".hiwake/quarantine";
-/// Where the damaged files of a rebuilt day are kept.
+/// The folder of the damaged files of rebuilt days.
 pub(crate) const DAMAGED: &str = ".hiwake/damaged";
-/// What the name of a file that takes commits ends with.
+/// The suffix of a file that takes commits.
 pub(crate) const OPEN: &str = ".open";
 const SHA256: &str = ".sha256";
 
-/// The name of a journal. It begins with a dot, which no part of a day file's name does.
+/// The name of a journal. No component of a day file's name begins with a dot.
 pub(crate) const JOURNAL: &str = ".journal";
-/// The name of a day file's identities.
+/// The name of the file with a day file's event identities.
 pub(crate) const SEEN: &str = ".seen";
 
-/// One (file, kind, day): a first segment and, seldom, late ones.
+/// One (file, kind, day): a first segment and, rarely, late ones.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DayFile {
-    /// The daily file's name without its day; checked by [`crate::file_name::check`] before it gets
-    /// here.
+    /// The daily file's name without its day; [`crate::file_name::check`] has accepted it.
     pub file: String,
     /// The local date.
     pub day: Day,
-    /// The format, and with it the extension.
+    /// The format, which decides the extension.
     pub kind: Kind,
 }
 
-/// Where the journals are: `<day>/<file>.<extension>/.journal`.
+/// The folder of the journals: `<day>/<file>.<extension>/.journal`.
 pub(crate) const DAYS: &str = ".hiwake/days";
-/// The calendar of hints: `<what>/<when>/<file>/<day>.<extension>[.<segment>]`. Hints say where to
-/// look; the journals decide.
+/// The calendar of hints: `<what>/<when>/<file>/<day>.<extension>[.<segment>]`. Hints only say
+/// where to look; the journals decide.
 pub const DUE: &str = ".hiwake/due";
 
-/// What is to be done with a day file or a segment of it, and when at the earliest.
+/// The next step for a day file or a segment of it, and its earliest time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hint {
-    /// This segment is not published yet; its day has to end first.
+    /// This segment is not published yet; its day must end first.
     Seal(u32),
-    /// This segment is published, and so many rounds have to announce it.
+    /// This segment is published; this many more rounds announce it.
     Announce(u32, u32),
-    /// The last publication was on this UTC date; the journal is to be closed, the files are there.
+    /// The last publication was on this UTC date; the journal is to be closed, the files still
+    /// exist.
     Close(Day),
-    /// The last publication was on this UTC date; the journal is closed, the files are there.
+    /// The last publication was on this UTC date; the journal is closed, the files still exist.
     Closed(Day),
     /// The last publication was on this UTC date; the journal is to be closed, retention has
     /// removed the files.
@@ -73,27 +73,27 @@ impl Hint {
 }
 
 impl DayFile {
-    /// The folder that readers look into.
+    /// The folder that readers open.
     pub(crate) fn folder(&self) -> &str {
         &self.file
     }
 
-    /// The folder of journal and seen.
+    /// The folder of the journal and `seen`.
     pub fn journal_folder(&self) -> String {
         format!("{DAYS}/{}/{}.{}", self.day, self.file, self.kind.extension())
     }
 
-    /// What happened to the day file.
+    /// The path of the journal.
     pub fn journal(&self) -> String {
         format!("{}/{JOURNAL}", self.journal_folder())
     }
 
-    /// The identities of its events.
+    /// The path of `seen`, which holds the identities of its events.
     pub fn seen(&self) -> String {
         format!("{}/{SEEN}", self.journal_folder())
     }
 
-    /// The day file of a folder of journal and seen.
+    /// The day file of a journal's folder.
     pub fn of_journal_folder(folder: &str) -> Option<DayFile> {
         let (day, file) = folder.strip_prefix(DAYS)?.strip_prefix('/')?.split_once('/')?;
         let (file, extension) = file.rsplit_once('.')?;
@@ -147,23 +147,23 @@ impl DayFile {
         format!("{}{late}.{}", self.day, self.kind.extension())
     }
 
-    /// A segment that takes commits.
+    /// The path of a segment that takes commits.
     pub fn open_segment(&self, segment: u32, form: Form) -> String {
         format!("{}{OPEN}", self.target(segment, form.compress()))
     }
 
-    /// A sealed segment.
+    /// The path of a sealed segment.
     pub fn target(&self, segment: u32, compress: Compress) -> String {
         format!("{}/{}{}", self.file, self.published(segment), compress.suffix())
     }
 
-    /// What every temporary of a segment begins with, without its folder. Only segments have such
-    /// names: a file's component never begins with a dot.
+    /// What the name of every temporary of a segment begins with, without its folder. No other file
+    /// has such a name: no component of a day file's name begins with a dot.
     pub fn temporary_prefix(&self, segment: u32) -> String {
         format!(".{}.", self.published(segment))
     }
 
-    /// A temporary of a segment.
+    /// The path of a temporary of a segment.
     pub fn temporary(&self, segment: u32, unique: &str) -> String {
         format!("{}/{}{unique}.tmp", self.file, self.temporary_prefix(segment))
     }
@@ -188,7 +188,8 @@ impl DayFile {
         parts.next().is_none().then_some((day_file, segment))
     }
 
-    /// The day file of a name that readers see in `file`'s folder: published, open, or a checksum.
+    /// The day file of a name that readers see in `file`'s folder: a published or open file, or a
+    /// checksum.
     pub(crate) fn parse_visible(file: &str, name: &str) -> Option<DayFile> {
         let name = name.strip_suffix(SHA256).unwrap_or(name);
         let name = name.strip_suffix(OPEN).unwrap_or(name);
@@ -216,22 +217,22 @@ impl fmt::Display for DayFile {
     }
 }
 
-/// The notes of a long command, by the hash of all that decides what it does.
+/// The path of a long command's notes, by the hash of everything that decides what it does.
 pub(crate) fn notes(what: &str, hash: u128) -> String {
     format!("{HIWAKE}/{what}/{hash:032x}")
 }
 
-/// The checksum of a published file: its path, and what it says, for `sha256sum -c` in the folder.
+/// The path and text of a published file's checksum, for `sha256sum -c` in the folder.
 pub(crate) fn checksum(path: &str, sha256: &[u8; 32]) -> (String, String) {
     (checksum_of(path), format!("{}  {}\n", hex::encode(sha256), name_of(path)))
 }
 
-/// Where the checksum of a published file is.
+/// The path of a published file's checksum.
 pub(crate) fn checksum_of(path: &str) -> String {
     format!("{path}{SHA256}")
 }
 
-/// The folder of a path; the empty path for a name in the root.
+/// The folder of a path; empty for a name in the root.
 pub(crate) fn folder_of(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }

@@ -1,4 +1,4 @@
-//! A root on disk: how its files are opened, locked and named. It knows no journal.
+//! A root on disk: how its files are named, opened and locked. It knows nothing of journals.
 
 pub(crate) mod checkpoint;
 pub mod error;
@@ -20,12 +20,12 @@ use crate::day::day_end;
 use crate::disk::{Disk, Handle, Open};
 use crate::row::Day;
 
-/// How long to wait after the lease was lost.
+/// The pause before a retry after a lost lease.
 const LEASE_PAUSE: Duration = Duration::from_millis(100);
-/// How often a folder is made again for a file.
+/// How often a file's folder is created again.
 const FOLDERS_MADE_MAX: usize = 3;
 
-/// Where the daily files are, what holds there, what time it is, and until when there is time.
+/// A root of daily files: its file system, configuration, clock and deadline.
 pub struct Root<'a> {
     /// The file system with the daily files.
     pub disk: &'a dyn Disk,
@@ -33,19 +33,20 @@ pub struct Root<'a> {
     pub config: &'a Config,
     /// What time it is.
     pub clock: Clock,
-    /// When the caller has to answer: nothing waits for a lock beyond it.
+    /// When the caller must answer: no wait for a lock extends beyond it.
     pub deadline: Instant,
-    /// What this call has synced.
+    /// The folders that this call has synced.
     pub synced: Synced,
 }
 
 impl Root<'_> {
-    /// Files that are still written to: as the sealed ones, and writable by their owner only.
+    /// The mode of files that are still written: as that of sealed files, but writable by the owner
+    /// only.
     pub(crate) fn open_mode(&self) -> u32 {
         self.config.files.mode & !0o222 | 0o600
     }
 
-    /// Nothing is begun after the deadline.
+    /// Fails after the deadline, so that no more work begins.
     pub(crate) fn check_time(&self, day_file: &DayFile) -> Result<()> {
         match Instant::now() < self.deadline {
             true => Ok(()),
@@ -57,8 +58,8 @@ impl Root<'_> {
         self.deadline.min(Instant::now() + self.config.limits.lock_wait)
     }
 
-    /// Tries again while the lease is lost before anything was changed. A disk that fails says the
-    /// same, so not for ever.
+    /// Retries while the lease is lost before anything was written. A failing disk returns the same
+    /// error, so the retries end at the lock's deadline.
     pub(crate) fn while_lease_is_lost<T>(
         &self,
         mut attempt: impl FnMut() -> Result<T>,
@@ -74,9 +75,9 @@ impl Root<'_> {
         }
     }
 
-    /// A clock that is wrong would stamp commits so that their day is sealed too early or never.
-    /// `theirs` is the file system's time of a write just now. An explicit `--now` is taken as it
-    /// is.
+    /// Fails if this machine's clock and the file system's differ too much: with a wrong clock, a
+    /// day would be sealed too early or never. `theirs` is the file system's time of a write just
+    /// now. An explicit `--now` is not checked.
     pub(crate) fn compare_clocks(&self, theirs: i64) -> Result<()> {
         let ours = self.clock.now();
         let skew = ours.abs_diff(theirs);
@@ -90,23 +91,24 @@ impl Root<'_> {
         self.config.limits.clock_skew.as_millis() as i64
     }
 
-    /// Whether a commit's time was stamped by a clock that was ahead.
+    /// Whether a commit's time is in the future, stamped by a clock that was ahead.
     pub(crate) fn is_ahead(&self, at: i64) -> bool {
         at > self.clock.now() + self.clock_skew()
     }
 
-    /// Whether a day has ended for long enough in the configured zone. Rounds look at no other.
+    /// Whether a day has ended in the configured zone and its grace period with it. Rounds skip all
+    /// other days.
     pub(crate) fn may_seal(&self, day: Day) -> bool {
         let grace = self.config.seal.grace.as_millis() as i64;
         day_end(self.config.timezone, day) + grace <= self.clock.now()
     }
 
     pub(crate) fn hint_without_journal(&self, day_file: &DayFile) -> LandError {
-        LandError::damage(day_file.journal(), "there is none, but a hint names its day")
+        LandError::damage(day_file.journal(), "the journal is missing, but a hint names its day")
     }
 
-    /// Opens a file. Where it may be made, its folder may be, too; a round may remove that again,
-    /// while it is empty.
+    /// Opens a file. If `how` may create it, its folder is created too. A round may remove the
+    /// empty folder at the same time, so this is tried several times.
     pub(crate) fn open(&self, path: &str, how: Open) -> Result<Box<dyn Handle>> {
         for _ in 0..FOLDERS_MADE_MAX {
             match self.disk.open(path, how) {
@@ -119,12 +121,13 @@ impl Root<'_> {
         self.disk.open(path, how).context("make", path)
     }
 
-    /// Opens a file to read it; `None`: it is not there.
+    /// Opens a file for reading; `None` if it does not exist.
     pub(crate) fn open_if_there(&self, path: &str) -> Result<Option<Box<dyn Handle>>> {
         if_there(self.disk.open(path, Open::Read).map(Some)).context("open", path)
     }
 
-    /// Opens a file and takes its lock, trying again until `until`; answers how often it was busy.
+    /// Opens a file and takes its lock, retrying until `until`. Returns how often the lock was
+    /// busy.
     pub(crate) fn open_locked(
         &self,
         path: &str,
@@ -136,7 +139,7 @@ impl Root<'_> {
         Ok((handle, busy_retries))
     }
 
-    /// Tries to take a lock until `until`; answers how often it was busy.
+    /// Takes a lock, retrying until `until`. Returns how often it was busy.
     pub(crate) fn lock(
         &self,
         path: &str,
@@ -156,8 +159,8 @@ impl Root<'_> {
         Ok(busy_retries)
     }
 
-    /// Does the work on all items with up to `limits.parallel` of them at once; the results are in
-    /// the items' order.
+    /// Runs `work` on all items, up to `limits.parallel` at once. The results are in the items'
+    /// order.
     pub(crate) fn in_parallel<T: Send, R: Send>(
         &self,
         items: Vec<T>,
@@ -185,14 +188,14 @@ impl Root<'_> {
         results.into_values().collect()
     }
 
-    /// Makes a hint, durably. Hints only say where to look; the journals decide.
+    /// Creates a hint durably. Hints only say where to look; the journals decide.
     pub(crate) fn make_hint(&self, path: &str) -> Result<()> {
         self.open(path, Open::Create(self.open_mode()))?;
         folders::sync_up(self, folder_of(path))
     }
 }
 
-/// A text that no other process uses at the same time: for names of temporaries.
+/// A text that no other process uses at the same time, for the names of temporaries.
 pub(crate) fn unique() -> String {
     format!("{:016x}", RandomState::new().hash_one(std::process::id()))
 }
