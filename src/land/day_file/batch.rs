@@ -1,4 +1,4 @@
-//! The rows of one landing for one day file, held compactly until they are committed.
+//! The rows of one landing for one day file, stored compactly until they are committed.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,28 +9,28 @@ use crate::row::{EventKey, Keys, Row, Stream};
 /// Rows for one day file, in the order in which they were read.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// The lines. None is in two pieces.
+    /// The lines. No line spans two pieces.
     pieces: Vec<Vec<u8>>,
     rows: Vec<Entry>,
-    /// The streams by which rules send rows, each once, and the number of each; none: no rules do.
+    /// The distinct streams by which rules route rows. `None` is for rows that no rule routes.
     streams: Vec<Option<Stream<'static>>>,
     numbers: HashMap<Option<Stream<'static>>, u32>,
     /// The stream of the last row.
     last: Option<Last>,
     /// The numbers of the objects that the rows came from.
     pub(crate) objects: BTreeSet<usize>,
-    /// By which routings its rows came here, as its commits name them.
+    /// The routings that its rows came by, as its commits record them.
     pub(crate) routings: BTreeSet<Routing>,
     pool: ChunkPool,
 }
 
-/// In how many parts of time rows are sorted: landing took 4.5 times its floor before
-/// (`docs/performance.md`, "Landing").
+/// The number of time ranges in which rows are sorted. Without them, landing took 4.5 times its
+/// floor (`docs/performance.md`, "Landing").
 const PARTS: usize = 1 << PARTS_LOG2;
 const PARTS_LOG2: u32 = 12;
-/// Of about how many rows it is looked up which times most have.
+/// The approximate number of rows that are sampled to find the time range of most rows.
 const SAMPLE: usize = 64;
-/// A part with more rows is sorted in parts itself.
+/// A part with more rows than this is split again.
 const PART_ROWS_MAX: usize = 1 << 12;
 
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +42,7 @@ struct Entry {
     stream: u32,
 }
 
-/// What need not be looked up again as long as rows are of one stream.
+/// What is known of the last row's stream, reused while rows are of the same stream.
 #[derive(Debug)]
 struct Last {
     stream: Stream<'static>,
@@ -52,18 +52,18 @@ struct Last {
 }
 
 impl Batch {
-    /// With memory of batches that are done with; gives it back when it is dropped.
+    /// An empty batch that takes memory from the pool, and returns it when it is dropped.
     pub fn with(pool: &ChunkPool) -> Batch {
         let mut batch = Batch::default();
         batch.pool = pool.clone();
         batch
     }
 
-    /// Adds a row of the landing's object number `object`. `is_routed` is false for a row that
-    /// transform made: of plain text, it alone says where it belongs. Answers the memory that it
-    /// takes, about.
+    /// Adds a row of the landing's object number `object`. `is_routed` is false for a row from
+    /// transform: if it is plain text, the row itself names its file. Returns roughly the memory
+    /// that the row takes.
     pub fn push(&mut self, row: &Row<'_>, object: usize, is_routed: bool) -> usize {
-        // Mostly it is the stream of the row before.
+        // Usually the stream is that of the row before.
         let last =
             self.last.take_if(|last| last.is_routed == is_routed && last.stream == row.stream);
         let (mut last, new) = match last {
@@ -84,9 +84,9 @@ impl Batch {
         line.len() + 1 + size_of::<Entry>() + new
     }
 
-    /// What there is to know of a stream, and what it takes in memory if it is new.
+    /// Looks up a stream. Returns it with the memory that it takes if it is new.
     fn look_up(&mut self, stream: &Stream<'_>, is_routed: bool) -> (Last, usize) {
-        // What a stream costs in both tables, about, with its names.
+        // The approximate size of a stream in both tables, with its names.
         const STREAM_BYTES: usize = 512;
         let (keys, stream) = (Keys::of(stream), stream.clone().into_owned());
         let routed = Some(stream.clone()).filter(|_| is_routed || stream.log_group().is_some());
@@ -99,11 +99,11 @@ impl Batch {
         (Last { stream, is_routed, number, keys }, bytes)
     }
 
-    /// The piece for a line of so many bytes.
+    /// The piece that has room for a line of `length` bytes.
     fn room(&mut self, length: usize) -> &mut Vec<u8> {
         match self.pieces.last() {
-            // Most day files are small, so the first one grows: in place of a pooled one, not
-            // beside it.
+            // Most day files are small, so their first piece grows as needed. It replaces a pooled
+            // piece, so that memory does not add up.
             None => {
                 drop(self.pool.take());
                 self.pieces.push(Vec::new());
@@ -118,12 +118,12 @@ impl Batch {
         &mut self.pieces[last]
     }
 
-    /// How many rows.
+    /// The number of rows.
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no rows.
     pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
@@ -133,19 +133,19 @@ impl Batch {
         self.rows[row as usize].identity
     }
 
-    /// The stream of a row by which rules send it, if they do, and its number.
+    /// The stream by which rules route a row, if they do, and its number.
     pub fn stream(&self, row: u32) -> (u32, Option<&Stream<'static>>) {
         let number = self.rows[row as usize].stream;
         (number, self.streams[number as usize].as_ref())
     }
 
-    /// Forgets the rows that are not to be kept.
+    /// Drops the rows that `keep` rejects.
     pub(crate) fn retain(&mut self, keep: impl Fn(u32) -> bool) {
         let mut row = 0..;
         self.rows.retain(|_| row.next().is_some_and(&keep));
     }
 
-    /// The first and the last timestamp; none if there are no rows.
+    /// The first and the last timestamp; `None` if there are no rows.
     pub(crate) fn span(&self) -> Option<(i64, i64)> {
         let timestamps = || self.rows.iter().map(|row| row.identity.timestamp);
         timestamps().min().zip(timestamps().max())
@@ -164,11 +164,12 @@ impl Batch {
         order
     }
 
-    /// Sorts some rows into as many places.
+    /// Sorts `rows` into `order`, which has the same length.
     fn sort(&self, rows: &(impl ExactSizeIterator<Item = u32> + Clone), order: &mut [u32]) {
         let timestamps = || rows.clone().map(|row| self.key(row).timestamp);
-        // By time roughly first, so that what is sorted is small and stays in the processor's
-        // cache. A few late events do not count: they would make all others one part.
+        // Split roughly by time first: the parts are then small enough to be sorted in the
+        // processor's cache. A few late events are ignored, or all other rows would fall into one
+        // part.
         let sample = rows.clone().step_by(rows.len() / SAMPLE + 1);
         let mut sample: Vec<i64> = sample.map(|row| self.key(row).timestamp).collect();
         sample.sort_unstable();
@@ -198,8 +199,8 @@ impl Batch {
         for end in ends {
             let part = &mut order[start..end as usize];
             start = end as usize;
-            // A part that has nearly all of them, as when most are of one time, may be one part
-            // again, and so on.
+            // Do not split a part that has nearly all rows: if most have the same time, it would
+            // never get smaller.
             if part.len() > PART_ROWS_MAX && part.len() < rows.len() / 8 * 7 {
                 let rows = part.to_vec();
                 self.sort(&rows.iter().copied(), part);

@@ -1,4 +1,4 @@
-//! Commit: the rows of one batch are appended to one day file, all that are new, each once.
+//! Commit: appends the new rows of one batch to one day file, each exactly once.
 //!
 //! The steps are numbered as in docs/design.md.
 
@@ -17,21 +17,19 @@ use crate::land::journal::state::Segment;
 use crate::land::root::error::{Context, Result};
 use crate::land::root::layout::DayFile;
 
-/// Whether the day still takes rows.
+/// Whether a batch was committed or the day is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum CommitOutcome {
-    /// All rows of the batch are durable lines, now or before: `lines` and `late` of them are new,
-    /// `duplicates` had landed, or stood twice in the batch.
+    /// All rows of the batch are durable lines. `lines` and `late` count the new ones. `duplicates`
+    /// had already landed or were repeated in the batch.
     Committed(Tally),
-    /// The day is closed: its journal is cut, and nobody can tell what has landed. Nothing was
-    /// done.
+    /// The day is closed: its journal no longer says what has landed. Nothing was done.
     Closed,
 }
 
-/// Lands a batch into its day file. `objects` are the names of the objects that it came from.
-/// `before` has to succeed before the first line is written, and is not called if there is none to
-/// write.
+/// Lands a batch into its day file. `objects` names the objects that it came from. `before` runs
+/// before the first line is written and must succeed; it is not called if there are no new lines.
 pub fn commit(
     lander: &Lander<'_>,
     day_file: &DayFile,
@@ -44,7 +42,7 @@ pub fn commit(
     if journal.state.closed.is_some() {
         return Ok(CommitOutcome::Closed);
     }
-    // Step 3: drop what was seen.
+    // Step 3: drop rows that have already landed.
     let mut hold = Hold::take(lander, day_file, &mut journal)?;
     let new = hold.known().new_rows(batch).map_err(|error| hold.journal.confirm_damage(error))?;
     let mut done = Tally {
@@ -52,7 +50,8 @@ pub fn commit(
         duplicates: (batch.len() - new.len()) as u64,
         ..Tally::default()
     };
-    // Where none is new, all is acknowledged because of frames that `take` knows to be durable.
+    // If no row is new, all are acknowledged because `take` has made sure that their frames are
+    // durable.
     if !new.is_empty() {
         before()?;
         // Step 4: open the data file and prove the lock.
@@ -68,25 +67,25 @@ pub fn commit(
         }
         hold.write_watermark()?;
     }
-    // Step 9: the handles are closed in reverse order, and with them the locks are gone.
+    // Step 9: close the handles in reverse order, which releases the locks.
     drop(hold);
     done.busy_retries = journal.busy_retries;
     journal.remember(day_file);
     Ok(CommitOutcome::Committed(done))
 }
 
-/// What the first commit of an empty day names in place of an object.
+/// Stands for an object in the commit of an empty day.
 const NO_OBJECT: &str = "no event of this day";
 
-/// Begins a day file that nothing was logged for, so that an empty one is sealed; nothing is done
-/// if it was begun already.
+/// Begins a day file without events, so that an empty file is sealed. Does nothing if the day file
+/// has begun.
 pub(crate) fn begin_empty(lander: &Lander<'_>, day_file: &DayFile) -> Result<()> {
     let (mut journal, _) = lock(lander, day_file)?;
     if journal.state.closed.is_none() && journal.state.segments.is_empty() {
         let mut hold = Hold::take(lander, day_file, &mut journal)?;
         let form = lander.config.files.open;
         let _data = hold.open_segment(1, Open::Write)?;
-        // As if it were of the day's last moment: it is to be sealed with the others.
+        // Dated to the day's last moment, so that it is sealed together with the others.
         let at = day_end(lander.config.timezone, day_file.day).min(lander.clock.now());
         let objects = vec![NO_OBJECT.to_owned()];
         let commit = Commit::plain(1, 0, 0, 0, 0, Vec::new());
@@ -96,9 +95,9 @@ pub(crate) fn begin_empty(lander: &Lander<'_>, day_file: &DayFile) -> Result<()>
     Ok(())
 }
 
-/// Tells which of some events a day file has: `offered` is sorted, and each one's flag is set.
-/// `false`: the day is closed, so that nobody can tell. What is told depends on durable frames.
-/// Nothing is made for it.
+/// Sets the flags of the offered events that a day file has; `offered` is sorted. `false` if the
+/// day is closed and the answer is unknown. The answer relies on durable frames only. No files are
+/// created.
 pub(crate) fn ask(lander: &Lander<'_>, day_file: &DayFile, offered: &mut Offered) -> Result<bool> {
     let Some(mut journal) = Journal::lock_existing(lander, day_file)? else { return Ok(true) };
     if journal.state.closed.is_some() {
@@ -118,7 +117,7 @@ pub(crate) fn ask(lander: &Lander<'_>, day_file: &DayFile, offered: &mut Offered
         let mut hold = Hold::take(lander, day_file, &mut journal)?;
         hold.known().mark(offered).map_err(|error| hold.journal.confirm_damage(error))?;
         if is_longer {
-            // Of a landing that was interrupted: its rows may become lines of another day file now.
+            // A landing was interrupted: its rows may now become lines of another day file.
             hold.truncate_to_committed(segment)?;
         }
     }
@@ -126,7 +125,7 @@ pub(crate) fn ask(lander: &Lander<'_>, day_file: &DayFile, offered: &mut Offered
     Ok(true)
 }
 
-/// Rows in pieces of up to `bytes` of text each; a longer line is a piece of its own.
+/// Splits rows into pieces of up to `bytes` of text; a longer line is a piece of its own.
 fn pieces<'r>(batch: &Batch, rows: &'r [u32], bytes: usize) -> Vec<&'r [u32]> {
     let mut pieces = Vec::new();
     let (mut start, mut size) = (0, 0);

@@ -1,4 +1,4 @@
-//! What is in a whole file, read once: how many lines, how many bytes, their SHA-256.
+//! Reads a whole file once, for its number of lines and bytes and its SHA-256.
 
 use std::io::{self, Write};
 
@@ -13,7 +13,7 @@ use crate::land::journal::frame::Contents;
 use crate::land::root::error::{Context, Result};
 use crate::row::Kind;
 
-/// Counts lines as they go by.
+/// Counts the lines of the text that is written to it.
 pub(crate) struct Lines {
     kind: Kind,
     quoted: bool,
@@ -61,7 +61,7 @@ impl Contents {
             }
             bytes += length as u64;
             hash.update(&buffer[..length]);
-            // What cannot be decompressed is found by its hash.
+            // If it cannot be decompressed, its hash shows the damage.
             lines.write_all(&buffer[..length]).ok();
         }
         lines.flush().ok();
@@ -69,7 +69,7 @@ impl Contents {
     }
 }
 
-/// What is compressed as a name says, decompressed.
+/// Decompresses what is written to it, in the format that a path's suffix names.
 pub(crate) enum Decoder<W: Write> {
     Plain(W),
     Gzip(Box<GzDecoder<W>>),
@@ -112,7 +112,7 @@ impl<W: Write> Write for Decoder<W> {
     }
 }
 
-/// The lines of a text, each with its line break; what has none at the end comes last.
+/// The lines of a text, each with its line break; the last one may lack it.
 pub(crate) fn split(text: &[u8], kind: Kind) -> impl Iterator<Item = &[u8]> {
     let mut rest = text;
     std::iter::from_fn(move || {

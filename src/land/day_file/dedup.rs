@@ -1,5 +1,5 @@
-//! Dedup: which of some offered events a day file has already. A block of `seen` is read only where
-//! an offered timestamp can be in it.
+//! Dedup: finds which offered events a day file already has. A block of `seen` is read only if an
+//! offered timestamp may be in it.
 
 use crate::disk::Handle;
 use crate::land::day_file::batch::Batch;
@@ -9,32 +9,33 @@ use crate::land::root::error::Result;
 use crate::land::root::layout::DayFile;
 use crate::row::EventKey;
 
-/// Events, sorted by identity, and of each whether a day file has it.
+/// Events sorted by identity, each with a flag: whether the day file has it.
 pub(crate) type Offered = [(EventKey, bool)];
 
-/// The identities that commits have, read where an offered one can be among them.
+/// The identities of a day file's commits. They are read only where an offered one may be among
+/// them.
 pub struct Committed<'k> {
-    /// The open file.
+    /// The open `seen`.
     pub seen: &'k dyn Handle,
-    /// Whose it is.
+    /// The day file that it belongs to.
     pub day_file: &'k DayFile,
-    /// Where they are in it.
+    /// The blocks in it.
     pub blocks: &'k Blocks,
 }
 
 impl Committed<'_> {
-    /// Marks what was seen: `offered` is sorted by identity, the flag of each that a commit already
-    /// has is set.
+    /// Sets the flag of each offered event that a commit already has. `offered` is sorted by
+    /// identity.
     pub(crate) fn mark(&self, offered: &mut Offered) -> Result<()> {
         self.mark_each(offered, &|(identity, _)| *identity, &|(_, there)| *there = true)
     }
 
-    /// The batch's rows that no commit has, each once, in (timestamp, position) order.
+    /// The batch's rows that no commit has, without duplicates, in (timestamp, position) order.
     pub fn new_rows(&self, batch: &Batch) -> Result<Vec<u32>> {
-        /// A row that was seen; no batch has so many rows.
+        /// Marks a row that has landed; no batch has this many rows.
         const THERE: u32 = 1 << 31;
         let mut rows = batch.by_identity();
-        // The first of equal ones stays.
+        // Keeps the first of equal rows.
         rows.dedup_by_key(|row| batch.key(*row));
         let identity = |row: &u32| batch.key(*row & !THERE);
         self.mark_each(&mut rows, &identity, &|row| *row |= THERE)?;
@@ -70,8 +71,8 @@ impl Committed<'_> {
     }
 }
 
-/// The times of what is offered, from one jump to the next: a few late events do not make it span
-/// the day.
+/// Adds the time spans of the offered events, split where the time jumps: otherwise a few late
+/// events would make one span of the whole day.
 fn add_spans<T>(spans: &mut Vec<(i64, i64)>, offered: &[T], identity: &impl Fn(&T) -> EventKey) {
     let (Some(first), Some(last)) = (offered.first(), offered.last()) else { return };
     let (from, to) = (identity(first).timestamp, identity(last).timestamp);
@@ -95,7 +96,7 @@ fn mark_block<T>(
 ) {
     let (Some(first), Some(last)) = (offered.first(), offered.last()) else { return };
     let (from, to) = (identity(first).timestamp, identity(last).timestamp);
-    // Often a single late event is offered.
+    // Narrow the entries first: often a single late event is offered.
     let entries = &entries[entries.partition_point(|entry| entry.timestamp < from)..];
     let entries = &entries[..entries.partition_point(|entry| entry.timestamp <= to)];
     for entries in entries.chunk_by(|one, next| one.timestamp == next.timestamp) {

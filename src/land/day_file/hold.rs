@@ -17,28 +17,28 @@ use crate::land::root::error::{Context, LandError, Result, is_absent};
 use crate::land::root::folders;
 use crate::land::root::layout::{DayFile, Hint, folder_of};
 
-/// The locked handles of a day file: `seen`; the journal is its owner's. The data file is opened
-/// after them and closed before them.
+/// A locked day file. It owns the handle of `seen` and borrows the journal. The data file is opened
+/// after both and closed before them.
 pub(crate) struct Hold<'h, 'l> {
     seen: Box<dyn Handle>,
     /// The length of `seen` when it was locked.
     seen_length: u64,
-    /// Where.
+    /// The root and its caches.
     pub(crate) lander: &'l Lander<'l>,
-    /// What of.
+    /// The day file.
     pub(crate) day_file: &'h DayFile,
     /// The journal.
     pub(crate) journal: &'h mut Journal<'l>,
 }
 
-/// The files of a frozen segment, without their locks: to be read, and not written to.
+/// The files of a frozen segment, without locks, for reading only.
 pub(crate) struct Files {
     pub(crate) data: Box<dyn Handle>,
     pub(crate) seen: Box<dyn Handle>,
 }
 
 impl<'h, 'l> Hold<'h, 'l> {
-    /// Step 3, first half: `seen`, afresh and locked.
+    /// Step 3, first half: looks `seen` up again and locks it.
     pub(crate) fn take(
         lander: &'l Lander<'l>,
         day_file: &'h DayFile,
@@ -46,15 +46,16 @@ impl<'h, 'l> Hold<'h, 'l> {
     ) -> Result<Hold<'h, 'l>> {
         let entries = journal.state.seen();
         let path = day_file.seen();
-        // The lock of a journal that is new has looked already.
+        // Locking a new journal has already refreshed the folders.
         let may_be_missing = entries == 0 && !journal.is_new;
         if may_be_missing {
-            // What is not there may be remembered from before another machine made it.
+            // An NFS client may remember files as missing although another machine has created
+            // them.
             folders::refresh(lander, &day_file.journal_folder())?;
             folders::refresh(lander, day_file.folder())?;
         }
         if may_be_missing && lander.open_if_there(&path)?.is_none() {
-            // It exists before the first line does.
+            // `seen` is created before the first line is written.
             for open in Form::ALL.map(|form| day_file.open_segment(1, form)) {
                 let data = lander.open_if_there(&open)?;
                 let length = data.map_or(Ok(0), |data| data.length()).context("look at", &open)?;
@@ -73,12 +74,12 @@ impl<'h, 'l> Hold<'h, 'l> {
         let seen_length = not_shorter(seen.as_ref(), &path, whole);
         let seen_length = seen_length.map_err(|error| journal.confirm_damage(error))?;
         match journal.state.after(Watermark::read(seen.as_ref(), &path)?) {
-            // What `seen` says is of before the close.
+            // The watermark in `seen` is from before the close.
             _ if journal.state.closed.is_some() => {}
             None => {
                 let frames = journal.state.crcs.len();
                 let what = format!(
-                    "it has {frames} whole frames, and {path} knows of another one: it was cut, changed or restored from an older copy"
+                    "it has {frames} complete frames, but {path} knows of another one: the journal was truncated, changed or restored from an older copy"
                 );
                 return Err(journal.confirm_damage(LandError::damage(day_file.journal(), what)));
             }
@@ -89,23 +90,22 @@ impl<'h, 'l> Hold<'h, 'l> {
         Ok(Hold { seen, seen_length, lander, day_file, journal })
     }
 
-    /// Step 3, second half: what commits have.
+    /// Step 3, second half: the identities that commits have.
     pub(crate) fn known(&self) -> Committed<'_> {
         let (seen, blocks) = (self.seen.as_ref(), &self.journal.state.blocks);
         Committed { seen, day_file: self.day_file, blocks }
     }
 
-    /// Step 4: the segment's data file, afresh and locked; proof that the journal's lock still
-    /// stands; then what lies beyond the last commit is cut, and a new segment gets its hint and
-    /// durable names.
-    /// `how`: an existing one's.
+    /// Step 4: opens and locks the segment's data file and proves that the journal's lock is still
+    /// held. Then it truncates the file to its last commit; a new segment gets its hint and durable
+    /// names. `how` is for an existing file.
     pub(crate) fn open_segment(&mut self, segment: u32, how: Open) -> Result<Box<dyn Handle>> {
         let lander = self.lander;
         let (form, committed) = self.open_form(segment);
         let path = self.day_file.open_segment(segment, form);
         if committed == 0 && segment > 1 {
-            // The Freeze frame before it may not be durable yet, and without it this file has no
-            // place.
+            // The Freeze frame before it may not be durable yet, and this file is valid only with
+            // that frame.
             self.journal.rewrite_last_frame()?;
         }
         let how = if committed == 0 { Open::Create(lander.open_mode()) } else { how };
@@ -135,10 +135,10 @@ impl<'h, 'l> Hold<'h, 'l> {
         Ok(data)
     }
 
-    /// The open files of the other forms, locked: a landing was interrupted before the
-    /// configuration changed. They are cut, not removed: a process that stood still would remove
-    /// lines that others have committed since, but a lost lock keeps it from cutting them.
-    /// Publication removes the names.
+    /// Locks the open files of the other forms, which a landing left that was interrupted before
+    /// the configuration changed. They are truncated, not removed. A suspended process could remove
+    /// lines that others have committed since; it cannot truncate them, because it has lost its
+    /// lock. Publication removes the names.
     fn lock_others(&mut self, segment: u32, form: Form) -> Result<Vec<(Box<dyn Handle>, String)>> {
         let (lander, mut others) = (self.lander, Vec::new());
         for other in Form::ALL.into_iter().filter(|other| *other != form) {
@@ -153,29 +153,29 @@ impl<'h, 'l> Hold<'h, 'l> {
         Ok(others)
     }
 
-    /// How a segment's open file holds its text, and how many bytes of it are committed. Its first
-    /// commit decides; before it, the configuration does.
+    /// The form of a segment's open file, and its committed bytes. Its first commit decides the
+    /// form; until then the configuration does.
     fn open_form(&self, segment: u32) -> (Form, u64) {
         let known = self.journal.state.segment(segment);
         known.map_or((self.lander.config.files.open, 0), |known| (known.form(), known.bytes()))
     }
 
-    /// Step 8: `seen` says which frames are durable. Not synced: it is for whoever finds the
-    /// journal without them. Only after the lease was checked, which covers the lock on `seen`: a
-    /// process that stood still must not name a frame that a rebuilt journal lacks.
+    /// Step 8: records in `seen` which frames are durable. Not synced: it only helps to detect a
+    /// journal that has lost them. Only after a lease check, which covers the lock on `seen`: a
+    /// suspended process must not name a frame that a rebuilt journal lacks.
     pub(crate) fn write_watermark(&self) -> Result<()> {
         let watermark = self.journal.state.watermark().encode();
         self.seen.write_at(&watermark, 0).context("write", &self.day_file.seen())
     }
 
-    /// The day is closed: nothing in `seen` counts any more.
+    /// Empties `seen`, once the day is closed.
     pub(crate) fn clear_seen(&self) -> Result<()> {
         let cleared = self.seen.truncate(0).and_then(|()| self.seen.sync());
         cleared.context("cut", &self.day_file.seen())
     }
 
-    /// Before a segment ends: what lies beyond its last commit is gone for good. Cut even where
-    /// nothing seems to be there: whoever cut it before may have died before the cut was durable.
+    /// Truncates a segment durably to its last commit, before it ends. Also where nothing seems to
+    /// follow the commit: an earlier process may have died before its truncation was durable.
     pub(crate) fn truncate_to_committed(&mut self, segment: u32) -> Result<Box<dyn Handle>> {
         let data = self.open_segment(segment, Open::ReadWrite)?;
         let (form, committed) = self.open_form(segment);
@@ -183,7 +183,8 @@ impl<'h, 'l> Hold<'h, 'l> {
         cut.context("cut", &self.day_file.open_segment(segment, form)).map(|()| data)
     }
 
-    /// Gives the locks of data and `seen` back, in this order; answers both, to be read.
+    /// Releases the locks of the data file and `seen`, in this order, and returns both files for
+    /// reading.
     pub(crate) fn unlock(self, data: Box<dyn Handle>) -> Result<Files> {
         data.unlock().context("unlock", self.day_file.folder())?;
         self.seen.unlock().context("unlock", &self.day_file.seen())?;
@@ -234,7 +235,7 @@ impl<'h, 'l> Hold<'h, 'l> {
     }
 }
 
-/// Opens and locks a file; if it is not there, once more with its folder's names as they are now.
+/// Opens and locks a file. If it is missing, refreshes its folder and tries once more.
 fn open_again(lander: &Lander<'_>, path: &str, how: Open) -> Result<(Box<dyn Handle>, u64)> {
     let open = || lander.open_locked(path, how, lander.lock_deadline());
     match open() {
@@ -246,8 +247,8 @@ fn open_again(lander: &Lander<'_>, path: &str, how: Open) -> Result<(Box<dyn Han
     }
 }
 
-/// The error of opening a file that has so many committed bytes: damage if it is not there, looked
-/// for twice.
+/// The error of opening a file with `committed` bytes. It is damage if a second look finds the file
+/// missing, too.
 pub(crate) fn lost(lander: &Lander<'_>, error: LandError, committed: u64) -> LandError {
     match error {
         LandError::Io { path, source, .. } if is_absent(&source) && committed > 0 => {
@@ -256,17 +257,17 @@ pub(crate) fn lost(lander: &Lander<'_>, error: LandError, committed: u64) -> Lan
             if refreshed.is_err() || again.is_ok() {
                 return LandError::Io { verb: "open", path, source };
             }
-            LandError::damage(path, format!("it is not there, and had {committed} bytes"))
+            LandError::damage(path, format!("it is missing; {committed} bytes were committed"))
         }
         error => error,
     }
 }
 
-/// The length; damage if it is less than what was committed.
+/// The file's length; damage if it is less than what was committed.
 fn not_shorter(handle: &dyn Handle, path: &str, committed: u64) -> Result<u64> {
     let length = handle.length().context("look at", path)?;
     if length < committed {
-        let what = format!("it has {length} bytes, of {committed} that were committed");
+        let what = format!("it has {length} bytes, but {committed} were committed");
         return Err(LandError::damage(path, what));
     }
     Ok(length)

@@ -1,7 +1,8 @@
-//! Merge: the commits of a segment, each in timestamp order, become one file in timestamp order.
+//! Merge: combines the commits of a segment, each in timestamp order, into one file in timestamp
+//! order.
 //!
-//! Streaming: only the runs that overlap in time are read at once, and memory does not depend on
-//! the day's size. Every commit's and every run's CRC is checked on the way.
+//! It streams: only runs that overlap in time are read at once, so memory does not depend on the
+//! day's size. The CRC of every commit and every run is checked on the way.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -18,13 +19,13 @@ use crate::row::{EventKey, Kind};
 const CHUNK_MIN: usize = 4 << 10;
 const CHUNK_MAX: usize = 1 << 20;
 
-/// A segment's files, as they are read.
+/// The files of a segment that is merged.
 pub struct Source<'a> {
     /// The open file.
     pub data: &'a dyn Handle,
     /// Its path, for errors.
     pub data_path: &'a str,
-    /// The identities: each line's timestamp.
+    /// The identities, which hold each line's timestamp.
     pub seen: &'a dyn Handle,
     /// Its path, for errors.
     pub seen_path: &'a str,
@@ -32,7 +33,7 @@ pub struct Source<'a> {
     pub kind: Kind,
 }
 
-/// Whether the commits' lines are in timestamp order as they stand.
+/// Whether the commits' lines are already in timestamp order.
 pub(crate) fn in_order(commits: &[Commit]) -> bool {
     commits.is_sorted_by(|earlier, later| earlier.max <= later.min)
 }
@@ -47,12 +48,12 @@ pub fn merge(
     let overlap = overlap(commits.iter().map(|commit| (commit.min, commit.max)));
     let chunk = (memory / overlap.max(1)).clamp(CHUNK_MIN, CHUNK_MAX);
     let mut open = Open { most: most_open(commits, memory), runs: Vec::new() };
-    // An empty day's first commit has none.
+    // The commit of an empty day has no lines.
     let numbered = commits.iter().enumerate().filter(|(_, commit)| commit.lines > 0);
     let mut waiting: Vec<(i64, usize)> =
         numbered.map(|(number, commit)| (commit.min, number)).collect();
     waiting.sort_unstable_by_key(|key| Reverse(*key));
-    // The runs that are read, and their present lines' keys: only those move in the heap.
+    // The runs that are being read. Only the keys of their current lines move in the heap.
     let mut runs: Vec<Option<Run<'_>>> = commits.iter().map(|_| None).collect();
     let mut first: BinaryHeap<Reverse<(i64, usize)>> = BinaryHeap::new();
     loop {
@@ -83,23 +84,23 @@ pub fn merge(
     }
 }
 
-/// How many runs can have text in memory.
+/// The most runs that can have text in memory.
 fn most_open(commits: &[Commit], memory: usize) -> usize {
     match commits.first().map(|commit| commit.form) {
         Some(Form::Compressed) => (memory / FRAME_BYTES).max(1),
-        // A run is its buffer, and that is chosen so that there is room for all.
+        // A run takes only its buffer, whose size is chosen so that all fit.
         _ => usize::MAX,
     }
 }
 
-/// Whether commits can be merged as they are stored. Otherwise so many frames overlap that reading
-/// them again would take longer than all else.
+/// Whether commits can be merged from their stored form. If not, so many frames overlap that
+/// reading them repeatedly would take longer than everything else.
 pub(crate) fn fits(commits: &[Commit], memory: usize) -> bool {
     let most = most_open(commits, memory);
     if overlap(commits.iter().map(|commit| (commit.min, commit.max))) <= most {
         return true;
     }
-    // A run gives way where its time jumps; then what comes before the jump is read again.
+    // A run is paused where its time jumps; the text before the jump is then read again.
     let again = |commit: &Commit| -> u64 {
         let jumps = commit.blocks.windows(2).scan(0, |lines, two| {
             *lines += u64::from(two[0].count);
@@ -119,7 +120,7 @@ fn jumps(one: &Block, next: &Block) -> bool {
     next.min.abs_diff(one.max) > JUMP_MS
 }
 
-/// How many spans of time overlap at most.
+/// The most time spans that overlap at any time.
 fn overlap(spans: impl Iterator<Item = (i64, i64)>) -> usize {
     let mut edges: Vec<(i64, i32)> = spans.flat_map(|(from, to)| [(from, 0), (to, 1)]).collect();
     edges.sort_unstable();
@@ -131,16 +132,16 @@ fn overlap(spans: impl Iterator<Item = (i64, i64)>) -> usize {
     most
 }
 
-/// The numbers of the runs that have text in memory. A zstd frame takes much, and late events make
-/// all commits of a day overlap: so only some are open, and a run that gave way reads its frame
-/// again up to its present line.
+/// The runs that have text in memory, by number. A zstd frame takes much memory, and late events
+/// make all commits of a day overlap, so only some runs are open. A paused run later reads its
+/// frame again up to its current line.
 struct Open {
     most: usize,
     runs: Vec<usize>,
 }
 
 impl Open {
-    /// Room for one more: the run gives way whose next line comes last.
+    /// Opens one more run. If there is no room, the run whose next line comes last is paused.
     fn add(&mut self, runs: &mut [Option<Run<'_>>], number: usize) {
         self.runs.retain(|open| runs[*open].is_some());
         if self.runs.len() >= self.most {
@@ -155,23 +156,24 @@ impl Open {
     }
 }
 
-/// One commit, line by line.
+/// A reader of one commit, line by line.
 struct Run<'a> {
     source: &'a Source<'a>,
     commit: &'a Commit,
     chunk: usize,
-    /// `None`: not begun, or given up for now.
+    /// `None` before it begins and while it is paused.
     text: Option<Text<'a>>,
-    /// What was read is `buffer[..filled]`, of which `at` bytes are passed on; the present line is
-    /// `buffer[at..end]`.
+    /// `buffer[..filled]` was read, `buffer[..at]` was emitted, and `buffer[at..end]` is the
+    /// current line.
     buffer: Vec<u8>,
     filled: usize,
     at: usize,
     end: usize,
-    /// How many bytes of text and how many lines come before the present line.
+    /// The bytes of text and the lines before the current line.
     passed: u64,
     lines: u64,
-    /// The present block of identities, the number of its first line, and that of the next block.
+    /// The current block of identities, the number of its first line, and the index of the next
+    /// block.
     block: Vec<EventKey>,
     first: u64,
     next: usize,
@@ -202,13 +204,13 @@ impl<'a> Run<'a> {
         &self.buffer[self.at..self.end]
     }
 
-    /// Gives its memory back; where it is, it remembers.
+    /// Frees its memory, but keeps its position.
     fn pause(&mut self) {
         let (passed, lines, timestamp) = (self.passed, self.lines, self.timestamp);
         *self = Run { passed, lines, timestamp, ..Run::new(self.source, self.commit, self.chunk) };
     }
 
-    /// Reads its text up to the present line.
+    /// Reads its text again, up to the current line.
     fn resume(&mut self) -> Result<()> {
         self.text = Some(Text::new(self.source.data, self.source.data_path, self.commit));
         let mut left = self.passed;
@@ -220,7 +222,7 @@ impl<'a> Run<'a> {
         if self.find_line()? { Ok(()) } else { Err(self.wrong("fewer lines than were committed")) }
     }
 
-    /// Goes to the next line; `false` after the last, when all that was read is checked.
+    /// Moves to the next line; `false` after the last one, once all text is checked.
     fn advance(&mut self) -> Result<bool> {
         self.passed += (self.end - self.at) as u64;
         self.lines += 1;
@@ -238,7 +240,7 @@ impl<'a> Run<'a> {
         Ok(true)
     }
 
-    /// Finds where the line ends that begins behind the present one; `false`: there is none.
+    /// Finds the end of the line that begins at `at`; `false` if there is none.
     fn find_line(&mut self) -> Result<bool> {
         let (mut searched, mut quoted) = (0, false);
         loop {
@@ -257,7 +259,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Reads on; `false` at the end.
+    /// Reads more text; `false` at its end.
     fn fill(&mut self) -> Result<bool> {
         let Some(text) = &mut self.text else { return Ok(false) };
         self.buffer.copy_within(self.at..self.filled, 0);
@@ -270,7 +272,7 @@ impl<'a> Run<'a> {
         Ok(filled > 0)
     }
 
-    /// Goes to the next block, and reads it if the present line is in it.
+    /// Moves to the next block, and reads it if the current line is in it.
     fn read_block(&mut self) -> Result<()> {
         self.first += self.block.len() as u64;
         self.block.clear();
@@ -291,11 +293,10 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Whether a text without its final line break is one line: all quotes closed, every line break
-/// inside them.
+/// Whether a text without its final line break is one CSV line: all quotes are closed, and every
+/// line break is inside quotes.
 pub(crate) fn is_one_csv_line(text: &[u8]) -> bool {
-    // Mostly it has no line break. In one pass without a branch, which the compiler makes of whole
-    // registers.
+    // Usually there is no line break. One pass without branches lets the compiler vectorize it.
     let (odd_quotes, breaks) = text.iter().fold((0_u8, 0_u8), |(quotes, breaks), byte| {
         (quotes ^ u8::from(*byte == b'"'), breaks | u8::from(*byte == b'\n'))
     });
@@ -312,7 +313,7 @@ pub(crate) fn line_length(text: &[u8], kind: Kind) -> Option<usize> {
 }
 
 /// The length of the first line, its line break included; `None` if it does not end in `text`.
-/// `searched` and `quoted` keep what was learned, for more text behind the same line.
+/// `searched` and `quoted` keep the state for when more text of the same line arrives.
 fn line_end(text: &[u8], kind: Kind, searched: &mut usize, quoted: &mut bool) -> Option<usize> {
     if kind != Kind::Csv {
         let found = memchr::memchr(b'\n', &text[*searched..]).map(|at| *searched + at + 1);

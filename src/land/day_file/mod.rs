@@ -1,4 +1,4 @@
-//! One day file under its locks: rows become lines, a segment is sealed and published.
+//! One day file under its locks: commit of rows, seal and publication of segments.
 
 pub mod batch;
 pub mod commit;

@@ -1,4 +1,5 @@
-//! Publish: a sealed segment gets its final name and its checksum, whoever comes by.
+//! Publish: gives a sealed segment its final name and its checksum. Any process that locks the day
+//! finishes it.
 //!
 //! Step 4 of a seal in docs/design.md.
 
@@ -15,11 +16,11 @@ use crate::land::root::files::{says, write_new};
 use crate::land::root::layout::{DayFile, Hint, OPEN, checksum, folder_of};
 use crate::land::root::{folders, unique};
 
-/// How many rounds announce a published segment: the answer of one may be lost.
+/// The number of rounds that announce a published segment: the report of one may be lost.
 pub(crate) const ANNOUNCED: u32 = 2;
 
-/// Locks a day file's journal; segments that are sealed but not published are published first.
-/// Answers them, too.
+/// Locks a day file's journal, and publishes the segments that are sealed but not published.
+/// Returns those segments, too.
 pub(crate) fn lock<'l>(
     lander: &'l Lander<'l>,
     day_file: &DayFile,
@@ -28,7 +29,7 @@ pub(crate) fn lock<'l>(
     publish_all(lander, day_file, journal)
 }
 
-/// The same of a day file that is there.
+/// As [`lock`], for a day file that must exist.
 pub(crate) fn lock_existing<'l>(
     lander: &'l Lander<'l>,
     day_file: &DayFile,
@@ -46,7 +47,7 @@ fn publish_all<'l>(
     let (unpublished, mut published) = (journal.state.unpublished(), Vec::new());
     if !unpublished.is_empty() {
         let mut hold = Hold::take(lander, day_file, &mut journal)?;
-        // The Sealed frame may be of a process that was killed before its sync, or whose sync
+        // The process that wrote the Sealed frame may have been killed before its sync, or its sync
         // failed.
         hold.journal.rewrite_last_frame()?;
         for segment in unpublished {
@@ -56,9 +57,9 @@ fn publish_all<'l>(
     Ok((journal, published))
 }
 
-/// Under the locks of journal and `seen`, whose lease was checked: whatever of it was done before,
-/// it is done after. Answers what the segment was sealed as. `is_ours`: this process has just
-/// written and synced what is published.
+/// Publishes a segment, whatever part of that was done before. The caller holds the locks of
+/// journal and `seen` and has checked their lease. Returns the segment's seal. `is_ours`: this
+/// process has just written and synced the file.
 pub(crate) fn publish(
     hold: &mut Hold<'_, '_>,
     number: u32,
@@ -73,9 +74,9 @@ pub(crate) fn publish(
     write_checksum(lander, day_file, &sealed)?;
     lander.disk.sync_dir(folder).context("sync", folder)?;
     remove_unfinished(lander, day_file, number)?;
-    // Or a crash after Done could bring them back, and every line of the open file twice.
+    // Otherwise a crash after Done could bring the open file back, and every line of it twice.
     lander.disk.sync_dir(folder).context("sync", folder)?;
-    // The hint of this publication comes before the one of an earlier one goes.
+    // Make this publication's hint before the hint of an earlier one is removed.
     let before = state.segments.iter().filter_map(|segment| segment.done).max();
     let at = lander.clock.now();
     let date = utc_day(at.max(before.unwrap_or(at)));
@@ -91,7 +92,7 @@ pub(crate) fn publish(
     Ok(Some(sealed))
 }
 
-/// Removes the open files of a segment, and what drafts of it have left; it is published.
+/// Removes the open files and leftover drafts of a published segment.
 pub(crate) fn remove_unfinished(
     lander: &Lander<'_>,
     day_file: &DayFile,
@@ -107,21 +108,21 @@ pub(crate) fn remove_unfinished(
     Ok(())
 }
 
-/// The hint that a segment is to be sealed becomes the one that it is to be announced.
+/// Turns a segment's Seal hint into an Announce hint.
 pub(crate) fn announce(lander: &Lander<'_>, day_file: &DayFile, number: u32) -> Result<()> {
     let from = day_file.hint(&Hint::Seal(number));
     let to = day_file.hint(&Hint::Announce(ANNOUNCED, number));
     folders::make(lander, folder_of(&to))?;
     match lander.disk.rename(&from, &to) {
-        // The hint was lost, or the reply of an earlier try.
+        // The hint was lost, or an earlier rename succeeded and its reply was lost.
         Err(error) if is_gone(&error) => lander.make_hint(&to),
         result => result.context("rename", &from),
     }
 }
 
-/// Gives the finished file its final name; never replaces. The open file becomes read-only first,
-/// and not before the journal says that it is sealed: a draft that does not count must not take it
-/// from those that write. An error may be a success whose reply was lost.
+/// Gives the finished file its final name; never replaces a file. An open file becomes read-only
+/// first, but only once the journal records the seal: a draft that does not count must not block
+/// writers. An error may hide a success whose reply was lost.
 fn link(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed, is_ours: bool) -> Result<()> {
     let is_whole = is_ours && !sealed.temporary.ends_with(OPEN);
     if is_whole && lander.disk.link(&sealed.temporary, &sealed.target).is_ok() {
@@ -135,7 +136,7 @@ fn link(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed, is_ours: bool)
     if let Some(ours) = &ours {
         let (length, bytes) = (ours.length().context("look at", &sealed.temporary)?, sealed.bytes);
         if length != bytes {
-            let what = format!("it has {length} bytes, of {bytes} that were sealed");
+            let what = format!("it has {length} bytes, but {bytes} were sealed");
             return Err(LandError::damage(&sealed.temporary, what));
         }
         if sealed.temporary.ends_with(OPEN) {
@@ -145,7 +146,8 @@ fn link(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed, is_ours: bool)
     }
     let linked = match ours {
         Some(_) => lander.disk.link(&sealed.temporary, &sealed.target),
-        // Published already, or its name is not everywhere yet: what is writable gets no name.
+        // It is already published, or its name is not visible here yet: a writable file must not be
+        // published.
         None => Err(io::ErrorKind::NotFound.into()),
     };
     let Err(error) = linked else { return Ok(()) };
@@ -167,7 +169,7 @@ fn link(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed, is_ours: bool)
     Err(LandError::Foreign(sealed.target.clone()))
 }
 
-/// Writes `<target>.sha256`, unless it is there.
+/// Writes `<target>.sha256`, unless it exists.
 fn write_checksum(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed) -> Result<()> {
     let temporary = day_file.temporary(sealed.segment, &unique());
     let (path, text) = checksum(&sealed.target, &sealed.sha256);
@@ -179,7 +181,7 @@ fn write_checksum(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed) -> R
     }
     write_new(lander, &temporary, text.as_bytes(), lander.config.files.mode)?;
     match lander.disk.rename(&temporary, &path) {
-        // Perhaps done, and its reply lost: the temporary is gone then.
+        // The temporary is gone: the rename may have succeeded and its reply was lost.
         Err(error) if is_gone(&error) && lander.disk.open(&path, Open::Read).is_ok() => Ok(()),
         result => result.context("rename", &temporary),
     }

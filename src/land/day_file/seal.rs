@@ -1,8 +1,8 @@
-//! Seal: a segment whose day has ended is finished, published under its final name and never
+//! Seal: finishes a segment whose day has ended and publishes it under its final name. It is never
 //! written again.
 //!
-//! The steps are numbered as in docs/design.md. Anybody may repeat them at any point; the journal
-//! says how far they got.
+//! The steps are numbered as in docs/design.md. Any process may repeat them at any point; the
+//! journal records how far they got.
 
 use std::io::Write;
 
@@ -24,19 +24,18 @@ use crate::land::root::error::{Context, LandError, Result};
 use crate::land::root::layout::DayFile;
 use crate::land::root::{folders, unique};
 
-/// A segment that never takes a commit waits no longer than this after its first one.
+/// The longest that a segment waits, from its first commit on, for a pause in commits.
 const OPEN_MS_MAX: i64 = 48 * 3600 * 1000;
 
-/// Seals the segments of one day file that are due. `hinted` are the segments whose hints were
-/// found. What is published now and was not before is added to `published`, whatever fails after
-/// it.
+/// Seals the due segments of one day file. `hinted` are the segments whose hints were found. Each
+/// newly published segment is added to `published`, even if a later step fails.
 pub fn seal(
     lander: &Lander<'_>,
     day_file: &DayFile,
     hinted: &[u32],
     published: &mut Vec<Sealed>,
 ) -> Result<()> {
-    // Each round finishes one segment; a day has few.
+    // Each iteration finishes one segment; a day has few.
     let mut finish_one = || {
         let Some((frozen, files)) = freeze(lander, day_file, hinted, published)? else {
             return Ok(false);
@@ -50,7 +49,7 @@ pub fn seal(
     Ok(())
 }
 
-/// The first segment that is not sealed and may be: frozen already, or ended for long enough.
+/// The first segment that is not sealed but may be: it is frozen, or it is due.
 fn due(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> Result<Option<u32>> {
     for (number, segment) in state.numbered().filter(|(_, segment)| segment.sealed.is_none()) {
         let is_due = due_at(lander, day_file, state, segment)? <= lander.clock.now();
@@ -61,8 +60,8 @@ fn due(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> Result<Option<
     Ok(None)
 }
 
-/// When a segment may be sealed: the day has ended, in the zone in force, too, by which rounds
-/// choose what they look at, and nothing was committed for a while.
+/// When a segment may be sealed: the day has ended and nothing was committed for the grace period.
+/// The day must also have ended in the configured zone, by which rounds select days.
 pub(crate) fn due_at(
     lander: &Lander<'_>,
     day_file: &DayFile,
@@ -79,16 +78,16 @@ pub(crate) fn due_at(
     })
 }
 
-/// `seal.grace` after the day's end: nothing of the day is sealed before.
+/// `seal.grace` after the day's end. Nothing of the day is sealed earlier.
 pub(crate) fn ended_at(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> Result<i64> {
     let zone = state.timezone(&day_file.journal())?;
     let end = |zone| day::day_end(zone, day_file.day);
     Ok(end(zone).max(end(lander.config.timezone)) + lander.config.seal.grace.as_millis() as i64)
 }
 
-/// Step 1: under all three locks the segment ends; what lies beyond its last commit is cut.
-/// Answers the segment to be merged, and its files if it was not frozen before. None if nothing is
-/// due: then hints of segments that are done become what they have to be.
+/// Step 1: under all three locks, truncates the segment to its last commit and freezes it. Returns
+/// the segment to merge, and its files if it was not frozen before. `None` if nothing is due; the
+/// hints of published segments then become Announce hints.
 fn freeze<'f>(
     lander: &'f Lander<'f>,
     day_file: &'f DayFile,
@@ -105,7 +104,7 @@ fn freeze<'f>(
         journal.state.segment(number).filter(|segment| segment.frozen.is_some()).cloned()
     };
     let files = if frozen(&journal).is_some() {
-        // The Freeze frame may be of a process that was killed before its sync.
+        // The process that wrote the Freeze frame may have been killed before its sync.
         journal.rewrite_last_frame()?;
         None
     } else {
@@ -129,9 +128,9 @@ struct Frozen<'f> {
 }
 
 impl Frozen<'_> {
-    /// Step 2: the finished file, synced, under a temporary name (or the open file
-    /// itself where its lines are in order). `None`: somebody else has finished the segment
-    /// meanwhile.
+    /// Step 2: writes and syncs the finished file under a temporary name. If its lines are in
+    /// order, the open file itself is used. `None` if another process has finished the segment in
+    /// the meantime.
     fn draft(&self, files: Option<Files>) -> Result<Option<Sealed>> {
         let Frozen { lander, day_file, number, segment } = self;
         let seal = &lander.config.seal;
@@ -142,16 +141,15 @@ impl Frozen<'_> {
                 true => self.check_in_place(files.data.as_ref())?,
                 false => None,
             };
-            // Also where something lies beyond the last commit, so that it must not be published
-            // itself.
+            // Also if bytes follow the last commit: such an open file must not be published.
             in_place.map_or_else(|| self.write_merged(&files, ordered), Ok)
         });
         let error = match drafted {
             Ok(sealed) => return Ok(Some(sealed)),
             Err(error) => error,
         };
-        // ENOENT, ESTALE, or what looks like damage: nothing of it counts if somebody else has
-        // finished.
+        // ENOENT, ESTALE and apparent damage do not count if another process has finished the
+        // segment.
         let finished = |state: State| {
             let sealed = state.segment(*number).is_some_and(|now| now.sealed.is_some());
             sealed || state.closed.is_some()
@@ -167,7 +165,7 @@ impl Frozen<'_> {
         }
     }
 
-    /// The files of a segment that was frozen before.
+    /// Opens the files of a segment that was already frozen.
     fn open_files(&self) -> Result<Files> {
         let Frozen { lander, day_file, .. } = self;
         folders::refresh(lander, day_file.folder())?;
@@ -175,8 +173,8 @@ impl Frozen<'_> {
         Ok(Files { data: open(&self.open_path())?, seen: open(&day_file.seen())? })
     }
 
-    /// The open file is the finished file: checked against its commits, and hashed. `None`: it has
-    /// other bytes too.
+    /// Uses the open file as the finished file: checks it against its commits and hashes it. `None`
+    /// if bytes follow the last commit.
     fn check_in_place(&self, file: &dyn Handle) -> Result<Option<Sealed>> {
         let Frozen { segment, .. } = self;
         let path = self.open_path();
@@ -198,7 +196,7 @@ impl Frozen<'_> {
         self.day_file.open_segment(self.number, self.segment.form())
     }
 
-    /// What a finished file is sealed as.
+    /// The seal of a finished file.
     fn sealed(&self, temporary: String, finished: &Sealed) -> Sealed {
         let compress = self.lander.config.seal.compress;
         let (segment, target) = (self.number, self.day_file.target(self.number, compress));
@@ -206,24 +204,25 @@ impl Frozen<'_> {
         Sealed { segment, temporary, target, lines, at, ..finished.clone() }
     }
 
-    /// Writes the merged (or, in order, the same) lines into a temporary file, compressed or not.
+    /// Writes the lines into a temporary file, merged unless they are in order, and compressed as
+    /// configured.
     fn write_merged(&self, files: &Files, ordered: bool) -> Result<Sealed> {
         let temporary = self.day_file.temporary(self.number, &unique());
         let finished = self.write_temporary(&temporary, files, ordered);
         if finished.is_err() {
-            // Nothing names it, and the next try makes one of its own. What cannot be removed now
-            // is removed by whoever publishes, or by the next round.
+            // No frame names the temporary, and the next attempt writes another. If it cannot be
+            // removed now, publication or the next round removes it.
             folders::remove(self.lander, &temporary).ok();
         }
         finished.map(|finished| self.sealed(temporary, &finished))
     }
 
-    /// Writes it and syncs it.
+    /// Writes and syncs the temporary file.
     fn write_temporary(&self, temporary: &str, files: &Files, ordered: bool) -> Result<Sealed> {
         let Frozen { lander, day_file, segment, .. } = self;
         let (data, seen) = (files.data.as_ref(), files.seen.as_ref());
         let (data_path, seen_path) = (&*self.open_path(), &*day_file.seen());
-        // Its name is nobody else's: O_EXCL would cost a round trip.
+        // No other process uses the name, and O_EXCL would cost a round trip.
         let how = Open::Create(lander.config.files.mode);
         let file = lander.disk.open(temporary, how).context("make", temporary)?;
         let output = Output::new(file.as_ref(), lander.config.seal.compress, segment.text_bytes());
@@ -246,7 +245,7 @@ impl Frozen<'_> {
         Ok(finished)
     }
 
-    /// Merges what is compressed through a temporary with its plain text.
+    /// Merges compressed commits through a temporary file with their plain text.
     fn merge_plain(
         &self,
         source: &Source<'_>,
@@ -262,7 +261,7 @@ impl Frozen<'_> {
         merged.and(removed)
     }
 
-    /// The plain text of all commits, and where each is in it.
+    /// Writes the plain text of all commits. Returns the file and where each commit is in it.
     fn write_plain(
         &self,
         source: &Source<'_>,
@@ -284,8 +283,8 @@ impl Frozen<'_> {
         Ok((file, commits))
     }
 
-    /// Step 3: the Sealed frame, unless someone else was first; then step 4. Answers whether
-    /// another segment may be due.
+    /// Step 3: appends the Sealed frame, unless another process was first; then step 4. Returns
+    /// whether another segment may be due.
     fn finish(&self, draft: Sealed, published: &mut Vec<Sealed>) -> Result<bool> {
         let (temporary, mut is_named) = (draft.temporary.clone(), false);
         let finished = self.append_and_publish(draft, published, &mut is_named);
@@ -319,7 +318,7 @@ impl Frozen<'_> {
     }
 }
 
-/// The commits' text as it stands, each commit's CRC checked.
+/// Copies the commits' text in stored order, and checks each commit's CRC.
 pub(crate) fn copy_commits<E: From<LandError>>(
     data: &dyn Handle,
     path: &str,

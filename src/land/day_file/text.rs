@@ -1,4 +1,4 @@
-//! Text as it is read: a commit of an open file, decompressed, its CRC checked.
+//! Reads the text of a commit from an open file: decompresses it and checks its CRC.
 
 use std::io::{self, Read, Write};
 
@@ -11,25 +11,25 @@ use crate::land::root::error::{Context, Result};
 
 /// How much of a frame is read at once.
 const INPUT_BYTES: u64 = 128 << 10;
-/// Frames have windows of at most 8 MiB.
+/// The largest window of a frame: 8 MiB.
 const WINDOW_LOG_MAX: u32 = 23;
-/// What reading a frame takes in memory, about: the window of its level, and what is read.
+/// The approximate memory for reading a frame: the window of its level, and the input.
 pub(crate) const FRAME_BYTES: usize = 1 << 20;
 
-/// The text of a commit, from its beginning.
+/// A reader of a commit's text.
 pub(crate) struct Text<'a> {
     data: &'a dyn Handle,
     path: &'a str,
     commit: &'a Commit,
-    /// How many of the commit's bytes were read.
+    /// The number of the commit's bytes read so far.
     read: u64,
     frame: Option<Frame>,
-    /// Of the text so far.
+    /// The CRC of the text so far.
     crc: u32,
     bytes: u64,
 }
 
-/// A frame as it is decompressed.
+/// A zstd frame during decompression.
 struct Frame {
     context: DCtx<'static>,
     input: Vec<u8>,
@@ -40,7 +40,7 @@ struct Frame {
 impl Default for Frame {
     fn default() -> Frame {
         let mut context = DCtx::create();
-        // A damaged head asks for no more memory than that. Cannot fail: nothing is read yet.
+        // Limits the memory that a damaged head can ask for. Cannot fail: nothing is read yet.
         let limit = DParameter::WindowLogMax(WINDOW_LOG_MAX);
         context.set_parameter(limit).expect("a new context takes parameters");
         Frame { context, input: Vec::new(), used: 0, is_whole: false }
@@ -54,7 +54,7 @@ impl<'a> Text<'a> {
         Text { data, path, commit, read: 0, frame, crc: 0, bytes: 0 }
     }
 
-    /// Reads the next bytes; 0 at the end, when all that was read is what was committed.
+    /// Reads the next bytes; 0 at the end, once the whole text matched what was committed.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let filled = match self.frame.take() {
             None => self.read_bytes(buffer)?,
@@ -68,7 +68,7 @@ impl<'a> Text<'a> {
         self.bytes += filled as u64;
         let is_whole = self.bytes == self.commit.text_bytes && self.crc == self.commit.crc;
         if self.bytes > self.commit.text_bytes || (filled == 0 && !is_whole) {
-            return Err(self.commit.wrong(self.path, "other bytes than were committed"));
+            return Err(self.commit.wrong(self.path, "bytes that differ from what was committed"));
         }
         Ok(filled)
     }
@@ -103,7 +103,7 @@ impl<'a> Text<'a> {
                 return Ok(filled);
             }
             if used == 0 && !frame.is_whole && self.read == self.commit.bytes {
-                return Err(self.commit.wrong(self.path, "a zstd frame that is torn"));
+                return Err(self.commit.wrong(self.path, "an incomplete zstd frame"));
             }
         }
         match self.read < self.commit.bytes || frame.used < frame.input.len() {
@@ -113,7 +113,7 @@ impl<'a> Text<'a> {
     }
 }
 
-/// The text of a whole commit, from the bytes of its open file; `None` if it is not what was
+/// The text of a whole commit, from the bytes of its open file; `None` if it differs from what was
 /// committed.
 pub(crate) fn text_of(data: &[u8], commit: &Commit) -> Option<Vec<u8>> {
     let stored = data.get(commit.offset as usize..)?.get(..commit.bytes as usize)?;
@@ -125,7 +125,7 @@ pub(crate) fn text_of(data: &[u8], commit: &Commit) -> Option<Vec<u8>> {
     is_whole.then_some(text)
 }
 
-/// The text of frames, as far as they are good.
+/// The text of frames, up to the first damage.
 pub(crate) fn frames_of(frames: &[u8]) -> Vec<u8> {
     let mut text = Vec::new();
     if let Ok(mut decoder) = zstd::Decoder::with_buffer(frames) {
@@ -134,7 +134,7 @@ pub(crate) fn frames_of(frames: &[u8]) -> Vec<u8> {
     text
 }
 
-/// Whether bytes begin with a whole frame: a write that was interrupted leaves a part of one.
+/// Whether bytes begin with a complete frame. An interrupted write leaves a part of one.
 pub(crate) fn begins_whole(bytes: &[u8]) -> bool {
     let Ok(length) = zstd::zstd_safe::find_frame_compressed_size(bytes) else { return false };
     let mut last = Last(None);
@@ -145,7 +145,7 @@ pub(crate) fn begins_whole(bytes: &[u8]) -> bool {
     copied.is_ok() && last.0 == Some(b'\n')
 }
 
-/// The last byte of what goes by: a frame may be a bomb.
+/// Keeps only the last byte of what is written to it: a frame may be a decompression bomb.
 struct Last(Option<u8>);
 
 impl Write for Last {

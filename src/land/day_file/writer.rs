@@ -1,4 +1,4 @@
-//! Text as it is written: compressed or not, hashed, in large pieces at explicit offsets.
+//! Writes text: optionally compressed, hashed, in large pieces at explicit offsets.
 
 use std::io::{self, Write};
 
@@ -11,19 +11,19 @@ use crate::config::Compress;
 use crate::disk::Handle;
 use crate::land::journal::frame::Sealed;
 
-/// How much is written at once: what an NFS client sends at once.
+/// How much is written at once: as much as an NFS client sends in one request.
 pub(crate) const CHUNK: usize = 1 << 20;
-/// Files are compressed once and read often.
+/// Files are compressed once and read often, so size matters more than time.
 const GZIP_LEVEL: u32 = 6;
 /// A quarter of gzip's work for the same size (`docs/performance.md`, "Seal").
 const ZSTD_LEVEL: i32 = 1;
 
-/// Bytes of a file from an offset on.
+/// A buffered writer to a file, from an offset.
 pub(crate) struct Pieces<'h> {
     file: &'h dyn Handle,
     /// Where the next piece goes.
     at: u64,
-    /// What is not written yet.
+    /// The bytes that are not written yet.
     buffer: Vec<u8>,
 }
 
@@ -32,7 +32,7 @@ impl<'h> Pieces<'h> {
         Pieces { file, at, buffer: Vec::with_capacity(2 * CHUNK) }
     }
 
-    /// Writes what is left; answers where that ends.
+    /// Writes the remaining bytes and returns the end offset.
     pub(crate) fn finish(mut self) -> io::Result<u64> {
         self.flush()?;
         Ok(self.at)
@@ -58,7 +58,7 @@ impl Write for Pieces<'_> {
     }
 }
 
-/// Text that is compressed as it goes by.
+/// Compresses what is written to it.
 pub(crate) enum Coder<W: Write> {
     Plain(W),
     Gzip(GzEncoder<W>),
@@ -66,7 +66,7 @@ pub(crate) enum Coder<W: Write> {
 }
 
 impl<W: Write> Coder<W> {
-    /// For so many bytes of text: always one member or frame.
+    /// A coder for exactly `text_bytes` of text, which become one gzip member or zstd frame.
     pub(crate) fn new(inner: W, compress: Compress, text_bytes: u64) -> io::Result<Coder<W>> {
         Ok(match compress {
             Compress::None => Coder::Plain(inner),
@@ -107,7 +107,7 @@ impl<W: Write> Write for Coder<W> {
     }
 }
 
-/// Hashes and counts what goes by.
+/// Hashes and counts what is written to it.
 struct Hashed<W> {
     inner: W,
     hash: Sha256,
@@ -127,7 +127,7 @@ impl<W: Write> Write for Hashed<W> {
     }
 }
 
-/// A hash that is fast with much text at once, and gets a line at a time.
+/// Buffers lines for a hash that is fast only with much text at once.
 #[derive(Default)]
 struct TextHash {
     hash: Xxh3,
@@ -151,16 +151,16 @@ impl TextHash {
     }
 }
 
-/// Where the lines of a finished file go.
+/// The writer of a finished file's lines.
 pub(crate) struct Output<'h> {
     coder: Coder<Hashed<Pieces<'h>>>,
     text_bytes: u64,
-    /// Of a compressed file's text.
+    /// The hash of the text, for a compressed file.
     text_hash: Option<TextHash>,
 }
 
 impl<'h> Output<'h> {
-    /// Into a new, empty file: so many bytes of text.
+    /// An output to a new, empty file, for exactly `text_bytes` of text.
     pub fn new(
         file: &'h dyn Handle,
         compress: Compress,
@@ -172,7 +172,7 @@ impl<'h> Output<'h> {
         Ok(Output { coder, text_bytes: 0, text_hash })
     }
 
-    /// What all that was written came to: lengths and hashes.
+    /// Finishes the file and returns its lengths and hashes.
     pub(crate) fn finish(self) -> io::Result<Sealed> {
         let Hashed { inner, hash, bytes } = self.coder.finish()?;
         inner.finish()?;
@@ -198,7 +198,7 @@ impl Write for Output<'_> {
     }
 }
 
-/// The same bytes as a [`Coder`] writes, in memory.
+/// Compresses a text in memory, to the same bytes as a [`Coder`] writes.
 pub(crate) fn compressed(text: &[u8], compress: Compress) -> Vec<u8> {
     let coder = Coder::new(Vec::new(), compress, text.len() as u64);
     let written = coder.and_then(|mut coder| {
