@@ -1,4 +1,4 @@
-//! What time it is: the machine's clock, or the one moment that `--now` names.
+//! The clock: the machine's, or the fixed time of `--now`.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,12 +7,12 @@ use chrono_tz::Tz;
 
 use crate::zone::Zone;
 
-/// Where "now" comes from.
+/// The source of "now".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clock {
     /// The machine's clock.
     System,
-    /// Always this moment, milliseconds since the epoch.
+    /// A fixed time, milliseconds since the epoch.
     At(i64),
 }
 
@@ -21,14 +21,14 @@ impl Clock {
     pub fn now(self) -> i64 {
         match self {
             Clock::At(now) => now,
-            #[allow(clippy::disallowed_methods, reason = "the one place that reads it")]
+            #[allow(clippy::disallowed_methods, reason = "the one place that reads the clock")]
             Clock::System => milliseconds(SystemTime::now()),
         }
     }
 }
 
-/// Milliseconds since the epoch as RFC 3339 writes them, in a time zone, to the second or to the
-/// millisecond. A time that no calendar has stays a number.
+/// Formats milliseconds since the epoch as RFC 3339, in a time zone, to the second or millisecond.
+/// A time outside the calendar is written as a number.
 ///
 /// It reads hiwake's own table of zones: chrono-tz's adds 1.8 MB to a Lambda's package.
 pub fn rfc_3339(time: i64, zone: Tz, unit: SecondsFormat) -> String {

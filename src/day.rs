@@ -1,9 +1,9 @@
 //! The day and the local time of an event's own timestamp. Pure: no clock is read.
 //!
-//! [`Calendar`] keeps the offset that it was last asked about and how long it holds, and the
-//! text of the hour with its minute and second digits patched: events come in order of time, and
-//! looking up the zone and formatting for each of them costs more than all other work on a line
-//! (`docs/performance.md`, "Transform").
+//! [`Calendar`] caches the last offset with its validity, and the text of the current hour, in
+//! which it patches the digits of minutes and seconds. Events arrive in time order; a zone lookup
+//! and formatting for each would cost more than all other work on a line (`docs/performance.md`,
+//! "Transform").
 
 use std::fmt::Write;
 use std::ops::Range;
@@ -23,7 +23,7 @@ pub(crate) const DAY_MS: i64 = 24 * HOUR;
 /// The last millisecond of the year 9999 in UTC.
 const LAST: i64 = 253_402_300_799_999;
 
-/// A timestamp that no event can have.
+/// A timestamp outside the range of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("timestamp {0} is impossible: expected milliseconds since 1970, up to the year 9999")]
 pub struct TimestampError(pub i64);
@@ -31,16 +31,16 @@ pub struct TimestampError(pub i64);
 /// Days and local times in one zone and one format.
 pub struct Calendar {
     zone: Zone,
-    /// The last offset, and from when to when it holds.
+    /// The last offset, and the time span in which it is valid.
     offset: (ZoneOffset, Range<i64>),
-    /// The last day given out, by its number since the epoch.
+    /// The last day that was returned, with its number since the epoch.
     day: Option<(i64, Day)>,
     text: TimeText,
 }
 
 impl Calendar {
-    /// For one zone and one strftime pattern. The caller has checked the pattern; one that chrono
-    /// cannot format by stands for itself.
+    /// A calendar for one zone and one strftime pattern. The caller has checked the pattern; one
+    /// that chrono cannot use is copied as it is.
     pub fn new(tz: Tz, time_format: &str) -> Calendar {
         let zone = Zone::new(tz);
         Calendar { zone, offset: offset(zone, 0), day: None, text: TimeText::new(time_format) }
@@ -61,14 +61,15 @@ impl Calendar {
         Ok(day)
     }
 
-    /// A time at which the last day given out was given out, from when to when it lasts around it.
+    /// The time span, within the validity of the last offset, that belongs to the last day
+    /// returned.
     pub(crate) fn day_span(&self) -> Range<i64> {
         let (number, _) = self.day.unwrap_or_default();
         let start = number * DAY_MS - milliseconds(self.offset.0);
         start.max(self.offset.1.start)..(start + DAY_MS).min(self.offset.1.end)
     }
 
-    /// The local time of a timestamp as the pattern says.
+    /// The local time of a timestamp, formatted by the pattern.
     pub fn time(&mut self, timestamp: i64) -> Result<&str, TimestampError> {
         self.day(timestamp)?;
         let (offset, since) = self.offset(timestamp)?;
@@ -76,7 +77,7 @@ impl Calendar {
         Ok(self.text.at((since, local.div_euclid(HOUR)), timestamp, local, offset))
     }
 
-    /// The offset at a timestamp, and since when it holds.
+    /// The offset at a timestamp, and since when it is valid.
     fn offset(&mut self, timestamp: i64) -> Result<(ZoneOffset, i64), TimestampError> {
         if !(0..=LAST).contains(&timestamp) {
             return Err(TimestampError(timestamp));
@@ -88,8 +89,7 @@ impl Calendar {
     }
 }
 
-/// The date in UTC of a moment in milliseconds since the epoch; 1970-01-01 if it is no year's of
-/// ours.
+/// The UTC date of a time in milliseconds since the epoch; 1970-01-01 if its year is out of range.
 pub(crate) fn utc_day(at: i64) -> Day {
     let date = DateTime::from_timestamp_millis(at).and_then(|time| Day::new(time.date_naive()));
     date.unwrap_or_default()
@@ -105,14 +105,15 @@ fn milliseconds(offset: ZoneOffset) -> i64 {
     i64::from(offset.seconds) * SECOND
 }
 
-/// The text of a time, made anew only when what it depends on has changed.
+/// The text of a time, formatted again only when what it depends on has changed.
 struct TimeText {
     pieces: Vec<(Item<'static>, Piece)>,
-    /// What the whole text depends on when its digits cannot be patched: seconds or milliseconds.
+    /// If digits cannot be patched: the unit in which the whole text changes, seconds or
+    /// milliseconds.
     grain: Option<i64>,
     text: String,
     patches: Vec<(usize, Piece)>,
-    /// Its key, or its grain.
+    /// The key, or the grain's number, that the text was made for.
     made_for: Option<(i64, i64)>,
 }
 
@@ -122,11 +123,11 @@ enum Piece {
     Still,
     Minute(Pad),
     Second(Pad),
-    /// A fraction of a second whose milliseconds stand after so many bytes.
+    /// A fraction of a second, with its milliseconds this many bytes after the start.
     Fraction(usize),
-    /// Changes each second, in a way that cannot be patched.
+    /// Changes every second, in a way that cannot be patched.
     EverySecond,
-    /// The same, each millisecond.
+    /// Changes every millisecond, in a way that cannot be patched.
     EveryMillisecond,
 }
 
@@ -145,7 +146,7 @@ impl TimeText {
         TimeText { pieces, grain, text: String::new(), patches: Vec::new(), made_for: None }
     }
 
-    /// `key` is since when the offset holds and the local hour: for one key only the patches
+    /// `key` is the start of the offset's validity and the local hour. For one key only the patches
     /// change.
     fn at(&mut self, key: (i64, i64), timestamp: i64, local: i64, offset: ZoneOffset) -> &str {
         let key = self.grain.map_or(key, |grain| (timestamp.div_euclid(grain), 0));
@@ -159,7 +160,7 @@ impl TimeText {
     }
 
     fn make(&mut self, local: i64, offset: ZoneOffset) {
-        // No leap seconds, and a moment of this calendar: the day is known already.
+        // Never the default: the day is already known, so the time is in the calendar.
         let time = DateTime::from_timestamp_millis(local).unwrap_or_default();
         let (date, time) = (Some(time.date_naive()), Some(time.time()));
         self.text.clear();
@@ -168,14 +169,14 @@ impl TimeText {
             if *piece != Piece::Still {
                 self.patches.push((self.text.len(), *piece));
             }
-            // Cannot fail: a String takes everything, and the pattern was tried.
+            // Cannot fail: writing to a String succeeds, and the pattern was tried.
             let items = std::iter::once(item);
             write!(self.text, "{}", DelayedFormat::new_with_offset(date, time, &offset, items))
                 .expect("a checked pattern formats every time");
         }
     }
 
-    /// All patches have the width of what they replace.
+    /// Overwrites the digits that changed. A patch is as wide as what it replaces.
     fn patch(&mut self, local: i64) {
         let in_hour = local.rem_euclid(HOUR);
         let mut text = std::mem::take(&mut self.text).into_bytes();
@@ -196,7 +197,7 @@ impl TimeText {
     }
 }
 
-/// The items of a pattern; `None` if chrono cannot format by it (`%#z` is for parsing only).
+/// The items of a pattern; `None` if chrono cannot format with it (`%#z` is for parsing only).
 fn items(format: &str) -> Option<Vec<Item<'static>>> {
     let items = StrftimeItems::new(format).parse_to_owned().ok()?;
     let mut text = String::new();
@@ -208,7 +209,7 @@ fn fill(pad: Pad) -> u8 {
     if pad == Pad::Space { b' ' } else { b'0' }
 }
 
-/// What an item depends on within an hour. What is not known to be still counts as changing.
+/// How an item changes within an hour. An unknown item counts as changing.
 fn piece(item: &Item<'_>) -> Piece {
     use Fixed::{Nanosecond3, Nanosecond6, Nanosecond9};
     match item {
@@ -243,15 +244,15 @@ fn still_text(fixed: &Fixed) -> bool {
         || matches!(fixed, TimezoneOffsetTripleColon | TimezoneOffsetColonZ | TimezoneOffsetZ)
 }
 
-/// When a local day is over for good: from this moment (milliseconds since the epoch) on, every
-/// local date is a later one, and the moment before belongs to `day` or an earlier date.
+/// When a local day has ended for good, in milliseconds since the epoch. From then on every local
+/// date is later; just before, it is `day` or earlier.
 ///
-/// Where clocks go back over midnight, the day ends when they reach it for the last time. A day
-/// that a zone skipped (Pacific/Apia has no 2011-12-30) ends where the day before it did.
+/// If clocks go back over midnight, the day ends when they reach it for the last time. A day that a
+/// zone skipped (Pacific/Apia has no 2011-12-30) ends when the day before it does.
 pub fn day_end(tz: Tz, day: Day) -> i64 {
     let zone = Zone::new(tz);
     let midnight = i64::from((day.date() + Days::new(1)).to_epoch_days()) * DAY_MS;
-    // Times of one offset, the latest first: within them, local time only goes forward.
+    // Goes back through spans of one offset: within each, local time only moves forward.
     let mut end = midnight + WINDOW;
     loop {
         let (offset, holds) = offset(zone, end - 1);
@@ -263,5 +264,5 @@ pub fn day_end(tz: Tz, day: Day) -> i64 {
     }
 }
 
-/// No zone was ever further from UTC.
+/// The largest offset from UTC that any zone ever had, with a margin.
 const WINDOW: i64 = 17 * HOUR;

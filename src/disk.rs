@@ -1,13 +1,13 @@
-//! The Disk port: everything that land does to a file system, in about ten verbs, and its real
-//! implementation on a local folder or an NFS mount.
+//! The Disk port: all file-system operations of land, in about ten verbs, and their implementation
+//! for a local folder or an NFS mount.
 //!
-//! The port orders nothing: which write, sync, link or rename comes when is decided in
-//! `land/`, so that a simulated disk can prove the order right.
-//! Every open flag, lock, sync and rename of the project is in this file.
+//! The port orders nothing: `land/` decides the order of writes, syncs, links and renames, so that
+//! a simulated disk can prove the order right. Every open flag, lock, sync and rename of the
+//! project is in this file.
 //!
-//! Paths are relative to the root, components joined by `/`; the empty path is the root itself.
-//! No verb follows a symbolic link below the root: a planted link is an error (`ELOOP`, or
-//! `ENOTDIR` where a folder belongs).
+//! Paths are relative to the root, with components joined by `/`; the empty path is the root
+//! itself. No verb follows a symbolic link below the root: a planted link is an error (`ELOOP`, or
+//! `ENOTDIR` in place of a folder).
 
 use std::fs::File;
 use std::io;
@@ -19,7 +19,7 @@ use std::sync::OnceLock;
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, NFS_SUPER_MAGIC, OFlags};
 use rustix::io::Errno;
 
-/// How a file is opened. The modes are those of the file if it is made.
+/// How a file is opened. A mode applies if the file is created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Open {
     /// An existing file, for reading.
@@ -28,9 +28,9 @@ pub enum Open {
     Write,
     /// An existing file, for reading and writing.
     ReadWrite,
-    /// For reading and writing; made if it is not there.
+    /// For reading and writing; created if it is missing.
     Create(u32),
-    /// For reading and writing; `AlreadyExists` if it is there. Exactly one caller wins.
+    /// A new file, for reading and writing; `AlreadyExists` if it exists. Exactly one caller wins.
     CreateNew(u32),
 }
 
@@ -43,93 +43,93 @@ pub struct Entry {
     pub is_dir: bool,
 }
 
-/// What a handle's file is: equal for two names of one file.
+/// The identity and time of a handle's file. Two names of one file have the same number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Inode {
     /// Its number on the file system.
     pub number: u64,
-    /// When it was written last, milliseconds since the epoch of the file system's clock.
+    /// When it was last written, in milliseconds since the epoch, by the file system's clock.
     pub modified: i64,
 }
 
-/// A file system as land needs it.
+/// The file system that land needs.
 ///
 /// Obligations: `link`, `make_dir` and `CreateNew` have exactly one winner. An error of `link`,
 /// `rename`, `unlink` or `make_dir` may hide a success whose reply was lost: the caller looks
 /// again.
 pub trait Disk: Send + Sync {
-    /// Opens a regular file; `ENXIO`, `EISDIR` or `ELOOP` if something else has the name. The name
-    /// is looked up afresh if its folder was refreshed before. A file with a second name is not
-    /// opened for writing, which would change what is not ours: `EMLINK`.
+    /// Opens a regular file; `ENXIO`, `EISDIR` or `ELOOP` if something else has the name. After a
+    /// refresh of its folder, the name is looked up again. A file with a second name is not opened
+    /// for writing (`EMLINK`): the write could change a file that is not ours.
     fn open(&self, path: &str, how: Open) -> io::Result<Box<dyn Handle>>;
-    /// Makes a folder; its parent must exist. `AlreadyExists` if the name is taken by anything.
+    /// Creates a folder; its parent must exist. `AlreadyExists` if anything has the name.
     fn make_dir(&self, path: &str, mode: u32) -> io::Result<()>;
-    /// Makes names made in or removed from the folder durable.
+    /// Makes the creation and removal of names in the folder durable.
     fn sync_dir(&self, path: &str) -> io::Result<()>;
-    /// Makes names that other machines made or removed visible here (an NFS client may be 30 s
-    /// behind).
+    /// Makes visible here which names other machines created or removed. An NFS client may be 30 s
+    /// behind.
     fn refresh_dir(&self, path: &str) -> io::Result<()>;
     /// The names in a folder, sorted.
     fn list(&self, path: &str) -> io::Result<Vec<Entry>>;
-    /// Gives a file a second name; never replaces (`AlreadyExists`).
+    /// Gives a file a second name. Never replaces one (`AlreadyExists`).
     fn link(&self, from: &str, to: &str) -> io::Result<()>;
-    /// Moves a name; replaces what is there.
+    /// Moves a name, and replaces an existing file.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file's name.
     fn unlink(&self, path: &str) -> io::Result<()>;
-    /// Removes an empty folder; an error where something is in it.
+    /// Removes an empty folder; an error if it is not empty.
     fn remove_dir(&self, path: &str) -> io::Result<()>;
-    /// Bytes that may still be written, where the file system says so.
+    /// The free space in bytes, if the file system reports it.
     fn free(&self) -> io::Result<Option<u64>> {
         Ok(None)
     }
 }
 
-/// An open file. Dropped, it is closed and its lock is gone.
+/// An open file. Dropping it closes the file and releases its lock.
 ///
-/// Obligation: once the lock that this handle took is lost, `truncate` and `sync` through it fail,
-/// and nothing that was written through it reaches the file any more (`write_at` may fail, or seem
-/// to succeed until the sync). A handle that never took a lock is not fenced. `sync` makes durable
-/// what this machine has written; what another one wrote and did not sync, only if this one has
-/// written to the file, too.
+/// Obligation: once this handle has lost its lock, `truncate` and `sync` through it fail, and its
+/// unsynced writes no longer reach the file (`write_at` may fail, or seem to succeed until the
+/// sync). A handle that never took a lock is not fenced. `sync` makes durable what this machine has
+/// written. What another machine wrote without a sync becomes durable only if this one has written
+/// to the file, too.
 pub trait Handle: Send + Sync {
-    /// Takes the exclusive advisory lock (flock); `false` if another handle has one. Needs a
+    /// Takes the exclusive advisory lock (flock); `false` if another handle holds a lock. Needs a
     /// writable handle.
     fn try_lock(&self) -> io::Result<bool>;
-    /// Takes the shared advisory lock; `false` if another handle has the exclusive one. Needs a
+    /// Takes the shared advisory lock; `false` if another handle holds the exclusive one. Needs a
     /// readable handle.
     fn try_lock_shared(&self) -> io::Result<bool>;
-    /// Gives the lock back. From then on the handle is not fenced.
+    /// Releases the lock. From then on the handle is not fenced.
     fn unlock(&self) -> io::Result<()>;
-    /// The file's length; of use only under the lock.
+    /// The file's length; reliable only under the lock.
     fn length(&self) -> io::Result<u64>;
-    /// Fills as much of the buffer as the file has from `offset` on; fewer bytes only at its end.
+    /// Fills the buffer from `offset`. Reads fewer bytes only at the end of the file.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Writes all bytes at `offset`; not durable before `sync`.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
-    /// Cuts or extends with zeros; not durable before `sync`.
+    /// Truncates, or extends with zeros; not durable before `sync`.
     fn truncate(&self, length: u64) -> io::Result<()>;
     /// Makes content and length durable.
     fn sync(&self) -> io::Result<()>;
     /// Sets the permission bits.
     fn set_mode(&self, mode: u32) -> io::Result<()>;
-    /// Reads after this one do not answer from what this machine keeps of the file.
+    /// Drops this machine's cache of the file, so that later reads see its current content.
     fn drop_cache(&self) -> io::Result<()>;
-    /// Which file it is.
+    /// The file's identity and time.
     fn inode(&self) -> io::Result<Inode>;
 }
 
 /// A folder of this machine: local, or an NFS mount.
 #[derive(Debug)]
 pub struct RealDisk {
-    /// `None`: it is not there, and nothing below it.
+    /// `None` if the root is missing; then nothing exists below it.
     root: Option<OwnedFd>,
-    /// Whether it is an NFS mount, asked when that first matters.
+    /// Whether it is an NFS mount, determined on first use.
     is_nfs: OnceLock<bool>,
 }
 
 impl RealDisk {
-    /// Opens the root; it must be there.
+    /// Opens an existing root.
     pub fn open(root: &Path) -> io::Result<RealDisk> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(RealDisk::at(Some(rustix::fs::open(root, flags, Mode::empty())?)))
@@ -139,8 +139,7 @@ impl RealDisk {
         RealDisk { root, is_nfs: OnceLock::new() }
     }
 
-    /// Opens the root to look at it; that it is missing is no error, and nothing is found below it
-    /// then.
+    /// Opens the root for reading. A missing root is treated as empty.
     pub fn open_if_there(root: &Path) -> io::Result<RealDisk> {
         match RealDisk::open(root) {
             Err(error) if is_absent(&error) => Ok(RealDisk::at(None)),
@@ -148,7 +147,7 @@ impl RealDisk {
         }
     }
 
-    /// Opens the root and makes it (and its parents) where it is missing. Its owner can enter it,
+    /// Opens the root, and creates it and its parents if they are missing. Its owner can enter it,
     /// whatever the umask.
     pub fn create(root: &Path) -> io::Result<RealDisk> {
         match RealDisk::open(root) {
@@ -172,7 +171,8 @@ impl RealDisk {
         RealDisk::open(root)
     }
 
-    /// The folder of a path (opened component by component, following no link) and the last name.
+    /// Opens the folder of a path component by component, without following links. Returns it and
+    /// the last name.
     fn parent<'p>(&self, path: &'p str) -> io::Result<(OwnedFd, &'p str)> {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         Ok((self.folder(folder, OFlags::PATH)?, name))
@@ -215,7 +215,7 @@ impl Disk for RealDisk {
         let file = File::from(file);
         let found = file.metadata()?;
         if !found.is_file() {
-            // A device, a FIFO, a folder: nothing that a file's name may stand for.
+            // A device, a FIFO or a folder.
             return Err(Errno::NXIO.into());
         }
         if found.nlink() > 1 && how != Open::Read {
@@ -223,7 +223,7 @@ impl Disk for RealDisk {
         }
         if found.len() == 0 && found.mode() & mode != mode {
             match rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)) {
-                // The umask took no bits away: somebody else made it.
+                // PERM: another user created the file, so our umask removed no bits.
                 Ok(()) | Err(Errno::PERM) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -239,13 +239,13 @@ impl Disk for RealDisk {
         if Mode::from_raw_mode(made.st_mode) == mode {
             return Ok(());
         }
-        // The process's umask took bits away.
+        // The process's umask removed bits.
         Ok(rustix::fs::chmodat(&folder, name, mode, AtFlags::empty())?)
     }
 
     fn sync_dir(&self, path: &str) -> io::Result<()> {
-        // An NFS server makes a name durable before it answers. So Linux sends nothing for this
-        // sync (`nfs_fsync_dir`); only opening the folder would cost a round trip.
+        // An NFS server makes a name durable before it answers, so Linux sends nothing for this
+        // sync (`nfs_fsync_dir`). Opening the folder would still cost a round trip.
         if self.is_nfs() {
             return Ok(());
         }
@@ -270,7 +270,7 @@ impl Disk for RealDisk {
                     let flags = AtFlags::SYMLINK_NOFOLLOW;
                     match rustix::fs::statat(folder.fd()?, entry.file_name(), flags) {
                         Ok(stat) => FileType::from_raw_mode(stat.st_mode),
-                        // Removed meanwhile: not in the folder any more, but the folder is there.
+                        // The entry was removed meanwhile; the folder still exists.
                         Err(Errno::NOENT) => continue,
                         Err(error) => return Err(error.into()),
                     }
@@ -311,8 +311,8 @@ impl Disk for RealDisk {
     }
 }
 
-/// ENOENT: the name is not there. (ESTALE says nothing about a name: it is an error like any
-/// other.)
+/// Whether the name is missing: ENOENT. (ESTALE says nothing about a name, so it is an ordinary
+/// error.)
 pub(crate) fn is_absent(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound
 }
@@ -320,7 +320,7 @@ pub(crate) fn is_absent(error: &io::Error) -> bool {
 fn flock(file: &File, how: FlockOperation) -> io::Result<bool> {
     match rustix::fs::flock(file, how) {
         Ok(()) => Ok(true),
-        // INTR: not taken; the caller tries again anyway.
+        // INTR: the lock was not taken; the caller retries anyway.
         Err(Errno::WOULDBLOCK | Errno::INTR) => Ok(false),
         Err(error) => Err(error.into()),
     }

@@ -1,11 +1,11 @@
-//! What the land function is told: an event's bytes → the objects to land, or "seal". And back, for
-//! whoever tells it.
+//! Notices: the bytes of a land function's event → the objects to land, or "seal". Also writes
+//! notices, for senders.
 //!
-//! S3's notices come at least once and in any order. S3 sends them itself, with URL-encoded keys,
-//! or EventBridge does, with keys as they are. Either comes alone, in an SQS message, in an SNS
-//! notification, or in an SNS notification in an SQS message. What is not ours is ignored and
-//! counted; what is not understood fails its own message and no other. Sources: the S3 user guide's
-//! event message structure and EventBridge mapping, and `events/README.md`.
+//! S3's notices arrive at least once and in any order. S3 sends them itself, with URL-encoded keys,
+//! or EventBridge does, with unencoded keys. Either arrives alone, in an SQS message, in an SNS
+//! notification, or in an SNS notification in an SQS message. Notices of other events are ignored
+//! and counted. A notice that cannot be understood fails its own message and no other. Sources: the
+//! S3 user guide's event message structure and EventBridge mapping, and `events/README.md`.
 
 use aws_lambda_events::s3::S3Entity;
 use aws_lambda_events::sqs::SqsMessage;
@@ -23,41 +23,41 @@ use crate::foreign::{Foreign, Keys};
 use crate::selftest::Asked;
 use crate::store::ObjectId;
 
-/// What one invocation is to do.
+/// The task of one invocation.
 #[derive(Debug)]
 pub enum Notice {
     /// Land these objects.
     Objects(Vec<Message>),
-    /// Finish the days that have ended: `{"hiwake":"seal"}`.
+    /// Seal the days that have ended: `{"hiwake":"seal"}`.
     Seal,
-    /// Say whether all is there that landing needs: `{"hiwake":"selftest"}`.
+    /// Check everything that landing needs: `{"hiwake":"selftest"}`.
     SelfTest(Asked),
 }
 
-/// One SQS message, or a whole event that came without SQS.
+/// One SQS message, or a whole event without SQS.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Message {
     /// The SQS message's id; `None` outside of SQS.
     pub message_id: Option<String>,
     /// The objects that were created, in the order of the notice.
     pub objects: Vec<Created>,
-    /// Notices that call for nothing: test events, and events other than a creation.
+    /// The number of notices that need no action: test events, and events other than a creation.
     pub ignored: usize,
-    /// How often SQS has handed it out, this time included, if it says so.
+    /// How often SQS has delivered it, this time included, if it says so.
     pub(crate) receives: Option<u32>,
-    /// What could not be understood. The message is to be reported as failed, after its objects are
-    /// landed.
+    /// The first part that could not be understood. The message is reported as failed, after its
+    /// objects have landed.
     pub error: Option<NoticeError>,
 }
 
 /// An object that S3 says was created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Created {
-    /// Which one, with the state that the notice names.
+    /// The object, with the version and ETag that the notice names.
     pub id: ObjectId,
-    /// Its length in bytes, if the notice has it.
+    /// Its length in bytes, if the notice states it.
     pub size: Option<u64>,
-    /// Set in a notice of `hiwake replay`: the object was delivered before.
+    /// Set in a notice of `hiwake replay`: the object has already been delivered.
     pub replay: Option<Replay>,
 }
 
@@ -65,46 +65,47 @@ pub struct Created {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Replay {
-    /// With plain text.
+    /// Whether plain text is landed, too.
     pub plain: bool,
 }
 
-/// Why an event or a message says nothing. Names top-level keys only, never values.
+/// Why an event or a message cannot be understood. Names top-level keys only, never values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoticeError {
-    /// This part of it is something else than an object of JSON.
+    /// This part is not a JSON object.
     #[error("the {0} is not a JSON object")]
     NotObject(&'static str),
-    /// This part of it is an object, of somebody else's.
+    /// This part is a JSON object, but of another service.
     #[error(
         "the {what} is not an S3 notice (alone, or by SQS, SNS or EventBridge), and not {{\"hiwake\":\"seal\"}}: {foreign}"
     )]
     Unknown {
         /// Which part.
         what: &'static str,
-        /// Its keys, and whose it is.
+        /// Its keys, and the service that it belongs to.
         foreign: Foreign,
     },
-    /// A value of an S3 notice is of the wrong form. (serde's own text may quote it.)
+    /// A value of an S3 notice has the wrong type. (The message of serde is left out: it may quote
+    /// the value.)
     #[error("the S3 notice cannot be read: {category:?} error at {line}:{column}")]
     Value {
-        /// What kind of fault.
+        /// The kind of error.
         category: Category,
-        /// Where in the value, from 1.
+        /// The line in the value, from 1.
         line: usize,
-        /// Where in the line.
+        /// The column in the line.
         column: usize,
     },
     /// An S3 notice names no object.
     #[error("the S3 notice cannot be read: its bucket name or its key is missing")]
     Nameless,
-    /// An S3 notice's key, decoded, is no text.
+    /// The decoded key of an S3 notice is not UTF-8.
     #[error("the S3 notice's key is not UTF-8")]
     KeyNotUtf8,
 }
 
 impl Notice {
-    /// Reads the bytes of an invocation's event. An error is about the event as a whole.
+    /// Reads the bytes of an invocation's event. An error concerns the event as a whole.
     pub fn read(event: &[u8]) -> Result<Notice, NoticeError> {
         let keys = keys(event, "event")?;
         if is_text(&keys, "hiwake", "\"seal\"") {
@@ -131,7 +132,7 @@ impl Notice {
 }
 
 impl Message {
-    /// A message of SQS, if a record is one.
+    /// Reads a record as a message of SQS, if it is one.
     fn of_sqs(record: &RawValue) -> Option<Message> {
         let SqsMessage { message_id, body, attributes, .. } =
             serde_json::from_str(record.get()).ok()?;
@@ -145,7 +146,7 @@ impl Message {
         Some(message)
     }
 
-    /// What a message's body says, or an event that came without SQS.
+    /// Reads a message's body, or an event without SQS.
     fn read(&mut self, keys: &Keys<'_>, what: &'static str) -> Result<(), NoticeError> {
         match keys.get("Message") {
             Some(message) if is_text(keys, "Type", "\"Notification\"") => self.by_sns(message),
@@ -153,14 +154,14 @@ impl Message {
         }
     }
 
-    /// What SNS carries: the text of a notice.
+    /// Reads an SNS message, whose text is a notice.
     fn by_sns(&mut self, message: &&RawValue) -> Result<(), NoticeError> {
         let message: String = read(message)?;
         let what = "SNS message";
         self.notice(&keys(message.as_bytes(), what)?, what)
     }
 
-    /// A notice as S3 or EventBridge writes it.
+    /// Reads a notice as S3 or EventBridge writes it.
     fn notice(&mut self, keys: &Keys<'_>, what: &'static str) -> Result<(), NoticeError> {
         match (records(keys), keys.get("detail")) {
             (Some(records), _) => records.iter().for_each(|record| self.add(created(record))),
@@ -178,7 +179,7 @@ impl Message {
         Ok(())
     }
 
-    /// One record of an event that came without SQS: SNS's or S3's.
+    /// Reads one record, of SNS or S3, of an event without SQS.
     fn record(&mut self, record: &RawValue) {
         let sns = serde_json::from_str::<SnsRecord<'_>>(record.get());
         match sns {
@@ -200,7 +201,7 @@ impl Message {
     }
 }
 
-/// A record of an event by which SNS calls a function.
+/// A record of the event with which SNS invokes a function.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct SnsRecord<'a> {
@@ -243,7 +244,7 @@ fn created_by_event_bridge(detail: &&RawValue) -> Result<Option<Created>, Notice
     Ok(not_a_folder(Created { id, size, replay: None }))
 }
 
-/// `None`: a folder that somebody made in the S3 console.
+/// `None` for a folder that was created in the S3 console.
 fn not_a_folder(created: Created) -> Option<Created> {
     let is_folder = created.id.key.ends_with('/') && created.size == Some(0);
     (!is_folder).then_some(created)
@@ -262,7 +263,7 @@ fn created(record: &RawValue) -> Result<Option<Created>, NoticeError> {
     let (Some(bucket), Some(key)) = (bucket.name, object.key) else {
         return Err(NoticeError::Nameless);
     };
-    // The key as S3 means it: `+` is a space, then `%2B` a plus.
+    // S3 encodes a space as `+`, and a plus as `%2B`.
     let key = key.replace('+', " ");
     let key = percent_decode_str(&key).decode_utf8();
     let key = key.map_err(|_| NoticeError::KeyNotUtf8)?;
@@ -273,11 +274,12 @@ fn created(record: &RawValue) -> Result<Option<Created>, NoticeError> {
     Ok(not_a_folder(Created { id, size, replay }))
 }
 
-/// What S3 leaves as it is in a notice's key.
+/// The characters that S3 does not encode in a notice's key.
 const KEY: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b' ');
 
-/// The notice that S3 would send for an object, created at `time` (milliseconds since the epoch).
+/// The notice that S3 would send for an object that was created at `time` (milliseconds since the
+/// epoch).
 pub fn s3_event(created: &Created, time: i64) -> Value {
     let record = json!({
         "eventVersion": "2.1",
@@ -308,7 +310,7 @@ pub fn s3_event(created: &Created, time: i64) -> Value {
     json!({ "Records": [known(record)] })
 }
 
-/// An object's fields but for those that are null.
+/// A JSON object without its null fields.
 fn known(mut object: Value) -> Value {
     if let Some(fields) = object.as_object_mut() {
         fields.retain(|_, value| !value.is_null());

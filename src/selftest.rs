@@ -1,7 +1,7 @@
-//! Whether a deployment has what landing and sealing rely on: one list of checks.
+//! The self-test: checks that a deployment has what landing and sealing rely on.
 //!
-//! There are two ways to run it: `{"hiwake":"selftest"}` as the land function's event, and
-//! `hiwake doctor`. Nothing that was there is changed, and nothing is left behind.
+//! There are two ways to run it: `{"hiwake":"selftest"}` as the land function's event, and `hiwake
+//! doctor`. It changes no existing file and leaves none behind.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -16,33 +16,33 @@ use crate::store::{Buckets, StoreError};
 
 /// The one file that all executions lock.
 const LOCK: &str = ".hiwake.selftest.lock";
-/// What is tried on, each with the end of a name of its own.
+/// The suffixes of the trial files' names.
 const TRIED: [&str; 3] = ["new", "link", "moved"];
-/// The end of a key that no object has.
+/// The end of a key that does not exist.
 const MISSING: &str = "hiwake-selftest-missing";
-/// Landing needs some room for its journals before it is out of it.
+/// The least free space: below it, landing may soon fail.
 const FREE_MIN: u64 = 1 << 30;
 
-/// What a self-test is asked for besides: the rest of its event.
+/// The options of a self-test: the other fields of its event.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Asked {
     /// Buckets and prefixes that land reads, e.g. `s3://bucket/landing/`.
     pub prefixes: Vec<String>,
-    /// For how many seconds the lock is held, so that a second execution can find it taken.
+    /// For how many seconds the lock is held, so that a second execution finds it taken.
     pub hold_s: u64,
-    /// What makes the event one: `selftest`.
+    /// The field that marks the event: `selftest`.
     pub hiwake: Option<String>,
 }
 
-/// One check, and what came of it.
+/// One check and its result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
     /// What was checked.
     pub check: String,
-    /// Whether it is as it has to be.
+    /// Whether it passed.
     pub ok: bool,
-    /// What was found; where it is wrong, also what to do.
+    /// What was found; if it failed, also what to do.
     pub says: String,
 }
 
@@ -57,7 +57,7 @@ impl Check {
     }
 }
 
-/// All checks of a root and of buckets.
+/// Runs all checks of a root and of buckets.
 pub fn run(root: &Root<'_>, stores: &Buckets<'_>, asked: &Asked) -> Vec<Check> {
     let mut checks = of_root(root);
     checks.push(Check::new("lock between executions", lock_held(root, asked.hold_s)));
@@ -65,12 +65,12 @@ pub fn run(root: &Root<'_>, stores: &Buckets<'_>, asked: &Asked) -> Vec<Check> {
     checks
 }
 
-/// What a trial file's name begins with.
+/// The prefix of the trial files' names.
 const PREFIX: &str = ".hiwake.selftest.";
-/// No self-test takes so long.
+/// The age of leftover files: no self-test takes this long.
 const LEFT_MS: i64 = 3_600_000;
 
-/// Removes what self-tests that were killed have left.
+/// Removes the trial files of killed self-tests.
 fn remove_left(root: &Root<'_>) {
     let names = root.disk.list("").unwrap_or_default().into_iter().map(|entry| entry.name);
     for name in names.filter(|name| name.starts_with(PREFIX)) {
@@ -81,9 +81,9 @@ fn remove_left(root: &Root<'_>) {
     }
 }
 
-/// What the file system has to do.
+/// Checks the file system.
 fn of_root(root: &Root<'_>) -> Vec<Check> {
-    // Sandboxes that test themselves at once may all be process 1.
+    // Not the process id: concurrent sandboxes may all be process 1.
     let own = unique();
     let names = TRIED.map(|end| format!("{PREFIX}{own}.{end}"));
     let [new, link, moved] = names.each_ref().map(String::as_str);
@@ -101,7 +101,7 @@ fn of_root(root: &Root<'_>) -> Vec<Check> {
     checks
 }
 
-const MOUNT: &str = "mount the file system by NFS 4.1 (EFS does it), not through another protocol";
+const MOUNT: &str = "mount the file system over NFS 4.1, as EFS does, not over another protocol";
 
 #[allow(clippy::needless_pass_by_value, reason = "`map_err` hands it over")]
 fn said(error: io::Error) -> String {
@@ -112,9 +112,13 @@ fn exclusive(root: &Root<'_>, name: &str) -> Result<String, String> {
     let create = || root.disk.open(name, Open::CreateNew(root.open_mode())).map(drop);
     create().map_err(said)?;
     match create() {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok("one wins".to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Ok("the second create fails".to_owned())
+        }
         Err(error) => Err(said(error)),
-        Ok(()) => Err(format!("a file was created twice: two could land one event; {MOUNT}")),
+        Ok(()) => {
+            Err(format!("a file was created twice: two landings could write one event; {MOUNT}"))
+        }
     }
 }
 
@@ -135,8 +139,8 @@ fn lock(disk: &dyn Disk, name: &str) -> Result<String, String> {
     drop(first);
     let after = second.try_lock().map_err(said)?;
     match (taken, twice, after) {
-        (true, false, true) => Ok("one holds it, the next one gets it".to_owned()),
-        _ => Err(format!("taken {taken}, by a second one too {twice}, after it {after}; {MOUNT}")),
+        (true, false, true) => Ok("held by one handle, then by the next".to_owned()),
+        _ => Err(format!("first {taken}, second too {twice}, second afterwards {after}; {MOUNT}")),
     }
 }
 
@@ -144,10 +148,10 @@ fn linked(disk: &dyn Disk, name: &str, second: &str) -> Result<String, String> {
     disk.link(name, second).map_err(said)?;
     match disk.link(name, second) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            Ok("it does not replace".to_owned())
+            Ok("a link does not replace a file".to_owned())
         }
         Err(error) => Err(said(error)),
-        Ok(()) => Err(format!("a link replaced a file: a sealed one could be lost; {MOUNT}")),
+        Ok(()) => Err(format!("a link replaced a file, so a sealed one could be lost; {MOUNT}")),
     }
 }
 
@@ -160,7 +164,7 @@ fn renamed(root: &Root<'_>, new: &str, link: &str, moved: &str) -> Result<String
     let (mut text, file) = ([0; 8], disk.open(moved, Open::Read).map_err(said)?);
     file.read_at(&mut text, 0).map_err(said)?;
     match &text == b"selftest" {
-        true => Ok("it replaces".to_owned()),
+        true => Ok("a rename replaces a file".to_owned()),
         false => Err(format!("another file was found under the new name; {MOUNT}")),
     }
 }
@@ -168,14 +172,15 @@ fn renamed(root: &Root<'_>, new: &str, link: &str, moved: &str) -> Result<String
 fn free(disk: &dyn Disk) -> Result<String, String> {
     match disk.free().map_err(said)? {
         Some(bytes) if bytes < FREE_MIN => {
-            Err(format!("{bytes} bytes are left: landing will stop; make room"))
+            Err(format!("{bytes} bytes are free, landing will soon stop; free some space"))
         }
-        Some(bytes) => Ok(format!("{} GiB", bytes >> 30)),
-        None => Ok("the file system does not say".to_owned()),
+        Some(bytes) => Ok(format!("{} GiB are free", bytes >> 30)),
+        None => Ok("the file system does not report it".to_owned()),
     }
 }
 
-/// Two executions at once tell whether a lock holds between machines: the second finds it taken.
+/// Checks that a lock holds between machines: of two concurrent executions, the second finds it
+/// taken.
 fn lock_held(root: &Root<'_>, hold_s: u64) -> Result<String, String> {
     let file = root.disk.open(LOCK, Open::Create(root.open_mode())).map_err(said)?;
     if !file.try_lock().map_err(said)? {
@@ -184,11 +189,11 @@ fn lock_held(root: &Root<'_>, hold_s: u64) -> Result<String, String> {
     let until = root.deadline.saturating_duration_since(Instant::now());
     std::thread::sleep(Duration::from_secs(hold_s).min(until));
     drop(root.disk.unlink(LOCK));
-    Ok(format!("taken for {hold_s} s: another execution meanwhile has to find it held"))
+    Ok(format!("taken for {hold_s} s: another execution in that time must find it held"))
 }
 
-/// The name is resolved, the network and the policies let land read, and a missing object is told
-/// from a denied one.
+/// Checks that the bucket's name resolves, that network and policies allow reads, and that a
+/// missing object differs from a denied one.
 fn of_prefix(stores: &Buckets<'_>, prefix: &str) -> Check {
     let check = format!("a missing key of {prefix}");
     let parts = prefix.strip_prefix("s3://").and_then(|rest| rest.split_once('/'));
@@ -200,8 +205,8 @@ fn of_prefix(stores: &Buckets<'_>, prefix: &str) -> Check {
     Check::new(
         check,
         match result {
-            Err(StoreError::NotFound(_)) => Ok("is said to be missing".to_owned()),
-            Ok(_) => Ok("is there".to_owned()),
+            Err(StoreError::NotFound(_)) => Ok("reported as missing".to_owned()),
+            Ok(_) => Ok("exists".to_owned()),
             Err(error @ StoreError::Denied { .. }) => Err(format!(
                 "{error}; allow s3:GetObject on the prefix and s3:ListBucket on the bucket, or every \
              missing object counts as denied"

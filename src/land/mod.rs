@@ -1,22 +1,22 @@
 //! land(): objects → rows → per day file → commit. Every row of every landed object is in exactly
 //! one line.
 //!
-//! [`Lander::land`] reads objects as streams and gathers their rows by day file; when the buffer is
-//! full, and at the end, each day file's rows are committed under one hold of its lock
-//! ([`commit`](day_file::commit)), several day files at once. An object is acknowledged when all
-//! its rows are durable lines, were lines before, or are in quarantine.
+//! [`Lander::land`] reads objects as streams and gathers their rows by day file. When the buffer is
+//! full, and at the end, it commits each day file's rows under one hold of its lock
+//! ([`commit`](day_file::commit)), several day files in parallel. An object is acknowledged once
+//! all its rows are durable lines, had already landed, or are in quarantine.
 //!
-//! The rooms, from the ground up; a room imports from those below it only.
+//! The rooms, from the bottom up. A room imports only from rooms listed above it here.
 //!
-//! | room | what is in it |
+//! | room | contents |
 //! |---|---|
 //! | [`root`] | a root on disk: paths and names, files and folders, locks, errors |
 //! | [`pool`] | memory for lines |
-//! | [`journal`] | the journal of a day file: its frames, what they come to, `seen` |
+//! | [`journal`] | the journal of a day file: its frames, the state that they give, `seen` |
 //! | [`day_file`] | one day file under its locks: commit, publish, seal |
 //! | [`intake`] | objects → rows → commits: landing, registers, quarantine |
 //! | [`upkeep`] | the sealer's round, status, verify |
-//! | [`rebuild`] | a damaged day is repaired |
+//! | [`rebuild`] | repair of a damaged day |
 
 pub mod day_file;
 pub mod intake;
@@ -37,12 +37,13 @@ pub use self::pool::ChunkPool;
 pub use self::root::Root;
 
 impl Lander<'_> {
-    /// Lands objects. One that fails does not hold up the others; landed again, it changes nothing.
+    /// Lands objects. One that fails does not hold up the others. Landing an object again changes
+    /// nothing.
     pub fn land(&self, store: &Store, objects: &[ObjectId]) -> Landed {
         self.land_selected(store, objects, &Selection::all())
     }
 
-    /// Lands what is chosen of objects.
+    /// Lands the selected rows of objects.
     pub fn land_selected(
         &self,
         store: &Store,
@@ -52,8 +53,8 @@ impl Lander<'_> {
         Landing::new(self, objects, selection, None).land(store).0
     }
 
-    /// Says what the same would come to. Takes no locks, writes nothing, and needs no root to be
-    /// there.
+    /// Predicts what [`Lander::land_selected`] would do. Takes no locks, writes nothing, and works
+    /// without an existing root.
     pub fn plan(
         &self,
         store: &Store,

@@ -1,30 +1,31 @@
-//! Memory for lines, used again from one landing to the next: what the system gives, it clears
-//! first, page by page (`docs/performance.md`, "Landing").
+//! Memory for lines, reused from one landing to the next: the system clears new memory page by
+//! page, which takes time (`docs/performance.md`, "Landing").
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How much memory for lines is asked for at once.
+/// The size of one piece of memory for lines.
 pub(crate) const PIECE_BYTES: usize = 1 << 20;
 
-/// Memory that batches have given back, for the next ones of this process.
+/// Pieces of memory that dropped batches returned, for later batches of this process.
 #[derive(Debug, Clone, Default)]
 pub struct ChunkPool(Arc<Mutex<Vec<Vec<u8>>>>);
 
 impl ChunkPool {
-    /// A piece, if there is one.
+    /// Takes a piece, if the pool has one.
     pub(crate) fn take(&self) -> Option<Vec<u8>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
-    /// How many pieces it holds.
+    /// The number of pieces in the pool.
     pub fn pieces(&self) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Gives pieces back.
+    /// Returns pieces to the pool.
     pub(crate) fn give(&self, pieces: impl Iterator<Item = Vec<u8>>) {
         let mut pool = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A day file's first piece may be small, and a long line's large.
+        // Only standard sizes: a day file's first piece may be smaller, and that of a long line
+        // larger.
         let pieces = pieces.filter(|piece| piece.capacity() == PIECE_BYTES);
         pool.extend(pieces.map(|mut piece| {
             piece.clear();

@@ -110,7 +110,7 @@ pub(crate) fn ask(lander: &Lander<'_>, day_file: &DayFile, offered: &mut Offered
     let mut is_longer = false;
     for path in forms.into_iter().map(|form| day_file.open_segment(segment, form)) {
         if let Some(data) = lander.open_if_there(&path)? {
-            is_longer |= data.length().context("look at", &path)? > committed;
+            is_longer |= data.length().context("inspect", &path)? > committed;
         }
     }
     if journal.state.seen() > 0 || is_longer {

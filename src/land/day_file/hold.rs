@@ -58,7 +58,7 @@ impl<'h, 'l> Hold<'h, 'l> {
             // `seen` is created before the first line is written.
             for open in Form::ALL.map(|form| day_file.open_segment(1, form)) {
                 let data = lander.open_if_there(&open)?;
-                let length = data.map_or(Ok(0), |data| data.length()).context("look at", &open)?;
+                let length = data.map_or(Ok(0), |data| data.length()).context("inspect", &open)?;
                 if length > 0 {
                     let what = format!("it is missing, but {open} has lines");
                     return Err(journal.confirm_damage(LandError::damage(&path, what)));
@@ -118,15 +118,15 @@ impl<'h, 'l> Hold<'h, 'l> {
         };
         self.journal.check_lease()?;
         if not_shorter(data.as_ref(), &path, committed)? > committed {
-            data.truncate(committed).context("cut", &path)?;
+            data.truncate(committed).context("truncate", &path)?;
         }
         let seen = seen::place(self.journal.state.seen());
         if self.seen_length > seen {
-            self.seen.truncate(seen).context("cut", &self.day_file.seen())?;
+            self.seen.truncate(seen).context("truncate", &self.day_file.seen())?;
         }
         if committed == 0 {
             for (other, path) in others {
-                other.truncate(0).and_then(|()| other.sync()).context("cut", &path)?;
+                other.truncate(0).and_then(|()| other.sync()).context("truncate", &path)?;
             }
             lander.make_hint(&self.day_file.hint(&Hint::Seal(segment)))?;
             folders::sync_up(lander, folder_of(&path))?;
@@ -171,7 +171,7 @@ impl<'h, 'l> Hold<'h, 'l> {
     /// Empties `seen`, once the day is closed.
     pub(crate) fn clear_seen(&self) -> Result<()> {
         let cleared = self.seen.truncate(0).and_then(|()| self.seen.sync());
-        cleared.context("cut", &self.day_file.seen())
+        cleared.context("truncate", &self.day_file.seen())
     }
 
     /// Truncates a segment durably to its last commit, before it ends. Also where nothing seems to
@@ -180,7 +180,7 @@ impl<'h, 'l> Hold<'h, 'l> {
         let data = self.open_segment(segment, Open::ReadWrite)?;
         let (form, committed) = self.open_form(segment);
         let cut = data.truncate(committed).and_then(|()| data.sync());
-        cut.context("cut", &self.day_file.open_segment(segment, form)).map(|()| data)
+        cut.context("truncate", &self.day_file.open_segment(segment, form)).map(|()| data)
     }
 
     /// Releases the locks of the data file and `seen`, in this order, and returns both files for
@@ -265,7 +265,7 @@ pub(crate) fn lost(lander: &Lander<'_>, error: LandError, committed: u64) -> Lan
 
 /// The file's length; damage if it is less than what was committed.
 fn not_shorter(handle: &dyn Handle, path: &str, committed: u64) -> Result<u64> {
-    let length = handle.length().context("look at", path)?;
+    let length = handle.length().context("inspect", path)?;
     if length < committed {
         let what = format!("it has {length} bytes, but {committed} were committed");
         return Err(LandError::damage(path, what));

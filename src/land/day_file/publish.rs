@@ -134,7 +134,7 @@ fn link(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed, is_ours: bool)
         ours = lander.open_if_there(&sealed.temporary)?;
     }
     if let Some(ours) = &ours {
-        let (length, bytes) = (ours.length().context("look at", &sealed.temporary)?, sealed.bytes);
+        let (length, bytes) = (ours.length().context("inspect", &sealed.temporary)?, sealed.bytes);
         if length != bytes {
             let what = format!("it has {length} bytes, but {bytes} were sealed");
             return Err(LandError::damage(&sealed.temporary, what));
@@ -157,8 +157,8 @@ fn link(lander: &Lander<'_>, day_file: &DayFile, sealed: &Sealed, is_ours: bool)
         Err(_) => return Err(error).context("publish", &sealed.target),
     };
     if let Some(ours) = ours {
-        let number = ours.inode().context("look at", &sealed.temporary)?.number;
-        if target.inode().context("look at", &sealed.target)?.number == number {
+        let number = ours.inode().context("inspect", &sealed.temporary)?.number;
+        if target.inode().context("inspect", &sealed.target)?.number == number {
             return Ok(());
         }
     }

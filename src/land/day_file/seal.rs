@@ -178,7 +178,7 @@ impl Frozen<'_> {
     fn check_in_place(&self, file: &dyn Handle) -> Result<Option<Sealed>> {
         let Frozen { segment, .. } = self;
         let path = self.open_path();
-        if file.length().context("look at", &path)? > segment.bytes() {
+        if file.length().context("inspect", &path)? > segment.bytes() {
             return Ok(None);
         }
         let mut hash = Sha256::new();
@@ -224,7 +224,7 @@ impl Frozen<'_> {
         let (data_path, seen_path) = (&*self.open_path(), &*day_file.seen());
         // No other process uses the name, and O_EXCL would cost a round trip.
         let how = Open::Create(lander.config.files.mode);
-        let file = lander.disk.open(temporary, how).context("make", temporary)?;
+        let file = lander.disk.open(temporary, how).context("create", temporary)?;
         let output = Output::new(file.as_ref(), lander.config.seal.compress, segment.text_bytes());
         let mut output = output.context("write", temporary)?;
         let mut emit = |bytes: &[u8]| output.write_all(bytes).context("write", temporary);
@@ -268,7 +268,7 @@ impl Frozen<'_> {
         path: &str,
     ) -> Result<(Box<dyn Handle>, Vec<Commit>)> {
         let how = Open::Create(self.lander.open_mode());
-        let file = self.lander.disk.open(path, how).context("make", path)?;
+        let file = self.lander.disk.open(path, how).context("create", path)?;
         let mut pieces = Pieces::new(file.as_ref(), 0);
         copy_commits(source.data, source.data_path, &self.segment.commits, &mut |bytes| {
             pieces.write_all(bytes).context("write", path)

@@ -68,7 +68,7 @@ impl<'a> Text<'a> {
         self.bytes += filled as u64;
         let is_whole = self.bytes == self.commit.text_bytes && self.crc == self.commit.crc;
         if self.bytes > self.commit.text_bytes || (filled == 0 && !is_whole) {
-            return Err(self.commit.wrong(self.path, "bytes that differ from what was committed"));
+            return Err(self.commit.wrong(self.path, "other bytes than were committed"));
         }
         Ok(filled)
     }

@@ -1,5 +1,5 @@
-//! Whether a row may land. Rows come from outside: one that would leave the root or tear a line is
-//! refused, by itself.
+//! Checks whether a row may land. Rows come from outside: a row that would leave the root or break
+//! a line is refused; other rows still land.
 
 use chrono::NaiveTime;
 
@@ -8,25 +8,24 @@ use crate::land::day_file::merge;
 use crate::land::root::layout::DayFile;
 use crate::row::{Day, Kind, Row};
 
-/// Why a row does not land. Its `code` is stable: metrics and the quarantine use it. Never holds
-/// what was logged.
+/// Why a row is refused. Its `code` is stable: metrics and the quarantine use it. It never contains
+/// logged text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Its file would be outside of the root, or look like another one's day.
+    /// Its file would be outside the root, or look like a day of another file.
     #[error("`file` is not a valid daily file name")]
     File,
-    /// Its day is not that of its time, in any time zone.
+    /// Its timestamp does not fall on its day in any time zone.
     #[error("timestamp {0} does not fall on day {1}")]
     Day(i64, Day),
-    /// Its line is more than one, or none to a CSV reader.
+    /// Its line is several lines, or not a complete line to a CSV reader.
     #[error("`line` has a line break or an open quote")]
     Line,
-    /// Its day file takes no rows any more.
-    #[error("{0} is closed: `[seal] journal_days` have passed")]
+    /// Its day file accepts no more rows.
+    #[error("{0} is closed: the days of `[seal] journal_days` have passed")]
     Closed(DayFile),
-    /// Another day file that takes no rows any more may have it, by the rules of another
-    /// configuration.
-    #[error("{0} is closed and may have it, by another configuration")]
+    /// A closed day file may already have it, by the rules of another configuration.
+    #[error("{0} is closed and may have it already, because another configuration sent it there")]
     ClosedElsewhere(DayFile),
 }
 
@@ -42,17 +41,17 @@ impl Refusal {
     }
 }
 
-/// Whether a row may land, but for the state of its day file.
+/// Checks a row, except for the state of its day file.
 pub(crate) fn check(row: &Row<'_>) -> Result<(), Refusal> {
     file_name::check(&row.file).map_err(|_| Refusal::File)?;
     check_line(row)
 }
 
-/// Its time and its line.
+/// Checks a row's time and line.
 pub(super) fn check_line(row: &Row<'_>) -> Result<(), Refusal> {
     let midnight = row.day.date().and_time(NaiveTime::MIN).and_utc().timestamp_millis();
     let hours = row.timestamp.saturating_sub(midnight) / 3_600_000;
-    // Local time is at most 14 hours ahead of UTC and 12 behind; history knew a little more.
+    // Today, local time is at most 14 hours ahead of UTC and 12 behind; historically a little more.
     if !(-16..=40).contains(&hours) {
         return Err(Refusal::Day(row.timestamp, row.day));
     }

@@ -1,9 +1,9 @@
-//! Elsewhere: the other day files in which rows may be lines already, because another configuration
+//! Elsewhere: finds rows that have already landed in other day files, because another configuration
 //! sent them there.
 //!
-//! Each row is routed by all rules that its date's register has. A day file other than its own is a
-//! candidate. All landings at one time have the same registers, so where one of them puts an event
-//! is another one's candidate.
+//! Each row is routed by all rules in its date's register. Every resulting day file other than its
+//! own is a candidate. Concurrent landings have the same registers, so each has the day files of
+//! the others as candidates.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,44 +20,44 @@ use crate::land::root::error::{LandError, Result};
 use crate::land::root::layout::{DayFile, ROUTINGS};
 use crate::row::EventKey;
 
-/// Rules, read once.
+/// Parsed rules.
 pub(crate) struct Routes {
-    /// The configuration's own.
+    /// The configuration's own rules.
     pub(crate) rules: String,
     routes: Vec<(String, u32, Route)>,
 }
 
-/// The rows of one batch that may be lines of a day file.
+/// The rows of one batch that may be lines of another day file.
 #[derive(Debug, Default)]
 struct Candidate {
     rows: Vec<u32>,
-    /// All rows of these dates.
+    /// All rows of these dates may be lines of it.
     dates: BTreeSet<NaiveDate>,
 }
 
-/// Where else the rows of one batch may be.
+/// The other day files in which the rows of one batch may be.
 #[derive(Debug, Default)]
 pub(crate) struct Elsewhere {
     candidates: BTreeMap<DayFile, Candidate>,
-    /// By which routings the rows came to their own day file.
+    /// The routings by which the rows came to their own day file.
     pub(crate) routings: BTreeSet<Routing>,
 }
 
-/// What of a batch is not committed to its own day file.
+/// The rows of a batch that are not committed to its own day file.
 #[derive(Debug, Default)]
 pub(crate) struct Sifted {
-    /// Rows that are lines elsewhere.
+    /// The number of rows that are lines of other day files.
     pub(crate) duplicates: u64,
-    /// Rows of which a candidate cannot tell now.
+    /// The number of rows for which a candidate could not be read.
     pub(crate) deferred: u64,
-    /// Why the first of them cannot.
+    /// The first error of such a candidate.
     pub(crate) error: Option<LandError>,
     /// The rows that a closed candidate may have.
     pub(crate) closed: Vec<(DayFile, Vec<EventKey>)>,
 }
 
 impl Routes {
-    /// Those of a configuration.
+    /// The routes of a configuration.
     pub fn new(config: &Config) -> Routes {
         Routes { rules: routing::rules(config), routes: Vec::new() }
     }
@@ -74,8 +74,8 @@ impl Routes {
         Ok(self.routes.len() - 1)
     }
 
-    /// The candidates of a batch. `missing`: what its registers have to list, because no rules in
-    /// them send a row here.
+    /// The candidates of a batch. Day files that the registers must list, because none of their
+    /// rules sends a row here, are added to `missing`.
     pub(crate) fn elsewhere(
         &mut self,
         registers: &BTreeMap<NaiveDate, Register>,
@@ -84,10 +84,10 @@ impl Routes {
         missing: &mut Missing,
     ) -> Result<Elsewhere> {
         let mut elsewhere = Elsewhere::default();
-        // Of each date, whether the day file is listed, and its routes; and which of them is the
-        // last row's.
+        // For each date: whether the day file is listed, and its routes. `last` is the date of the
+        // last row.
         let (mut dates, mut last) = (Vec::<(i64, bool, Vec<usize>)>::new(), 0);
-        // A stream's number, and from when to when its rows need no more than a look.
+        // A stream's number, and the time span in which its rows need no further check.
         let mut settled = (0, 0..0);
         for row in 0..batch.len() as u32 {
             let (timestamp, (of, stream)) = (batch.key(row).timestamp, batch.stream(row));
@@ -148,20 +148,20 @@ impl Routes {
     }
 }
 
-/// What becomes of a row, as far as the candidates tell; the greatest counts.
+/// The result for a row. Each candidate gives one, and the greatest counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fate {
-    /// It is committed to its own day file.
+    /// The row is committed to its own day file.
     New,
-    /// The closed candidate of this number may have it.
+    /// The closed candidate with this number may have it.
     Closed(usize),
-    /// A candidate cannot tell now.
+    /// A candidate could not be read.
     Deferred,
-    /// It is a line.
+    /// The row has already landed.
     Landed,
 }
 
-/// Tells which of some events a day file has; `false`: it is closed.
+/// Sets the flags of the offered events that a day file has; `false` if it is closed.
 pub(crate) type Ask<'a> = dyn Fn(&DayFile, &mut Offered) -> Result<bool> + 'a;
 
 impl Elsewhere {
@@ -170,13 +170,13 @@ impl Elsewhere {
         self.candidates.is_empty()
     }
 
-    /// Asks the candidates, one after the other, and takes out of the batch what is not to become a
-    /// line.
+    /// Asks the candidates one by one, and removes the rows from the batch that must not become
+    /// lines.
     pub(crate) fn sift(&self, day_file: &DayFile, batch: &mut Batch, ask: &Ask<'_>) -> Sifted {
         let mut sifted = Sifted::default();
         let mut fates = vec![Fate::New; batch.len()];
         let all = 0..batch.len() as u32;
-        // Last of all its own day file: what that has is nothing that a closed one could have.
+        // Its own day file comes last: rows that it has are not in a closed candidate.
         let candidates = self.candidates.iter().map(|(candidate, rows)| (candidate, Some(rows)));
         for (candidate, rows) in candidates.chain([(day_file, None)]) {
             let is_of_dates = |row: &u32| match rows {
@@ -214,7 +214,7 @@ impl Elsewhere {
     }
 }
 
-/// Leaves of some rows those that a day file has; `false`: it is closed, and all stay.
+/// Keeps of `rows` those that a day file has. `false` if it is closed; then all rows are kept.
 fn find(day_file: &DayFile, batch: &Batch, rows: &mut Vec<u32>, ask: &Ask<'_>) -> Result<bool> {
     if rows.is_empty() {
         return Ok(true);

@@ -1,5 +1,5 @@
-//! Flush: what was gathered is committed, each event to one day file, whatever other configurations
-//! did.
+//! Flush: commits the gathered batches, so that each event is in one day file only, even if other
+//! configurations routed it elsewhere.
 
 use crate::land::day_file::batch::Batch;
 use crate::land::day_file::commit::{self, CommitOutcome};
@@ -11,14 +11,15 @@ use crate::land::root::error::{LandError, Result};
 use crate::land::root::layout::DayFile;
 use crate::row::EventKey;
 
-/// The registers of how many dates are held at once.
+/// The most dates whose registers are held at once.
 const DATES_MAX: usize = 8;
 
-/// A batch and what its commit came to.
+/// A batch and the result of its commit.
 type Done = (DayFile, Batch, Result<CommitOutcome>);
 
 impl Landing<'_> {
-    /// Commits all batches: of a few dates at a time, whose registers are held meanwhile.
+    /// Commits all batches, those of a few dates at a time, while the registers of these dates are
+    /// held.
     pub(crate) fn flush(&mut self) {
         let mut batches: Vec<_> = std::mem::take(&mut self.batches).into_iter().collect();
         batches.extend(self.present.take());
@@ -40,8 +41,8 @@ impl Landing<'_> {
         self.write_quarantine();
     }
 
-    /// Commits the batches of some dates. Those whose lease was lost before anything was written
-    /// start again.
+    /// Commits the batches of some dates. A batch whose lease was lost before anything was written
+    /// is retried.
     fn commit_chunk(&mut self, mut batches: Vec<(DayFile, Batch)>, dates: &Dates) {
         let lander = self.lander;
         if batches.is_empty() {
@@ -65,7 +66,7 @@ impl Landing<'_> {
         }
     }
 
-    /// Holds the registers of batches, and finds where else their rows may be.
+    /// Locks the registers of batches, and finds in which other day files their rows may be.
     fn hold(
         &mut self,
         batches: &[(DayFile, Batch)],
@@ -87,8 +88,9 @@ impl Landing<'_> {
         Ok((held, elsewhere))
     }
 
-    /// Holds the registers, and commits: what can be nowhere else several day files at once, the
-    /// rest one by one, so that each finds what those before it have committed.
+    /// Commits under the registers' locks. Batches that can be in no other day file are committed
+    /// in parallel. The rest follow one by one, so that each finds what those before it have
+    /// committed.
     fn commit_held(
         &mut self,
         batches: &mut Vec<(DayFile, Batch)>,
@@ -143,7 +145,7 @@ impl Landing<'_> {
         Ok(done)
     }
 
-    /// What a batch's commit came to.
+    /// Counts the result of a batch's commit.
     fn done(&mut self, day_file: &DayFile, batch: &Batch, result: Result<CommitOutcome>) {
         match result {
             Ok(CommitOutcome::Committed(tally)) => self.landed.tally.add(&tally),
@@ -155,7 +157,7 @@ impl Landing<'_> {
         }
     }
 
-    /// Rows of a day file that a closed one may have are put into quarantine when their objects are
+    /// Notes rows that a closed day file may have. They go into quarantine when their objects are
     /// read again.
     fn closed(
         &mut self,

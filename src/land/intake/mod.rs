@@ -1,5 +1,5 @@
-//! One landing: objects read as streams, their rows gathered by day file, committed when the buffer
-//! is full.
+//! One landing: reads objects as streams, gathers their rows by day file, and commits them when the
+//! buffer is full.
 
 pub mod check;
 pub(crate) mod elsewhere;
@@ -28,59 +28,59 @@ use crate::object::{Bad, Options, Origin, ReadError, Reader, RowPlace, Sink, Ski
 use crate::row::{EventKey, Row};
 use crate::store::{ObjectId, Store, StoreError};
 
-/// What a day file costs in memory beside its rows, about: its key, its place in the map, the
-/// smallest vectors.
+/// The approximate memory of a day file besides its rows: its key, its map entry, the smallest
+/// vectors.
 const DAY_FILE_BYTES: usize = 768;
-/// How many different reasons for quarantine an answer names.
+/// The most distinct reasons for quarantine in an answer.
 const REASONS_MAX: usize = 20;
-/// How often the reading of an object that is replaced meanwhile starts over: Firehose replaces one
-/// seldom.
+/// How often reading starts over because the object was replaced meanwhile. Firehose rarely
+/// replaces an object.
 const RESTARTS_MAX: u32 = 5;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Pass {
-    /// Everything is landed or put into quarantine, but for rows of closed days.
+    /// Lands everything or puts it into quarantine, except for rows of closed days.
     Land,
-    /// Rows of closed days are put into quarantine.
+    /// Puts rows of closed days into quarantine.
     Closed,
 }
 
-/// Lands objects. The rows of all of them for one day file go under one lock hold, unless the
-/// buffer is full before.
+/// Lands objects. All their rows for one day file are committed under one hold of its lock, unless
+/// the buffer fills up earlier.
 ///
-/// Objects are read for three quarters of the time until the deadline; what was read by then is
-/// committed in the last quarter. An object that was not read to its end is retried, and finds its
-/// rows landed.
+/// Objects are read for three quarters of the time until the deadline. The last quarter is for
+/// committing what was read. An object that was not read to its end is retried; its landed rows are
+/// then duplicates.
 pub(crate) struct Landing<'l> {
     lander: &'l Lander<'l>,
     objects: &'l [ObjectId],
     selection: &'l Selection,
     routes: Routes,
-    /// Set if nothing is to be written.
+    /// Set for a dry run, which writes nothing.
     plan: Option<Plan>,
-    /// When reading ends, so that what was read can still be committed.
+    /// When reading stops, so that time remains for the commit.
     read_until: Instant,
     landed: Landed,
-    /// The state of each object that was landed: its entity tag.
+    /// The entity tag of each object that was read.
     states: Vec<Option<String>>,
     batches: HashMap<DayFile, Batch>,
-    /// The last row's, which is most likely the next one's: not in `batches`, and its day takes
-    /// rows.
+    /// The batch of the last row, which is most likely the next row's, too. It is not in `batches`,
+    /// and its file name has been checked.
     present: Option<(DayFile, Batch)>,
     bytes: usize,
     quarantine: Quarantine,
     /// The objects that have something in `quarantine`.
     quarantined_from: BTreeSet<usize>,
-    /// For each day file the rows that a closed one may have, itself mostly: that one, and their
-    /// identities in order.
+    /// For each day file, the rows that a closed day file (usually itself) may have: that day file
+    /// and the sorted identities.
     closed: HashMap<DayFile, Vec<(DayFile, Vec<EventKey>)>>,
-    /// The objects that have such rows, and how many of these are not in quarantine yet.
+    /// The objects with such rows, and the number of these rows that are not in quarantine yet.
     closed_from: BTreeSet<usize>,
     closed_rows: u64,
 }
 
 impl<'l> Landing<'l> {
-    /// With a plan, nothing is written.
+    /// A landing of these objects. With a plan, nothing is written.
     pub fn new(
         lander: &'l Lander<'l>,
         objects: &'l [ObjectId],
@@ -108,7 +108,7 @@ impl<'l> Landing<'l> {
         }
     }
 
-    /// Lands, or says what it would come to by the same reading: that takes no locks and writes
+    /// Lands the objects. With a plan, it only predicts the result, takes no locks and writes
     /// nothing.
     pub(crate) fn land(mut self, store: &Store) -> (Landed, Option<Plan>) {
         let mut reader = Reader::new(self.lander.config);
@@ -119,7 +119,7 @@ impl<'l> Landing<'l> {
         if self.plan.is_some() {
             self.landed.tally.quarantined += std::mem::take(&mut self.closed_rows);
         }
-        // Only now it is known which days are closed: their rows are read again, for quarantine.
+        // Only now is it known which days are closed. Read their rows again, for the quarantine.
         self.read_until = self.lander.deadline;
         for number in std::mem::take(&mut self.closed_from) {
             self.read(store, &mut reader, number, Pass::Closed);
@@ -131,11 +131,13 @@ impl<'l> Landing<'l> {
         (self.landed, self.plan)
     }
 
-    /// Reads one object. When that fails, what was read of it may land; the object is retried.
+    /// Reads one object. If that fails, the rows read so far may still land, and the object is
+    /// retried.
     fn read(&mut self, store: &Store, reader: &mut Reader<'_>, number: usize, pass: Pass) {
         for _ in 0..=RESTARTS_MAX {
             let Err(error) = self.read_once(store, reader, number, pass) else { return };
-            // Replaced while it was read: what was read of the old state is in the new one too.
+            // The object was replaced while it was read. The new one contains all that was read of
+            // the old one.
             let cause = match &error {
                 ReadError::Store(StoreError::Changed(_)) => continue,
                 ReadError::Store(error) => Cause::from(error),
@@ -144,7 +146,7 @@ impl<'l> Landing<'l> {
             };
             return self.fail(number, cause, &error.to_string());
         }
-        let reason = "was changed while it was read, again and again";
+        let reason = "changed during every attempt to read it; it is retried";
         self.fail(number, Cause::Other, reason);
     }
 
@@ -160,7 +162,7 @@ impl<'l> Landing<'l> {
         let input = store.until(until).open(&id.key)?;
         let state = input.object().id.etag.clone();
         if pass == Pass::Closed && self.states[number] != state {
-            return Err(io::Error::other("was changed between two readings").into());
+            return Err(io::Error::other("changed between two readings; it is retried").into());
         }
         self.states[number] = state;
         let (place, modified) = (id.place(), input.object().modified);
@@ -172,8 +174,8 @@ impl<'l> Landing<'l> {
         reader.object(input, origin, &options, &mut sink)
     }
 
-    /// Until when an object may be read: half of what is left, so that one that never ends leaves
-    /// time for those after it. The last has all.
+    /// Until when an object may be read: half of the remaining time, so that an endless object
+    /// leaves time for those after it. The last object gets all of it.
     fn share(&self, number: usize) -> Instant {
         let now = Instant::now();
         let left = self.read_until.saturating_duration_since(now);
@@ -220,7 +222,8 @@ impl<'l> Landing<'l> {
         }
     }
 
-    /// Keeps memory bounded. Committing takes time: perhaps there is none left to read on.
+    /// Flushes when the buffer is full. The commit takes time, so the reading time may be over
+    /// then.
     fn flush_when_full(&mut self) -> Result<(), ReadError> {
         if self.bytes + self.quarantine.text.len() <= self.lander.config.limits.buffer_bytes {
             return Ok(());
@@ -233,7 +236,7 @@ impl<'l> Landing<'l> {
     }
 }
 
-/// One object as it is read.
+/// Receives the rows of one object.
 struct ObjectSink<'r, 'l> {
     landing: &'r mut Landing<'l>,
     number: usize,

@@ -1,7 +1,7 @@
-//! Plan: what a landing would come to, held against what there is. Takes no locks and writes
+//! Plan: predicts the result of a landing from the root's present state. Takes no locks and writes
 //! nothing.
 //!
-//! Each event that would land takes some 32 bytes of memory.
+//! Each event that would land takes about 32 bytes of memory.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -20,7 +20,7 @@ use crate::land::root::error::{Context, Result};
 use crate::land::root::layout::DayFile;
 use crate::row::{EventKey, Kind};
 
-/// What would become of the rows of one day file.
+/// The predicted result for the rows of one day file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct DayPlan {
     /// The file's name without its day.
@@ -29,35 +29,35 @@ pub struct DayPlan {
     pub day: String,
     /// The format.
     pub kind: Kind,
-    /// Its events.
+    /// The number of its events.
     pub events: u64,
-    /// Of these, those that have landed, here or in another day file, or that come twice.
+    /// Of these, those that have already landed, here or in another day file, and duplicates.
     pub there: u64,
     /// Of these, new lines.
     pub new: u64,
-    /// Of these, those that would be put into quarantine, because a closed day file may have them.
+    /// Of these, those that would go into quarantine because a closed day file may have them.
     pub quarantined: u64,
-    /// The day is sealed: new lines go to its late file.
+    /// Whether the day is sealed, so that new lines go to a late file.
     pub late: bool,
-    /// The day itself is closed.
+    /// Whether the day itself is closed.
     pub closed: bool,
 }
 
-/// What would become of all rows.
+/// The predicted result for all rows.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     days: BTreeMap<DayFile, DayPlan>,
-    /// The events that would be lines.
+    /// The events that would become lines.
     planned: HashSet<EventKey>,
 }
 
 impl Plan {
-    /// What would become of each day file.
+    /// The predicted result for each day file.
     pub fn days(self) -> Vec<DayPlan> {
         self.days.into_values().collect()
     }
 
-    /// What the commit of a batch would come to; so many rows it had, and this was taken out of it.
+    /// Predicts the commit of a batch. `rows` counts the batch before `sifted` was taken out of it.
     pub(crate) fn commit(
         &mut self,
         lander: &Lander<'_>,
@@ -97,7 +97,7 @@ impl Plan {
     }
 }
 
-/// Tells which of some events a day file has, as
+/// Sets the flags of the offered events that a day file has, as
 /// [`commit::ask`](crate::land::day_file::commit::ask) does.
 pub(crate) fn ask(lander: &Lander<'_>, day_file: &DayFile, offered: &mut Offered) -> Result<bool> {
     mark(lander, day_file, Journal::read_or_damage(lander, day_file)?.as_ref(), offered)

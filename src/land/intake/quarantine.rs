@@ -1,10 +1,10 @@
-//! The quarantine: what could not be landed, with its bytes, identity and reason, under
+//! The quarantine: keeps what could not be landed, with its bytes, identity and reason, under
 //! `.hiwake/quarantine/`.
 //!
-//! One NDJSON file a landing, named by the hash of its content, so that the same landing again
-//! makes the same file. Every line has one shape: `code`, `reason`, `object`, `offset`, `length`
-//! and `data`, or `bytes` in base64 where they are not text. `hiwake land` lands them once the
-//! cause is repaired.
+//! A landing writes one NDJSON file, named by the hash of its content: a repeated landing writes
+//! the same file. Every line has the same fields: `code`, `reason`, `object`, `offset`, `length`
+//! and `data`, or `bytes` in base64 if they are not text. Once the cause is repaired, `hiwake land`
+//! lands them.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -17,11 +17,11 @@ use crate::land::root::layout::QUARANTINE;
 use crate::land::root::{folders, unique};
 use crate::object::Bad;
 
-/// What is put into quarantine, gathered before it is written.
+/// Lines for the quarantine, gathered before they are written.
 #[derive(Debug, Default)]
 pub struct Quarantine {
     pub(super) text: Vec<u8>,
-    /// How much was gathered.
+    /// The number of lines gathered.
     pub(crate) count: u64,
 }
 
@@ -32,16 +32,16 @@ struct Refused<'a> {
     object: &'a str,
     offset: u64,
     length: u64,
-    /// The bytes, where they are text.
+    /// The bytes, if they are text.
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a str>,
-    /// In base64, where they are not.
+    /// The bytes in base64, if they are not text.
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<String>,
 }
 
 impl Quarantine {
-    /// What cannot be landed of an object.
+    /// Adds a part of an object that cannot be landed.
     pub fn add(&mut self, bad: &Bad<'_>, object: &str) {
         let Bad { code, reason, offset, length, bytes, .. } = *bad;
         let data = str::from_utf8(bytes).ok();
@@ -52,8 +52,8 @@ impl Quarantine {
         self.count += 1;
     }
 
-    /// Writes what was gathered, durably. Answers how much it was. It is forgotten in any case:
-    /// what it came from is retried where it could not be written.
+    /// Writes the gathered lines durably, and returns their number. They are dropped even if the
+    /// write fails: their objects are then retried.
     pub fn write(&mut self, lander: &Lander<'_>) -> Result<u64, LandError> {
         let Quarantine { text, count } = std::mem::take(self);
         if count == 0 {

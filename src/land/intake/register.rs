@@ -1,15 +1,15 @@
-//! Registers: `.hiwake/routings/<UTC date>` says by which rules events of that date became lines,
-//! and in which other day files such events are. It is what lets a landing find an event wherever
+//! Registers: `.hiwake/routings/<UTC date>` records the rules by which events of that date became
+//! lines, and further day files with such events. With it, a landing finds an event wherever
 //! another configuration has put it.
 //!
-//! A register is a header and a line for each entry: CRC-32C in hex, a space, JSON. A landing holds
-//! the registers of its rows' dates under shared locks until it has committed; an entry is added
-//! under the exclusive one. So two landings at the same time see the same entries. An entry counts
-//! when its line break is there, which is written after the entry was synced: what a reader finds
-//! is durable.
+//! A register is a header and one line per entry: CRC-32C in hex, a space, JSON. A landing holds
+//! the registers of its rows' dates under shared locks until it has committed. An entry is added
+//! under the exclusive lock, so two concurrent landings see the same entries. An entry counts once
+//! it has its line break, which is written after the entry was synced: what a reader finds is
+//! durable.
 //!
-//! What a register may have lost is made up for by a `restored` entry: it lists every day file that
-//! can hold events of the date. A lost or damaged register costs time, and doubles nothing.
+//! A `restored` entry replaces entries that a register may have lost: it lists every day file that
+//! may hold events of the date. A lost or damaged register costs time, but duplicates nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,22 +29,23 @@ use crate::land::root::folders;
 use crate::land::root::layout::{DayFile, ROUTINGS, folder_of, name_of};
 use crate::row::Day;
 
-/// The dot is the spare byte: written through a handle, it proves the handle's lock. A newer
-/// release has other entries, not another header: a flipped bit in it must not look like one.
+/// The dot is the spare byte: writing it through a handle proves the handle's lock. A newer release
+/// changes the entries, not the header: a flipped bit in the header must not look like a newer
+/// release.
 const HEADER: &[u8] = b"hiwake routings 1 .\n";
 const PROOF_AT: u64 = 18;
-/// No register gets so long. What pretends to be is not read into memory.
+/// No register gets this long. A longer file is not read into memory.
 const BYTES_MAX: u64 = 64 << 20;
-/// How often a landing starts over because others have added entries meanwhile.
+/// How often a landing starts over because others have added entries in the meantime.
 const ROUNDS_MAX: usize = 16;
 
-/// The register of a timestamp.
+/// The date of the register for a timestamp.
 pub fn date(timestamp: i64) -> NaiveDate {
     let number = i32::try_from(timestamp.div_euclid(DAY_MS)).ok();
     number.and_then(NaiveDate::from_epoch_days).unwrap_or(NaiveDate::MAX)
 }
 
-/// The registers of all times from a first to a last one.
+/// The dates of the registers for all times from a first to a last one.
 pub(crate) fn dates(span: Option<(i64, i64)>) -> impl Iterator<Item = NaiveDate> {
     span.into_iter().flat_map(|(first, last)| {
         let last = date(last);
@@ -56,14 +57,14 @@ fn path(date: NaiveDate) -> String {
     format!("{ROUTINGS}/{date}")
 }
 
-/// One line. All that an append adds is one entry, so that it counts as a whole or not at all.
+/// One line. An append adds exactly one entry, which counts as a whole or not at all.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Entry {
-    /// What was lost before here, or never was, is accounted for by the day files that are listed.
+    /// Whether the listed day files replace all entries that may have been lost before this one.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     restored: bool,
-    /// Where rows went whose rules are not known here.
+    /// The day files of rows whose rules are not known.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     day_files: Vec<String>,
     /// The rules of a routing.
@@ -78,23 +79,23 @@ impl Entry {
     }
 }
 
-/// What a register says.
+/// A decoded register.
 #[derive(Debug, Default)]
 pub struct Register {
     /// The rules of routings, as [`routing::rules`](super::routing::rules) writes them.
     pub(crate) rules: Vec<String>,
-    /// Day files that have rows whose rules are not known.
+    /// The day files of rows whose rules are not known.
     pub(crate) day_files: BTreeSet<DayFile>,
-    /// Whether entries may have been lost that no `restored` makes up for: all of them, if there is
-    /// no entry.
+    /// Whether entries may be lost that no `restored` entry replaces; also `true` if there are no
+    /// entries.
     lost: bool,
-    /// Whether that is because a line, or the header, is unreadable.
+    /// Whether that is because a line or the header is unreadable.
     damaged: bool,
-    /// Where the last whole line ends.
+    /// Where the last complete line ends.
     end: u64,
-    /// An entry after it that lacks nothing but its line break.
+    /// An entry after it that lacks only its line break.
     tail: Vec<u8>,
-    /// Whether there is anything after the last whole line.
+    /// Whether anything follows the last complete line.
     untidy: bool,
 }
 
@@ -123,7 +124,7 @@ impl Register {
         let mut register = Register { lost: true, end, ..Register::default() };
         for line in lines.split_inclusive(|&byte| byte == b'\n') {
             let whole = line.strip_suffix(b"\n");
-            // A line break that was lost with the power is missing, or a zero.
+            // After a power failure, the line break may be missing or a zero.
             let length = line.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
             let text = whole.unwrap_or(&line[..length]);
             let is_entry = register.entry(path, text)?;
@@ -141,7 +142,7 @@ impl Register {
         Ok(register)
     }
 
-    /// Takes a line in. `false`: it is not what was written.
+    /// Decodes a line and adds its entry. `false` if the line is damaged.
     fn entry(&mut self, path: &str, line: &[u8]) -> Result<bool> {
         let Some((crc, json)) = line.split_at_checked(8) else { return Ok(false) };
         let Some(json) = json.strip_prefix(b" ") else { return Ok(false) };
@@ -162,7 +163,7 @@ impl Register {
         Ok(true)
     }
 
-    /// Whether an event that came to a day file by a routing is found there.
+    /// Whether the register leads to a day file for events that came there by a routing.
     fn knows(&self, day_file: &DayFile, routing: Option<u32>) -> bool {
         let has = |crc| self.rules.iter().any(|rules| crc32c::crc32c(rules.as_bytes()) == crc);
         self.day_files.contains(day_file) || routing.is_some_and(has)
@@ -174,11 +175,11 @@ impl Register {
 }
 
 fn newer(path: &str, what: &str) -> LandError {
-    let what = format!("{what} is not one that this release knows");
+    let what = format!("this release does not know the form of {what}");
     LandError::Newer { path: path.to_owned(), what }
 }
 
-/// Adds what is missing in a register: these rules, these day files, and what it may have lost.
+/// Adds what a register lacks: these rules and day files, and a replacement for lost entries.
 fn add(
     lander: &Lander<'_>,
     date: NaiveDate,
@@ -192,7 +193,7 @@ fn add(
     add_to(lander, date, handle.as_ref(), register, rules, day_files).map(drop)
 }
 
-/// The same through a handle that has the exclusive lock; answers what the register says then.
+/// As [`add`], through a handle that has the exclusive lock. Returns the new register.
 fn add_to(
     lander: &Lander<'_>,
     date: NaiveDate,
@@ -208,10 +209,10 @@ fn add_to(
         listed.extend(holders(lander, date)?);
     }
     let (mut end, tail) = (register.end, std::mem::take(&mut register.tail));
-    // What is torn is cut, and the cut synced by itself: no later entry is mixed with its bytes.
+    // Truncate a torn end, and sync that separately: no later entry is then mixed with its bytes.
     let kept = end + tail.len() as u64;
-    if handle.length().context("look at", &path)? > kept {
-        handle.truncate(kept).and_then(|()| handle.sync()).context("cut", &path)?;
+    if handle.length().context("inspect", &path)? > kept {
+        handle.truncate(kept).and_then(|()| handle.sync()).context("truncate", &path)?;
     }
     if register.lost {
         handle.write_at(HEADER, 0).context("write", &path)?;
@@ -221,8 +222,8 @@ fn add_to(
         written.map_err(|error| journal::lease_lost(&path, error))?;
         folders::sync_up(lander, ROUTINGS)?;
         end += line.len() as u64 + 1;
-        // From here on it counts. Not synced: should it be lost, the next one who adds an entry
-        // writes it again.
+        // The entry counts from here on. Not synced: if the line break is lost, the next process
+        // that adds an entry writes it again.
         handle.write_at(b"\n", end - 1).context("write", &path)
     };
     if !tail.is_empty() {
@@ -242,25 +243,25 @@ fn add_to(
     Ok(Register { lost: false, damaged: false, end, untidy: false, ..register })
 }
 
-/// Registers under their locks: shared, or exclusive where this landing has made the register. What
-/// depends on them is committed before they are dropped.
+/// Registers under their locks: shared, or exclusive for a register that this landing has created.
+/// Everything that depends on them is committed before they are dropped.
 pub struct Held {
-    /// What they say.
+    /// The decoded registers.
     pub(crate) registers: BTreeMap<NaiveDate, Register>,
-    /// In the order in which they were locked.
+    /// Their handles, in the order of locking.
     handles: Vec<(String, Box<dyn Handle>)>,
 }
 
 /// The dates of some registers.
 pub(crate) type Dates = BTreeSet<NaiveDate>;
 
-/// What registers lack before rows may become lines: for each date, day files to be listed.
+/// What registers must list before rows may become lines: day files, by date.
 pub(crate) type Missing = BTreeMap<NaiveDate, BTreeSet<DayFile>>;
 
 impl Held {
-    /// Holds the registers of these dates, with these rules in each. `look` is told what they say,
-    /// and answers what else has to be there; then all are let go, it is added, and it is told
-    /// again.
+    /// Locks the registers of these dates, with these rules in each. `look` gets the registers and
+    /// adds what else they must list to `Missing`. If anything is missing, all locks are released,
+    /// it is added, and `look` runs again.
     pub fn take<T>(
         lander: &Lander<'_>,
         dates: &Dates,
@@ -269,7 +270,7 @@ impl Held {
     ) -> Result<(Held, T)> {
         for _ in 0..ROUNDS_MAX {
             let held = Held::lock(lander, dates, rules)?;
-            // Those that do not say all there is to say, these rules too.
+            // The registers that lack something, be it only these rules.
             let incomplete = |one: &Register| one.lost || one.untidy || !one.has(rules);
             let incomplete = held.registers.iter().filter(|(_, register)| incomplete(register));
             let mut missing: Missing =
@@ -286,7 +287,7 @@ impl Held {
         Err(LandError::Busy(ROUTINGS.to_owned()))
     }
 
-    /// What they say and would have to say, without their locks.
+    /// As [`Held::take`], but without locks, and nothing is added.
     pub(crate) fn peek<T>(
         lander: &Lander<'_>,
         dates: &Dates,
@@ -295,7 +296,7 @@ impl Held {
         let mut registers = BTreeMap::new();
         for date in dates {
             let mut register = Register::peek(lander, *date)?;
-            // Nobody restores it here, so what it may have lost is looked for in the journals.
+            // The register is not restored here, so the journals replace its lost entries.
             if register.lost {
                 register.day_files.extend(holders(lander, *date)?);
             }
@@ -311,9 +312,9 @@ impl Held {
             let path = path(*date);
             let open = || lander.open(&path, Open::Create(lander.open_mode()));
             let mut handle = open()?;
-            // One that is empty gets its first entry under the exclusive lock, which is kept: a
-            // shared one afterwards would cost three times as many round trips.
-            if handle.length().context("look at", &path)? == 0 {
+            // An empty register gets its first entry under the exclusive lock, which is kept: a
+            // shared lock afterwards would cost three times as many round trips.
+            if handle.length().context("inspect", &path)? == 0 {
                 lander.lock(&path, lander.lock_deadline(), || handle.try_lock())?;
                 let register = Register::read(handle.as_ref(), &path)?;
                 if register.lost {
@@ -324,7 +325,7 @@ impl Held {
                     held.handles.push((path, handle));
                     continue;
                 }
-                // Somebody else was faster.
+                // Another process was faster.
                 drop(handle);
                 handle = open()?;
             }
@@ -335,8 +336,8 @@ impl Held {
         Ok(held)
     }
 
-    /// Keeps every other landing out whose events of these dates may be in several day files. All
-    /// of them see the same registers, so each knows that it has to be here; nobody else waits.
+    /// Excludes every other landing whose events of these dates may be in several day files. They
+    /// all see the same registers, so each of them takes this lock. No other landing waits.
     pub(crate) fn exclude_others(&mut self, lander: &Lander<'_>, dates: &Dates) -> Result<()> {
         for date in dates {
             let path = format!("{}.mixed", path(*date));
@@ -347,8 +348,8 @@ impl Held {
         Ok(())
     }
 
-    /// Proves that every lock stands that was taken since the first register's: a lease is lost for
-    /// all of them at once, so a write through the first handle fails then.
+    /// Proves that all locks since the first register's are still held: a lease is lost for all of
+    /// them at once, and then a write through the first handle fails.
     pub(crate) fn prove(&self) -> Result<()> {
         let Some((path, handle)) = self.handles.first() else { return Ok(()) };
         let spare = PROOF_AT as usize;
@@ -357,7 +358,7 @@ impl Held {
     }
 }
 
-/// The day files whose journals can hold events of a date: those of the local days around it.
+/// The day files that may hold events of a date: those of the local days around it.
 fn holders(lander: &Lander<'_>, date: NaiveDate) -> Result<Vec<DayFile>> {
     let mut holders = Vec::new();
     for day_file in journals(lander, &|day| (day.date() - date).num_days().abs() <= 1)? {
@@ -368,7 +369,7 @@ fn holders(lander: &Lander<'_>, date: NaiveDate) -> Result<Vec<DayFile>> {
     Ok(holders)
 }
 
-/// The day files of these local days that have a journal, or what is left of one.
+/// The day files of these local days that have a journal or a remainder of one.
 fn journals(lander: &Lander<'_>, of: &dyn Fn(Day) -> bool) -> Result<BTreeSet<DayFile>> {
     let (day_files, mut unread) = folders::day_files(lander, of);
     unread.pop().map_or(Ok(day_files), Err)
@@ -378,14 +379,13 @@ fn may_hold(lander: &Lander<'_>, day_file: &DayFile, date: NaiveDate) -> Result<
     let touches = |min, max| self::date(min) <= date && self::date(max) >= date;
     match Journal::read_or_damage(lander, day_file) {
         Ok(None) => Ok(false),
-        // Without a commit: lines of a landing that was interrupted may be there, and are cut when
-        // it is asked.
+        // Even without commits, it may have lines of an interrupted landing, which are truncated
+        // when it is asked.
         Ok(Some(state)) => Ok(state.closed.is_some()
             || state.segments.is_empty()
             || (state.commits().flat_map(|commit| &commit.blocks))
                 .any(|block| touches(block.min, block.max))),
-        // What is damaged holds up its own events only, as long as its identities tell when they
-        // are from.
+        // A damaged day holds up only its own events, as long as its identities show their dates.
         Err(LandError::Damage { .. }) => {
             let path = day_file.seen();
             let Ok(seen) = lander.disk.open(&path, Open::Read) else { return Ok(true) };
@@ -399,12 +399,12 @@ fn may_hold(lander: &Lander<'_>, day_file: &DayFile, date: NaiveDate) -> Result<
     }
 }
 
-/// What is wrong with registers, by their dates, and the day files that they do not lead to.
+/// The faulty registers by date: what is wrong, and the day files that they do not lead to.
 fn wrong(lander: &Lander<'_>) -> Result<BTreeMap<NaiveDate, (String, BTreeSet<DayFile>)>> {
-    // Journals first: an event's register was there before it was.
+    // Read the journals first: an event's register is written before the event.
     let (mut routings, mut closed) = (BTreeMap::<_, BTreeSet<_>>::new(), Vec::new());
     for day_file in journals(lander, &|_| true)? {
-        // One that is damaged is told of as such.
+        // Damaged journals are reported separately.
         let Ok(Some(state)) = Journal::peek(lander, &day_file) else { continue };
         for commit in state.commits() {
             for time in commit.blocks.iter().flat_map(|block| [block.min, block.max]) {
@@ -424,7 +424,7 @@ fn wrong(lander: &Lander<'_>) -> Result<BTreeMap<NaiveDate, (String, BTreeSet<Da
         let Ok(date) = name.parse() else { continue };
         registers.insert(date, Register::peek(lander, date)?);
     }
-    // A local day can have events of three UTC dates; of a closed one nobody knows of which.
+    // A local day can have events of three UTC dates. For a closed day it is unknown of which.
     for day in closed {
         let mut around = [day.pred_opt(), Some(day), day.succ_opt()].into_iter().flatten();
         if !around.any(|date| registers.contains_key(&date)) {
@@ -456,15 +456,15 @@ fn wrong(lander: &Lander<'_>) -> Result<BTreeMap<NaiveDate, (String, BTreeSet<Da
     Ok(wrong)
 }
 
-/// The paths of registers that something is wrong with, and what. Without one, an event of its date
-/// could not be found in another day file.
+/// The paths of faulty registers, and what is wrong. Without its register, an event could not be
+/// found in another day file.
 pub fn check(lander: &Lander<'_>) -> Result<BTreeMap<String, String>> {
     let remedy = "`hiwake verify --rebuild` restores it";
     let wrong = wrong(lander)?.into_iter();
     Ok(wrong.map(|(date, (what, _))| (path(date), format!("{what}; {remedy}"))).collect())
 }
 
-/// Restores registers that are missing or damaged; which.
+/// Restores missing and damaged registers, and returns their paths.
 pub fn restore(lander: &Lander<'_>) -> Result<Vec<String>> {
     let wrong = wrong(lander)?.into_iter();
     let restore = |(date, (_, missed))| add(lander, date, None, &missed).map(|()| path(date));

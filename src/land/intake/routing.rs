@@ -1,8 +1,8 @@
-//! Routing: what decides to which (file, kind, day) an event goes. Pure.
+//! Routing: decides to which (file, kind, day) an event goes. Pure.
 //!
-//! Its rules are the part of a configuration that decides: time zone, kinds, the sources' log
-//! groups, log streams and files in their order, the files of unmatched events and of plain text.
-//! Labels, columns and newlines are not part of it, nor is what is left out or hidden.
+//! The rules are the part of a configuration that decides this: time zone, kinds, the sources' log
+//! groups, log streams and files in their order, and the files of unmatched events and plain text.
+//! Labels, columns, newlines, filters and masks are not part of them.
 
 use std::ops::Range;
 
@@ -13,8 +13,8 @@ use crate::config::{Config, Slashes};
 use crate::day::Calendar;
 use crate::row::{Day, Kind, Stream};
 
-/// The rules of a configuration, as JSON that is a configuration itself. The same rules give the
-/// same text.
+/// The rules of a configuration, as JSON that is itself a configuration. Equal rules give equal
+/// text.
 pub fn rules(config: &Config) -> String {
     let sources = config.sources.iter().map(|source| {
         let mut rules = json!({
@@ -47,7 +47,7 @@ pub fn fingerprint(config: &Config) -> String {
     format!("v2-{:032x}", xxh3_128(rules(config).as_bytes()))
 }
 
-/// Where rules send events.
+/// Routes events by one set of rules.
 pub struct Route {
     config: Config,
     calendar: Calendar,
@@ -58,14 +58,14 @@ pub struct Route {
 }
 
 impl Route {
-    /// Reads rules; an error if they have something that this release does not know.
+    /// Reads rules; an error if they contain something that this release does not know.
     pub fn new(rules: &str) -> Result<Route, serde_json::Error> {
         let config: Config = serde_json::from_str(rules)?;
         let calendar = Calendar::new(config.timezone, "");
         Ok(Route { config, calendar, stream: None, file: String::new(), kind: Kind::default() })
     }
 
-    /// The file, kind and day of an event; `None`: no event has this timestamp.
+    /// The file, kind and day of an event; `None` if the timestamp is impossible.
     pub fn to(&mut self, stream: &Stream<'_>, timestamp: i64) -> Option<(&str, Kind, Day)> {
         if self.stream.as_ref() != Some(stream) {
             self.stream = Some(stream.clone().into_owned());
@@ -82,7 +82,7 @@ impl Route {
         Some((&self.file, self.kind, day))
     }
 
-    /// From when to when it sends the last event's stream there.
+    /// The time span in which the last event's stream goes to the same place.
     pub fn span(&self) -> Range<i64> {
         self.calendar.day_span()
     }

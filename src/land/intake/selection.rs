@@ -1,13 +1,14 @@
-//! What of objects is landed: all that Firehose delivers for the first time, or a part of what is
-//! replayed.
+//! Selects the rows of objects that are landed: all for a first delivery, a part of them for a
+//! replay.
 
 use crate::config::Glob;
 use crate::row::{Day, Row};
 
-/// Which rows of objects are landed.
+/// The rows of objects that are landed.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
-    /// Plain text too. Read from a backup it has another identity than what transform gave it.
+    /// Whether plain text is landed, too. Its identity in a backup differs from the one that
+    /// transform gave it.
     pub plain: bool,
     /// Only rows of this day.
     pub day: Option<Day>,
@@ -18,19 +19,19 @@ pub struct Selection {
 /// Why a row is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exclusion {
-    /// It is of another day.
+    /// Its day is not the selected one.
     OtherDay,
-    /// It is of another log group, or plain text, which is of none.
+    /// Its log group is not selected, or it is plain text, which has none.
     OtherLogGroup,
 }
 
 impl Selection {
-    /// Everything, as it is delivered for the first time.
+    /// Everything, as for a first delivery.
     pub fn all() -> Selection {
         Selection { plain: true, ..Selection::default() }
     }
 
-    /// Why a row is left out, if it is.
+    /// Why a row is left out; `None` if it is landed.
     pub(crate) fn exclusion(&self, row: &Row<'_>) -> Option<Exclusion> {
         if self.day.is_some_and(|day| day != row.day) {
             return Some(Exclusion::OtherDay);

@@ -1,4 +1,4 @@
-//! What a landing comes to: counts, and what has to be retried.
+//! The result of a landing: counts, and the objects to retry.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,38 +6,38 @@ use serde::Serialize;
 
 use crate::store::StoreError;
 
-/// What a landing came to. Always rows + unreadable = lines + duplicates + quarantined + deferred,
-/// and nothing is deferred where all objects were landed.
+/// The counts of a landing. Always rows + unreadable = lines + duplicates + quarantined + deferred.
+/// If all objects were landed, `deferred` is 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
-    /// Objects that were landed whole.
+    /// Objects that were landed completely.
     pub objects: u64,
-    /// Rows that were read or made of what was read.
+    /// Rows that were read, or derived from records.
     pub rows: u64,
-    /// Records and pieces of objects that no row could be made of.
+    /// Records and pieces of objects that gave no row because they are unreadable.
     pub unreadable: u64,
-    /// Records that rightly gave no rows.
+    /// Records that correctly gave no rows.
     pub dropped: u64,
-    /// Events that their source's `drop` and `keep` leave out.
+    /// Events that were left out by their source's `drop` and `keep`.
     pub filtered: u64,
     /// Lines of plain text that were left out; see [`Selection::plain`](super::Selection::plain).
     pub plain_left_out: u64,
-    /// Rows that were left out because they are of another day than the chosen one.
+    /// Rows that were left out because their day is not the selected one.
     pub other_day: u64,
-    /// Rows that were left out because they are of another log group than the chosen ones.
+    /// Rows that were left out because their log group is not selected.
     pub other_log_group: u64,
-    /// Rows that are new lines.
+    /// Rows that became new lines.
     pub lines: u64,
-    /// Of these, lines in late segments.
+    /// Of `lines`, those in late segments.
     pub late: u64,
-    /// Rows that had landed before, in their day file or in another one.
+    /// Rows that had already landed, in their day file or in another one.
     pub duplicates: u64,
-    /// Rows and unreadable things that were put into quarantine.
+    /// Rows and unreadable parts that were put into quarantine.
     pub quarantined: u64,
-    /// Rows and unreadable things that could neither be landed nor put into quarantine: they are
+    /// Rows and unreadable parts that could neither be landed nor put into quarantine: they are
     /// retried with their objects.
     pub deferred: u64,
-    /// Commit frames written.
+    /// Commit frames that were written.
     pub commits: u64,
     /// How often a lock was busy.
     pub(crate) busy_retries: u64,
@@ -64,28 +64,28 @@ impl Tally {
     }
 }
 
-/// Why an object was not landed and has to be retried.
+/// Why an object was not landed and must be retried.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct NotLanded {
-    /// What kept it from landing: the first thing, if several did.
+    /// The kind of failure: the first one, if there were several.
     pub(crate) cause: Cause,
-    /// In words; names the object or the day file.
+    /// The reason as a message, which names the object or the day file.
     pub reason: String,
 }
 
-/// What kept an object from landing.
+/// The kind of failure that kept an object from landing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// It does not exist (any more).
+    /// The object does not exist, or no longer.
     Missing,
-    /// The store refuses to hand it out.
+    /// The store denies access to it.
     Denied,
-    /// Its key cannot be asked for.
+    /// Its key cannot be requested from the store.
     Name,
-    /// The time was up.
+    /// The time ran out.
     Time,
-    /// The network, the file system, a lock that is busy, a damaged day file.
+    /// The network, the file system, a busy lock or a damaged day file.
     Other,
 }
 
@@ -101,24 +101,24 @@ impl From<&StoreError> for Cause {
     }
 }
 
-/// What a landing answers.
+/// The answer of a landing.
 #[derive(Debug, Default)]
 #[must_use]
 pub struct Landed {
-    /// For each object, in order: landed, or why it has to be retried.
+    /// For each object, in order: landed, or why it must be retried.
     pub objects: Vec<Result<(), NotLanded>>,
     /// The counts.
     pub tally: Tally,
-    /// The numbers of the objects that something was put into quarantine of.
+    /// The numbers of the objects from which something was put into quarantine.
     pub quarantined: BTreeSet<usize>,
-    /// How many rows and events were refused, by code.
+    /// The number of refused rows and events, by code.
     pub(crate) refused: BTreeMap<String, u64>,
-    /// Why: the first different reasons, each with its object.
+    /// The first distinct reasons for quarantine, each with its object.
     pub reasons: Vec<String>,
 }
 
 impl Landed {
-    /// Counts a row or an event that is refused.
+    /// Counts a refused row or event.
     pub(crate) fn refuse(&mut self, code: &str) {
         *self.refused.entry(code.to_owned()).or_default() += 1;
     }

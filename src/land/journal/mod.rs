@@ -115,7 +115,7 @@ impl<'l> Journal<'l> {
         let value = lander.clock.now().to_le_bytes()[0];
         let proof = handle.write_at(&[value], PROOF_AT).and_then(|()| handle.sync());
         proof.map_err(|error| lease_lost(path, error))?;
-        lander.compare_clocks(handle.inode().context("look at", path)?.modified)
+        lander.compare_clocks(handle.inode().context("inspect", path)?.modified)
     }
 
     /// Confirms damage that was found under the lock: it counts only while the lock is held. A
@@ -141,7 +141,7 @@ impl<'l> Journal<'l> {
     /// torn frame is then always zeros, never bytes of an older frame.
     fn truncate_torn(&mut self) -> Result<()> {
         let Locked { path, handle, .. } = &self.file;
-        handle.truncate(self.state.end).context("cut", path)?;
+        handle.truncate(self.state.end).context("truncate", path)?;
         handle.sync().context("sync", path)?;
         self.state.torn = false;
         Ok(())
@@ -169,7 +169,7 @@ impl<'l> Journal<'l> {
     pub(crate) fn close(&mut self, closed: Closed) -> Result<bool> {
         let Some(slot) = closed.encode() else { return Ok(false) };
         self.file.write(&slot, CLOSED_AT)?;
-        self.file.handle.truncate(FRAMES_AT).context("cut", &self.file.path)?;
+        self.file.handle.truncate(FRAMES_AT).context("truncate", &self.file.path)?;
         // Reserve room for the Removed frames: retention matters most when the file system is full.
         self.file.write(&[RESERVE; REMOVED_BYTES], FRAMES_AT)?;
         let crc = u32::from_le_bytes([slot[4], slot[5], slot[6], slot[7]]);
@@ -243,7 +243,7 @@ impl<'l> Locked<'l> {
         };
         if !state.header.is_of(day_file) {
             let Header { file, day, .. } = &state.header;
-            return Err(LandError::damage(path, format!("it is the journal of another day file, {file} {day}")));
+            return Err(LandError::damage(path, format!("it is the journal of {file} {day}")));
         }
         let last = bytes.get(state.last as usize..state.end as usize).unwrap_or_default().to_vec();
         Ok((state, last, bytes.is_empty()))
@@ -261,7 +261,7 @@ impl<'l> Locked<'l> {
             return Err(LandError::Foreign(path.clone()));
         }
         if found.is_none() && bytes.len() as u64 > FRAMES_AT {
-            handle.truncate(0).context("cut", path)?;
+            handle.truncate(0).context("truncate", path)?;
         }
         let state = found.unwrap_or_else(|| {
             let header = Header::of(day_file, lander.config.timezone.name());
@@ -380,7 +380,10 @@ impl<'l> DamagedJournal<'l> {
         let (Locked { path, handle, .. }, form) = (&self.file, FORM_AT as usize);
         self.file.write(&bytes[form + 1..REBUILD_AT as usize], FORM_AT + 1)?;
         self.file.write(&bytes[PROOF_AT as usize..], PROOF_AT)?;
-        handle.truncate(bytes.len() as u64).and_then(|()| handle.sync()).context("cut", path)?;
+        handle
+            .truncate(bytes.len() as u64)
+            .and_then(|()| handle.sync())
+            .context("truncate", path)?;
         self.file.write(&bytes[form..=form], FORM_AT)?;
         // Erase the note: a later damaged byte must not lead back to the old files.
         self.file.write(&bytes[REBUILD_AT as usize..PROOF_AT as usize], REBUILD_AT)

@@ -181,7 +181,7 @@ impl State {
             match frame::decode(rest) {
                 Found::Frame { frame, previous, crc, length } => {
                     if previous != self.crc {
-                        return damage(format!("the frame at {end} does not follow the frame before it"));
+                        return damage(format!("the frame at {end} does not follow the last one"));
                     }
                     if let Err(what) = self.apply(frame) {
                         return damage(format!("{what}, at {end}"));
@@ -275,7 +275,7 @@ impl State {
                     return Err(OutOfPlace::Frame("a commit whose blocks do not match its lines"));
                 }
                 if segment.commits.first().is_some_and(|first| first.form != commit.form) {
-                    return Err(OutOfPlace::Frame("a commit whose form differs from its segment's"));
+                    return Err(OutOfPlace::Frame("a commit whose form is not its segment's"));
                 }
                 self.blocks.add(&commit);
                 self.last_mut(commit.segment)?.commits.push(commit);

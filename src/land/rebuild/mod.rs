@@ -1,8 +1,8 @@
-//! Rebuild: a damaged day is repaired. What is good stays as it is; what is missing comes from
-//! objects; where a line that was acknowledged is nowhere, nothing changes.
+//! Rebuild: repairs a damaged day. Good parts are kept; missing parts are read from objects. If an
+//! acknowledged line cannot be found anywhere, nothing is changed.
 //!
-//! All of it happens under the journal's lock, so landers wait and try again. The day's lines are
-//! held in memory. How the result takes its place is in `replace.rs`.
+//! A rebuild holds the journal's lock throughout, so landers wait and retry. It keeps the day's
+//! lines in memory. `replace.rs` puts the result in place.
 
 mod plan;
 mod replace;
@@ -28,35 +28,35 @@ use crate::land::upkeep::verify::{Verified, verify_day};
 use crate::row::EventKey;
 use crate::store::{Object, Store};
 
-/// So many segments fit the slot of a closed day.
+/// The most segments that fit into the slot of a closed day.
 const CLOSED_SEGMENTS_MAX: u32 = 64;
 
-/// What became of a day that nothing is wrong with any more.
+/// The result for a day that is now undamaged.
 #[derive(Debug)]
 pub enum Rebuilt {
-    /// Nothing was wrong with it.
+    /// The day was not damaged.
     Whole,
-    /// Only a checksum or a hint was missing.
+    /// Only a checksum or a hint was missing; it was restored.
     Repaired,
-    /// Its journal was written anew, and what else was damaged.
+    /// Its journal was rewritten, and with it every damaged file.
     Rebuilt {
-        /// How many lines it has, in all segments.
+        /// The number of its lines, in all segments.
         lines: u64,
-        /// How many objects were read.
+        /// The number of objects that were read.
         objects: usize,
-        /// Published files that have the same text in other bytes, because it was compressed again.
+        /// Published files that were compressed again: the same text in other bytes.
         compressed: Vec<String>,
-        /// Whether the day takes no rows any more, because the identities of its lines are lost.
+        /// Whether the day is now closed, because the identities of its lines are lost.
         closed: bool,
-        /// How many lines no commit had: they are no lines of it any more.
+        /// The number of lines that were dropped because they belong to no commit.
         uncommitted: u64,
-        /// Where the damaged files are kept.
+        /// The folder where the damaged files are kept.
         kept: String,
     },
 }
 
-/// Repairs one day. `objects` are all that may be read; those that the journal names are, or all if
-/// one of these is missing or it names none.
+/// Repairs one day. `objects` are those that may be read. Only the objects that the journal names
+/// are read; if it names none, or one of them is missing, all are.
 pub fn rebuild(
     lander: &Lander<'_>,
     store: &Store,
@@ -108,7 +108,7 @@ pub fn rebuild(
         one.ids.sort_by_key(|id| id.timestamp);
     }
     let closed = lines.unknown > 0 && lines.lost == 0 && lines.open.is_empty();
-    // A SOURCE without a row of the day is another one's.
+    // A SOURCE without any row of the day is the wrong SOURCE.
     let closed = closed && rows.is_source && count <= CLOSED_SEGMENTS_MAX;
     let plan = Plan { files: &files, survey: &survey, segments: &segments, rows: &rows };
     if let Some(reason) = lines.refusal(&plan, closed, &missing) {
@@ -124,20 +124,21 @@ pub fn rebuild(
     Ok(Rebuilt::Rebuilt { lines, objects, compressed, closed, uncommitted, kept })
 }
 
-/// The acknowledged lines, as far as they were found.
+/// The acknowledged lines that were found.
 #[derive(Default)]
 struct Lines {
     taken: HashSet<EventKey>,
     /// The identities of published segments, in the order of their commits.
     published: BTreeMap<u32, Vec<EventKey>>,
     open: Vec<(EventKey, Vec<u8>)>,
-    /// How many of published segments have no identity that is known; how many others are nowhere.
+    /// The lines of published segments without a known identity, and the other lines that were not
+    /// found.
     unknown: u64,
     lost: u64,
 }
 
 impl Lines {
-    /// The lines of all pieces.
+    /// Finds the lines of all pieces.
     fn find(plan: &Plan<'_>, objects: &[Object]) -> Lines {
         let Plan { files, survey, segments, rows } = *plan;
         let (mut lines, kind) = (Lines::default(), files.day_file.kind);
@@ -146,7 +147,7 @@ impl Lines {
             let text = match (published, &piece.text, &piece.objects) {
                 (Some(one), ..) => &one.text,
                 (None, Some(text), _) => text,
-                // No commit is known: the lines are among those of the open file.
+                // Without a known commit, the lines are among those of the open file.
                 (None, None, None) => &survey.loose_text,
                 (None, None, Some(_)) => &Vec::new(),
             };
@@ -156,7 +157,7 @@ impl Lines {
         lines
     }
 
-    /// Why the day has to stay as it is, if it does.
+    /// Why the rebuild must be refused, if it must.
     fn refusal(&self, plan: &Plan<'_>, closed: bool, missing: &[String]) -> Option<String> {
         let (lost, folder) = (self.lost + self.unknown, plan.files.day_file.journal_folder());
         if self.lost > 0 || (self.unknown > 0 && !closed) {
@@ -166,7 +167,7 @@ impl Lines {
             ));
         }
         (plan.segments.is_empty() && self.open.is_empty())
-            .then(|| format!("nothing of it is left: remove {folder}, then land its objects again"))
+            .then(|| format!("nothing is left of it: remove {folder}, then land its objects again"))
     }
 
     fn add(&mut self, plan: &Plan<'_>, piece: &Piece, ids: Option<Vec<EventKey>>) {
@@ -191,7 +192,7 @@ impl Lines {
     }
 }
 
-/// How many lines a day has that nothing is wrong with.
+/// The number of lines of an undamaged day; an error if it is damaged.
 fn lines_if_whole(lander: &Lander<'_>, day_file: &DayFile) -> Result<u64> {
     let mut verified = Verified::default();
     verify_day(lander, day_file, &mut verified);
@@ -201,8 +202,7 @@ fn lines_if_whole(lander: &Lander<'_>, day_file: &DayFile) -> Result<u64> {
     }
 }
 
-/// The small repair: checksums of published files that are good, and hints, as the journal has
-/// them.
+/// The small repair: restores hints, and the checksums of good published files, from the journal.
 fn repair_names(files: &Files<'_>, journal: &[u8]) -> Result<()> {
     let Files { lander, day_file, .. } = *files;
     let Ok(Some(state)) = State::read(&day_file.journal(), journal) else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! Plan: what a rebuilt day is written as, of all that was found.
+//! Plan: composes a rebuilt day from everything that was found.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -15,7 +15,7 @@ use crate::land::rebuild::survey::{Files, FoundRows, Piece, Survey};
 use crate::land::root::layout::checksum;
 use crate::row::EventKey;
 
-/// Everything that the day is made of.
+/// Everything that the day is composed from.
 pub(super) struct Plan<'p> {
     pub(crate) files: &'p Files<'p>,
     pub(crate) survey: &'p Survey,
@@ -24,7 +24,7 @@ pub(super) struct Plan<'p> {
 }
 
 impl Plan<'_> {
-    /// All that the day will be, of these lines in its open file.
+    /// Composes the day's new files, with these lines in its open file.
     pub(super) fn replacement(&self, open: &[(EventKey, Vec<u8>)], closed: bool) -> Replacement {
         let (ids, lines): (Vec<EventKey>, Vec<&[u8]>) =
             open.iter().map(|(id, line)| (*id, line.as_slice())).unzip();
@@ -56,7 +56,7 @@ impl Plan<'_> {
         Header::of(self.files.day_file, timezone)
     }
 
-    /// The journal of a day whose identities are lost: it takes no rows any more.
+    /// The journal and `seen` of a day whose identities are lost: the day is closed.
     fn closed(&self) -> (Vec<u8>, Vec<u8>) {
         let segment = |one: &Segment| one.sealed.closed(one.done, one.removed);
         let segments = self.segments.iter().map(segment).collect();
@@ -67,8 +67,7 @@ impl Plan<'_> {
         (journal, Vec::new())
     }
 
-    /// The journal's and `seen`'s bytes. `stored`: how the open file holds its text, and its
-    /// length.
+    /// The bytes of the journal and of `seen`. `stored` is the open file's form and length.
     fn journal(&self, open: &[EventKey], text: &[u8], stored: (Form, usize)) -> (Vec<u8>, Vec<u8>) {
         let count = self.segments.len() as u32;
         let (mut frames, mut runs, mut entries) = (Vec::new(), Vec::new(), 0);
@@ -107,7 +106,7 @@ impl Plan<'_> {
         (journal, seen)
     }
 
-    /// The routings of a segment's commits, as far as the journal is good.
+    /// The routings of a segment's commits in the good part of the journal.
     fn routings(&self, segment: u32) -> Vec<Routing> {
         let state = self.survey.state.as_ref();
         let commits = state.into_iter().flat_map(State::commits);
@@ -118,8 +117,8 @@ impl Plan<'_> {
         routings.into_iter().collect()
     }
 
-    /// The objects that the lines of a segment came from, as far as it is known: those that its
-    /// commits name, and those that had to be read for it.
+    /// The known objects that a segment's lines came from: those that its commits name, and those
+    /// that were read to fill its gaps.
     fn objects(&self, segment: u32, ids: &[EventKey]) -> Vec<String> {
         let count = self.segments.len() as u32;
         let ours = |piece: &Piece| piece.segment.min(count + 1) == segment;

@@ -1,10 +1,10 @@
-//! Replace: how a repaired day takes the place of the damaged one, whenever it is interrupted.
+//! Replace: puts a repaired day in place of the damaged one. It may be interrupted at any point.
 //!
-//! First all files of the day are copied to `.hiwake/damaged/<file>/<day>.<unique>/`. Then the
-//! journal says that the day is being rebuilt, and where these copies are: landing stops, and the
-//! next rebuild reads them and not what is half written. `seen` and the open file are rewritten in
-//! place, under their locks; a published file is replaced by the same text. Last, in the same file,
-//! the journal: one byte makes it count.
+//! First, all files of the day are copied to `.hiwake/damaged/<file>/<day>.<unique>/`. Then the
+//! journal is marked as being rebuilt, with the folder of the copies. This stops landing, and the
+//! next rebuild reads the copies instead of half-written files. `seen` and the open file are
+//! rewritten in place, under their locks; a published file is replaced by the same text. Last, the
+//! journal is rewritten in the same file, and one byte makes it count.
 
 use crate::disk::Open;
 use crate::land::day_file::publish::remove_unfinished;
@@ -16,20 +16,20 @@ use crate::land::root::files::write_new;
 use crate::land::root::layout::{DAMAGED, Hint, OPEN, folder_of, name_of};
 use crate::land::root::{folders, unique};
 
-/// All that the day will be.
+/// The new content of a day's files.
 pub(crate) struct Replacement {
     /// The journal's bytes.
     pub(crate) journal: Vec<u8>,
-    /// Those of `seen`.
+    /// The bytes of `seen`.
     pub(crate) seen: Vec<u8>,
-    /// Published files and checksums that are to be written, with their segments.
+    /// The published files and checksums to write, with their segments.
     pub(crate) published: Vec<(u32, String, Vec<u8>)>,
-    /// The open file, if there are lines in one.
+    /// The path and bytes of the open file, if the day has open lines.
     pub(crate) open: Option<(String, Vec<u8>)>,
 }
 
 impl Replacement {
-    /// Installs it; answers where the damaged files are kept.
+    /// Installs the new files. Returns the folder that keeps the damaged ones.
     pub(crate) fn install(&self, files: &Files<'_>) -> Result<String> {
         let Files { lander, day_file, journal, .. } = files;
         let folder = match &files.aside {
@@ -66,15 +66,15 @@ impl Replacement {
         Ok(folder)
     }
 
-    /// Open files of segments that will not be there have no lines any more. One that is a second
-    /// name of a published file is left alone: whoever published it was about to remove it.
+    /// Empties the open files of segments that no longer exist. One that is a second name of a
+    /// published file is left alone: publication was about to remove it.
     fn empty_others(&self, files: &Files<'_>) -> Result<()> {
         let Files { lander, day_file, .. } = files;
         let open = self.open.as_ref().map(|(path, _)| path);
         let names = folders::names_of(lander, day_file)?;
         let inode = |path: &str| {
             let file = lander.disk.open(path, Open::Read).context("open", path)?;
-            Ok(file.inode().context("look at", path)?.number)
+            Ok(file.inode().context("inspect", path)?.number)
         };
         let (others, published): (Vec<&String>, Vec<&String>) =
             names.iter().partition(|name| name.ends_with(OPEN));
@@ -89,8 +89,8 @@ impl Replacement {
     }
 }
 
-/// Copies of all that is there; second names of what is published, whose bytes never change.
-/// Answers the folder.
+/// Copies all files of the day, and returns the folder. Published files are linked, because their
+/// bytes never change.
 fn put_aside(files: &Files<'_>) -> Result<String> {
     let Files { lander, day_file, journal, .. } = files;
     let folder = format!("{DAMAGED}/{day_file}.{}", unique());
@@ -112,20 +112,20 @@ fn put_aside(files: &Files<'_>) -> Result<String> {
     Ok(folder)
 }
 
-/// Gives a file that may be there, and that its lock fences, other bytes.
+/// Rewrites a file, which may be missing, in place under its lock.
 fn rewrite(files: &Files<'_>, path: &str, bytes: &[u8]) -> Result<()> {
     let Files { lander, journal, .. } = files;
     let how = Open::Create(lander.open_mode());
     let (file, _) = lander.open_locked(path, how, lander.lock_deadline())?;
     journal.check_lease()?;
-    file.truncate(0).context("cut", path)?;
+    file.truncate(0).context("truncate", path)?;
     for (number, chunk) in bytes.chunks(CHUNK).enumerate() {
         file.write_at(chunk, (number * CHUNK) as u64).context("write", path)?;
     }
     file.sync().context("sync", path)
 }
 
-/// A published file or a checksum, in place of what is there.
+/// Writes a published file or a checksum, and replaces an existing one.
 pub(crate) fn install_file(
     Files { lander, day_file, .. }: &Files<'_>,
     segment: u32,
@@ -139,7 +139,7 @@ pub(crate) fn install_file(
     lander.disk.sync_dir(folder).context("sync", folder)
 }
 
-/// The hints that a journal wants.
+/// Creates the hints that belong to a journal.
 pub(crate) fn make_hints(files: &Files<'_>, state: &State) -> Result<()> {
     let Files { lander, day_file, .. } = files;
     let unsealed = state.numbered().filter(|(_, segment)| segment.done.is_none());

@@ -1,5 +1,5 @@
-//! The published segments of a damaged day: as they are on record, as they are, and made again of
-//! the rows that they had.
+//! The published segments of a damaged day: compares files with their records, and makes damaged
+//! ones again from their rows.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -18,29 +18,29 @@ use crate::land::root::error::{Context, Result};
 use crate::land::root::layout::{DayFile, checksum, name_of};
 use crate::row::EventKey;
 
-/// A published segment, as it is on record and as it is.
+/// A published segment: its record and its actual content.
 #[derive(Default)]
 pub(super) struct Segment {
-    /// What it was sealed as; of one that no journal knows, what its file is.
+    /// Its seal. If no journal has one, it is derived from the file.
     pub sealed: Sealed,
     /// When it was published, and when retention removed it.
     pub(crate) done: i64,
     pub removed: Option<i64>,
     /// Its identities.
     pub(crate) ids: Vec<EventKey>,
-    /// Its text, if that is good.
+    /// Its text, if the file is good.
     pub(crate) text: Vec<u8>,
-    /// Its bytes, where those that are there are not good; nothing, if they are nowhere.
+    /// The bytes to write if the file is damaged; empty if they were not found.
     pub(crate) bytes: Option<Vec<u8>>,
-    /// Whether they are other ones than those that were published, with the same text.
+    /// Whether these bytes differ from those that were published, with the same text.
     pub(crate) is_other_bytes: bool,
 }
 
-/// The published segments: those that the journal knows, and those beside it that have a checksum.
+/// The published segments: those in the journal, and those that have only a checksum file.
 pub(super) fn published(files: &Files<'_>, survey: &Survey) -> Result<Vec<Segment>, RebuildError> {
     let Files { lander, day_file, .. } = *files;
     if survey.state.as_ref().is_some_and(|state| state.closed.is_some()) {
-        let reason = "the day is closed: its journal has no identities any more, so take the damaged file from a backup of the root";
+        let reason = "the day is closed and its journal no longer has identities: restore the damaged file from a backup of the root";
         return Err(files.refused(&day_file.to_string(), reason));
     }
     let mut segments: BTreeMap<u32, Segment> = BTreeMap::new();
@@ -61,25 +61,25 @@ pub(super) fn published(files: &Files<'_>, survey: &Survey) -> Result<Vec<Segmen
             None if !survey.complete || !survey.has_seen => {}
             _ => {
                 return Err(
-                    files.refused(&target, "its journal does not know it; move it elsewhere")
+                    files.refused(&target, "its journal does not list it; move it elsewhere")
                 );
             }
         }
         let sha256 = Sha256::digest(files.read(&target)?).into();
         let (path, sum) = checksum(&target, &sha256);
         if files.read(&path)? != sum.as_bytes() {
-            let reason = "neither its journal nor a .sha256 beside it says what it was";
+            let reason = "neither the day's journal nor a .sha256 file records its checksum; restore the file and its .sha256 from a backup of the root";
             return Err(files.refused(&target, reason));
         }
         let file = lander.disk.open(&target, Open::Read).context("open", &target)?;
-        let modified = file.inode().context("look at", &target)?.modified;
+        let modified = file.inode().context("inspect", &target)?.modified;
         let Contents { bytes, lines, sha256 } =
             Contents::read(file.as_ref(), &target, day_file.kind)?;
         let at = if modified > 0 { modified } else { lander.clock.now() };
         let sealed = Sealed { segment, target, bytes, lines, sha256, at, ..Sealed::default() };
         let mut one = Segment { sealed, done: at, ..Segment::default() };
         one.read(lander)?;
-        // What it has in clear is known only now.
+        // The text's hash is not in the journal, so it is computed from the good file.
         if !one.is_damaged() {
             let is_compressed = Compress::of(&one.sealed.target).0 != Compress::None;
             one.sealed.text_hash = is_compressed.then(|| xxh3_128(&one.text));
@@ -88,23 +88,25 @@ pub(super) fn published(files: &Files<'_>, survey: &Survey) -> Result<Vec<Segmen
     }
     let mut numbered = (1..).zip(segments.values());
     if let Some((wanted, one)) = numbered.find(|(number, one)| *number != one.sealed.segment) {
-        let reason = format!("segment {wanted} is not there, and no journal says what it was");
+        let reason = format!(
+            "segment {wanted} is missing and no journal records it; restore its file and .sha256 from a backup of the root"
+        );
         return Err(files.refused(&one.sealed.target, &reason));
     }
     Ok(segments.into_values().collect())
 }
 
 impl Segment {
-    /// Whether its bytes are nowhere.
+    /// Whether its bytes were found nowhere.
     pub(super) fn is_damaged(&self) -> bool {
         self.bytes.as_ref().is_some_and(Vec::is_empty)
     }
 
-    /// Reads the file that is there, or the temporary one that was about to be published.
+    /// Reads the published file, or else the temporary that was about to be published.
     fn read(&mut self, lander: &Lander<'_>) -> Result<()> {
         self.bytes = Some(Vec::new());
         let Sealed { target, temporary, .. } = &self.sealed;
-        // What no journal knows has no temporary.
+        // A segment without a journal's seal has no temporary.
         for path in [target, temporary].into_iter().filter(|path| !path.is_empty()) {
             let Some(bytes) = read_file(lander, path)? else { continue };
             if <[u8; 32]>::from(Sha256::digest(&bytes)) != self.sealed.sha256 {
@@ -118,8 +120,8 @@ impl Segment {
         Ok(())
     }
 
-    /// The text that was sealed, of the rows: in the order of the commits or of the times. Only the
-    /// recorded hash tells whether it is.
+    /// Makes the sealed text again from rows, in the order of the commits or of the times. Only the
+    /// recorded hash shows which order is right.
     pub(super) fn make_again(
         &mut self,
         files: &Files<'_>,
@@ -142,7 +144,7 @@ impl Segment {
             (self.text, self.bytes) = (text, Some(bytes));
             return Ok(());
         }
-        let reason = "it is damaged, and the objects do not give the text that was sealed";
+        let reason = "it is damaged, and the objects do not yield the text that was sealed; restore it from a backup of the root";
         Err(files.refused(&self.sealed.target, reason))
     }
 }

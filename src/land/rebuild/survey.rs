@@ -1,4 +1,5 @@
-//! Survey: what of a damaged day is still good, and the rows of the objects that may fill the gaps.
+//! Survey: finds what is still good in a damaged day, and the rows of objects that can fill the
+//! gaps.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -22,36 +23,36 @@ use crate::object::{Bad, Options, Origin, ReadError, Reader, RowPlace, Sink};
 use crate::row::{EventKey, Kind, Row};
 use crate::store::{Object, ObjectId, Store};
 
-/// A file of a day that is rebuilt is read into memory; a longer one was stretched.
+/// The longest file of a day that is read into memory. A longer one is damaged.
 const FILE_BYTES_MAX: u64 = 16 << 30;
 
 /// Why a day was not repaired.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
-    /// What keeps rows from landing keeps a rebuild from its work, too.
+    /// An error that also prevents landing.
     #[error(transparent)]
     Land(#[from] LandError),
-    /// What is good and what the objects have are not all that the day had.
+    /// The good parts and the objects do not cover everything that the day had.
     #[error("{path}: {reason}. {}", left(aside.as_deref()))]
     Refused {
-        /// The day file, or the file or object that it failed at.
+        /// The day file, or the file or object that caused the refusal.
         path: String,
-        /// Why, in words.
+        /// The reason, as a message.
         reason: String,
-        /// Where an interrupted rebuild has put the day's files.
+        /// The folder to which an interrupted rebuild moved the day's files.
         aside: Option<String>,
     },
 }
 
-/// What a refused rebuild leaves the day in.
+/// The state in which a refused rebuild leaves the day.
 fn left(aside: Option<&str>) -> String {
     match aside {
         None => "No line was changed".to_owned(),
-        Some(folder) => format!("An interrupted rebuild has put the day's files into {folder}"),
+        Some(folder) => format!("An interrupted rebuild put the day's files into {folder}"),
     }
 }
 
-/// Where the day's files are: in their places, or where an interrupted rebuild has put them aside.
+/// The day's files: in their places, or in the folder where an interrupted rebuild put them aside.
 pub(crate) struct Files<'l> {
     pub(crate) lander: &'l Lander<'l>,
     pub(crate) day_file: &'l DayFile,
@@ -61,13 +62,13 @@ pub(crate) struct Files<'l> {
 }
 
 impl Files<'_> {
-    /// The day stays as it is.
+    /// The error of a rebuild that changes nothing.
     pub(crate) fn refused(&self, path: &str, reason: &str) -> RebuildError {
         let aside = self.aside.clone();
         RebuildError::Refused { path: path.to_owned(), reason: reason.to_owned(), aside }
     }
 
-    /// A whole file, by the path of its place.
+    /// Reads a whole file, by its original path; `None` if it is missing.
     fn find(&self, path: &str) -> Result<Option<Vec<u8>>> {
         match &self.aside {
             Some(folder) => read_file(self.lander, &format!("{folder}/{}", name_of(path))),
@@ -75,12 +76,12 @@ impl Files<'_> {
         }
     }
 
-    /// The same; nothing, if it is not there.
+    /// As [`Files::find`]; empty if the file is missing.
     pub(crate) fn read(&self, path: &str) -> Result<Vec<u8>> {
         self.find(path).map(Option::unwrap_or_default)
     }
 
-    /// The names that readers see, by the paths of their places.
+    /// The original paths of the files that readers see.
     pub(crate) fn names(&self) -> Result<BTreeSet<String>> {
         let Some(folder) = &self.aside else {
             return folders::names_of(self.lander, self.day_file);
@@ -91,60 +92,60 @@ impl Files<'_> {
     }
 }
 
-/// A whole file; `None` if it is not there.
+/// Reads a whole file; `None` if it is missing.
 pub(crate) fn read_file(lander: &Lander<'_>, path: &str) -> Result<Option<Vec<u8>>> {
     let file = lander.open_if_there(path)?;
     file.map(|file| read_whole(file.as_ref(), path, 0, FILE_BYTES_MAX)).transpose()
 }
 
-/// Lines that were acknowledged together, and what of them is still good.
+/// Lines that were acknowledged together, with the parts that are still good.
 #[derive(Default)]
 pub(crate) struct Piece {
     pub(crate) segment: u32,
     pub(crate) count: u64,
-    /// The objects that they came from, without entity tags, where a commit names them.
+    /// The objects that they came from, without entity tags, if a commit names them.
     pub(crate) objects: Option<BTreeSet<String>>,
     /// Their identities, if all their blocks are good.
     pub(crate) ids: Option<Vec<EventKey>>,
-    /// The blocks that a commit names, which prove identities that were found elsewhere.
+    /// The blocks from the commit. They prove identities that were found elsewhere.
     pub(crate) blocks: Vec<Block>,
-    /// Their text, if it is.
+    /// Their text, if it is good.
     pub(crate) text: Option<Vec<u8>>,
 }
 
 impl Piece {
-    /// Whether no object is needed for it, where the first so many segments are published.
+    /// Whether it can be rebuilt without objects, if the first `published` segments are published.
     pub(crate) fn is_whole(&self, published: u32) -> bool {
         let known = self.ids.is_some() && self.objects.is_some();
         known && (self.segment <= published || self.text.is_some())
     }
 }
 
-/// What of the day is still good.
+/// What is still good in the day.
 pub(crate) struct Survey {
-    /// The journal, as far as it is good.
+    /// The good beginning of the journal.
     pub(crate) state: Option<State>,
-    /// Whether it is good to its end, and lacks no frame that `seen` knows of.
+    /// Whether the journal is good to its end and has the frame of `seen`'s watermark.
     pub(crate) complete: bool,
-    /// Whether `seen` is there, so that it can tell.
+    /// Whether `seen` exists and belongs to this day.
     pub(crate) has_seen: bool,
-    /// The commits that it has.
+    /// The commits of the journal, then lines without a commit.
     pub(crate) pieces: Vec<Piece>,
-    /// Where it is not complete: identities that no commit has, in the order in which they were
-    /// committed.
+    /// If the journal is incomplete: the identities that no commit has, in the order of their
+    /// commits.
     loose: Vec<EventKey>,
-    /// What open files have that no commit has.
+    /// The text of open files that no commit has.
     pub(crate) loose_text: Vec<u8>,
 }
 
 impl Survey {
-    /// Reads what there is.
+    /// Reads the day's files.
     pub(crate) fn read(files: &Files<'_>, journal: &[u8]) -> Result<Survey> {
         let day_file = files.day_file;
         let (state, error) = State::read_prefix(&day_file.journal(), journal);
         let state = state.filter(|state| state.header.is_of(day_file));
         let seen = files.find(&day_file.seen())?;
-        // It exists before the first line does.
+        // `seen` is created before the first line is written.
         let mut has_seen = seen.is_some();
         let seen = seen.unwrap_or_default();
         let (mut pieces, mut committed) = (Vec::new(), HashMap::new());
@@ -166,7 +167,7 @@ impl Survey {
             }
             committed.insert(open, segment.bytes() as usize);
         }
-        // Another day's, in place of ours: no block of any commit is in it.
+        // If it has no block of any commit, it is the `seen` of another day.
         let is_foreign = error.is_none() && pieces.iter().all(|piece: &Piece| piece.ids.is_none());
         let seen = if is_foreign && !pieces.is_empty() { Vec::new() } else { seen };
         has_seen &= !seen.is_empty() || pieces.is_empty();
@@ -178,7 +179,7 @@ impl Survey {
         let mut survey =
             Survey { state, complete, has_seen, pieces, loose: Vec::new(), loose_text: Vec::new() };
         let from = seen::place(survey.state.as_ref().map_or(0, State::seen)) as usize;
-        // Zeros are what a crash leaves, and nobody's identity.
+        // A crash leaves zeros, which are not an identity.
         let entries = seen::entries(seen.get(from..).unwrap_or_default());
         let entries = entries.filter(|id| !complete && *id != EventKey { timestamp: 0, hash: 0 });
         survey.loose.extend(entries);
@@ -195,8 +196,8 @@ impl Survey {
         Ok(survey)
     }
 
-    /// What no commit has: first what is missing of each published segment (segments follow each
-    /// other in `seen`), then what is in open files.
+    /// Adds the lines that no commit has: first those missing from each published segment, in the
+    /// order of the segments in `seen`, then those in open files.
     pub(crate) fn add_loose(&mut self, published: impl Iterator<Item = (u32, u64)>, kind: Kind) {
         let (mut loose, mut last) = (std::mem::take(&mut self.loose).into_iter(), 0);
         let piece = |segment, count: u64, ids: Vec<EventKey>| {
@@ -216,20 +217,20 @@ impl Survey {
         self.pieces.extend(piece(last + 1, count, rest));
     }
 
-    /// How many whole lines of open files no commit has.
+    /// The number of complete lines in open files that no commit has.
     pub(crate) fn loose_lines(&self, kind: Kind) -> u64 {
         split(&self.loose_text, kind).filter(|line| line.ends_with(b"\n")).count() as u64
     }
 
-    /// The places of the objects of pieces that some are wanted of.
+    /// The places of the wanted pieces' objects.
     pub fn objects(&self, wanted: impl Fn(&Piece) -> bool) -> BTreeSet<&String> {
         let wanted = self.pieces.iter().filter(|piece| wanted(piece));
         wanted.flat_map(|piece| &piece.objects).flatten().collect()
     }
 }
 
-/// The object of this name: a folder holds a bucket's keys, or a part of them, so that a key is the
-/// end of the object's place.
+/// Finds an object by its place. A folder may hold only a part of a bucket's keys, so an object
+/// matches if its key is the end of the place.
 pub(crate) fn find<'o>(name: &str, objects: &'o [Object]) -> Option<&'o Object> {
     let ends = objects.iter().filter(|object| {
         let front = name.strip_suffix(object.id.key.as_str());
@@ -238,23 +239,23 @@ pub(crate) fn find<'o>(name: &str, objects: &'o [Object]) -> Option<&'o Object> 
     ends.max_by_key(|object| object.id.key.len())
 }
 
-/// The rows of objects that may be the day's, each once.
+/// The distinct rows of objects that may belong to the day.
 #[derive(Default)]
 pub(crate) struct FoundRows {
     lines: BTreeMap<EventKey, Vec<u8>>,
-    /// The objects that were read, and which rows they have.
+    /// The objects that were read, with the identities of their rows.
     pub(crate) objects: Vec<(ObjectId, HashSet<EventKey>)>,
     /// Whether any row would land into the day now.
     pub(crate) is_source: bool,
-    /// Rows that were made of records now, and whose events are not known.
+    /// Rows that were just derived from records and whose events are not known.
     derived: Batch,
 }
 
 impl FoundRows {
-    /// Reads objects. A row counts if it is of the day file, or if its event is known to be. What a
-    /// record becomes now may have landed elsewhere, or as another event where it is plain text: so
-    /// it counts only if its event is known, if the journal names the objects (`named`), or if by
-    /// the registers the event can be nowhere else.
+    /// Reads objects. A row counts if its day file is this one, or if its event is known to belong
+    /// to it. A row that is derived from a record now may have landed elsewhere, or, as plain text,
+    /// as another event. It counts only if its event is known, if the journal names the objects
+    /// (`named`), or if the registers rule out every other day file.
     pub(crate) fn read(
         files: &Files<'_>,
         store: &Store,
@@ -263,7 +264,7 @@ impl FoundRows {
         survey: &Survey,
     ) -> Result<FoundRows, RebuildError> {
         let Files { lander, day_file, .. } = files;
-        // Of what no commit vouches for, only rows of the day count: `seen` may be another day's.
+        // Identities without a commit are not known events: `seen` may belong to another day.
         let vouched = survey.pieces.iter().filter(|piece| piece.objects.is_some());
         let known = vouched.flat_map(|piece| &piece.ids).flatten();
         let known: HashSet<EventKey> = known.copied().collect();
@@ -277,7 +278,7 @@ impl FoundRows {
             let options = Options::new(&lander.config.limits);
             rows.objects.push((id.clone(), HashSet::new()));
             let mut sink = OfOneDay { day_file, known: &known, named, rows: &mut rows };
-            // What is unreadable in an object was not landed either.
+            // The unreadable parts of an object did not land either.
             reader
                 .object(input, origin, &options, &mut sink)
                 .map_err(|error| failed(error.to_string()))?;
@@ -302,16 +303,16 @@ impl FoundRows {
         self.lines.get(id).map(Vec::as_slice)
     }
 
-    /// The lines of events, if all are there.
+    /// The lines of events; `None` unless all were found.
     pub(crate) fn text(&self, ids: &[EventKey]) -> Option<Vec<u8>> {
         let lines: Option<Vec<&[u8]>> = ids.iter().map(|id| self.line(id)).collect();
         lines.map(|lines| lines.concat())
     }
 
-    /// The identities of a piece with this text: its own, where a commit or the objects vouch for
-    /// them. Where they are lost, those of the rows with its lines that are nobody else's, if they
-    /// are as many: of the objects that it names, if it names any. In the order of their times, as
-    /// a commit has them.
+    /// The identities of a piece with this text: its own, if a commit or the objects confirm them.
+    /// If they are lost, those of the untaken rows with the same lines, provided that the counts
+    /// match. If the piece names objects, only their rows count. The order is that of a commit, by
+    /// time.
     pub(crate) fn ids(
         &self,
         piece: &Piece,
@@ -339,7 +340,7 @@ impl FoundRows {
         let free = rows.filter(|id| !taken.contains(id) && place(id).is_some()).copied();
         let mut ids: Vec<EventKey> = free.collect::<BTreeSet<_>>().into_iter().collect();
         ids.sort_by_key(|id| (id.timestamp, place(id)));
-        // Of other objects than those that it names, the blocks' checksums have to prove them.
+        // If not all of its objects were found, the blocks' checksums must prove the identities.
         let is_proven = named.is_some() || seen::encode(ids.iter().copied()).1 == piece.blocks;
         (ids.len() as u64 == piece.count && is_proven).then_some(ids)
     }

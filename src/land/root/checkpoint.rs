@@ -40,7 +40,7 @@ impl<'l> Notes<'l> {
             locked => locked?.0,
         };
         if from_start {
-            handle.truncate(0).context("cut", &path)?;
+            handle.truncate(0).context("truncate", &path)?;
         }
         let bytes = read_whole(handle.as_ref(), &path, 0, u64::MAX)?;
         let whole = memchr::memrchr(b'\n', &bytes).map_or(0, |last| last + 1);

@@ -16,7 +16,7 @@ pub enum LandError {
     #[error("{0}: busy: another process holds its lock; it is retried")]
     Busy(String),
     /// Another run of the same long command holds its notes.
-    #[error("another run of the same command holds {0}; this one did nothing")]
+    #[error("the same command is running already: it holds {0}; this one did nothing")]
     Running(String),
     /// The caller's time ran out before work on this file began. Nothing was changed.
     #[error("{0}: no time was left for this file; it is retried")]

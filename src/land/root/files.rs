@@ -12,7 +12,7 @@ pub(crate) fn read_whole(
     from: u64,
     bytes_max: u64,
 ) -> Result<Vec<u8>> {
-    let length = file.length().context("look at", path)?;
+    let length = file.length().context("inspect", path)?;
     if length > bytes_max {
         let what = format!("it has {length} bytes, the limit is {bytes_max}");
         return Err(LandError::damage(path, what));
@@ -32,7 +32,7 @@ pub(crate) fn says(file: &dyn Handle, path: &str, text: &str) -> Result<bool> {
 
 /// Writes a new file and syncs it. No other process may use the name.
 pub(crate) fn write_new(root: &Root<'_>, path: &str, bytes: &[u8], mode: u32) -> Result<()> {
-    let file = root.disk.open(path, Open::Create(mode)).context("make", path)?;
+    let file = root.disk.open(path, Open::Create(mode)).context("create", path)?;
     file.write_at(bytes, 0).context("write", path)?;
     file.sync().context("sync", path)
 }

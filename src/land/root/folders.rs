@@ -39,7 +39,7 @@ pub(crate) fn make(root: &Root<'_>, folder: &str) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             root.disk.refresh_dir(folder).context("open", folder)
         }
-        Err(error) => root.disk.refresh_dir(folder).map_err(|_| error).context("make", folder),
+        Err(error) => root.disk.refresh_dir(folder).map_err(|_| error).context("create", folder),
         Ok(()) => Ok(()),
     }
 }
@@ -66,7 +66,7 @@ fn probe(root: &Root<'_>) -> Result<()> {
         // Another first landing is probing at the same time: it linked the name, or removed it
         // while an NFS client opened it.
         Err(error) if is_one_of(&error, &[Errno::MLINK, Errno::STALE, Errno::NOENT]) => {}
-        made => made.context("make", name)?,
+        made => made.context("create", name)?,
     }
     let folded = root.disk.open(upper, Open::Read).is_ok();
     remove(root, second)?;
@@ -82,7 +82,7 @@ fn probe(root: &Root<'_>) -> Result<()> {
             Err(error).context("link", name)
         }
         Ok(()) | Err(_) if folded => Err(LandError::Unsuited(
-            "ignores case in names: two logs whose names differ only in case would share a file",
+            "does not distinguish upper and lower case in names: two logs would share a file",
         )),
         Ok(()) | Err(_) => Ok(()),
     }

@@ -118,7 +118,7 @@ impl Root<'_> {
                 opened => return opened.context("open", path),
             }
         }
-        self.disk.open(path, how).context("make", path)
+        self.disk.open(path, how).context("create", path)
     }
 
     /// Opens a file for reading; `None` if it does not exist.

@@ -124,7 +124,7 @@ fn a_data_file_shorter_than_committed_is_damage_and_is_left_alone() {
     let file = OpenOptions::new().write(true).open(site.path(*OPEN)).unwrap();
     file.set_len(3).unwrap();
     let error = site.try_commit(&[event("b", 2)]).unwrap_err().to_string();
-    let said = format!("3 bytes, of {}", whole.len());
+    let said = format!("3 bytes, but {} were committed", whole.len());
     assert!(error.starts_with(*OPEN) && error.contains(&said), "{error}");
     assert_eq!(site.tree()[*OPEN], whole[..3]);
 }

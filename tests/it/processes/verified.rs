@@ -340,7 +340,7 @@ fn a_journal_that_was_stretched_is_damage_and_not_the_end_of_the_process() {
     let journal = fs::OpenOptions::new().write(true).open(yard.at(JOURNAL)).unwrap();
     journal.set_len(60 << 30).unwrap();
     let said = fails(&mut yard.land());
-    assert!(said.contains(JOURNAL) && said.contains("and may have 1073741824"), "{said}");
+    assert!(said.contains(JOURNAL) && said.contains("the limit is 1073741824"), "{said}");
     // A process that dies gives no such line.
     let said = String::from_utf8(verify(&yard).output().unwrap().stdout).unwrap();
     assert!(said.contains("WRONG") && said.contains(JOURNAL), "{said}");

@@ -87,7 +87,7 @@ fn a_day_whose_journal_is_gone_fails_to_seal_and_its_age_is_told() {
         }
         let answer = function.lambda.json(&json!({"hiwake": "seal"}));
         let failed = answer["failed"][0].as_str().unwrap();
-        assert!(failed.contains("its beginning is missing or unreadable"), "{left:?}: {failed}");
+        assert!(failed.contains("its header is missing or unreadable"), "{left:?}: {failed}");
         let metrics = function.lambda.metrics();
         assert_eq!((value(&metrics, "Sealed"), value(&metrics, "SealFailed")), (1, 1), "{left:?}");
         assert!(value(&metrics, "OldestUnsealedAge") > 4 * 365 * 24 * 3600, "{left:?}");
