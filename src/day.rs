@@ -1,4 +1,4 @@
-//! The day and the local time of an event's own timestamp. Pure: no clock is read.
+//! Computes the day and the local time of an event's own timestamp. Pure: no clock is read.
 //!
 //! [`Calendar`] caches the last offset with its validity, and the text of the current hour, in
 //! which it patches the digits of minutes and seconds. Events arrive in time order; a zone lookup

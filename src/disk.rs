@@ -87,9 +87,9 @@ pub trait Disk: Send + Sync {
 
 /// An open file. Dropping it closes the file and releases its lock.
 ///
-/// Obligation: once this handle has lost its lock, `truncate` and `sync` through it fail, and its
-/// unsynced writes no longer reach the file (`write_at` may fail, or seem to succeed until the
-/// sync). A handle that never took a lock is not fenced. `sync` makes durable what this machine has
+/// Obligation: once this handle has lost its lock, `truncate` and `sync` through it fail. Its
+/// unsynced writes no longer reach the file; `write_at` may fail, or seem to succeed until the
+/// sync. A handle that never took a lock is not fenced. `sync` makes durable what this machine has
 /// written. What another machine wrote without a sync becomes durable only if this one has written
 /// to the file, too.
 pub trait Handle: Send + Sync {
@@ -208,7 +208,7 @@ impl Disk for RealDisk {
             Open::Create(mode) => (OFlags::RDWR | OFlags::CREATE, mode),
             Open::CreateNew(mode) => (OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, mode),
         };
-        // NONBLOCK: a FIFO in the way is an error below, not a hang.
+        // NONBLOCK: a FIFO of this name is an error below, not a hang.
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let (folder, name) = self.parent(path)?;
         let file = rustix::fs::openat(&folder, name, flags, Mode::from_raw_mode(mode))?;

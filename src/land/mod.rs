@@ -2,8 +2,8 @@
 //! one line.
 //!
 //! [`Lander::land`] reads objects as streams and gathers their rows by day file. When the buffer is
-//! full, and at the end, it commits each day file's rows under one hold of its lock
-//! ([`commit`](day_file::commit)), several day files in parallel. An object is acknowledged once
+//! full, and at the end, it commits ([`commit`](day_file::commit)) each day file's rows under one
+//! hold of its lock. Several day files are committed in parallel. An object is acknowledged once
 //! all its rows are durable lines, had already landed, or are in quarantine.
 //!
 //! The rooms, from the bottom up. A room imports only from rooms listed above it here.

@@ -71,7 +71,7 @@ impl Committed<'_> {
     }
 }
 
-/// Adds the time spans of the offered events, split where the time jumps: otherwise a few late
+/// Adds the time spans of the offered events, split where the time jumps. Otherwise a few late
 /// events would make one span of the whole day.
 fn add_spans<T>(spans: &mut Vec<(i64, i64)>, offered: &[T], identity: &impl Fn(&T) -> EventKey) {
     let (Some(first), Some(last)) = (offered.first(), offered.last()) else { return };

@@ -30,7 +30,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// A short stable name.
+    /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
             Refusal::File => "row-file",

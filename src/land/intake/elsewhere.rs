@@ -165,7 +165,7 @@ enum Fate {
 pub(crate) type Ask<'a> = dyn Fn(&DayFile, &mut Offered) -> Result<bool> + 'a;
 
 impl Elsewhere {
-    /// Whether all rows can be lines of their own day file only.
+    /// Whether no row can be a line of another day file.
     pub(crate) fn is_empty(&self) -> bool {
         self.candidates.is_empty()
     }

@@ -270,7 +270,7 @@ impl Held {
     ) -> Result<(Held, T)> {
         for _ in 0..ROUNDS_MAX {
             let held = Held::lock(lander, dates, rules)?;
-            // The registers that lack something, be it only these rules.
+            // The registers that lack something, even if only these rules.
             let incomplete = |one: &Register| one.lost || one.untidy || !one.has(rules);
             let incomplete = held.registers.iter().filter(|(_, register)| incomplete(register));
             let mut missing: Missing =
@@ -312,8 +312,8 @@ impl Held {
             let path = path(*date);
             let open = || lander.open(&path, Open::Create(lander.open_mode()));
             let mut handle = open()?;
-            // An empty register gets its first entry under the exclusive lock, which is kept: a
-            // shared lock afterwards would cost three times as many round trips.
+            // An empty register gets its first entry under the exclusive lock. This lock is kept: a
+            // shared one afterwards would cost three times as many round trips.
             if handle.length().context("inspect", &path)? == 0 {
                 lander.lock(&path, lander.lock_deadline(), || handle.try_lock())?;
                 let register = Register::read(handle.as_ref(), &path)?;
@@ -348,7 +348,7 @@ impl Held {
         Ok(())
     }
 
-    /// Proves that all locks since the first register's are still held: a lease is lost for all of
+    /// Proves that all locks since the first register's are still held. A lost lease loses all of
     /// them at once, and then a write through the first handle fails.
     pub(crate) fn prove(&self) -> Result<()> {
         let Some((path, handle)) = self.handles.first() else { return Ok(()) };

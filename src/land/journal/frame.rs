@@ -22,7 +22,7 @@ use crate::row::Kind;
 
 /// Where the frames begin.
 pub const FRAMES_AT: u64 = 8192;
-/// The byte that is written to prove that a lock still stands.
+/// The byte that is written to prove that a lock is still held.
 pub(crate) const PROOF_AT: u64 = 4095;
 /// Fills the space behind the slot of a closed day that no Removed frame uses.
 pub(crate) const RESERVE: u8 = b'R';
@@ -92,7 +92,7 @@ impl Header {
         HEADER_MAGIC.starts_with(found) || found.iter().all(|byte| *byte == 0)
     }
 
-    /// Reads a header; `None` if it is empty, partial or not a header.
+    /// Decodes a header; `None` if it is empty, partial or invalid.
     pub fn decode(bytes: &[u8]) -> Option<(Header, u32)> {
         let header = bytes.get(..FRAMES_AT as usize)?;
         let (json, crc) = read_checked(header.strip_prefix(HEADER_MAGIC)?)?;
@@ -323,7 +323,7 @@ pub(crate) struct Contents {
 pub(crate) struct ClosedSegment {
     /// How it is compressed. This and the number give its name.
     pub(crate) compress: Compress,
-    /// What is in it.
+    /// Its length, lines and hash.
     pub(crate) contents: Contents,
     /// When it was published, milliseconds since the epoch.
     pub(crate) done: i64,
@@ -384,7 +384,7 @@ impl Frame {
 /// What [`decode`] found at the beginning of some bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found {
-    /// A whole frame.
+    /// A complete frame.
     Frame {
         /// The decoded frame.
         frame: Frame,

@@ -4,7 +4,7 @@
 //! number of the journal's frames that were last known to be durable, and the CRC of the last one.
 //! A journal without this frame has lost it, even if its end looks merely torn. The watermark is
 //! written after the journal's sync and is not synced itself: an older or torn one proves less, but
-//! nothing wrong.
+//! nothing false.
 //!
 //! An entry is 16 bytes, little-endian: timestamp i64, hash u64. A run's i-th entry belongs to the
 //! commit's i-th line, so a run is in timestamp order. A block has up to 1,024 entries and ends
@@ -18,9 +18,9 @@ use crate::land::journal::frame::{Block, Commit};
 use crate::land::root::error::{Context, LandError, Result};
 use crate::row::EventKey;
 
-/// The bytes of one entry.
+/// The length of one entry in bytes.
 pub const ENTRY_BYTES: u64 = 16;
-/// The bytes of the watermark, in front of the entries.
+/// The length of the watermark in bytes, before the entries.
 pub(crate) const WATERMARK_BYTES: u64 = 16;
 const WATERMARK_MAGIC: &[u8; 4] = b"HWKS";
 /// The most entries in a block. A late event reads one block.

@@ -73,7 +73,7 @@ pub(crate) enum OutOfPlace {
     Frame(&'static str),
     #[error("a frame of segment {0}, which {1}")]
     OfSegment(u32, &'static str),
-    #[error("a commit to segment {0}")]
+    #[error("a commit to the wrong segment, {0}")]
     CommitTo(u32),
 }
 
@@ -106,7 +106,7 @@ impl State {
         State { header, end: FRAMES_AT, crc, last: FRAMES_AT, ..State::default() }
     }
 
-    /// Reads a journal's bytes. `Ok(None)`: its header is empty or partial and no frame follows.
+    /// Reads a journal's bytes. `Ok(None)` if its header is empty or partial and no frame follows.
     pub fn read(path: &str, bytes: &[u8]) -> Result<Option<State>> {
         match State::read_prefix(path, bytes) {
             (state, None) => Ok(state),
@@ -221,7 +221,7 @@ impl State {
         }
     }
 
-    /// Moves the end behind the frame that was just applied.
+    /// Moves the end past the frame that was just applied.
     pub(crate) fn follow(&mut self, crc: u32, length: u64) {
         self.crc = crc;
         self.crcs.push(crc);

@@ -196,7 +196,7 @@ impl Survey {
         Ok(survey)
     }
 
-    /// Adds the lines that no commit has: first those missing from each published segment, in the
+    /// Adds the lines that no commit has. First come those missing from published segments, in the
     /// order of the segments in `seen`, then those in open files.
     pub(crate) fn add_loose(&mut self, published: impl Iterator<Item = (u32, u64)>, kind: Kind) {
         let (mut loose, mut last) = (std::mem::take(&mut self.loose).into_iter(), 0);
@@ -245,7 +245,7 @@ pub(crate) struct FoundRows {
     lines: BTreeMap<EventKey, Vec<u8>>,
     /// The objects that were read, with the identities of their rows.
     pub(crate) objects: Vec<(ObjectId, HashSet<EventKey>)>,
-    /// Whether any row would land into the day now.
+    /// Whether any row would land into this day.
     pub(crate) is_source: bool,
     /// Rows that were just derived from records and whose events are not known.
     derived: Batch,

@@ -2,8 +2,8 @@
 //!
 //! The notes are the lines of one file, `.hiwake/<what>/<hash of the command>`. Each is written
 //! after the work that it records is durable. It is not synced itself: a lost note only repeats
-//! work. The file is removed when the command ends. Notes are trusted, so the next run does not
-//! notice lines that somebody removed in between.
+//! work. The file is removed when the command ends. Notes are trusted, so landed lines that were
+//! removed in between stay a gap: the next run skips them.
 
 use std::time::Instant;
 

@@ -42,7 +42,7 @@ pub enum LandError {
     Damage {
         /// The damaged file.
         path: String,
-        /// What was found, and where.
+        /// The damage, and where it is.
         what: String,
     },
     /// A newer release wrote the file in a format that this one does not know.
@@ -50,7 +50,7 @@ pub enum LandError {
         "{path}: {what}: a newer release of hiwake wrote it. Use that release. Nothing was changed; a rebuild by this release would lose what the newer one wrote"
     )]
     Newer {
-        /// The journal.
+        /// The file.
         path: String,
         /// The part that this release does not know.
         what: String,
@@ -112,7 +112,7 @@ fn remedy(error: &io::Error) -> &'static str {
 }
 
 /// Whether something of another kind occupies the path or a parent of it: a link (never followed),
-/// a socket, a FIFO, a folder or a file.
+/// socket, FIFO, folder or file.
 pub(crate) fn is_foreign(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory)
         || matches!(Errno::from_io_error(error), Some(Errno::LOOP | Errno::NXIO))

@@ -182,7 +182,7 @@ pub(crate) fn list(root: &Root<'_>, folder: &str) -> Result<Vec<Entry>> {
     look(root, folder, "list", || root.disk.list(folder))
 }
 
-/// What is below a folder.
+/// Everything below a folder.
 #[derive(Debug, Default)]
 pub(crate) struct Below {
     /// The paths of all files, hidden ones included, sorted.

@@ -52,12 +52,12 @@ pub enum Hint {
     Seal(u32),
     /// This segment is published; this many more rounds announce it.
     Announce(u32, u32),
-    /// The last publication was on this UTC date; the journal is to be closed, the files still
+    /// The last publication was on this UTC date; the journal is to be closed, and the files still
     /// exist.
     Close(Day),
-    /// The last publication was on this UTC date; the journal is closed, the files still exist.
+    /// The last publication was on this UTC date; the journal is closed, and the files still exist.
     Closed(Day),
-    /// The last publication was on this UTC date; the journal is to be closed, retention has
+    /// The last publication was on this UTC date; the journal is to be closed, and retention has
     /// removed the files.
     Removed(Day),
 }

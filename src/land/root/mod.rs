@@ -29,9 +29,9 @@ const FOLDERS_MADE_MAX: usize = 3;
 pub struct Root<'a> {
     /// The file system with the daily files.
     pub disk: &'a dyn Disk,
-    /// The configuration in force.
+    /// The active configuration.
     pub config: &'a Config,
-    /// What time it is.
+    /// The source of the current time.
     pub clock: Clock,
     /// When the caller must answer: no wait for a lock extends beyond it.
     pub deadline: Instant,
