@@ -123,7 +123,7 @@ impl Batch {
         self.rows.len()
     }
 
-    /// Whether there are no rows.
+    /// Whether it has no rows.
     pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
@@ -145,7 +145,7 @@ impl Batch {
         self.rows.retain(|_| row.next().is_some_and(&keep));
     }
 
-    /// The first and the last timestamp; `None` if there are no rows.
+    /// The first and the last timestamp; `None` for an empty batch.
     pub(crate) fn span(&self) -> Option<(i64, i64)> {
         let timestamps = || self.rows.iter().map(|row| row.identity.timestamp);
         timestamps().min().zip(timestamps().max())

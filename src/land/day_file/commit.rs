@@ -29,7 +29,7 @@ pub enum CommitOutcome {
 }
 
 /// Lands a batch into its day file. `objects` names the objects that it came from. `before` runs
-/// before the first line is written and must succeed; it is not called if there are no new lines.
+/// before the first line is written and must succeed; it is not called without new lines.
 pub fn commit(
     lander: &Lander<'_>,
     day_file: &DayFile,

@@ -141,7 +141,7 @@ struct Open {
 }
 
 impl Open {
-    /// Opens one more run. If there is no room, the run whose next line comes last is paused.
+    /// Opens one more run. If memory is full, the run whose next line comes last is paused.
     fn add(&mut self, runs: &mut [Option<Run<'_>>], number: usize) {
         self.runs.retain(|open| runs[*open].is_some());
         if self.runs.len() >= self.most {
@@ -240,7 +240,7 @@ impl<'a> Run<'a> {
         Ok(true)
     }
 
-    /// Finds the end of the line that begins at `at`; `false` if there is none.
+    /// Finds the end of the line that begins at `at`; `false` at the end of the text.
     fn find_line(&mut self) -> Result<bool> {
         let (mut searched, mut quoted) = (0, false);
         loop {

@@ -86,7 +86,7 @@ pub struct Register {
     pub(crate) rules: Vec<String>,
     /// The day files of rows whose rules are not known.
     pub(crate) day_files: BTreeSet<DayFile>,
-    /// Whether entries may be lost that no `restored` entry replaces; also `true` if there are no
+    /// Whether entries may be lost that no `restored` entry replaces; also `true` without any
     /// entries.
     lost: bool,
     /// Whether that is because a line or the header is unreadable.

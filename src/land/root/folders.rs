@@ -161,7 +161,7 @@ pub(crate) fn refresh(root: &Root<'_>, folder: &str) -> Result<()> {
     look(root, folder, "open", || root.disk.refresh_dir(folder))
 }
 
-/// Removes a file's name; a name that is already gone is no error. After an error, a second try
+/// Removes a file's name; a name that is already gone is not an error. After an error, a second try
 /// shows whether it is gone.
 pub(crate) fn remove(root: &Root<'_>, path: &str) -> Result<()> {
     if if_there(root.disk.unlink(path)).is_ok() {
