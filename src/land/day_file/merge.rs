@@ -296,7 +296,7 @@ impl<'a> Run<'a> {
 /// Whether a text without its final line break is one CSV line: all quotes are closed, and every
 /// line break is inside quotes.
 pub(crate) fn is_one_csv_line(text: &[u8]) -> bool {
-    // Usually there is no line break. One pass without branches lets the compiler vectorize it.
+    // Usually it has no line break. One pass without branches lets the compiler vectorize it.
     let (odd_quotes, breaks) = text.iter().fold((0_u8, 0_u8), |(quotes, breaks), byte| {
         (quotes ^ u8::from(*byte == b'"'), breaks | u8::from(*byte == b'\n'))
     });

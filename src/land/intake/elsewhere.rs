@@ -48,7 +48,7 @@ pub(crate) struct Elsewhere {
 pub(crate) struct Sifted {
     /// The number of rows that are lines of other day files.
     pub(crate) duplicates: u64,
-    /// The number of rows for which a candidate could not be read.
+    /// The number of rows about which a candidate could not be asked.
     pub(crate) deferred: u64,
     /// The first error of such a candidate.
     pub(crate) error: Option<LandError>,
@@ -155,7 +155,7 @@ enum Fate {
     New,
     /// The closed candidate with this number may have it.
     Closed(usize),
-    /// A candidate could not be read.
+    /// A candidate could not be asked.
     Deferred,
     /// The row has already landed.
     Landed,
