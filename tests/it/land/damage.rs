@@ -254,7 +254,7 @@ fn seen_or_data_cut_anywhere_is_damage() {
         assert!(lands_or_refuses(&site, &without_proof(before), length), "cut to {length}");
     }
     let whole = &tree[*OPEN];
-    let said = format!("of {}", whole.len());
+    let said = format!("but {} were committed", whole.len());
     for length in 0..whole.len() {
         restore(&site, &tree, *OPEN, &whole[..length]);
         let error = site.try_commit(&[event("d", 4)]).unwrap_err().to_string();
