@@ -4,7 +4,7 @@
 //! a problem that nobody can be told is no reason to stop; the exit code stays the command's
 //! outcome.
 
-use std::fmt::Arguments;
+use std::fmt::{Arguments, Display};
 use std::io::{self, ErrorKind, Write};
 use std::ops::Range;
 use std::process::ExitCode;
@@ -92,6 +92,13 @@ pub fn exit_code(code: ExitCode) -> ExitCode {
         }
         _ => code,
     }
+}
+
+/// How many of something: `1 line`, `2 lines`.
+pub fn count(number: impl Display, what: &str) -> String {
+    let number = number.to_string();
+    let plural = if number == "1" { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }
 
 /// A table for the eye: columns with blanks between them, those of `numbers` to the right. Long
