@@ -18,9 +18,7 @@ fn init_writes_a_commented_configuration_that_lands_what_was_asked_for() {
     let said = desk.ok(
         "init --config @new.toml --log-group /var/log/messages --label HOGE,web --timezone Asia/Tokyo",
     );
-    assert!(
-        said.starts_with("wrote ") && said.contains(": 1 sources\nnext: hiwake config explain")
-    );
+    assert!(said.starts_with("wrote ") && said.contains(": 1 source\nnext: hiwake config explain"));
     let text = desk.text("new.toml");
     // What the sample says of every setting, the new one says.
     let sample = fs::read_to_string(given::folder().join("hiwake.toml")).unwrap();

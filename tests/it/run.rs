@@ -160,7 +160,7 @@ would land 3 rows: 3 new lines (0 late), 0 already landed, 0 quarantined; 1 prob
     assert_eq!((&days[0]["there"], &days[0]["new"]), (&1.into(), &0.into()));
     assert_eq!((&days[1]["there"], &days[1]["new"]), (&0.into(), &1.into()));
     assert_eq!((desk.published("root"), desk.published("s3")), before);
-    assert!(desk.ok(&format!("run @app.log {RUN}")).contains("1 new lines"));
+    assert!(desk.ok(&format!("run @app.log {RUN}")).contains("1 new line "));
 }
 
 /// A Firehose event whose record the transform refuses.
