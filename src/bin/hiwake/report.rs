@@ -16,10 +16,12 @@ use crate::{Now, Root};
 /// checksums, what is wrong
 ///
 /// The page is one HTML file that loads nothing, in English and Japanese. It goes to stdout, or
-/// into `--output`. With `[report] write = true` in the configuration rounds of sealing write it beside
-/// the files, as `@report.html`: when they changed something, when days begin or end, while
-/// something is wrong, and once a day. It reads journals, not lines: `--verify` reads every byte,
-/// too. The exit code is 1 if something is wrong.
+/// into `--output`. It reads journals, not lines: `--verify` reads every byte, too. The exit code
+/// is 1 if something is wrong.
+///
+/// With `[report] write = true` in the configuration, rounds of sealing write it beside the files,
+/// as `@report.html`: when they changed something, when days begin or end, while something is
+/// wrong, and once a day.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake report --root out > report.html

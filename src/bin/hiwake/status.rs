@@ -14,8 +14,8 @@ use crate::days::Days;
 use crate::output::{self, err, out};
 use crate::{Now, Root};
 
-/// Show each day file: state, lines, bytes, late lines, last commit (local time); what is overdue or
-/// missing; and which is sealed next, when and why then
+/// Show each day file: state, lines, bytes, late lines, last commit (local time); what is overdue
+/// or missing; and which is sealed next, when and why then
 ///
 /// Reads without locks and writes nothing. `--json` also has `commits`, `due`, `overdue`, `missing`
 /// and `duplicates`: the rows that were dropped by landings that added others. Landings of nothing

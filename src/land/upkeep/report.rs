@@ -16,7 +16,7 @@ use crate::land::root::error::{Context, Result, is_absent};
 use crate::land::root::layout::{DayFile, HIWAKE};
 use crate::land::root::{folders, unique};
 use crate::land::upkeep::fault::Fault;
-use crate::land::upkeep::status::{DayState, DayStatus, day_status};
+use crate::land::upkeep::status::{DayState, DayStatus, Folders, day_status};
 use crate::land::upkeep::{calendar, page};
 use crate::row::Day;
 
@@ -87,9 +87,10 @@ impl Lander<'_> {
         let mut report = Report { at: self.clock.now(), names, wrong, ..Report::default() };
         let (day_files, unread) = folders::day_files(self, &|_| true);
         report.wrong.extend(unread.iter().map(Fault::from));
+        let mut listed = Folders::new();
         for day_file in day_files {
             let mut wrong = Vec::new();
-            let day = self.reported(&day_file, &mut wrong).unwrap_or_else(|error| {
+            let day = self.reported(&day_file, &mut listed, &mut wrong).unwrap_or_else(|error| {
                 wrong.push(Fault::from(&error));
                 Some(ReportedDay::default())
             });
@@ -104,8 +105,13 @@ impl Lander<'_> {
         report
     }
 
-    fn reported(&self, day_file: &DayFile, wrong: &mut Vec<Fault>) -> Result<Option<ReportedDay>> {
-        let Some((status, state)) = day_status(self, day_file)? else { return Ok(None) };
+    fn reported(
+        &self,
+        day_file: &DayFile,
+        listed: &mut Folders,
+        wrong: &mut Vec<Fault>,
+    ) -> Result<Option<ReportedDay>> {
+        let Some((status, state)) = day_status(self, day_file, listed)? else { return Ok(None) };
         let mut day = ReportedDay::default();
         wrong.extend(status.missing.iter().map(|path| Fault::missing(path)));
         for one in state.published(day_file).into_iter().filter(|one| !one.removed) {

@@ -1,5 +1,6 @@
 //! What the journals say of every day file, read without locks: for the eye.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Serialize;
@@ -9,7 +10,7 @@ use crate::land::journal::lander::Lander;
 use crate::land::journal::state::State;
 use crate::land::root::error::{LandError, Result};
 use crate::land::root::folders;
-use crate::land::root::layout::{DayFile, checksum_of};
+use crate::land::root::layout::{DayFile, checksum_of, name_of};
 use crate::land::upkeep::due::Due;
 use crate::row::Kind;
 
@@ -104,9 +105,9 @@ impl Lander<'_> {
     /// Every day file below the root, by file and day; and what could not be read.
     pub fn status(&self) -> (Vec<DayStatus>, Vec<LandError>) {
         let (day_files, mut failed) = folders::day_files(self, &|_| true);
-        let mut days = Vec::new();
+        let (mut days, mut folders) = (Vec::new(), Folders::new());
         for day_file in day_files {
-            match day_status(self, &day_file) {
+            match day_status(self, &day_file, &mut folders) {
                 Ok(day) => days.extend(day.map(|(day, _)| day)),
                 Err(error) => failed.push(error),
             }
@@ -121,13 +122,14 @@ impl Lander<'_> {
 pub(super) fn day_status(
     lander: &Lander<'_>,
     day_file: &DayFile,
+    folders: &mut Folders,
 ) -> Result<Option<(DayStatus, State)>> {
     loop {
         let Some(state) = Journal::read_or_damage(lander, day_file)? else { return Ok(None) };
         if state.closed.is_none() && state.segments.is_empty() {
             return Ok(None);
         }
-        let missing = missing(lander, day_file, &state)?;
+        let missing = missing(lander, day_file, &state, folders)?;
         // Retention may have removed it since the journal was read.
         let is_so = missing.is_empty()
             || Journal::peek(lander, day_file)?.is_none_or(|later| later == state);
@@ -138,17 +140,32 @@ pub(super) fn day_status(
     }
 }
 
+/// The names of the folders that were looked into: one listing costs less than opening each file.
+pub(super) type Folders = BTreeMap<String, BTreeSet<String>>;
+
 /// What was published, is not removed, and is not there.
-fn missing(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> Result<Vec<String>> {
+fn missing(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    state: &State,
+    folders: &mut Folders,
+) -> Result<Vec<String>> {
+    let folder = day_file.folder();
+    if !folders.contains_key(folder) {
+        let names = folders::names(lander, folder)?.into_iter().collect();
+        folders.insert(folder.to_owned(), names);
+    }
+    let kept = state.published(day_file).into_iter().filter(|one| !one.removed);
+    let mut paths: Vec<String> = kept.flat_map(|one| [checksum_of(&one.path), one.path]).collect();
+    paths.sort();
+    paths.retain(|path| !folders.get(folder).is_some_and(|names| names.contains(name_of(path))));
+    // It may have been published since the folder was listed.
     let mut missing = Vec::new();
-    for one in state.published(day_file).into_iter().filter(|one| !one.removed) {
-        for path in [checksum_of(&one.path), one.path] {
-            if lander.open_if_there(&path)?.is_none() {
-                missing.push(path);
-            }
+    for path in paths {
+        if lander.open_if_there(&path)?.is_none() {
+            missing.push(path);
         }
     }
-    missing.sort();
     Ok(missing)
 }
 
