@@ -228,7 +228,9 @@ fn cell(day: Day, found: Option<&ReportedDay>) -> Markup {
         grouped(found.map_or(0, |found| found.sum(of)))
     };
     let [lines, bytes] = [sum(|day| day.lines), sum(|day| day.bytes)];
-    let en = format!("{day}: {lines} lines, {bytes} bytes");
+    let plural = |number: &str| if number == "1" { "" } else { "s" };
+    let [s, z] = [plural(&lines), plural(&bytes)];
+    let en = format!("{day}: {lines} line{s}, {bytes} byte{z}");
     let ja = format!("{day}: {lines} 行、{bytes} バイト");
     html! {
         td class=(mark.class()) data-day=(day) {
