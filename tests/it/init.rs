@@ -124,7 +124,7 @@ fn init_from_the_account_takes_every_page_and_leaves_out_hiwakes_own() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(files(&desk), ["web", "api"]);
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("left out 1 log groups of hiwake's own, e.g. /aws/lambda/hiwake-land"));
+    assert!(said.contains("left out 1 log group of hiwake's own, e.g. /aws/lambda/hiwake-land"));
     let asked = served.join().unwrap();
     // The API takes a prefix or a token with it; other classes take no subscription.
     assert!(
