@@ -97,7 +97,7 @@ fn tell(day_file: &DayFile, rebuilt: Rebuilt) -> bool {
             if uncommitted > 0 {
                 let lines = count(uncommitted, "line");
                 err!(
-                    "{day_file}: {lines} without a commit set aside: land the objects of this day again"
+                    "{day_file}: {lines} that no commit had, set aside: land the objects of this day again"
                 );
             }
             return uncommitted == 0;
