@@ -58,7 +58,8 @@ test('it can be in a stage, with a name and tags of the app', () => {
 // The schema alone takes both.
 test('what the function would refuse at its start is refused, with each line', () => {
   const wrong = given(
-    '[[source]]\nlog_groups = ["/a"]\nfile = "a/../b"\n[[source]]\nlog_groups = ["/b"]\nlabels = ["{nothing}"]\n',
+    '[[source]]\nlog_groups = ["/a"]\nfile = "a/../b"\n' +
+      '[[source]]\nlog_groups = ["/b"]\nlabels = ["{nothing}"]\n',
   );
   expect(() => new Hiwake(new App(), 'logs', wrong)).toThrow(
     /hiwake\.toml:3: .*file[^]*hiwake\.toml:6: .*\{nothing\}/,
