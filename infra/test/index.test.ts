@@ -1,32 +1,51 @@
-// The construct in an app that is not ours.
+// The construct in an app that is not ours, with packages that check a configuration as the
+// functions do.
 
-import { writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 import { App, Stage } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
-import { expect, test, vi } from 'vitest';
+import { zipSync } from 'fflate';
+import { afterAll, expect, test, vi } from 'vitest';
 
-import { Hiwake, readDeployment } from '../lib/index.ts';
-import { builtPackages, PLAIN, templateOf } from './pipeline.ts';
+import { readConfig } from '../lib/config.ts';
+import { FLAGS } from '../lib/flags.ts';
+import { Hiwake, Packages, PipelineStack, readDeployment } from '../lib/index.ts';
+import { builtPackages, PLAIN, PROJECT } from './pipeline.ts';
 
-// The packages of these tests hold no program that checks: `make e2e` has the real one.
-const checked = vi.hoisted(() => vi.fn((): string[] => []));
-vi.mock('../lib/checker.ts', () => ({ checked }));
+const TARGET = process.env['CARGO_TARGET_DIR'] ?? fileURLToPath(new URL('target', PROJECT));
+
+// The real transform, which is asked: as `make lambda` builds it, or as `make check` has it. Land
+// only has to be one of its machine.
+const packages = builtPackages();
+const folder = join(packages, 'transform');
+const bootstrap = join(folder, 'bootstrap.zip');
+if (existsSync(join(TARGET, 'lambda/transform/bootstrap.zip'))) {
+  copyFileSync(join(TARGET, 'lambda/transform/bootstrap.zip'), bootstrap);
+} else {
+  const stripped = join(folder, 'bootstrap');
+  execFileSync('strip', ['-o', stripped, join(TARGET, 'debug/transform')]);
+  const zip = zipSync({ bootstrap: readFileSync(stripped) }, { level: 0 });
+  writeFileSync(bootstrap, zip);
+}
+afterAll(() => rmSync(packages, { recursive: true }));
 
 function given(hiwake = PLAIN): { config: string; packages: string } {
-  const packages = builtPackages();
   const config = join(packages, 'hiwake.toml');
   writeFileSync(config, hiwake);
   return { config, packages };
 }
 
 test('an app without our feature flags gets the template of our own app', () => {
-  const { name } = readDeployment('');
-  const props = given();
-  const stack = new Hiwake(new App(), name, props);
-  expect(checked).toHaveBeenCalledWith(props.config, props.packages);
-  expect(Template.fromStack(stack).toJSON()).toEqual(templateOf().toJSON());
+  const deployment = readDeployment('');
+  const theirs = new Hiwake(new App(), deployment.name, given());
+  const config = readConfig(PLAIN);
+  const props = { config, deployment, packages: new Packages(packages, config.toml) };
+  const ours = new PipelineStack(new App({ context: FLAGS }), deployment.name, props);
+  expect(Template.fromStack(theirs).toJSON()).toEqual(Template.fromStack(ours).toJSON());
 });
 
 test('it can be in a stage, with a name and tags of the app', () => {
@@ -36,7 +55,21 @@ test('it can be in a stage, with a name and tags of the app', () => {
   expect(stack.tags.tagValues()).toEqual({ team: 'web' });
 });
 
-test('what is wrong with the configuration is said as the app of our own says it', () => {
-  const wrong = given('[[source]]\nlog_groups = ["a"]\nlabel = ["x"]\n');
-  expect(() => new Hiwake(new App(), 'logs', wrong)).toThrow(/label/);
+// The schema alone takes both.
+test('what the function would refuse at its start is refused, with each line', () => {
+  const wrong = given(
+    '[[source]]\nlog_groups = ["/a"]\nfile = "a/../b"\n' +
+      '[[source]]\nlog_groups = ["/b"]\nlabels = ["{nothing}"]\n',
+  );
+  expect(() => new Hiwake(new App(), 'logs', wrong)).toThrow(
+    /hiwake\.toml:3: .*file[^]*hiwake\.toml:6: .*\{nothing\}/,
+  );
+});
+
+test('what the function would warn of is said, and no hindrance', () => {
+  const said = vi.spyOn(console, 'error').mockImplementation(() => {});
+  const perStream = '[[source]]\nlog_groups = ["/a"]\nfile = "f/{log_stream}"\n';
+  new Hiwake(new App(), 'logs', given(perStream));
+  expect(said.mock.calls.flat().join('\n')).toMatch(/^warning: .*hiwake\.toml:/);
+  said.mockRestore();
 });

@@ -236,8 +236,9 @@ pub struct Retention {
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Report {
-    /// Whether a round of sealing that changed something also writes `@report.html` beside the
-    /// files: the page of `hiwake report`.
+    /// Whether rounds of sealing write `@report.html` beside the files, the page of `hiwake
+    /// report`: when they changed something, when a day begins or ends, while something is wrong,
+    /// and once a day.
     pub write: bool,
     /// The language that the page begins with; it has both.
     pub language: Language,

@@ -147,7 +147,7 @@ fn case_14_an_empty_record_of_failed_is_nothing() {
     let desk = Desk::new();
     desk.write("in/o", &fs::read(path("records/14-empty-rawData-is-quarantined")).unwrap());
     let said = desk.ok("land @in --root @root");
-    let nothing = "landed 1 objects: 0 rows, 0 new lines (0 late), 0 already landed, 0 quarantined";
+    let nothing = "landed 1 object: 0 rows, 0 new lines (0 late), 0 already landed, 0 quarantined";
     assert_eq!(said.trim_end(), nothing);
     assert!(quarantined(&desk).is_empty());
 }
@@ -166,7 +166,7 @@ fn case_16_an_envelope_in_disguise_is_read_or_refused_by_its_name() {
     let (code, said) = run(&desk, "records/16-envelope-in-disguise-becomes-a-plain-line");
     assert_eq!(code, 1, "{said}");
     let counts = "put 3 records: 2 transformed, 0 dropped, 1 failed";
-    assert!(said.starts_with(counts) && said.contains("2 rows, 1 new lines"), "{said}");
+    assert!(said.starts_with(counts) && said.contains("2 rows, 1 new line "), "{said}");
     // The same event in base64 and in a list.
     assert_eq!(lines(&desk), BTreeMap::from([(MESSAGES.to_owned(), vec!["m".to_owned()])]));
     let kept = quarantined(&desk).remove(0);
@@ -367,7 +367,7 @@ fn ok_16_each_odd_log_group_has_a_folder_of_its_own() {
 fn ok_21_records_that_a_producer_aggregated_are_refused_by_their_name() {
     let desk = Desk::new();
     let (code, said) = run(&desk, "ok/21-kpl-aggregate-is-refused");
-    assert!(code == 1 && said.starts_with("put 1 records: 0 transformed, 0 dropped, 1 failed"));
+    assert!(code == 1 && said.starts_with("put 1 record: 0 transformed, 0 dropped, 1 failed"));
     assert!(said.contains("set AggregationEnabled = false in the producer"), "{said}");
     assert!(lines(&desk).is_empty());
     assert_eq!(quarantined(&desk).remove(0)["code"], "kpl-aggregate");

@@ -124,7 +124,7 @@ fn an_open_day_of_an_earlier_release_takes_lines_and_is_sealed() {
             let args = format!(
                 "land {group}.json --root root --config {config} --now 2022-04-18T14:40:00+09:00"
             );
-            assert!(left.hiwake(&args).contains(" 1 new lines"), "{name}");
+            assert!(left.hiwake(&args).contains(" 1 new line "), "{name}");
         }
         let sealed = left
             .hiwake("seal --root root --config compressed.toml --now 2022-04-19T02:00:00+09:00");

@@ -17,22 +17,153 @@ pub fn three_days() -> Desk {
 #[test]
 fn status_says_which_day_is_sealed_next_when_and_why_then() {
     let desk = three_days();
-    let next = |status: String| {
+    let next = |now: &str| {
+        let status = desk.ok(&format!("status --root @root --now {now}"));
         let at = status.find("next seal").unwrap();
         status[at..].trim_end().to_owned()
     };
     assert_eq!(
-        next(desk.ok("status --root @root")),
+        next("2005-04-18T08:00:00+09:00"),
         "next seal: messages/2005-04-16.csv\n    from 2005-04-18T09:00:00+09:00, 1h (`seal.grace`) after its last commit"
     );
     desk.ok("seal --root @root --now 2005-04-18T12:00:00+09:00");
     assert_eq!(
-        next(desk.ok("status --root @root")),
+        next("2005-04-18T12:00:00+09:00"),
         "next seal: messages/2005-04-18.csv\n    from 2005-04-19T01:00:00+09:00, 1h (`seal.grace`) after its day's end"
     );
     desk.ok("seal --root @root --now 2005-04-20T12:00:00+09:00");
     assert!(!desk.ok("status --root @root").contains("next seal"));
     assert_eq!(desk.ok("status --root @root --due").lines().count(), 1);
+}
+
+/// A day that was due for hours stood there as one that is sealed next, and a file that was gone as
+/// one that is sealed.
+#[test]
+fn status_says_what_is_overdue_since_when_and_what_is_missing() {
+    let desk = three_days();
+    let at =
+        |more: &str| desk.ok(&format!("status --root @root --now 2005-04-18T09:00:00+09:00{more}"));
+    let said = at("");
+    let rest = &said[said.find("overdue").unwrap()..];
+    let why = "1h (`seal.grace`) after its last commit";
+    let expected = format!(
+        "overdue: messages/2005-04-16.csv\n    since 2005-04-18T09:00:00+09:00, {why}\noverdue: messages/2005-04-17.csv\n    since 2005-04-18T09:00:00+09:00, {why}\nnext seal: messages/2005-04-18.csv\n    from 2005-04-19T01:00:00+09:00, 1h (`seal.grace`) after its day's end\n"
+    );
+    assert_eq!(rest, expected);
+    assert_eq!(at(" --due").matches("overdue: ").count(), 2);
+    let days: Vec<Value> = serde_json::from_str(&at(" --json")).unwrap();
+    assert_eq!(days.iter().filter(|day| day["overdue"] == true).count(), 2);
+    desk.ok("seal --root @root --now 2005-04-18T12:00:00+09:00");
+    let after = "status --root @root --now 2005-04-18T12:00:00+09:00";
+    assert!(!desk.ok(after).contains("overdue"));
+    // A published file and the checksum of another are gone.
+    for gone in ["messages/2005-04-16.csv", "messages/2005-04-17.csv.sha256"] {
+        std::fs::remove_file(desk.path("root").join(gone)).unwrap();
+    }
+    let output = desk.hiwake(after);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("messages/2005-04-16.csv is missing: it was published"), "{said}");
+    assert!(said.contains("messages/2005-04-17.csv.sha256 is missing"), "{said}");
+    let days = desk.hiwake(&format!("{after} --json")).stdout;
+    let days: Vec<Value> = serde_json::from_slice(&days).unwrap();
+    assert_eq!(days[0]["missing"], serde_json::json!(["messages/2005-04-16.csv"]));
+}
+
+/// `--day` of `status` took any text and then found nothing; that of `cat` took one day only.
+#[test]
+fn days_are_one_a_month_a_pattern_or_from_one_to_another_and_all_else_is_refused() {
+    let desk = three_days();
+    let days = |wanted: &str| {
+        let days = desk.ok(&format!("status --root @root --json --day {wanted}"));
+        let days: Vec<Value> = serde_json::from_str(&days).unwrap();
+        let found = |command: &[&str]| {
+            let output = desk.command("cat --root @root --json --text :").args(command).output();
+            let hits = String::from_utf8(output.unwrap().stdout).unwrap();
+            let days = hits.lines().map(|hit| {
+                let hit: Value = serde_json::from_str(hit).unwrap();
+                hit["path"].as_str().unwrap()["messages/".len()..][..10].to_owned()
+            });
+            days.collect::<std::collections::BTreeSet<_>>()
+        };
+        let days: std::collections::BTreeSet<_> =
+            days.iter().map(|day| day["day"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(found(&["--day", wanted]), days, "{wanted}");
+        days.iter().map(|day| day[8..].to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    for (wanted, found) in [
+        ("2005-04-17", "17"),
+        ("2005-04", "16 17 18"),
+        ("2005", "16 17 18"),
+        ("2005-0?-*", "16 17 18"),
+        ("*-17", "17"),
+        ("2005-04-17..2005-04-18", "17 18"),
+        ("2005-03..2005-04-16", "16"),
+        ("2005-04-17..today", "17 18"),
+        ("2004..2004-12", ""),
+        ("today", ""),
+    ] {
+        assert_eq!(days(wanted), found, "{wanted}");
+    }
+    for wrong in ["yesterday", "2005-02-30", "04-18", "2005-4", "2005-04-18..", "20*x", ""] {
+        for command in ["status", "cat --text a", "cat --file messages"] {
+            let output = desk.command(&format!("{command} --root @root"));
+            let output = { output }.args(["--day", wrong]).output().unwrap();
+            assert_eq!(output.status.code(), Some(2), "{command} {wrong}");
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert!(said.contains("not a valid day: write 2022-04-18"), "{said}");
+        }
+    }
+    let said = desk.fails(2, "status --root @root --day 2005-04-18..2005-04-17");
+    assert!(said.contains("the last day is before the first one"), "{said}");
+    let said = desk.fails(2, "cat --root @root --file messages --day 2005-04");
+    assert!(said.contains("one day is shown at a time"), "{said}");
+}
+
+/// A time without an offset was refused, with a message that named options of other commands.
+#[test]
+fn a_time_without_an_offset_is_one_of_the_configured_zone() {
+    let desk = Desk::new();
+    desk.ok(&format!("{MESSAGES} --now 2022-04-18T08:00:00+09:00"));
+    let lines = |time: &str| {
+        let output = desk.command("cat --root @root --json --time").arg(time).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().lines().count()
+    };
+    let with_offset = lines("2022-04-18T01:59:07+09:00");
+    assert!(with_offset > 0);
+    for time in [
+        "2022-04-18T01:59:07",
+        "2022-04-18 01:59:07",
+        "2022-04-18T01:59",
+        "2022-04-18 01:59..2022-04-18 02:00",
+        "2022-04-18 01:59..2022-04-17T17:00:00Z",
+    ] {
+        assert_eq!(lines(time), with_offset, "{time}");
+    }
+    assert_eq!(lines("2022-04-17T16:59:07"), 0);
+    let said = desk.fails(2, "cat --root @root --time noon");
+    assert!(said.contains("not a valid time: write 2022-04-19T02:00:00"), "{said}");
+    assert!(!said.contains("--since"), "{said}");
+    let said = desk.fails(2, "seal --root @root --now 2022-04-18T01:59:07");
+    assert!(said.contains("with its offset") && !said.contains("--since"), "{said}");
+
+    // A time that clocks show twice is both; one that they skip is the one they would have shown.
+    let config =
+        "timezone = \"America/New_York\"\n[[source]]\nlog_groups = [\"/g\"]\nfile = \"f\"\n";
+    let config = desk.write("york.toml", config.as_bytes());
+    let log =
+        "2021-11-07T01:30:00-04:00 a\n2021-11-07T01:30:00-05:00 b\n2021-03-14T03:30:00-04:00 c\n";
+    let log = desk.write("york.log", log.as_bytes());
+    desk.ok(&format!(
+        "run {log} --config {config} --log-group /g --root @york --now 2021-11-08T00:00:00Z"
+    ));
+    let found = |time: &str| {
+        let configured = format!("--config={config}");
+        let output =
+            desk.command("cat --root @york --json --time").args([time, &configured]).output();
+        String::from_utf8(output.unwrap().stdout).unwrap().lines().count()
+    };
+    assert_eq!(["2021-11-07 01:30", "2021-03-14 02:30"].map(found), [2, 1]);
 }
 
 #[test]
@@ -244,10 +375,51 @@ fn a_dry_run_of_seal_names_the_days_without_lines_that_sealing_would_begin() {
     let seal = format!("seal --config {config} --root @root --now 2022-04-20T00:00:00+09:00");
     let would = desk.ok(&format!("{seal} --dry-run"));
     let expected =
-        "would seal messages/2022-04-18.csv: 1 lines\nwould seal secure/2022-04-18.csv: 0 lines\n";
+        "would seal messages/2022-04-18.csv: 1 line\nwould seal secure/2022-04-18.csv: 0 lines\n";
     assert_eq!(would, expected);
     let did = desk.ok(&seal);
     assert!(did.contains("sealed secure/2022-04-18.csv: 0 lines"), "{did}");
+}
+
+/// All identities of a day were held in memory, twice. They are read beside the text, a block at a
+/// time: of commits that overlap, of many blocks each.
+#[test]
+fn lines_of_commits_of_many_blocks_that_overlap_are_found_with_their_objects() {
+    const LINES: usize = 2_500;
+    for order in ["time", "arrival"] {
+        let desk = Desk::new();
+        let toml = format!(
+            "[[source]]\nlog_groups = [\"/g\"]\nfile = \"f\"\n[seal]\norder = \"{order}\"\n"
+        );
+        let config = desk.write("hiwake.toml", toml.as_bytes());
+        for log in ["a", "b", "c"] {
+            let line =
+                |at: usize| format!("2022-04-18T09:{:02}:{:02} {log}{at}.\n", at / 60, at % 60);
+            let text: String = (0..LINES).map(line).collect();
+            let path = desk.write(log, text.as_bytes());
+            desk.ok(&format!(
+                "run {path} --config {config} --log-group /g --root @root --bucket @s3/{log} --now 2022-04-18T11:00:00+09:00"
+            ));
+        }
+        let configured = format!("--config={config}");
+        for sealed in [false, true] {
+            if sealed {
+                desk.ok(&format!(
+                    "seal --config {config} --root @root --now 2022-04-20T00:00:00+09:00"
+                ));
+            }
+            for (log, at) in [("a", 0), ("b", 1_023), ("b", 1_024), ("c", LINES - 1)] {
+                let text = format!(" {log}{at}.");
+                let hits = found(&desk, &[configured.as_str(), "--text", &text]);
+                assert_eq!(hits.len(), 1, "{text} {hits:?}");
+                is_there(&desk, &hits[0]);
+                let time = format!("2022-04-18T09:{:02}:{:02}.000+09:00", at / 60, at % 60);
+                assert_eq!(hits[0]["time"], time, "{order} {sealed}");
+                let object = hits[0]["objects"][0].as_str().unwrap();
+                assert!(object.contains(&format!("s3/{log}/")), "{object}");
+            }
+        }
+    }
 }
 
 /// A message was not found by its own words where the line doubles its quotes or escapes them.

@@ -18,9 +18,7 @@ fn init_writes_a_commented_configuration_that_lands_what_was_asked_for() {
     let said = desk.ok(
         "init --config @new.toml --log-group /var/log/messages --label HOGE,web --timezone Asia/Tokyo",
     );
-    assert!(
-        said.starts_with("wrote ") && said.contains(": 1 sources\nnext: hiwake config explain")
-    );
+    assert!(said.starts_with("wrote ") && said.contains(": 1 source\nnext: hiwake config explain"));
     let text = desk.text("new.toml");
     // What the sample says of every setting, the new one says.
     let sample = fs::read_to_string(given::folder().join("hiwake.toml")).unwrap();
@@ -126,7 +124,7 @@ fn init_from_the_account_takes_every_page_and_leaves_out_hiwakes_own() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(files(&desk), ["web", "api"]);
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("left out 1 log groups of hiwake's own, e.g. /aws/lambda/hiwake-land"));
+    assert!(said.contains("left out 1 log group of hiwake's own, e.g. /aws/lambda/hiwake-land"));
     let asked = served.join().unwrap();
     // The API takes a prefix or a token with it; other classes take no subscription.
     assert!(

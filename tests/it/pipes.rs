@@ -111,9 +111,9 @@ fn no_other_kind_of_file_is_taken_for_an_empty_object() {
     assert_eq!(fs::metadata("/proc/version").unwrap().len(), 0);
     assert_eq!(desk.ok("cat /proc/version"), fs::read_to_string("/proc/version").unwrap());
     let said = desk.ok("land /proc/version --root @root");
-    assert!(said.contains(" 1 rows, 1 new lines"), "{said}");
+    assert!(said.contains(" 1 row, 1 new line "), "{said}");
     let said = desk.ok("land /dev/null --root @root");
-    assert!(said.contains("landed 1 objects: 0 rows"), "{said}");
+    assert!(said.contains("landed 1 object: 0 rows"), "{said}");
     let _listener = UnixListener::bind(desk.path("socket")).unwrap();
     let said = desk.fails(1, "land @socket --root @root");
     assert!(said.contains("socket: a socket or block device cannot be read to its end"), "{said}");

@@ -144,7 +144,7 @@ fn a_dry_run_says_what_would_land_and_writes_nothing() {
     let table = " FILE      DAY         EVENTS  LANDED  NEW  GO TO
  messages  2022-04-17       1       0    1  messages/2022-04-17.csv
  messages  2022-04-18       2       0    2  messages/2022-04-18.csv
-would land 3 rows: 3 new lines (0 late), 0 already landed, 0 quarantined; 1 problems
+would land 3 rows: 3 new lines (0 late), 0 already landed, 0 quarantined; 1 problem
 ";
     assert_eq!(said, table);
     assert!(String::from_utf8(output.stderr).unwrap().contains("app.log:3: not UTF-8"));
@@ -160,7 +160,7 @@ would land 3 rows: 3 new lines (0 late), 0 already landed, 0 quarantined; 1 prob
     assert_eq!((&days[0]["there"], &days[0]["new"]), (&1.into(), &0.into()));
     assert_eq!((&days[1]["there"], &days[1]["new"]), (&0.into(), &1.into()));
     assert_eq!((desk.published("root"), desk.published("s3")), before);
-    assert!(desk.ok(&format!("run @app.log {RUN}")).contains("1 new lines"));
+    assert!(desk.ok(&format!("run @app.log {RUN}")).contains("1 new line "));
 }
 
 /// A Firehose event whose record the transform refuses.

@@ -196,7 +196,7 @@ class Trial:
         code, said = self.hiwake(
             client, "land", *paths, root=root, now=LATER, config=getattr(self, "last", None)
         )
-        new = re.search(r"(\d+) new lines", said)
+        new = re.search(r"(\d+) new lines?", said)
         if code != 0 or not new:
             self.note(f"the last landing has exit code {code}: {said.strip()[-300:]}")
         elif new[1] != "0" and self.acknowledged.issuperset(objects):

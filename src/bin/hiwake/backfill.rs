@@ -11,7 +11,7 @@ use hiwake::config::Config;
 use hiwake::land::{Landed, Tally};
 use serde_json::json;
 
-use crate::output::{err, note, out};
+use crate::output::{count, err, note, out};
 use crate::progress::Progress;
 use crate::{Before, Moment, Now, Root};
 
@@ -81,10 +81,11 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
         });
         out!("{answer}");
     } else {
+        let (rows, lines) = (count(rows, "event"), count(lines, "new line"));
         out!(
-            "read {rows} events of {} in {} requests: {lines} new lines ({late} late), {duplicates} already landed, {quarantined} quarantined",
+            "read {rows} of {} in {}: {lines} ({late} late), {duplicates} already landed, {quarantined} quarantined",
             args.log_group,
-            filled.pages
+            count(filled.pages, "request")
         );
         if let Some(time) = unsettled_from.map(utc) {
             out!("events after {time} may not have been there yet: run it again for them");

@@ -4,21 +4,21 @@ use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::str::FromStr;
 use std::time::Duration;
 
 use chrono::SecondsFormat;
 use hiwake::clock::rfc_3339;
 use hiwake::config::{Config, root_from_env};
-use hiwake::day::{Calendar, day_end};
+use hiwake::day::day_end;
 use hiwake::event_id;
 use hiwake::land::root::folders::day_files;
 use hiwake::land::root::layout::DayFile;
 use hiwake::land::upkeep::show::{ShowError, Shown};
 use hiwake::object::{Bad, Options, Origin, ReadError, Reader, RowPlace, Sink};
-use hiwake::row::{Day, DayError, Row};
+use hiwake::row::Row;
 use hiwake::store::Location;
 
+use crate::days::Days;
 use crate::find::{self, Times};
 use crate::output::{self, err};
 use crate::{Now, Usage};
@@ -32,14 +32,18 @@ use crate::{Now, Usage};
 ///
 /// With `--root` and `--id`, `--text` or `--time`, lines are found in all day files, or those of
 /// `--file` and `--day`. Each has its file, its line number in the file's text, its time and the
-/// objects of its commit. `--objects` also names log group, log stream and id. A closed day has
-/// lost its identities: only `--text` finds in it.
+/// objects of its commit. Log group, log stream and id stand in those objects only: a day file and
+/// its journal keep a hash of them. `--objects` says where the objects are, and each line then has
+/// its log group, log stream and id. A closed day has lost its identities: only `--text` finds in
+/// it. What is found is kept in memory until its file has proven whole.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake cat out.s3/landing
   hiwake cat --root out --file messages --day today --follow
   hiwake cat --root out --text 'Failed password' --day 2022-04-18
-  hiwake cat --root out --time 2022-04-18T01:59:07+09:00
+  hiwake cat --root out --text 'Failed password' --day 2022-04-01..2022-04-15
+  hiwake cat --root out --time 2022-04-18T01:59:07
+  hiwake cat --root out --time '2022-04-18 01:30..2022-04-18 02:00'
   hiwake cat --root out --id 36795… --objects out.s3/landing
   hiwake cat --events out.s3/backup | grep sshd
   hiwake cat --rows --id 36795… out.s3/landing
@@ -54,13 +58,15 @@ pub struct Args {
     /// The day file's name without its day; where lines are found, `*` stands for any text
     #[arg(long, value_name = "NAME")]
     file: Option<String>,
-    /// Its day [default: today; where lines are found, any]
-    #[arg(long, value_name = "YYYY-MM-DD|today")]
-    day: Option<WhichDay>,
+    /// Its day [default: today]; where lines are found, also 2022-04, 2022-04-* or D..D, which
+    /// includes both [default: any]
+    #[arg(long, value_name = "D[..D]")]
+    day: Option<Days>,
     /// Only lines that have this text in them
     #[arg(long, value_name = "TEXT")]
     text: Option<String>,
-    /// Only lines of this second, millisecond, day or last hours; or from one time to another: T..T
+    /// Only lines of this minute, second, millisecond, day or last hours; or from one time to
+    /// another: T..T. A time without an offset is one of the configured time zone
     #[arg(long, value_name = "T[..T]")]
     time: Option<Times>,
     /// Where the objects are from which the lines were landed: names the source of each line
@@ -83,30 +89,6 @@ pub struct Args {
     id: Option<String>,
 }
 
-/// A day, or the present one.
-#[derive(Debug, Clone, Copy)]
-enum WhichDay {
-    Today,
-    Of(Day),
-}
-
-impl FromStr for WhichDay {
-    type Err = DayError;
-
-    fn from_str(text: &str) -> Result<WhichDay, DayError> {
-        if text == "today" { Ok(WhichDay::Today) } else { text.parse().map(WhichDay::Of) }
-    }
-}
-
-impl WhichDay {
-    fn day(self, config: &Config, now: &Now) -> anyhow::Result<Day> {
-        Ok(match self {
-            WhichDay::Of(day) => day,
-            WhichDay::Today => Calendar::new(config.timezone, "").day(now.clock().now())?,
-        })
-    }
-}
-
 /// How often it is looked whether there is more.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -122,7 +104,7 @@ fn in_root(config: &Config, args: &Args, root: &Path) -> anyhow::Result<ExitCode
         let what = "--follow shows a day file; it does not find: leave out --id, --text and --time";
         return Err(Usage(what.to_owned()).into());
     }
-    let day = args.day.map(|day| day.day(config, &Now { now: None })).transpose()?;
+    let day = args.day.as_ref().map(|day| day.resolve(config, &Now { now: None })).transpose()?;
     let (file, objects) = (args.file.as_deref(), args.objects_at.as_deref());
     let (time, json) = (args.time, args.json);
     find::run(config, &find::Args { root, file, day, id, text, time, objects, json })
@@ -131,7 +113,11 @@ fn in_root(config: &Config, args: &Args, root: &Path) -> anyhow::Result<ExitCode
 /// Shows a day file.
 fn show(config: &Config, args: &Args, root: &Path, file: &str) -> anyhow::Result<ExitCode> {
     let now = Now { now: None };
-    let day = args.day.unwrap_or(WhichDay::Today).day(config, &now)?;
+    let today = || Days::Span("today".to_owned(), "today".to_owned());
+    let day = args.day.clone().unwrap_or_else(today).resolve(config, &now)?.one().ok_or_else(|| {
+        let what = "--day: one day is shown at a time, e.g. 2022-04-18 or today; --text, --id and --time find in several";
+        Usage(what.to_owned())
+    })?;
     let is_over = day_end(config.timezone, day) <= now.clock().now();
     let mut shown: BTreeMap<DayFile, Shown> = BTreeMap::new();
     let mut told = false;

@@ -39,7 +39,7 @@ const COMMANDS: [&str; 5] = [
     "run firehose-hogehoge.json firehose-demo-data.json \
      --root efs --bucket s3 --now 2022-04-18T08:05:00+09:00",
     "seal --root efs --now 2022-04-18T12:00:00+09:00",
-    "status --root efs",
+    "status --root efs --now 2022-04-18T12:00:00+09:00",
     "verify --root efs",
 ];
 /// The number of lines that are shown of each daily file, and of characters of each line.

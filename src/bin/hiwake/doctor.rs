@@ -8,7 +8,7 @@ use hiwake::config::Source;
 use hiwake::disk::RealDisk;
 use hiwake::selftest::{self, Asked, Check};
 
-use crate::output::out;
+use crate::output::{self, out};
 use crate::{Now, Root};
 
 /// Check a root, and what is around it: the same checks as the land function's self-test
@@ -62,7 +62,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
         }
         if let Some(url) = &args.queue {
             let waiting = crate::aws()?.queue(url).waiting().map_err(|error| error.to_string());
-            let says = waiting.map(|waiting| format!("{waiting} notices wait"));
+            let says = waiting.map(|waiting| output::count(waiting, "notice") + " waiting");
             checks.push(Check::new(format!("queue {url}"), says));
         }
     }

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::config::pretty;
+use crate::output::count;
 
 pub const HELP: &str = "Examples:
   hiwake config explain --log-group /aws/lambda/api
@@ -287,7 +288,7 @@ impl Fact {
                 format!("{record}: the event of {timestamp} is a line of {path}: {why}\n  {line}\n")
             }
             Fact::Nothing { record, events, why } => {
-                format!("{record}: {events} events give no line: {why}\n")
+                format!("{record}: no line from {}: {why}\n", count(events, "event"))
             }
             Fact::Quarantined { record, code, why } => {
                 format!("{record}: goes into quarantine: {why} ({code})\n")

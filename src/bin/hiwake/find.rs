@@ -21,7 +21,8 @@ use hiwake::store::{Location, Object, Store};
 use serde_json::json;
 use wildmatch::WildMatch;
 
-use crate::output::{err, note, out};
+use crate::days::Days;
+use crate::output::{count, err, note, out};
 use crate::{Moment, Now, Usage};
 
 /// `T` or `T..T`.
@@ -41,7 +42,11 @@ impl FromStr for Times {
             Some((from, until)) => (from, Some(until.parse()?)),
             None => (text, None),
         };
-        let unit = if from.contains('.') { 1 } else { 1000 };
+        let unit = match from.matches(':').count() {
+            _ if from.contains('.') => 1,
+            1 => 60_000,
+            _ => 1000,
+        };
         Ok(Times { from: from.parse()?, until, unit })
     }
 }
@@ -52,6 +57,7 @@ impl Times {
         let until = match (self.until, self.from) {
             (Some(until), _) => until.resolve(config, now),
             (None, Moment::At(at)) => at + self.unit,
+            (None, Moment::Local(time)) => crate::local(config, time).end + self.unit,
             (None, Moment::Day(day)) => day_end(config.timezone, day),
             (None, Moment::Ago(_)) => now.clock().now(),
         };
@@ -66,7 +72,7 @@ impl Times {
 pub struct Args<'a> {
     pub root: &'a Path,
     pub file: Option<&'a str>,
-    pub day: Option<Day>,
+    pub day: Option<Days>,
     pub id: Option<&'a str>,
     pub text: Option<&'a str>,
     pub time: Option<Times>,
@@ -96,8 +102,8 @@ pub fn run(config: &Config, args: &Args<'_>) -> anyhow::Result<ExitCode> {
             true => "only --text finds in them",
             false => "their lines have no time and no objects",
         };
-        let count = closed.len();
-        err!("{count} closed days, e.g. {first}: a closed day has no identities any more; {what}");
+        let days = count(closed.len(), "closed day");
+        err!("{days}, e.g. {first}: a closed day has no identities any more; {what}");
     }
     if hits.is_empty() {
         err!("nothing was found below {}", args.root.display());
@@ -147,7 +153,8 @@ struct Search {
 fn search(config: &Config, args: &Args<'_>, query: &Query) -> anyhow::Result<Search> {
     let disk = crate::disk(args.root, false)?;
     let lander = crate::lander(&disk, config, &Now { now: None });
-    let (found, unread) = day_files(&lander, &|day| args.day.is_none_or(|wanted| wanted == day));
+    let is_day = |day: Day| args.day.as_ref().is_none_or(|days| days.has(&day.to_string()));
+    let (found, unread) = day_files(&lander, &is_day);
     let mut search = Search { failed: unread.len(), ..Search::default() };
     unread.iter().for_each(|error| err!("{error}"));
     let file = args.file.map(WildMatch::new);

@@ -12,7 +12,7 @@ use chrono_tz::Tz;
 use hiwake::config::Config;
 
 use crate::Usage;
-use crate::output::out;
+use crate::output::{count, out};
 
 /// The sample, from which the new file gets everything except its sources.
 const SAMPLE: &str = include_str!("../../../hiwake.toml");
@@ -87,7 +87,7 @@ pub fn run(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
         opened => opened.with_context(|| format!("cannot write {shown}"))?,
     };
     file.write_all(text.as_bytes()).with_context(|| format!("cannot write {shown}"))?;
-    out!("wrote {shown}: {} sources", config.sources.len());
+    out!("wrote {shown}: {}", count(config.sources.len(), "source"));
     let group = &answers.log_groups[0];
     out!("next: hiwake config explain --config {shown} --log-group '{group}'");
     Ok(ExitCode::SUCCESS)
@@ -209,7 +209,10 @@ fn from_account(prefix: Option<&str>) -> anyhow::Result<Vec<String>> {
     let (own, groups): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|name| OWN.iter().any(|own| name.starts_with(own)));
     if let Some(first) = own.first() {
-        crate::output::note!("left out {} log groups of hiwake's own, e.g. {first}", own.len());
+        crate::output::note!(
+            "left out {} of hiwake's own, e.g. {first}",
+            count(own.len(), "log group")
+        );
     }
     if groups.is_empty() {
         let what = "this account and region have no such log group: check --prefix and AWS_REGION";

@@ -14,7 +14,7 @@ use hiwake::replay::BATCH;
 use hiwake::store::{Location, Object, ObjectId, Store};
 use serde_json::json;
 
-use crate::output::{detail, err, out};
+use crate::output::{count, detail, err, out};
 use crate::progress::Progress;
 use crate::replay::table;
 use crate::{Now, Root, apart};
@@ -128,9 +128,10 @@ impl Plan {
             if !days.is_empty() {
                 out!("{}", table(&days));
             }
-            let problems = problems + failed;
+            let problems = count(problems + failed, "problem");
+            let (rows, lines) = (count(rows, "row"), count(lines, "new line"));
             out!(
-                "would land {rows} rows: {lines} new lines ({late} late), {duplicates} already landed, {quarantined} quarantined; {problems} problems"
+                "would land {rows}: {lines} ({late} late), {duplicates} already landed, {quarantined} quarantined; {problems}"
             );
         }
         Ok(ExitCode::from(u8::from(failed + quarantined + problems > 0)))
@@ -173,7 +174,7 @@ impl Report {
                 err!("not landed: {reason}");
                 self.failed += 1;
             }
-            detail!("landed {} objects so far", self.tally.objects);
+            detail!("landed {} so far", count(self.tally.objects, "object"));
         });
     }
 
@@ -190,8 +191,10 @@ impl Report {
         if json {
             out!("{}", serde_json::to_string(&self.tally)?);
         } else {
+            let (objects, rows) = (count(objects, "object"), count(rows, "row"));
+            let lines = count(lines, "new line");
             out!(
-                "landed {objects} objects: {rows} rows, {lines} new lines ({late} late), {duplicates} already landed, {quarantined} quarantined"
+                "landed {objects}: {rows}, {lines} ({late} late), {duplicates} already landed, {quarantined} quarantined"
             );
         }
         Ok(ExitCode::from(u8::from(self.failed + quarantined > 0)))

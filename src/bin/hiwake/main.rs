@@ -6,6 +6,7 @@ mod apart;
 mod backfill;
 mod cat;
 mod config;
+mod days;
 mod demo;
 mod doctor;
 mod explain;
@@ -23,6 +24,7 @@ mod transform;
 mod verify;
 
 use std::io::{self, ErrorKind, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -31,6 +33,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use chrono::{DateTime, NaiveDateTime, Offset, TimeDelta, TimeZone};
 use clap::{ColorChoice, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 #[cfg(feature = "aws")]
@@ -129,7 +132,8 @@ fn main() -> ExitCode {
 fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
     let load = || {
         let config = Config::load(&cli.config)?;
-        detail!("configuration {}: {} sources", config.name, config.sources.len());
+        let sources = output::count(config.sources.len(), "source");
+        detail!("configuration {}: {sources}", config.name);
         Ok::<_, ConfigErrors>(config)
     };
     match &cli.command {
@@ -167,6 +171,8 @@ struct Usage(String);
 enum Moment {
     /// A time with an offset, in milliseconds since the epoch.
     At(i64),
+    /// Without one: in the configured time zone.
+    Local(NaiveDateTime),
     /// The beginning of a day in the configured time zone.
     Day(Day),
     /// This long before now.
@@ -177,17 +183,31 @@ impl std::str::FromStr for Moment {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Moment, String> {
+        let with_offset = || DateTime::parse_from_rfc3339(text).ok();
+        let local = |form| NaiveDateTime::parse_from_str(text, form).ok();
+        let local = || LOCAL_TIMES.into_iter().find_map(local).map(Moment::Local);
         let day = || text.parse().map(Moment::Day).ok();
         let ago = || humantime::parse_duration(text).map(Moment::Ago).ok();
-        rfc_3339(text).map(Moment::At).or_else(|error| day().or_else(ago).ok_or(error))
+        let at = with_offset().map(|time| Moment::At(time.timestamp_millis()));
+        at.or_else(local).or_else(day).or_else(ago).ok_or_else(|| {
+            "not a valid time: write 2022-04-19T02:00:00 or 2022-04-19 02:00 in the configured time zone, \
+             a time with its offset (2022-04-19T02:00:00+09:00 or …T17:00:00Z), \
+             a day (2022-04-19), or how long ago (1h)"
+                .to_owned()
+        })
     }
 }
 
+/// How a time without an offset may be written.
+const LOCAL_TIMES: [&str; 4] =
+    ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"];
+
 impl Moment {
-    /// The time in milliseconds since the epoch.
+    /// The time in milliseconds since the epoch. Of a local time that occurs twice, it is the first.
     fn resolve(self, config: &Config, now: &Now) -> i64 {
         match self {
             Moment::At(at) => at,
+            Moment::Local(time) => local(config, time).start,
             Moment::Day(day) => {
                 let before = day.date().pred_opt().and_then(Day::new);
                 before.map_or(i64::MIN, |before| day_end(config.timezone, before))
@@ -195,6 +215,19 @@ impl Moment {
             Moment::Ago(time) => now.clock().now() - time.as_millis() as i64,
         }
     }
+}
+
+/// The first and the last moment at which clocks show a time. If they skip it, it is the moment at
+/// which they would have shown it.
+fn local(config: &Config, time: NaiveDateTime) -> Range<i64> {
+    let zone = config.timezone;
+    let shown = zone.from_local_datetime(&time);
+    let skipped = || {
+        let before = zone.offset_from_utc_datetime(&(time - TimeDelta::days(1))).fix();
+        (time - before).and_utc().timestamp_millis()
+    };
+    let at = |time: Option<DateTime<_>>| time.map_or_else(skipped, |time| time.timestamp_millis());
+    at(shown.earliest())..at(shown.latest())
 }
 
 /// Checks that `until` is later than `since`.
@@ -262,11 +295,10 @@ const NO_AWS: &str =
     "this binary was built without AWS: install the full one with `cargo install --path .`";
 
 fn rfc_3339(text: &str) -> Result<i64, String> {
-    let time = chrono::DateTime::parse_from_rfc3339(text).map(|time| time.timestamp_millis());
+    let time = DateTime::parse_from_rfc3339(text).map(|time| time.timestamp_millis());
     time.map_err(|error| {
         format!(
-            "{error}; write a time with its offset, e.g. 2022-04-19T02:00:00+09:00 or …T17:00:00Z. \
-             --since and --until also accept a day (2022-04-19) or a duration before now (1h)"
+            "{error}: write a time with its offset, e.g. 2022-04-19T02:00:00+09:00 or …T17:00:00Z"
         )
     })
 }

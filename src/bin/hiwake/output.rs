@@ -4,7 +4,7 @@
 //! problem that cannot be printed is no reason to stop; the exit code still reports the command's
 //! outcome.
 
-use std::fmt::Arguments;
+use std::fmt::{Arguments, Display};
 use std::io::{self, ErrorKind, Write};
 use std::ops::Range;
 use std::process::ExitCode;
@@ -92,6 +92,13 @@ pub fn exit_code(code: ExitCode) -> ExitCode {
         }
         _ => code,
     }
+}
+
+/// A number of things: `1 line`, `2 lines`.
+pub fn count(number: impl Display, what: &str) -> String {
+    let number = number.to_string();
+    let plural = if number == "1" { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }
 
 /// A table with columns separated by blanks; those of `numbers` are right-aligned. Long texts are

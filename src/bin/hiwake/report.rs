@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use hiwake::config::{Config, Language};
+use hiwake::land::upkeep::fault::Fault;
 
 use crate::output::{self, out};
 use crate::{Now, Root};
@@ -15,9 +16,12 @@ use crate::{Now, Root};
 /// checksums, what is wrong
 ///
 /// The page is one HTML file that loads nothing, in English and Japanese. It goes to stdout, or
-/// into `--output`. With `[report] write = true` in the configuration each round of sealing that
-/// changed something writes it beside the files, as `@report.html`. It reads journals, not lines:
-/// `--verify` reads every byte, too. The exit code is 1 if something is wrong.
+/// into `--output`. It reads journals, not lines: `--verify` reads every byte, too. The exit code
+/// is 1 if something is wrong.
+///
+/// With `[report] write = true` in the configuration, rounds of sealing write it beside the files,
+/// as `@report.html`: when they changed something, when days begin or end, while something is
+/// wrong, and once a day.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake report --root out > report.html
@@ -43,7 +47,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let lander = crate::lander(&disk, config, &args.now);
     let findings = if args.verify { lander.verify().findings } else { Vec::new() };
     let wrong = findings.into_iter().filter(|finding| finding.wrong);
-    let report = lander.report(wrong.map(|one| format!("{}: {}", one.path, one.what)).collect());
+    let report = lander.report(wrong.map(|one| Fault::from(&one)).collect());
     let page = report.page(&lander, args.language.unwrap_or(config.report.language));
     match &args.output {
         None => output::ended(std::io::stdout().write_all(page.as_bytes())),

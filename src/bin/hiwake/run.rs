@@ -16,7 +16,7 @@ use hiwake::store::{Location, ObjectId, Store};
 use regex_lite::Regex;
 
 use crate::land::{self, Plan, Report};
-use crate::output::{err, note, out};
+use crate::output::{count, err, note, out};
 use crate::progress::Progress;
 use crate::{Now, Usage, apart};
 
@@ -128,7 +128,8 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let delivery = deliver(config, args, &files, log_file.as_ref(), &bucket)?;
     let Delivered { records, ok, dropped, failed, .. } = delivery.delivered;
     if !args.json {
-        out!("put {records} records: {ok} transformed, {dropped} dropped, {failed} failed");
+        let records = count(records, "record");
+        out!("put {records}: {ok} transformed, {dropped} dropped, {failed} failed");
     }
     let disk = crate::disk(&args.root, true)?;
     let lander = crate::lander(&disk, config, &args.now);

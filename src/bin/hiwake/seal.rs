@@ -9,7 +9,7 @@ use hiwake::land::Lander;
 use hiwake::land::upkeep::due::{self, Planned, PlannedDay};
 use hiwake::land::upkeep::sweep::Announced;
 
-use crate::output::{err, out};
+use crate::output::{count, err, out};
 use crate::progress::Progress;
 use crate::{Now, Root};
 
@@ -48,7 +48,8 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
         out!("{}", serde_json::to_string(&answer)?);
     } else {
         for Announced { path, lines, bytes, sha256, .. } in &answer.sealed {
-            out!("sealed {path}: {lines} lines, {bytes} bytes, SHA-256 {sha256}");
+            let (lines, bytes) = (count(lines, "line"), count(bytes, "byte"));
+            out!("sealed {path}: {lines}, {bytes}, SHA-256 {sha256}");
         }
         for day_file in &answer.closed {
             out!("closed {day_file}: it takes no more rows");
@@ -74,7 +75,7 @@ fn dry_run(config: &Config, args: &Args, lander: &Lander<'_>) -> anyhow::Result<
     } else {
         let Planned { seal, close, remove, failed } = &planned;
         for PlannedDay { day_file, lines } in seal {
-            out!("would seal {day_file}: {lines} lines");
+            out!("would seal {day_file}: {}", count(lines, "line"));
         }
         close.iter().for_each(|day_file| out!("would close {day_file}"));
         remove.iter().for_each(|path| out!("would remove {path}"));

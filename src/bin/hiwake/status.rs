@@ -6,31 +6,34 @@ use chrono::{SecondsFormat, TimeZone};
 use clap::builder::styling::AnsiColor;
 use hiwake::clock::rfc_3339;
 use hiwake::config::Config;
-use hiwake::day::Calendar;
 use hiwake::land::upkeep::due::{Because, Due};
 use hiwake::land::upkeep::status::{DayState, DayStatus};
 use wildmatch::WildMatch;
 
+use crate::days::Days;
 use crate::output::{self, err, out};
 use crate::{Now, Root};
 
-/// Show each day file: state, lines, bytes, late lines, last commit (local time); and which is
-/// sealed next, when and why then
+/// Show each day file: state, lines, bytes, late lines, last commit (local time); what is overdue
+/// or missing; and which is sealed next, when and why then
 ///
-/// Reads without locks and writes nothing. `--json` also has `commits`, `due` and `duplicates`: the
-/// rows that were dropped by landings that added others. Landings of nothing new leave no trace.
+/// Reads without locks and writes nothing. `--json` also has `commits`, `due`, `overdue`, `missing`
+/// and `duplicates`: the rows that were dropped by landings that added others. Landings of nothing
+/// new leave no trace. The exit code is 1 if a published file is missing, or a journal cannot be
+/// read.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake status --root out
   hiwake status --root out --due
-  hiwake status --root out --day '2022-04-*' --file 'app/*' --state open,frozen
+  hiwake status --root out --day 2022-04 --file 'app/*' --state open,frozen
+  hiwake status --root out --day 2022-04-01..today
   hiwake status --root out --json | jq 'map(select(.late > 0))'")]
 pub struct Args {
     #[command(flatten)]
     root: Root,
-    /// Only these days: `today`, or a date in which `*` stands for any text
-    #[arg(long, value_name = "DAY")]
-    day: Option<String>,
+    /// Only these days: 2022-04-18, today, 2022-04, 2022-04-*, or D..D, which includes both
+    #[arg(long, value_name = "D[..D]")]
+    day: Option<Days>,
     /// Only these files: a name without its day, in which `*` stands for any text
     #[arg(long, value_name = "NAME", value_parser = |text: &str| Ok::<_, String>(WildMatch::new(text)))]
     file: Option<WildMatch>,
@@ -40,6 +43,8 @@ pub struct Args {
     /// Only days that wait for their seal, the next one first: when, and why then
     #[arg(long)]
     due: bool,
+    #[command(flatten)]
+    now: Now,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -47,18 +52,12 @@ pub struct Args {
 
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let disk = crate::disk(&args.root.root, false)?;
-    let now = Now { now: None };
-    let (mut days, failed) = crate::lander(&disk, config, &now).status();
+    let now = &args.now;
+    let (mut days, failed) = crate::lander(&disk, config, now).status();
     let all = days.len();
-    let day = match args.day.as_deref() {
-        Some("today") => {
-            Some(Calendar::new(config.timezone, "").day(now.clock().now())?.to_string())
-        }
-        day => day.map(str::to_owned),
-    };
-    let day = day.map(|day| WildMatch::new(&day));
+    let day = args.day.as_ref().map(|day| day.resolve(config, now)).transpose()?;
     days.retain(|one| {
-        day.as_ref().is_none_or(|day| day.matches(&one.day))
+        day.as_ref().is_none_or(|day| day.has(&one.day))
             && args.file.as_ref().is_none_or(|file| file.matches(&one.file))
             && (args.state.is_empty() || args.state.contains(&one.state))
             && (!args.due || one.due.is_some())
@@ -71,18 +70,31 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     } else {
         let table = if args.due { due_table(config, &days) } else { table(config, &days) };
         out!("{}", output::paint(table, "STATE", color));
-        if let Some((due, next)) =
-            days.iter().filter_map(|day| Some((day.due?, day))).min_by_key(|one| one.0)
-            && !args.due
-        {
-            let at = rfc_3339(due.at, config.timezone, SecondsFormat::Secs);
-            let DayStatus { file, day, kind, .. } = next;
-            let why = why(config, due);
-            out!("next seal: {file}/{day}.{}\n    from {at}, {why}", kind.extension());
+        let mut waiting: Vec<_> = days.iter().filter_map(|day| Some((day.due?, day))).collect();
+        waiting.sort_by_key(|one| one.0);
+        let (overdue, later): (Vec<_>, Vec<_>) =
+            waiting.into_iter().partition(|(_, day)| day.overdue);
+        for (due, day) in overdue.iter().take(OVERDUE_SHOWN) {
+            let (name, at, why) = (name(day), at(config, *due), why(config, *due));
+            out!("overdue: {name}\n    since {at}, {why}");
+        }
+        if overdue.len() > OVERDUE_SHOWN && !args.due {
+            out!("and {} more: --due lists them", overdue.len() - OVERDUE_SHOWN);
+        }
+        if let (Some((due, day)), false) = (later.first(), args.due) {
+            let (name, at, why) = (name(day), at(config, *due), why(config, *due));
+            out!("next seal: {name}\n    from {at}, {why}");
         }
     }
+    let missing: Vec<&String> = days.iter().flat_map(|day| &day.missing).collect();
+    for path in &missing {
+        err!(
+            "{path} is missing: it was published, and something else than hiwake has removed it. Put a copy back, or run `hiwake verify --rebuild SOURCE`"
+        );
+    }
     if days.is_empty() && all > 0 {
-        err!("none of the {all} day files matches: leave out a filter to see more");
+        let all = output::count(all, "day file");
+        err!("none of the {all} matches: leave out a filter to see more");
     }
     for day in days.iter().filter(|day| day.outgrows_an_invocation()) {
         let DayStatus { file, day, unsealed_bytes, .. } = day;
@@ -93,7 +105,18 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     for error in &failed {
         err!("{error}");
     }
-    Ok(ExitCode::from(u8::from(!failed.is_empty())))
+    Ok(ExitCode::from(u8::from(!failed.is_empty() || !missing.is_empty())))
+}
+
+/// So many days that are overdue are named below the table.
+const OVERDUE_SHOWN: usize = 3;
+
+fn name(DayStatus { file, day, kind, .. }: &DayStatus) -> String {
+    format!("{file}/{day}.{}", kind.extension())
+}
+
+fn at(config: &Config, due: Due) -> String {
+    rfc_3339(due.at, config.timezone, SecondsFormat::Secs)
 }
 
 /// Why a day is due when it is.
@@ -119,7 +142,7 @@ fn color(state: &str) -> Option<AnsiColor> {
 
 fn due_table(config: &Config, days: &[DayStatus]) -> String {
     let row = |day: &DayStatus| {
-        let at = day.due.map(|due| rfc_3339(due.at, config.timezone, SecondsFormat::Secs));
+        let at = day.due.map(|due| at(config, due));
         let why = day.due.map(|due| why(config, due)).unwrap_or_default();
         let (date, state, file) = (day.day.clone(), day.state.to_string(), day.file.clone());
         [date, state, file, at.unwrap_or_default(), why]

@@ -9,7 +9,7 @@ use hiwake::land::root::layout::DayFile;
 use hiwake::land::upkeep::verify::Verified;
 use hiwake::store::Location;
 
-use crate::output::{err, out};
+use crate::output::{count, err, out};
 use crate::{Now, Root, apart};
 
 /// Check every commit, every identity and every sealed file against what was recorded
@@ -73,9 +73,9 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
         }
         let wrong = verified.findings.iter().filter(|finding| finding.wrong).count();
         let Verified { day_files, commits, lines, bytes, .. } = verified;
-        out!(
-            "{day_files} day files, {commits} commits, {lines} lines, {bytes} bytes read: {wrong} wrong"
-        );
+        let (day_files, commits) = (count(day_files, "day file"), count(commits, "commit"));
+        let (lines, bytes) = (count(lines, "line"), count(bytes, "byte"));
+        out!("{day_files}, {commits}, {lines}, {bytes} read: {wrong} wrong");
     }
     Ok(ExitCode::from(u8::from(failed > 0 || !verified.is_whole())))
 }
@@ -92,12 +92,12 @@ fn tell(day_file: &DayFile, rebuilt: Rebuilt) -> bool {
             if closed {
                 err!("{day_file}: the identities of its lines are lost, so it takes no more rows");
             }
-            err!(
-                "rebuilt {day_file}: {lines} lines, {objects} objects read; the damaged files are in {kept}"
-            );
+            let (lines, objects) = (count(lines, "line"), count(objects, "object"));
+            err!("rebuilt {day_file}: {lines}, {objects} read; the damaged files are in {kept}");
             if uncommitted > 0 {
+                let lines = count(uncommitted, "line");
                 err!(
-                    "{day_file}: {uncommitted} lines of no commit were set aside: land the objects of this day again"
+                    "{day_file}: {lines} of no commit were set aside: land the objects of this day again"
                 );
             }
             return uncommitted == 0;

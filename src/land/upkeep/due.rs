@@ -39,6 +39,11 @@ pub enum Because {
 }
 
 impl Due {
+    /// As the alarm has it: what waits for more than 6 hours is wrong.
+    pub(super) fn is_overdue(self, now: i64) -> bool {
+        self.at + 6 * 3600 * 1000 < now
+    }
+
     /// The earliest of its segments; `None`: all are published, or the time zone is unknown.
     pub(super) fn of(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> Option<Due> {
         let unpublished = state.numbered().filter(|(_, segment)| segment.done.is_none());

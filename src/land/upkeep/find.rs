@@ -2,16 +2,20 @@
 //! For the eye: reads without locks, and writes nothing.
 //!
 //! `seen` says the identity of each line in the order of arrival. A sealed file is in the order of
-//! time, or of arrival: the commits' checksums prove which.
+//! time, or of arrival: the commits' checksums prove which. Either way identities are read beside
+//! the text, a block of at most 4,096 entries of each commit at a time: 64 KB a commit, however
+//! many lines the day has.
 
-use std::collections::HashSet;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashSet};
 use std::io::{self, Write};
 use std::ops::Range;
 
-use crate::disk::Open;
+use crate::config::Order;
+use crate::disk::{Handle, Open};
 use crate::land::day_file::merge;
 use crate::land::journal::Journal;
-use crate::land::journal::frame::Commit;
+use crate::land::journal::frame::{Block, Commit};
 use crate::land::journal::lander::Lander;
 use crate::land::journal::seen;
 use crate::land::journal::state::{Segment, State};
@@ -119,24 +123,19 @@ impl Lander<'_> {
             if !query.may_be_in(&segment.commits) {
                 continue;
             }
-            let arrived = self.identities(day_file, segment)?;
-            let mut orders = vec![arrived];
-            let path = match &segment.sealed {
-                Some(sealed) => {
-                    if !orders[0].is_sorted_by_key(|(_, key)| key.timestamp) {
-                        let mut sorted = orders[0].clone();
-                        sorted.sort_by_key(|(_, key)| key.timestamp);
-                        orders.push(sorted);
-                    }
-                    sealed.target.clone()
-                }
-                None => day_file.open_segment(number, segment.form()),
+            let (path, orders) = match &segment.sealed {
+                Some(sealed) => (sealed.target.clone(), &[Order::Time, Order::Arrival][..]),
+                None => (day_file.open_segment(number, segment.form()), &[Order::Arrival][..]),
             };
             let mut hits = None;
-            while let (None, Some(order)) = (&hits, orders.pop()) {
-                let lines = Lines::new(day_file.kind, query, &segment.commits, Some(order));
-                let lines = self.read_segment(day_file, state, number, lines)?;
-                hits = lines.is_proven().then(|| lines.hits(&path));
+            for order in orders {
+                let identities = Identities::read(self, day_file, segment, *order)?;
+                let lines = Lines::new(day_file.kind, query, &segment.commits, Some(identities));
+                let mut lines = self.read_segment(day_file, state, number, lines)?;
+                if lines.is_proven()? {
+                    hits = Some(lines.hits(&path));
+                    break;
+                }
             }
             let what = "its lines are not those that were committed: run `hiwake verify`";
             found.hits.extend(hits.ok_or_else(|| LandError::damage(&path, what))?);
@@ -155,19 +154,69 @@ impl Lander<'_> {
         lines.finish();
         Ok(lines)
     }
+}
 
-    /// The identities of a segment's lines in the order of arrival, each with its commit.
-    fn identities(&self, day_file: &DayFile, segment: &Segment) -> Result<Vec<(usize, EventKey)>> {
+/// The identities of a segment's lines in one order, each with the number of its commit.
+struct Identities<'s> {
+    seen: Box<dyn Handle>,
+    path: String,
+    order: Order,
+    runs: Vec<Run<'s>>,
+    /// The commits that have more, by what comes first: the time of the next line, or nothing.
+    next: BinaryHeap<Reverse<(i64, usize)>>,
+}
+
+/// What is left of a commit's identities. They are in the order of time.
+struct Run<'s> {
+    blocks: Box<dyn Iterator<Item = (u64, &'s Block)> + 's>,
+    /// Of the present block, the last one first.
+    keys: Vec<EventKey>,
+}
+
+impl<'s> Identities<'s> {
+    fn read(
+        lander: &Lander<'_>,
+        day_file: &DayFile,
+        segment: &'s Segment,
+        order: Order,
+    ) -> Result<Identities<'s>> {
         let path = day_file.seen();
-        let file = self.disk.open(&path, Open::Read).context("open", &path)?;
-        let (mut all, mut block_keys) = (Vec::new(), Vec::new());
-        for (number, commit) in segment.commits.iter().enumerate() {
-            for (first, block) in commit.places() {
-                seen::read_block(file.as_ref(), &path, first, block, &mut block_keys)?;
-                all.extend(block_keys.iter().map(|key| (number, *key)));
+        let seen = lander.disk.open(&path, Open::Read).context("open", &path)?;
+        let run = |commit: &'s Commit| Run { blocks: Box::new(commit.places()), keys: Vec::new() };
+        let runs = segment.commits.iter().map(run).collect();
+        // A commit's first line is its earliest.
+        let first = |commit: &Commit| if order == Order::Time { commit.min } else { 0 };
+        let next = segment.commits.iter().map(first).zip(0..).map(Reverse).collect();
+        Ok(Identities { seen, path, order, runs, next })
+    }
+
+    /// The next line's; `None`: there are no more.
+    fn next(&mut self) -> Result<Option<(usize, EventKey)>> {
+        while let Some(Reverse((_, number))) = self.next.pop() {
+            let run = &mut self.runs[number];
+            run.fill(self.seen.as_ref(), &self.path)?;
+            let Some(key) = run.keys.pop() else { continue };
+            run.fill(self.seen.as_ref(), &self.path)?;
+            if let Some(next) = run.keys.last() {
+                let time = if self.order == Order::Time { next.timestamp } else { 0 };
+                self.next.push(Reverse((time, number)));
             }
+            return Ok(Some((number, key)));
         }
-        Ok(all)
+        Ok(None)
+    }
+}
+
+impl Run<'_> {
+    /// Reads the next block where the present one has no more.
+    fn fill(&mut self, seen: &dyn Handle, path: &str) -> Result<()> {
+        if self.keys.is_empty()
+            && let Some((first, block)) = self.blocks.next()
+        {
+            seen::read_block(seen, path, first, block, &mut self.keys)?;
+            self.keys.reverse();
+        }
+        Ok(())
     }
 }
 
@@ -177,7 +226,9 @@ struct Lines<'q> {
     query: &'q Query,
     commits: &'q [Commit],
     /// Whose the lines are, in the order of the text; `None`: not known.
-    order: Option<Vec<(usize, EventKey)>>,
+    identities: Option<Identities<'q>>,
+    /// Why an identity was not read.
+    failed: Option<LandError>,
     /// Of the text of each commit so far.
     crcs: Vec<u32>,
     /// The beginning of a line.
@@ -191,14 +242,19 @@ impl<'q> Lines<'q> {
         kind: Kind,
         query: &'q Query,
         commits: &'q [Commit],
-        order: Option<Vec<(usize, EventKey)>>,
+        identities: Option<Identities<'q>>,
     ) -> Lines<'q> {
-        let (crcs, rest) = (vec![0; commits.len()], Vec::new());
-        Lines { kind, query, commits, order, crcs, rest, count: 0, hits: Vec::new() }
+        let (crcs, rest, hits) = (vec![0; commits.len()], Vec::new(), Vec::new());
+        let (failed, count) = (None, 0);
+        Lines { kind, query, commits, identities, failed, crcs, rest, count, hits }
     }
 
     fn line(&mut self, line: &[u8]) {
-        let whose = self.order.as_ref().and_then(|order| order.get(self.count as usize)).copied();
+        let whose = self.identities.as_mut().map(Identities::next).transpose().map(Option::flatten);
+        let whose = whose.unwrap_or_else(|error| {
+            self.failed.get_or_insert(error);
+            None
+        });
         self.count += 1;
         if let Some((commit, _)) = whose {
             self.crcs[commit] = crc32c::crc32c_append(self.crcs[commit], line);
@@ -225,10 +281,14 @@ impl<'q> Lines<'q> {
         }
     }
 
-    /// Whether each line is of the commit that it was taken for.
-    fn is_proven(&self) -> bool {
-        self.order.as_ref().is_some_and(|order| order.len() as u64 == self.count)
-            && self.commits.iter().zip(&self.crcs).all(|(commit, crc)| commit.crc == *crc)
+    /// Whether each line is of the commit that it was taken for: then each commit has its bytes.
+    fn is_proven(&mut self) -> Result<bool> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        let is_whole = |(commit, crc): (&Commit, &u32)| commit.crc == *crc;
+        let lines: u64 = self.commits.iter().map(|commit| commit.lines).sum();
+        Ok(lines == self.count && self.commits.iter().zip(&self.crcs).all(is_whole))
     }
 
     fn hits(self, path: &str) -> Vec<Hit> {

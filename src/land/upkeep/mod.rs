@@ -4,6 +4,7 @@
 mod calendar;
 mod closing;
 pub mod due;
+pub mod fault;
 pub mod find;
 mod findings;
 mod look;

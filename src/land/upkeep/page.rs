@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{Datelike, SecondsFormat};
 use chrono_tz::Tz;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 
 use crate::clock::rfc_3339;
 use crate::config::Language;
@@ -64,43 +64,54 @@ impl Mark {
     }
 }
 
-pub(super) fn page(report: &Report, timezone: Tz, language: Language) -> String {
-    let (lang, is_ja) = match language {
-        Language::En => ("en", false),
-        Language::Ja => ("ja", true),
+/// What a page begins with: two pages that begin alike were made on one day, of days that have the
+/// same seals to come, and with as many things wrong.
+pub(super) fn head(report: &Report, timezone: Tz, language: Language) -> String {
+    let lang = match language {
+        Language::En => "en",
+        Language::Ja => "ja",
     };
     let made = rfc_3339(report.at, timezone, SecondsFormat::Secs);
+    let made = made.split('T').next().unwrap_or_default();
+    let names: Vec<&str> = report.names.iter().map(String::as_str).collect();
+    let names = crc32c::crc32c(names.join("\n").as_bytes());
+    let wrong = report.wrong.len();
+    format!(
+        "<!DOCTYPE html><html lang=\"{lang}\" data-made=\"{made}\" data-calendar=\"{names:08x}\" data-wrong=\"{wrong}\">"
+    )
+}
+
+pub(super) fn page(report: &Report, timezone: Tz, language: Language) -> String {
+    let is_ja = language == Language::Ja;
+    let made = rfc_3339(report.at, timezone, SecondsFormat::Secs);
     let page = html! {
-        (DOCTYPE)
-        html lang=(lang) {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta http-equiv="Content-Security-Policy"
-                    content="default-src 'none'; style-src 'unsafe-inline'";
-                title { "hiwake" }
-                style { (PreEscaped(STYLE)) }
+        head {
+            meta charset="utf-8";
+            meta name="viewport" content="width=device-width, initial-scale=1";
+            meta http-equiv="Content-Security-Policy"
+                content="default-src 'none'; style-src 'unsafe-inline'";
+            title { "hiwake" }
+            style { (PreEscaped(STYLE)) }
+        }
+        body {
+            input type="radio" name="language" id="en" checked[!is_ja];
+            input type="radio" name="language" id="ja" checked[is_ja];
+            header {
+                h1 { "hiwake " (both("daily files", "日次ファイル")) }
+                nav { label for="en" { "English" } " " label for="ja" { "日本語" } }
+                p { (both("Made at ", "作成日時：")) time { (made) } " (" (timezone.name()) ")" }
             }
-            body {
-                input type="radio" name="language" id="en" checked[!is_ja];
-                input type="radio" name="language" id="ja" checked[is_ja];
-                header {
-                    h1 { "hiwake " (both("daily files", "日次ファイル")) }
-                    nav { label for="en" { "English" } " " label for="ja" { "日本語" } }
-                    p { (both("Made at ", "作成日時：")) time { (made) } " (" (timezone.name()) ")" }
+            (wrong(report))
+            (plots(report))
+            p.legend {
+                @for mark in Mark::ALL {
+                    span class=(mark.class()) { (mark.sign()) } " " (mark.meaning()) " "
                 }
-                (wrong(report))
-                (plots(report))
-                p.legend {
-                    @for mark in Mark::ALL {
-                        span class=(mark.class()) { (mark.sign()) } " " (mark.meaning()) " "
-                    }
-                }
-                @for (file, days) in &report.files { (section(report, file, days)) }
             }
+            @for (file, days) in &report.files { (section(report, file, days)) }
         }
     };
-    page.into_string()
+    head(report, timezone, language) + &page.into_string() + "</html>"
 }
 
 fn wrong(report: &Report) -> Markup {
@@ -113,7 +124,7 @@ fn wrong(report: &Report) -> Markup {
                         "ジャーナルからわかる異常はありません。全バイトの検査は `hiwake verify` で行います。"))
                 }
             } @else {
-                ul { @for one in &report.wrong { li { (one) } } }
+                ul { @for one in &report.wrong { li { (both(&one.en, &one.ja)) } } }
             }
         }
     }
@@ -216,10 +227,16 @@ fn cell(day: Day, found: Option<&ReportedDay>) -> Markup {
     let sum = |of: fn(&crate::land::upkeep::status::DayStatus) -> u64| {
         grouped(found.map_or(0, |found| found.sum(of)))
     };
-    let title = format!("{day}: {} lines, {} bytes", sum(|day| day.lines), sum(|day| day.bytes));
+    let [lines, bytes] = [sum(|day| day.lines), sum(|day| day.bytes)];
+    let plural = |number: &str| if number == "1" { "" } else { "s" };
+    let [s, z] = [plural(&lines), plural(&bytes)];
+    let en = format!("{day}: {lines} line{s}, {bytes} byte{z}");
+    let ja = format!("{day}: {lines} 行、{bytes} バイト");
     html! {
-        td class=(mark.class()) title=(title) data-day=(day) {
-            (day.date().day()) br; (mark.sign())
+        td class=(mark.class()) data-day=(day) {
+            @for (lang, title) in [("en", en), ("ja", ja)] {
+                span lang=(lang) title=(title) { (day.date().day()) br; (mark.sign()) }
+            }
         }
     }
 }

@@ -5,15 +5,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::SecondsFormat;
+
+use crate::clock::rfc_3339;
 use crate::config::Language;
 use crate::disk::Open;
-use crate::land::journal::Journal;
+use crate::land::journal::frame::Contents;
 use crate::land::journal::lander::Lander;
-use crate::land::root::error::{Context, LandError, Result, is_absent};
-use crate::land::root::layout::{DayFile, HIWAKE, checksum_of};
+use crate::land::root::error::{Context, Result, is_absent};
+use crate::land::root::layout::{DayFile, HIWAKE};
 use crate::land::root::{folders, unique};
-use crate::land::upkeep::page;
-use crate::land::upkeep::status::{DayState, DayStatus, day_status};
+use crate::land::upkeep::fault::Fault;
+use crate::land::upkeep::status::{DayState, DayStatus, Folders, day_status};
+use crate::land::upkeep::{calendar, page};
 use crate::row::Day;
 
 /// The page that sealing writes. No day file's name holds an `@`.
@@ -28,8 +32,10 @@ pub struct Report {
     pub at: i64,
     /// Each file's days.
     pub(super) files: BTreeMap<String, BTreeMap<Day, ReportedDay>>,
+    /// What the calendar named then.
+    pub(super) names: BTreeSet<String>,
     /// What is wrong.
-    pub wrong: Vec<String>,
+    pub wrong: Vec<Fault>,
 }
 
 /// One day of a file: all its kinds.
@@ -74,14 +80,18 @@ impl ReportedDay {
 
 impl Lander<'_> {
     /// What there is, without locks. `wrong` is what else is known to be wrong.
-    pub fn report(&self, wrong: Vec<String>) -> Report {
-        let mut report = Report { at: self.clock.now(), wrong, ..Report::default() };
+    pub fn report(&self, wrong: Vec<Fault>) -> Report {
+        // Before the journals are read: a day that begins meanwhile makes the page one that is
+        // behind.
+        let names = calendar::names(self);
+        let mut report = Report { at: self.clock.now(), names, wrong, ..Report::default() };
         let (day_files, unread) = folders::day_files(self, &|_| true);
-        report.wrong.extend(unread.iter().map(LandError::to_string));
+        report.wrong.extend(unread.iter().map(Fault::from));
+        let mut listed = Folders::new();
         for day_file in day_files {
             let mut wrong = Vec::new();
-            let day = self.reported(&day_file, &mut wrong).unwrap_or_else(|error| {
-                wrong.push(error.to_string());
+            let day = self.reported(&day_file, &mut listed, &mut wrong).unwrap_or_else(|error| {
+                wrong.push(Fault::from(&error));
                 Some(ReportedDay::default())
             });
             let Some(day) = day else { continue };
@@ -95,38 +105,42 @@ impl Lander<'_> {
         report
     }
 
-    fn reported(&self, day_file: &DayFile, wrong: &mut Vec<String>) -> Result<Option<ReportedDay>> {
-        let Some(state) = Journal::read_or_damage(self, day_file)? else { return Ok(None) };
-        if state.closed.is_none() && state.segments.is_empty() {
-            return Ok(None);
-        }
+    fn reported(
+        &self,
+        day_file: &DayFile,
+        listed: &mut Folders,
+        wrong: &mut Vec<Fault>,
+    ) -> Result<Option<ReportedDay>> {
+        let Some((status, state)) = day_status(self, day_file, listed)? else { return Ok(None) };
         let mut day = ReportedDay::default();
+        wrong.extend(status.missing.iter().map(|path| Fault::missing(path)));
         for one in state.published(day_file).into_iter().filter(|one| !one.removed) {
-            for path in [&one.path, &checksum_of(&one.path)] {
-                if self.open_if_there(path)?.is_none() {
-                    wrong.push(format!("{path}: it was published, and is missing"));
-                }
-            }
-            let contents = one.contents;
-            day.published.push((
-                one.path,
-                contents.lines,
-                contents.bytes,
-                hex::encode(contents.sha256),
-            ));
+            let Contents { bytes, lines, sha256 } = one.contents;
+            day.published.push((one.path, lines, bytes, hex::encode(sha256)));
         }
-        let status = day_status(self, day_file, &state);
         // A day that waits is open in the calendar, not missing.
-        if status.due.is_some_and(|due| due.at + OVERDUE_MS < self.clock.now()) {
-            wrong.push(format!("{day_file}: it could be sealed for more than 6 hours, and is not"));
+        if let Some(due) = status.due.filter(|due| due.is_overdue(self.clock.now())) {
+            let since = rfc_3339(due.at, self.config.timezone, SecondsFormat::Secs);
+            wrong.push(Fault::overdue(&day_file.to_string(), &since));
         }
         day.days.push(status);
         Ok(Some(day))
     }
 
-    /// Writes the page beside the files, where the configuration says so: a temporary, then its
-    /// name. A reader sees the old page or the new one.
-    pub(super) fn write_report(&self, wrong: Vec<String>) -> Result<()> {
+    /// Whether the page beside the files is of today, and what it says may still be so: nothing was
+    /// wrong, and no day has begun or ended since. `None`: there is none.
+    pub(super) fn page_is_current(&self, names: &BTreeSet<String>) -> Result<Option<bool>> {
+        let Some(page) = self.open_if_there(REPORT)? else { return Ok(None) };
+        let report = Report { at: self.clock.now(), names: names.clone(), ..Report::default() };
+        let wanted = page::head(&report, self.config.timezone, self.config.report.language);
+        let mut head = vec![0; wanted.len()];
+        let filled = page.read_at(&mut head, 0).context("read", REPORT)?;
+        Ok(Some(head[..filled] == *wanted.as_bytes()))
+    }
+
+    /// Writes the page beside the files: a temporary, then its name. A reader sees the old page or
+    /// the new one.
+    pub(super) fn write_report(&self, wrong: Vec<Fault>) -> Result<()> {
         let page = self.report(wrong).page(self, self.config.report.language);
         let temporary = format!("{HIWAKE}/{TEMPORARY}{}.tmp", unique());
         let file = self.open(&temporary, Open::CreateNew(self.config.files.mode | 0o200))?;
@@ -148,9 +162,6 @@ impl Lander<'_> {
             .try_for_each(|name| folders::remove(self, &format!("{HIWAKE}/{name}")))
     }
 }
-
-/// As the alarm has it: a day that waits for so long is wrong.
-const OVERDUE_MS: i64 = 6 * 3600 * 1000;
 
 impl Report {
     /// The page, which opens from a file and loads nothing.

@@ -1,5 +1,6 @@
 //! What the journals say of every day file, read without locks: for the eye.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Serialize;
@@ -7,9 +8,9 @@ use serde::Serialize;
 use crate::land::journal::Journal;
 use crate::land::journal::lander::Lander;
 use crate::land::journal::state::State;
-use crate::land::root::error::LandError;
+use crate::land::root::error::{LandError, Result};
 use crate::land::root::folders;
-use crate::land::root::layout::DayFile;
+use crate::land::root::layout::{DayFile, checksum_of, name_of};
 use crate::land::upkeep::due::Due;
 use crate::row::Kind;
 
@@ -94,19 +95,20 @@ pub struct DayStatus {
     pub paths: Vec<String>,
     /// When it may be sealed at the earliest, and why then; none once all of it is published.
     pub due: Option<Due>,
+    /// Whether it is due by now, and not sealed.
+    pub overdue: bool,
+    /// What was published, is not removed, and is not there: files and their checksums.
+    pub missing: Vec<String>,
 }
 
 impl Lander<'_> {
     /// Every day file below the root, by file and day; and what could not be read.
     pub fn status(&self) -> (Vec<DayStatus>, Vec<LandError>) {
         let (day_files, mut failed) = folders::day_files(self, &|_| true);
-        let mut days = Vec::new();
+        let (mut days, mut folders) = (Vec::new(), Folders::new());
         for day_file in day_files {
-            match Journal::read_or_damage(self, &day_file) {
-                // What an interrupted landing has begun is not a valid day yet.
-                Ok(Some(state)) if state.closed.is_none() && state.segments.is_empty() => {}
-                Ok(Some(state)) => days.push(day_status(self, &day_file, &state)),
-                Ok(None) => {}
+            match day_status(self, &day_file, &mut folders) {
+                Ok(day) => days.extend(day.map(|(day, _)| day)),
                 Err(error) => failed.push(error),
             }
         }
@@ -115,7 +117,59 @@ impl Lander<'_> {
     }
 }
 
-pub(super) fn day_status(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> DayStatus {
+/// What the journal says, and whether what it has published is there. `None`: an interrupted
+/// landing has begun it, and it is not a valid day yet.
+pub(super) fn day_status(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    folders: &mut Folders,
+) -> Result<Option<(DayStatus, State)>> {
+    loop {
+        let Some(state) = Journal::read_or_damage(lander, day_file)? else { return Ok(None) };
+        if state.closed.is_none() && state.segments.is_empty() {
+            return Ok(None);
+        }
+        let missing = missing(lander, day_file, &state, folders)?;
+        // Retention may have removed it since the journal was read.
+        let is_so = missing.is_empty()
+            || Journal::peek(lander, day_file)?.is_none_or(|later| later == state);
+        if is_so {
+            let status = DayStatus { missing, ..of_state(lander, day_file, &state) };
+            return Ok(Some((status, state)));
+        }
+    }
+}
+
+/// The names of the folders that were looked into: one listing costs less than opening each file.
+pub(super) type Folders = BTreeMap<String, BTreeSet<String>>;
+
+/// What was published, is not removed, and is not there.
+fn missing(
+    lander: &Lander<'_>,
+    day_file: &DayFile,
+    state: &State,
+    folders: &mut Folders,
+) -> Result<Vec<String>> {
+    let folder = day_file.folder();
+    if !folders.contains_key(folder) {
+        let names = folders::names(lander, folder)?.into_iter().collect();
+        folders.insert(folder.to_owned(), names);
+    }
+    let kept = state.published(day_file).into_iter().filter(|one| !one.removed);
+    let mut paths: Vec<String> = kept.flat_map(|one| [checksum_of(&one.path), one.path]).collect();
+    paths.sort();
+    paths.retain(|path| !folders.get(folder).is_some_and(|names| names.contains(name_of(path))));
+    // It may have been published since the folder was listed.
+    let mut missing = Vec::new();
+    for path in paths {
+        if lander.open_if_there(&path)?.is_none() {
+            missing.push(path);
+        }
+    }
+    Ok(missing)
+}
+
+fn of_state(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> DayStatus {
     let closed = state.closed.iter().flat_map(|closed| &closed.segments);
     let mut sizes: Vec<_> = closed.map(|one| (one.contents.lines, one.contents.bytes)).collect();
     sizes.extend(state.segments.iter().map(|segment| {
@@ -126,6 +180,7 @@ pub(super) fn day_status(lander: &Lander<'_>, day_file: &DayFile, state: &State)
     let open = || state.numbered().filter(|(_, segment)| segment.done.is_none());
     let unsealed_bytes = open().map(|(_, segment)| segment.text_bytes()).sum();
     let open = open().map(|(number, one)| day_file.open_segment(number, one.form()));
+    let due = Due::of(lander, day_file, state);
     DayStatus {
         file: day_file.file.clone(),
         day: day_file.day.to_string(),
@@ -139,7 +194,9 @@ pub(super) fn day_status(lander: &Lander<'_>, day_file: &DayFile, state: &State)
         commits: state.commits().count() as u64,
         last_commit: state.commits().map(|commit| commit.at).max(),
         paths: published.map(|one| one.path).chain(open).collect(),
-        due: Due::of(lander, day_file, state),
+        overdue: due.is_some_and(|due| due.at <= lander.clock.now()),
+        due,
+        missing: Vec::new(),
     }
 }
 

@@ -21,6 +21,7 @@ use crate::land::root::layout::{CLOCK, DUE, DayFile, Hint, folder_of};
 use crate::land::upkeep::calendar::{self, Due, Hints};
 use crate::land::upkeep::closing::{close, retain};
 use crate::land::upkeep::due::quiet;
+use crate::land::upkeep::fault::Fault;
 use crate::row::Day;
 
 /// SNS takes 256 KB, and wraps the answer in some of its own.
@@ -83,14 +84,6 @@ impl Swept {
         [self.sealed.len(), self.closed.len(), self.removed.len(), self.failed.len()] == [0; 4]
     }
 
-    /// Writes the report, where the configuration says so and this round changed something.
-    fn report(&mut self, lander: &Lander<'_>) {
-        if lander.config.report.write && !self.is_idle() {
-            let wrong = self.failed.iter().map(LandError::to_string).collect();
-            self.failed.extend(lander.write_report(wrong).err());
-        }
-    }
-
     /// The round as the sealer answers it.
     pub fn answer(&self) -> SealReport {
         let fit = |mut list: Vec<String>| {
@@ -138,12 +131,12 @@ impl Lander<'_> {
         // look for that, and this one does not announce.
         let sealed = round.swept.sealed.iter().map(|(day_file, _)| day_file.clone()).collect();
         round.clear(&sealed);
+        round.report();
         let Round { mut swept, .. } = round;
         let announced = |(day_file, sealed): &(DayFile, Sealed)| {
             Announced::of(day_file, sealed.segment, &sealed.target, &sealed.contents())
         };
         swept.announced = swept.sealed.iter().map(announced).collect();
-        swept.report(self);
         Ok(swept)
     }
 
@@ -152,7 +145,7 @@ impl Lander<'_> {
         let mut round = Round::begin(self)?;
         round.run();
         round.announce();
-        round.swept.report(self);
+        round.report();
         Ok(round.swept)
     }
 }
@@ -161,6 +154,10 @@ struct Round<'l> {
     lander: &'l Lander<'l>,
     /// What the calendar had at all when the round began.
     calendar: BTreeSet<String>,
+    /// What it names below that, as far as this round looks.
+    named: BTreeSet<String>,
+    /// Whether a seal was due, be it that a round that died has done it.
+    looked: bool,
     swept: Swept,
 }
 
@@ -181,7 +178,7 @@ impl<'l> Round<'l> {
                 checked => swept.failed.extend(checked.err()),
             }
         }
-        Ok(Round { lander, calendar, swept })
+        Ok(Round { lander, calendar, named: BTreeSet::new(), looked: false, swept })
     }
 
     /// Retention first: where the file system is full, it makes room for the others.
@@ -211,7 +208,12 @@ impl<'l> Round<'l> {
         if !is_added && !self.calendar.contains(what) {
             return Vec::new();
         }
-        let Hints { due, empty, unread } = calendar::hints(self.lander, what, due);
+        let Hints { due, names, empty, unread } = calendar::hints(self.lander, what, due);
+        if what != "announce" {
+            self.named.extend(names);
+            // Of a round that died before it tidied.
+            self.looked |= !empty.is_empty();
+        }
         self.swept.failed.extend(unread);
         self.tidy(what, empty);
         due
@@ -228,6 +230,7 @@ impl<'l> Round<'l> {
         let ended = |when: &str| when.parse().is_ok_and(|day| lander.may_seal(day));
         let mut days: BTreeMap<DayFile, Vec<u32>> = BTreeMap::new();
         let hints = self.hints("seal", &ended);
+        self.looked |= !hints.is_empty();
         let folders: Vec<String> = hints.iter().map(folder).collect();
         for (day_file, hint) in hints {
             if let Hint::Seal(segment) = hint {
@@ -350,6 +353,28 @@ impl<'l> Round<'l> {
             self.swept.failed.extend(moved.err());
         }
         self.tidy("announce", folders);
+    }
+
+    /// Writes the page, where the configuration says so, if the one that is there may be behind. An
+    /// idle round reads the beginning of that one, and no journal.
+    fn report(&mut self) {
+        let lander = self.lander;
+        if !lander.config.report.write {
+            return;
+        }
+        let is_behind = self.looked
+            || !self.swept.is_idle()
+            || match lander.page_is_current(&self.named) {
+                Ok(Some(is_current)) => !is_current,
+                // Where nothing waits and no page is, nothing may have landed.
+                Ok(None) => !self.calendar.is_empty(),
+                // Writing it puts that right, or says what is wrong.
+                Err(_) => true,
+            };
+        if is_behind {
+            let wrong = self.swept.failed.iter().map(Fault::from).collect();
+            self.swept.failed.extend(lander.write_report(wrong).err());
+        }
     }
 
     /// Removes what processes that died, or stood still past their lease, left beside the published

@@ -205,6 +205,8 @@ fn a_day_that_one_invocation_cannot_merge_is_told_until_it_is_sealed() {
         commits: 1,
         last_commit: None,
         due: None,
+        overdue: false,
+        missing: Vec::new(),
         paths: Vec::new(),
     };
     let day = |state, unsealed_bytes| DayStatus { state, unsealed_bytes, ..given.clone() };

@@ -273,7 +273,7 @@ fn a_published_day_is_repaired_from_its_rows_and_closed_only_where_they_do_not_t
     let yard = damaged();
     let before = fs::read(yard.at(SEALED)).unwrap();
     let said = ok_stderr(&mut rebuild(&yard));
-    assert!(said.contains("6 lines, 1 objects read") && !said.contains("no more rows"), "{said}");
+    assert!(said.contains("6 lines, 1 object read") && !said.contains("no more rows"), "{said}");
     ok(&mut yard.land());
     assert_eq!(fs::read(yard.at(SEALED)).unwrap(), before);
     let yard = damaged();

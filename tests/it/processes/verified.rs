@@ -70,7 +70,7 @@ fn a_whole_root_is_whole_and_nothing_is_written() {
     for yard in [open(), sealed(SOURCE)] {
         let before = yard.tree();
         let said = ok(&mut verify(&yard));
-        assert!(said.contains("1 day files") && said.ends_with("0 wrong\n"), "{said}");
+        assert!(said.contains("1 day file, ") && said.ends_with("0 wrong\n"), "{said}");
         let json: serde_json::Value =
             serde_json::from_str(&ok(verify(&yard).arg("--json"))).unwrap();
         assert_eq!(
@@ -383,7 +383,7 @@ fn a_compressed_open_day_is_verified_and_its_status_names_its_file() {
         ok(land.arg("--config").arg(&config).arg(yard.path("in").join(key)));
     }
     let said = ok(&mut verify(&yard));
-    assert!(said.contains("1 day files, 2 commits, 2000 lines") && said.ends_with("0 wrong\n"));
+    assert!(said.contains("1 day file, 2 commits, 2000 lines") && said.ends_with("0 wrong\n"));
     let json = ok(yard.hiwake(&["status"]).arg("--json"));
     let days: serde_json::Value = serde_json::from_str(&json).unwrap();
     let bytes = yard.tree()[ZSTD].clone();

@@ -173,14 +173,14 @@ fn run(
 }
 
 /// How a crash goes: a kill leaves everything unsynced in place, a power failure does not.
-fn crashes(seed: u64) -> Vec<Option<Loss>> {
+pub(super) fn crashes(seed: u64) -> Vec<Option<Loss>> {
     let mixed = (0..3).map(|n| Some(Loss::Mixed(seed.wrapping_mul(31).wrapping_add(n))));
     let fixed =
         [None, Some(Loss::All), Some(Loss::Nothing), Some(Loss::Content), Some(Loss::Names)];
     fixed.into_iter().chain(mixed).collect()
 }
 
-fn crash(state: &mut State, how: Option<Loss>) {
+pub(super) fn crash(state: &mut State, how: Option<Loss>) {
     match how {
         None => state.kill_all(),
         Some(loss) => state.power_failure(loss),

@@ -16,6 +16,7 @@ mod probe;
 mod promise;
 mod rebuild;
 mod regressions;
+mod report;
 mod routings;
 mod slow;
 mod state;

@@ -14,7 +14,7 @@ use hiwake::store::Object;
 use serde_json::json;
 
 use super::{Found, report};
-use crate::output::{err, out};
+use crate::output::{count, err, out};
 use crate::progress::Progress;
 
 /// The counts of the notices.
@@ -45,7 +45,8 @@ pub fn run(found: Found<'_>, url: &str) -> anyhow::Result<ExitCode> {
         });
         out!("{answer}");
     } else {
-        out!("{verb} {notices} notices of {bytes} bytes of objects to {url}, {failed} not sent");
+        let (notices, bytes) = (count(notices, "notice"), count(bytes, "byte"));
+        out!("{verb} {notices} of {bytes} of objects to {url}, {failed} not sent");
         if before > 0 {
             out!("{before} were sent by an interrupted run of the same replay");
         }

@@ -4,13 +4,14 @@ use hiwake::land::Tally;
 use hiwake::land::intake::plan::DayPlan;
 use serde_json::json;
 
-use crate::output::{self, note, out};
+use crate::output::{self, count, note, out};
 
 /// Reports what an interrupted run of the same command has done.
 pub fn resuming(before: usize, done: &str) {
     if before > 0 {
+        let before = count(before, "object");
         note!(
-            "resuming: skipping {before} objects that an interrupted run already {done}; lines that were removed since do not come back (--from-start starts over)"
+            "resuming: skipping {before} that an interrupted run already {done}; lines that were removed since do not come back (--from-start starts over)"
         );
     }
 }
@@ -48,11 +49,11 @@ pub fn summary(verb: &str, tally: &Tally, (before, failed): (usize, u64), json: 
         ("not_landed", "not landed", tally.deferred),
     ];
     let Tally { objects, lines, late, duplicates, .. } = tally;
-    let skips: u64 = reasons.iter().map(|(_, _, count)| count).sum();
+    let skips: u64 = reasons.iter().map(|(_, _, number)| number).sum();
     let read = lines + duplicates + skips;
     if json {
         let by_reason: serde_json::Map<_, _> =
-            reasons.iter().map(|(name, _, count)| ((*name).to_owned(), json!(count))).collect();
+            reasons.iter().map(|(name, _, number)| ((*name).to_owned(), json!(number))).collect();
         let answer = json!({
             "objects": objects, "objects_failed": failed, "objects_landed_before": before,
             "read": read, "new": lines, "late": late, "already_landed": duplicates, "skipped": skips,
@@ -61,13 +62,16 @@ pub fn summary(verb: &str, tally: &Tally, (before, failed): (usize, u64), json: 
         out!("{answer}");
         return;
     }
+    let (read, objects) = (count(read, "event"), count(objects, "object"));
+    let lines = count(lines, "new line");
     out!(
-        "{verb} {read} events of {objects} objects: {lines} new lines ({late} late), {duplicates} already landed, {skips} skipped"
+        "{verb} {read} of {objects}: {lines} ({late} late), {duplicates} already landed, {skips} skipped"
     );
-    for (_, reason, count) in reasons.iter().filter(|(_, _, count)| *count > 0) {
-        out!("skipped {count}: {reason}");
+    for (_, reason, number) in reasons.iter().filter(|(_, _, number)| *number > 0) {
+        out!("skipped {number}: {reason}");
     }
     if before > 0 {
-        out!("{before} objects were landed by an interrupted run of the same replay");
+        let before = count(before, "object");
+        out!("{before} already landed by an interrupted run of the same replay");
     }
 }
