@@ -2,8 +2,7 @@
 //!
 //! [`Calendar`] caches the last offset with its validity, and the text of the current hour, in
 //! which it patches the digits of minutes and seconds. Events arrive in time order; a zone lookup
-//! and formatting for each would cost more than all other work on a line (`docs/performance.md`,
-//! "Transform").
+//! and formatting for each would cost more than all other work on a line.
 
 use std::fmt::Write;
 use std::ops::Range;

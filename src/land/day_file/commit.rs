@@ -1,6 +1,6 @@
 //! Commit: appends the new rows of one batch to one day file, each exactly once.
 //!
-//! The steps are numbered as in docs/design.md.
+//! The steps are numbered as in `docs/protocol.md`.
 
 use crate::config::Form;
 use crate::day::day_end;

@@ -1,7 +1,7 @@
 //! Publish: gives a sealed segment its final name and its checksum. Any process that locks the day
 //! finishes it.
 //!
-//! Step 4 of a seal in docs/design.md.
+//! Step 4 of a seal in `docs/protocol.md`.
 
 use std::io;
 

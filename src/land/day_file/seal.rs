@@ -1,7 +1,7 @@
 //! Seal: finishes a segment whose day has ended and publishes it under its final name. It is never
 //! written again.
 //!
-//! The steps are numbered as in docs/design.md. Any process may repeat them at any point; the
+//! The steps are numbered as in `docs/protocol.md`. Any process may repeat them at any point; the
 //! journal records how far they got.
 
 use std::io::Write;

@@ -42,7 +42,8 @@ pub struct DayFile {
 /// The folder of the journals: `<day>/<file>.<extension>/.journal`.
 pub(crate) const DAYS: &str = ".hiwake/days";
 /// The calendar of hints: `<what>/<when>/<file>/<day>.<extension>[.<segment>]`. Hints only say
-/// where to look; the journals decide.
+/// where to look; the journals decide. The date is that of the last publication, which never
+/// changes; the time at which something is due changes with the configuration.
 pub const DUE: &str = ".hiwake/due";
 
 /// The next step for a day file or a segment of it, and its earliest time.
