@@ -88,8 +88,8 @@ impl Calendar {
     }
 }
 
-/// The date in UTC of a moment in milliseconds since the epoch; 1970-01-01 if it is no year's of
-/// ours.
+/// The date in UTC of a moment in milliseconds since the epoch; 1970-01-01 if its year is
+/// beyond the calendar.
 pub(crate) fn utc_day(at: i64) -> Day {
     let date = DateTime::from_timestamp_millis(at).and_then(|time| Day::new(time.date_naive()));
     date.unwrap_or_default()
@@ -105,7 +105,7 @@ fn milliseconds(offset: ZoneOffset) -> i64 {
     i64::from(offset.seconds) * SECOND
 }
 
-/// The text of a time, made anew only when what it depends on has changed.
+/// The text of a time, made again only when what it depends on has changed.
 struct TimeText {
     pieces: Vec<(Item<'static>, Piece)>,
     /// What the whole text depends on when its digits cannot be patched: seconds or milliseconds.
@@ -243,7 +243,7 @@ fn still_text(fixed: &Fixed) -> bool {
         || matches!(fixed, TimezoneOffsetTripleColon | TimezoneOffsetColonZ | TimezoneOffsetZ)
 }
 
-/// When a local day is over for good: from this moment (milliseconds since the epoch) on, every
+/// When a local day has ended for good: from this moment (milliseconds since the epoch) on, every
 /// local date is a later one, and the moment before belongs to `day` or an earlier date.
 ///
 /// Where clocks go back over midnight, the day ends when they reach it for the last time. A day

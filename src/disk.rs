@@ -139,8 +139,7 @@ impl RealDisk {
         RealDisk { root, is_nfs: OnceLock::new() }
     }
 
-    /// Opens the root to look at it; that it is missing is no error, and nothing is found below it
-    /// then.
+    /// Opens the root to look at it. A missing root is not an error: it looks empty.
     pub fn open_if_there(root: &Path) -> io::Result<RealDisk> {
         match RealDisk::open(root) {
             Err(error) if is_absent(&error) => Ok(RealDisk::at(None)),

@@ -26,7 +26,7 @@ const KEPT_BYTES: usize = 160;
 /// and the `~` in front of a hash never comes first. (`%00` would be that of a NUL.)
 const EMPTY: &str = "~empty";
 
-/// Why a name or template is none of a daily file, and what to write instead.
+/// Why a name or template is not valid for a daily file, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FileNameError {
     /// No text at all.

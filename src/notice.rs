@@ -1,5 +1,5 @@
 //! What the land function is told: an event's bytes → the objects to land, or "seal". And back, for
-//! whoever tells it.
+//! the sender.
 //!
 //! S3's notices come at least once and in any order. S3 sends them itself, with URL-encoded keys,
 //! or EventBridge does, with keys as they are. Either comes alone, in an SQS message, in an SNS
@@ -97,7 +97,7 @@ pub enum NoticeError {
     /// An S3 notice names no object.
     #[error("the S3 notice cannot be read: its bucket name or its key is missing")]
     Nameless,
-    /// An S3 notice's key, decoded, is no text.
+    /// An S3 notice's key, decoded, is not text.
     #[error("the S3 notice's key is not UTF-8")]
     KeyNotUtf8,
 }

@@ -87,7 +87,7 @@ pub enum Location {
     File(PathBuf),
     /// What can be read only once: standard input (`-`), a pipe, a file of `/proc`.
     Pipe(PathBuf),
-    /// `s3://bucket/prefix`: every object whose key is the prefix, or goes on with a `/` after it.
+    /// `s3://bucket/prefix`: every object whose key is the prefix, or the prefix, `/` and more.
     #[cfg(feature = "s3")]
     Bucket {
         /// The bucket's name.
@@ -233,14 +233,14 @@ impl Store {
         Store { deadline: Some(deadline), ..self.clone() }
     }
 
-    /// The same store, whose readers add the bytes that they fetch: for whoever shows progress.
+    /// The same store, whose readers add the bytes that they fetch, to show progress.
     #[must_use]
     pub fn counted(&self, fetched: Arc<AtomicU64>) -> Store {
         Store { fetched, ..self.clone() }
     }
 
     /// Opens an object as it is now, whatever state of it a notice named: landing is idempotent,
-    /// and what Firehose rewrote holds what was there before.
+    /// and an object that Firehose rewrote holds all of its earlier content.
     ///
     /// All reads are of the state that [`ObjectReader::object`] then names, or end in
     /// [`StoreError::Changed`].

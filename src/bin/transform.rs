@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// An event that cannot be answered at all: Firehose calls again, then the batch lands by way of
+/// An event that cannot be answered at all: Firehose calls again, then the batch lands through
 /// `failed/`.
 fn failure(error: &dyn std::error::Error) -> Failure {
     Failure { kind: "hiwake.UnknownEvent", message: error.to_string() }

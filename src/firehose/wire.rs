@@ -34,7 +34,7 @@ pub enum EventError {
         /// Where in the line.
         column: usize,
     },
-    /// There is no room for an answer.
+    /// `limits.answer_bytes` is too small for an answer.
     #[error("{needed} bytes are needed to answer without any data, limits.answer_bytes is {limit}")]
     Answer {
         /// Bytes of the smallest.
@@ -136,7 +136,7 @@ fn malformed(event: &[u8], error: &serde_json::Error) -> EventError {
 
 /// The answer in the making: what Firehose wants back, written as it is sent. Lambda refuses one
 /// over 6 MB, and Firehose then fails the whole batch: what does not fit is answered without data
-/// instead, and lands by way of `failed/`.
+/// instead, and lands through `failed/`.
 pub(crate) struct Answer {
     text: String,
     /// How large it may get.
@@ -172,8 +172,8 @@ impl Answer {
         Ok(Answer { text: HEAD.to_owned(), limit, reserved })
     }
 
-    /// `Ok` with data, which must not be empty: Firehose fails such a record. `false`: there is no
-    /// room for it, and the record must be answered without.
+    /// `Ok` with data, which must not be empty: Firehose fails such a record. `false`: it does
+    /// not fit, and the record must be answered without.
     #[must_use]
     pub fn ok(&mut self, id_json: &str, data: &[u8]) -> bool {
         let entry = bytes(id_json, OK) + data.len().div_ceil(3) * 4 + OK_END.len();

@@ -53,7 +53,7 @@ impl LogFile {
     }
 }
 
-/// Why a line is no event, and what helps.
+/// Why a line is not a valid event, and what helps.
 #[derive(Debug, thiserror::Error)]
 enum LineError {
     #[error("more than {LINE_BYTES} bytes: CloudWatch Logs takes no such event")]
@@ -224,7 +224,7 @@ struct Lines<R> {
     buffer: Vec<u8>,
 }
 
-/// A line's offset, and its text without a line break; or why it is no event.
+/// A line's offset, and its text without a line break; or why it is not a valid event.
 type Line = (u64, Result<String, LineError>);
 
 impl<R: BufRead> Lines<R> {

@@ -7,7 +7,7 @@
 //! | JSON values with `records` | the records of a Firehose event |
 //! | JSON values with `messageType`, pretty-printed or not | each a record, gzipped |
 //!
-//! What cannot be read is a [`Problem`] that names its place and a remedy; everything else goes on.
+//! What cannot be read is a [`Problem`] that names its place and a remedy; everything else is read.
 
 mod files;
 mod lines;
@@ -172,7 +172,7 @@ impl FileReader<'_> {
                 Ok(data) => {
                     self.record(data, record.approximate_arrival_timestamp.unwrap_or(self.now))?;
                 }
-                Err(error) => self.problem(&place, format!("`data` is no base64: {error}")),
+                Err(error) => self.problem(&place, format!("`data` is not valid base64: {error}")),
             }
         }
         Ok(())

@@ -201,7 +201,7 @@ fn give_up(lander: &Lander<'_>, objects: &mut Objects, done: &mut Invocation) {
     for target in objects.values_mut().flat_map(BTreeMap::values_mut) {
         let Err(failed) = &target.result else { continue };
         if let Some(code) = hopeless(failed.cause, target.receives) {
-            // Its identity and the reason: there are no bytes.
+            // Its identity and the reason, without bytes.
             let reason = &failed.reason;
             let bad = Bad { offset: 0, is_event: false, code, reason, length: 0, bytes: b"" };
             quarantine.add(&bad, &target.id.to_string());

@@ -34,7 +34,7 @@ const MARGIN_MAX: Duration = Duration::from_secs(5);
 /// The time of an invocation whose deadline says nothing.
 const UNTOLD: Duration = Duration::from_secs(60);
 
-/// Runs a function. Why it cannot start or go on is logged, one line a fault.
+/// Runs a function. Why it cannot start or continue is logged, one line a fault.
 pub fn run(function: impl FnOnce() -> Result<(), Vec<anyhow::Error>>) -> ExitCode {
     if let Some(path) = check::asked(std::env::args_os().skip(1)) {
         let written = writeln!(std::io::stdout().lock(), "{}", check::report(&path));

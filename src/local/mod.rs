@@ -1,4 +1,4 @@
-//! Firehose's stand-in: records in, objects out, by way of a transform, with the real service's
+//! Firehose's stand-in: records in, objects out, through a transform, with the real service's
 //! rules.
 //!
 //! What it imitates, and where that is known from: `docs/design.md` and the contract of Firehose's

@@ -5,10 +5,10 @@ use crate::object::scan::{Shape, shape};
 use crate::object::window::Window;
 use crate::rows::MARK;
 
-/// The first bytes of a gzip member. They never begin a UTF-8 text: 8b is no character's second
-/// byte here.
+/// The first bytes of a gzip member. They never begin a UTF-8 text: 8b cannot be the second byte
+/// here.
 pub(super) const GZIP: &[u8] = b"\x1f\x8b\x08";
-/// Those of a zstd frame; b5 is no character's second byte here either.
+/// Those of a zstd frame; b5 cannot be the second byte of a character here either.
 pub(super) const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
 /// A byte that a UTF-8 text never has, and that begins with those.
 pub(super) const ZSTD_RARE: u8 = 0xfd;

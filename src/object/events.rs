@@ -179,7 +179,7 @@ impl Reading<'_, '_> {
     /// Text of which some lines may be other bytes.
     pub(super) fn text(&mut self, text: &[u8]) -> Result<(), ReadError> {
         if !matches!(self.below, Below::None) {
-            // Among compact rows there is no text.
+            // Compact rows hold no plain text.
             self.below = Below::Unreadable;
             return self.bad_unit("malformed-row", &RowError::Bare.to_string(), text);
         }

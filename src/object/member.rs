@@ -181,7 +181,7 @@ impl Reading<'_, '_> {
         }
         let length = forgotten + passed.length;
         if torn {
-            return self.bad("torn-gzip", "a gzip member is cut off", length, &passed.bytes);
+            return self.bad("torn-gzip", "a gzip member ends too early", length, &passed.bytes);
         }
         let reason = format!("a gzip member is corrupt ({error}): {length} bytes were passed over");
         self.bad("corrupt-gzip", &reason, length, &passed.bytes)

@@ -11,11 +11,11 @@ pub(super) enum Scan {
     Closed(usize),
     /// More bytes are needed.
     Open,
-    /// A string holds a line break: no JSON.
+    /// A string holds a line break: this is not JSON.
     Not,
 }
 
-/// Walks braces and strings from a `{` on; goes on where it stopped when there are more bytes.
+/// Walks braces and strings from a `{` on; resumes where it stopped when there are more bytes.
 #[derive(Debug, Default)]
 pub(super) struct Braces {
     at: usize,
@@ -66,7 +66,7 @@ impl Braces {
                     self.at += found;
                     return Scan::Open;
                 }
-                // A line break after a backslash is no escape: look at it by itself.
+                // A line break after a backslash does not form an escape: look at it by itself.
                 b'\\' => self.at += usize::from(rest[found + 1] != b'\n'),
                 b'"' => {
                     self.string = !self.string;

@@ -20,7 +20,7 @@ pub(super) enum Got {
     Broken(io::Error),
 }
 
-/// Where a window's bytes come from. An `Err` is the outside world's: nothing can go on.
+/// Where a window's bytes come from. An `Err` comes from outside and ends the reading.
 pub(super) trait Input {
     fn read(&mut self, buffer: &mut [u8]) -> Result<Got, ReadError>;
 }

@@ -23,7 +23,7 @@ pub enum StoreError {
         /// What is wrong with it, or what to write instead.
         reason: String,
     },
-    /// The store refuses to hand it out. Permissions may be mended; S3 also says so of an object
+    /// The store refuses to hand it out. Permissions may be repaired; S3 also says so of an object
     /// that is not there to those who may not list the bucket.
     #[error("{place}: access denied: {reason}")]
     Denied {
@@ -67,7 +67,7 @@ impl StoreError {
         let reason = said(&text);
         let code = element(&text, "Code").unwrap_or_default();
         match error {
-            // The bucket itself: its name, region or endpoint is wrong, and that can be mended.
+            // The bucket itself: its name, region or endpoint is wrong, and that can be repaired.
             Error::NotFound { .. } if code == "NoSuchBucket" => StoreError::other(place, reason),
             Error::NotFound { .. } => StoreError::NotFound(place),
             Error::Precondition { .. } => StoreError::Changed(place),

@@ -54,7 +54,7 @@ pub(super) fn check(folder: &Path, deep: bool) -> Result<()> {
             Ok(found) if found.is_file() => KEPT,
             Ok(_) => NO_FILE,
             Err(error) if is_absent(&error) && symlink_metadata(&path).is_err() => continue,
-            Err(error) if is_absent(&error) => "is a link to nothing: mend or remove it",
+            Err(error) if is_absent(&error) => "is a link to nothing: repair or remove it",
             Err(error) => return Err(other(error)),
         };
         return Err(StoreError::name(path.display(), reason));

@@ -23,7 +23,7 @@ macro_rules! out {
     ($($words:tt)*) => { $crate::output::result(format_args!($($words)*)) };
 }
 
-/// Prints a line about a problem, or about what goes on.
+/// Prints a line about a problem, or about progress.
 macro_rules! err {
     ($($words:tt)*) => { $crate::output::problem(format_args!($($words)*)) };
 }

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How often it is drawn.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Work of a known size, counted by whoever does it.
+/// Work of a known size, counted by the code that does it.
 pub struct Progress {
     done: Arc<AtomicU64>,
     bar: ProgressBar,

@@ -14,7 +14,7 @@ use crate::{Now, Root, apart};
 
 /// Check every commit, every identity and every sealed file against what is on record
 ///
-/// Reads everything, takes no locks and writes nothing; landing and sealing may go on meanwhile.
+/// Reads everything, takes no locks and writes nothing; landing and sealing may continue.
 /// The exit code is 1 if anything is wrong. With `--rebuild`, each damaged day is checked again
 /// under its lock and repaired. Lines whose checksums hold keep their bytes, missing ones come from
 /// the objects that the journal names, or from all of SOURCE. A published file that is whole never

@@ -145,7 +145,7 @@ impl Batch {
         self.rows.retain(|_| row.next().is_some_and(&keep));
     }
 
-    /// The first and the last timestamp; none if there are no rows.
+    /// The first and the last timestamp; `None` without rows.
     pub(crate) fn span(&self) -> Option<(i64, i64)> {
         let timestamps = || self.rows.iter().map(|row| row.identity.timestamp);
         timestamps().min().zip(timestamps().max())

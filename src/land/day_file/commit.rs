@@ -30,7 +30,7 @@ pub enum CommitOutcome {
 }
 
 /// Lands a batch into its day file. `objects` are the names of the objects that it came from.
-/// `before` has to succeed before the first line is written, and is not called if there is none to
+/// `before` has to succeed before the first line is written, and is not called without a line to
 /// write.
 pub fn commit(
     lander: &Lander<'_>,
@@ -97,7 +97,7 @@ pub(crate) fn begin_empty(lander: &Lander<'_>, day_file: &DayFile) -> Result<()>
 }
 
 /// Tells which of some events a day file has: `offered` is sorted, and each one's flag is set.
-/// `false`: the day is closed, so that nobody can tell. What is told depends on durable frames.
+/// `false`: the day is closed, so this is unknown. What is told depends on durable frames.
 /// Nothing is made for it.
 pub(crate) fn ask(lander: &Lander<'_>, day_file: &DayFile, offered: &mut Offered) -> Result<bool> {
     let Some(mut journal) = Journal::lock_existing(lander, day_file)? else { return Ok(true) };

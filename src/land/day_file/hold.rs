@@ -160,7 +160,7 @@ impl<'h, 'l> Hold<'h, 'l> {
         known.map_or((self.lander.config.files.open, 0), |known| (known.form(), known.bytes()))
     }
 
-    /// Step 8: `seen` says which frames are durable. Not synced: it is for whoever finds the
+    /// Step 8: `seen` says which frames are durable. Not synced: it is for a process that finds the
     /// journal without them. Only after the lease was checked, which covers the lock on `seen`: a
     /// process that stood still must not name a frame that a rebuilt journal lacks.
     pub(crate) fn write_watermark(&self) -> Result<()> {
@@ -175,7 +175,7 @@ impl<'h, 'l> Hold<'h, 'l> {
     }
 
     /// Before a segment ends: what lies beyond its last commit is gone for good. Cut even where
-    /// nothing seems to be there: whoever cut it before may have died before the cut was durable.
+    /// nothing seems to be there: an earlier process may have died before its cut was durable.
     pub(crate) fn truncate_to_committed(&mut self, segment: u32) -> Result<Box<dyn Handle>> {
         let data = self.open_segment(segment, Open::ReadWrite)?;
         let (form, committed) = self.open_form(segment);

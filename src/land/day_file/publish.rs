@@ -1,4 +1,4 @@
-//! Publish: a sealed segment gets its final name and its checksum, whoever comes by.
+//! Publish: a sealed segment gets its final name and its checksum, from any process that finds it.
 //!
 //! Step 4 of a seal in docs/design.md.
 

@@ -212,7 +212,7 @@ impl Frozen<'_> {
         let finished = self.write_temporary(&temporary, files, ordered);
         if finished.is_err() {
             // Nothing names it, and the next try makes one of its own. What cannot be removed now
-            // is removed by whoever publishes, or by the next round.
+            // is removed by the process that publishes, or by the next round.
             folders::remove(self.lander, &temporary).ok();
         }
         finished.map(|finished| self.sealed(temporary, &finished))

@@ -220,7 +220,7 @@ impl<'l> Landing<'l> {
         }
     }
 
-    /// Keeps memory bounded. Committing takes time: perhaps there is none left to read on.
+    /// Keeps memory bounded. Committing takes time: perhaps too little is left to read more.
     fn flush_when_full(&mut self) -> Result<(), ReadError> {
         if self.bytes + self.quarantine.text.len() <= self.lander.config.limits.buffer_bytes {
             return Ok(());

@@ -85,8 +85,8 @@ pub struct Register {
     pub(crate) rules: Vec<String>,
     /// Day files that have rows whose rules are not known.
     pub(crate) day_files: BTreeSet<DayFile>,
-    /// Whether entries may have been lost that no `restored` makes up for: all of them, if there is
-    /// no entry.
+    /// Whether entries may have been lost that no `restored` makes up for: all of them, if the
+    /// register is empty.
     lost: bool,
     /// Whether that is because a line, or the header, is unreadable.
     damaged: bool,
@@ -401,7 +401,7 @@ fn may_hold(lander: &Lander<'_>, day_file: &DayFile, date: NaiveDate) -> Result<
 
 /// What is wrong with registers, by their dates, and the day files that they do not lead to.
 fn wrong(lander: &Lander<'_>) -> Result<BTreeMap<NaiveDate, (String, BTreeSet<DayFile>)>> {
-    // Journals first: an event's register was there before it was.
+    // Journals first: an event's register is older than the event's journal.
     let (mut routings, mut closed) = (BTreeMap::<_, BTreeSet<_>>::new(), Vec::new());
     for day_file in journals(lander, &|_| true)? {
         // One that is damaged is told of as such.

@@ -84,7 +84,8 @@ impl Header {
         (bytes, crc32c::crc32c(&json))
     }
 
-    /// Whether bytes that are no header may be what a crash left of one: its beginning, or zeros.
+    /// Whether bytes that are not a header may be what a crash left of one: its beginning, or
+    /// zeros.
     pub(crate) fn may_be_torn(bytes: &[u8]) -> bool {
         let found = &bytes[..bytes.len().min(HEADER_MAGIC.len())];
         HEADER_MAGIC.starts_with(found) || found.iter().all(|byte| *byte == 0)

@@ -97,8 +97,8 @@ impl<'l> Journal<'l> {
         State::read(&path, &read_whole(handle.as_ref(), &path, 0, BYTES_MAX)?)
     }
 
-    /// The same where something of the day is there, or a hint of it: that there is no journal is
-    /// damage then, unless a landing was cut short before it had written anything else.
+    /// The same where something of the day is there, or a hint of it: a missing journal is damage
+    /// then, unless a landing was cut short before it had written anything else.
     pub(crate) fn read_or_damage(lander: &Lander<'_>, day_file: &DayFile) -> Result<Option<State>> {
         unless_orphaned(lander, day_file, || Journal::peek(lander, day_file))
     }
@@ -304,8 +304,8 @@ pub(crate) fn lease_lost(path: &str, error: io::Error) -> LandError {
     }
 }
 
-/// Something of a day that cannot be there before its journal is; `header`: before its journal's
-/// header is.
+/// Something of a day that is never older than its journal; `header`: never older than its
+/// journal's header.
 fn orphan(lander: &Lander<'_>, day_file: &DayFile, header: bool) -> Result<Option<String>> {
     for folder in [day_file.journal_folder(), day_file.folder().to_owned()] {
         folders::refresh(lander, &folder)?;

@@ -153,8 +153,8 @@ impl State {
     }
 
     /// Reads on where this state ends: `header` is the journal's beginning, `tail` what it has from
-    /// the last frame on that this state knows. `None`: that is not how this state goes on, so all
-    /// of it has to be read.
+    /// the last frame on that this state knows. `None`: the tail does not continue this state, so
+    /// all of it has to be read.
     ///
     /// Each frame names the CRC of the one before, so all frames before the last one are those that
     /// were read.

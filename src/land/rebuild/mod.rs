@@ -38,7 +38,7 @@ pub enum Rebuilt {
     Whole,
     /// Only a checksum or a hint was missing.
     Repaired,
-    /// Its journal was written anew, and what else was damaged.
+    /// Its journal was rewritten, with everything else that was damaged.
     Rebuilt {
         /// How many lines it has, in all segments.
         lines: u64,
@@ -48,7 +48,7 @@ pub enum Rebuilt {
         compressed: Vec<String>,
         /// Whether the day takes no rows any more, because the identities of its lines are lost.
         closed: bool,
-        /// How many lines no commit had: they are no lines of it any more.
+        /// How many lines no commit had: they no longer belong to it.
         uncommitted: u64,
         /// Where the damaged files are kept.
         kept: String,

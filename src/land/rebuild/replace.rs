@@ -67,7 +67,7 @@ impl Replacement {
     }
 
     /// Open files of segments that will not be there have no lines any more. One that is a second
-    /// name of a published file is left alone: whoever published it was about to remove it.
+    /// name of a published file is left alone: its publisher was about to remove it.
     fn empty_others(&self, files: &Files<'_>) -> Result<()> {
         let Files { lander, day_file, .. } = files;
         let open = self.open.as_ref().map(|(path, _)| path);

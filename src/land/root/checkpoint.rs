@@ -16,7 +16,7 @@ use crate::land::root::files::read_whole;
 use crate::land::root::layout::{self, folder_of};
 use crate::land::root::{Root, folders};
 
-/// The notes of one command. Their lock is held, so that nobody else writes them.
+/// The notes of one command. Their lock is held: no other process writes them.
 pub(crate) struct Notes<'l> {
     root: &'l Root<'l>,
     path: String,

@@ -56,7 +56,7 @@ pub enum LandError {
         /// What is not known.
         what: String,
     },
-    /// The machine's clock and the file system's are too far apart to tell which days are over.
+    /// The machine's clock and the file system's are too far apart to tell which days have ended.
     #[error(
         "this machine's clock is {} s {} the file system's, so it cannot tell which days have ended: set the clock (NTP). Nothing was landed or sealed",
         (ours - theirs).abs() / 1000,
