@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What landing and sealing take at size: memory, handles, time. Needs GNU time, strace and some 12 GB of disk.
-#   benches/size.sh FOLDER [big|bomb|many|day …]    FOLDER is made, filled and left; the figures stand in docs/design.md
+#   benches/size.sh FOLDER [big|bomb|many|day …]    FOLDER is made, filled and left; the figures stand in docs/performance.md, "Limits"
 set -euo pipefail
 cd "$(dirname "$0")/.."
 at=$1

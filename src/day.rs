@@ -2,8 +2,7 @@
 //!
 //! [`Calendar`] keeps the offset that it was last asked about and how long it holds, and the
 //! text of the hour with its minute and second digits patched: events come in order of time, and
-//! looking up the zone and formatting for each of them costs more than all other work on a line
-//! (`docs/performance.md`, "Transform").
+//! looking up the zone and formatting for each of them costs more than all other work on a line.
 
 use std::fmt::Write;
 use std::ops::Range;

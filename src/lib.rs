@@ -9,8 +9,8 @@
 //!                                   a schedule ─▶ land::upkeep ─▶ land::day_file
 //! ```
 //!
-//! The modules in the order of the data; [`land`] has rooms of its own, and says which. What they
-//! promise, and why it holds, is in `docs/design.md`.
+//! The modules in the order of the data; [`land`] has rooms of its own, and says which.
+//! `ARCHITECTURE.md` is the map; what they promise is in `docs/protocol.md` and `docs/format.md`.
 
 // hiwake.toml, and what time it is.
 mod clean;

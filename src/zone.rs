@@ -3,8 +3,7 @@
 //! chrono-tz spends 32 bytes on a change, half of them a pointer and a length: 1.1 MB of a Lambda's
 //! package, and 31,000 addresses for the dynamic linker to write before `main`, a third of its
 //! start. Here a change is four bytes without addresses. `zones.bin` is made from chrono-tz, from
-//! 1970 on, by a test of `tests/it/zone.rs`, which also compares the two; `docs/design.md`,
-//! "Packages", has the figures.
+//! 1970 on, by a test of `tests/it/zone.rs`, which also compares the two: 146 KB.
 
 use std::fmt;
 use std::ops::Range;

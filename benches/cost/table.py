@@ -13,8 +13,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 MEASURED = json.loads((HERE / "measured.json").read_text())
 
 DAYS = 30
-VOLUMES = (1, 10, 100, 1000)  # GB of log text a day
-QUIET = (10, 1000, 10000)  # log groups
+VOLUMES = (1, 10, 100, 1000)  # GB of log text a day: those of the targets
+SHOWN = (("us-east-1", 1), ("us-east-1", 10), ("us-east-1", 100), ("ap-northeast-1", 10))  # the columns of the page
 FILE_DAYS = 365  # [retention] days
 JOURNAL_DAYS = 90  # [seal] journal_days: `seen` is cut then
 GZIP = 6  # to one: CloudWatch's envelopes
@@ -72,7 +72,7 @@ def pipeline(gb, price, form="plain", archive_days=None, bursting=False, files=N
         in_archive = sealed * (FILE_DAYS - archive_days) + STATE * max(JOURNAL_DAYS - archive_days, ARCHIVE_DAYS_MIN)
         cold = gb * ((sealed + STATE) * (archive_days - 2) * ia + in_archive * price["archive"]) + month * (sealed + STATE) * price["archiving"]
     return {
-        "Firehose, Direct PUT": wire * ROUNDING * price["firehose"],
+        "Firehose": wire * ROUNDING * price["firehose"],
         "transform function": cpu("transform") * price["gb_s"] + batches / 1e6 * price["requests"],
         "land function": (cpu(("land", open_form)) + waiting * (opened + STATE) * 1.024) * price["gb_s"]
                          + objects / 1e6 * price["requests"],
@@ -83,7 +83,7 @@ def pipeline(gb, price, form="plain", archive_days=None, bursting=False, files=N
         "EFS, 2 days standard": gb * (opened + sealed + 2 * STATE) * price["efs"],
         "EFS, a year in IA": cold + month * (sealed + STATE) * price["tiering"],
         "SQS": 0.65 * price["sqs"],
-        "metrics, alarms, dashboard": 24 * price["metric"] + 33 * price["alarm"] + price["dashboard"],
+        "metrics, alarms": 24 * price["metric"] + 33 * price["alarm"] + price["dashboard"],
     }
 
 
@@ -165,7 +165,7 @@ def crossing(price):
 
 
 def row(name, values):
-    print(f"| {name} | " + " | ".join(money(value) for value in values) + " |")
+    print(f"|{name}|" + "|".join(money(value) for value in values) + "|")
 
 
 def money(value):
@@ -173,74 +173,63 @@ def money(value):
 
 
 def head(what, columns):
-    print(f"\n| {what} | " + " | ".join(f"{column:,}" for column in columns) + " |\n|---|" + "--:|" * len(columns))
+    print(f"\n|{what}|" + "|".join(columns) + "|\n|---|" + "--:|" * len(columns))
 
 
-def volumes(price):
-    head("$ a month, at GB of text a day", VOLUMES)
-    row("as deployed: plain files", [total(gb, price) for gb in VOLUMES])
-    row('`compress = "gzip"`', [total(gb, price, "gzip") for gb in VOLUMES])
-    row('`compress = "zstd"`', [total(gb, price, "zstd") for gb in VOLUMES])
+def volumes():
+    head("$ a month, GB of text a day", [f"{gb}" if region == "us-east-1" else f"Tokyo {gb}" for region, gb in SHOWN])
+    each = lambda name, of: row(name, [of(gb, PRICES[region]) for region, gb in SHOWN])
+    each("as deployed: plain files", total)
+    each('`compress = "gzip"`', lambda gb, price: total(gb, price, "gzip"))
+    each('`compress = "zstd"`', lambda gb, price: total(gb, price, "zstd"))
     for name, lever in LEVERS.items():
-        row(f"**{name}**" if not lever else name, [total(gb, price, "compressed", **lever) for gb in VOLUMES])
-    row("… of logs that compress only 6 : 1 open, 9 : 1 sealed", [total(gb, price, "compressed", files=WORSE) for gb in VOLUMES])
-    row("as deployed, with `efs_backups`", [total(gb, price) + gb * LINES * FILE_DAYS * price["backup"] for gb in VOLUMES])
-    row("Firehose to S3, nothing of ours", [native(gb, price) for gb in VOLUMES])
-    row("Firehose's function to EFS", [direct(gb, price) for gb in VOLUMES])
-    row("*CloudWatch Logs, paid before any of these*", [gb * DAYS * price["logs"] for gb in VOLUMES])
+        each(f"**{name}**" if not lever else name, lambda gb, price: total(gb, price, "compressed", **lever))
+    each("… logs that compress only 6 : 1 open, 9 : 1 sealed", lambda gb, price: total(gb, price, "compressed", files=WORSE))
+    each("as deployed, with `efs_backups`", lambda gb, price: total(gb, price) + gb * LINES * FILE_DAYS * price["backup"])
+    each("Firehose to S3 alone", native)
+    each("Firehose's function to EFS", direct)
+    each("*CloudWatch Logs itself*", lambda gb, price: gb * DAYS * price["logs"])
 
 
 def measured():
     """What the packages took, and what came of it."""
-    print("\n| | CPU, s a GB of text | CPU, ms a call | memory |\n|---|--:|--:|--:|")
-    rows = [("transform", MEASURED["transform"]), ("land", MEASURED["plain"]["land"]), ('land, `open = "compressed"`', MEASURED["compressed"]["land"]),
-            ("land, all already landed", MEASURED["plain"]["landed again"]), ("seal", MEASURED["plain"]["seal"]), ('seal, `compress = "gzip"`', MEASURED["gzip"]["seal"]),
-            ('seal, `compress = "zstd"`', MEASURED["zstd"]["seal"]), ('seal, `compress = "zstd"` of compressed files', MEASURED["compressed"]["seal"])]
+    head("measured", ("CPU, s a GB", "ms a call", "MiB"))
+    rows = [("transform", MEASURED["transform"]), ("land", MEASURED["plain"]["land"]), ("land, compressed", MEASURED["compressed"]["land"]),
+            ("land, all already landed", MEASURED["plain"]["landed again"]), ("seal", MEASURED["plain"]["seal"]), ("seal, gzip", MEASURED["gzip"]["seal"]),
+            ("seal, zstd", MEASURED["zstd"]["seal"]), ("seal, zstd, of compressed files", MEASURED["compressed"]["seal"])]
     for name, one in rows:
-        print(f"| {name} | {one['cpu_s_a_gb']:.1f} | {one['cpu_ms_a_call']:,.0f} | {one['peak_mib']} MiB |")
-    print("\n| bytes for a byte of text | |\n|---|--:|")
-    landed, metered = MEASURED["plain"]["landed"], MEASURED["metered"]
-    shares = [("envelopes, in gzip", MEASURED["wire"]), ("rows, in zstd", MEASURED["rows"]), ("plain day files: labels and quotes included", landed["files"]),
-              ("sealed by gzip", MEASURED["gzip"]["sealed"]["files"]), ("sealed by zstd", MEASURED["zstd"]["sealed"]["files"]),
-              ("journals", landed["journals"]), ("`seen`", landed["seen"])]
-    for form in ("plain", "compressed"):
-        shares += [(f"EFS, {form}: {function} {what}", metered[form][function][key]) for function in ("land", "seal") for what, key in (("writes", "metered_written"), ("reads", "metered_read"))]
+        print(f"|{name}|{one['cpu_s_a_gb']:.1f}|{one['cpu_ms_a_call']:,.0f}|{one['peak_mib']}|")
+    head("bytes for a byte of text", ("",))
+    landed = MEASURED["plain"]["landed"]
+    shares = [("envelopes, gzip", MEASURED["wire"]), ("rows, zstd", MEASURED["rows"]), ("plain day files", landed["files"]),
+              ("sealed, gzip", MEASURED["gzip"]["sealed"]["files"]), ("sealed, zstd", MEASURED["zstd"]["sealed"]["files"]),
+              ("open, compressed", OPEN["compressed"] * TEXT), ("journals and `.seen`", STATE * TEXT)]
     for name, bytes in shares:
-        print(f"| {name} | {bytes / TEXT:.4f} |")
-    for commit, share in MEASURED["frames"].items():
-        print(f"| compressed day files, commits of {int(commit) / 1e3:,.0f} KB | {LINES * share:.4f} |")
+        print(f"|{name}|{bytes / TEXT:.3f}|")
 
 
-def target(what, figure, most):
-    print(f"| {what} | ${figure:,.2f} | ≤ ${most:,} | {'reached' if figure <= most else '**missed**'} |")
+def aimed(figure, most):
+    return f"${figure:,.2f} (≤ ${most:,}{'' if figure <= most else ', **missed**'})"
 
 
 def main():
     price = PRICES["us-east-1"]
-    print("### us-east-1")
-    volumes(price)
-    for title, form in (("as deployed", "plain"), ('`open = "compressed"`, `compress = "zstd"`', "compressed")):
-        head(f"{title}: $ a month, at GB of text a day", VOLUMES)
-        columns = [pipeline(gb, price, form) for gb in VOLUMES]
-        for name in columns[0]:
-            row(name, [one[name] for one in columns])
-        row("**all of it**", [sum(one.values()) for one in columns])
-    head("$ a month beside the volume, quiet log groups", QUIET)
-    columns = [quiet(groups, price) for groups in QUIET]
+    volumes()
+    head("10 GB a day, us-east-1", ("as deployed", "compressed"))
+    columns = [pipeline(10, price, form) for form in ("plain", "compressed")]
     for name in columns[0]:
         row(name, [one[name] for one in columns])
-    row("**a line every 5 minutes, each in a commit**", [sum(one.values()) for one in columns])
-    row("… with `buffer_seconds = 900`: three lines in each", [sum(quiet(groups, price, 96).values()) for groups in QUIET])
-    row("a line an hour", [sum(quiet(groups, price, 24).values()) for groups in QUIET])
-    row("two alarms on deliveries, billed for each log group", [groups * 2 * price["alarm"] for groups in QUIET])
+    head("1,000 quiet log groups", ("$ a month",))
+    row("EFS, written and read", [quiet(1000, price)["EFS, written and read"]])
+    row("**a line every 5 minutes**", [sum(quiet(1000, price).values())])
+    row("… with `buffer_seconds = 900`", [sum(quiet(1000, price, 96).values())])
+    row("a line an hour", [sum(quiet(1000, price, 24).values())])
+    row("two alarms for each log group", [1000 * 2 * price["alarm"]])
     measured()
-    print("\n### ap-northeast-1")
-    volumes(PRICES["ap-northeast-1"])
-    print("\n| what, us-east-1 | a month | target | |\n|---|---|---|---|")
+    print()
     for gb, most, least in zip(VOLUMES, WITH_COMPRESSION, WITH_BEST_LEVER):
-        target(f"{gb:,} GB of text a day, compressed", compressed(gb, price)[0], most)
-        target(f"{gb:,} GB of text a day, compressed, with the best lever", min(compressed(gb, price)), least)
-    target("1,000 quiet log groups, beside the volume", sum(quiet(1000, price).values()), QUIET_MOST)
+        print(f"* {gb:,} GB a day: {aimed(compressed(gb, price)[0], most)}, best lever {aimed(min(compressed(gb, price)), least)}")
+    print(f"* 1,000 quiet log groups: {aimed(sum(quiet(1000, price).values()), QUIET_MOST)}")
 
 
 def said(price):
@@ -251,21 +240,19 @@ def said(price):
     bursting, archived = pipeline(10, price, bursting=True), pipeline(10, price, archive_days=90)
     io, ia = "EFS, written and read", "EFS, a year in IA"
     earned, spent = credits(1, OPEN["plain"], SEALED["plain"])
-    of_zstd = pipeline(10, price, "compressed"), pipeline(10, price, "compressed", bursting=True)
     return [
-        f"They earn {earned:.0f} GB a day for each GB of text a day; landing and sealing spend {spent:.1f} GB",
+        f"A GB of text a day earns {earned:.0f} GB a day and spends {spent:.1f} GB",
         f"`open = \"compressed\"` pays from {pays_from(price)} GB a day on",
         f"2 at once write some {2 * 1000 / seconds:.0f} MB a second",
         f"`archive_days = 90` saves ${money(ten[ia] - archived[ia])} of ${money(ten[ia])} for IA",
         f"At 10 GB a day, bursting saves ${money(ten[io])} and costs ${money(bursting[ia] - ten[ia])} more in IA",
-        f"With compressed files it saves ${money(of_zstd[0][io])} and costs ${money(of_zstd[1][ia] - of_zstd[0][ia])} more",
         f"The last one takes some {quiet_in_bursting():,.0f} of them",
         f"At 10 GB a day, one zone saves ${money(ten['EFS, 2 days standard'] * (1 - 0.16 / 0.30))} of Standard's ${money(ten['EFS, 2 days standard'])}",
         f"It costs more than compressed files from {crossing(price)} GB a day on",
         f"at 10 GB a day in us-east-1, ${money(total(10, price))} a month as deployed, and ${money(total(10, price, 'compressed'))} with compression",
         f"A thousand quiet log groups cost ${money(sum(quiet(1000, price).values()))} more",
         f"it is {STATE * 100:.0f} % of the text",
-        "with these, 100 and 1,000 GB a day miss theirs by {} and {} % without a lever".format(*(
+        "100 and 1,000 GB a day miss theirs by {} and {} % without a lever".format(*(
             round(100 * total(gb, price, "compressed", files=WORSE) / most - 100) for gb, most in zip((100, 1000), WITH_COMPRESSION[2:]))),
     ]
 

@@ -27,7 +27,7 @@ const COMMITS: u64 = 41;
 pub fn measure() {
     // What a process takes until its memory is in use is not a commit's.
     ms_after(1_000, 0);
-    for (name, stragglers) in [("in order", 0), ("one event in 1,000 late by up to the day", 10)] {
+    for (name, stragglers) in [("in order", 0), ("one event in 1,000 late", 10)] {
         let mut after_first = 0.0;
         for commits in DAYS {
             let (first, one_more) = ms_after(commits, stragglers);
@@ -45,7 +45,7 @@ pub fn measure() {
             );
             let whose = [("a commit", one_more), ("a process's first commit", first)];
             for ((whose, ms), aim) in whose.into_iter().zip(aims) {
-                let what = format!("{whose} after {commits}, {name} / a commit after the first");
+                let what = format!("{whose} after {commits}, {name} / after the first");
                 line(&what, ms / after_first, "", aim);
             }
         }

@@ -13,7 +13,7 @@ use crate::given::DAY_STARTS;
 use crate::place;
 use crate::target::{Target, line};
 
-/// What the promises of docs/design.md need: see docs/performance.md, "Round trips".
+/// What the steps of a commit need (docs/protocol.md, "Commit").
 const LEAST: usize = 25;
 const BEGIN: &str = "/hiwake-begin";
 

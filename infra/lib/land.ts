@@ -36,7 +36,7 @@ const TIMEOUT = Duration.minutes(2);
 const VISIBILITY = TIMEOUT.plus(Duration.seconds(30));
 /**
  * Over 8 hours: an evening without the file system puts no notice into the dead letters.
- * docs/design.md, "What never becomes readable": an object that is denied is given up at the 100th.
+ * docs/replay.md, "Quarantine": an object that is denied is given up at the 100th.
  */
 const RECEIVES = 200;
 /** Full objects of the backup that land surely reads in its time (a test reckons it). */

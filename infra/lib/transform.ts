@@ -25,7 +25,7 @@ export class Transform extends Construct {
       package: 'transform',
       what: 'transform',
       description: 'hiwake: records of Firehose to labelled rows',
-      // Measured (docs/cost.md): some 20 ms of CPU and 20 MB for a batch of 1 MiB, so a quarter of
+      // Measured (docs/cost.md): some 60 ms of CPU and 13 MiB for a batch of 1 MiB, so a quarter of
       // a CPU answers at once.
       memoryMiB: 512,
       // Firehose waits for 5 minutes at most; a batch that takes one is broken, and retried.

@@ -131,7 +131,7 @@ describe('land', () => {
     const { files, seen, journals } = measured.plain.landed;
     const written = (text / measured.text) * (files + seen + journals);
     const object = 1.5 * (cpu + written / 100e6);
-    // docs/design.md, "Time": three quarters of what is left after a margin; half of that each, the
+    // docs/protocol.md, "Time": three quarters of what is left after a margin; half of that each, the
     // last has all.
     let left = ((functionOf('land')['Timeout'] as number) - 5) * 0.75;
     const { BatchSize } = only(template, 'AWS::Lambda::EventSourceMapping').Properties;
@@ -228,7 +228,7 @@ describe('seal', () => {
     for (const path of [
       'infra/deployment.toml',
       'docs/deploy.md',
-      'docs/design.md',
+      'docs/protocol.md',
       'docs/runbook.md',
     ]) {
       expect(projectFile(path), path).toMatch(/two rounds[^]{0,300}\.sha256/);

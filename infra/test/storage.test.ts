@@ -185,10 +185,8 @@ describe('file system', () => {
     expect(projectFile('infra/deployment.toml')).toContain(
       `to Infrequent Access: $${ia}, and $${tiering} to move`,
     );
-    expect(projectFile('docs/cost.md')).toContain(`| reads $${read}, writes $${write} a GB |`);
-    expect(projectFile('docs/cost.md')).toContain(
-      `| $${ia} a GB-month, $${tiering} a GB to move |`,
-    );
+    expect(projectFile('docs/cost.md')).toContain(`|reads $${read}, writes $${write} a GB|`);
+    expect(projectFile('docs/cost.md')).toContain(`|$${ia} a GB-month, $${tiering} a GB to move|`);
   });
 
   test('nothing but TLS, nobody anonymous, nobody root', () => {

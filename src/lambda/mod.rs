@@ -13,7 +13,7 @@ use std::fmt;
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
-    /// E.g. `hiwake.UnknownEvent`.
+    /// `hiwake.` and `UnknownEvent`, `NotLanded`, `SealFailed`, `Root` or `Bug`.
     pub kind: &'static str,
     /// What failed, in words.
     pub message: String,

@@ -1,8 +1,7 @@
-//! Firehose's stand-in: records in, objects out, through a transform, with the real service's
-//! rules.
+//! Firehose's stand-in: records in, objects out, through a transform, by the real service's rules.
 //!
-//! What it imitates, and where that is known from: `docs/design.md` and the contract of Firehose's
-//! transform. Buffers are counted, not timed: an object is closed when it is full or at the end.
+//! It imitates the contract of Firehose's transform. Buffers are counted, not timed: an object is
+//! closed when it is full or at the end.
 
 mod answer;
 mod objects;

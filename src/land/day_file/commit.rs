@@ -1,6 +1,6 @@
 //! Commit: the rows of one batch are appended to one day file, all that are new, each once.
 //!
-//! The steps are numbered as in docs/design.md.
+//! The steps are numbered as in `docs/protocol.md`.
 
 use crate::config::Form;
 use crate::day::day_end;

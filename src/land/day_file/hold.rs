@@ -1,6 +1,6 @@
 //! The three locked handles of a day file: journal, `seen`, and the open file of a segment.
 //!
-//! The steps are numbered as those of a commit in docs/design.md.
+//! The steps are numbered as those of a commit in `docs/protocol.md`.
 
 use std::io::Write;
 

@@ -1,6 +1,6 @@
 //! Publish: a sealed segment gets its final name and its checksum, from any process that finds it.
 //!
-//! Step 4 of a seal in docs/design.md.
+//! Step 4 of a seal in `docs/protocol.md`.
 
 use std::io;
 

@@ -1,8 +1,8 @@
 //! Seal: a segment whose day has ended is finished, published under its final name and never
 //! written again.
 //!
-//! The steps are numbered as in docs/design.md. Anybody may repeat them at any point; the journal
-//! says how far they got.
+//! The steps are numbered as in `docs/protocol.md`. Any process may repeat them at any point; the
+//! journal says how far they got.
 
 use std::io::Write;
 

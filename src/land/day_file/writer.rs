@@ -15,7 +15,7 @@ use crate::land::journal::frame::Sealed;
 pub(crate) const CHUNK: usize = 1 << 20;
 /// Files are compressed once and read often.
 const GZIP_LEVEL: u32 = 6;
-/// A quarter of gzip's work for the same size (`docs/performance.md`, "Seal").
+/// A tenth of gzip's work for the same size (`docs/performance.md`: a third of a whole seal).
 const ZSTD_LEVEL: i32 = 1;
 
 /// Bytes of a file from an offset on.

@@ -43,7 +43,8 @@ pub struct DayFile {
 /// Where the journals are: `<day>/<file>.<extension>/.journal`.
 pub(crate) const DAYS: &str = ".hiwake/days";
 /// The calendar of hints: `<what>/<when>/<file>/<day>.<extension>[.<segment>]`. Hints say where to
-/// look; the journals decide.
+/// look; the journals decide. The date is that of the last publication, which never changes; when
+/// something is due changes with the configuration.
 pub const DUE: &str = ".hiwake/due";
 
 /// What is to be done with a day file or a segment of it, and when at the earliest.

@@ -14,8 +14,7 @@ use crate::land::upkeep::due::Due;
 use crate::row::Kind;
 
 /// So many bytes can be merged within one invocation of 15 minutes where the file system reads and
-/// writes 100 MB/s: a merge moves 2.03 times the day's bytes (`docs/design.md` has the
-/// measurement).
+/// writes 100 MB/s: a merge moves 2.03 times the day's bytes (`docs/performance.md`, "Limits").
 pub const MERGE_BYTES_MAX: u64 = 40_000_000_000;
 
 /// How far a day file is.

@@ -1,7 +1,7 @@
-//! The promises of docs/design.md section 5, on a disk that fails in every way it can.
+//! The promises of docs/protocol.md, on a disk that fails in every way it can.
 //!
-//! [`World`] is a root on a simulated server; the reference is deliberately dumb: every event has a
-//! line of its own, and what is wanted is that each of them is there once.
+//! `Setup` is a root on a simulated server. The reference is deliberately simple: every event has a
+//! line of its own, and each line has to be there once.
 
 mod contract;
 mod crash;
