@@ -31,11 +31,11 @@ pub enum Kind {
     /// RFC 4180, `.csv`.
     #[default]
     Csv,
-    /// Fields joined by tabs, `.tsv`.
+    /// Joined by tabs, `.tsv`.
     Tsv,
     /// One JSON object a line, `.ndjson`.
     Json,
-    /// Fields joined by commas and never quoted, `.log`.
+    /// Joined by commas, never quoted, `.log`.
     Raw,
 }
 

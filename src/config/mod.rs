@@ -263,7 +263,7 @@ pub struct Files {
     #[serde(serialize_with = "value::write_mode", deserialize_with = "value::read_mode")]
     #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub dir_mode: u32,
-    /// How open days are stored, from a file's next segment on.
+    /// How open days are stored, from the next segment on.
     pub open: Form,
 }
 
@@ -282,17 +282,17 @@ pub struct Limits {
     pub inflated_bytes: usize,
     /// Bytes of a JSON value or line of an object: 1 MB can grow sixfold by escapes.
     pub unit_bytes: usize,
-    /// Bytes of rows that land holds before a commit: bounds its memory.
+    /// Bytes of rows that land holds in memory.
     pub buffer_bytes: usize,
     /// Bytes of lines in one commit: a crash repeats at most these.
     pub commit_bytes: usize,
     /// Day files at once, with 3 of Lambda's 1,024 descriptors each.
     pub parallel: usize,
-    /// How long land waits for a day file's lock, before a retry.
+    /// Wait for a day file's lock, before a retry.
     #[serde(serialize_with = "value::write_duration", deserialize_with = "value::read_duration")]
     #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub lock_wait: Duration,
-    /// How far the clock may differ from the file system's, or days would seal too early.
+    /// Most that the clock may differ from the file system's: a wrong one seals too early.
     #[serde(serialize_with = "value::write_duration", deserialize_with = "value::read_duration")]
     #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub clock_skew: Duration,

@@ -123,8 +123,7 @@ fn the_page_is_what_schema_and_examples_say() {
 const HEAD: &str = "# Configuration
 
 The functions, the command line and the CDK app read the same `hiwake.toml`.
-`hiwake config check` names every error, `hiwake config explain` shows what a log group becomes.
-This page is made from `hiwake config schema`.
+`hiwake config check` names every error, `hiwake config explain` what becomes of a log group.
 
 Where no default is named, it is false or empty.
 Durations are like `30s`, `1h` or `7days`.
