@@ -27,14 +27,14 @@ use crate::json::{self, Text};
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// RFC 4180: fields joined by commas, quoted where they must be. `.csv`
+    /// RFC 4180, `.csv`.
     #[default]
     Csv,
-    /// Fields joined by tabs. `.tsv`
+    /// Joined by tabs, `.tsv`.
     Tsv,
-    /// One JSON object a line. `.ndjson`
+    /// One JSON object a line, `.ndjson`.
     Json,
-    /// Fields joined by commas, never quoted: what the old shell script wrote. `.log`
+    /// Joined by commas, never quoted, `.log`.
     Raw,
 }
 

@@ -28,15 +28,7 @@ damage() {
 } >log 2>&1
 
 case $2 in
-replay-an-hour)
-    # A folder in the place of its journal keeps the last object from landing, as an outage does.
-    mkdir -p other/.hiwake/days/2022-04-18/messages.csv/.journal
-    hiwake replay s3/backup --root other >>log 2>&1 || true
-    rmdir other/.hiwake/days/2022-04-18/messages.csv/.journal
-    ;;
 repair-a-damaged-day)
-    cp -r efs lost && mkdir empty
-    damage lost/messages/2022-04-18.csv.open 40
     rm -f efs/messages/2022-04-16.csv.sha256
     damage efs/.hiwake/days/2022-04-17/messages.csv/.journal 8200
     damage efs/messages/2022-04-18.csv.open 40

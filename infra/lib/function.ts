@@ -28,8 +28,8 @@ export interface HiwakeFunctionProps {
 }
 
 /**
- * Where the functions see the day files: the access point's own root, so a path of EFS is no
- * business of theirs.
+ * Where the functions see the day files: the access point's own root, so they need no
+ * path of EFS.
  */
 const MOUNT = '/mnt/hiwake';
 

@@ -54,7 +54,7 @@ export class Network extends Construct {
     );
   }
 
-  /** Whoever takes over a function in this VPC cannot carry its data into a bucket of their own. */
+  /** A function in this VPC that is compromised cannot carry its data into a foreign bucket. */
   allowOnly(buckets: s3.IBucket[]): void {
     this.endpoint?.addToPolicy(
       new iam.PolicyStatement({

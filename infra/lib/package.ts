@@ -82,7 +82,7 @@ function refuseOtherMachine(
     isElf && bootstrap.length >= 20
       ? (bootstrap[18] ?? 0) | ((bootstrap[19] ?? 0) << 8)
       : undefined;
-  if (machine === undefined) throw new Error(`${path}: its bootstrap is no ELF binary`);
+  if (machine === undefined) throw new Error(`${path}: its bootstrap is not an ELF binary`);
   if (machine !== MACHINES.get(architecture.name)) {
     const is =
       [...MACHINES].find(([, number]) => number === machine)?.[0] ??

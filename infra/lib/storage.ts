@@ -52,8 +52,8 @@ export class Storage extends Construct {
   }
 
   /**
-   * An access point to the day files. CreationInfo makes their folder at the first mount, by
-   * whoever comes first: without it that mount fails. It says nothing once the folder is there.
+   * An access point to the day files. CreationInfo makes their folder at the first mount,
+   * of any function: without it that mount fails. It says nothing once the folder is there.
    */
   accessPoint(id: string, uid: number): efs.AccessPoint {
     const { path, uid: owner, gid } = this.props.deployment;

@@ -48,29 +48,28 @@ pub struct Config {
     /// `{region}` of events that do not say theirs: not of the file, of the environment.
     #[serde(skip)]
     pub region: String,
-    /// Where a day begins and ends, and `{time}`: an IANA name such as `Asia/Tokyo` or `UTC`.
+    /// Time zone of days and of `{time}`, an IANA name.
     #[serde(serialize_with = "value::write_zone", deserialize_with = "value::read_zone")]
     #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub timezone: Tz,
-    /// What holds for every source that does not say otherwise: the keys of a source, but
-    /// `log_groups`.
+    /// Keys of `[[source]]` for every source that does not set them.
     #[serde(skip_serializing)]
     #[cfg_attr(feature = "cli", schemars(schema_with = "source::defaults_schema"))]
     pub defaults: Source,
-    /// The rules; the first that matches wins. `[[source]]` in the file.
+    /// The rules: the first that matches wins.
     #[serde(rename = "source")]
     pub sources: Vec<Source>,
     /// How lines are made.
     pub format: Format,
     /// Events that no source matches.
     pub unmatched: Unmatched,
-    /// Records that are not an envelope.
+    /// Records that are not envelopes.
     pub plain: Plain,
     /// When and how days are sealed.
     pub seal: Seal,
     /// How long sealed files are kept.
     pub retention: Retention,
-    /// A page that shows the day files.
+    /// The page of `hiwake report`.
     pub report: Report,
     /// File modes.
     pub files: Files,
@@ -83,14 +82,13 @@ pub struct Config {
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Format {
-    /// The kind of all day files but the plain ones.
+    /// The kind of all day files except `[plain]`.
     pub(crate) kind: Kind,
     /// What a line break inside a message becomes.
     pub newline: Newline,
-    /// Whether a `\` becomes two, so that the text `\n` and an escaped line break can be told
-    /// apart. Not for json, which does so in any case.
+    /// Doubles each `\`, as json always does.
     pub escape_backslash: bool,
-    /// strftime pattern of `{time}`, local time.
+    /// strftime pattern of `{time}`.
     #[serde(deserialize_with = "value::read_strftime")]
     pub(crate) time: String,
 }
@@ -100,12 +98,12 @@ pub struct Format {
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Newline {
-    /// The two characters `\n`.
+    /// `\n`.
     #[default]
     Escape,
     /// One space.
     Space,
-    /// Kept as it is; csv only.
+    /// Unchanged; csv only.
     Keep,
 }
 
@@ -114,7 +112,7 @@ pub enum Newline {
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Unmatched {
-    /// Where the events go that no source matches.
+    /// Their daily file.
     pub(crate) file: FileTemplate,
 }
 
@@ -123,12 +121,12 @@ pub struct Unmatched {
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Plain {
-    /// The daily file that they go to: no placeholders, since plain text has no log group.
+    /// Their daily file, without placeholders.
     #[serde(deserialize_with = "value::read_literal_file")]
     pub(crate) file: String,
-    /// Its own format: `raw` is the text as it came.
+    /// Their kind; `raw` keeps the text as it came.
     pub kind: Kind,
-    /// Drop plain records instead.
+    /// Drops them.
     pub drop: bool,
 }
 
@@ -137,7 +135,7 @@ pub struct Plain {
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Seal {
-    /// How long after midnight, and after its last commit, a day stays open; at most 7 days.
+    /// Wait after midnight and the last commit; at most 7 days.
     #[serde(serialize_with = "value::write_duration", deserialize_with = "value::read_duration")]
     #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub grace: Duration,
@@ -145,11 +143,9 @@ pub struct Seal {
     pub order: Order,
     /// Compression of sealed files.
     pub compress: Compress,
-    /// Whether a source whose `file` has no placeholder gets an empty file with its checksum for a
-    /// day on which only other files have lines: for jobs that wait for yesterday's `.sha256`.
+    /// Seals an empty file for a quiet source whose `file` has no placeholder.
     pub empty_days: bool,
-    /// How many days a sealed day can still be replayed into without doubling. The CDK app keeps
-    /// the backup longer than that.
+    /// Days for which a sealed day can be replayed into without duplicates.
     pub journal_days: u32,
 }
 
@@ -158,10 +154,10 @@ pub struct Seal {
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
-    /// Merged by timestamp.
+    /// By timestamp.
     #[default]
     Time,
-    /// As appended.
+    /// As they arrived.
     Arrival,
 }
 
@@ -170,12 +166,12 @@ pub enum Order {
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Compress {
-    /// As it is.
+    /// As they are.
     #[default]
     None,
     /// `.gz`
     Gzip,
-    /// `.zst`: a quarter of gzip's work for the same size.
+    /// `.zst`, with a quarter of gzip's CPU.
     Zstd,
 }
 
@@ -202,10 +198,10 @@ impl Compress {
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Form {
-    /// As they are: `.open`
+    /// As they are: `.open`.
     #[default]
     Plain,
-    /// Each commit is a zstd frame: `.zst.open`, for `zstdcat`.
+    /// zstd frames: `.zst.open`.
     Compressed,
 }
 
@@ -227,7 +223,7 @@ impl Form {
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Retention {
-    /// Sealed files of days older than this are removed; 0: never.
+    /// Removes sealed files of older days; 0: never.
     pub days: u32,
 }
 
@@ -236,11 +232,10 @@ pub struct Retention {
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Report {
-    /// Whether rounds of sealing write `@report.html` beside the files, the page of `hiwake
-    /// report`: when they changed something, when a day begins or ends, while something is wrong,
-    /// and once a day.
+    /// Writes `@report.html` beside the files: when a round of sealing changed something, when a day
+    /// begins or ends, while something is wrong, and once a day.
     pub write: bool,
-    /// The language that the page begins with; it has both.
+    /// The first language of the page.
     pub language: Language,
 }
 
@@ -261,17 +256,15 @@ pub enum Language {
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Files {
-    /// Mode of sealed files, octal: nobody may write them. Open ones are writable by their owner
-    /// only.
+    /// Octal mode of sealed files.
     #[serde(serialize_with = "value::write_mode", deserialize_with = "value::read_mode")]
     #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub mode: u32,
-    /// Mode of folders, octal.
+    /// Octal mode of folders.
     #[serde(serialize_with = "value::write_mode", deserialize_with = "value::read_mode")]
     #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub dir_mode: u32,
-    /// How the lines of a day that has not ended are stored; a change holds from a day file's next
-    /// segment on.
+    /// How open days are stored, from the next segment on.
     pub open: Form,
 }
 
@@ -284,42 +277,33 @@ pub(crate) const ANSWER_BYTES_MAX: usize = 6_291_556;
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Limits {
-    /// Bytes of one Firehose answer as it is sent: Lambda refuses more than 6 MB (6,291,556 bytes),
-    /// and with it the whole batch. The margin is for what the runtime adds.
+    /// Bytes of an answer to Firehose: Lambda refuses more than 6,291,556.
     pub answer_bytes: usize,
-    /// Bytes that one record may inflate to: a gzip bomb is refused, not inflated. CloudWatch sends
-    /// up to 1 MB of gzip; logs that repeat themselves were measured at 257 : 1.
+    /// Bytes of an inflated record: stops gzip bombs; logs inflate up to 257 times.
     pub inflated_bytes: usize,
-    /// Bytes of one unit (a JSON value or a line) of an object: an event of 1 MB can grow sixfold
-    /// by JSON's escapes; what is larger is quarantined.
+    /// Bytes of a JSON value or line of an object: 1 MB can grow sixfold by escapes.
     pub unit_bytes: usize,
-    /// Bytes of rows that land holds in memory before it commits them: keeps memory bounded
-    /// whatever the object's size.
+    /// Bytes of rows that land holds in memory.
     pub buffer_bytes: usize,
-    /// Bytes of lines in one commit; more is committed in pieces, so that a crash repeats little.
+    /// Bytes of lines in one commit: a crash repeats at most these.
     pub commit_bytes: usize,
-    /// Day files that are landed or sealed at once. Each has 3 files open, and a Lambda has 1,024
-    /// descriptors.
+    /// Day files at once, with 3 of Lambda's 1,024 descriptors each.
     pub parallel: usize,
-    /// How long land waits for a day file's lock before it reports "busy", which is tried again:
-    /// well inside the invocation's time.
+    /// Wait for a day file's lock, before a retry.
     #[serde(serialize_with = "value::write_duration", deserialize_with = "value::read_duration")]
     #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub lock_wait: Duration,
-    /// How far the machine's clock may be off the file system's before seal refuses: a wrong clock
-    /// would seal a day that is not over.
+    /// Most that the clock may differ from the file system's: a wrong one seals too early.
     #[serde(serialize_with = "value::write_duration", deserialize_with = "value::read_duration")]
     #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub clock_skew: Duration,
-    /// Bytes of memory for the merge of one day file, which runs over its commits.
+    /// Bytes of memory to merge one day file.
     pub merge_bytes: usize,
-    /// How long before its arrival an event may be stamped; one that is older is refused, since its
-    /// timestamp is mostly not in milliseconds. CloudWatch Logs takes none older than 14 days.
+    /// How old an arriving event may be: older timestamps are mostly in seconds.
     #[serde(serialize_with = "value::write_duration", deserialize_with = "value::read_duration")]
     #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub event_age: Duration,
-    /// How long after its arrival an event may be stamped; CloudWatch Logs takes none more than 2
-    /// hours ahead.
+    /// How far ahead an arriving event may be: CloudWatch Logs takes 2 hours.
     #[serde(serialize_with = "value::write_duration", deserialize_with = "value::read_duration")]
     #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub event_ahead: Duration,

@@ -14,38 +14,34 @@ pub struct Source {
     /// Its line in the file, for messages.
     #[serde(skip)]
     pub line: Option<usize>,
-    /// Names or globs; at least one. Required. `*` is any text, also `/`; `?` one character;
-    /// `{team}` a capture: as little as possible without `/`, for `file`, `labels` and `columns`.
+    /// Names or globs: `*` is any text, `?` one character, `{team}` a capture without `/`.
     #[cfg_attr(feature = "cli", schemars(length(min = 1)))]
     pub(crate) log_groups: Vec<Glob>,
-    /// Names or globs of log groups that are not this source's, although `log_groups` match them.
+    /// Names or globs of log groups that it leaves to other sources.
     pub(crate) exclude: Vec<Glob>,
-    /// Names or globs; all of them by default.
+    /// Names or globs.
     pub(crate) log_streams: Vec<Glob>,
-    /// Which daily file: a relative path, in which `{log_group}`, `{log_stream}`, `{owner}` and
-    /// captures may stand.
+    /// Path of the daily file, with `{log_group}`, `{log_stream}`, `{owner}` and captures.
     pub file: FileTemplate,
-    /// What `/` in a name becomes where `file` has `{log_group}` or `{log_stream}`.
+    /// What a `/` in `{log_group}` or `{log_stream}` becomes.
     pub(crate) slashes: Slashes,
-    /// Fixed values for `{labels}`: each is a field of its own in front of every line. Captures may
-    /// stand in them.
+    /// Fixed fields in front of every line, with captures.
     pub labels: Vec<String>,
-    /// What a line is made of, in this order.
+    /// The parts of a line.
     pub columns: Vec<Column>,
-    /// Where its day files differ from `[format]`.
+    /// Differences from `[format]`.
     pub(crate) format: SourceFormat,
-    /// Whether colours and other ANSI escape sequences are taken out of messages.
+    /// Removes colours and other escape sequences of terminals.
     pub(crate) strip_ansi: bool,
-    /// Events whose message matches one of these regular expressions are left out.
+    /// Leaves out messages that match one of these regular expressions.
     pub(crate) drop: Vec<Pattern>,
-    /// Of the others, only events whose message matches one of these; where it is empty, all of
-    /// them.
+    /// Keeps only messages that match one of these.
     pub(crate) keep: Vec<Pattern>,
-    /// What is hidden in messages.
+    /// Replaces what matches a `pattern` by `with`.
     pub(crate) mask: Vec<Mask>,
-    /// The subscription filter's pattern, at most 1,024 characters; empty: every event.
+    /// The pattern of the subscription filter, at most 1,024 characters.
     pub(crate) filter_pattern: String,
-    /// Who makes the subscription.
+    /// Who subscribes the log groups.
     pub subscribe: Subscribe,
 }
 
@@ -133,12 +129,12 @@ impl SourceFormat {
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Slashes {
-    /// `%2F`: two names never give the same file.
+    /// `%2F`, unique for each name.
     #[default]
     Encode,
-    /// Folders: `/aws/lambda/api` becomes `aws/lambda/api`.
+    /// A folder.
     Folders,
-    /// `_`: `/aws/lambda/api` becomes `aws_lambda_api`.
+    /// `_`.
     Underscore,
 }
 
@@ -147,12 +143,12 @@ pub enum Slashes {
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Subscribe {
-    /// CDK makes a subscription filter for each named log group.
+    /// CDK, by a filter for each named log group.
     #[default]
     Filter,
-    /// CDK makes one account policy.
+    /// CDK, by one account policy.
     Account,
-    /// Nothing is made.
+    /// You.
     Manual,
 }
 

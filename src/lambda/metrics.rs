@@ -33,55 +33,53 @@ pub enum Unit {
 /// `docs/runbook.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Metric {
-    /// Records of Firehose that transform was given.
+    /// Records that Firehose gave to transform.
     Records,
-    /// Log events (lines of plain text) in them, as far as they could be counted.
+    /// Log events in them that could be counted.
     EventsIn,
     /// Rows that transform answered.
     RowsOut,
-    /// Events that rightly gave no row: those of control messages, and those that a source leaves
-    /// out.
+    /// Events that rightly gave no row.
     EventsDropped,
-    /// Of them, events that a source's `drop` and `keep` leave out.
+    /// Of these, left out by `drop` and `keep`.
     EventsFiltered,
-    /// Events of records that were answered ProcessingFailed: they come through `failed/`.
+    /// Events of failed records; they land from `failed/`.
     EventsFailed,
     /// Records of plain text.
     RecordsPlain,
-    /// Records answered Dropped: control messages, envelopes without events.
+    /// Control messages and empty envelopes.
     RecordsDropped,
-    /// Records answered ProcessingFailed, for whatever reason.
+    /// Records answered ProcessingFailed.
     RecordsFailed,
-    /// Failed: the rows did not fit the answer. Harmless, they land from `failed/`.
+    /// Of these, harmless: the answer was full.
     AnswerOverflow,
-    /// Failed: the record is not valid base64.
+    /// Invalid base64.
     FailedBase64,
-    /// Failed: the gzip or zstd ends too early.
+    /// Gzip or zstd that ends too early.
     FailedTornGzip,
-    /// Failed: the content or the checksum of the gzip or zstd is wrong.
+    /// Corrupt gzip or zstd.
     FailedCorruptGzip,
-    /// Failed: it inflates to more than `limits.inflated_bytes`.
+    /// More than `limits.inflated_bytes`.
     FailedBomb,
-    /// Failed: neither gzip nor UTF-8 text.
+    /// Neither gzip nor UTF-8.
     FailedNotText,
-    /// Failed: an envelope that cannot be read.
+    /// Unreadable envelope.
     FailedMalformedEnvelope,
-    /// Failed: an envelope of an unknown messageType.
+    /// Unknown messageType.
     FailedUnknownMessageType,
-    /// Failed: text in disguise: UTF-16, gzip that was decoded as text, records that a producer
-    /// aggregated.
+    /// UTF-16, gzip decoded as text, aggregated records.
     FailedDisguised,
-    /// Failed: for another reason, which `failed/` has.
+    /// Another reason, in `failed/`.
     FailedOther,
-    /// Events that cannot be a row, alone among their neighbours: land puts them into quarantine.
+    /// Events that cannot be a row.
     EventsRefused,
-    /// Refused: a field is missing or of the wrong type.
+    /// A field is missing or of the wrong type.
     RefusedMalformedEvent,
-    /// Refused: a timestamp that is too far from the arrival, before 1970 or after the year 9999.
+    /// A timestamp too far from the arrival.
     RefusedImpossibleTimestamp,
-    /// Bytes of transform's answer; Lambda takes 6,291,556.
+    /// Size of transform's answers.
     AnswerBytes,
-    /// Rows that land was given, and events and pieces of records that no row could be made of.
+    /// Rows given to land, and what could not become a row.
     RowsIn,
     /// Rows that became lines.
     RowsLanded,
@@ -89,38 +87,37 @@ pub enum Metric {
     RowsLate,
     /// Rows that had already landed.
     RowsDuplicate,
-    /// Rows, events and pieces of records that were put into quarantine.
+    /// Rows, events and pieces in quarantine.
     RowsQuarantined,
-    /// Quarantined: a row whose `file` is not a valid daily file name.
+    /// `file` is not a valid daily file name.
     RefusedRowFile,
-    /// Quarantined: a row whose timestamp does not fall on its day.
+    /// The timestamp does not fall on the day.
     RefusedRowDay,
-    /// Quarantined: a row whose line has a line break or an open quote.
+    /// The line has a line break or open quote.
     RefusedRowLine,
-    /// Quarantined: a row of a day that is closed.
+    /// The day is closed.
     RefusedClosedDay,
-    /// Rows that could not be landed this time: they are retried with their objects.
+    /// Rows that are retried with their objects.
     RowsDeferred,
-    /// Objects that were landed whole.
+    /// Objects landed whole.
     ObjectsLanded,
     /// Objects that will be retried.
     ObjectsFailed,
-    /// Objects that can never be read and were put into quarantine by name.
+    /// Objects that can never be read.
     ObjectsQuarantined,
-    /// Notices that call for nothing: S3's test event, removals.
+    /// Test events and removals.
     NoticesIgnored,
-    /// Messages that are not valid notices: they end in the dead-letter queue.
+    /// Invalid notices; they become dead letters.
     NoticesUnreadable,
     /// Commits to day files.
     Commits,
     /// How often a day file's lock was busy.
     BusyRetries,
-    /// Segments that were published.
+    /// Segments published.
     Sealed,
-    /// Days that failed to be sealed, closed or removed.
+    /// Days not sealed, closed or removed.
     SealFailed,
-    /// Seconds for which the oldest unsealed segment could have been sealed: since its day's end,
-    /// or its first commit if later; 0 if none.
+    /// Wait of the oldest segment to seal; or 0.
     OldestUnsealedAge,
 }
 

@@ -122,16 +122,18 @@ fn the_page_is_what_schema_and_examples_say() {
 
 const HEAD: &str = "# Configuration
 
-`hiwake.toml` says what becomes of which log group.
-The functions, the command line and the CDK app read the same file.
-`hiwake config check` names everything that is wrong with it.
-`hiwake config explain --log-group G` shows what a log group becomes.
-`hiwake config schema` prints the JSON Schema that this page is made of.
+The functions, the command line and the CDK app read the same `hiwake.toml`.
+`hiwake config check` names every error, `hiwake config explain` what becomes of a log group.
 
-An unknown key is an error.
-Times are durations such as `30s`, `5m`, `1h` or `7days`.
-Sizes are bytes, and modes are octal digits in quotes.
+Where no default is named, it is false or empty.
+Durations are like `30s`, `1h` or `7days`.
+In the examples, `>` is a log group and a message; the resulting lines follow.
 ";
+
+/// Sections whose names and keys say what they are for.
+const PLAIN_SECTIONS: &[&str] = &["files", "format", "limits", "report", "retention", "seal"];
+/// Defaults that are not worth a word.
+const EMPTY: &[&str] = &["false", "[]", "{}", "\"\""];
 
 fn page(schema: &Value) -> String {
     let mut page = HEAD.to_owned();
@@ -140,14 +142,18 @@ fn page(schema: &Value) -> String {
     let (tables, plain): (Vec<_>, Vec<_>) =
         sections.iter().partition(|(_, node)| table(schema, node).is_some());
     page += "\n## At the top\n";
-    keys(&mut page, schema, plain.into_iter());
+    let mut known = BTreeSet::new();
+    keys(&mut page, schema, &mut known, plain.into_iter());
     for (name, node) in tables {
         let heading = if name == "source" { "[[source]]".to_owned() } else { format!("[{name}]") };
         let described = node["description"].as_str().unwrap_or_default();
-        write!(page, "\n## {heading}\n\n{}\n", sentences(described)).unwrap();
+        write!(page, "\n## {heading}\n").unwrap();
+        if !PLAIN_SECTIONS.contains(&&**name) {
+            write!(page, "\n{}\n", sentences(described)).unwrap();
+        }
         let own = if name == "defaults" { None } else { table(schema, node) };
         if let Some(own) = own {
-            keys(&mut page, schema, own.iter());
+            keys(&mut page, schema, &mut known, own.iter());
         }
         // `drop` and `file` are keys of [plain] as well.
         let of_source = table(schema, &sections["source"]).unwrap();
@@ -181,22 +187,28 @@ fn sentences(text: &str) -> String {
     text.replace('\n', " ")
 }
 
+/// A line for each key. The choices of a type are `known` once they have been listed.
 fn keys<'s>(
     page: &mut String,
     schema: &'s Value,
+    known: &mut BTreeSet<String>,
     keys: impl Iterator<Item = (&'s String, &'s Value)>,
 ) {
-    *page += "\n| key | default | |\n|---|---|---|\n";
+    page.push('\n');
     for (key, node) in keys {
-        let described = node["description"].as_str().unwrap_or_default();
         let default = node.get("default").map(Value::to_string).unwrap_or_default();
-        let default = if default.is_empty() { default } else { format!("`{default}`") };
-        let mut meaning = sentences(described);
-        for (value, means) in choices(target(schema, node)) {
-            write!(meaning, " `{value}`: {}", sentences(means)).unwrap();
+        let default = if EMPTY.contains(&&*default) { String::new() } else { default };
+        let default = if default.is_empty() { default } else { format!(" = `{default}`") };
+        let mut meaning = sentences(node["description"].as_str().unwrap_or_default());
+        let choices = choices(target(schema, node));
+        let listed: Vec<String> = choices
+            .iter()
+            .map(|(value, means)| format!("`{value}`: {}", means.trim_end_matches('.')))
+            .collect();
+        if !listed.is_empty() && known.insert(listed.join("; ")) {
+            write!(meaning, "\n  {}.", listed.join("; ")).unwrap();
         }
-        let meaning = meaning.replace('|', "\\|");
-        writeln!(page, "| `{key}` | {default} | {meaning} |").unwrap();
+        writeln!(page, "* `{key}`{default}: {meaning}").unwrap();
     }
 }
 
@@ -209,15 +221,18 @@ fn choices(node: &Value) -> Vec<(&str, &str)> {
 
 fn show(page: &mut String, example: &Example) {
     let keys: Vec<String> = example.keys.iter().map(|key| format!("`{key}`")).collect();
-    write!(page, "\n### {}\n\n{}\n", keys.join(", "), example.text.trim()).unwrap();
-    write!(page, "\n```toml\n{}\n```\n\n", example.config.trim()).unwrap();
-    page.push_str("| log group | message |\n|---|---|\n");
-    for [log_group, message] in &example.events {
-        let message = message.escape_debug().to_string().replace("\\\"", "\"").replace('|', "\\|");
-        writeln!(page, "| `{log_group}` | `{message}` |").unwrap();
+    write!(page, "\n### {}\n", keys.join(", ")).unwrap();
+    if !example.text.trim().is_empty() {
+        write!(page, "\n{}\n", example.text.trim()).unwrap();
     }
-    write!(page, "\n```text\n{}\n```\n", example.lines.join("\n")).unwrap();
+    write!(page, "\n```toml\n{}\n```\n\n", example.config.trim()).unwrap();
+    page.push_str("```text\n");
+    for [log_group, message] in &example.events {
+        let message = message.escape_debug().to_string().replace("\\\"", "\"");
+        writeln!(page, "> {log_group}: {message}").unwrap();
+    }
+    write!(page, "{}\n```\n", example.lines.join("\n")).unwrap();
     if !example.sealed.is_empty() {
-        write!(page, "\nSealed:\n\n```text\n{}\n```\n", example.sealed.join("\n")).unwrap();
+        write!(page, "\n```text\n{}\n```\n", example.sealed.join("\n")).unwrap();
     }
 }

@@ -116,7 +116,7 @@ fn a_firehose_event_gives_its_records() {
     assert_eq!((&taken.records[0].data[..], taken.records[0].arrival), (&b"plain"[..], 17));
     assert_eq!(taken.records[1].arrival, NOW);
     assert_eq!(taken.problems.len(), 2);
-    assert!(taken.problems[0].starts_with("input.log: records[1]: `data` is no base64"));
+    assert!(taken.problems[0].starts_with("input.log: records[1]: `data` is not valid base64"));
     assert!(taken.problems[1].starts_with("input.log: records[3]:"), "{:?}", taken.problems);
 }
 

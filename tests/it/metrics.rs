@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use hiwake::envelope::EnvelopeError;
-use hiwake::lambda::metrics::{Metric, Metrics};
+use hiwake::lambda::metrics::{Metric, Metrics, Unit};
 use hiwake::land::intake::check::Refusal;
 use hiwake::land::root::layout::DayFile;
 use hiwake::row::{Day, Kind};
@@ -14,7 +14,8 @@ use crate::given::folder;
 #[test]
 fn the_runbook_has_every_metric_with_its_unit_and_meaning_and_no_other() {
     let runbook = std::fs::read_to_string(folder().join("docs/runbook.md")).unwrap();
-    let rows: BTreeSet<&str> = runbook.lines().filter(|line| line.starts_with("| `")).collect();
+    let (listed, _) = runbook.split_once("\n## Alarms\n").unwrap();
+    let rows: BTreeSet<&str> = listed.lines().filter(|line| line.starts_with("* `")).collect();
     let source = std::fs::read_to_string(folder().join("src/lambda/metrics.rs")).unwrap();
     let (_, metrics) = source.split_once("pub enum Metric {\n").unwrap();
     let (metrics, _) = metrics.split_once("\n}\n").unwrap();
@@ -27,7 +28,11 @@ fn the_runbook_has_every_metric_with_its_unit_and_meaning_and_no_other() {
         let name = line.trim_end_matches(',');
         let metric: Metric = serde_json::from_value(json!(name)).unwrap();
         let meaning = std::mem::take(&mut meaning).join(" ");
-        ours.insert(format!("| `{name}` | {:?} | {meaning} |", metric.unit()));
+        let unit = match metric.unit() {
+            Unit::Count => String::new(),
+            unit => format!(" ({unit:?})"),
+        };
+        ours.insert(format!("* `{name}`{unit}: {meaning}"));
     }
     let missing: Vec<_> = ours.iter().filter(|row| !rows.contains(row.as_str())).collect();
     assert!(missing.is_empty(), "docs/runbook.md lacks\n{missing:#?}");

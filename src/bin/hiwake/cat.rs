@@ -206,8 +206,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
             let origin = Origin { place: &place, id: None, arrival: Some(object.modified) };
             match reader.object(input, origin, &options, &mut printer) {
                 Ok(()) => {}
-                // Of the printer: its reader is gone, so that nobody wants the rest, or the disk is
-                // full.
+                // Of the printer: its reader is gone and wants no more, or the disk is full.
                 Err(ReadError::Sink(error)) => {
                     printed = Err(error);
                     break 'objects;

@@ -75,8 +75,8 @@ impl Verified {
         day_files
     }
 
-    /// Folders that cannot be read: of hiwake's own nothing can be said without them, others' are
-    /// none of its business.
+    /// Folders that cannot be read: one of hiwake's own is an error, because its content is
+    /// unknown; others are only noted.
     pub(super) fn unread(&mut self, unread: Vec<LandError>, ours: bool) {
         for error in unread {
             let (path, what) = match error {

@@ -207,7 +207,7 @@ impl Look<'_, '_> {
         match &segment.sealed {
             Some(_) if segment.done.is_some() => return,
             Some(sealed) => {
-                // Sealed, not published: whoever comes next publishes it.
+                // Sealed, not published: the next process publishes it.
                 let Sealed { target, temporary, .. } = sealed;
                 let names = [target.clone(), checksum_of(target), open];
                 expected.extend(names);

@@ -1,7 +1,7 @@
 //! Verify: every byte that hiwake answers for, read again and held against what the journals say.
 //! Writes nothing.
 //!
-//! Reads without locks, so landing and sealing go on meanwhile. What looks wrong counts only if it
+//! Reads without locks, so landing and sealing continue. What looks wrong counts only if it
 //! looks so again, past the pages that an NFS client keeps, with the same journal.
 
 use std::time::Instant;
