@@ -145,8 +145,9 @@ pub struct Seal {
     pub order: Order,
     /// Compression of sealed files.
     pub compress: Compress,
-    /// Whether a source whose `file` has no placeholder gets an empty file with its checksum for a
-    /// day on which only other files have lines: for jobs that wait for yesterday's `.sha256`.
+    /// Whether each `file` without a placeholder gets an empty file with its checksum for a day
+    /// without an event, if any object was delivered that day: for jobs that wait for yesterday's
+    /// `.sha256`.
     pub empty_days: bool,
     /// How many days a sealed day can still be replayed into without doubling. The CDK app keeps
     /// the backup longer than that.

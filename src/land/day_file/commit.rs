@@ -3,7 +3,6 @@
 //! The steps are numbered as in docs/design.md.
 
 use crate::config::Form;
-use crate::day::day_end;
 use crate::disk::Open;
 use crate::land::day_file::batch::Batch;
 use crate::land::day_file::dedup::Offered;
@@ -76,18 +75,16 @@ pub fn commit(
 }
 
 /// What the first commit of an empty day names in place of an object.
-const NO_OBJECT: &str = "no event of this day";
+pub(crate) const NO_OBJECT: &str = "no event of this day";
 
 /// Begins a day file that nothing was logged for, so that an empty one is sealed; nothing is done
-/// if it was begun already.
-pub(crate) fn begin_empty(lander: &Lander<'_>, day_file: &DayFile) -> Result<()> {
+/// if it was begun already. `at` counts as the time of its commit.
+pub(crate) fn begin_empty(lander: &Lander<'_>, day_file: &DayFile, at: i64) -> Result<()> {
     let (mut journal, _) = lock(lander, day_file)?;
     if journal.state.closed.is_none() && journal.state.segments.is_empty() {
         let mut hold = Hold::take(lander, day_file, &mut journal)?;
         let form = lander.config.files.open;
         let _data = hold.open_segment(1, Open::Write)?;
-        // As if it were of the day's last moment: it is to be sealed with the others.
-        let at = day_end(lander.config.timezone, day_file.day).min(lander.clock.now());
         let objects = vec![NO_OBJECT.to_owned()];
         let commit = Commit::plain(1, 0, 0, 0, 0, Vec::new());
         hold.journal.append(Frame::Commit(Commit { at, form, objects, ..commit }))?;

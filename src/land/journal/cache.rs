@@ -1,7 +1,7 @@
 //! What a process remembers of the journals that it appended to: under the next lock it reads only
 //! what came since.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::land::journal::state::State;
@@ -22,6 +22,8 @@ pub struct Journals(Mutex<Cached>);
 struct Cached {
     states: HashMap<DayFile, State>,
     bytes: usize,
+    /// The marks of days that this process has made.
+    marked: HashSet<String>,
 }
 
 impl Journals {
@@ -35,6 +37,16 @@ impl Journals {
         let state = known.states.remove(day_file)?;
         known.bytes -= state.cost();
         Some(state)
+    }
+
+    /// Whether this process has made a mark already.
+    pub(crate) fn is_marked(&self, path: &str) -> bool {
+        self.known().marked.contains(path)
+    }
+
+    /// Remembers a mark that is durable.
+    pub(crate) fn mark(&self, path: String) {
+        self.known().marked.insert(path);
     }
 
     /// Remembers a state; if that is too much, it forgets all others.

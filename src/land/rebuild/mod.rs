@@ -165,7 +165,7 @@ impl Lines {
                 "at least {lost} of its lines match no event of SOURCE: it lacks them, or their labels or their file have changed since. Objects that its journal names and that were not found: {names}"
             ));
         }
-        (plan.segments.is_empty() && self.open.is_empty())
+        (plan.segments.is_empty() && self.open.is_empty() && !plan.survey.is_empty)
             .then(|| format!("nothing of it is left: remove {folder}, then land its objects again"))
     }
 
