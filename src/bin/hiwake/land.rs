@@ -119,7 +119,7 @@ impl Plan {
         more: impl FnOnce(&mut serde_json::Value),
     ) -> anyhow::Result<ExitCode> {
         let Plan { days, tally, failed } = self;
-        let Tally { rows, lines, late, duplicates, quarantined, .. } = tally;
+        let Tally { rows, filtered, lines, late, duplicates, quarantined, .. } = tally;
         if json {
             let mut plan = json!({ "days": days, "tally": tally, "problems": problems });
             more(&mut plan);
@@ -130,10 +130,19 @@ impl Plan {
             }
             let problems = problems + failed;
             out!(
-                "would land {rows} rows: {lines} new lines ({late} late), {duplicates} already landed, {quarantined} quarantined; {problems} problems"
+                "would land {rows} rows: {lines} new lines ({late} late), {duplicates} already landed, {quarantined} quarantined; {problems} problems{}",
+                left_out(filtered)
             );
         }
         Ok(ExitCode::from(u8::from(failed + quarantined + problems > 0)))
+    }
+}
+
+/// Says how many events `drop` and `keep` left out, if any.
+fn left_out(events: u64) -> String {
+    match events {
+        0 => String::new(),
+        events => format!("; {events} events left out by `drop` or `keep`"),
     }
 }
 
@@ -186,12 +195,14 @@ impl Report {
     /// Prints the counts; the exit code is 1 if anything was not landed.
     pub fn finish(self, json: bool) -> anyhow::Result<ExitCode> {
         drop(self.progress);
-        let Tally { objects, rows, lines, late, duplicates, quarantined, .. } = self.tally;
+        let Tally { objects, rows, filtered, lines, late, duplicates, quarantined, .. } =
+            self.tally;
         if json {
             out!("{}", serde_json::to_string(&self.tally)?);
         } else {
             out!(
-                "landed {objects} objects: {rows} rows, {lines} new lines ({late} late), {duplicates} already landed, {quarantined} quarantined"
+                "landed {objects} objects: {rows} rows, {lines} new lines ({late} late), {duplicates} already landed, {quarantined} quarantined{}",
+                left_out(filtered)
             );
         }
         Ok(ExitCode::from(u8::from(self.failed + quarantined > 0)))

@@ -19,7 +19,7 @@ impl Lander<'_> {
             return Ok(());
         }
         let (now, mut calendar) = (self.clock.now(), Calendar::new(self.config.timezone, ""));
-        // Neither fails but for a time that no clock has: then there is no day to mark.
+        // Either fails only for a time that no clock shows.
         let days = (calendar.day(modified.min(now)), calendar.day(now));
         let (Ok(day), Ok(today)) = days else { return Ok(()) };
         let had_ended = day != today;
