@@ -31,7 +31,7 @@ pub use env::{
     ENVIRONMENT, EnvError, LOG_LEVEL, PIPELINE, Variable, root_from_env, state_folder_from_env,
 };
 pub(crate) use explain::To;
-pub use explain::{Explanation, Fate, Tried, explain};
+pub use explain::{Explanation, Fate, Tested, Tried, explain};
 pub use glob::{Glob, GlobError};
 pub use pattern::{Mask, Pattern};
 pub use problem::{ConfigErrors, Problem};
