@@ -319,9 +319,13 @@ impl Config {
                     format!("`{pattern}` and what follows match every message: no event is left");
                 warn(source.line, key("drop"), &message);
             }
-            if let Some(pattern) = keeps_nothing(source) {
-                let message =
-                    format!("`{pattern}` is in drop too: no event of this source is left");
+            let dead = dead_keeps(source);
+            for (keep, drop) in &dead {
+                let left = match dead.len() == source.keep.len() {
+                    true => ": no event of this source is left",
+                    false => ": it keeps nothing",
+                };
+                let message = format!("what `{keep}` matches, `{drop}` of drop matches too{left}");
                 warn(source.line, key("keep"), &message);
             }
             if source.subscribe == Subscribe::Filter && !source.log_groups.iter().any(Glob::is_name)
@@ -349,10 +353,14 @@ fn drops_everything(source: &Source) -> Option<&str> {
     source.drop.first().filter(|_| anything.iter().all(is_left_out)).map(Pattern::as_str)
 }
 
-/// A pattern of `keep`, where `drop` has all of them.
-fn keeps_nothing(source: &Source) -> Option<&str> {
-    let all = source.keep.iter().all(|one| source.drop.contains(one));
-    source.keep.first().filter(|_| all).map(Pattern::as_str)
+/// The patterns of `keep` that keep nothing, each with the one of `drop` that takes all of it; see
+/// [`Pattern::covers`] for what is not found.
+fn dead_keeps(source: &Source) -> Vec<(&str, &str)> {
+    let dead = source.keep.iter().filter_map(|keep| {
+        let drop = source.drop.iter().find(|drop| drop.covers(keep))?;
+        Some((keep.as_str(), drop.as_str()))
+    });
+    dead.collect()
 }
 
 const NO_GROUP: &str = "names no log group; write log_groups = [\"…\"], with names or globs";

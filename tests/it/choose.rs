@@ -282,12 +282,36 @@ fn patterns_that_leave_nothing_are_warned_of() {
     assert_eq!(warned("drop = ['^$', '\\d']\nkeep = ['a']"), [""; 0]);
 }
 
+/// Whatever `keep` matches begins with a text that `drop` matches wherever it stands.
+#[test]
+fn a_keep_that_drop_takes_all_of_is_warned_of() {
+    let warned = |keep: &str, drop: &str| {
+        let keys = format!("keep = [{keep}]\ndrop = [{drop}]\nsubscribe = \"manual\"");
+        let warnings = parse(&source(&keys)).warnings();
+        warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let left = |keep, drop| assert_eq!(warned(keep, drop), [""; 0], "{keep} {drop}");
+    let all = "what `ERROR db` matches, `ERR` of drop matches too: no event of this source is left";
+    assert!(warned("'ERROR db'", "'x', 'ERR'")[0].contains(all));
+    assert!(warned(r"'^ERROR: \d+'", "'^ERR[OX]R'")[0].contains("no event of this source is left"));
+    assert!(
+        warned("'ERROR', 'WARN'", "'ERROR'")[0].contains("`ERROR` of drop matches too: it keeps")
+    );
+    left("'ERROR'", "'ERROR db'");
+    // More may stand before and after it.
+    left("'ERROR'", "'^ERROR'");
+    left("'ERROR'", "'ERROR$'");
+    left("'ERROR'", r"'\bERROR\b'");
+    left("'ERROR|WARN'", "'ERROR'");
+}
+
 #[test]
 fn explain_shows_the_winner_first_with_all_that_it_does() {
     let toml = "[[source]]\nlog_groups = [\"/b\"]\n\
                 [[source]]\nlog_groups = [\"/ecs/{team}-*\"]\nfile = \"{team}\"\ndrop = ['^x']\nformat = { kind = \"tsv\" }";
     let explanation = config::explain(&parse(toml), "1", "/ecs/a-b", "s");
     assert_eq!(explanation.tried[0].source, 2);
+    assert!(!explanation.empty_days);
     assert_eq!(explanation.captures["team"], "a");
     let rules: Vec<_> =
         explanation.rules.iter().map(|(key, value)| format!("{key} = {value}")).collect();
