@@ -1,7 +1,7 @@
 //! What the values mean together: rules that never match, names that collide, limits that cannot
 //! be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::config::glob::capture;
@@ -32,6 +32,7 @@ pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
     }
     check_format(config, reader);
     check_kinds(config, reader);
+    check_kinds_by_example(config, reader);
     check_seal(config, reader);
     check_limits(config, reader);
 }
@@ -239,6 +240,50 @@ fn check_kinds(config: &Config, reader: &mut Reader<'_>) {
                 others.join(" and ")
             );
             reader.note(path, message);
+        }
+    }
+}
+
+/// The same where placeholders give the name. Tried on examples: `x`, and each part of a literal
+/// file, in place of what globs leave open. A file that only other names share is not found: then
+/// each kind has day files of its own, and no event is lost.
+fn check_kinds_by_example(config: &Config, reader: &mut Reader<'_>) {
+    let kinds: Vec<Kind> = config.sources.iter().map(|source| source.format(config).kind).collect();
+    if kinds.windows(2).all(|pair| pair[0] == pair[1]) {
+        return;
+    }
+    let literal = config.sources.iter().filter_map(|source| source.file.literal());
+    let texts: BTreeSet<&str> = literal.flat_map(|file| file.split('/')).chain(["x"]).collect();
+    let mut known: BTreeMap<String, (usize, String)> = BTreeMap::new();
+    for (index, source) in config.sources.iter().enumerate() {
+        let path = KeyPath::at("source").index(index).key("file");
+        let pairs = source
+            .log_groups
+            .iter()
+            .flat_map(|group| source.log_streams.iter().flat_map(move |stream| [(group, stream)]));
+        let examples = pairs.flat_map(|(group, stream)| {
+            texts.iter().map(|text| (group.example(text), stream.example(text)))
+        });
+        for (group, stream) in examples.collect::<BTreeSet<_>>() {
+            let to = config.destination("123456789012", &group, &stream);
+            if to.source != Some(index) {
+                continue;
+            }
+            let Some((other, example)) = known.get(&to.file) else {
+                known.insert(to.file, (index, group));
+                continue;
+            };
+            let is_noted =
+                source.file.literal().is_some() && config.sources[*other].file.literal().is_some();
+            if kinds[*other] != to.kind && !is_noted && reader.is_whole(&path) {
+                let message = format!(
+                    "log group {group} has the file `{}`, which is that of {example} in {} too, of another kind; write another file, or the same kind",
+                    to.file,
+                    name(config, *other)
+                );
+                reader.note(&path, message);
+                break;
+            }
         }
     }
 }

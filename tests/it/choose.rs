@@ -262,6 +262,29 @@ fn one_file_of_two_kinds_is_refused() {
     assert!(error(toml).contains("`x` is the file of source[1] (line 1) too, of another kind"));
 }
 
+/// Only files without a placeholder were compared.
+#[test]
+fn one_file_of_two_kinds_by_placeholders_is_refused_with_an_example() {
+    let two = |one: [&str; 2], other: [&str; 2], more: &str| {
+        let source = |[group, file]: [&str; 2]| {
+            format!("[[source]]\nlog_groups = [\"{group}\"]\nfile = \"{file}\"\n")
+        };
+        format!("{}{}format = {{ kind = \"json\" }}\n{more}", source(one), source(other))
+    };
+    let refused = error(&two(["/a/{team}-*", "{team}"], ["/b/{team}", "{team}"], ""));
+    let says = "hiwake.toml:6: source[2].file: log group /b/x has the file `x`, which is that of \
+                /a/x-x in source[1] (line 1) too, of another kind";
+    assert!(refused.contains(says), "{refused}");
+    let refused = error(&two(["/a", "logs/api"], ["/b/{name}", "logs/{name}"], ""));
+    assert!(refused.contains("log group /b/api has the file `logs/api`"), "{refused}");
+    let slashes = "slashes = \"underscore\"";
+    let refused = error(&two(["/a", "b_x"], ["/b/*", "{log_group}"], slashes));
+    assert!(refused.contains("`b_x`"), "{refused}");
+    // Each log group has a file of its own, or only one source takes it.
+    parse(&two(["/a/*", "{log_group}"], ["/b/*", "{log_group}"], ""));
+    parse(&two(["/a/{name}", "{name}"], ["/b/{name}", "json/{name}"], ""));
+}
+
 #[test]
 fn a_source_has_its_own_time_and_line_breaks() {
     let keys = "columns = [\"{time}\", \"{message}\"]\nformat = { time = \"%H\", newline = \"space\", escape_backslash = true }";
