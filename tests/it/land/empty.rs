@@ -232,7 +232,7 @@ fn an_empty_day_without_its_journal_is_rebuilt() {
             site.now += HOUR;
             site.seal();
         }
-        std::fs::write(site.path(&quiet_day().journal()), "").unwrap();
+        given::put(site.folder.path(), &quiet_day().journal(), b"");
         let (folder, _) = object("", site.now);
         let store = Store::folder(folder.path()).unwrap();
         let objects = store.list("").unwrap();
@@ -251,14 +251,16 @@ fn an_empty_day_without_its_journal_is_rebuilt() {
 /// Where `seen` had entries, or is gone as well, nobody can say that the day had no line.
 #[test]
 fn a_day_that_may_have_had_lines_is_not_rebuilt_as_an_empty_one() {
-    for seen in [None, Some("")] {
+    for is_seen_cut in [false, true] {
         let mut site = Site::new(TOML);
         quiet(&[event("x", 5)], &site);
         site.now = MIDNIGHT + DAY + HOUR;
-        std::fs::write(site.path(&quiet_day().journal()), "").unwrap();
+        given::put(site.folder.path(), &quiet_day().journal(), b"");
         let open = site.names().into_iter().find(|name| name.starts_with("quiet/")).unwrap();
-        std::fs::write(site.path(&open), "").unwrap();
-        seen.iter().for_each(|text| std::fs::write(site.path(&quiet_day().seen()), text).unwrap());
+        given::put(site.folder.path(), &open, b"");
+        if is_seen_cut {
+            given::put(site.folder.path(), &quiet_day().seen(), b"");
+        }
         let (folder, _) = object("", site.now);
         let store = Store::folder(folder.path()).unwrap();
         let rebuilt = rebuild(&site.lander(), &store, &store.list("").unwrap(), &quiet_day());
