@@ -32,14 +32,19 @@ impl Source {
     /// Whether an event's message is kept. Patterns are matched against the original message
     /// without colours and trailing line breaks.
     pub(crate) fn chooses(&self, message: &str) -> bool {
-        let message = self.stripped(without_breaks(message));
+        let message = self.searched(message);
         let is_kept = self.keep.is_empty() || self.keep.iter().any(|one| one.matches(&message));
         is_kept && !self.drop.iter().any(|one| one.matches(&message))
     }
 
+    /// The part of a message that patterns are matched against.
+    pub(crate) fn searched<'t>(&self, message: &'t str) -> Cow<'t, str> {
+        self.stripped(without_breaks(message))
+    }
+
     /// A message, or a part of it, without colours and with its secrets hidden.
     pub(crate) fn hidden<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let text = self.stripped(without_breaks(text));
+        let text = self.searched(text);
         self.mask.iter().fold(text, |text, mask| match text {
             Cow::Borrowed(text) => mask.hide(text),
             Cow::Owned(text) => Cow::Owned(mask.hide(&text).into_owned()),

@@ -13,7 +13,7 @@ import { faultsOf } from './schema.ts';
 export interface Source {
   /** In the order of the file, from 1, as `hiwake config` counts them. */
   readonly index: number;
-  /** Log groups without a glob. */
+  /** Log groups without a glob that `exclude` does not take out. */
   readonly names: string[];
   readonly globs: string[];
   readonly filterPattern: string;
@@ -37,7 +37,7 @@ interface Subscribed {
 interface File {
   timezone?: string;
   defaults?: Subscribed;
-  source?: ({ log_groups: string[] } & Subscribed)[];
+  source?: ({ log_groups: string[]; exclude?: string[] } & Subscribed)[];
   seal?: { grace?: string; journal_days?: number };
 }
 
@@ -56,7 +56,9 @@ export function readConfig(toml: string, name = 'hiwake.toml'): Config {
     timezone: file.timezone ?? 'Asia/Tokyo',
     sources: (file.source ?? []).map((source, at) => ({
       index: at + 1,
-      names: source.log_groups.filter((group) => !isGlob(group)),
+      names: source.log_groups.filter(
+        (group) => !isGlob(group) && !source.exclude?.some((glob) => matches(glob, group)),
+      ),
       globs: source.log_groups.filter(isGlob),
       filterPattern: source.filter_pattern ?? '',
       subscribe: source.subscribe ?? 'filter',
@@ -68,6 +70,14 @@ export function readConfig(toml: string, name = 'hiwake.toml'): Config {
 
 function isGlob(group: string): boolean {
   return /[*?{]/.test(group);
+}
+
+/** As the binaries match it: `*` is any text, `?` one character, a capture a part of a path. */
+function matches(glob: string, group: string): boolean {
+  const pieces: Record<string, string> = { '*': '.*', '?': '.', '{': '[^/]+' };
+  const piece = (one: string): string => pieces[one.charAt(0)] ?? `\\${one}`;
+  const pattern = glob.replaceAll(/[*?]|\{\w+\}|[^\w/]/g, piece);
+  return new RegExp(`^${pattern}$`).test(group);
 }
 
 const UNITS: [RegExp, number][] = [

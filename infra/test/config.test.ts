@@ -29,6 +29,16 @@ describe('hiwake.toml', () => {
     ]);
   });
 
+  // A filter was made for it: its events went into [unmatched] and were paid for.
+  test('a log group that exclude takes out is not named, whatever the glob', () => {
+    const groups = '["/a.b", "/axb", "/team/x/web", "/team/y", "/c"]';
+    const named = (exclude: string): string[] | undefined =>
+      readConfig(`[[source]]\nlog_groups = ${groups}\nexclude = ${exclude}\n`).sources[0]?.names;
+    expect(named('[]')).toHaveLength(5);
+    expect(named('["/a.b", "/team/{name}"]')).toEqual(['/axb', '/team/x/web', '/c']);
+    expect(named('["/team/*", "/?"]')).toEqual(['/a.b', '/axb']);
+  });
+
   test('what is wrong is named, all of it, before anything is deployed', () => {
     const wrong = '[[source]]\nlog_grops = ["/a"]\n[seal]\njournal_days = "90"';
     expect(() => readConfig(wrong, 'bad.toml')).toThrow(

@@ -1,7 +1,7 @@
 //! What the values mean together: rules that never match, names that collide, limits that cannot
 //! be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::config::glob::capture;
@@ -32,6 +32,7 @@ pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
     }
     check_format(config, reader);
     check_kinds(config, reader);
+    check_kinds_by_example(config, reader);
     check_seal(config, reader);
     check_limits(config, reader);
 }
@@ -243,6 +244,50 @@ fn check_kinds(config: &Config, reader: &mut Reader<'_>) {
     }
 }
 
+/// The same where placeholders give the name. Tried on examples: `x`, and each part of a literal
+/// file, in place of what globs leave open. A file that only other names share is not found: then
+/// each kind has day files of its own, and no event is lost.
+fn check_kinds_by_example(config: &Config, reader: &mut Reader<'_>) {
+    let kinds: Vec<Kind> = config.sources.iter().map(|source| source.format(config).kind).collect();
+    if kinds.windows(2).all(|pair| pair[0] == pair[1]) {
+        return;
+    }
+    let literal = config.sources.iter().filter_map(|source| source.file.literal());
+    let texts: BTreeSet<&str> = literal.flat_map(|file| file.split('/')).chain(["x"]).collect();
+    let mut known: BTreeMap<String, (usize, String)> = BTreeMap::new();
+    for (index, source) in config.sources.iter().enumerate() {
+        let path = KeyPath::at("source").index(index).key("file");
+        let pairs = source
+            .log_groups
+            .iter()
+            .flat_map(|group| source.log_streams.iter().flat_map(move |stream| [(group, stream)]));
+        let examples = pairs.flat_map(|(group, stream)| {
+            texts.iter().map(|text| (group.example(text), stream.example(text)))
+        });
+        for (group, stream) in examples.collect::<BTreeSet<_>>() {
+            let to = config.destination("123456789012", &group, &stream);
+            if to.source != Some(index) {
+                continue;
+            }
+            let Some((other, example)) = known.get(&to.file) else {
+                known.insert(to.file, (index, group));
+                continue;
+            };
+            let is_noted =
+                source.file.literal().is_some() && config.sources[*other].file.literal().is_some();
+            if kinds[*other] != to.kind && !is_noted && reader.is_whole(&path) {
+                let message = format!(
+                    "log group {group} has the file `{}`, which is that of {example} in {} too, of another kind; write another file, or the same kind",
+                    to.file,
+                    name(config, *other)
+                );
+                reader.note(&path, message);
+                break;
+            }
+        }
+    }
+}
+
 fn check_seal(config: &Config, reader: &mut Reader<'_>) {
     let mut note = |key, message| reader.note(&KeyPath::at(key), message);
     if config.seal.grace > GRACE_MAX {
@@ -319,9 +364,13 @@ impl Config {
                     format!("`{pattern}` and what follows match every message: no event is left");
                 warn(source.line, key("drop"), &message);
             }
-            if let Some(pattern) = keeps_nothing(source) {
-                let message =
-                    format!("`{pattern}` is in drop too: no event of this source is left");
+            let dead = dead_keeps(source);
+            for (keep, drop) in &dead {
+                let left = match dead.len() == source.keep.len() {
+                    true => ": no event of this source is left",
+                    false => ": it keeps nothing",
+                };
+                let message = format!("what `{keep}` matches, `{drop}` of drop matches too{left}");
                 warn(source.line, key("keep"), &message);
             }
             if source.subscribe == Subscribe::Filter && !source.log_groups.iter().any(Glob::is_name)
@@ -349,10 +398,14 @@ fn drops_everything(source: &Source) -> Option<&str> {
     source.drop.first().filter(|_| anything.iter().all(is_left_out)).map(Pattern::as_str)
 }
 
-/// A pattern of `keep`, where `drop` has all of them.
-fn keeps_nothing(source: &Source) -> Option<&str> {
-    let all = source.keep.iter().all(|one| source.drop.contains(one));
-    source.keep.first().filter(|_| all).map(Pattern::as_str)
+/// The patterns of `keep` that keep nothing, each with the one of `drop` that takes all of it; see
+/// [`Pattern::covers`] for what is not found.
+fn dead_keeps(source: &Source) -> Vec<(&str, &str)> {
+    let dead = source.keep.iter().filter_map(|keep| {
+        let drop = source.drop.iter().find(|drop| drop.covers(keep))?;
+        Some((keep.as_str(), drop.as_str()))
+    });
+    dead.collect()
 }
 
 const NO_GROUP: &str = "names no log group; write log_groups = [\"…\"], with names or globs";

@@ -20,6 +20,8 @@ pub struct Explanation {
     pub file: String,
     /// The kind of its day files.
     pub(crate) kind: Kind,
+    /// Whether a day without an event gets an empty file.
+    pub empty_days: bool,
     /// What its captures take.
     pub captures: BTreeMap<String, String>,
     /// What the source does with its events: its keys that are not at their defaults.
@@ -123,8 +125,51 @@ pub fn explain(config: &Config, owner: &str, log_group: &str, log_stream: &str) 
     tried.sort_by_key(|tried| tried.outcome != Fate::Wins);
     let rules = winner.map(|winner| rules(config, &config.sources[winner])).unwrap_or_default();
     let captures = captures.into_iter().collect();
+    let template = winner.map_or(&config.unmatched.file, |winner| &config.sources[winner].file);
+    let empty_days = config.seal.empty_days && template.literal().is_some();
     let winner = winner.map(|index| index + 1);
-    Explanation { tried, winner, file, kind, captures, rules }
+    Explanation { tried, winner, file, kind, empty_days, captures, rules }
+}
+
+/// A pattern of `drop` or `keep`, tried on a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Tested {
+    /// `drop` or `keep`.
+    pub key: &'static str,
+    /// Counted from 1.
+    pub number: usize,
+    /// As it is written.
+    pub pattern: String,
+    /// Whether the message has a match.
+    pub matches: bool,
+    /// Whether it decides what becomes of the event.
+    pub decides: bool,
+}
+
+impl Explanation {
+    /// The patterns that choose a message: the one that decides first, then the others in the order
+    /// in which they are tried.
+    pub fn patterns(&self, config: &Config, message: &str) -> Vec<Tested> {
+        let Some(source) = self.winner.map(|winner| &config.sources[winner - 1]) else {
+            return Vec::new();
+        };
+        let message = source.searched(message);
+        let both = [("drop", &source.drop), ("keep", &source.keep)];
+        let mut all: Vec<Tested> = both
+            .into_iter()
+            .flat_map(|(key, patterns)| patterns.iter().zip(1..).map(move |one| (key, one)))
+            .map(|(key, (pattern, number))| {
+                let (matches, pattern) = (pattern.matches(&message), pattern.as_str().to_owned());
+                Tested { key, number, pattern, matches, decides: false }
+            })
+            .collect();
+        // `drop` wins over `keep`.
+        if let Some(at) = all.iter().position(|one| one.matches) {
+            all[at].decides = true;
+            all[..=at].rotate_right(1);
+        }
+        all
+    }
 }
 
 /// What a source does with its events: the keys that it does not leave at their defaults, as they

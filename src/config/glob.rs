@@ -86,6 +86,16 @@ impl Glob {
         })
     }
 
+    /// A name that it matches, mostly: with a text in place of all that is not itself.
+    pub(crate) fn example(&self, text: &str) -> String {
+        let one = |piece| match piece {
+            Piece::Text(itself) => itself.to_owned(),
+            Piece::One => text.chars().take(1).collect(),
+            Piece::Any | Piece::Capture(_) => text.to_owned(),
+        };
+        pieces(&self.text).into_iter().map(one).collect()
+    }
+
     /// Whether it is a plain name, without `*`, `?` and captures.
     pub(crate) fn is_name(&self) -> bool {
         self.wild.is_none()

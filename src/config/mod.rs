@@ -31,7 +31,7 @@ pub use env::{
     ENVIRONMENT, EnvError, LOG_LEVEL, PIPELINE, Variable, root_from_env, state_folder_from_env,
 };
 pub(crate) use explain::To;
-pub use explain::{Explanation, Fate, Tried, explain};
+pub use explain::{Explanation, Fate, Tested, Tried, explain};
 pub use glob::{Glob, GlobError};
 pub use pattern::{Mask, Pattern};
 pub use problem::{ConfigErrors, Problem};
@@ -143,7 +143,8 @@ pub struct Seal {
     pub order: Order,
     /// Compression of sealed files.
     pub compress: Compress,
-    /// Seals an empty file for a quiet source whose `file` has no placeholder.
+    /// Seals an empty file, on a day on which an object was delivered, for a `file` without
+    /// placeholders that has no lines.
     pub empty_days: bool,
     /// Days for which a sealed day can be replayed into without duplicates.
     pub journal_days: u32,

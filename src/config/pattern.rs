@@ -31,6 +31,22 @@ impl Pattern {
         self.has_beginning(message) && self.regex.is_match(message)
     }
 
+    /// Whether every message that has a match of `other` has one of this pattern, as far as a look
+    /// tells: what `other` begins with has one, which stays one in whatever stands around it.
+    ///
+    /// Not found: what follows from more than the beginning of `other`, or from several patterns
+    /// together; anything of an `other` with `|` or `(?`; and that a pattern matches no text at
+    /// all.
+    pub(crate) fn covers(&self, other: &Pattern) -> bool {
+        if self == other {
+            return true;
+        }
+        let bounds = ["$", "(?", "\\b", "\\B", "\\A", "\\z", "\\<", "\\>"];
+        let is_free = !bounds.iter().any(|bound| self.text.contains(bound))
+            && (!self.text.contains('^') || other.text.starts_with('^'));
+        is_free && !other.beginning.is_empty() && self.regex.is_match(&other.beginning)
+    }
+
     fn has_beginning(&self, message: &str) -> bool {
         memmem::find(message.as_bytes(), self.beginning.as_bytes()).is_some()
     }

@@ -262,6 +262,29 @@ fn one_file_of_two_kinds_is_refused() {
     assert!(error(toml).contains("`x` is the file of source[1] (line 1) too, of another kind"));
 }
 
+/// Only files without a placeholder were compared.
+#[test]
+fn one_file_of_two_kinds_by_placeholders_is_refused_with_an_example() {
+    let two = |one: [&str; 2], other: [&str; 2], more: &str| {
+        let source = |[group, file]: [&str; 2]| {
+            format!("[[source]]\nlog_groups = [\"{group}\"]\nfile = \"{file}\"\n")
+        };
+        format!("{}{}format = {{ kind = \"json\" }}\n{more}", source(one), source(other))
+    };
+    let refused = error(&two(["/a/{team}-*", "{team}"], ["/b/{team}", "{team}"], ""));
+    let says = "hiwake.toml:6: source[2].file: log group /b/x has the file `x`, which is that of \
+                /a/x-x in source[1] (line 1) too, of another kind";
+    assert!(refused.contains(says), "{refused}");
+    let refused = error(&two(["/a", "logs/api"], ["/b/{name}", "logs/{name}"], ""));
+    assert!(refused.contains("log group /b/api has the file `logs/api`"), "{refused}");
+    let slashes = "slashes = \"underscore\"";
+    let refused = error(&two(["/a", "b_x"], ["/b/*", "{log_group}"], slashes));
+    assert!(refused.contains("`b_x`"), "{refused}");
+    // Each log group has a file of its own, or only one source takes it.
+    parse(&two(["/a/*", "{log_group}"], ["/b/*", "{log_group}"], ""));
+    parse(&two(["/a/{name}", "{name}"], ["/b/{name}", "json/{name}"], ""));
+}
+
 #[test]
 fn a_source_has_its_own_time_and_line_breaks() {
     let keys = "columns = [\"{time}\", \"{message}\"]\nformat = { time = \"%H\", newline = \"space\", escape_backslash = true }";
@@ -282,12 +305,36 @@ fn patterns_that_leave_nothing_are_warned_of() {
     assert_eq!(warned("drop = ['^$', '\\d']\nkeep = ['a']"), [""; 0]);
 }
 
+/// Whatever `keep` matches begins with a text that `drop` matches wherever it stands.
+#[test]
+fn a_keep_that_drop_takes_all_of_is_warned_of() {
+    let warned = |keep: &str, drop: &str| {
+        let keys = format!("keep = [{keep}]\ndrop = [{drop}]\nsubscribe = \"manual\"");
+        let warnings = parse(&source(&keys)).warnings();
+        warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let left = |keep, drop| assert_eq!(warned(keep, drop), [""; 0], "{keep} {drop}");
+    let all = "what `ERROR db` matches, `ERR` of drop matches too: no event of this source is left";
+    assert!(warned("'ERROR db'", "'x', 'ERR'")[0].contains(all));
+    assert!(warned(r"'^ERROR: \d+'", "'^ERR[OX]R'")[0].contains("no event of this source is left"));
+    assert!(
+        warned("'ERROR', 'WARN'", "'ERROR'")[0].contains("`ERROR` of drop matches too: it keeps")
+    );
+    left("'ERROR'", "'ERROR db'");
+    // More may stand before and after it.
+    left("'ERROR'", "'^ERROR'");
+    left("'ERROR'", "'ERROR$'");
+    left("'ERROR'", r"'\bERROR\b'");
+    left("'ERROR|WARN'", "'ERROR'");
+}
+
 #[test]
 fn explain_shows_the_winner_first_with_all_that_it_does() {
     let toml = "[[source]]\nlog_groups = [\"/b\"]\n\
                 [[source]]\nlog_groups = [\"/ecs/{team}-*\"]\nfile = \"{team}\"\ndrop = ['^x']\nformat = { kind = \"tsv\" }";
     let explanation = config::explain(&parse(toml), "1", "/ecs/a-b", "s");
     assert_eq!(explanation.tried[0].source, 2);
+    assert!(!explanation.empty_days);
     assert_eq!(explanation.captures["team"], "a");
     let rules: Vec<_> =
         explanation.rules.iter().map(|(key, value)| format!("{key} = {value}")).collect();

@@ -65,6 +65,35 @@ fn explain_shows_each_source_and_the_file() {
 }
 
 #[test]
+fn explain_names_the_pattern_that_decides_first_and_the_empty_days() {
+    let folder = tempfile::tempdir().unwrap();
+    let toml = "[[source]]\nlog_groups = [\"/a\"]\nfile = \"a\"\nstrip_ansi = true\n\
+                drop = ['^START', 'REPORT']\nkeep = ['ERROR', 'REPORT', 'WARN']\n\
+                [seal]\nempty_days = true\n";
+    let path = put(folder.path(), "hiwake.toml", toml.as_bytes());
+    let explained = |message: &str, more: &[&str]| {
+        let args = ["explain", "--log-group", "/a", "--message", message];
+        stdout(&path, &[&args[..], more].concat())
+    };
+    let kept = explained("\u{1b}[1mWARN x", &[]);
+    let patterns = "-> keep[3] WARN: matches, so the event is kept\n   \
+                    drop[1] ^START: does not match\n   drop[2] REPORT: does not match\n   \
+                    keep[1] ERROR: does not match\n   keep[2] REPORT: does not match\nline      ";
+    assert!(kept.contains(patterns), "{kept}");
+    assert!(kept.contains("empty     sealed empty on a day without an event"), "{kept}");
+    let dropped = explained("REPORT x", &[]);
+    assert!(
+        dropped.contains("-> drop[2] REPORT: matches, so the event is left out\n"),
+        "{dropped}"
+    );
+    assert!(dropped.contains("   keep[2] REPORT: matches too\n"), "{dropped}");
+    let json: Value = serde_json::from_str(&explained("no", &["--json"])).unwrap();
+    let patterns = json["event"]["patterns"].as_array().unwrap();
+    assert_eq!(patterns.len(), 5);
+    assert!(patterns.iter().all(|one| one["decides"] == false && one["matches"] == false));
+}
+
+#[test]
 fn env_and_schema_are_what_the_library_says() {
     assert_eq!(
         json(&["env", "--json"]),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use hiwake::clock::Clock;
 use hiwake::disk::RealDisk;
 use hiwake::land::{Lander, Root};
+use hiwake::store::Store;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -77,22 +78,15 @@ fn an_example_of_seal_shows_the_files_of_a_sealed_root() {
             pool: Default::default(),
         }
     };
-    let mut batch = hiwake::land::day_file::batch::Batch::default();
-    let day_file =
-        hiwake::land::root::layout::DayFile { file: "app".to_owned(), ..crate::given::day_file() };
-    let row = hiwake::row::Row {
-        file: "app".into(),
-        kind: day_file.kind,
-        day: day_file.day,
-        timestamp: T,
-        stream: "1:/app:s".into(),
-        id: "1".into(),
-        line: "a".into(),
-    };
-    batch.push(&row, 0, true);
-    let objects = ["bucket/key@1".to_owned()];
-    let commit = hiwake::land::day_file::commit::commit;
-    assert!(commit(&lander(T), &day_file, &batch, &objects, &|| Ok(())).is_ok());
+    let objects = tempfile::tempdir().unwrap();
+    let [[log_group, message]] = example.events.as_slice() else { panic!("one event") };
+    let mut envelope = crate::given::envelope(&[message]);
+    envelope["logGroup"] = json!(log_group);
+    envelope["logEvents"][0]["timestamp"] = json!(T);
+    crate::given::put(objects.path(), "key", envelope.to_string().as_bytes());
+    let store = Store::folder(objects.path()).unwrap();
+    let ids: Vec<_> = store.list("").unwrap().into_iter().map(|object| object.id).collect();
+    assert_eq!(lander(T).land(&store, &ids).tally.lines, 1);
     assert!(lander(MIDNIGHT + DAY + HOUR).seal().unwrap().failed.is_empty());
     let names = crate::given::tree(folder.path()).into_keys();
     let names: Vec<_> = names.filter(|name| !name.starts_with(".hiwake/")).collect();

@@ -422,6 +422,30 @@ fn lines_of_commits_of_many_blocks_that_overlap_are_found_with_their_objects() {
     }
 }
 
+/// Only metrics and `--json` counted them.
+#[test]
+fn what_drop_and_keep_leave_out_is_said_by_run_land_and_replay() {
+    let desk = Desk::new();
+    let toml = "[[source]]\nlog_groups = [\"/g\"]\nfile = \"f\"\ndrop = ['x']\n";
+    let config = desk.write("hiwake.toml", toml.as_bytes());
+    let log = desk.write("log", b"Apr 18 09:00:00 a: x\nApr 18 09:00:01 a: y\n");
+    let run = format!(
+        "run {log} --config {config} --log-group /g --year 2022 --root @root --bucket @s3 --now 2022-04-18T11:00:00+09:00"
+    );
+    let left_out = "; 1 event left out by `drop` or `keep`\n";
+    let says =
+        |said: String, what: &str| assert!(said.contains(&format!("{what}{left_out}")), "{said}");
+    says(desk.ok(&format!("{run} --dry-run")), "0 quarantined; 0 problems");
+    says(desk.ok(&run), "1 new line (0 late), 0 already landed, 0 quarantined");
+    // Of the backup, the landing leaves it out.
+    let land = format!("land @s3/backup --config {config} --root @root");
+    says(desk.ok(&format!("{land} --dry-run")), "1 already landed, 0 quarantined; 0 problems");
+    says(desk.ok(&land), "1 already landed, 0 quarantined");
+    let replay = format!("replay @s3/backup --config {config} --root @root");
+    let said = desk.ok(&replay);
+    assert!(said.contains("skipped 1: left out by `drop` or `keep`\n"), "{said}");
+}
+
 /// A message was not found by its own words where the line doubles its quotes or escapes them.
 #[test]
 fn a_text_is_found_as_it_was_logged_in_each_kind_of_line() {

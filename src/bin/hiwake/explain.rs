@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as STANDARD;
 use hiwake::clock::Clock;
-use hiwake::config::{self, Config, Explanation, Fate};
+use hiwake::config::{self, Config, Explanation, Fate, Tested};
 use hiwake::land::root::layout::DayFile;
 use hiwake::object::{Bad, Options, Origin, ReadError, Reader, RowPlace, Sink, Skipped};
 use hiwake::row::{Row, Stream};
@@ -98,28 +98,55 @@ fn of_log_group(config: &Config, log_group: &str, args: &Args) -> anyhow::Result
         facts(config, &[("event".to_owned(), Some(envelope.into_bytes()), Some(timestamp))])?;
     let (path, day, timestamp, line) = match facts.first() {
         Some(Fact::Line { path, day, timestamp, line, .. }) => (path, day, timestamp, line),
-        Some(Fact::Nothing { why, .. }) => return nothing(&explanation, log_group, args, why),
+        Some(Fact::Nothing { why, .. }) => {
+            return nothing(config, &explanation, log_group, args, why);
+        }
         fact => {
             let why = fact.map(Fact::why).unwrap_or_default();
             anyhow::bail!("this event cannot land: {why}");
         }
     };
     let line = args.message.as_ref().map(|_| line);
+    let patterns = patterns(config, &explanation, args);
     if args.json {
-        let event = json!({ "path": path, "day": day, "timestamp": timestamp, "line": line });
+        let event = json!({
+            "path": path, "day": day, "timestamp": timestamp, "line": line, "patterns": patterns,
+        });
         return pretty(&json!({ "routing": explanation, "event": event }));
     }
     let mut text = routing(&explanation, log_group, &args.log_stream)?;
     writeln!(text, "day       {day} ({timestamp} in {})", config.timezone)?;
     writeln!(text, "path      {path}")?;
+    tested(&mut text, &patterns)?;
     if let Some(line) = line {
         writeln!(text, "line      {line}")?;
     }
     Ok(text)
 }
 
+/// Tests the given message against `drop` and `keep`.
+fn patterns(config: &Config, explanation: &Explanation, args: &Args) -> Vec<Tested> {
+    let message = args.message.as_deref();
+    message.map(|message| explanation.patterns(config, message)).unwrap_or_default()
+}
+
+fn tested(text: &mut String, patterns: &[Tested]) -> std::fmt::Result {
+    for Tested { key, number, pattern, matches, decides } in patterns {
+        let outcome = match (key, matches) {
+            (_, false) => "does not match",
+            (_, true) if !decides => "matches too",
+            (&"drop", true) => "matches, so the event is left out",
+            (_, true) => "matches, so the event is kept",
+        };
+        let sign = if *decides { "->" } else { "  " };
+        writeln!(text, "{sign} {key}[{number}] {pattern}: {outcome}")?;
+    }
+    Ok(())
+}
+
 /// Explains an event that gives no line.
 fn nothing(
+    config: &Config,
     explanation: &Explanation,
     log_group: &str,
     args: &Args,
@@ -127,10 +154,13 @@ fn nothing(
 ) -> anyhow::Result<String> {
     // Without a message, `drop` and `keep` do not apply.
     let why = args.message.as_ref().map(|_| why);
+    let patterns = patterns(config, explanation, args);
     if args.json {
-        return pretty(&json!({ "routing": explanation, "event": { "line": null, "why": why } }));
+        let event = json!({ "line": null, "why": why, "patterns": patterns });
+        return pretty(&json!({ "routing": explanation, "event": event }));
     }
     let mut text = routing(explanation, log_group, &args.log_stream)?;
+    tested(&mut text, &patterns)?;
     if let Some(why) = why {
         writeln!(text, "line      none: {why}")?;
     }
@@ -149,6 +179,9 @@ fn routing(explanation: &Explanation, log_group: &str, log_stream: &str) -> anyh
         writeln!(text, "-> [unmatched]: no source matches")?;
     }
     writeln!(text, "file      {}", explanation.file)?;
+    if explanation.empty_days {
+        writeln!(text, "empty     sealed empty on a day without an event (seal.empty_days)")?;
+    }
     for (name, value) in &explanation.captures {
         writeln!(text, "capture   {name} = {value}")?;
     }

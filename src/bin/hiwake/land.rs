@@ -119,7 +119,7 @@ impl Plan {
         more: impl FnOnce(&mut serde_json::Value),
     ) -> anyhow::Result<ExitCode> {
         let Plan { days, tally, failed } = self;
-        let Tally { rows, lines, late, duplicates, quarantined, .. } = tally;
+        let Tally { rows, filtered, lines, late, duplicates, quarantined, .. } = tally;
         if json {
             let mut plan = json!({ "days": days, "tally": tally, "problems": problems });
             more(&mut plan);
@@ -131,10 +131,19 @@ impl Plan {
             let problems = count(problems + failed, "problem");
             let (rows, lines) = (count(rows, "row"), count(lines, "new line"));
             out!(
-                "would land {rows}: {lines} ({late} late), {duplicates} already landed, {quarantined} quarantined; {problems}"
+                "would land {rows}: {lines} ({late} late), {duplicates} already landed, {quarantined} quarantined; {problems}{}",
+                left_out(filtered)
             );
         }
         Ok(ExitCode::from(u8::from(failed + quarantined + problems > 0)))
+    }
+}
+
+/// Says how many events `drop` and `keep` left out, if any.
+fn left_out(events: u64) -> String {
+    match events {
+        0 => String::new(),
+        events => format!("; {} left out by `drop` or `keep`", count(events, "event")),
     }
 }
 
@@ -187,14 +196,16 @@ impl Report {
     /// Prints the counts. The exit code is 1 if anything did not land.
     pub fn finish(self, json: bool) -> anyhow::Result<ExitCode> {
         drop(self.progress);
-        let Tally { objects, rows, lines, late, duplicates, quarantined, .. } = self.tally;
+        let Tally { objects, rows, filtered, lines, late, duplicates, quarantined, .. } =
+            self.tally;
         if json {
             out!("{}", serde_json::to_string(&self.tally)?);
         } else {
             let (objects, rows) = (count(objects, "object"), count(rows, "row"));
             let lines = count(lines, "new line");
             out!(
-                "landed {objects}: {rows}, {lines} ({late} late), {duplicates} already landed, {quarantined} quarantined"
+                "landed {objects}: {rows}, {lines} ({late} late), {duplicates} already landed, {quarantined} quarantined{}",
+                left_out(filtered)
             );
         }
         Ok(ExitCode::from(u8::from(self.failed + quarantined > 0)))

@@ -9,7 +9,7 @@ use anyhow::Context;
 use hiwake::config::Config;
 use hiwake::firehose;
 use hiwake::input::{self, InputFile, LineTarget, LogFile, Problem, Times, TimestampFormat};
-use hiwake::land::Selection;
+use hiwake::land::{Landed, Selection};
 use hiwake::local::{Buffers, Delivered, Firehose, FunctionError, LocalError, SourceRecord};
 use hiwake::object::Reader;
 use hiwake::store::{Location, ObjectId, Store};
@@ -134,6 +134,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let disk = crate::disk(&args.root, true)?;
     let lander = crate::lander(&disk, config, &args.now);
     let mut report = Report::new("landing", delivery.bytes);
+    report.add(&delivery.left_out());
     if !delivery.objects.is_empty() {
         report.land(&lander, &Store::folder(&bucket)?, &delivery.objects);
     }
@@ -144,11 +145,22 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
 /// The result of reading the inputs.
 struct Delivery {
     delivered: Delivered,
+    /// The number of events that `drop` and `keep` left out.
+    filtered: u64,
     /// The number of things that could not be read.
     problems: u64,
     /// The objects to land, and their total length.
     objects: Vec<ObjectId>,
     bytes: u64,
+}
+
+impl Delivery {
+    /// What no object has, as a landing would count it.
+    fn left_out(&self) -> Landed {
+        let mut landed = Landed::default();
+        landed.tally.filtered = self.filtered;
+        landed
+    }
 }
 
 /// Delivers the inputs as objects in the bucket.
@@ -160,8 +172,12 @@ fn deliver(
     bucket: &Path,
 ) -> anyhow::Result<Delivery> {
     let mut reader = Reader::new(config);
+    let mut filtered = 0;
     let mut transform = |event: &[u8]| match firehose::transform(&mut reader, event) {
-        Ok((answer, _)) => Ok(answer),
+        Ok((answer, counts)) => {
+            filtered += counts.events_filtered as u64;
+            Ok(answer)
+        }
         Err(error) => Err(FunctionError(error.to_string())),
     };
     let firehose = Firehose::new(bucket, config.timezone, Buffers::default(), &mut transform);
@@ -180,7 +196,7 @@ fn deliver(
     let (delivered, created) = intake.firehose.finish()?;
     let bytes = created.iter().filter_map(|created| created.size).sum();
     let objects = created.into_iter().map(|created| created.id).collect();
-    Ok(Delivery { delivered, problems, objects, bytes })
+    Ok(Delivery { delivered, filtered, problems, objects, bytes })
 }
 
 /// Plans the landing of the objects.
@@ -193,6 +209,7 @@ fn dry_run(
     let disk = land::open_if_there(&args.root)?;
     let lander = crate::lander(&disk, config, &args.now);
     let mut plan = Plan::default();
+    plan.add(&delivery.left_out(), Vec::new());
     if !delivery.objects.is_empty() {
         let store = Store::folder(bucket)?;
         let (landed, days) = lander.plan(&store, &delivery.objects, &Selection::all());

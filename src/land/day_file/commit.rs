@@ -3,7 +3,6 @@
 //! The steps are numbered as in `docs/protocol.md`.
 
 use crate::config::Form;
-use crate::day::day_end;
 use crate::disk::Open;
 use crate::land::day_file::batch::Batch;
 use crate::land::day_file::dedup::Offered;
@@ -75,18 +74,16 @@ pub fn commit(
 }
 
 /// Stands for an object in the commit of an empty day.
-const NO_OBJECT: &str = "no event of this day";
+pub(crate) const NO_OBJECT: &str = "no event of this day";
 
 /// Begins a day file without events, so that an empty file is sealed. Does nothing if the day file
-/// has begun.
-pub(crate) fn begin_empty(lander: &Lander<'_>, day_file: &DayFile) -> Result<()> {
+/// has begun. `at` is the time of its commit.
+pub(crate) fn begin_empty(lander: &Lander<'_>, day_file: &DayFile, at: i64) -> Result<()> {
     let (mut journal, _) = lock(lander, day_file)?;
     if journal.state.closed.is_none() && journal.state.segments.is_empty() {
         let mut hold = Hold::take(lander, day_file, &mut journal)?;
         let form = lander.config.files.open;
         let _data = hold.open_segment(1, Open::Write)?;
-        // Dated to the day's last moment, so that it is sealed together with the others.
-        let at = day_end(lander.config.timezone, day_file.day).min(lander.clock.now());
         let objects = vec![NO_OBJECT.to_owned()];
         let commit = Commit::plain(1, 0, 0, 0, 0, Vec::new());
         hold.journal.append(Frame::Commit(Commit { at, form, objects, ..commit }))?;

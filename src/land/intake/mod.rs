@@ -2,6 +2,7 @@
 //! buffer is full.
 
 pub mod check;
+pub(crate) mod delivered;
 pub(crate) mod elsewhere;
 pub(crate) mod flush;
 pub mod plan;
@@ -165,6 +166,13 @@ impl<'l> Landing<'l> {
             return Err(io::Error::other("changed between two readings; it is retried").into());
         }
         self.states[number] = state;
+        if self.plan.is_none()
+            && pass == Pass::Land
+            && let Err(error) = self.lander.mark_delivered(input.object().modified)
+        {
+            // Its rows land all the same.
+            self.fail(number, Cause::Other, &error.to_string());
+        }
         let (place, modified) = (id.place(), input.object().modified);
         let origin = Origin { place: &place, id: None, arrival: Some(modified) };
         let mut options = Options::new(&self.lander.config.limits);

@@ -1,7 +1,7 @@
 //! The states of journals that this process appended to. Under the next lock only newer frames are
 //! read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::land::journal::state::State;
@@ -22,6 +22,8 @@ pub struct Journals(Mutex<Cached>);
 struct Cached {
     states: HashMap<DayFile, State>,
     bytes: usize,
+    /// The marks of days that this process has made.
+    marked: HashSet<String>,
 }
 
 impl Journals {
@@ -35,6 +37,16 @@ impl Journals {
         let state = known.states.remove(day_file)?;
         known.bytes -= state.cost();
         Some(state)
+    }
+
+    /// Whether this process has already made a mark.
+    pub(crate) fn is_marked(&self, path: &str) -> bool {
+        self.known().marked.contains(path)
+    }
+
+    /// Remembers a mark that is durable.
+    pub(crate) fn mark(&self, path: String) {
+        self.known().marked.insert(path);
     }
 
     /// Caches a state. If the limit is exceeded, all other states are dropped.

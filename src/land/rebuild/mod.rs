@@ -166,7 +166,7 @@ impl Lines {
                 "at least {lost} of its lines match no event of SOURCE: it lacks them, or their labels or their file have changed since. Objects that its journal names and that were not found: {names}"
             ));
         }
-        (plan.segments.is_empty() && self.open.is_empty())
+        (plan.segments.is_empty() && self.open.is_empty() && !plan.survey.is_empty)
             .then(|| format!("nothing is left of it: remove {folder}, then land its objects again"))
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use crate::config::Form;
+use crate::land::day_file::commit::NO_OBJECT;
 use crate::land::day_file::writer::compressed;
 use crate::land::journal::frame::{
     CLOSED_AT, Closed, Commit, Frame, Header, Routing, Sealed, SegmentEvent,
@@ -30,7 +31,10 @@ impl Plan<'_> {
             open.iter().map(|(id, line)| (*id, line.as_slice())).unzip();
         let text = lines.concat();
         let form = self.files.lander.config.files.open;
-        let stored = compressed(&text, form.compress());
+        let stored = match text.is_empty() {
+            true => Vec::new(),
+            false => compressed(&text, form.compress()),
+        };
         let (journal, seen) = match closed {
             true => self.closed(),
             false => self.journal(&ids, &text, (form, stored.len())),
@@ -45,7 +49,7 @@ impl Plan<'_> {
         }
         let number = self.segments.len() as u32 + 1;
         let open = self.files.day_file.open_segment(number, form);
-        let open = (!text.is_empty()).then_some((open, stored));
+        let open = (!text.is_empty() || number == 1).then_some((open, stored));
         Replacement { journal, seen, published, open }
     }
 
@@ -97,7 +101,8 @@ impl Plan<'_> {
             frames.push(Frame::Done(event));
             frames.extend(one.removed.map(|at| Frame::Removed(SegmentEvent { segment, at })));
         }
-        if !open.is_empty() {
+        // Without a published segment, a day without a line is one that was begun empty.
+        if !open.is_empty() || count == 0 {
             frames.push(commit(count + 1, self.files.lander.clock.now(), open, text, stored));
         }
         let (journal, watermark) = journal::compose(&self.header(), &frames);
@@ -128,6 +133,9 @@ impl Plan<'_> {
         let read = self.rows.objects.iter().filter(|(_, has)| has_one(has));
         let objects: BTreeSet<String> =
             named.into_iter().cloned().chain(read.map(|(id, _)| id.to_string())).collect();
-        objects.into_iter().collect()
+        match objects.is_empty() && ids.is_empty() {
+            true => vec![NO_OBJECT.to_owned()],
+            false => objects.into_iter().collect(),
+        }
     }
 }

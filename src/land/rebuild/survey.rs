@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::config::Compress;
 use crate::land::day_file::batch::Batch;
+use crate::land::day_file::commit::NO_OBJECT;
 use crate::land::day_file::contents::split;
 use crate::land::day_file::text::{frames_of, text_of};
 use crate::land::intake::check::check;
@@ -136,6 +137,8 @@ pub(crate) struct Survey {
     loose: Vec<EventKey>,
     /// The text of open files that no commit has.
     pub(crate) loose_text: Vec<u8>,
+    /// Whether `seen` proves that commits were made and that none had a line.
+    pub(crate) is_empty: bool,
 }
 
 impl Survey {
@@ -156,10 +159,11 @@ impl Survey {
                 let place = |name: &String| {
                     name.rsplit_once('@').map_or(name.as_str(), |(place, _)| place).to_owned()
                 };
+                let named = commit.objects.iter().filter(|name| *name != NO_OBJECT);
                 pieces.push(Piece {
                     segment: number,
                     count: commit.lines,
-                    objects: Some(commit.objects.iter().map(place).collect()),
+                    objects: Some(named.map(place).collect()),
                     ids: seen::read_run(&seen, commit),
                     blocks: commit.blocks.clone(),
                     text: text_of(&data, commit),
@@ -176,8 +180,11 @@ impl Survey {
             one.closed.is_some() || (one.after(mark).is_some() && (has_seen || one.seen() > 0))
         };
         let complete = error.is_none() && state.as_ref().is_some_and(is_all);
-        let mut survey =
-            Survey { state, complete, has_seen, pieces, loose: Vec::new(), loose_text: Vec::new() };
+        let is_empty = mark.is_some_and(|mark| mark.frames > 0)
+            && seen.len() as u64 == seen::WATERMARK_BYTES
+            && pieces.iter().all(|piece| piece.count == 0);
+        let (loose, loose_text) = (Vec::new(), Vec::new());
+        let mut survey = Survey { state, complete, has_seen, pieces, loose, loose_text, is_empty };
         let from = seen::place(survey.state.as_ref().map_or(0, State::seen)) as usize;
         // A crash leaves zeros, which are not an identity.
         let entries = seen::entries(seen.get(from..).unwrap_or_default());
@@ -193,6 +200,7 @@ impl Survey {
                 _ => survey.loose_text.extend_from_slice(bytes),
             }
         }
+        survey.is_empty &= survey.loose_text.is_empty();
         Ok(survey)
     }
 

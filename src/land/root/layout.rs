@@ -46,6 +46,37 @@ pub(crate) const DAYS: &str = ".hiwake/days";
 /// changes; the time at which something is due changes with the configuration.
 pub const DUE: &str = ".hiwake/due";
 
+/// The folder of the marks of days on which an object was delivered.
+pub(crate) const DELIVERED: &str = "delivered";
+
+/// A day on which an object was delivered. Its files without an event are sealed empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Delivered {
+    /// The local date.
+    pub day: Day,
+    /// Whether the day had ended when the object was landed: more of that day may follow.
+    pub had_ended: bool,
+}
+
+impl Delivered {
+    /// The path of its mark.
+    pub fn path(self) -> String {
+        let suffix = if self.had_ended { AFTER } else { "" };
+        format!("{DUE}/{DELIVERED}/{}{suffix}", self.day)
+    }
+
+    /// The mark of a path.
+    pub fn of_path(path: &str) -> Option<Delivered> {
+        let name = path.strip_prefix(DUE)?.strip_prefix('/')?.strip_prefix(DELIVERED)?;
+        let name = name.strip_prefix('/')?;
+        let day = name.strip_suffix(AFTER);
+        let had_ended = day.is_some();
+        Some(Delivered { day: day.unwrap_or(name).parse().ok()?, had_ended })
+    }
+}
+
+const AFTER: &str = ".after";
+
 /// The next step for a day file or a segment of it, and its earliest time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hint {

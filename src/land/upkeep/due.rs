@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use crate::config::Config;
+use crate::config::{Config, Plain};
 use crate::day::utc_day;
 use crate::land::day_file::seal;
 use crate::land::journal::Journal;
 use crate::land::journal::lander::Lander;
 use crate::land::journal::state::State;
 use crate::land::root::error::LandError;
-use crate::land::root::layout::DayFile;
+use crate::land::root::folders;
+use crate::land::root::layout::{DELIVERED, DUE, DayFile, Delivered};
 use crate::land::upkeep::calendar::{self, Hints};
 use crate::land::upkeep::closing::published_before;
 use crate::row::{Day, Kind};
@@ -99,22 +100,15 @@ impl Lander<'_> {
     pub fn plan_seal(&self) -> Planned {
         let (config, now) = (self.config, self.clock.now());
         let mut planned = Planned::default();
-        let mut days = BTreeSet::new();
         for (day_file, state) in planned.read(self, "seal") {
             if Due::of(self, &day_file, &state).is_some_and(|due| due.at <= now) {
                 let open = state.numbered().filter(|(_, segment)| segment.done.is_none());
-                let is_first = !state.is_done(1);
                 let lines = open.map(|(_, segment)| segment.lines()).sum();
                 planned.seal.push(PlannedDay { day_file: day_file.to_string(), lines });
-                days.extend(is_first.then_some(day_file.day));
             }
         }
-        if config.seal.empty_days {
-            for (day_file, looked) in quiet(self, &days) {
-                planned.failed.extend(looked.err().map(|error| error.to_string()));
-                planned.seal.push(PlannedDay { day_file: day_file.to_string(), lines: 0 });
-            }
-            planned.seal.sort();
+        if let Err(error) = planned.empty(self) {
+            planned.failed.push(error.to_string());
         }
         for what in ["close", "closed"] {
             let days = config.retention.days;
@@ -137,6 +131,19 @@ impl Lander<'_> {
 }
 
 impl Planned {
+    /// The day files that would be sealed empty.
+    fn empty(&mut self, lander: &Lander<'_>) -> Result<(), LandError> {
+        for mark in delivered(lander)?.into_iter().filter(|mark| !mark.had_ended) {
+            for day_file in daily_files(lander.config, mark.day) {
+                if !is_begun(lander, &day_file)? {
+                    self.seal.push(PlannedDay { day_file: day_file.to_string(), lines: 0 });
+                }
+            }
+        }
+        self.seal.sort();
+        Ok(())
+    }
+
     /// The day files that the calendar names, and what their journals say.
     fn read(&mut self, lander: &Lander<'_>, what: &str) -> Vec<(DayFile, State)> {
         let today = utc_day(lander.clock.now());
@@ -154,37 +161,40 @@ impl Planned {
     }
 }
 
-/// The day files of literal names that were not begun, of whatever kind, on days whose first
-/// segments are sealed; or why that cannot be told.
-pub(super) fn quiet(
-    lander: &Lander<'_>,
-    days: &BTreeSet<Day>,
-) -> Vec<(DayFile, Result<(), LandError>)> {
-    let files = daily_files(lander.config);
-    let day_files = days.iter().flat_map(|day| {
-        files.iter().map(|(file, kind)| DayFile { file: file.clone(), day: *day, kind: *kind })
-    });
-    let looked = day_files.filter_map(|day_file| {
-        // Its source may have had another kind then.
-        let is_begun = |kind| {
-            let state = Journal::peek(lander, &DayFile { kind, ..day_file.clone() })?;
-            Ok(state.is_some_and(|one| one.closed.is_some() || !one.segments.is_empty()))
-        };
-        let mut kinds = Kind::ALL.into_iter().map(is_begun);
-        match kinds.find(|begun| !matches!(begun, Ok(false))) {
-            Some(Ok(_)) => None,
-            Some(Err(error)) => Some((day_file, Err(error))),
-            None => Some((day_file, Ok(()))),
-        }
-    });
-    looked.collect()
+/// The days that have ended and on which an object was delivered.
+pub(super) fn delivered(lander: &Lander<'_>) -> Result<Vec<Delivered>, LandError> {
+    let folder = format!("{DUE}/{DELIVERED}");
+    let names = folders::names(lander, &folder)?.into_iter();
+    let marks = names.filter_map(|name| Delivered::of_path(&format!("{folder}/{name}")));
+    let mut ended: Vec<_> = marks.filter(|mark| lander.may_seal(mark.day)).collect();
+    ended.sort_unstable();
+    Ok(ended)
 }
 
-/// The files that a configuration names without a placeholder: they are there every day.
-fn daily_files(config: &Config) -> BTreeSet<(String, Kind)> {
-    let literal = config
-        .sources
-        .iter()
-        .filter_map(|source| Some((source.file.literal()?.to_owned(), source.format(config).kind)));
-    literal.collect()
+/// The day files that a day has if an object was delivered on it: those whose names the
+/// configuration says without a placeholder.
+pub(super) fn daily_files(config: &Config, day: Day) -> BTreeSet<DayFile> {
+    if !config.seal.empty_days {
+        return BTreeSet::new();
+    }
+    let of_sources = config.sources.iter().map(|source| (&source.file, source.format(config).kind));
+    let templates = of_sources.chain([(&config.unmatched.file, config.format.kind)]);
+    let literal = templates.filter_map(|(file, kind)| Some((file.literal()?, kind)));
+    // The one by default is not asked for.
+    let plain = Some(&config.plain).filter(|plain| !plain.drop && **plain != Plain::default());
+    let plain = plain.map(|plain| (plain.file.as_str(), plain.kind));
+    let day_file = |(file, kind): (&str, _)| DayFile { file: file.to_owned(), day, kind };
+    literal.chain(plain).map(day_file).collect()
+}
+
+/// Whether a day file was begun, of whatever kind: its source may have had another one then.
+pub(super) fn is_begun(lander: &Lander<'_>, day_file: &DayFile) -> Result<bool, LandError> {
+    let others = Kind::ALL.into_iter().filter(|kind| *kind != day_file.kind);
+    for kind in [day_file.kind].into_iter().chain(others) {
+        let state = Journal::peek(lander, &DayFile { kind, ..day_file.clone() })?;
+        if state.is_some_and(|one| one.closed.is_some() || !one.segments.is_empty()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

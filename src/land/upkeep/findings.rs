@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::land::root::error::LandError;
 use crate::land::root::folders::Below;
-use crate::land::root::layout::{DUE, DayFile, folder_of, name_of};
+use crate::land::root::layout::{DUE, DayFile, Delivered, folder_of, name_of};
 use crate::land::upkeep::report::REPORT;
 
 /// Something that is not as it should be.
@@ -65,7 +65,7 @@ impl Verified {
             let name = name_of(&path);
             match of(folder_of(&path), name) {
                 Some(day_file) => drop(day_files.insert(day_file)),
-                None if path == REPORT => {}
+                None if path == REPORT || Delivered::of_path(&path).is_some() => {}
                 None if !ours && name.starts_with('.') && name.ends_with(".tmp") => {
                     self.note(path, "a temporary file: of a seal at work, or left by a crash");
                 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::clock::Clock;
-use crate::day::utc_day;
+use crate::day::{day_end, utc_day};
 use crate::disk::Open;
 use crate::land::day_file::{commit, seal};
 use crate::land::journal::Journal;
@@ -17,10 +17,10 @@ use crate::land::journal::frame::{Contents, Sealed};
 use crate::land::journal::lander::Lander;
 use crate::land::root::error::{Context, LandError, Result};
 use crate::land::root::folders;
-use crate::land::root::layout::{CLOCK, DUE, DayFile, Hint, folder_of};
+use crate::land::root::layout::{CLOCK, DELIVERED, DUE, DayFile, Hint, folder_of};
 use crate::land::upkeep::calendar::{self, Due, Hints};
 use crate::land::upkeep::closing::{close, retain};
-use crate::land::upkeep::due::quiet;
+use crate::land::upkeep::due::{daily_files, delivered, is_begun};
 use crate::land::upkeep::fault::Fault;
 use crate::row::Day;
 
@@ -237,7 +237,7 @@ impl<'l> Round<'l> {
                 days.entry(day_file).or_default().push(segment);
             }
         }
-        if lander.config.seal.empty_days {
+        if self.calendar.contains(DELIVERED) {
             self.begin_empty(&mut days);
         }
         let results = lander.in_parallel(days.into_iter().collect(), |(day_file, segments)| {
@@ -255,26 +255,35 @@ impl<'l> Round<'l> {
         self.tidy("seal", folders);
     }
 
-    /// Adds the day files of literal names that have no lines on a day that is to be sealed. The
-    /// day's own hint stays until it is sealed, so that an interrupted round does this again.
+    /// Adds the day files that have no event of a day on which an object was delivered. The mark of
+    /// that day stays until all are begun, so that an interrupted round does this again. Where the
+    /// key was switched off since, the mark is all there is to remove.
     fn begin_empty(&mut self, due: &mut BTreeMap<DayFile, Vec<u32>>) {
         let lander = self.lander;
-        // A late line of an old day says nothing of what was quiet then.
-        let first = due.iter().filter(|(_, segments)| segments.contains(&1));
-        let days: BTreeSet<Day> = first.map(|(day_file, _)| day_file.day).collect();
-        for (day_file, looked) in quiet(lander, &days) {
-            let begun = looked
-                .and_then(|()| lander.check_time(&day_file))
-                .and_then(|()| commit::begin_empty(lander, &day_file));
-            let seal = Hint::Seal(1);
-            match begun {
-                Ok(()) => drop(due.insert(day_file, vec![1])),
-                Err(error) => {
-                    // It is tried again, also when the others of its day are sealed.
-                    let hinted = lander.make_hint(&day_file.hint(&seal));
-                    self.swept.failed.extend([error].into_iter().chain(hinted.err()));
+        let marks = delivered(lander).unwrap_or_else(|error| {
+            self.swept.failed.push(error);
+            Vec::new()
+        });
+        for mark in marks {
+            // As if it were of the day's last moment: it is sealed with the others. Where objects
+            // of that day are landed only now, the file waits for those that follow.
+            let (now, end) = (lander.clock.now(), day_end(lander.config.timezone, mark.day));
+            let at = if mark.had_ended { now } else { end.min(now) };
+            let files = daily_files(lander.config, mark.day).into_iter().collect();
+            let begun = lander.in_parallel(files, |day_file| {
+                lander.check_time(&day_file)?;
+                let is_quiet = !is_begun(lander, &day_file)?;
+                if is_quiet {
+                    commit::begin_empty(lander, &day_file, at)?;
                 }
-            }
+                Ok(is_quiet.then_some(day_file))
+            });
+            let (begun, failed): (Vec<_>, Vec<_>) = begun.into_iter().partition(Result::is_ok);
+            due.extend(begun.into_iter().flatten().flatten().map(|day_file| (day_file, vec![1])));
+            self.swept.failed.extend(match failed.is_empty() {
+                true => folders::remove(lander, &mark.path()).err().into_iter().collect(),
+                false => failed.into_iter().filter_map(Result::err).collect::<Vec<_>>(),
+            });
         }
     }
 

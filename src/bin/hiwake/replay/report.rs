@@ -43,6 +43,7 @@ pub fn summary(verb: &str, tally: &Tally, (before, failed): (usize, u64), json: 
     let reasons = [
         ("other_day", "of another day", tally.other_day),
         ("other_log_group", "of another log group", tally.other_log_group),
+        ("filtered", "left out by `drop` or `keep`", tally.filtered),
         ("plain_text", "plain text (--include-plain lands it)", tally.plain_left_out),
         ("no_events", "control messages and records without events", tally.dropped),
         ("quarantined", "put into quarantine", tally.quarantined),
