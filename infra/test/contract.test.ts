@@ -333,8 +333,8 @@ const WATCHED: Record<string, string[]> = {
     '> 0, 3',
   ],
   'land not running': [
-    'IF(FILL(waiting, 0) > 0 AND FILL(calls, 0) == 0, 1, 0)',
-    'waiting: AWS/SQS ApproximateNumberOfMessagesVisible {QueueName=<LandNotices.QueueName>} Minimum 300',
+    'IF(asked > 0 AND SUM([FILL(calls, 0), 0 * asked]) == 0, 1, 0)',
+    'asked: AWS/SQS ApproximateNumberOfMessagesVisible {QueueName=<LandNotices.QueueName>} Minimum 300',
     'calls: AWS/Lambda Invocations {FunctionName=<LandFunction>} Sum 300',
     '> 0, 3',
   ],
@@ -363,7 +363,7 @@ const WATCHED: Record<string, string[]> = {
     '> 0, 1',
   ],
   'records failing': [
-    'FILL(failed, 0) - FILL(overflow, 0)',
+    'SUM([FILL(failed, 0), 0 - FILL(overflow, 0)])',
     'failed: hiwake RecordsFailed {Pipeline=hiwake} Sum 300',
     'overflow: hiwake AnswerOverflow {Pipeline=hiwake} Sum 300',
     '> 0, 1',
@@ -395,8 +395,8 @@ const WATCHED: Record<string, string[]> = {
     '> 0, 1',
   ],
   'transform not running': [
-    'IF(FILL(records, 0) > 0 AND FILL(calls, 0) == 0, 1, 0)',
-    'records: AWS/Firehose IncomingRecords {DeliveryStreamName=<Stream>} Sum 300',
+    'IF(asked > 0 AND SUM([FILL(calls, 0), 0 * asked]) == 0, 1, 0)',
+    'asked: AWS/Firehose IncomingRecords {DeliveryStreamName=<Stream>} Sum 300',
     'calls: AWS/Lambda Invocations {FunctionName=<TransformFunction>} Sum 300',
     '> 0, 3',
   ],
