@@ -27,6 +27,7 @@ export interface LandProps {
   readonly slow: IDependable;
 }
 
+const FIFTEEN_MINUTES = Duration.minutes(15);
 const TIMEOUT = Duration.minutes(2);
 /**
  * A notice that failed is retried when this has ended: a busy day file must not wait for six
@@ -185,6 +186,12 @@ export class Land extends Construct {
       }),
       above: 1800,
       periods: 3,
+    });
+    // SQS leaves what was received three times out of the age of the oldest message.
+    new Alarm(this, 'objects failing', {
+      means: 'Objects have failed to land for an hour, and are retried.',
+      metric: own(this, 'ObjectsFailed', { period: FIFTEEN_MINUTES }),
+      periods: 4,
     });
     new Alarm(this, 'dead letters', {
       means: `A notice was given up after ${RECEIVES} deliveries. Its object is in S3, and not landed.`,

@@ -131,6 +131,7 @@ describe('alarms', () => {
       'logs throttled',
       'no records',
       'notices too old',
+      'objects failing',
       'quarantine growing',
       'records failing',
       'seal failing',
@@ -356,6 +357,7 @@ const WATCHED: Record<string, string[]> = {
     'AWS/SQS ApproximateAgeOfOldestMessage {QueueName=<LandNotices.QueueName>} Maximum 300',
     '> 1800, 3',
   ],
+  'objects failing': ['hiwake ObjectsFailed {Pipeline=hiwake} Sum 900', '> 0, 4'],
   'quarantine growing': [
     'SUM([FILL(rows, 0), FILL(objects, 0)])',
     'rows: hiwake RowsQuarantined {Pipeline=hiwake} Sum 300',

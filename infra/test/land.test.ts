@@ -196,6 +196,19 @@ describe('seal', () => {
     });
   });
 
+  test('objects that keep failing ring within an hour or so, one that is retried does not', () => {
+    const alarm = only(template, 'AWS::CloudWatch::Alarm', 'objectsfailing').Properties;
+    const notices = only(template, 'AWS::SQS::Queue', 'LandNotices').Properties;
+    // An object that keeps failing does so in each period: it is retried when its visibility ends,
+    // and its run takes a time-out at most.
+    const { Timeout } = only(template, 'AWS::Lambda::Function', 'LandFunction').Properties;
+    expect(alarm.Period).toBeGreaterThan(2 * (notices.VisibilityTimeout + Timeout));
+    expect(alarm.Period * alarm.EvaluationPeriods).toBe(3600);
+    // Long before the dead letters, and failing once or twice is not enough.
+    expect(3600).toBeLessThan(notices.RedrivePolicy.maxReceiveCount * notices.VisibilityTimeout);
+    expect(3600).toBeGreaterThan(2 * notices.VisibilityTimeout);
+  });
+
   test('one line to paste seals now, and one replays from the backup', () => {
     const { SealCommand, ReplayCommand } = template.toJSON().Outputs;
     const { Target } = only(template, 'AWS::Scheduler::Schedule').Properties;
