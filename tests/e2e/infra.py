@@ -141,6 +141,9 @@ class Recording(http.server.BaseHTTPRequestHandler):
         behind.request(self.command, self.path, body, dict(self.headers))
         answer = behind.getresponse()
         data = answer.read()
+        if key and answer.status == 404:
+            # Of whom may not list the bucket, S3 does not say 404 but 403: what land does next hangs on it.
+            self.server.asked.add(("s3:ListBucket", bucket, ""))
         self.send_response(answer.status)
         for name, value in answer.getheaders():
             if name.lower() not in ("connection", "content-length", "transfer-encoding", "date", "server"):
