@@ -33,6 +33,9 @@ pub struct Asked {
     pub hold_s: u64,
     /// What makes the event one: `selftest`.
     pub hiwake: Option<String>,
+    /// Whether a machine that only reads is right, too: no function is one.
+    #[serde(skip)]
+    pub may_only_read: bool,
 }
 
 /// One check, and what came of it.
@@ -59,8 +62,14 @@ impl Check {
 
 /// All checks of a root and of buckets.
 pub fn run(root: &Root<'_>, stores: &Buckets<'_>, asked: &Asked) -> Vec<Check> {
-    let mut checks = of_root(root);
-    checks.push(Check::new("lock between executions", lock_held(root, asked.hold_s)));
+    let mut checks = match asked.may_only_read.then(|| refused(root)).flatten() {
+        Some(error) => only_read(root, &error),
+        None => {
+            let mut checks = of_root(root);
+            checks.push(Check::new("lock between executions", lock_held(root, asked.hold_s)));
+            checks
+        }
+    };
     checks.extend(asked.prefixes.iter().map(|prefix| of_prefix(stores, prefix)));
     checks
 }
@@ -79,6 +88,28 @@ fn remove_left(root: &Root<'_>) {
             drop(root.disk.unlink(&name));
         }
     }
+}
+
+/// Why this user may not write here, if it may not.
+fn refused(root: &Root<'_>) -> Option<io::Error> {
+    let name = format!("{PREFIX}{}.write", unique());
+    let tried = root.disk.open(&name, Open::CreateNew(root.open_mode()));
+    drop(root.disk.unlink(&name));
+    let is_refusal = |error: &io::Error| {
+        matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+    };
+    tried.err().filter(is_refusal)
+}
+
+/// What a reader's machine needs. Where land or seal runs, the first line is what is wrong.
+fn only_read(root: &Root<'_>, error: &io::Error) -> Vec<Check> {
+    let skipped = format!(
+        "skipped, because this user may not write here ({error}): right for a reader. Who lands or \
+         seals has to own the root and everything below it"
+    );
+    let names = root.disk.list("").map(|entries| format!("{} names in the root", entries.len()));
+    let said = |error| format!("{error}: is the root mounted, and may this user read there?");
+    vec![Check::new("writing", Ok(skipped)), Check::new("reading", names.map_err(said))]
 }
 
 /// What the file system has to do.
@@ -189,7 +220,7 @@ fn lock_held(root: &Root<'_>, hold_s: u64) -> Result<String, String> {
 
 /// The name is resolved, the network and the policies let land read, and a missing object is told
 /// from a denied one.
-fn of_prefix(stores: &Buckets<'_>, prefix: &str) -> Check {
+pub fn of_prefix(stores: &Buckets<'_>, prefix: &str) -> Check {
     let check = format!("a missing key of {prefix}");
     let parts = prefix.strip_prefix("s3://").and_then(|rest| rest.split_once('/'));
     let Some((bucket, prefix)) = parts else {

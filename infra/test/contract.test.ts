@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest';
 
 import { Alarm, slug } from '../lib/alarm.ts';
-import { projectFile, READERS, resources, stackOf, templateOf, text } from './pipeline.ts';
+import { projectFile, READERS, resources, stackOf, templateOf, text, VPC } from './pipeline.ts';
 
 const template = templateOf({ deployment: READERS });
 const runbook = projectFile('docs/runbook.md');
@@ -141,6 +141,21 @@ describe('alarms', () => {
       'transform failing',
       'transform not running',
     ]);
+  });
+
+  test('those of every deployment are the ones that `hiwake doctor` asks for', () => {
+    const existing = `${VPC}[efs]\nfile_system_id = "fs-0aaaaaaa"\nsecurity_group_id = "sg-0eeeeeee"`;
+    const quiet = '[stream]\nsilence_hours = 0\n[efs]\nmetered_gb = 0';
+    const ways = [existing, quiet, '[efs]\nthroughput = "bursting"'].map((deployment) =>
+      resources(templateOf({ deployment }), 'AWS::CloudWatch::Alarm').map((one) =>
+        heading(one.Properties),
+      ),
+    );
+    const always = alarms.map((one) => one.heading).sort();
+    // Kept equal to `ALARMS` of src/aws/cloudwatch.rs by tests/it/infra.rs.
+    expect(JSON.parse(projectFile('infra/contract/alarms.json'))).toEqual(
+      always.filter((one) => ways.every((way) => way.includes(one))),
+    );
   });
 
   test('each watches what it says: which metric of whom, how it is taken, and when it rings', () => {
