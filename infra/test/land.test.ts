@@ -209,16 +209,25 @@ describe('seal', () => {
     expect(3600).toBeGreaterThan(2 * notices.VisibilityTimeout);
   });
 
-  test('one line to paste seals now, and one replays from the backup', () => {
-    const { SealCommand, ReplayCommand } = template.toJSON().Outputs;
+  test('one line to paste seals now, one replays from the backup, and one checks it all', () => {
+    const { SealCommand, ReplayCommand, DoctorCommand } = template.toJSON().Outputs;
     const { Target } = only(template, 'AWS::Scheduler::Schedule').Properties;
     expect(text(SealCommand.Value)).toMatch(
       /^aws lambda invoke --function-name <SealFunction\w+> --region <AWS::Region> .*--payload '(.*)' \/dev\/stdout$/,
     );
     expect(text(SealCommand.Value)).toContain(`--payload '${Target.Input}'`);
     expect(text(ReplayCommand.Value)).toMatch(
-      /^hiwake replay s3:\/\/<StorageBackup\w+>\/backup --since 2d --queue <LandNotices\w+>$/,
+      /^AWS_REGION=<AWS::Region> hiwake replay s3:\/\/<StorageBackup\w+>\/backup --since 2d --queue <LandNotices\w+>$/,
     );
+    const named = templateOf({ deployment: 'name = "logs"' }).toJSON().Outputs.DoctorCommand;
+    for (const [pipeline, { Value }] of [['hiwake', DoctorCommand], ['logs', named]] as const) {
+      expect(text(Value)).toMatch(
+        new RegExp(
+          `^AWS_REGION=<AWS::Region> hiwake doctor --pipeline ${pipeline} --log-groups --alarms --queue <LandNotices\\w+> ` +
+            '--prefix s3://<StorageDelivery\\w+>/landing/ --prefix s3://<StorageBackup\\w+>/backup/$',
+        ),
+      );
+    }
     const page = projectFile('docs/runbook.md');
     for (const name of ['ReplayCommand', 'SealCommand'])
       expect(page).toContain(`$(output ${name})`);
