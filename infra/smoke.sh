@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From a clone to a line that is seen: infra/smoke.sh [--no-deploy] [--root DIR] LOG_GROUP [STACK]
 # Deploys; runs land's self-test by two executions at once; puts one event into LOG_GROUP; shows its
-# line, and that land has it; seals. It needs the AWS CLI 2, jq, node, and what `make lambda` built.
+# line, and that land has it; seals. It needs the AWS CLI 2, jq, zstd, node and `make lambda`.
 # LOG_GROUP is one that hiwake.toml names. It gets a log stream `hiwake-smoke` with one event.
 # --no-deploy: the stack is deployed. --root DIR: the files are mounted there, so look there, too.
 set -euo pipefail
@@ -19,6 +19,9 @@ while [ "${1-}" != "${1#--}" ]; do
     shift
 done
 group=${1:?name a log group of hiwake.toml} stack=${2:-hiwake}
+for tool in aws jq zstd; do
+    command -v "$tool" >/dev/null || fail "$tool is missing: install it"
+done
 case $(aws --version) in aws-cli/1.*) fail 'the AWS CLI is version 1: install version 2' ;; esac
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -82,8 +85,9 @@ delivered() {
     while read -r key; do
         [ "$key" != None ] || continue
         aws s3 cp --only-show-errors "s3://$bucket/$key" "$folder/object"
-        jq -c --arg text "$text" 'select(.line // "" | contains($text))' \
-            "$folder/object" >"$folder/row"
+        # Rows are compressed as the transform has them, in as many frames as it had batches.
+        zstd -dcqf "$folder/object" |
+            jq -c --arg text "$text" 'select(.line // "" | contains($text))' >"$folder/row"
         [ ! -s "$folder/row" ] || return 0
     done <"$folder/keys"
     return 1

@@ -1,6 +1,6 @@
 //! AWS as the command line reaches it: credentials, region and endpoint as the AWS CLI finds them
-//! (environment, profiles, SSO, roles), for buckets, queues, CloudWatch and its Logs. No part of the
-//! Lambdas.
+//! (environment, profiles, SSO, roles), for buckets, queues, CloudWatch and its Logs. No part of
+//! the Lambdas.
 //!
 //! The interface is synchronous, like [`Store`]'s: call it from a plain thread, never from inside
 //! another runtime.
@@ -42,7 +42,7 @@ pub struct AwsError {
     /// E.g. the queue's URL.
     pub(crate) what: String,
     /// What was said.
-    pub(crate) reason: String,
+    pub reason: String,
 }
 
 impl AwsError {

@@ -14,7 +14,8 @@ fn the_environment_that_the_cdk_app_sets_is_what_the_binaries_read() {
     same("environment.json", &["env", "--json"]);
 }
 
-/// `hiwake doctor --alarms` asks for those that every deployment has; a test of the CDK app compares.
+/// `hiwake doctor --alarms` asks for those that every deployment has: infra/test/contract.test.ts
+/// compares.
 #[cfg(feature = "aws")]
 #[test]
 fn the_alarms_that_doctor_asks_for_are_those_of_every_deployment() {

@@ -30,7 +30,7 @@ case "$1 $2" in
 "logs create-log-stream") [ ! -e stream ] || { cat stream >&2; exit 254; } ;;
 "logs put-log-events") echo "${last#*message=}" >text ;;
 "s3api list-objects-v2") [ -e keys ] && cat keys || echo None; echo landing/x y >keys ;;
-"s3 cp") sed "s|TEXT|$(cat text)|" object >"$last" ;;
+"s3 cp") sed "s|TEXT|$(cat text)|" object | zstd -qc >"$last" ;;
 "cloudwatch get-metric-statistics") cat metric ;;
 *) echo "unknown: $*" >&2; exit 1 ;;
 esac

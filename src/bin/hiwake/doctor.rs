@@ -135,7 +135,7 @@ fn of_aws(config: &Config, args: &Args) -> Result<Vec<Check>, AwsError> {
                 Check::new("alarms that ring", alarms.ring()),
             ]),
             Err(error) => {
-                checks.push(Check::new(format!("alarms of {pipeline}"), Err(error.to_string())));
+                checks.push(Check::new(format!("alarms of {pipeline}"), Err(error.reason)));
             }
         }
     }
@@ -145,11 +145,11 @@ fn of_aws(config: &Config, args: &Args) -> Result<Vec<Check>, AwsError> {
         match queue.backlog() {
             Ok(backlog) => {
                 let age = crate::aws()?.cloudwatch().oldest_message(queue.name());
-                let waits = age.map_err(|error| error.to_string());
+                let waits = age.map_err(|error| error.reason);
                 checks.push(Check::new(name, waits.and_then(|age| backlog.waits(age))));
                 checks.push(Check::new("dead letters", backlog.dead()));
             }
-            Err(error) => checks.push(Check::new(name, Err(error.to_string()))),
+            Err(error) => checks.push(Check::new(name, Err(error.reason))),
         }
     }
     Ok(checks)
@@ -162,7 +162,7 @@ fn of_log_groups(config: &Config, stream: Stream<'_>) -> Result<Vec<Check>, AwsE
     let some = |how| config.sources.iter().any(|source| source.subscribe == how);
     let mut policy = None;
     if some(Subscribe::Account) || some(Subscribe::Manual) {
-        let found = logs.account_policy().map_err(|error| error.to_string());
+        let found = logs.account_policy().map_err(|error| error.reason);
         policy = found.as_ref().ok().cloned().flatten();
         if some(Subscribe::Account) {
             let verdict = found.and_then(|found| AccountPolicy::verdict(found.as_ref(), stream));
@@ -171,7 +171,7 @@ fn of_log_groups(config: &Config, stream: Stream<'_>) -> Result<Vec<Check>, AwsE
     }
     for source in &config.sources {
         for name in source.named_log_groups() {
-            let found = logs.subscribed(name).map_err(|error| error.to_string());
+            let found = logs.subscribed(name).map_err(|error| error.reason);
             let verdict = found
                 .and_then(|found| found.verdict(name, source.subscribe, stream, policy.as_ref()));
             checks.push(Check::new(format!("log group {name}"), verdict));
