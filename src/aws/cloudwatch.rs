@@ -2,13 +2,15 @@
 //! are.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use aws_sdk_cloudwatch::primitives::DateTime;
-use aws_sdk_cloudwatch::types::{AlarmType, Dimension, MetricAlarm, StateValue, Statistic};
+use aws_sdk_cloudwatch::types::{
+    AlarmType, Datapoint, Dimension, MetricAlarm, StateValue, Statistic,
+};
 use tokio::runtime::Runtime;
 
 use crate::aws::AwsError;
+use crate::clock::Clock;
 
 /// The alarms that every deployment has, however it is configured: `<pipeline>: <heading>`. A test
 /// of the CDK app compares (`infra/contract/alarms.json`).
@@ -39,7 +41,7 @@ pub const ALARMS: [&str; 23] = [
 ];
 
 /// SQS sends the age of the oldest message every 5 minutes at most.
-const AGE: Duration = Duration::from_secs(15 * 60);
+const AGE_MS: i64 = 15 * 60 * 1000;
 const PERIOD_S: i32 = 300;
 
 /// CloudWatch of one account and region.
@@ -129,15 +131,16 @@ impl CloudWatch {
     /// For how many seconds a queue's oldest message has waited; `None` if CloudWatch was not told
     /// lately.
     pub fn oldest_message(&self, queue: &str) -> Result<Option<u64>, AwsError> {
-        let now = SystemTime::now();
+        let now = Clock::System.now();
+        let since = DateTime::from_millis(now - AGE_MS);
         let request = self.client.get_metric_statistics().namespace("AWS/SQS");
         let request = request.metric_name("ApproximateAgeOfOldestMessage").period(PERIOD_S);
         let request =
             request.dimensions(Dimension::builder().name("QueueName").value(queue).build());
-        let request = request.start_time(DateTime::from(now - AGE)).end_time(DateTime::from(now));
+        let request = request.start_time(since).end_time(DateTime::from_millis(now));
         let answer = self.runtime.block_on(request.statistics(Statistic::Maximum).send());
         let answer = answer.map_err(|error| AwsError::new(&format!("queue {queue}"), &error))?;
         let latest = answer.datapoints().iter().max_by_key(|one| one.timestamp().copied());
-        Ok(latest.and_then(|one| one.maximum()).map(|seconds| seconds as u64))
+        Ok(latest.and_then(Datapoint::maximum).map(|seconds| seconds as u64))
     }
 }
