@@ -78,16 +78,17 @@ aws logs put-log-events --log-group-name "$group" --log-stream-name hiwake-smoke
     --log-events "timestamp=${since}000,message=$text" >"$folder/put"
 echo "put: $text"
 
-# The first object since then that has the event, in $key; its row, which has the line, in row.
+# The first object since then that has the event, in $key; in row, its header and its line.
 delivered() {
     aws s3api list-objects-v2 --bucket "$bucket" --prefix landing/ --output text \
         --query "Contents[?LastModified>='$since_iso'].[Key]" >"$folder/keys"
     while read -r key; do
         [ "$key" != None ] || continue
         aws s3 cp --only-show-errors "s3://$bucket/$key" "$folder/object"
-        # Rows are compressed as the transform has them, in as many frames as it had batches.
-        zstd -dcqf "$folder/object" |
-            jq -c --arg text "$text" 'select(.line // "" | contains($text))' >"$folder/row"
+        # docs/format.md: zstd frames of headers, each above its rows: time, identity, line.
+        zstd -dcqf "$folder/object" | awk -v text="$text" '
+            index($0, "{\"hiwake\":") == 1 { header = $0 }
+            index($0, text) { print header; sub(/^[^ ]+ [^ ]+ /, ""); print }' >"$folder/row"
         [ ! -s "$folder/row" ] || return 0
     done <"$folder/keys"
     return 1
@@ -129,9 +130,9 @@ jq -r '.LogResult | @base64d' "$folder/again.call" |
         >"$folder/rows"
 jq -e '.RowsIn > 0 and .RowsDuplicate == .RowsIn' "$folder/rows" >"$folder/ok" ||
     fail "$key had not landed by its notice: $(cat "$folder/rows")"
-file=$(jq -r '"\(.file)/\(.day).\(.kind)"' "$folder/row" | sed -n 1p)
+file=$(sed -n 1p "$folder/row" | jq -r '"\(.file)/\(.day).\(.kind)"')
 echo "landed once in $file:"
-jq -r '"    " + .line' "$folder/row" | sed -n 1p
+sed -n '2s/^/    /p' "$folder/row"
 if [ -n "$root" ]; then
     count=$(cat "$root/$file"* | gzip -cdf | grep -cF "$text") || count=0
     [ "$count" = 1 ] || fail "$count lines of $root/$file have it, not 1"

@@ -56,21 +56,24 @@ impl Smoke {
             let check = json!({"check": "lock between executions", "ok": true, "says": says});
             json!({"ok": true, "checks": [check]}).to_string()
         };
-        let row = json!({"file": "messages", "kind": "csv", "day": "2026-11-29", "line": "L,TEXT"});
-        let other = json!({"file": "x", "kind": "csv", "day": "2026-11-29", "line": "other"});
+        let header = |file: &str| {
+            let header = json!({"file": file, "kind": "csv", "day": "2026-11-29"}).to_string();
+            header.replacen('{', "{\"hiwake\":2,", 1)
+        };
+        let [other, ours] = [header("x"), header("messages")];
         for (name, text) in [
             ("version", "aws-cli/2.9.19 Python/3.11.2".to_owned()),
             ("first", check("taken for 20 s")),
             ("second", check("held by another execution: locks hold")),
             ("first.call", "{\"StatusCode\": 200}".to_owned()),
             ("second.call", "{\"StatusCode\": 200}".to_owned()),
-            ("object", format!("{other}\n{row}\n")),
+            ("object", format!("{other}\n1 ~A other\n{ours}\n2 ~B L,x\n3 ~C L,TEXT\n")),
             ("metric", "2.0\n".to_owned()),
             ("seal", "echo sealed".to_owned()),
         ] {
             smoke.write(name, &text);
         }
-        smoke.landed_again(json!({"RowsIn": 2, "RowsDuplicate": 2, "RowsLanded": 0}));
+        smoke.landed_again(&json!({"RowsIn": 2, "RowsDuplicate": 2, "RowsLanded": 0}));
         smoke
     }
 
@@ -79,11 +82,11 @@ impl Smoke {
     }
 
     fn write(&self, name: &str, text: &str) {
-        fs::write(self.path(name), text).unwrap();
+        put(self.0.path(), name, text.as_bytes());
     }
 
     /// What land's log says of the second landing.
-    fn landed_again(&self, rows: serde_json::Value) {
+    fn landed_again(&self, rows: &serde_json::Value) {
         let log = format!("START RequestId: x\n{rows}\nREPORT RequestId: x\n");
         self.write("again", "{\"batchItemFailures\":[]}");
         let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, log);
@@ -156,7 +159,10 @@ fn with_a_mount_the_line_is_looked_for_in_its_file() {
     fs::create_dir_all(root.join("messages")).unwrap();
     let args = ["--no-deploy", "--root", root.to_str().unwrap(), "/var/log/messages"];
     assert!(smoke.fails(&args).contains("0 lines of"));
-    fs::write(smoke.path("bin/sleep"), "#!/bin/sh\ncd \"$(dirname \"$0\")/..\"\n[ ! -e text ] || sed 's/^/L,/' text >root/messages/2026-11-29.csv.open\n").unwrap();
+    // The line lands while the script waits.
+    let lands = "#!/bin/sh\ncd \"$(dirname \"$0\")/..\"\n\
+        [ ! -e text ] || sed 's/^/L,/' text >root/messages/2026-11-29.csv.open\n";
+    put(&smoke.path("bin"), "sleep", lands.as_bytes());
     fs::remove_file(smoke.path("keys")).unwrap();
     assert!(smoke.ok(&args).contains("and it is there: "));
 }
@@ -180,15 +186,11 @@ fn each_step_that_fails_ends_it_with_what_to_do() {
     let error = json!({"StatusCode": 200, "FunctionError": "Unhandled"}).to_string();
     of(&set("first.call", error.clone()), "land failed: ", "put-log-events");
     of(&set("stream", "AccessDenied".into()), "AccessDenied", "put-log-events");
-    of(
-        &set("object", "{\"line\":\"other\"}\n".into()),
-        "is in no object of landing/",
-        "RowsLanded",
-    );
+    of(&set("object", "1 ~A other\n".into()), "is in no object of landing/", "RowsLanded");
     of(&set("metric", "0.0".into()), "no row has landed for 15 minutes", "ObjectCreated");
     of(&set("metric", "AccessDenied".into()), "RowsLanded cannot be read: AccessDenied", "Created");
     let late = |smoke: &Smoke| {
-        smoke.landed_again(json!({"RowsIn": 2, "RowsDuplicate": 1, "RowsLanded": 1}));
+        smoke.landed_again(&json!({"RowsIn": 2, "RowsDuplicate": 1, "RowsLanded": 1}));
     };
     of(&late, "landing/x y had not landed by its notice", "SealCommand");
     of(&set("again.call", error), "land failed: ", "SealCommand");
