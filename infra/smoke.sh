@@ -1,75 +1,147 @@
 #!/usr/bin/env bash
-# The first user's check of a deployment: infra/smoke.sh LOG_GROUP [STACK]
-# The self-test, by two executions at once; then one event, from its log group to its line.
+# From a clone to a line that is seen: infra/smoke.sh [--no-deploy] [--root DIR] LOG_GROUP [STACK]
+# Deploys; runs land's self-test by two executions at once; puts one event into LOG_GROUP; shows its
+# line, and that land has it; seals. It needs the AWS CLI 2, jq, zstd, node and `make lambda`.
 # LOG_GROUP is one that hiwake.toml names. It gets a log stream `hiwake-smoke` with one event.
+# --no-deploy: the stack is deployed. --root DIR: the files are mounted there, so look there, too.
 set -euo pipefail
-group=$1 stack=${2:-hiwake}
+fail() {
+    echo "smoke: $1" >&2
+    exit 1
+}
+deploy=yes root=
+while [ "${1-}" != "${1#--}" ]; do
+    case $1 in
+    --no-deploy) deploy=no ;;
+    --root) root=${2?--root takes a folder} && shift ;;
+    *) fail "$1 is not an option: infra/smoke.sh [--no-deploy] [--root DIR] LOG_GROUP [STACK]" ;;
+    esac
+    shift
+done
+group=${1:?name a log group of hiwake.toml} stack=${2:-hiwake}
+for tool in aws jq zstd; do
+    command -v "$tool" >/dev/null || fail "$tool is missing: install it"
+done
+case $(aws --version) in aws-cli/1.*) fail 'the AWS CLI is version 1: install version 2' ;; esac
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
+if [ $deploy = yes ]; then
+    echo '1. deploy'
+    (
+        cd "$(dirname "$0")"
+        [ -d node_modules ] || npm ci --no-audit --no-fund --loglevel error
+        # The version that package-lock.json pins.
+        npx --no-install cdk deploy --no-notices "$stack"
+    )
+fi
 output() {
     aws cloudformation describe-stacks --stack-name "$stack" --output text \
         --query "Stacks[0].Outputs[?OutputKey=='$1'].OutputValue"
 }
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
+bucket=$(output DeliveryBucket)
+backup=$(output BackupBucket)
 
-# Calls land, and keeps what it answers.
-selftest() {
-    local event='{"hiwake":"selftest","hold_s":%s,"prefixes":["%s","%s"]}'
-    # shellcheck disable=SC2059
-    event=$(printf "$event" "$1" "$landing" "$backup")
+# Calls land with an event, and keeps what it answers ($2) and what it logs ($2.call).
+land() {
     aws lambda invoke --function-name "$stack-land" --cli-binary-format raw-in-base64-out \
-        --no-cli-pager --payload "$event" "$folder/$2" >"$folder/$2.call"
+        --no-cli-pager --output json --log-type Tail --payload "$1" "$folder/$2" >"$folder/$2.call"
+    if jq -e .FunctionError "$folder/$2.call" >"$folder/error"; then
+        fail "land failed: $(cat "$folder/$2")"
+    fi
 }
-landing=s3://$(output DeliveryBucket)/landing/
-backup=s3://$(output BackupBucket)/backup/
-echo '1. the self-test, by two executions at once'
+selftest() {
+    local prefixes="[\"s3://$bucket/landing/\",\"s3://$backup/backup/\"]"
+    land "{\"hiwake\":\"selftest\",\"hold_s\":$1,\"prefixes\":$prefixes}" "$2"
+}
+echo '2. the self-test, by two executions at once'
 selftest 20 first &
+holding=$!
 sleep 8
 selftest 0 second
-wait
+wait $holding
 jq -r '.checks[] | (if .ok then "ok   " else "WRONG" end) + " " + .check + ": " + .says' \
     "$folder/first"
 jq -es 'all(.ok)' "$folder/first" "$folder/second" >"$folder/ok" ||
-    { echo 'smoke: the self-test found something wrong' >&2; exit 1; }
+    fail 'the self-test found something wrong'
 grep -q 'held by another execution' "$folder/second" ||
-    { echo 'smoke: two executions held one lock: do not land on this file system' >&2; exit 1; }
+    fail 'two executions held one lock: do not land on this file system'
 
-echo '2. one event'
+echo '3. one event'
 aws logs create-log-stream --log-group-name "$group" --log-stream-name hiwake-smoke \
     2>"$folder/stream" ||
-    grep -q ResourceAlreadyExists "$folder/stream" || { cat "$folder/stream" >&2; exit 1; }
+    grep -q ResourceAlreadyExists "$folder/stream" || fail "$(cat "$folder/stream")"
 since=$(date +%s)
-text="hiwake smoke $since"
+since_iso=$(date -u +%Y-%m-%dT%H:%M:%S)
+text="hiwake smoke $since $$-$RANDOM"
 aws logs put-log-events --log-group-name "$group" --log-stream-name hiwake-smoke --no-cli-pager \
     --log-events "timestamp=${since}000,message=$text" >"$folder/put"
+echo "put: $text"
 
+# The first object since then that has the event, in $key; in row, its header and its line.
+delivered() {
+    aws s3api list-objects-v2 --bucket "$bucket" --prefix landing/ --output text \
+        --query "Contents[?LastModified>='$since_iso'].[Key]" >"$folder/keys"
+    while read -r key; do
+        [ "$key" != None ] || continue
+        aws s3 cp --only-show-errors "s3://$bucket/$key" "$folder/object"
+        # docs/format.md: zstd frames of headers, each above its rows: time, identity, line.
+        zstd -dcqf "$folder/object" | awk -v text="$text" '
+            index($0, "{\"hiwake\":") == 1 { header = $0 }
+            index($0, text) { print header; sub(/^[^ ]+ [^ ]+ /, ""); print }' >"$folder/row"
+        [ ! -s "$folder/row" ] || return 0
+    done <"$folder/keys"
+    return 1
+}
 # The sum of one of land's metrics since then.
 landed() {
     aws cloudwatch get-metric-statistics --namespace hiwake --metric-name RowsLanded \
         --dimensions "Name=Pipeline,Value=$stack" --start-time "$since" --end-time "$(date +%s)" \
         --period 60 --statistics Sum --query 'sum(Datapoints[].Sum)' --output text
 }
-echo '3. its line: a few minutes, most of them in Firehose'
-rows=0
-for _ in $(seq 60); do
+# Tries every 15 seconds for 15 minutes.
+patiently() {
+    for _ in $(seq 60); do
+        sleep 15
+        ! "$@" || return 0
+    done
+    return 1
+}
+some_landed() {
     rows=$(landed)
-    case $rows in 0 | 0.0 | None) sleep 15 ;; *) break ;; esac
-done
-case $rows in
-0 | 0.0 | None)
-    echo "smoke: no row has landed for 15 minutes: the dashboard $stack shows how far it came" >&2
-    exit 1
-    ;;
-'' | *[!0-9.]*)
-    echo "smoke: the metric RowsLanded cannot be read: $rows" >&2
-    exit 1
-    ;;
-esac
-echo "landed. On a machine that mounts the files: grep -r '$text' /mnt/hiwake"
-echo '4. seal what has ended'
+    case $rows in
+    0 | 0.0 | None) return 1 ;;
+    '' | *[!0-9.]*) fail "the metric RowsLanded cannot be read: $rows" ;;
+    esac
+}
+echo '4. its line: a few minutes, most of them in Firehose'
+patiently delivered || fail "the event is in no object of landing/ after 15 minutes. Does \
+hiwake.toml name $group, and take every event (filter_pattern, drop, keep)? The dashboard $stack \
+shows how far it came"
+patiently some_landed || fail "no row has landed for 15 minutes, and $key has the event. See the \
+log of $stack-land, and the queue $(output NoticesQueue)"
+# Land reads that object once more: of each row it says whether it is a line already.
+notice=$(jq -nc --arg bucket "$bucket" --arg key "$key" \
+    '{bucket: {name: $bucket}, object: {key: ($key | @uri)}} |
+    {Records: [{eventName: "ObjectCreated:Put", s3: .}]}')
+land "$notice" again
+jq -r '.LogResult | @base64d' "$folder/again.call" |
+    jq -cR 'fromjson? | select(.RowsIn?) | {RowsIn, RowsDuplicate, RowsLanded, RowsQuarantined}' \
+        >"$folder/rows"
+jq -e '.RowsIn > 0 and .RowsDuplicate == .RowsIn' "$folder/rows" >"$folder/ok" ||
+    fail "$key had not landed by its notice: $(cat "$folder/rows")"
+file=$(sed -n 1p "$folder/row" | jq -r '"\(.file)/\(.day).\(.kind)"')
+echo "landed once in $file:"
+sed -n '2s/^/    /p' "$folder/row"
+if [ -n "$root" ]; then
+    count=$(cat "$root/$file"* | gzip -cdf | grep -cF "$text") || count=0
+    [ "$count" = 1 ] || fail "$count lines of $root/$file have it, not 1"
+    echo "and it is there: $root/$file"
+fi
+echo '5. seal what has ended'
 eval "$(output SealCommand)" | tee "$folder/seal"
 if grep -q FunctionError "$folder/seal"; then
-    echo "smoke: sealing failed: see the log of the function $stack-seal" >&2
-    exit 1
+    fail "sealing failed: see the log of the function $stack-seal"
 fi
 echo
 echo "smoke: ok. The event's own day is sealed after midnight."

@@ -33,6 +33,9 @@ pub struct Asked {
     pub hold_s: u64,
     /// The field that marks the event: `selftest`.
     pub hiwake: Option<String>,
+    /// Whether a machine that only reads is right, too: no function is one.
+    #[serde(skip)]
+    pub may_only_read: bool,
 }
 
 /// One check and its result.
@@ -59,8 +62,14 @@ impl Check {
 
 /// Runs all checks of a root and of buckets.
 pub fn run(root: &Root<'_>, stores: &Buckets<'_>, asked: &Asked) -> Vec<Check> {
-    let mut checks = of_root(root);
-    checks.push(Check::new("lock between executions", lock_held(root, asked.hold_s)));
+    let mut checks = match asked.may_only_read.then(|| refused(root)).flatten() {
+        Some(error) => only_read(root, &error),
+        None => {
+            let mut checks = of_root(root);
+            checks.push(Check::new("lock between executions", lock_held(root, asked.hold_s)));
+            checks
+        }
+    };
     checks.extend(asked.prefixes.iter().map(|prefix| of_prefix(stores, prefix)));
     checks
 }
@@ -79,6 +88,28 @@ fn remove_left(root: &Root<'_>) {
             drop(root.disk.unlink(&name));
         }
     }
+}
+
+/// The error with which this user may not write here, if there is one.
+fn refused(root: &Root<'_>) -> Option<io::Error> {
+    let name = format!("{PREFIX}{}.write", unique());
+    let tried = root.disk.open(&name, Open::CreateNew(root.open_mode()));
+    drop(root.disk.unlink(&name));
+    let is_refusal = |error: &io::Error| {
+        matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+    };
+    tried.err().filter(is_refusal)
+}
+
+/// Checks what a reader's machine needs.
+fn only_read(root: &Root<'_>, error: &io::Error) -> Vec<Check> {
+    let skipped = format!(
+        "skipped, because this user may not write here ({error}): right for a reader. The user that \
+         lands or seals must own the root and everything below it"
+    );
+    let names = root.disk.list("").map(|entries| format!("{} names in the root", entries.len()));
+    let said = |error| format!("{error}: is the root mounted, and may this user read there?");
+    vec![Check::new("writing", Ok(skipped)), Check::new("reading", names.map_err(said))]
 }
 
 /// Checks the file system.
@@ -194,7 +225,7 @@ fn lock_held(root: &Root<'_>, hold_s: u64) -> Result<String, String> {
 
 /// Checks that the bucket's name resolves, that network and policies allow reads, and that a
 /// missing object differs from a denied one.
-fn of_prefix(stores: &Buckets<'_>, prefix: &str) -> Check {
+pub fn of_prefix(stores: &Buckets<'_>, prefix: &str) -> Check {
     let check = format!("a missing key of {prefix}");
     let parts = prefix.strip_prefix("s3://").and_then(|rest| rest.split_once('/'));
     let Some((bucket, prefix)) = parts else {

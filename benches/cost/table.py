@@ -83,7 +83,7 @@ def pipeline(gb, price, form="plain", archive_days=None, bursting=False, files=N
         "EFS, 2 days standard": gb * (opened + sealed + 2 * STATE) * price["efs"],
         "EFS, a year in IA": cold + month * (sealed + STATE) * price["tiering"],
         "SQS": 0.65 * price["sqs"],
-        "metrics, alarms": 24 * price["metric"] + 33 * price["alarm"] + price["dashboard"],
+        "metrics, alarms": 24 * price["metric"] + 34 * price["alarm"] + price["dashboard"],
     }
 
 

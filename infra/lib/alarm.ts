@@ -92,4 +92,20 @@ export function orZero(
   return new cloudwatch.MathExpression({ expression, usingMetrics: { count, alive }, period });
 }
 
+/**
+ * 1 where something is asked for, and nobody is called for it. A function that was never called has
+ * never sent how often, so that FILL alone has nothing to fill.
+ */
+export function uncalled(
+  asked: cloudwatch.IMetric,
+  calls: cloudwatch.IMetric,
+): cloudwatch.MathExpression {
+  const expression = 'IF(asked > 0 AND SUM([FILL(calls, 0), 0 * asked]) == 0, 1, 0)';
+  return new cloudwatch.MathExpression({
+    expression,
+    usingMetrics: { asked, calls },
+    period: FIVE_MINUTES,
+  });
+}
+
 export const FIVE_MINUTES = Duration.minutes(5);

@@ -2,7 +2,6 @@
 // files.
 
 import { Duration, Stack } from 'aws-cdk-lib';
-import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sources from 'aws-cdk-lib/aws-lambda-event-sources';
@@ -11,7 +10,7 @@ import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct, type IDependable } from 'constructs';
 
 import { acknowledge } from './acknowledge.ts';
-import { Alarm, FIVE_MINUTES, own, sum } from './alarm.ts';
+import { Alarm, FIVE_MINUTES, own, sum, uncalled } from './alarm.ts';
 import type { Deployment } from './deployment.ts';
 import { HiwakeFunction } from './function.ts';
 import { pipelineOf } from './names.ts';
@@ -28,6 +27,7 @@ export interface LandProps {
   readonly slow: IDependable;
 }
 
+const FIFTEEN_MINUTES = Duration.minutes(15);
 const TIMEOUT = Duration.minutes(2);
 /**
  * A notice that failed is retried when this has ended: a busy day file must not wait for six
@@ -172,14 +172,10 @@ export class Land extends Construct {
     });
     new Alarm(this, 'land not running', {
       means: 'Notices wait, and land is not called.',
-      metric: new cloudwatch.MathExpression({
-        expression: 'IF(FILL(waiting, 0) > 0 AND FILL(calls, 0) == 0, 1, 0)',
-        usingMetrics: {
-          waiting: this.notices.metricApproximateNumberOfMessagesVisible({ statistic: 'Minimum' }),
-          calls: this.function.metricInvocations(),
-        },
-        period: FIVE_MINUTES,
-      }),
+      metric: uncalled(
+        this.notices.metricApproximateNumberOfMessagesVisible({ statistic: 'Minimum' }),
+        this.function.metricInvocations(),
+      ),
       periods: 3,
     });
     new Alarm(this, 'notices too old', {
@@ -190,6 +186,12 @@ export class Land extends Construct {
       }),
       above: 1800,
       periods: 3,
+    });
+    // SQS leaves what was received three times out of the age of the oldest message.
+    new Alarm(this, 'objects failing', {
+      means: 'Objects have failed to land for an hour, and are retried.',
+      metric: own(this, 'ObjectsFailed', { period: FIFTEEN_MINUTES }),
+      periods: 4,
     });
     new Alarm(this, 'dead letters', {
       means: `A notice was given up after ${RECEIVES} deliveries. Its object is in S3, and not landed.`,

@@ -55,8 +55,14 @@ export class PipelineStack extends Stack {
       NoticesQueue: [land.notices.queueUrl, 'for hiwake replay --queue'],
       DeadLetters: [land.dead.queueUrl, 'notices that were given up'],
       ReplayCommand: [
-        `hiwake replay s3://${storage.backup.bucketName}/backup --since 2d --queue ${land.notices.queueUrl}`,
+        `AWS_REGION=${this.region} hiwake replay s3://${storage.backup.bucketName}/backup --since 2d --queue ${land.notices.queueUrl}`,
         'lands what is missing of two days; what has landed is not landed again',
+      ],
+      DoctorCommand: [
+        `AWS_REGION=${this.region} hiwake doctor --pipeline ${props.deployment.name} --log-groups --alarms ` +
+          `--queue ${land.notices.queueUrl} --prefix s3://${storage.delivery.bucketName}/landing/ ` +
+          `--prefix s3://${storage.backup.bucketName}/backup/`,
+        'checks the deployment, in the folder of hiwake.toml; add --root DIR where the files are mounted',
       ],
       SealCommand: [
         `aws lambda invoke --function-name ${seal.function.functionName} --region ${this.region} ` +

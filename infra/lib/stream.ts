@@ -11,7 +11,7 @@ import type * as s3 from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
 
 import { acknowledge } from './acknowledge.ts';
-import { Alarm, FIVE_MINUTES } from './alarm.ts';
+import { Alarm, FIVE_MINUTES, uncalled } from './alarm.ts';
 import type { Deployment } from './deployment.ts';
 import { logGroupName, pipelineOf } from './names.ts';
 import type { Storage } from './storage.ts';
@@ -190,14 +190,7 @@ export class Stream extends Construct {
     });
     new Alarm(this, 'transform not running', {
       means: 'Records come in, and transform is not called.',
-      metric: new cloudwatch.MathExpression({
-        expression: 'IF(FILL(records, 0) > 0 AND FILL(calls, 0) == 0, 1, 0)',
-        usingMetrics: {
-          records: this.metric('IncomingRecords'),
-          calls: this.props.transform.metricInvocations(),
-        },
-        period: FIVE_MINUTES,
-      }),
+      metric: uncalled(this.metric('IncomingRecords'), this.props.transform.metricInvocations()),
       periods: 3,
     });
   }

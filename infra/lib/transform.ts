@@ -47,7 +47,7 @@ export class Transform extends Construct {
       means: 'Records cannot be read. They lie in failed/ and in the quarantine, as they came.',
       metric: new cloudwatch.MathExpression({
         // What did not fit an answer lands from failed/ by itself.
-        expression: 'FILL(failed, 0) - FILL(overflow, 0)',
+        expression: 'SUM([FILL(failed, 0), 0 - FILL(overflow, 0)])',
         usingMetrics: { failed: own(this, 'RecordsFailed'), overflow: own(this, 'AnswerOverflow') },
       }),
     });

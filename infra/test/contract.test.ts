@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest';
 
 import { Alarm, slug } from '../lib/alarm.ts';
-import { projectFile, READERS, resources, stackOf, templateOf, text } from './pipeline.ts';
+import { projectFile, READERS, resources, stackOf, templateOf, text, VPC } from './pipeline.ts';
 
 const template = templateOf({ deployment: READERS });
 const runbook = projectFile('docs/runbook.md');
@@ -132,6 +132,7 @@ describe('alarms', () => {
       'logs throttled',
       'no records',
       'notices too old',
+      'objects failing',
       'quarantine growing',
       'records failing',
       'seal failing',
@@ -141,6 +142,21 @@ describe('alarms', () => {
       'transform failing',
       'transform not running',
     ]);
+  });
+
+  test('those of every deployment are the ones that `hiwake doctor` asks for', () => {
+    const existing = `${VPC}[efs]\nfile_system_id = "fs-0aaaaaaa"\nsecurity_group_id = "sg-0eeeeeee"`;
+    const quiet = '[stream]\nsilence_hours = 0\n[efs]\nmetered_gb = 0';
+    const ways = [existing, quiet, '[efs]\nthroughput = "bursting"'].map((deployment) =>
+      resources(templateOf({ deployment }), 'AWS::CloudWatch::Alarm').map((one) =>
+        heading(one.Properties),
+      ),
+    );
+    const always = alarms.map((one) => one.heading).sort();
+    // Kept equal to `ALARMS` of src/aws/cloudwatch.rs by tests/it/infra.rs.
+    expect(JSON.parse(projectFile('infra/contract/alarms.json'))).toEqual(
+      always.filter((one) => ways.every((way) => way.includes(one))),
+    );
   });
 
   test('each watches what it says: which metric of whom, how it is taken, and when it rings', () => {
@@ -334,8 +350,8 @@ const WATCHED: Record<string, string[]> = {
     '> 0, 3',
   ],
   'land not running': [
-    'IF(FILL(waiting, 0) > 0 AND FILL(calls, 0) == 0, 1, 0)',
-    'waiting: AWS/SQS ApproximateNumberOfMessagesVisible {QueueName=<LandNotices.QueueName>} Minimum 300',
+    'IF(asked > 0 AND SUM([FILL(calls, 0), 0 * asked]) == 0, 1, 0)',
+    'asked: AWS/SQS ApproximateNumberOfMessagesVisible {QueueName=<LandNotices.QueueName>} Minimum 300',
     'calls: AWS/Lambda Invocations {FunctionName=<LandFunction>} Sum 300',
     '> 0, 3',
   ],
@@ -357,6 +373,7 @@ const WATCHED: Record<string, string[]> = {
     'AWS/SQS ApproximateAgeOfOldestMessage {QueueName=<LandNotices.QueueName>} Maximum 300',
     '> 1800, 3',
   ],
+  'objects failing': ['hiwake ObjectsFailed {Pipeline=hiwake} Sum 900', '> 0, 4'],
   'quarantine growing': [
     'SUM([FILL(rows, 0), FILL(objects, 0)])',
     'rows: hiwake RowsQuarantined {Pipeline=hiwake} Sum 300',
@@ -364,7 +381,7 @@ const WATCHED: Record<string, string[]> = {
     '> 0, 1',
   ],
   'records failing': [
-    'FILL(failed, 0) - FILL(overflow, 0)',
+    'SUM([FILL(failed, 0), 0 - FILL(overflow, 0)])',
     'failed: hiwake RecordsFailed {Pipeline=hiwake} Sum 300',
     'overflow: hiwake AnswerOverflow {Pipeline=hiwake} Sum 300',
     '> 0, 1',
@@ -396,8 +413,8 @@ const WATCHED: Record<string, string[]> = {
     '> 0, 1',
   ],
   'transform not running': [
-    'IF(FILL(records, 0) > 0 AND FILL(calls, 0) == 0, 1, 0)',
-    'records: AWS/Firehose IncomingRecords {DeliveryStreamName=<Stream>} Sum 300',
+    'IF(asked > 0 AND SUM([FILL(calls, 0), 0 * asked]) == 0, 1, 0)',
+    'asked: AWS/Firehose IncomingRecords {DeliveryStreamName=<Stream>} Sum 300',
     'calls: AWS/Lambda Invocations {FunctionName=<TransformFunction>} Sum 300',
     '> 0, 3',
   ],

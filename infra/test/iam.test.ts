@@ -1,7 +1,7 @@
 // Who may do what, as IAM decides it: an offline simulation of the synthesised policies.
 //
 // What the functions asked for in the end-to-end tests is recorded in tests/e2e/calls.json; what
-// the services do on behalf of the pipeline is listed here, as their guides have it.
+// the services do on behalf of the pipeline no emulator records: tests/e2e/calls-by-hand.json.
 
 import { runSimulation } from '@cloud-copilot/iam-simulate';
 import { describe, expect, test } from 'vitest';
@@ -90,10 +90,19 @@ function deployed(
         )
         .map(([id, { Properties }]) => ({ name: id, policy: resolved(Properties.PolicyDocument) })),
     role: (holding: string): string => one('AWS::IAM::Role', holding),
-    trust: (holding: string) =>
-      resolved(all[one('AWS::IAM::Role', holding)]?.Properties.AssumeRolePolicyDocument),
-    /** The policy of a bucket, a queue or the file system. */
+    /** `role action` for each action that a role's policies allow. */
+    granted: (): string[] =>
+      Object.values(all)
+        .filter(({ Type }) => Type === 'AWS::IAM::Policy')
+        .flatMap(({ Properties: { Roles, PolicyDocument } }) =>
+          PolicyDocument.Statement.filter((one: any) => one.Effect === 'Allow').flatMap((one: any) =>
+            [one.Action].flat().map((action: string) => `${Roles[0].Ref} ${action}`),
+          ),
+        ),
+    /** The policy of a role's trust, a bucket, a queue or the file system. */
     policy: (resource: string): any => {
+      const [, role] = resource.match(/:role\/(\w+)$/) ?? [];
+      if (role) return resolved(all[role]?.Properties.AssumeRolePolicyDocument);
       for (const { Type, Properties } of Object.values(all)) {
         const holder =
           Type === 'AWS::S3::BucketPolicy' ? Properties.Bucket : Properties?.Queues?.[0];
@@ -195,9 +204,11 @@ interface Recorded {
 const recorded: Recorded[] = JSON.parse(projectFile('tests/e2e/calls.json'));
 
 describe('what the functions asked for in the end-to-end tests is allowed', () => {
-  test('land reads what Firehose wrote', () => {
-    const prefixes = recorded.filter((one) => one.function === 'land').map((one) => one.prefix);
-    expect(prefixes).toEqual(['backup/', 'failed/', 'landing/']);
+  test('land reads what Firehose wrote, and is told of objects that are missing', () => {
+    const of = (action: string): string[] =>
+      recorded.filter((one) => one.action === action).map((one) => one.bucket + one.prefix);
+    expect(of('s3:GetObject')).toEqual(['Backupbackup/', 'Deliveryfailed/', 'Deliverylanding/']);
+    expect(of('s3:ListBucket')).toEqual(['Backup', 'Delivery']);
   });
 
   test.each(recorded)(
@@ -210,123 +221,59 @@ describe('what the functions asked for in the end-to-end tests is allowed', () =
   );
 });
 
-describe('what the services do for the pipeline is allowed', () => {
-  const stream = (action: string, on: string): Call => ({ who: STREAM, action, on });
-  const calls: [string, Call][] = [
-    ...['landing/x', 'failed/x'].map((key): [string, Call] => [
-      'Firehose',
-      stream('s3:PutObject', `${bucket('Delivery')}/${key}`),
-    ]),
-    ...['backup/x', 'backup-failed/x'].map((key): [string, Call] => [
-      'Firehose',
-      stream('s3:PutObject', `${bucket('Backup')}/${key}`),
-    ]),
-    ['Firehose', stream('s3:AbortMultipartUpload', `${bucket('Backup')}/backup/x`)],
-    ['Firehose', stream('s3:ListBucketMultipartUploads', bucket('Delivery'))],
-    ['Firehose', stream('s3:GetBucketLocation', bucket('Delivery'))],
-    ['Firehose', stream('lambda:InvokeFunction', `${functionOf('Transform')}:$LATEST`)],
-    ['Firehose', stream('lambda:GetFunctionConfiguration', functionOf('Transform'))],
-    ['Firehose', stream('logs:PutLogEvents', logGroup('stream'))],
-    [
-      'CloudWatch Logs',
-      {
-        who: plain.role('SubscriptionsRole'),
-        action: 'firehose:PutRecordBatch',
-        on: plain.arnOf('AWS::KinesisFirehose::DeliveryStream', 'Stream'),
-      },
-    ],
-    [
-      'CloudWatch Logs',
-      {
-        who: plain.role('SubscriptionsRole'),
-        action: 'firehose:PutRecord',
-        on: plain.arnOf('AWS::KinesisFirehose::DeliveryStream', 'Stream'),
-      },
-    ],
-    [
-      'the event source mapping',
-      { who: LAND, action: 'sqs:ReceiveMessage', on: queue('LandNotices') },
-    ],
-    [
-      'the event source mapping',
-      { who: LAND, action: 'sqs:DeleteMessage', on: queue('LandNotices') },
-    ],
-    [
-      'the event source mapping',
-      { who: LAND, action: 'sqs:GetQueueAttributes', on: queue('LandNotices') },
-    ],
-    [
-      'the event source mapping',
-      { who: LAND, action: 'sqs:ChangeMessageVisibility', on: queue('LandNotices') },
-    ],
-    [
-      'S3, of the delivery bucket',
-      {
-        who: 's3.amazonaws.com',
-        action: 'sqs:SendMessage',
-        on: queue('LandNotices'),
-        with: {
-          'aws:SourceAccount': ACCOUNT,
-          'aws:SourceArn': 'arn:aws:s3:::hiwake-storagedelivery45b0effb-x',
-        },
-      },
-    ],
-    [
-      'the schedule',
-      { who: plain.role('SealCaller'), action: 'lambda:InvokeFunction', on: functionOf('Seal') },
-    ],
-    [
-      'the schedule',
-      { who: plain.role('SealCaller'), action: 'sqs:SendMessage', on: queue('SealFailed') },
-    ],
-    [
-      'Lambda, of a run that failed',
-      { who: SEAL, action: 'sqs:SendMessage', on: queue('SealFailed') },
-    ],
-    [
-      'Lambda, of a run',
-      { who: SEAL, action: 'sns:Publish', on: `arn:aws:sns:${REGION}:${ACCOUNT}:sealed` },
-    ],
-    ...[LAND, SEAL].flatMap((who): [string, Call][] => [
-      [
-        'Lambda, of its network',
-        {
-          who,
-          action: 'ec2:CreateNetworkInterface',
-          on: `arn:aws:ec2:${REGION}:${ACCOUNT}:network-interface/eni-0aaaaaaa`,
-        },
-      ],
-      [
-        'Lambda, of its mount',
-        {
-          who,
-          action: 'elasticfilesystem:ClientMount',
-          on: files(plain),
-          with: accessPoint('fsap-0aaaaaaa'),
-        },
-      ],
-      [
-        'Lambda, of its mount',
-        {
-          who,
-          action: 'elasticfilesystem:ClientWrite',
-          on: files(plain),
-          with: accessPoint('fsap-0aaaaaaa'),
-        },
-      ],
-      [
-        'Lambda, of its log',
-        { who, action: 'logs:PutLogEvents', on: logGroup(who === LAND ? 'land' : 'seal') },
-      ],
-    ]),
-  ];
+/**
+ * What the services call on behalf of the pipeline, and no emulator calls: listed by hand, as their
+ * guides have it.
+ */
+interface ByHand {
+  readonly service: string;
+  readonly who: string;
+  readonly action: string;
+  readonly on: string;
+  readonly with?: Record<string, string>;
+}
+const byHand: ByHand[] = JSON.parse(projectFile('tests/e2e/calls-by-hand.json'));
 
-  test.each(calls.map(([who, call]) => [who, call.action, call] as const))(
-    '%s: %s',
-    async (_, __, call) => {
-      expect(await decided(plain, call)).toBe('Allowed');
+function callOf({ who, action, on, with: context = {} }: ByHand): Call {
+  const service = who.endsWith('.amazonaws.com');
+  return { who: service ? who : plain.role(who), action, on: resource(on), with: context };
+}
+
+/** What the list calls `kind:name`. */
+function resource(on: string): string {
+  const [kind = '', name = '', ...rest] = on.split(/:|(?=\/)/);
+  const of = (service: string, path: string): string =>
+    `arn:aws:${service}:${REGION}:${ACCOUNT}:${path}`;
+  const kinds: Record<string, () => string> = {
+    bucket: () => bucket(name) + rest.join(''),
+    queue: () => queue(name),
+    function: () => [functionOf(name), ...rest].join(':'),
+    stream: () => plain.arnOf('AWS::KinesisFirehose::DeliveryStream', name),
+    role: () => plain.arnOf('AWS::IAM::Role', name),
+    topic: () => of('sns', name),
+    'log-group': () => logGroup(name),
+    'network-interface': () => of('ec2', 'network-interface/eni-0aaaaaaa'),
+    files: () => files(plain),
+    any: () => '*',
+  };
+  return (kinds[kind] ?? (() => `${on}?`))();
+}
+
+describe('what the services do for the pipeline is allowed', () => {
+  test.each(byHand.map((one) => [one.service, one.action, one.on, one] as const))(
+    '%s: %s on %s',
+    async (_, __, ___, one) => {
+      expect(await decided(plain, callOf(one))).toBe('Allowed');
     },
   );
+
+  test('every action that a role may do is asked for: recorded, or by hand', () => {
+    const asked = new Set([
+      ...byHand.map((one) => `${callOf(one).who} ${one.action}`),
+      ...recorded.map((one) => `${one.function === 'land' ? LAND : SEAL} ${one.action}`),
+    ]);
+    expect(plain.granted().filter((one) => !asked.has(one))).toEqual([]);
+  });
 
   test('a reader mounts', async () => {
     const call = {
@@ -374,6 +321,15 @@ describe('what nobody needs is denied', () => {
       { who: LAND, action: 's3:GetObject', on: `${bucket('Backup')}/backup-failed/x` },
     ],
     ['seal, objects', { who: SEAL, action: 's3:GetObject', on: `${bucket('Delivery')}/landing/x` }],
+    [
+      'CloudWatch Logs, of another account’s log group',
+      {
+        who: 'logs.amazonaws.com',
+        action: 'sts:AssumeRole',
+        on: resource('role:SubscriptionsRole'),
+        with: { 'aws:SourceArn': `arn:aws:logs:${REGION}:999999999999:log-group:x:*` },
+      },
+    ],
     ['seal, notices', { who: SEAL, action: 'sqs:ReceiveMessage', on: queue('LandNotices') }],
     [
       'transform, objects',

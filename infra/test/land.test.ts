@@ -196,16 +196,38 @@ describe('seal', () => {
     });
   });
 
-  test('one line to paste seals now, and one replays from the backup', () => {
-    const { SealCommand, ReplayCommand } = template.toJSON().Outputs;
+  test('objects that keep failing ring within an hour or so, one that is retried does not', () => {
+    const alarm = only(template, 'AWS::CloudWatch::Alarm', 'objectsfailing').Properties;
+    const notices = only(template, 'AWS::SQS::Queue', 'LandNotices').Properties;
+    // An object that keeps failing does so in each period: it is retried when its visibility ends,
+    // and its run takes a time-out at most.
+    const { Timeout } = only(template, 'AWS::Lambda::Function', 'LandFunction').Properties;
+    expect(alarm.Period).toBeGreaterThan(2 * (notices.VisibilityTimeout + Timeout));
+    expect(alarm.Period * alarm.EvaluationPeriods).toBe(3600);
+    // Long before the dead letters, and failing once or twice is not enough.
+    expect(3600).toBeLessThan(notices.RedrivePolicy.maxReceiveCount * notices.VisibilityTimeout);
+    expect(3600).toBeGreaterThan(2 * notices.VisibilityTimeout);
+  });
+
+  test('one line to paste seals now, one replays from the backup, and one checks it all', () => {
+    const { SealCommand, ReplayCommand, DoctorCommand } = template.toJSON().Outputs;
     const { Target } = only(template, 'AWS::Scheduler::Schedule').Properties;
     expect(text(SealCommand.Value)).toMatch(
       /^aws lambda invoke --function-name <SealFunction\w+> --region <AWS::Region> .*--payload '(.*)' \/dev\/stdout$/,
     );
     expect(text(SealCommand.Value)).toContain(`--payload '${Target.Input}'`);
     expect(text(ReplayCommand.Value)).toMatch(
-      /^hiwake replay s3:\/\/<StorageBackup\w+>\/backup --since 2d --queue <LandNotices\w+>$/,
+      /^AWS_REGION=<AWS::Region> hiwake replay s3:\/\/<StorageBackup\w+>\/backup --since 2d --queue <LandNotices\w+>$/,
     );
+    const named = templateOf({ deployment: 'name = "logs"' }).toJSON().Outputs.DoctorCommand;
+    for (const [pipeline, { Value }] of [['hiwake', DoctorCommand], ['logs', named]] as const) {
+      expect(text(Value)).toMatch(
+        new RegExp(
+          `^AWS_REGION=<AWS::Region> hiwake doctor --pipeline ${pipeline} --log-groups --alarms --queue <LandNotices\\w+> ` +
+            '--prefix s3://<StorageDelivery\\w+>/landing/ --prefix s3://<StorageBackup\\w+>/backup/$',
+        ),
+      );
+    }
     const page = projectFile('docs/runbook.md');
     for (const name of ['ReplayCommand', 'SealCommand'])
       expect(page).toContain(`$(output ${name})`);

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_sdk_cloudwatchlogs::operation::filter_log_events::FilterLogEventsOutput;
-use aws_sdk_cloudwatchlogs::types::LogGroupClass;
+use aws_sdk_cloudwatchlogs::types::{LogGroupClass, PolicyType};
 use tokio::runtime::Runtime;
 
-use crate::aws::AwsError;
+use crate::aws::{AccountPolicy, AwsError, Subscribed};
 
 /// FilterLogEvents is throttled at 5 to 10 requests a second for all of an account: the client
 /// waits longer each time.
@@ -34,37 +34,6 @@ pub struct LogGroup {
     pub(crate) arn: String,
 }
 
-/// What a subscription needs of a log group, and what it has.
-#[derive(Debug)]
-pub struct Subscribed {
-    class: Option<LogGroupClass>,
-    /// Its filters' names and destinations.
-    filters: Vec<(String, String)>,
-}
-
-impl Subscribed {
-    /// What is right, or what is wrong and what to do.
-    pub fn verdict(&self) -> Result<String, String> {
-        if let Some(class) = self.class.as_ref().filter(|one| **one != LogGroupClass::Standard) {
-            let class = class.as_str();
-            return Err(format!("is of class {class}: only STANDARD is subscribed; make another"));
-        }
-        let ours = self.filters.iter().filter(|(_, to)| to.contains(":deliverystream/"));
-        let ours: Vec<_> = ours.map(|(name, to)| format!("filter {name} to {to}")).collect();
-        let others = self.filters.len();
-        match (ours.is_empty(), others) {
-            (false, _) => Ok(ours.join(", ")),
-            (true, 2..) => {
-                Err("has two filters, and none to a delivery stream; remove one".to_owned())
-            }
-            (true, _) => {
-                Err("has no filter to a delivery stream; deploy, or subscribe it (docs/deploy.md)"
-                    .to_owned())
-            }
-        }
-    }
-}
-
 impl Logs {
     /// A log group's class and filters.
     pub fn subscribed(&mut self, name: &str) -> Result<Subscribed, AwsError> {
@@ -84,6 +53,20 @@ impl Logs {
         let filters = filters.subscription_filters().iter();
         let filters = filters.map(|one| (text(one.filter_name()), text(one.destination_arn())));
         Ok(Subscribed { class, filters: filters.collect() })
+    }
+
+    /// The account policy of subscriptions; a region has one at most.
+    pub fn account_policy(&mut self) -> Result<Option<AccountPolicy>, AwsError> {
+        let request = self.client.describe_account_policies();
+        let request = request.policy_type(PolicyType::SubscriptionFilterPolicy);
+        let answer = self.runtime.block_on(request.send());
+        let answer = answer.map_err(|error| AwsError::new("the account policy", &error))?;
+        let text = |text: Option<&'_ str>| text.unwrap_or_default().to_owned();
+        Ok(answer.account_policies().first().map(|one| {
+            let [name, document, criteria] =
+                [one.policy_name(), one.policy_document(), one.selection_criteria()].map(text);
+            AccountPolicy::read(&name, &document, &criteria)
+        }))
     }
 
     /// The names of all log groups that can be subscribed, or of those that begin so.

@@ -1,12 +1,14 @@
 //! AWS as the command line reaches it: credentials, region and endpoint as the AWS CLI finds them
-//! (environment, profiles, SSO, roles), for buckets, queues and CloudWatch Logs. No part of the
-//! Lambdas.
+//! (environment, profiles, SSO, roles), for buckets, queues, CloudWatch and its Logs. No part of
+//! the Lambdas.
 //!
 //! The interface is synchronous, like [`Store`]'s: call it from a plain thread, never from inside
 //! another runtime.
 
+mod cloudwatch;
 mod logs;
 mod queue;
+mod subscribed;
 
 use std::error::Error;
 use std::fmt;
@@ -25,8 +27,10 @@ use crate::clock::{Clock, milliseconds};
 use crate::error::{causes, in_words};
 use crate::store::{Store, StoreError};
 
+pub use cloudwatch::{ALARMS, Alarms, CloudWatch};
 pub(crate) use logs::{LogGroup, Logs};
-pub use queue::{BATCH as MESSAGES, Queue, SendError};
+pub use queue::{BATCH as MESSAGES, Backlog, Queue, SendError};
+pub use subscribed::{AccountPolicy, Stream, Subscribed};
 
 /// Temporary credentials are asked for again so long before they expire.
 const EXPIRY: Duration = Duration::from_secs(5 * 60);
@@ -38,7 +42,7 @@ pub struct AwsError {
     /// E.g. the queue's URL.
     pub(crate) what: String,
     /// What was said.
-    pub(crate) reason: String,
+    pub reason: String,
 }
 
 impl AwsError {
@@ -104,6 +108,12 @@ impl Aws {
         }
         let client = aws_sdk_sqs::Client::from_conf(config.build());
         Queue { runtime: self.runtime.clone(), client, url: url.to_owned() }
+    }
+
+    /// CloudWatch.
+    pub fn cloudwatch(&self) -> CloudWatch {
+        let client = aws_sdk_cloudwatch::Client::new(&self.config);
+        CloudWatch { runtime: self.runtime.clone(), client }
     }
 
     /// CloudWatch Logs.

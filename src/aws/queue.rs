@@ -1,9 +1,11 @@
 //! A queue of SQS: messages in batches of ten, and again those that it did not take.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
+use serde::Deserialize;
 use tokio::runtime::Runtime;
 
 use crate::aws::AwsError;
@@ -15,12 +17,71 @@ const ATTEMPTS: u32 = 6;
 /// The first pause before it is sent again; then it doubles.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// Notices that wait for longer are too old: so does the alarm have it.
+const AGE_MAX_S: u64 = 1800;
+
 /// A queue.
 #[derive(Debug, Clone)]
 pub struct Queue {
     pub(super) runtime: Arc<Runtime>,
     pub(super) client: aws_sdk_sqs::Client,
     pub(super) url: String,
+}
+
+type Attributes = HashMap<QueueAttributeName, String>;
+
+fn count(all: &Attributes, name: &QueueAttributeName) -> u64 {
+    all.get(name).and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Redrive {
+    dead_letter_target_arn: String,
+}
+
+/// What is in a queue of notices, about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backlog {
+    waiting: u64,
+    /// Received, and neither deleted nor visible again.
+    in_work: u64,
+    /// The queue of the dead letters: its name, and how many are in it.
+    dead: Option<(String, u64)>,
+}
+
+impl Backlog {
+    /// Whether notices are landed in time; `age_s` is how long the oldest one has waited.
+    pub fn waits(&self, age_s: Option<u64>) -> Result<String, String> {
+        let age = age_s.map(|seconds| humantime::format_duration(Duration::from_secs(seconds)));
+        let age = match age {
+            _ if self.waiting == 0 => String::new(),
+            Some(age) => format!(", the oldest for {age}"),
+            None => ", for how long CloudWatch was not told lately".to_owned(),
+        };
+        let says = format!("{} notices wait{age}; {} are in work", self.waiting, self.in_work);
+        match age_s.is_some_and(|age| age > AGE_MAX_S) && self.waiting > 0 {
+            true => Err(format!(
+                "{says}: the log of land says why (\"will be retried: …\"), and docs/runbook.md, \
+                 \"notices too old\", what to do"
+            )),
+            false => Ok(says),
+        }
+    }
+
+    /// Whether notices were given up.
+    pub fn dead(&self) -> Result<String, String> {
+        match &self.dead {
+            None => {
+                Err("the queue has no dead-letter queue; name the stack's NoticesQueue".to_owned())
+            }
+            Some((name, 0)) => Ok(format!("none in {name}")),
+            Some((name, dead)) => Err(format!(
+                "{dead} in {name}, and SQS deletes each 14 days after S3 sent it. Repair what the \
+                 log of land names, then send them back: docs/runbook.md, \"dead letters\""
+            )),
+        }
+    }
 }
 
 /// Why a message is not in the queue.
@@ -42,14 +103,34 @@ pub enum SendError {
 }
 
 impl Queue {
-    /// How many messages wait in it, about.
-    pub fn waiting(&self) -> Result<String, AwsError> {
-        let name = QueueAttributeName::ApproximateNumberOfMessages;
-        let request = self.client.get_queue_attributes().queue_url(&self.url);
-        let request = request.attribute_names(name.clone());
-        let answer = self.runtime.block_on(request.send());
-        let answer = answer.map_err(|error| AwsError::new(&self.url, &error))?;
-        Ok(answer.attributes().and_then(|all| all.get(&name)).cloned().unwrap_or_default())
+    /// Its name, which metrics have.
+    pub fn name(&self) -> &str {
+        self.url.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// What is in it, and in its dead letters. The age of what waits is known to CloudWatch only.
+    pub fn backlog(&self) -> Result<Backlog, AwsError> {
+        let all = self.attributes(&self.url)?;
+        let waiting = count(&all, &QueueAttributeName::ApproximateNumberOfMessages);
+        let in_work = count(&all, &QueueAttributeName::ApproximateNumberOfMessagesNotVisible);
+        let policy = all.get(&QueueAttributeName::RedrivePolicy).map(String::as_str);
+        let policy: Option<Redrive> = policy.and_then(|text| serde_json::from_str(text).ok());
+        // The dead letters are in the same account and region.
+        let folder = self.url.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let dead = policy.as_ref().and_then(|one| one.dead_letter_target_arn.rsplit(':').next());
+        let dead = dead.map(|name| (name.to_owned(), format!("{folder}/{name}")));
+        let dead = dead.map(|(name, url)| {
+            let all = self.attributes(&url)?;
+            Ok((name, count(&all, &QueueAttributeName::ApproximateNumberOfMessages)))
+        });
+        Ok(Backlog { waiting, in_work, dead: dead.transpose()? })
+    }
+
+    fn attributes(&self, url: &str) -> Result<Attributes, AwsError> {
+        let request = self.client.get_queue_attributes().queue_url(url);
+        let answer = self.runtime.block_on(request.attribute_names(QueueAttributeName::All).send());
+        let answer = answer.map_err(|error| AwsError::new(url, &error))?;
+        Ok(answer.attributes.unwrap_or_default())
     }
 
     /// Sends up to [`BATCH`] messages; what became of each, in their order. An error: none can be

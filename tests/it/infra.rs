@@ -14,6 +14,16 @@ fn the_environment_that_the_cdk_app_sets_is_what_the_binaries_read() {
     same("environment.json", &["env", "--json"]);
 }
 
+/// `hiwake doctor --alarms` asks for those that every deployment has: infra/test/contract.test.ts
+/// compares.
+#[cfg(feature = "aws")]
+#[test]
+fn the_alarms_that_doctor_asks_for_are_those_of_every_deployment() {
+    let written = std::fs::read(folder().join("infra/contract/alarms.json")).unwrap();
+    let written: Vec<String> = serde_json::from_slice(&written).unwrap();
+    assert_eq!(written, hiwake::aws::ALARMS);
+}
+
 fn same(file: &str, args: &[&str]) {
     let printed =
         Command::new(env!("CARGO_BIN_EXE_hiwake")).arg("config").args(args).output().unwrap();

@@ -42,6 +42,7 @@ mod run;
 #[cfg(feature = "lambda")]
 mod runtime;
 mod sim;
+mod smoke;
 mod store;
 mod transform;
 mod ways;

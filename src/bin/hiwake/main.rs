@@ -63,7 +63,7 @@ struct Cli {
         value_name = "FILE",
         env = "HIWAKE_CONFIG",
         hide_env_values = true,
-        default_value = "hiwake.toml"
+        default_value = CONFIG
     )]
     config: PathBuf,
     /// Report only problems on stderr: no progress, no notes
@@ -84,6 +84,9 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
 }
+
+/// The configuration's name, where no other is given.
+const CONFIG: &str = "hiwake.toml";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -143,14 +146,16 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Transform(args) => transform::run(&load()?, args),
         Command::Cat(args) => cat::run(&load()?, args),
         Command::Land(args) => land::run(&load()?, args),
-        Command::Replay(args) => replay::run(&load()?, args),
+        Command::Replay(args) => {
+            replay::run(&optional(cli, args.needs_config())?.unwrap_or_default(), args)
+        }
         #[cfg(feature = "aws")]
         Command::Backfill(args) => backfill::run(&load()?, args),
         Command::Seal(args) => seal::run(&load()?, args),
         Command::Status(args) => status::run(&load()?, args),
         Command::Report(args) => report::run(&load()?, args),
         Command::Verify(args) => verify::run(&load()?, args),
-        Command::Doctor(args) => doctor::run(&load()?, args),
+        Command::Doctor(args) => doctor::run(optional(cli, args.needs_config())?, args),
         Command::Config(args) => config::run(&cli.config, args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -159,6 +164,12 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// The configuration, or `None` if none is needed, named or present.
+fn optional(cli: &Cli, is_needed: bool) -> Result<Option<Config>, ConfigErrors> {
+    let is_there = cli.config != Path::new(CONFIG) || cli.config.exists();
+    (is_needed || is_there).then(|| Config::load(&cli.config)).transpose()
 }
 
 /// An invalid call: exit code 2.

@@ -3,9 +3,11 @@
 mod again;
 mod backfill;
 mod bucket;
+mod doctor;
 mod http;
 mod lambda;
 mod land;
+mod pasted;
 mod seal;
 mod selftest;
 mod start;

@@ -81,6 +81,14 @@ pub struct Args {
     json: bool,
 }
 
+impl Args {
+    /// Notices are sent by the names of objects: only days are in the configured time zone.
+    pub fn needs_config(&self) -> bool {
+        let is_day = |moment| matches!(moment, Some(Moment::Day(_)));
+        self.queue.is_none() || is_day(self.since) || is_day(self.until)
+    }
+}
+
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let [since, until] = [args.since, args.until]
         .map(|moment| moment.map(|moment| moment.resolve(config, &args.now)));
