@@ -13,7 +13,7 @@ use hiwake::disk::RealDisk;
 use hiwake::selftest::{self, Asked, Check};
 
 use crate::Now;
-use crate::output::{self, out};
+use crate::output::out;
 
 /// Check a root, and what is around it: the same checks as the land function's self-test
 ///
