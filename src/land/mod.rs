@@ -6,7 +6,8 @@
 //! ([`commit`](day_file::commit)), several day files at once. An object is acknowledged when all
 //! its rows are durable lines, were lines before, or are in quarantine.
 //!
-//! The rooms, from the ground up; a room imports from those below it only.
+//! The rooms, from the ground up; a room imports from those below it only. One exception:
+//! `day_file::commit` fills the counts of `intake::tally`.
 //!
 //! | room | what is in it |
 //! |---|---|
