@@ -64,9 +64,9 @@ fn main() {
         row("naive Rust (miniz_oxide)", miniz, Target::AtLeast(targets[0]));
         row("naive Rust (zlib-rs, as hiwake)", naive, Target::None);
         for (way, command, script, target) in [
-            ("Node (the blueprint's flow)", "node", "blueprint.mjs", Target::AtLeast(targets[1])),
+            ("Node", "node", "blueprint.mjs", Target::AtLeast(targets[1])),
             (
-                "Python (the blueprint's flow)",
+                "Python",
                 "python3",
                 "blueprint.py",
                 Target::AtLeast(targets[2]),

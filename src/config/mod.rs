@@ -233,8 +233,7 @@ pub struct Retention {
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Report {
-    /// Writes `@report.html` beside the files: when a round of sealing changed something, when a day
-    /// begins or ends, while something is wrong, and once a day.
+    /// Writes `@report.html` beside the files once a day, and when sealing or a fault changes it.
     pub write: bool,
     /// The first language of the page.
     pub language: Language,
