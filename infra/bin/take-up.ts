@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
 import { loadDeployment } from '../lib/deployment.ts';
-import { takeUp, USAGE } from '../lib/take-up.ts';
+import { takeUp, templateFile, USAGE } from '../lib/take-up.ts';
 
 const usage = `npx tsx bin/take-up.ts ${USAGE} [--deployment FILE] [--assembly FOLDER]`;
 
@@ -24,8 +24,9 @@ try {
   const { deployment, assembly, ...left } = values;
   if (Object.keys(left).length === 0) throw new Error(`nothing to take up: ${usage}`);
   const { name } = loadDeployment(deployment);
-  const synthesised = readFileSync(`${assembly}/${name}.template.json`, 'utf8');
-  const { template, resources } = takeUp(JSON.parse(synthesised), left);
+  const read = (file: string) => JSON.parse(readFileSync(`${assembly}/${file}`, 'utf8'));
+  const file = templateFile(read('manifest.json'), name);
+  const { template, resources } = takeUp(read(file), left);
   const write = (file: string, value: unknown): string => {
     const path = `${assembly}/take-up.${file}.json`;
     writeFileSync(path, JSON.stringify(value, null, 1));

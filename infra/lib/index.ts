@@ -5,21 +5,21 @@
 // Paths are relative to the working folder. What the operator wrote wrong is an Error whose message
 // names every fault.
 
-import type { StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 
 import { checked } from './checker.ts';
 import { loadConfig } from './config.ts';
 import { type Deployment, loadDeployment, readDeployment } from './deployment.ts';
 import { Packages } from './package.ts';
-import { PipelineStack } from './pipeline.ts';
+import { type PipelineProps, PipelineStack } from './pipeline.ts';
 
 export { type Config, loadConfig, readConfig } from './config.ts';
 export { type Deployment, loadDeployment, readDeployment } from './deployment.ts';
 export { Packages } from './package.ts';
 export { type PipelineProps, PipelineStack } from './pipeline.ts';
 
-export interface HiwakeProps extends StackProps {
+export interface HiwakeProps
+  extends Omit<PipelineProps, 'config' | 'deployment' | 'packages'> {
   /** hiwake.toml. */
   readonly config: string;
   /** What `make lambda` or a release has built: the folder of `{transform,land}/bootstrap.zip`. */
@@ -28,10 +28,7 @@ export interface HiwakeProps extends StackProps {
   readonly deployment?: string | Deployment | undefined;
 }
 
-/**
- * A stack with the whole pipeline. Its id is the stack's name; the pipeline's name, which its
- * metrics and alarms have, is `name` of the deployment.
- */
+/** A stack with the whole pipeline. Both have the `name` of the deployment, whatever the id. */
 export class Hiwake extends PipelineStack {
   constructor(scope: Construct, id: string, props: HiwakeProps) {
     const { config: file, packages: built, deployment: given, ...stack } = props;

@@ -13,7 +13,6 @@ import { acknowledge } from './acknowledge.ts';
 import { Alarm, FIVE_MINUTES, own, sum, uncalled } from './alarm.ts';
 import type { Deployment } from './deployment.ts';
 import { HiwakeFunction } from './function.ts';
-import { pipelineOf } from './names.ts';
 import type { Network } from './network.ts';
 import type { Packages } from './package.ts';
 import type { Storage } from './storage.ts';
@@ -98,18 +97,14 @@ export class Land extends Construct {
    * the account.
    */
   private notify(bucket: s3.Bucket): void {
-    const stack = Stack.of(this);
     const policy = this.notices.addToResourcePolicy(
       new iam.PolicyStatement({
         principals: [new iam.ServicePrincipal('s3.amazonaws.com')],
         actions: ['sqs:SendMessage'],
         resources: [this.notices.queueArn],
-        conditions: {
-          StringEquals: { 'aws:SourceAccount': stack.account },
-          // S3 tries the queue when the bucket is made, so the policy comes first and cannot know
-          // its whole name.
-          ArnLike: { 'aws:SourceArn': `arn:${stack.partition}:s3:::${pipelineOf(this).name}-*` },
-        },
+        // S3 tries the queue when it makes the bucket, so the policy precedes the bucket and cannot
+        // name it. A stack may take up a bucket of any name. Land's role reads no other bucket.
+        conditions: { StringEquals: { 'aws:SourceAccount': Stack.of(this).account } },
       }),
     );
     const resource = bucket.node.defaultChild as s3.CfnBucket;

@@ -18,7 +18,8 @@ import { Stream } from './stream.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { Transform } from './transform.ts';
 
-export interface PipelineProps extends StackProps {
+/** The stack has the pipeline's name, `name` of the deployment, whatever its id. */
+export interface PipelineProps extends Omit<StackProps, 'stackName'> {
   readonly config: Config;
   readonly deployment: Deployment;
   readonly packages: Packages;
@@ -29,7 +30,9 @@ export class PipelineStack extends Stack {
     super(scope, id, {
       description: 'hiwake: CloudWatch Logs to labelled daily files on EFS',
       ...props,
+      stackName: props.deployment.name,
     });
+    this.refuseTwin();
     // In whatever app: the same template.
     for (const [flag, value] of Object.entries(FLAGS)) this.node.setContext(flag, value);
     setPipeline(this, { name: props.deployment.name, runbook: props.deployment.runbook });
@@ -77,6 +80,20 @@ export class PipelineStack extends Stack {
     for (const [id, [value, description]] of Object.entries(outputs))
       new CfnOutput(this, id, { value, description });
     this.refuseTooMany(props.config);
+  }
+
+  /** Of stages that read one deployment.toml. CDK does not look beyond a stage. */
+  private refuseTwin(): void {
+    const twin = this.node.root.node
+      .findAll()
+      .filter((one) => one instanceof PipelineStack && one !== this)
+      .map((one) => one as PipelineStack)
+      .find((one) => one.stackName === this.stackName && one.environment === this.environment);
+    if (!twin) return;
+    throw new Error(
+      `${twin.node.path} and ${this.node.path} are both named ${this.stackName} in ${this.environment}: ` +
+        'the second would replace the first. Give each its own `name` in deployment.toml',
+    );
   }
 
   /** Before CDK does, which would not say what to do. */

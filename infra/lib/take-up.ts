@@ -31,6 +31,25 @@ export interface TakeUp {
   readonly resources: unknown[];
 }
 
+/** What `cdk synth` writes beside the templates, manifest.json. */
+export interface Manifest {
+  readonly artifacts: Record<
+    string,
+    { type: string; properties?: { stackName?: string; templateFile?: string } }
+  >;
+}
+
+/** The file of a stack's template: it has the construct's id, not the stack's name. */
+export function templateFile({ artifacts }: Manifest, stack: string): string {
+  for (const [id, { type, properties }] of Object.entries(artifacts)) {
+    if (type !== 'aws:cloudformation:stack' || !properties?.templateFile) continue;
+    if ((properties.stackName ?? id) === stack) return properties.templateFile;
+  }
+  throw new Error(
+    `the assembly has no stack ${stack}: run \`npx cdk synth\`; --assembly names the folder, of a stage its own`,
+  );
+}
+
 /** The template of the import, and what it imports. */
 export function takeUp(template: Template, left: Left): TakeUp {
   const Resources: Record<string, unknown> = {};

@@ -14,7 +14,7 @@ import { afterAll, expect, test, vi } from 'vitest';
 import { readConfig } from '../lib/config.ts';
 import { FLAGS } from '../lib/flags.ts';
 import { Hiwake, Packages, PipelineStack, readDeployment } from '../lib/index.ts';
-import { builtPackages, PLAIN, PROJECT } from './pipeline.ts';
+import { admitted, builtPackages, only, PLAIN, PROJECT } from './pipeline.ts';
 
 const TARGET = process.env['CARGO_TARGET_DIR'] ?? fileURLToPath(new URL('target', PROJECT));
 
@@ -48,11 +48,30 @@ test('an app without our feature flags gets the template of our own app', () => 
   expect(Template.fromStack(theirs).toJSON()).toEqual(Template.fromStack(ours).toJSON());
 });
 
-test('it can be in a stage, with a name and tags of the app', () => {
-  const stage = new Stage(new App(), 'prod');
-  const stack = new Hiwake(stage, 'logs', { ...given(), tags: { team: 'web' } });
-  expect(stack.stackName).toBe('prod-logs');
-  expect(stack.tags.tagValues()).toEqual({ team: 'web' });
+// The stack was called after its id, and S3 refused a bucket whose queue admits only the pipeline's.
+test('the pipeline has one name, whatever the ids of construct and stage; the queue admits any bucket name', () => {
+  const named = { ...given(), deployment: readDeployment('name = "web"'), tags: { team: 'web' } };
+  const inStage = new Hiwake(new Stage(new App(), 'prod'), 'logs', named);
+  for (const stack of [inStage, new Hiwake(new App(), 'logs', named)]) {
+    expect(stack.stackName).toBe('web');
+    expect(stack.tags.tagValues()).toEqual({ team: 'web' });
+    const template = Template.fromStack(stack);
+    expect(only(template, 'AWS::Lambda::Function', 'Land').Properties.FunctionName).toBe('web-land');
+    expect(admitted(template)).toEqual({
+      StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } },
+    });
+  }
+});
+
+test('two pipelines of one name in one environment are refused: the second would replace the first', () => {
+  const app = new App();
+  const at = (stage: string, region: string): Hiwake =>
+    new Hiwake(new Stage(app, stage), 'logs', { ...given(), env: { region } });
+  at('prod', 'us-east-1');
+  at('tokyo', 'ap-northeast-1');
+  expect(() => at('dev', 'us-east-1')).toThrow(
+    'prod/logs and dev/logs are both named hiwake in aws://unknown-account/us-east-1',
+  );
 });
 
 // The schema alone takes both.

@@ -42,9 +42,6 @@ describe('notices', () => {
       Action: 'sqs:SendMessage',
       Condition: { StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } } },
     });
-    expect(text(allowed.Condition.ArnLike['aws:SourceArn'])).toBe(
-      'arn:<AWS::Partition>:s3:::hiwake-*',
-    );
   });
 
   test('are retried soon, for more than 8 hours without the file system, then to the dead letters', () => {

@@ -139,6 +139,12 @@ export function madeBefore(template: Template, id: string): Set<string> {
   return found;
 }
 
+/** On which condition S3 may put notices into land's queue. */
+export function admitted(template: Template): unknown {
+  const { Statement } = only(template, 'AWS::SQS::QueuePolicy', 'Notices').Properties.PolicyDocument;
+  return Statement.find((one: Statement) => one.Effect === 'Allow').Condition;
+}
+
 /** The logical ids of a type's resources. */
 export function idsOf(template: Template, type: string, holding = ''): string[] {
   return Object.keys(template.findResources(type)).filter((id) => id.includes(holding));

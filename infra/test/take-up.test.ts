@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from 'vitest';
 
-import { takeUp, type Template } from '../lib/take-up.ts';
-import { projectFile, templateOf } from './pipeline.ts';
+import { takeUp, type Template, templateFile } from '../lib/take-up.ts';
+import { admitted, projectFile, templateOf } from './pipeline.ts';
 
 const LEFT = { 'file-system': 'fs-0aaaaaaa', delivery: 'hiwake-delivery', backup: 'hiwake-backup' };
 
@@ -17,6 +17,10 @@ interface Resource {
 
 function resourcesOf(deployment: string): [string, Resource][] {
   return Object.entries(templateOf({ deployment }).toJSON().Resources);
+}
+
+function stackArtifact(stackName: string, templateFile: string) {
+  return { type: 'aws:cloudformation:stack', properties: { stackName, templateFile } };
 }
 
 const KEPT = ['AWS::EFS::FileSystem', 'AWS::S3::Bucket', 'AWS::S3::Bucket'];
@@ -74,6 +78,23 @@ describe('what was left behind', () => {
       expect(Boolean(NotificationConfiguration)).toBe(id.startsWith('StorageDelivery'));
       expect(taken).toEqual({ ...deployed, Properties });
     }
+  });
+
+  // The queue admitted `hiwake-*` only, and S3 would have refused to tell it anything.
+  test('may have any name: the queue admits each bucket of the account', () => {
+    expect(admitted(templateOf())).toEqual({
+      StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } },
+    });
+  });
+
+  test('is found in the assembly by the name of the stack, whatever the id of the construct', () => {
+    const artifacts = {
+      Tree: { type: 'cdk:tree' },
+      hiwake: stackArtifact('other', 'hiwake.template.json'),
+      logs: stackArtifact('hiwake', 'logs.template.json'),
+    };
+    expect(templateFile({ artifacts }, 'hiwake')).toBe('logs.template.json');
+    expect(() => templateFile({ artifacts }, 'web')).toThrow('has no stack web');
   });
 
   test('may be one of them only', () => {
