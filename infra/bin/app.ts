@@ -18,9 +18,10 @@ try {
   const file = path('config', '../../hiwake.toml');
   const built = path('packages', '../../target/lambda');
   new Hiwake(app, deployment.name, { config: file, deployment, packages: built });
+  Validations.of(app).addPlugins(new AwsSolutionsChecks(app, { verbose: true }));
+  app.synth();
 } catch (error) {
   // What the operator wrote is wrong: its own words, without a trace of ours.
   console.error(error instanceof Error ? error.message : error);
   process.exit(1);
 }
-Validations.of(app).addPlugins(new AwsSolutionsChecks(app, { verbose: true }));

@@ -79,7 +79,7 @@ export class PipelineStack extends Stack {
     };
     for (const [id, [value, description]] of Object.entries(outputs))
       new CfnOutput(this, id, { value, description });
-    this.refuseTooMany(props.config);
+    this.node.addValidation({ validate: () => this.tooMany(props.config) });
   }
 
   /** Of stages that read one deployment.toml. CDK does not look beyond a stage. */
@@ -96,18 +96,22 @@ export class PipelineStack extends Stack {
     );
   }
 
-  /** Before CDK does, which would not say what to do. */
-  private refuseTooMany({ sources }: Config): void {
-    const count = this.node.findAll().filter((one) => CfnResource.isCfnResource(one)).length;
-    if (count <= RESOURCES_MAX) return;
+  /**
+   * At synthesis, with what the app and CDK have added; before CDK counts, which would not say what
+   * to do.
+   */
+  private tooMany({ sources }: Config): string[] {
+    const resources = this.node.findAll().filter((one) => CfnResource.isCfnResource(one));
+    const count = resources.filter((one) => Stack.of(one) === this).length;
+    if (count <= RESOURCES_MAX) return [];
     const filtered = sources.filter((source) => source.subscribe === 'filter');
     const groups = new Set(filtered.flatMap((source) => source.names)).size;
-    throw new Error(
+    return [
       `hiwake.toml: ${groups} log groups are named, and each takes a subscription filter. ` +
-        `A stack holds ${RESOURCES_MAX} resources, and the pipeline itself takes ${count - groups}: ` +
+        `A stack holds ${RESOURCES_MAX} resources, and all others take ${count - groups}: ` +
         `name ${RESOURCES_MAX - count + groups} at most. For all others write subscribe = "account" ` +
         '(one policy for the account), or "manual" (you subscribe them yourself), with globs',
-    );
+    ];
   }
 }
 

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { App } from 'aws-cdk-lib';
+import { App, type AppProps } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { zipSync } from 'fflate';
 
@@ -67,11 +67,14 @@ export function builtPackages(machine = 0x3e): string {
   return folder;
 }
 
-export function stackOf({ hiwake = PLAIN, deployment = '' }: Given = {}): {
+export function stackOf(
+  { hiwake = PLAIN, deployment = '' }: Given = {},
+  props: AppProps = {},
+): {
   app: App;
   stack: PipelineStack;
 } {
-  const app = new App({ context: FLAGS });
+  const app = new App({ context: FLAGS, ...props });
   const config = readConfig(hiwake);
   const said = readDeployment(deployment);
   const packages = new Packages(builtPackages(), config.toml);

@@ -1,3 +1,4 @@
+import { Aspects, CfnResource } from 'aws-cdk-lib';
 import { describe, expect, test } from 'vitest';
 
 import {
@@ -175,6 +176,25 @@ describe('what CloudWatch Logs and CloudFormation take', () => {
     const largest = templateOf({ hiwake: source(groups(Number(most))) });
     expect(Object.keys(largest.toJSON().Resources)).toHaveLength(500);
     expect(said(() => templateOf({ hiwake: source(groups(Number(most) + 1)) }))).toMatch(refused);
+  });
+
+  // Counted when the stack was made, an app that adds one resource got CDK's own count of types.
+  test('what the app adds, and what CDK adds at synthesis, counts too', () => {
+    const refused = /name (\d+) at most/;
+    const [, most] = refused.exec(said(() => templateOf({ hiwake: source(groups(600)) }))) ?? [];
+    const full = { hiwake: source(groups(Number(most))) };
+    const adding = stackOf(full);
+    new CfnResource(adding.stack, 'Theirs', { type: 'AWS::SNS::Topic' });
+    expect(said(() => adding.app.synth())).toMatch(`name ${Number(most) - 1} at most`);
+    const analytics = stackOf(full, { analyticsReporting: true });
+    expect(said(() => analytics.app.synth())).toMatch(`name ${Number(most) - 1} at most`);
+    const aspect = stackOf(full);
+    Aspects.of(aspect.app).add({
+      visit: (one) => {
+        if (one === aspect.stack) new CfnResource(aspect.stack, 'Late', { type: 'AWS::SNS::Topic' });
+      },
+    });
+    expect(said(() => aspect.app.synth())).toMatch(`name ${Number(most) - 1} at most`);
   });
 
   test('25 KB of names that an account policy leaves out; more are refused', () => {
