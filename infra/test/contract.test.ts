@@ -221,8 +221,11 @@ describe('alarms', () => {
     expect(named('[stream]\nsilence_hours = 6')[0].Properties.EvaluationPeriods).toBe(6);
     expect(named('[stream]\nsilence_hours = 0')).toEqual([]);
     // CloudWatch takes a day at most.
-    expect(() => named('[stream]\nsilence_hours = 25')).toThrow(
-      'stream.silence_hours: write 0 to 24',
+    // CloudWatch: "no longer than seven days".
+    const [week] = named('[stream]\nsilence_hours = 168');
+    expect(week.Properties.EvaluationPeriods * 3600).toBe(604_800);
+    expect(() => named('[stream]\nsilence_hours = 169')).toThrow(
+      'stream.silence_hours: write 0 to 168',
     );
   });
 
