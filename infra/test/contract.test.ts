@@ -220,7 +220,6 @@ describe('alarms', () => {
       resources(templateOf({ deployment }), 'AWS::CloudWatch::Alarm', 'norecords');
     expect(named('[stream]\nsilence_hours = 6')[0].Properties.EvaluationPeriods).toBe(6);
     expect(named('[stream]\nsilence_hours = 0')).toEqual([]);
-    // CloudWatch takes a day at most.
     // CloudWatch: "no longer than seven days".
     const [week] = named('[stream]\nsilence_hours = 168');
     expect(week.Properties.EvaluationPeriods * 3600).toBe(604_800);
