@@ -16,6 +16,8 @@ export interface Source {
   /** Log groups without a glob that `exclude` does not take out. */
   readonly names: string[];
   readonly globs: string[];
+  /** Names and globs that it leaves to others. */
+  readonly exclude: string[];
   readonly filterPattern: string;
   readonly subscribe: 'filter' | 'account' | 'manual';
 }
@@ -60,6 +62,7 @@ export function readConfig(toml: string, name = 'hiwake.toml'): Config {
         (group) => !isGlob(group) && !source.exclude?.some((glob) => matches(glob, group)),
       ),
       globs: source.log_groups.filter(isGlob),
+      exclude: source.exclude ?? [],
       filterPattern: source.filter_pattern ?? '',
       subscribe: source.subscribe ?? 'filter',
     })),
@@ -68,7 +71,13 @@ export function readConfig(toml: string, name = 'hiwake.toml'): Config {
   };
 }
 
-function isGlob(group: string): boolean {
+/** Whether a log group's events can be a source's. */
+export function takes({ names, globs, exclude }: Source, group: string): boolean {
+  const any = (of: string[]): boolean => of.some((glob) => matches(glob, group));
+  return names.includes(group) || (any(globs) && !any(exclude));
+}
+
+export function isGlob(group: string): boolean {
   return /[*?{]/.test(group);
 }
 

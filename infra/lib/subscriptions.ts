@@ -8,7 +8,7 @@ import * as logs from 'aws-cdk-lib/aws-logs';
 import { Construct, type IDependable } from 'constructs';
 
 import { Alarm, FIVE_MINUTES } from './alarm.ts';
-import type { Config, Source } from './config.ts';
+import { type Config, isGlob, type Source, takes } from './config.ts';
 import { logGroupName, OWN_LOG_GROUPS, pipelineOf, streamArn } from './names.ts';
 
 export interface SubscriptionsProps {
@@ -150,7 +150,7 @@ export function planned(sources: Source[], pipeline: string): Plan {
   }
   return {
     filters,
-    account: accountPolicy(sources, [...own, ...named(sources)]),
+    account: accountPolicy(sources, [...new Set([...own, ...named(sources), ...excluded(sources)])]),
     warnings: [...warnings, ...accountWarnings(sources)],
   };
 }
@@ -177,6 +177,13 @@ function named(sources: Source[]): string[] {
   return [...new Set(names)];
 }
 
+/** Names that every source of the account policy leaves to others: to [unmatched], or to nobody. */
+function excluded(sources: Source[]): string[] {
+  const asking = sources.filter((source) => source.subscribe === 'account');
+  const names = asking.flatMap((source) => source.exclude.filter((one) => !isGlob(one)));
+  return names.filter((name) => !asking.some((source) => takes(source, name)));
+}
+
 function accountPolicy(sources: Source[], except: string[]): Plan['account'] {
   const asking = sources.filter((source) => source.subscribe === 'account');
   const [first, ...others] = asking;
@@ -195,7 +202,7 @@ function accountPolicy(sources: Source[], except: string[]): Plan['account'] {
   const bytes = Buffer.byteLength(criteria(except));
   if (bytes > CRITERIA_MAX) {
     throw new Error(
-      `hiwake.toml: the account policy leaves out the ${except.length} log groups that other sources name. ` +
+      `hiwake.toml: the account policy leaves out ${except.length} log groups: those that other sources name, and exclude. ` +
         `That takes ${bytes} bytes, and CloudWatch Logs takes ${CRITERIA_MAX}. ` +
         'Name fewer, or write subscribe = "account" in their sources too',
     );
@@ -211,8 +218,20 @@ function criteria(except: string[]): string {
 }
 
 function accountWarnings(sources: Source[]): string[] {
-  if (!sources.some((source) => source.subscribe === 'account')) return [];
+  const asking = sources.filter((source) => source.subscribe === 'account');
+  if (asking.length === 0) return [];
+  const globs = asking.flatMap((source) => source.globs);
+  const carried = asking.flatMap((source) =>
+    source.exclude
+      .filter((one) => isGlob(one) && !globs.includes(one))
+      .map(
+        (glob) =>
+          `${at(source)}: an account policy leaves out names only, so the log groups of exclude = ${glob} are ` +
+          'carried and paid for. They land where another source or [unmatched] puts them. Name them to leave them out.',
+      ),
+  );
   return [
+    ...carried,
     'subscribe = "account" puts every log group of this account and region into the stream but those that are named elsewhere in hiwake.toml: ' +
       'what no source matches is carried, paid for, and lands in the [unmatched] file. ' +
       'A region has one such policy: the deployment fails if another tool has made it (docs/deploy.md).',

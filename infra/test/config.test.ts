@@ -5,13 +5,15 @@ import { readDeployment } from '../lib/deployment.ts';
 import { projectFile } from './pipeline.ts';
 
 describe('hiwake.toml', () => {
+  const PLAIN = { names: [], globs: [], exclude: [], filterPattern: '', subscribe: 'filter' };
+
   test('the sample, and its defaults', () => {
     const { toml, sources, ...rest } = readConfig(projectFile('hiwake.toml'));
     expect(toml).toBe(projectFile('hiwake.toml'));
     expect(rest).toEqual({ timezone: 'Asia/Tokyo', graceSeconds: 3600, journalDays: 90 });
     expect(sources).toEqual([
-      { index: 1, names: ['/var/log/messages'], globs: [], filterPattern: '', subscribe: 'filter' },
-      { index: 2, names: [], globs: ['/aws/lambda/*'], filterPattern: '', subscribe: 'manual' },
+      { ...PLAIN, index: 1, names: ['/var/log/messages'] },
+      { ...PLAIN, index: 2, globs: ['/aws/lambda/*'], subscribe: 'manual' },
     ]);
   });
 
@@ -19,13 +21,7 @@ describe('hiwake.toml', () => {
     const defaults = '[defaults]\nsubscribe = "manual"\nfilter_pattern = "x"\n';
     const sources = '[[source]]\nlog_groups = ["/a", "/ecs/{team}-x"]\nsubscribe = "filter"\n';
     expect(readConfig(defaults + sources).sources).toEqual([
-      {
-        index: 1,
-        names: ['/a'],
-        globs: ['/ecs/{team}-x'],
-        filterPattern: 'x',
-        subscribe: 'filter',
-      },
+      { ...PLAIN, index: 1, names: ['/a'], globs: ['/ecs/{team}-x'], filterPattern: 'x' },
     ]);
   });
 

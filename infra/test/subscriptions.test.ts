@@ -1,6 +1,8 @@
 import { Aspects, CfnResource } from 'aws-cdk-lib';
 import { describe, expect, test } from 'vitest';
 
+import { readConfig } from '../lib/config.ts';
+import { planned } from '../lib/subscriptions.ts';
 import {
   idsOf,
   madeBefore,
@@ -132,6 +134,28 @@ describe('subscribe = "account"', () => {
       RoleArn: expect.stringMatching(/^<Subscriptions/),
       FilterPattern: '"x"',
     });
+  });
+
+  // They went into the stream, were paid for, and landed in [unmatched].
+  test('a name in exclude is left out, if no other source with "account" takes it', () => {
+    const sources =
+      source(['*'], 'subscribe = "account"\nexclude = ["/noise", "/mine/a", "/mine/b"]') +
+      source(['/mine/*'], 'subscribe = "account"\nexclude = ["/mine/b"]');
+    const { SelectionCriteria } = only(
+      templateOf({ hiwake: sources }),
+      'AWS::Logs::AccountPolicy',
+    ).Properties;
+    expect(JSON.parse(SelectionCriteria.split(' IN ')[1]).slice(4)).toEqual(['/noise', '/mine/b']);
+  });
+
+  test('a glob in exclude is warned of: a policy leaves out names only', () => {
+    const warned = (rest: string): string =>
+      planned(
+        readConfig(source(['/aws/*'], `subscribe = "account"\nexclude = ["/aws/x-*"]`) + rest).sources,
+        'hiwake',
+      ).warnings.join('\n');
+    expect(warned('')).toMatch(/source\[1\]: an account policy .* names only, .*\/aws\/x-\* /);
+    expect(warned(source(['/aws/x-*'], 'subscribe = "account"'))).not.toMatch('names only');
   });
 
   test('every log group of the pipeline is left out', () => {
