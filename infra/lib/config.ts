@@ -20,7 +20,11 @@ export interface Source {
   readonly exclude: string[];
   readonly filterPattern: string;
   readonly subscribe: 'filter' | 'account' | 'manual';
+  /** Fields of an event that its columns need, and that a subscription emits only when asked. */
+  readonly systemFields: string[];
 }
+
+const SYSTEM_FIELDS = { '{account}': '@aws.account', '{region}': '@aws.region' };
 
 export interface Config {
   /** The file itself: it is put beside the binaries. */
@@ -32,6 +36,7 @@ export interface Config {
 }
 
 interface Subscribed {
+  columns?: string[];
   filter_pattern?: string;
   subscribe?: Source['subscribe'];
 }
@@ -65,6 +70,9 @@ export function readConfig(toml: string, name = 'hiwake.toml'): Config {
       exclude: source.exclude ?? [],
       filterPattern: source.filter_pattern ?? '',
       subscribe: source.subscribe ?? 'filter',
+      systemFields: Object.entries(SYSTEM_FIELDS)
+        .filter(([column]) => source.columns?.includes(column))
+        .map(([, field]) => field),
     })),
     graceSeconds: seconds(file.seal?.grace ?? '1h', name),
     journalDays: file.seal?.journal_days ?? 90,

@@ -49,6 +49,7 @@ export class Subscriptions extends Construct {
         logGroupName: logGroup,
         filterName: filterName(this.pipeline),
         filterPattern,
+        emitSystemFields: emitted(props.config.sources, logGroup),
         destinationArn: props.destination.deliveryStreamArn,
         roleArn: role.roleArn,
       });
@@ -109,6 +110,13 @@ export class Subscriptions extends Construct {
       periods: 3,
     });
   }
+}
+
+/** What the sources of a log group need of each event beside what CloudWatch Logs always sends. */
+function emitted(sources: Source[], logGroup: string): string[] | undefined {
+  const taking = sources.filter((source) => takes(source, logGroup));
+  const fields = [...new Set(taking.flatMap((source) => source.systemFields))].sort();
+  return fields.length > 0 ? fields : undefined;
 }
 
 /** CloudFormation finds filters by the beginning of a name: `hiwake` would be `hiwake-test`. */
@@ -230,8 +238,16 @@ function accountWarnings(sources: Source[]): string[] {
           'carried and paid for. They land where another source or [unmatched] puts them. Name them to leave them out.',
       ),
   );
+  const local = asking
+    .filter((source) => source.systemFields.length > 0)
+    .map(
+      (source) =>
+        `${at(source)}: an account policy does not emit ${source.systemFields.join(' and ')}, so its columns have this account ` +
+        'and region for all events. For centralised log groups write subscribe = "filter".',
+    );
   return [
     ...carried,
+    ...local,
     'subscribe = "account" puts every log group of this account and region into the stream but those that are named elsewhere in hiwake.toml: ' +
       'what no source matches is carried, paid for, and lands in the [unmatched] file. ' +
       'A region has one such policy: the deployment fails if another tool has made it (docs/deploy.md).',

@@ -5,7 +5,14 @@ import { readDeployment } from '../lib/deployment.ts';
 import { projectFile } from './pipeline.ts';
 
 describe('hiwake.toml', () => {
-  const PLAIN = { names: [], globs: [], exclude: [], filterPattern: '', subscribe: 'filter' };
+  const PLAIN = {
+    names: [],
+    globs: [],
+    exclude: [],
+    filterPattern: '',
+    subscribe: 'filter',
+    systemFields: [],
+  };
 
   test('the sample, and its defaults', () => {
     const { toml, sources, ...rest } = readConfig(projectFile('hiwake.toml'));

@@ -97,6 +97,21 @@ describe('subscribe = "filter"', () => {
     );
   });
 
+  // Never asked for, the columns were the central account and region of every event.
+  test('a filter emits the system fields that the columns of its sources need, and no others', () => {
+    const emitted = (hiwake: string): unknown[] =>
+      resources(templateOf({ hiwake }), 'AWS::Logs::SubscriptionFilter').map(
+        (one) => one.Properties.EmitSystemFields,
+      );
+    const columns = (...names: string[]): string => `columns = ${JSON.stringify(names)}`;
+    expect(emitted(source(['/a'], columns('{owner}')))).toEqual([undefined]);
+    const both = source(['/a', '/b'], columns('{region}', '{message}'));
+    const glob = source(['/*'], `subscribe = "manual"\nexclude = ["/b"]\n${columns('{account}')}`);
+    expect(emitted(both + glob)).toEqual([['@aws.account', '@aws.region'], ['@aws.region']]);
+    const defaults = `[defaults]\n${columns('{account}')}\n`;
+    expect(emitted(defaults + source(['/a']))).toEqual([['@aws.account']]);
+  });
+
   test('a log group in two sources has one filter, or it is refused', () => {
     expect(
       filters(source(['/a'], 'log_streams = ["x"]') + source(['/a'], 'log_streams = ["y"]')),
@@ -156,6 +171,13 @@ describe('subscribe = "account"', () => {
       ).warnings.join('\n');
     expect(warned('')).toMatch(/source\[1\]: an account policy .* names only, .*\/aws\/x-\* /);
     expect(warned(source(['/aws/x-*'], 'subscribe = "account"'))).not.toMatch('names only');
+  });
+
+  test('columns that need system fields are warned of: CloudWatch Logs knows none in a policy', () => {
+    const sources = source(['*'], 'subscribe = "account"\ncolumns = ["{account}", "{message}"]');
+    expect(planned(readConfig(sources).sources, 'hiwake').warnings.join('\n')).toMatch(
+      /source\[1\]: .*@aws\.account.*subscribe = "filter"/,
+    );
   });
 
   test('every log group of the pipeline is left out', () => {

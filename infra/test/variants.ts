@@ -7,6 +7,7 @@ import { READERS, templateOf } from './pipeline.ts';
 
 const [folder = 'cdk.out/variants'] = process.argv.slice(2);
 const ACCOUNT = '[[source]]\nlog_groups = ["*"]\nsubscribe = "account"';
+const FIELDS = '[[source]]\nlog_groups = ["/a"]\ncolumns = ["{account}", "{region}"]';
 const EXISTING = `
 [network]
 vpc_id = "vpc-0aaaaaaa"
@@ -26,6 +27,7 @@ key = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-5555555555
 /** Between them they make every resource and set every property that the app knows. */
 const VARIANTS: Record<string, Parameters<typeof templateOf>[0]> = {
   default: {},
+  fields: { hiwake: FIELDS },
   readers: { deployment: READERS },
   account: { hiwake: ACCOUNT },
   existing: { deployment: EXISTING },
