@@ -3,8 +3,7 @@
 
 import { Duration, Stack } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
-import type * as lambda from 'aws-cdk-lib/aws-lambda';
-import * as sources from 'aws-cdk-lib/aws-lambda-event-sources';
+import * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct, type IDependable } from 'constructs';
@@ -47,6 +46,8 @@ export class Land extends Construct {
   readonly function: lambda.Function;
   readonly notices: sqs.Queue;
   readonly dead: sqs.Queue;
+  /** From its creation on, what is put into the stream lands. */
+  readonly mapping: lambda.CfnEventSourceMapping;
 
   constructor(
     scope: Construct,
@@ -81,14 +82,16 @@ export class Land extends Construct {
       files: props,
     }).function;
     this.grantReading();
-    this.function.addEventSource(
-      new sources.SqsEventSource(this.notices, {
-        batchSize: BATCH,
-        maxConcurrency: props.deployment.concurrency,
-        // Without it, what the answer names as failed would be taken for done.
-        reportBatchItemFailures: true,
-      }),
-    );
+    const source = new lambda.EventSourceMapping(this, 'Source', {
+      target: this.function,
+      eventSourceArn: this.notices.queueArn,
+      batchSize: BATCH,
+      maxConcurrency: props.deployment.concurrency,
+      // Without it, what the answer names as failed would be taken for done.
+      reportBatchItemFailures: true,
+    });
+    this.mapping = source.node.defaultChild as lambda.CfnEventSourceMapping;
+    this.notices.grantConsumeMessages(this.function);
     this.alarms();
   }
 

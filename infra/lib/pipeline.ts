@@ -43,9 +43,9 @@ export class PipelineStack extends Stack {
     const seal = new Seal(this, 'Seal', { ...props, network, storage });
     // Seal's function waits for the mount targets, then Lambda makes its network interface.
     const land = new Land(this, 'Land', { ...props, network, storage, slow: seal.function });
-    // With the function comes its event source mapping: what is put into the stream now will land.
     const { stream: destination } = stream;
-    new Subscriptions(this, 'Subscriptions', { ...props, destination, last: land.function });
+    const last = land.mapping;
+    const subscriptions = new Subscriptions(this, 'Subscriptions', { ...props, destination, last });
     new Readers(this, 'Readers', { ...props, storage });
     new Monitoring(this, 'Monitoring', { ...props, stream, transform, land, seal });
 
@@ -77,6 +77,10 @@ export class PipelineStack extends Stack {
         `the day files are in ${props.deployment.path}`,
       ],
     };
+    // All else comes before land reads its queue, and that before the subscriptions: an event that is
+    // put into the stream lands. One resource in between keeps the template below its 1 MB.
+    for (const one of this.node.findAll().filter(CfnResource.isCfnResource))
+      if (one !== last && !subscriptions.made.includes(one)) last.addResourceDependency(one);
     for (const [id, [value, description]] of Object.entries(outputs))
       new CfnOutput(this, id, { value, description });
     this.node.addValidation({ validate: () => this.tooMany(props.config) });

@@ -1,11 +1,11 @@
 // Which log groups put their events into the stream: as hiwake.toml's sources say.
 
-import { Annotations, CfnOutput, Stack } from 'aws-cdk-lib';
+import { Annotations, CfnOutput, type CfnResource, Stack } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as firehose from 'aws-cdk-lib/aws-kinesisfirehose';
 import * as logs from 'aws-cdk-lib/aws-logs';
-import { Construct, type IDependable } from 'constructs';
+import { Construct } from 'constructs';
 
 import { Alarm, FIVE_MINUTES } from './alarm.ts';
 import { type Config, isGlob, type Source, takes } from './config.ts';
@@ -14,11 +14,13 @@ import { logGroupName, OWN_LOG_GROUPS, pipelineOf, streamArn } from './names.ts'
 export interface SubscriptionsProps {
   readonly config: Config;
   readonly destination: firehose.IDeliveryStream;
-  /** What the first event needs. */
-  readonly last: IDependable;
+  /** What the first event needs, and what waits for all else. */
+  readonly last: CfnResource;
 }
 
 export class Subscriptions extends Construct {
+  /** The filters and the account policy. */
+  readonly made: CfnResource[] = [];
   private readonly pipeline = pipelineOf(this).name;
 
   constructor(scope: Construct, id: string, props: SubscriptionsProps) {
@@ -53,7 +55,7 @@ export class Subscriptions extends Construct {
         destinationArn: props.destination.deliveryStreamArn,
         roleArn: role.roleArn,
       });
-      filter.node.addDependency(policy, props.last);
+      this.made.push(filter);
     }
     const note =
       'a log group takes two subscription filters, and must be of class Standard (docs/deploy.md)';
@@ -72,8 +74,9 @@ export class Subscriptions extends Construct {
         }),
         selectionCriteria: criteria(plan.account.except),
       });
-      account.node.addDependency(policy, props.last);
+      this.made.push(account);
     }
+    for (const one of this.made) one.addResourceDependency(props.last);
     this.alarms(plan.account !== undefined);
   }
 
