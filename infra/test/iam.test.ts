@@ -6,7 +6,8 @@
 import { runSimulation } from '@cloud-copilot/iam-simulate';
 import { describe, expect, test } from 'vitest';
 
-import { projectFile, READERS, type Resource, templateOf } from './pipeline.ts';
+import { PLAIN, projectFile, READERS, type Resource, templateOf } from './pipeline.ts';
+import { VARIANTS } from './variants.ts';
 
 const ACCOUNT = '123456789012';
 const REGION = 'ap-northeast-1';
@@ -18,16 +19,17 @@ const PSEUDO: Record<string, string> = {
 };
 const READER = `arn:aws:iam::${ACCOUNT}:role/reader`;
 
+const KEY = `arn:aws:kms:${REGION}:${ACCOUNT}:key/11111111-2222-3333-4444-555555555555`;
+const TOLD = `[tell]\nsealed = "arn:aws:sns:${REGION}:${ACCOUNT}:sealed"\nkey = "${KEY}"`;
+
 /** Our own VPC, so that its endpoint has a policy; and a file system with readers. */
 const plain = deployed();
 const read = deployed(READERS);
 
 type Deployed = ReturnType<typeof deployed>;
 
-function deployed(
-  deployment = '[tell]\nsealed = "arn:aws:sns:ap-northeast-1:123456789012:sealed"',
-) {
-  const all: Record<string, Resource> = templateOf({ deployment }).toJSON().Resources;
+function deployed(deployment = TOLD, hiwake = PLAIN) {
+  const all: Record<string, Resource> = templateOf({ deployment, hiwake }).toJSON().Resources;
 
   function arn(id: string): string {
     const { Type, Properties } = all[id] ?? { Type: '', Properties: {} };
@@ -101,6 +103,7 @@ function deployed(
         ),
     /** The policy of a role's trust, a bucket, a queue or the file system. */
     policy: (resource: string): any => {
+      if (resource === KEY) return KEYS_OWN;
       const [, role] = resource.match(/:role\/(\w+)$/) ?? [];
       if (role) return resolved(all[role]?.Properties.AssumeRolePolicyDocument);
       for (const { Type, Properties } of Object.values(all)) {
@@ -120,6 +123,19 @@ function deployed(
       })),
   };
 }
+
+/** Of the operator's key, as KMS makes it: IAM decides. */
+const KEYS_OWN = {
+  Version: '2012-10-17',
+  Statement: [
+    {
+      Effect: 'Allow',
+      Principal: { AWS: `arn:aws:iam::${ACCOUNT}:root` },
+      Action: 'kms:*',
+      Resource: '*',
+    },
+  ],
+};
 
 const ALLOW_ALL = [
   {
@@ -251,6 +267,7 @@ function resource(on: string): string {
     stream: () => plain.arnOf('AWS::KinesisFirehose::DeliveryStream', name),
     role: () => plain.arnOf('AWS::IAM::Role', name),
     topic: () => of('sns', name),
+    key: () => KEY,
     'log-group': () => logGroup(name),
     'network-interface': () => of('ec2', 'network-interface/eni-0aaaaaaa'),
     files: () => files(plain),
@@ -267,12 +284,15 @@ describe('what the services do for the pipeline is allowed', () => {
     },
   );
 
-  test('every action that a role may do is asked for: recorded, or by hand', () => {
+  const variants = Object.entries(VARIANTS).map(([name, given]) => {
+    return [name, deployed(given?.deployment ?? '', given?.hiwake)] as const;
+  });
+  test.each(variants)('every action that a role may do is recorded, or by hand: %s', (_, of) => {
     const asked = new Set([
       ...byHand.map((one) => `${callOf(one).who} ${one.action}`),
       ...recorded.map((one) => `${one.function === 'land' ? LAND : SEAL} ${one.action}`),
     ]);
-    expect(plain.granted().filter((one) => !asked.has(one))).toEqual([]);
+    expect(of.granted().filter((one) => !asked.has(one))).toEqual([]);
   });
 
   test('a reader mounts', async () => {
@@ -328,6 +348,15 @@ describe('what nobody needs is denied', () => {
         action: 'sts:AssumeRole',
         on: resource('role:SubscriptionsRole'),
         with: { 'aws:SourceArn': `arn:aws:logs:${REGION}:999999999999:log-group:x:*` },
+      },
+    ],
+    [
+      'seal, the key for anything but SNS',
+      {
+        who: SEAL,
+        action: 'kms:Decrypt',
+        on: KEY,
+        with: { 'kms:ViaService': `s3.${REGION}.amazonaws.com` },
       },
     ],
     ['seal, notices', { who: SEAL, action: 'sqs:ReceiveMessage', on: queue('LandNotices') }],

@@ -2,10 +2,10 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 import { READERS, templateOf } from './pipeline.ts';
 
-const [folder = 'cdk.out/variants'] = process.argv.slice(2);
 const ACCOUNT = '[[source]]\nlog_groups = ["*"]\nsubscribe = "account"';
 const FIELDS = '[[source]]\nlog_groups = ["/a"]\ncolumns = ["{account}", "{region}"]';
 const EXISTING = `
@@ -25,7 +25,7 @@ key = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-5555555555
 `;
 
 /** Between them they make every resource and set every property that the app knows. */
-const VARIANTS: Record<string, Parameters<typeof templateOf>[0]> = {
+export const VARIANTS: Record<string, Parameters<typeof templateOf>[0]> = {
   default: {},
   fields: { hiwake: FIELDS },
   readers: { deployment: READERS },
@@ -38,7 +38,11 @@ const VARIANTS: Record<string, Parameters<typeof templateOf>[0]> = {
   destroy: { deployment: 'removal = "destroy"' },
 };
 
-mkdirSync(folder, { recursive: true });
-for (const [name, given] of Object.entries(VARIANTS)) {
-  writeFileSync(join(folder, `${name}.json`), JSON.stringify(templateOf(given).toJSON(), null, 1));
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const [folder = 'cdk.out/variants'] = process.argv.slice(2);
+  mkdirSync(folder, { recursive: true });
+  for (const [name, given] of Object.entries(VARIANTS)) {
+    const template = JSON.stringify(templateOf(given).toJSON(), null, 1);
+    writeFileSync(join(folder, `${name}.json`), template);
+  }
 }
