@@ -97,31 +97,38 @@ function matches(glob: string, group: string): boolean {
   return new RegExp(`^${pattern}$`).test(group);
 }
 
+/** Those of the binaries' parser, humantime. */
 const UNITS: [RegExp, number][] = [
+  [/^(nanos|nsec|ns)$/, 1e-9],
+  [/^(usec|us|µs)$/, 1e-6],
+  [/^(millis|msec|ms)$/, 1e-3],
   [/^(seconds?|secs?|s)$/, 1],
   [/^(minutes?|mins?|m)$/, 60],
   [/^(hours?|hrs?|h)$/, 3600],
-  [/^(days?|d)$/, 86400],
-  [/^(weeks?|wks?|wk|w)$/, 604800],
+  [/^(days?|d)$/, 86_400],
+  [/^(weeks?|wks?|w)$/, 604_800],
+  [/^(months?|M)$/, 2_630_016],
+  [/^(years?|yrs?|y)$/, 31_557_600],
 ];
+const GRACE_MAX = 604_800;
 
-/** A duration as `hiwake.toml` writes it, e.g. `1h 30m`. */
+/**
+ * `seal.grace` in whole seconds, rounded up. The bootstrap decides what is valid; this takes at
+ * least that, because it is asked alone where no bootstrap runs.
+ */
 export function seconds(text: string, name: string): number {
-  const parts = [...text.matchAll(/(\d+)\s*([a-z]+)/g)];
-  const rest = text.replaceAll(/(\d+)\s*([a-z]+)/g, '').trim();
-  const values = parts.map(([, count, unit]) => {
-    const found = UNITS.find(([pattern]) => pattern.test(unit ?? ''));
-    return found && Number(count) * found[1];
+  const part = /(\d[\d\s]*(?:\.[\d\s]+)?)([a-zµM]+)\s*/g;
+  const parts = [...text.matchAll(part)].map(([, count = '', unit = '']) => {
+    const [, each] = UNITS.find(([pattern]) => pattern.test(unit)) ?? [];
+    return Number(count.replaceAll(/\s/g, '')) * (each ?? Number.NaN);
   });
-  const whole = values.reduce(
-    (sum: number | undefined, value) =>
-      sum === undefined || value === undefined ? undefined : sum + value,
-    0,
-  );
-  if (rest !== '' || parts.length === 0 || whole === undefined) {
+  const sum = parts.reduce((all, one) => all + one, 0);
+  if (parts.length === 0 || text.replaceAll(part, '').trim() !== '' || Number.isNaN(sum)) {
     throw new Error(
-      `${name}: seal.grace: ${text} is not a valid duration; write e.g. "1h" or "90m"`,
+      `${name}: seal.grace: \`${text}\` is not a valid duration; write a number and a unit, e.g. 30s, 5m or 1h`,
     );
   }
-  return whole;
+  if (sum > GRACE_MAX)
+    throw new Error(`${name}: seal.grace: is more than 7 days; write at most "7days"`);
+  return Math.ceil(Number(sum.toFixed(9)));
 }

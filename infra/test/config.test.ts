@@ -57,9 +57,12 @@ describe('hiwake.toml', () => {
     ['0s', 0],
     ['1week', 604_800],
     ['20 minutes', 1200],
+    ['500ms', 1],
+    ['1.1h', 3960],
+    ['7days', 604_800],
   ])('%s is %i seconds', (text, expected) => expect(seconds(text, 'hiwake.toml')).toBe(expected));
 
-  test.each(['soon', '1.5h', '', '3 fortnights'])('%s is not a valid duration', (text) => {
+  test.each(['soon', '1.h', '', '3 fortnights'])('%s is not a valid duration', (text) => {
     expect(() => seconds(text, 'hiwake.toml')).toThrow('is not a valid duration');
   });
 });

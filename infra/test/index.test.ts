@@ -11,6 +11,7 @@ import { Template } from 'aws-cdk-lib/assertions';
 import { zipSync } from 'fflate';
 import { afterAll, expect, test, vi } from 'vitest';
 
+import { checked } from '../lib/checker.ts';
 import { readConfig } from '../lib/config.ts';
 import { FLAGS } from '../lib/flags.ts';
 import { Hiwake, Packages, PipelineStack, readDeployment } from '../lib/index.ts';
@@ -83,6 +84,27 @@ test('what the function would refuse at its start is refused, with each line', (
   expect(() => new Hiwake(new App(), 'logs', wrong)).toThrow(
     /hiwake\.toml:3: .*file[^]*hiwake\.toml:6: .*\{nothing\}/,
   );
+});
+
+// `500ms` had a warning of the one, and was refused by the other.
+test('what the function takes for a grace, synthesis elsewhere than on Linux takes too, or refuses in the same words', () => {
+  const taken = '500ms|1ns|20us|0.5s|1.5h|90 m|1h30min|1h 1h|2hrs 3mins|1wk|1 0 m|0y|0.125month';
+  const refused = '|soon|10|1.h|-1h|1h,2m|1H|3 fortnights|8d|1month|1y';
+  for (const grace of [...taken.split('|'), ...refused.split('|')]) {
+    const toml = `${PLAIN}[seal]\ngrace = "${grace}"\n`;
+    const { config } = given(toml);
+    const words = (act: () => unknown): string => {
+      try {
+        act();
+        return 'taken';
+      } catch (error) {
+        return String(error).replace(/^.*?(?=seal.grace)/, '').replace(/ \(.*\)/, '');
+      }
+    };
+    const verdict = words(() => checked(config, packages));
+    expect([grace, words(() => readConfig(toml, config))]).toEqual([grace, verdict]);
+    expect(verdict === 'taken').toBe(taken.split('|').includes(grace));
+  }
 });
 
 test('what the function would warn of is said, and no hindrance', () => {
