@@ -2,10 +2,11 @@
 // synth`: writes the template that imports what a removed stack left, and prints the commands that
 // do it.
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
 import { loadDeployment } from '../lib/deployment.ts';
+import { textOf } from '../lib/schema.ts';
 import { takeUp, templateFile, USAGE } from '../lib/take-up.ts';
 
 const usage = `npx tsx bin/take-up.ts ${USAGE} [--deployment FILE] [--assembly FOLDER]`;
@@ -24,7 +25,8 @@ try {
   const { deployment, assembly, ...left } = values;
   if (Object.keys(left).length === 0) throw new Error(`nothing to take up: ${usage}`);
   const { name } = loadDeployment(deployment);
-  const read = (file: string) => JSON.parse(readFileSync(`${assembly}/${file}`, 'utf8'));
+  const read = (file: string) =>
+    JSON.parse(textOf(`${assembly}/${file}`, 'run `npx cdk synth`, or name its folder: --assembly'));
   const file = templateFile(read('manifest.json'), name);
   const { template, resources } = takeUp(read(file), left);
   const write = (file: string, value: unknown): string => {

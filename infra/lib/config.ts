@@ -4,11 +4,7 @@
 // checked, against the schema that `hiwake config schema` prints (contract/, kept equal by a test
 // of the Rust side).
 
-import { readFileSync } from 'node:fs';
-
-import { parse } from 'smol-toml';
-
-import { faultsOf } from './schema.ts';
+import { faultsOf, tableOf, textOf } from './schema.ts';
 
 export interface Source {
   /** In the order of the file, from 1, as `hiwake config` counts them. */
@@ -49,11 +45,11 @@ interface File {
 }
 
 export function loadConfig(path: string): Config {
-  return readConfig(readFileSync(path, 'utf8'), path);
+  return readConfig(textOf(path), path);
 }
 
 export function readConfig(toml: string, name = 'hiwake.toml'): Config {
-  const file = parse(toml) as File;
+  const file = tableOf(toml, name) as File;
   // Before the schema's defaults are filled in.
   file.source = file.source?.map((own) => ({ ...file.defaults, ...own }));
   const faults = faultsOf(file, 'hiwake').map((fault) => `${name}: ${fault}`);

@@ -1,10 +1,6 @@
 // infra/deployment.toml → where and how the pipeline is deployed. Every fault is named at once.
 
-import { readFileSync } from 'node:fs';
-
-import { parse } from 'smol-toml';
-
-import { faultsOf } from './schema.ts';
+import { faultsOf, tableOf, textOf } from './schema.ts';
 
 export interface Deployment {
   readonly name: string;
@@ -66,11 +62,11 @@ interface File {
 }
 
 export function loadDeployment(path: string): Deployment {
-  return readDeployment(readFileSync(path, 'utf8'), path);
+  return readDeployment(textOf(path), path);
 }
 
 export function readDeployment(toml: string, name = 'deployment.toml'): Deployment {
-  const file = parse(toml) as unknown as File;
+  const file = tableOf(toml, name) as unknown as File;
   // What the operator wrote, before the defaults are filled in.
   const written = Object.keys(file.efs ?? {});
   const form = faultsOf(file, 'deployment');
@@ -132,6 +128,10 @@ function together({ network, efs, readers, storage, tell }: File): string[] {
       'network.zones: a file system in one zone is efs.one_zone; write two zones, or that',
     );
   }
+  const regions = [...new Set(network.zones.map((zone) => zone.slice(0, -1)))];
+  if (regions.length > 1) {
+    faults.push(`network.zones: are in ${regions.join(' and ')}; write those of one region`);
+  }
   if (efs.file_system_id && storage.efs_backups) {
     faults.push(
       'storage.efs_backups: an existing file system keeps what it has; set it there, and remove it here',
@@ -142,6 +142,11 @@ function together({ network, efs, readers, storage, tell }: File): string[] {
   }
   if (network.route_table_ids.length > 0 && !network.vpc_id) {
     faults.push('network.route_table_ids: are those of an existing VPC; write network.vpc_id');
+  }
+  if (readers.security_groups.length > 0 !== readers.roles.length > 0) {
+    faults.push(
+      'readers: security_groups and roles go together: a reader needs the way and the right',
+    );
   }
   if (readers.security_groups.length + readers.roles.length > 0 && !network.vpc_id) {
     faults.push(

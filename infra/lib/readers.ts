@@ -16,13 +16,8 @@ export interface ReadersProps {
 export class Readers extends Construct {
   constructor(scope: Construct, id: string, { deployment, storage }: ReadersProps) {
     super(scope, id);
-    const { securityGroups, roles } = deployment.readers;
-    if (securityGroups.length === 0 && roles.length === 0) return;
-    if (securityGroups.length === 0 || roles.length === 0) {
-      throw new Error(
-        'deployment.toml: readers: security_groups and roles go together: a reader needs the way and the right',
-      );
-    }
+    const { securityGroups } = deployment.readers;
+    if (securityGroups.length === 0) return;
     for (const id of securityGroups) {
       const machines = ec2.SecurityGroup.fromSecurityGroupId(this, id, id, { mutable: false });
       storage.fileSystem.connections.allowFrom(

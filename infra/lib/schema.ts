@@ -3,6 +3,26 @@
 import { readFileSync } from 'node:fs';
 
 import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js';
+import { parse } from 'smol-toml';
+
+/** Its text, or an error that names it. */
+export function textOf(path: string, remedy = 'write the path of a file that exists'): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new Error(`${path}: cannot be read (${code}): ${remedy}`);
+  }
+}
+
+/** What a TOML file holds, or an error that names it. */
+export function tableOf(toml: string, name: string): Record<string, unknown> {
+  try {
+    return parse(toml);
+  } catch (error) {
+    throw new Error(`${name}: ${error instanceof Error ? error.message.trimEnd() : error}`);
+  }
+}
 
 /** Fills in what the file leaves out, and says what is wrong with it, all of it. */
 export function faultsOf(file: unknown, schema: 'hiwake' | 'deployment'): string[] {

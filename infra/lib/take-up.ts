@@ -14,10 +14,22 @@ interface Resource {
 }
 
 /** What can be taken up: where it is in the template, and what it is known by. */
+const BUCKET = {
+  key: 'BucketName',
+  example: 'BUCKET',
+  form: /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/,
+  fault: 'a bucket; write BUCKET, its name',
+};
 const KINDS = {
-  'file-system': { id: /^StorageFiles\w{8}$/, key: 'FileSystemId', example: 'fs-…' },
-  delivery: { id: /^StorageDelivery\w{8}$/, key: 'BucketName', example: 'BUCKET' },
-  backup: { id: /^StorageBackup\w{8}$/, key: 'BucketName', example: 'BUCKET' },
+  'file-system': {
+    id: /^StorageFiles\w{8}$/,
+    key: 'FileSystemId',
+    example: 'fs-…',
+    form: /^fs-([0-9a-f]{8}|[0-9a-f]{17})$/,
+    fault: 'a file system; write fs-…',
+  },
+  delivery: { id: /^StorageDelivery\w{8}$/, ...BUCKET },
+  backup: { id: /^StorageBackup\w{8}$/, ...BUCKET },
 } as const;
 
 export type Left = { readonly [kind in keyof typeof KINDS]?: string };
@@ -55,7 +67,8 @@ export function takeUp(template: Template, left: Left): TakeUp {
   const Resources: Record<string, unknown> = {};
   const resources: unknown[] = [];
   for (const [kind, name] of Object.entries(left) as [keyof typeof KINDS, string][]) {
-    const { id, key } = KINDS[kind];
+    const { id, key, form, fault } = KINDS[kind];
+    if (!form.test(name)) throw new Error(`--${kind}: \`${name}\` is not ${fault}`);
     const [logicalId, resource] =
       Object.entries(template.Resources).find(([one]) => id.test(one)) ?? [];
     if (!logicalId || !resource) {

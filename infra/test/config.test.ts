@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 
-import { readConfig, seconds } from '../lib/config.ts';
-import { readDeployment } from '../lib/deployment.ts';
+import { loadConfig, readConfig, seconds } from '../lib/config.ts';
+import { loadDeployment, readDeployment } from '../lib/deployment.ts';
 import { projectFile } from './pipeline.ts';
 
 describe('hiwake.toml', () => {
@@ -67,6 +67,18 @@ describe('hiwake.toml', () => {
   });
 });
 
+describe('a file', () => {
+  test.each([loadConfig, loadDeployment])('that is not there is named', (load) =>
+    expect(() => load('/nope/a.toml')).toThrow(
+      new Error('/nope/a.toml: cannot be read (ENOENT): write the path of a file that exists'),
+    ),
+  );
+
+  test.each([readConfig, readDeployment])('that is not TOML is named, with the line', (read) =>
+    expect(() => read('a = 1\nb = = 2', 'x.toml')).toThrow(/^x\.toml: .*\n[^]*2:/),
+  );
+});
+
 describe('deployment.toml', () => {
   test('what is commented out is the default', () => {
     const written = projectFile('infra/deployment.toml');
@@ -93,6 +105,16 @@ describe('deployment.toml', () => {
     ];
     for (const fault of faults)
       expect(() => readDeployment(wrong)).toThrow(`deployment.toml: ${fault}`);
+  });
+
+  test('a path may have points in its names', () =>
+    expect(readDeployment('[efs]\npath = "/a/.b/c..d"').path).toBe('/a/.b/c..d'));
+
+  test('readers without a right, and without a way, are told with all other faults', () => {
+    const wrong = `[network]\nvpc_id = "vpc-0aaaaaaa"\n[readers]\nsecurity_groups = ["sg-0aaaaaaa"]`;
+    expect(() => readDeployment(wrong)).toThrow(
+      /network: vpc_id and subnet_ids go together\n.*readers: security_groups and roles go together/,
+    );
   });
 
   test('what goes together', () => {
@@ -129,6 +151,21 @@ describe('deployment.toml', () => {
       '[tell]\nsealed = "arn:aws:sns:us-east-1:123456789012:s"\nkey = "alias/aws/sns"',
       'tell.key: write arn:aws:kms:…:key/…',
     ],
+    // Each of these failed in the middle of a deployment.
+    [
+      '[network]\nzones = ["us-east-1a", "us-west-2b"]',
+      'network.zones: are in us-east-1 and us-west-2; write those of one region',
+    ],
+    [
+      '[network]\nvpc_id = "vpc-0aaaaaaa"\nsubnet_ids = ["subnet-0aaaaaaa", "subnet-0aaaaaaa"]',
+      'network.subnet_ids: write a list of subnet-…, each once',
+    ],
+    [
+      '[readers]\nsecurity_groups = ["sg-0aaaaaaa", "sg-0aaaaaaa"]',
+      'readers.security_groups: write a list of sg-…, each once',
+    ],
+    ['[efs]\npath = "/a/../b"', 'efs.path: write a path of at most four folders'],
+    ['[efs]\npath = "/."', 'efs.path: write a path of at most four folders'],
   ])('%s is refused', (wrong, fault) =>
     expect(() => readDeployment(wrong)).toThrow(`deployment.toml: ${fault}`),
   );

@@ -115,6 +115,14 @@ describe('what was left behind', () => {
     );
   });
 
+  test.each([
+    ['file-system', 'sg-nonsense', '--file-system: `sg-nonsense` is not a file system; write fs-…'],
+    ['delivery', '', '--delivery: `` is not a bucket; write BUCKET, its name'],
+    ['backup', 's3://b', '--backup: `s3://b` is not a bucket; write BUCKET, its name'],
+  ])('--%s %o is refused', (kind, name, fault) =>
+    expect(() => takeUp(whole, { [kind]: name })).toThrow(new Error(fault)),
+  );
+
   test('the recipe is in docs/deploy.md', () => {
     expect(projectFile('docs/deploy.md')).toMatch(
       /npx tsx bin\/take-up\.ts --file-system fs-\S+ --delivery BUCKET --backup BUCKET/,
