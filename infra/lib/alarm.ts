@@ -34,7 +34,7 @@ export class Alarm extends cloudwatch.Alarm {
           ? cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
           : cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
       evaluationPeriods: props.periods ?? 1,
-      // Most counts are sent only where there is something to count. For silence there is `orZero`.
+      // Most counts are sent only where there is something to count. For silence there is `countOrZero`.
       treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
     });
     this.heading = heading;
@@ -83,7 +83,7 @@ export function sum(
  * A count that is 0 while nobody counts, for alarms on silence. `alive` is a metric that is always
  * sent once the pipeline is there: before, nothing is missing, and no alarm rings for it.
  */
-export function orZero(
+export function countOrZero(
   count: cloudwatch.IMetric,
   alive: cloudwatch.IMetric,
   period: Duration,

@@ -6,7 +6,7 @@ import * as actions from 'aws-cdk-lib/aws-cloudwatch-actions';
 import * as sns from 'aws-cdk-lib/aws-sns';
 import { Construct } from 'constructs';
 
-import { Alarm, orZero, own } from './alarm.ts';
+import { Alarm, countOrZero, own } from './alarm.ts';
 import type { Deployment } from './deployment.ts';
 import type { Land } from './land.ts';
 import { pipelineOf } from './names.ts';
@@ -74,7 +74,7 @@ export class Monitoring extends Construct {
     });
     new Alarm(this, 'seal not running', {
       means: 'The sealer has not been called for three hours.',
-      metric: orZero(
+      metric: countOrZero(
         seal.function.metricInvocations({ period: HOUR, statistic: 'Sum' }),
         alive,
         HOUR,
@@ -85,7 +85,7 @@ export class Monitoring extends Construct {
     if (deployment.silenceHours === 0) return;
     new Alarm(this, 'no records', {
       means: `No record has come in for ${deployment.silenceHours} hours.`,
-      metric: orZero(stream.metric('IncomingRecords', { period: HOUR }), alive, HOUR),
+      metric: countOrZero(stream.metric('IncomingRecords', { period: HOUR }), alive, HOUR),
       below: 1,
       periods: deployment.silenceHours,
     });
