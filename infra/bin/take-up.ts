@@ -25,8 +25,8 @@ try {
   const { deployment, assembly, ...left } = values;
   if (Object.keys(left).length === 0) throw new Error(`nothing to take up: ${usage}`);
   const { name } = loadDeployment(deployment);
-  const read = (file: string) =>
-    JSON.parse(textOf(`${assembly}/${file}`, 'run `npx cdk synth`, or name its folder: --assembly'));
+  const remedy = 'run `npx cdk synth`, or name its folder: --assembly';
+  const read = (file: string) => JSON.parse(textOf(`${assembly}/${file}`, remedy));
   const file = templateFile(read('manifest.json'), name);
   const { template, resources } = takeUp(read(file), left);
   const write = (file: string, value: unknown): string => {

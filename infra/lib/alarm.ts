@@ -34,7 +34,7 @@ export class Alarm extends cloudwatch.Alarm {
           ? cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
           : cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
       evaluationPeriods: props.periods ?? 1,
-      // Most counts are sent only where there is something to count. For silence there is `countOrZero`.
+      // Most counts are sent only where there is something to count. For silence: `countOrZero`.
       treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
     });
     this.heading = heading;

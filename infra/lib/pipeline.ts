@@ -77,8 +77,8 @@ export class PipelineStack extends Stack {
         `the day files are in ${props.deployment.path}`,
       ],
     };
-    // All else comes before land reads its queue, and that before the subscriptions: an event that is
-    // put into the stream lands. One resource in between keeps the template below its 1 MB.
+    // All else comes before land reads its queue, and that before the subscriptions: an event that
+    // is put into the stream lands. One resource in between keeps the template below its 1 MB.
     for (const one of this.node.findAll().filter(CfnResource.isCfnResource))
       if (one !== last && !subscriptions.made.includes(one)) last.addResourceDependency(one);
     for (const [id, [value, description]] of Object.entries(outputs))

@@ -161,7 +161,9 @@ export function planned(sources: Source[], pipeline: string): Plan {
   }
   return {
     filters,
-    account: accountPolicy(sources, [...new Set([...own, ...named(sources), ...excluded(sources)])]),
+    account: accountPolicy(sources, [
+      ...new Set([...own, ...named(sources), ...excluded(sources)]),
+    ]),
     warnings: [...warnings, ...accountWarnings(sources)],
   };
 }

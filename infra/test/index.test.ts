@@ -49,7 +49,7 @@ test('an app without our feature flags gets the template of our own app', () => 
   expect(Template.fromStack(theirs).toJSON()).toEqual(Template.fromStack(ours).toJSON());
 });
 
-// The stack was called after its id, and S3 refused a bucket whose queue admits only the pipeline's.
+// The stack was called after its id, and the queue admitted only buckets called after the pipeline.
 test('the pipeline has one name, whatever the ids of construct and stage; the queue admits any bucket name', () => {
   const named = { ...given(), deployment: readDeployment('name = "web"'), tags: { team: 'web' } };
   const inStage = new Hiwake(new Stage(new App(), 'prod'), 'logs', named);
@@ -57,7 +57,8 @@ test('the pipeline has one name, whatever the ids of construct and stage; the qu
     expect(stack.stackName).toBe('web');
     expect(stack.tags.tagValues()).toEqual({ team: 'web' });
     const template = Template.fromStack(stack);
-    expect(only(template, 'AWS::Lambda::Function', 'Land').Properties.FunctionName).toBe('web-land');
+    const land = only(template, 'AWS::Lambda::Function', 'Land').Properties;
+    expect(land.FunctionName).toBe('web-land');
     expect(admitted(template)).toEqual({
       StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } },
     });

@@ -144,8 +144,8 @@ export function madeBefore(template: Template, id: string): Set<string> {
 
 /** On which condition S3 may put notices into land's queue. */
 export function admitted(template: Template): unknown {
-  const { Statement } = only(template, 'AWS::SQS::QueuePolicy', 'Notices').Properties.PolicyDocument;
-  return Statement.find((one: Statement) => one.Effect === 'Allow').Condition;
+  const { PolicyDocument } = only(template, 'AWS::SQS::QueuePolicy', 'Notices').Properties;
+  return PolicyDocument.Statement.find((one: Statement) => one.Effect === 'Allow').Condition;
 }
 
 /** The logical ids of a type's resources. */

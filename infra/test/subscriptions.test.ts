@@ -160,11 +160,9 @@ describe('subscribe = "account"', () => {
   });
 
   test('a glob in exclude is warned of: a policy leaves out names only', () => {
+    const all = source(['/aws/*'], `subscribe = "account"\nexclude = ["/aws/x-*"]`);
     const warned = (rest: string): string =>
-      planned(
-        readConfig(source(['/aws/*'], `subscribe = "account"\nexclude = ["/aws/x-*"]`) + rest).sources,
-        'hiwake',
-      ).warnings.join('\n');
+      planned(readConfig(all + rest).sources, 'hiwake').warnings.join('\n');
     expect(warned('')).toMatch(/source\[1\]: an account policy .* names only, .*\/aws\/x-\* /);
     expect(warned(source(['/aws/x-*'], 'subscribe = "account"'))).not.toMatch('names only');
   });
@@ -231,10 +229,9 @@ describe('what CloudWatch Logs and CloudFormation take', () => {
     const analytics = stackOf(full, { analyticsReporting: true });
     expect(said(() => analytics.app.synth())).toMatch(`name ${Number(most) - 1} at most`);
     const aspect = stackOf(full);
+    const late = { type: 'AWS::SNS::Topic' };
     Aspects.of(aspect.app).add({
-      visit: (one) => {
-        if (one === aspect.stack) new CfnResource(aspect.stack, 'Late', { type: 'AWS::SNS::Topic' });
-      },
+      visit: (one) => void (one === aspect.stack && new CfnResource(aspect.stack, 'Late', late)),
     });
     expect(said(() => aspect.app.synth())).toMatch(`name ${Number(most) - 1} at most`);
   });
