@@ -13,13 +13,13 @@ interface Resource {
   readonly Properties: Record<string, unknown>;
 }
 
-/** What can be taken up: where it is in the template, and what it is known by. */
 const BUCKET = {
   key: 'BucketName',
   example: 'BUCKET',
   form: /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/,
   fault: 'a bucket; write BUCKET, its name',
 };
+/** What can be taken up: where it is in the template, and what it is known by. */
 const KINDS = {
   'file-system': {
     id: /^StorageFiles\w{8}$/,
