@@ -1,7 +1,8 @@
 // The part of the operator's hiwake.toml that the deployment depends on.
 //
-// The bootstrap checks the whole file (checker.ts), but only on Linux x86-64. So its form is checked
-// here too, against the schema that `hiwake config schema` prints (contract/, held by a Rust test).
+// The bootstrap checks the whole file (checker.ts), but only on Linux x86-64. So its form is also
+// checked here, against the schema that `hiwake config schema` prints (contract/, held by a Rust
+// test).
 
 import { readFileSync } from 'node:fs';
 

@@ -1,4 +1,4 @@
-// `npx tsx test/variants.ts FOLDER`: writes a template for each way to deploy, for programs that check templates.
+// `npx tsx test/variants.ts FOLDER`: writes a template for each way to deploy, to be checked.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
