@@ -29,8 +29,8 @@ export interface HiwakeProps extends StackProps {
 }
 
 /**
- * A stack with the whole pipeline. Its id is the stack's name. Metrics and alarms have the
- * pipeline's name, which is `name` of the deployment.
+ * A stack with the whole pipeline. Its id is the stack's name; the pipeline's name, which its
+ * metrics and alarms have, is `name` of the deployment.
  */
 export class Hiwake extends PipelineStack {
   constructor(scope: Construct, id: string, props: HiwakeProps) {

@@ -106,8 +106,8 @@ export class Land extends Construct {
         resources: [this.notices.queueArn],
         conditions: {
           StringEquals: { 'aws:SourceAccount': stack.account },
-          // S3 tests the queue when the bucket is created. So the policy is created before it, and
-          // cannot contain its whole name.
+          // S3 tries the queue when the bucket is made, so the policy comes first and cannot know
+          // its whole name.
           ArnLike: { 'aws:SourceArn': `arn:${stack.partition}:s3:::${pipelineOf(this).name}-*` },
         },
       }),

@@ -30,7 +30,7 @@ export class PipelineStack extends Stack {
       description: 'hiwake: CloudWatch Logs to labelled daily files on EFS',
       ...props,
     });
-    // So that every app gets the same template.
+    // In whatever app: the same template.
     for (const [flag, value] of Object.entries(FLAGS)) this.node.setContext(flag, value);
     setPipeline(this, { name: props.deployment.name, runbook: props.deployment.runbook });
     const network = new Network(this, 'Network', props.deployment);
@@ -79,7 +79,7 @@ export class PipelineStack extends Stack {
     this.refuseTooMany(props.config);
   }
 
-  /** Refuses too many resources before CDK does, because CDK names no remedy. */
+  /** Before CDK does, which would not say what to do. */
   private refuseTooMany({ sources }: Config): void {
     const count = this.node.findAll().filter((one) => CfnResource.isCfnResource(one)).length;
     if (count <= RESOURCES_MAX) return;

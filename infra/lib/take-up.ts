@@ -31,7 +31,7 @@ export interface TakeUp {
   readonly resources: unknown[];
 }
 
-/** The template of the import, and the resources that it imports. */
+/** The template of the import, and what it imports. */
 export function takeUp(template: Template, left: Left): TakeUp {
   const Resources: Record<string, unknown> = {};
   const resources: unknown[] = [];

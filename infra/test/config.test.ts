@@ -196,7 +196,7 @@ describe('deployment.toml', () => {
     },
   );
 
-  test("the name fits into the first 24 characters of a bucket's name, by which the queue admits S3's notices", () => {
+  test("the name fits what S3's notices are admitted by: the first 24 characters of CloudFormation's bucket names", () => {
     expect(readDeployment('name = "a2345678901234567890"').name).toHaveLength(20);
     expect(() => readDeployment('name = "a23456789012345678901"')).toThrow('name: write 2 to 20');
   });

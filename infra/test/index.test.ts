@@ -47,7 +47,7 @@ test('an app without these feature flags gets the same template', () => {
   expect(Template.fromStack(theirs).toJSON()).toEqual(Template.fromStack(ours).toJSON());
 });
 
-test('the stack can be in a stage, with a name and tags of the app', () => {
+test('it can be in a stage, with a name and tags of the app', () => {
   const stage = new Stage(new App(), 'prod');
   const stack = new Hiwake(stage, 'logs', { ...given(), tags: { team: 'web' } });
   expect(stack.stackName).toBe('prod-logs');

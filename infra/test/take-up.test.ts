@@ -76,7 +76,7 @@ describe('what was left behind', () => {
     }
   });
 
-  test('may be only one resource', () => {
+  test('may be one of them only', () => {
     const { template } = takeUp(whole, { 'file-system': 'fs-0aaaaaaa' });
     expect(Object.keys(template.Resources)).toEqual([expect.stringMatching(/^StorageFiles/)]);
   });
