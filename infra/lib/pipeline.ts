@@ -38,9 +38,9 @@ export class PipelineStack extends Stack {
     const transform = new Transform(this, 'Transform', props);
     const stream = new Stream(this, 'Stream', { ...props, storage, transform: transform.function });
     const seal = new Seal(this, 'Seal', { ...props, network, storage });
-    // Seal's function waits for the mount targets, then Lambda makes its network interface.
+    // Slow: seal's function waits for the mount targets, then Lambda creates its network interface.
     const land = new Land(this, 'Land', { ...props, network, storage, slow: seal.function });
-    // With the function comes its event source mapping: what is put into the stream now will land.
+    // land.function includes its event source mapping, so whatever enters the stream now will land.
     const { stream: destination } = stream;
     new Subscriptions(this, 'Subscriptions', { ...props, destination, last: land.function });
     new Readers(this, 'Readers', { ...props, storage });
@@ -50,19 +50,19 @@ export class PipelineStack extends Stack {
       DeliveryBucket: [storage.delivery.bucketName, 'landing/ and failed/'],
       BackupBucket: [
         storage.backup.bucketName,
-        'backup/: every record as it came, for hiwake replay',
+        'backup/: every record as received, for hiwake replay',
       ],
       NoticesQueue: [land.notices.queueUrl, 'for hiwake replay --queue'],
       DeadLetters: [land.dead.queueUrl, 'notices that were given up'],
       ReplayCommand: [
         `AWS_REGION=${this.region} hiwake replay s3://${storage.backup.bucketName}/backup --since 2d --queue ${land.notices.queueUrl}`,
-        'lands what is missing of two days; what has landed is not landed again',
+        'lands what is missing from the last two days, and nothing twice',
       ],
       DoctorCommand: [
         `AWS_REGION=${this.region} hiwake doctor --pipeline ${props.deployment.name} --log-groups --alarms ` +
           `--queue ${land.notices.queueUrl} --prefix s3://${storage.delivery.bucketName}/landing/ ` +
           `--prefix s3://${storage.backup.bucketName}/backup/`,
-        'checks the deployment, in the folder of hiwake.toml; add --root DIR where the files are mounted',
+        'checks the deployment; run it in the folder of hiwake.toml, with --root DIR where the files are mounted',
       ],
       SealCommand: [
         `aws lambda invoke --function-name ${seal.function.functionName} --region ${this.region} ` +
@@ -86,13 +86,13 @@ export class PipelineStack extends Stack {
     const filtered = sources.filter((source) => source.subscribe === 'filter');
     const groups = new Set(filtered.flatMap((source) => source.names)).size;
     throw new Error(
-      `hiwake.toml: ${groups} log groups are named, and each takes a subscription filter. ` +
-        `A stack holds ${RESOURCES_MAX} resources, and the pipeline itself takes ${count - groups}: ` +
-        `name ${RESOURCES_MAX - count + groups} at most. For all others write subscribe = "account" ` +
+      `hiwake.toml: ${groups} log groups are named, and each needs a subscription filter. ` +
+        `A stack holds ${RESOURCES_MAX} resources, and the pipeline itself has ${count - groups}: ` +
+        `name at most ${RESOURCES_MAX - count + groups}. For all others write subscribe = "account" ` +
         '(one policy for the account), or "manual" (you subscribe them yourself), with globs',
     );
   }
 }
 
-/** Resources that CloudFormation takes in a stack. */
+/** The most resources that CloudFormation allows in a stack. */
 const RESOURCES_MAX = 500;

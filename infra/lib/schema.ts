@@ -1,13 +1,13 @@
-// A TOML file against its JSON schema in contract/.
+// Checks a TOML file against its JSON schema in contract/.
 
 import { readFileSync } from 'node:fs';
 
 import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js';
 
-/** Fills in what the file leaves out, and says what is wrong with it, all of it. */
+/** Fills in the file's defaults, and returns all its faults. */
 export function faultsOf(file: unknown, schema: 'hiwake' | 'deployment'): string[] {
   const text = readFileSync(new URL(`../contract/${schema}.schema.json`, import.meta.url), 'utf8');
-  // The formats uint and uint32 are schemars' own; `minimum` says the same.
+  // `uint` and `uint32` are schemars' own formats; `minimum` has the same effect.
   const ajv = new Ajv2020({
     allErrors: true,
     validateFormats: false,

@@ -35,7 +35,7 @@ describe('subscribe = "filter"', () => {
     ]);
   });
 
-  test('the role is for this account’s logs only, and already landed the filter', () => {
+  test('the role is for this account’s logs only, and its grants exist before the filter', () => {
     const template = templateOf();
     const { Statement } = only(template, 'AWS::IAM::Role', 'Subscriptions').Properties
       .AssumeRolePolicyDocument;
@@ -55,7 +55,7 @@ describe('subscribe = "filter"', () => {
     ['a filter', PLAIN, 'AWS::Logs::SubscriptionFilter'],
     ['the account policy', source(['*'], 'subscribe = "account"'), 'AWS::Logs::AccountPolicy'],
   ])(
-    '%s comes last, and its role’s policy long before: CloudWatch Logs tries it out at once, and once only',
+    '%s comes last, and its role’s policy long before: CloudWatch Logs tests it at once, and only once',
     (_, hiwake, type) => {
       const template = templateOf({ hiwake });
       const [subscription = ''] = idsOf(template, type);
@@ -71,7 +71,7 @@ describe('subscribe = "filter"', () => {
       }
       const [policy = ''] = idsOf(template, 'AWS::IAM::Policy', 'Subscriptions');
       expect(before).toContain(policy);
-      // Nothing but its role: it is minutes old when the mount targets have been made.
+      // It waits only for its role, so it is minutes old when the mount targets exist.
       expect([...madeBefore(template, policy)]).toEqual(
         idsOf(template, 'AWS::IAM::Role', 'Subscriptions'),
       );
@@ -84,7 +84,7 @@ describe('subscribe = "filter"', () => {
     },
   );
 
-  test('no pipeline’s filter begins with the name of another’s: CloudFormation takes the first that does', () => {
+  test('no filter’s name begins with that of another pipeline: CloudFormation finds filters by a prefix', () => {
     const named = (name: string): string =>
       only(templateOf({ deployment: `name = "${name}"` }), 'AWS::Logs::SubscriptionFilter')
         .Properties.FilterName;
@@ -103,7 +103,7 @@ describe('subscribe = "filter"', () => {
     ).toThrow('source[2]: /a has another filter_pattern');
   });
 
-  test('only globs: refused, with what to write', () => {
+  test('a source with only globs is refused, with a remedy', () => {
     expect(() => filters(source(['/aws/lambda/*']))).toThrow(
       /source\[1\].*\/aws\/lambda\/\* names none.*subscribe = "account"/,
     );
@@ -116,7 +116,7 @@ describe('subscribe = "account"', () => {
     source(['/manual'], 'subscribe = "manual"') +
     source(['/aws/lambda/*'], 'subscribe = "account"\nfilter_pattern = "\\"x\\""');
 
-  test('one policy, which leaves out our own log groups and those that are subscribed otherwise', () => {
+  test('one policy, which excludes the pipeline’s own log groups and those that are subscribed otherwise', () => {
     const { Properties } = only(templateOf({ hiwake }), 'AWS::Logs::AccountPolicy');
     expect(Properties).toMatchObject({ PolicyType: 'SUBSCRIPTION_FILTER_POLICY', Scope: 'ALL' });
     const [operator, names] = Properties.SelectionCriteria.split(' IN ');
@@ -133,7 +133,7 @@ describe('subscribe = "account"', () => {
     });
   });
 
-  test('every log group of the pipeline is left out', () => {
+  test('every log group of the pipeline is excluded', () => {
     const template = templateOf({ hiwake });
     const own = resources(template, 'AWS::Logs::LogGroup').map(
       (one) => one.Properties.LogGroupName,
@@ -145,17 +145,17 @@ describe('subscribe = "account"', () => {
       );
   });
 
-  test('two patterns, or a log group twice: refused', () => {
+  test('two patterns, or a log group twice, are refused', () => {
     const other = source(['/x/*'], 'subscribe = "account"\nfilter_pattern = "y"');
     expect(() => templateOf({ hiwake: hiwake + other })).toThrow(
       'source[4]: an account has one policy',
     );
     const twice = source(['/a']) + source(['/a'], 'subscribe = "account"');
-    expect(() => templateOf({ hiwake: twice })).toThrow('subscribed by another source too');
+    expect(() => templateOf({ hiwake: twice })).toThrow('is also subscribed by another source');
   });
 });
 
-test('our own log groups are refused', () => {
+test('the pipeline’s own log groups are refused', () => {
   for (const subscribe of ['filter', 'account', 'manual']) {
     expect(() =>
       templateOf({ hiwake: source(['/hiwake/hiwake/land'], `subscribe = "${subscribe}"`) }),
@@ -163,12 +163,12 @@ test('our own log groups are refused', () => {
   }
 });
 
-describe('what CloudWatch Logs and CloudFormation take', () => {
+describe('what CloudWatch Logs and CloudFormation allow', () => {
   const groups = (count: number, length = 4): string[] =>
     Array.from({ length: count }, (_, at) => `/g/${String(at).padStart(length, '0')}`);
 
-  test('as many log groups as a stack holds; one more is refused, with the number and the way out', () => {
-    const refused = /(\d+) log groups are named.* name (\d+) at most.*subscribe = "account"/;
+  test('as many log groups as a stack can have; one more is refused, with the number and a remedy', () => {
+    const refused = /(\d+) log groups are named.* name at most (\d+)\..*subscribe = "account"/;
     const [, named, most] =
       refused.exec(said(() => templateOf({ hiwake: source(groups(600)) }))) ?? [];
     expect(named).toBe('600');
@@ -177,7 +177,7 @@ describe('what CloudWatch Logs and CloudFormation take', () => {
     expect(said(() => templateOf({ hiwake: source(groups(Number(most) + 1)) }))).toMatch(refused);
   });
 
-  test('25 KB of names that an account policy leaves out; more are refused', () => {
+  test('25 KB of names that an account policy excludes; more are refused', () => {
     const account = (names: string[]): string =>
       source(names, 'subscribe = "manual"') + source(['*'], 'subscribe = "account"');
     const { SelectionCriteria } = only(
@@ -186,11 +186,11 @@ describe('what CloudWatch Logs and CloudFormation take', () => {
     ).Properties;
     expect(SelectionCriteria.length).toBeGreaterThan(20_000);
     expect(said(() => templateOf({ hiwake: account(groups(250, 110)) }))).toMatch(
-      /254 log groups.* bytes.*takes 25000\. Name fewer/,
+      /254 log groups.* bytes.*allows 25000\. Name fewer/,
     );
   });
 
-  test('said at synthesis: what the account may have used up', () => {
+  test('notes at synthesis name what the account may have used up', () => {
     const notes = (hiwake: string): string =>
       stackOf({ hiwake })
         .stack.node.findAll()
@@ -215,7 +215,7 @@ describe('what CloudWatch Logs and CloudFormation take', () => {
   }
 });
 
-test('subscribe = "manual" makes no subscription, and says what one needs', () => {
+test('subscribe = "manual" makes no subscription, and outputs what one needs', () => {
   const template = templateOf({ hiwake: source(['/a/*'], 'subscribe = "manual"') });
   const { StreamArn, SubscriptionRole } = template.toJSON().Outputs;
   expect(text(StreamArn.Value)).toMatch(/^<Stream/);
@@ -224,7 +224,7 @@ test('subscribe = "manual" makes no subscription, and says what one needs', () =
   template.resourceCountIs('AWS::Logs::AccountPolicy', 0);
 });
 
-test("the sample configuration's log groups, and no other: it does not subscribe the account", () => {
+test("the sample configuration subscribes its log groups, and not the account", () => {
   templateOf({ hiwake: projectFile('hiwake.toml') }).resourceCountIs('AWS::Logs::AccountPolicy', 0);
   expect(filters(projectFile('hiwake.toml'))).toEqual([['/var/log/messages', '']]);
   expect(filters(PLAIN)).toEqual([['/var/log/messages', '']]);
