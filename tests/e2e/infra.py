@@ -248,7 +248,7 @@ class Deployment:
         assert "--payload '{\"hiwake\":\"seal\"}'" in seal, seal
         # As pasted: region and configuration come only from the line itself.
         done = self.pasted(outputs["ReplayCommand"])
-        assert done.returncode == 0 and "sent 1 notices" in done.stdout, done
+        assert done.returncode == 0 and "sent 1 notice " in done.stdout, done
         doctor = self.pasted(outputs["DoctorCommand"], REPOSITORY)
         said = dict(line.split(": ", 1) for line in doctor.stdout.splitlines())
         print(doctor.stdout + doctor.stderr, end="")
