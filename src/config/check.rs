@@ -161,7 +161,7 @@ fn check_reached(config: &Config, index: usize, reader: &mut Reader<'_>) {
     }
     let excluded = |group: &Glob| source.exclude.iter().any(|glob| glob.covers(group));
     if source.log_groups.iter().all(excluded) {
-        let message = "can never match: exclude covers all its log groups; remove them from it";
+        let message = "can never match: exclude covers all its log groups; remove them from exclude";
         return reader.note(&path.key("exclude"), message);
     }
     let mut takers = BTreeSet::new();
@@ -244,9 +244,9 @@ fn check_kinds(config: &Config, reader: &mut Reader<'_>) {
     }
 }
 
-/// The same for names with placeholders. It tries examples: `x`, and each part of a literal file, in
-/// place of globs and captures. It misses files that only other names share: then each kind has its
-/// own day files, and no event is lost.
+/// The same for names with placeholders. It tries examples: `x`, and each part of a literal file,
+/// in place of globs and captures. It misses files that only other names share: then each kind has
+/// its own day files, and no event is lost.
 fn check_kinds_by_example(config: &Config, reader: &mut Reader<'_>) {
     let kinds: Vec<Kind> = config.sources.iter().map(|source| source.format(config).kind).collect();
     if kinds.windows(2).all(|pair| pair[0] == pair[1]) {

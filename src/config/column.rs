@@ -30,7 +30,7 @@ pub enum Column {
     Region,
     /// `{filter}`: the subscription filters' names, joined by a comma.
     Filter,
-    /// `{json.a.b}`: this field of a JSON message; empty if it is missing or the message is not JSON.
+    /// `{json.a.b}`: this field of a JSON message; empty if missing, or if the message is not JSON.
     Json(Vec<String>),
     /// `{team}`: the value of the capture of this name.
     Capture(String),
