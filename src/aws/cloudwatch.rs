@@ -87,7 +87,7 @@ impl Alarms {
         match silent.len() {
             0 => Ok("every alarm has an action".to_owned()),
             all if all == self.found.len() => Ok(
-                "no alarm has an action, so only the dashboard shows them: set tell.alarms in \
+                "no alarm has an action, so only the dashboard shows them: write tell.alarms in \
                  infra/deployment.toml to be notified"
                     .to_owned(),
             ),

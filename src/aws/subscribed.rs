@@ -82,7 +82,9 @@ impl Subscribed {
     ) -> Result<String, String> {
         if let Some(class) = self.class.as_ref().filter(|one| **one != LogGroupClass::Standard) {
             let class = class.as_str();
-            return Err(format!("is of class {class}, but only STANDARD can be subscribed; create another"));
+            return Err(format!(
+                "is of class {class}, but only STANDARD can be subscribed; create another"
+            ));
         }
         let ours = self.filters.iter().filter(|(_, to)| stream.is_at(to));
         let ours: Vec<_> = ours.map(|(name, to)| format!("filter {name} to {to}")).collect();

@@ -142,9 +142,7 @@ fn check_captures(source: &Source, path: &KeyPath, reader: &mut Reader<'_>) {
 }
 
 fn no_capture(name: &str) -> String {
-    format!(
-        "`{{{name}}}` is not a capture in all of its log_groups, nor in all of its log_streams"
-    )
+    format!("`{{{name}}}` is not a capture in all of its log_groups, nor in all of its log_streams")
 }
 
 /// Checks that a source can be reached. The first match wins, so a source is dead if earlier ones
@@ -161,7 +159,8 @@ fn check_reached(config: &Config, index: usize, reader: &mut Reader<'_>) {
     }
     let excluded = |group: &Glob| source.exclude.iter().any(|glob| glob.covers(group));
     if source.log_groups.iter().all(excluded) {
-        let message = "can never match: exclude covers all its log groups; remove them from exclude";
+        let message =
+            "can never match: exclude covers all its log groups; remove them from exclude";
         return reader.note(&path.key("exclude"), message);
     }
     let mut takers = BTreeSet::new();
@@ -360,8 +359,9 @@ impl Config {
                 warn(source.line, key("file"), PER_STREAM);
             }
             if let Some(pattern) = drops_everything(source) {
-                let message =
-                    format!("`{pattern}` and the patterns after it match every message: no event is left");
+                let message = format!(
+                    "`{pattern}` and the patterns after it match every message: no event is left"
+                );
                 warn(source.line, key("drop"), &message);
             }
             let dead = dead_keeps(source);
@@ -370,7 +370,8 @@ impl Config {
                     true => ": no event of this source is left",
                     false => ": it keeps nothing",
                 };
-                let message = format!("`{drop}` in drop also matches everything that `{keep}` matches{left}");
+                let message =
+                    format!("`{drop}` in drop also matches everything that `{keep}` matches{left}");
                 warn(source.line, key("keep"), &message);
             }
             if source.subscribe == Subscribe::Filter && !source.log_groups.iter().any(Glob::is_name)
@@ -412,7 +413,6 @@ const NO_GROUP: &str = "names no log group; write log_groups = [\"…\"], with n
 const NO_STREAM: &str = "matches no log stream; write [\"*\"] for all, or leave the key out";
 const NO_COLUMN: &str =
     "gives empty lines; write [\"{labels}\", \"{message}\"], or leave the key out";
-const FORGETS: &str =
-    "0 would forget a day as soon as it is sealed, and a replay would duplicate it; write at least 1";
+const FORGETS: &str = "0 would forget a day as soon as it is sealed, and a replay would duplicate it; write at least 1";
 const PER_STREAM: &str = "{log_stream} creates a day file for each log stream: on EFS, many small files cost far more than a large one";
 const ONLY_GLOBS: &str = "filter subscribes only named log groups, and these are all globs, so none is subscribed; name them, or write account or manual";

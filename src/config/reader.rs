@@ -144,7 +144,7 @@ impl<'t> Reader<'t> {
         self.removed.push(path);
     }
 
-    /// The configuration, if there are no problems. A line with a syntax error is named once, not
+    /// The configuration, if nothing is wrong. A line with a syntax error is named once, not
     /// again for the keys that it lost.
     pub(super) fn finish(mut self, config: Option<Config>) -> Result<Config, ConfigErrors> {
         // Syntax errors have no key.

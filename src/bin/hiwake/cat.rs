@@ -26,9 +26,9 @@ use crate::{Now, Usage};
 /// Print objects in any form as lines: rows, failed records, backups, envelopes, text; or a day
 /// file; or find lines in day files
 ///
-/// The format is detected from the content. Unreadable pieces are named on stderr, and the exit code
-/// is 1. A day file's committed lines are shown, compressed or not. An open day is shown in the
-/// order of arrival.
+/// The format is detected from the content. Unreadable pieces are named on stderr, and the exit
+/// code is 1. A day file's committed lines are shown, compressed or not. An open day is shown in
+/// the order of arrival.
 ///
 /// With `--root` and `--id`, `--text` or `--time`, it finds lines in all day files, or in those of
 /// `--file` and `--day`. For each line it prints the file, the line number in the file's text, the
@@ -96,7 +96,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 fn in_root(config: &Config, args: &Args, root: &Path) -> anyhow::Result<ExitCode> {
     let (id, text) = (args.id.as_deref(), args.text.as_deref());
     if id.is_none() && text.is_none() && args.time.is_none() {
-        let what = "--root needs --file (to show a day file), or --id, --text or --time (to search)";
+        let what = "--root needs --file to show a day file, or --id, --text or --time to search";
         let file = args.file.as_ref().ok_or_else(|| Usage(what.to_owned()))?;
         return show(config, args, root, file);
     }

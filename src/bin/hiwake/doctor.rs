@@ -77,7 +77,7 @@ impl Args {
     }
 }
 
-/// Runs the checks. `config` is `None` if there is none and none is needed, as on a reader's machine.
+/// Runs the checks. `config` is `None` if it is missing and not needed, as on a reader's machine.
 pub fn run(config: Option<Config>, args: &Args) -> anyhow::Result<ExitCode> {
     let mut checks = of_config(config.as_ref());
     let config = config.unwrap_or_default();

@@ -95,7 +95,7 @@ pub fn run(config: &Config, args: &Args<'_>) -> anyhow::Result<ExitCode> {
     }
     hits.iter().for_each(|hit| print(config, hit, &events, args.json));
     if args.id.is_some() && args.objects.is_none() && hits.len() > 1 {
-        note!("all {} lines are from the id's millisecond: add --objects to find the right one", hits.len());
+        note!("all {} lines have the id's millisecond: add --objects to find the one", hits.len());
     }
     if let Some(first) = closed.first() {
         let what = match query.needs_identities() {

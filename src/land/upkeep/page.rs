@@ -139,7 +139,7 @@ fn plots(report: &Report) -> Markup {
     }
     let (Some((first, _)), Some((last, _))) = (days.first_key_value(), days.last_key_value())
     else {
-        return html! { p { (both("There are no day files yet.", "日次ファイルはまだありません。")) } };
+        return html! { p { (both("No day files exist yet.", "日次ファイルはまだありません。")) } };
     };
     let span = (last.date() - first.date()).num_days() as usize + 1;
     let shown = last.date().iter_days().rev().take(span.min(PLOT_DAYS)).filter_map(Day::new);

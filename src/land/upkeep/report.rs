@@ -128,7 +128,7 @@ impl Lander<'_> {
     }
 
     /// Whether the page beside the files is from today and still current: it has no faults, and no
-    /// day has begun or ended since. `None`: there is no page.
+    /// day has begun or ended since. `None`: it does not exist.
     pub(super) fn page_is_current(&self, names: &BTreeSet<String>) -> Result<Option<bool>> {
         let Some(page) = self.open_if_there(REPORT)? else { return Ok(None) };
         let report = Report { at: self.clock.now(), names: names.clone(), ..Report::default() };
