@@ -65,12 +65,7 @@ fn main() {
         row("naive Rust (zlib-rs, as hiwake)", naive, Target::None);
         for (way, command, script, target) in [
             ("Node", "node", "blueprint.mjs", Target::AtLeast(targets[1])),
-            (
-                "Python",
-                "python3",
-                "blueprint.py",
-                Target::AtLeast(targets[2]),
-            ),
+            ("Python", "python3", "blueprint.py", Target::AtLeast(targets[2])),
             ("Python (a line appended at a time)", "python3", "append.py", Target::None),
         ] {
             // A disturbance may last for all of a process.

@@ -63,7 +63,7 @@ pub(super) fn disguise(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
         return Some(("utf-16", reason));
     }
     if begins(b"\x1f\xef\xbf\xbd\x08") || begins(b"\x1f\xc2\x8b\x08") {
-        let reason = "gzip whose bytes were lost when something on the way decoded it as text: have the producer put bytes, not a string";
+        let reason = "gzip that was decoded as text on its way, so its bytes are lost: have the producer put bytes, not a string";
         return Some(("mangled-gzip", reason));
     }
     if begins(b"\xf3\x89\x9a\xc2") {

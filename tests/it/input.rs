@@ -478,7 +478,7 @@ fn a_format_with_an_offset_or_a_year_needs_nothing_else() {
     assert_eq!(events(&taken)[0].1, 1_650_214_747_000);
     for incomplete in ["%b %d", "%H:%M:%S", "%Y-%m-%d", "%Y-%m-%d %I:%M"] {
         let error = TimestampFormat::new(incomplete).unwrap_err().to_string();
-        assert!(error.contains("gives no month, day, hour or minute"), "{error}");
+        assert!(error.contains("lacks the month, day, hour or minute"), "{error}");
     }
     for unknown in ["%Q", ""] {
         let error = TimestampFormat::new(unknown).unwrap_err().to_string();

@@ -119,7 +119,7 @@ fn no_other_kind_of_file_is_taken_for_an_empty_object() {
     assert!(said.contains("socket: a socket or block device cannot be read to its end"), "{said}");
     let missing = desk.command("land - --root @root").env("TMPDIR", desk.path("missing")).output();
     let said = String::from_utf8(missing.unwrap().stderr).unwrap();
-    assert!(said.contains("missing (TMPDIR names another)"), "{said}");
+    assert!(said.contains("missing (TMPDIR selects another)"), "{said}");
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn two_hosts_messages_are_two_logs_and_each_can_be_read_alone() {
     assert_eq!(counts(&desk, "@logs"), (0, 6));
     desk.write("logs/host1/messages.1", LINES.as_bytes());
     assert_eq!(counts(&desk, "@logs/host1 --log-stream host1/messages"), (0, 6));
-    assert!(desk.fails(2, &format!("run @logs {RUN} --log-stream s")).contains("leave it out"));
+    assert!(desk.fails(2, &format!("run @logs {RUN} --log-stream s")).contains("omit it"));
 }
 
 /// Case 09: the first line of a file with a byte order mark was lost.

@@ -214,7 +214,7 @@ const LOCAL_TIMES: [&str; 4] =
     ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"];
 
 impl Moment {
-    /// The time in milliseconds since the epoch. Of a local time that occurs twice, it is the first.
+    /// The time in milliseconds since the epoch. A local time that occurs twice is the first.
     fn resolve(self, config: &Config, now: &Now) -> i64 {
         match self {
             Moment::At(at) => at,
