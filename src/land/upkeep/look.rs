@@ -174,10 +174,7 @@ impl Look<'_, '_> {
         };
         let mark = self.good(Watermark::read(seen.as_ref(), &path));
         if mark.is_some_and(|mark| state.after(mark).is_none()) {
-            self.wrong(
-                &self.day_file.journal(),
-                "it lacks a frame that the watermark in `seen` names",
-            );
+            self.wrong(&self.day_file.journal(), "it lacks a frame that `seen` names");
         }
         if seen.length().is_ok_and(|length| length > seen::place(state.seen())) {
             self.verified.note(&path, "it has uncommitted entries; the next commit truncates them");
