@@ -217,7 +217,7 @@ fn what_no_glob_captures_is_not_known() {
             .contains("write {log_group}, {log_stream} or {owner}")
     );
     let two = "[[source]]\nlog_groups = [\"/a/{x}\", \"/b\"]\nfile = \"{x}\"";
-    assert!(error(two).contains("`{x}` is not a capture of each"), "{}", error(two));
+    assert!(error(two).contains("`{x}` is not a capture in all"), "{}", error(two));
 }
 
 #[test]

@@ -278,9 +278,9 @@ fn what_is_allowed_but_perhaps_not_meant_is_a_warning() {
     let warnings: Vec<_> = config.warnings().iter().map(ToString::to_string).collect();
     assert_eq!(warnings.len(), 3, "{warnings:?}");
     assert!(
-        warnings[0].starts_with("hiwake.toml:1: source[1].file: {log_stream} makes a day file")
+        warnings[0].starts_with("hiwake.toml:1: source[1].file: {log_stream} creates a day file")
     );
-    assert!(warnings[1].starts_with("hiwake.toml:1: source[1].subscribe: filter makes"));
+    assert!(warnings[1].starts_with("hiwake.toml:1: source[1].subscribe: filter subscribes only"));
     assert!(warnings[2].contains("seal.grace"));
     assert!(Config::default().warnings()[0].message.contains("[unmatched]"));
 }

@@ -21,7 +21,10 @@ fn a_source_that_can_never_match_is_named_with_the_one_that_takes_all() {
          put this source first, or remove it"
     );
     let says = error(&rules(&[(&["/a"], &["*"]), (&["/b?"], &["*"]), (&["/a", "/bc"], &["*"])]));
-    assert!(says.contains("source[1] (line 1) with source[2] (line 4) takes all"), "{says}");
+    assert!(
+        says.contains("source[1] (line 1) with source[2] (line 4) already takes all"),
+        "{says}"
+    );
     // Not all of it is taken.
     parse(&rules(&[(&["/a"], &["*"]), (&["/a*"], &["*"])]));
     parse(&rules(&[(&["/a*"], &["x*"]), (&["/a"], &["*"])]));
