@@ -252,7 +252,7 @@ class Deployment:
         doctor = self.pasted(outputs["DoctorCommand"], REPOSITORY)
         said = dict(line.split(": ", 1) for line in doctor.stdout.splitlines())
         print(doctor.stdout + doctor.stderr, end="")
-        for right in (f"queue {outputs['NoticesQueue']}", "dead letters", "alarms that ring"):
+        for right in (f"queue {outputs['NoticesQueue']}", "dead letters", "alarms ringing"):
             assert f"ok    {right}" in said, doctor
         # Doctor reports what the emulator lacks: alarms on metric math, and the subscriptions.
         assert "missing: hiwake: backup failing" in said["WRONG alarms of hiwake"], doctor
