@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# From a clone to a line that is seen: infra/smoke.sh [--no-deploy] [--root DIR] LOG_GROUP [STACK]
-# Deploys; runs land's self-test by two executions at once; puts one event into LOG_GROUP; shows its
-# line, and that land has it; seals. It needs the AWS CLI 2, jq, zstd, node and `make lambda`.
+# Takes a clone to its first line: infra/smoke.sh [--no-deploy] [--root DIR] LOG_GROUP [STACK]
+# Deploys, runs land's self-test in two executions at once, puts one event into LOG_GROUP, shows its
+# line, checks that it has landed, and seals. Needs the AWS CLI 2, jq, zstd, node and `make lambda`.
 # LOG_GROUP is one that hiwake.toml names. It gets a log stream `hiwake-smoke` with one event.
-# --no-deploy: the stack is deployed. --root DIR: the files are mounted there, so look there, too.
+# --no-deploy: the stack is already deployed. --root DIR: also check the files mounted there.
 set -euo pipefail
 fail() {
     echo "smoke: $1" >&2
@@ -42,7 +42,7 @@ output() {
 bucket=$(output DeliveryBucket)
 backup=$(output BackupBucket)
 
-# Calls land with an event, and keeps what it answers ($2) and what it logs ($2.call).
+# Calls land with an event, and keeps its answer ($2) and its log ($2.call).
 land() {
     aws lambda invoke --function-name "$stack-land" --cli-binary-format raw-in-base64-out \
         --no-cli-pager --output json --log-type Tail --payload "$1" "$folder/$2" >"$folder/$2.call"
@@ -54,7 +54,7 @@ selftest() {
     local prefixes="[\"s3://$bucket/landing/\",\"s3://$backup/backup/\"]"
     land "{\"hiwake\":\"selftest\",\"hold_s\":$1,\"prefixes\":$prefixes}" "$2"
 }
-echo '2. the self-test, by two executions at once'
+echo '2. run the self-test in two executions at once'
 selftest 20 first &
 holding=$!
 sleep 8
@@ -67,7 +67,7 @@ jq -es 'all(.ok)' "$folder/first" "$folder/second" >"$folder/ok" ||
 grep -q 'held by another execution' "$folder/second" ||
     fail 'two executions held one lock: do not land on this file system'
 
-echo '3. one event'
+echo '3. put one event'
 aws logs create-log-stream --log-group-name "$group" --log-stream-name hiwake-smoke \
     2>"$folder/stream" ||
     grep -q ResourceAlreadyExists "$folder/stream" || fail "$(cat "$folder/stream")"
@@ -78,14 +78,14 @@ aws logs put-log-events --log-group-name "$group" --log-stream-name hiwake-smoke
     --log-events "timestamp=${since}000,message=$text" >"$folder/put"
 echo "put: $text"
 
-# The first object since then that has the event, in $key; in row, its header and its line.
+# Finds the first object since then that has the event: $key; its header and line are in row.
 delivered() {
     aws s3api list-objects-v2 --bucket "$bucket" --prefix landing/ --output text \
         --query "Contents[?LastModified>='$since_iso'].[Key]" >"$folder/keys"
     while read -r key; do
         [ "$key" != None ] || continue
         aws s3 cp --only-show-errors "s3://$bucket/$key" "$folder/object"
-        # docs/format.md: zstd frames of headers, each above its rows: time, identity, line.
+        # docs/format.md: zstd frames of headers, each followed by its rows: time, identity, line.
         zstd -dcqf "$folder/object" | awk -v text="$text" '
             index($0, "{\"hiwake\":") == 1 { header = $0 }
             index($0, text) { print header; sub(/^[^ ]+ [^ ]+ /, ""); print }' >"$folder/row"
@@ -93,13 +93,13 @@ delivered() {
     done <"$folder/keys"
     return 1
 }
-# The sum of one of land's metrics since then.
+# The sum of land's metric RowsLanded since then.
 landed() {
     aws cloudwatch get-metric-statistics --namespace hiwake --metric-name RowsLanded \
         --dimensions "Name=Pipeline,Value=$stack" --start-time "$since" --end-time "$(date +%s)" \
         --period 60 --statistics Sum --query 'sum(Datapoints[].Sum)' --output text
 }
-# Tries every 15 seconds for 15 minutes.
+# Tries a command every 15 seconds for 15 minutes.
 patiently() {
     for _ in $(seq 60); do
         sleep 15
@@ -114,13 +114,13 @@ some_landed() {
     '' | *[!0-9.]*) fail "the metric RowsLanded cannot be read: $rows" ;;
     esac
 }
-echo '4. its line: a few minutes, most of them in Firehose'
+echo '4. wait for its line: a few minutes, most of them in Firehose'
 patiently delivered || fail "the event is in no object of landing/ after 15 minutes. Does \
-hiwake.toml name $group, and take every event (filter_pattern, drop, keep)? The dashboard $stack \
-shows how far it came"
-patiently some_landed || fail "no row has landed for 15 minutes, and $key has the event. See the \
+hiwake.toml name $group, and accept every event (filter_pattern, drop, keep)? The dashboard $stack \
+shows how far it got"
+patiently some_landed || fail "no row has landed for 15 minutes, although $key has the event. See the \
 log of $stack-land, and the queue $(output NoticesQueue)"
-# Land reads that object once more: of each row it says whether it is a line already.
+# Land reads that object again, and counts the rows that had already landed.
 notice=$(jq -nc --arg bucket "$bucket" --arg key "$key" \
     '{bucket: {name: $bucket}, object: {key: ($key | @uri)}} |
     {Records: [{eventName: "ObjectCreated:Put", s3: .}]}')
@@ -135,10 +135,10 @@ echo "landed once in $file:"
 sed -n '2s/^/    /p' "$folder/row"
 if [ -n "$root" ]; then
     count=$(cat "$root/$file"* | gzip -cdf | grep -cF "$text") || count=0
-    [ "$count" = 1 ] || fail "$count lines of $root/$file have it, not 1"
+    [ "$count" = 1 ] || fail "$count lines of $root/$file have the event, not 1"
     echo "and it is there: $root/$file"
 fi
-echo '5. seal what has ended'
+echo '5. seal the days that have ended'
 eval "$(output SealCommand)" | tee "$folder/seal"
 if grep -q FunctionError "$folder/seal"; then
     fail "sealing failed: see the log of the function $stack-seal"

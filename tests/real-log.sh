@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A real log, from a fresh clone to sealed files: tests/real-log.sh LOG TIMESTAMP-FORMAT [YEAR]
-# Each line of LOG has to be a line of exactly one daily file, also after a second run.
+# Takes a real log from a fresh clone to sealed files: tests/real-log.sh LOG TIMESTAMP-FORMAT [YEAR]
+# Each line of LOG must be a line of exactly one daily file, even after a second run.
 set -euo pipefail
 [ $# -ge 2 ] || { sed -n 2,3p "$0" >&2; exit 2; }
 log=$(readlink -f "$1") format=$2 year=${3:+--year $3}
@@ -23,5 +23,5 @@ hiwake verify --root logs
 (cd logs/messages && sha256sum --quiet -c ./*.sha256)
 landed=$(cat logs/messages/*.csv | wc -l)
 rows=$(hiwake cat --rows logs.s3/landing | sort -u | wc -l)
-[ "$landed" = "$rows" ] || { echo "$landed lines of $rows events" >&2; exit 1; }
+[ "$landed" = "$rows" ] || { echo "$landed lines for $rows events" >&2; exit 1; }
 echo "real log: $landed lines of $(basename "$log"), each once"

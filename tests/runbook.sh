@@ -14,7 +14,7 @@ deliver() {
     rm "$1.log"
 }
 
-# Writes one other byte into a file: at an offset.
+# Overwrites one byte of a file, at an offset.
 damage() {
     chmod u+w "$1"
     printf X | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
@@ -34,14 +34,14 @@ repair-a-damaged-day)
     damage efs/messages/2022-04-18.csv.open 40
     ;;
 correct-a-refused-event)
-    # Its second event is stamped in seconds. An object's time is its arrival: the day of the others.
+    # The second timestamp is in seconds. The object's time is its arrival, on the others' day.
     cat >envelope.json <<'END'
 {"messageType":"DATA_MESSAGE","owner":"123456789012","logGroup":"/var/log/messages","logStream":"web1","subscriptionFilters":["hiwake"],"logEvents":[{"id":"1","timestamp":1650243600000,"message":"Apr 18 10:00:00 web1 app[3301]: level=info msg=right"},{"id":"2","timestamp":1650243601,"message":"Apr 18 10:00:01 web1 app[3301]: level=info msg=seconds"}]}
 END
     touch -d 2022-04-18T10:00:05+09:00 envelope.json
     hiwake land envelope.json --root efs >>log 2>&1 || true
     rm envelope.json
-    # What is corrected arrives when the recipe is run, perhaps in 2040.
+    # The corrected event arrives when the recipe runs, perhaps in 2040.
     sed -i 's/^# event_age .*/event_age = "40years"/' hiwake.toml
     ;;
 esac

@@ -1,5 +1,5 @@
 // `npx cdk deploy`: reads deployment.toml and the project's hiwake.toml, and needs the packages of
-// `make lambda`. -c deployment=…, -c config=… and -c packages=… say where else they are.
+// `make lambda`. -c deployment=…, -c config=… and -c packages=… name other places.
 
 import { fileURLToPath } from 'node:url';
 
@@ -21,7 +21,7 @@ try {
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app, { verbose: true }));
   app.synth();
 } catch (error) {
-  // What the operator wrote is wrong: its own words, without a trace of ours.
+  // The fault is in the operator's files, so a stack trace would not help.
   console.error(error instanceof Error ? error.message : error);
   process.exit(1);
 }

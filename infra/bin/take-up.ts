@@ -1,6 +1,6 @@
 // `npx tsx bin/take-up.ts --file-system fs-… --delivery BUCKET --backup BUCKET`, after `npx cdk
-// synth`: writes the template that imports what a removed stack left, and prints the commands that
-// do it.
+// synth`: writes the template that imports what a removed stack left behind, and prints the
+// commands of the import.
 
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -23,7 +23,7 @@ try {
     },
   });
   const { deployment, assembly, ...left } = values;
-  if (Object.keys(left).length === 0) throw new Error(`nothing to take up: ${usage}`);
+  if (Object.keys(left).length === 0) throw new Error(`name what to take up: ${usage}`);
   const { name } = loadDeployment(deployment);
   const remedy = 'run `npx cdk synth`, or name its folder: --assembly';
   const read = (file: string) => JSON.parse(textOf(`${assembly}/${file}`, remedy));

@@ -1,4 +1,4 @@
-// A finding of cdk-nag that is meant to be so, with its reason.
+// Marks a finding of cdk-nag as intended, with the reason.
 
 import { Validations } from 'aws-cdk-lib';
 import type { IConstruct } from 'constructs';

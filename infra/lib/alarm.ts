@@ -1,4 +1,4 @@
-// An alarm, and the heading of the runbook that says what to do.
+// An alarm, with a link to the runbook's heading that says what to do.
 
 import { Duration } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
@@ -7,14 +7,14 @@ import type { Construct } from 'constructs';
 import { pipelineOf } from './names.ts';
 
 export interface AlarmProps {
-  /** What it says when it rings, in a sentence. */
+  /** What it means when it rings, in a sentence. */
   readonly means: string;
   readonly metric: cloudwatch.IMetric;
   /** Rings above this; default 0. */
   readonly above?: number;
-  /** Or below this. */
+  /** Rings below this instead. */
   readonly below?: number;
-  /** … in so many periods in a row; default 1. */
+  /** For how many periods in a row, before it rings; default 1. */
   readonly periods?: number;
 }
 
@@ -34,14 +34,14 @@ export class Alarm extends cloudwatch.Alarm {
           ? cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
           : cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
       evaluationPeriods: props.periods ?? 1,
-      // Most counts are sent only where there is something to count. For silence: `countOrZero`.
+      // Most counts are sent only when there is something to count. `countOrZero` detects silence.
       treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
     });
     this.heading = heading;
   }
 }
 
-/** A heading's anchor, as Markdown renderers make it. */
+/** A heading's anchor, as Markdown renderers derive it. */
 export function slug(heading: string): string {
   return heading
     .toLowerCase()
@@ -67,7 +67,7 @@ export function own(
 }
 
 /**
- * A sum of metrics of which any may be silent, or have never been sent: SUM takes what is there.
+ * The sum of metrics, each of which may be silent or may never have been sent: SUM skips those.
  */
 export function sum(
   metrics: Record<string, cloudwatch.IMetric>,
@@ -80,8 +80,8 @@ export function sum(
 }
 
 /**
- * A count that is 0 while nobody counts, for alarms on silence. `alive` is a metric that is always
- * sent once the pipeline is there: before, nothing is missing, and no alarm rings for it.
+ * A count that is 0 while nothing is counted, for alarms on silence. `alive` is a metric that is
+ * always sent once the pipeline exists. Before that nothing is missing, so no alarm rings.
  */
 export function countOrZero(
   count: cloudwatch.IMetric,
@@ -93,8 +93,8 @@ export function countOrZero(
 }
 
 /**
- * 1 where something is asked for, and nobody is called for it. A function that was never called has
- * never sent how often, so that FILL alone has nothing to fill.
+ * 1 while there is work and the function is not called. A function that was never called has never
+ * sent Invocations, so FILL alone has nothing to fill.
  */
 export function uncalled(
   asked: cloudwatch.IMetric,

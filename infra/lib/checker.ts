@@ -1,6 +1,5 @@
-// hiwake.toml as the functions see it. The bootstrap that is deployed checks it before it is
-// deployed: what it would refuse at its start is refused at synthesis, in the same words and with
-// the line.
+// Checks hiwake.toml as the functions do. The bootstrap that will be deployed does it, so synthesis
+// refuses what the function would refuse at its start, in the same words and with the line.
 
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,17 +8,17 @@ import { join } from 'node:path';
 
 import { bootstrapOf } from './package.ts';
 
-/** Where a bootstrap runs. */
+/** This machine, and the one that a bootstrap runs on. */
 const HERE = `${process.platform} ${process.arch}`;
 const BUILT_FOR = 'linux x64';
 
-/** Warnings; or an error of everything that is wrong, a fault a line. */
+/** The warnings. Throws all faults as one error, one a line. */
 export function checked(config: string, built: string, here = HERE): string[] {
   const { bytes, path } = bootstrapOf(built, 'transform');
   if (here !== BUILT_FOR) {
     return [
-      `${config}: only its form is checked, because the functions' own checker runs on Linux x86-64, ` +
-        `and this is ${here}: \`hiwake config check\` says more`,
+      `${config}: only its form was checked, because the functions' own checker runs on Linux x86-64 ` +
+        `and this is ${here}; run \`hiwake config check\` for the rest`,
     ];
   }
   const folder = mkdtempSync(join(tmpdir(), 'hiwake-check-'));
@@ -41,10 +40,10 @@ function report(stdout: string | null, path: string): { errors: string[]; warnin
     const { errors, warnings } = JSON.parse(stdout ?? '');
     if (Array.isArray(errors) && Array.isArray(warnings)) return { errors, warnings };
   } catch {
-    // Said below.
+    // Reported below.
   }
   throw new Error(
-    `${path}: its bootstrap did not check hiwake.toml, because it is of another version: ` +
-      "build the packages again, with `make lambda` in the project's folder",
+    `${path}: its bootstrap did not check hiwake.toml, because it has another version; ` +
+      "build the packages again with `make lambda` in the project's folder",
   );
 }

@@ -1,29 +1,29 @@
-// The operator's hiwake.toml, as far as the deployment depends on it.
+// The part of the operator's hiwake.toml that the deployment depends on.
 //
-// The bootstrap that is deployed has checked it (checker.ts) where it runs. Elsewhere its form is
-// checked, against the schema that `hiwake config schema` prints (contract/, kept equal by a test
-// of the Rust side).
+// The bootstrap checks the whole file (checker.ts), but only on Linux x86-64. So its form is also
+// checked here, against the schema that `hiwake config schema` prints (contract/, held by a Rust
+// test).
 
 import { faultsOf, tableOf, textOf } from './schema.ts';
 
 export interface Source {
-  /** In the order of the file, from 1, as `hiwake config` counts them. */
+  /** Its position in the file, counted from 1 as in `hiwake config`. */
   readonly index: number;
-  /** Log groups without a glob that `exclude` does not take out. */
+  /** Log groups that are named without a glob, and not excluded. */
   readonly names: string[];
   readonly globs: string[];
-  /** Names and globs that it leaves to others. */
+  /** Names and globs of log groups that it leaves to other sources. */
   readonly exclude: string[];
   readonly filterPattern: string;
   readonly subscribe: 'filter' | 'account' | 'manual';
-  /** Fields of an event that its columns need, and that a subscription emits only when asked. */
+  /** Fields of an event that its columns need, and that a subscription sends only on request. */
   readonly systemFields: string[];
 }
 
 const SYSTEM_FIELDS = { '{account}': '@aws.account', '{region}': '@aws.region' };
 
 export interface Config {
-  /** The file itself: it is put beside the binaries. */
+  /** The whole text, which is packaged beside the binaries. */
   readonly toml: string;
   readonly timezone: string;
   readonly sources: Source[];
@@ -50,10 +50,10 @@ export function loadConfig(path: string): Config {
 
 export function readConfig(toml: string, name = 'hiwake.toml'): Config {
   const file = tableOf(toml, name) as File;
-  // Before the schema's defaults are filled in.
+  // First, because the schema's defaults would override [defaults].
   file.source = file.source?.map((own) => ({ ...file.defaults, ...own }));
   const faults = faultsOf(file, 'hiwake').map((fault) => `${name}: ${fault}`);
-  if (faults.length > 0) throw new Error([...faults, 'hiwake config check says more'].join('\n'));
+  if (faults.length > 0) throw new Error([...faults, 'run `hiwake config check` for more'].join('\n'));
   return {
     toml,
     timezone: file.timezone ?? 'Asia/Tokyo',
@@ -85,7 +85,7 @@ export function isGlob(group: string): boolean {
   return /[*?{]/.test(group);
 }
 
-/** As the binaries match it: `*` is any text, `?` one character, a capture a part of a path. */
+/** Matches as the binaries do: `*` is any text, `?` one character, a capture part of a path. */
 function matches(glob: string, group: string): boolean {
   const pieces: Record<string, string> = { '*': '.*', '?': '.', '{': '[^/]+' };
   const piece = (one: string): string => pieces[one.charAt(0)] ?? `\\${one}`;

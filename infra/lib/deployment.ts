@@ -1,4 +1,4 @@
-// infra/deployment.toml → where and how the pipeline is deployed. Every fault is named at once.
+// Reads infra/deployment.toml: where and how the pipeline is deployed. Reports all faults at once.
 
 import { faultsOf, tableOf, textOf } from './schema.ts';
 
@@ -8,9 +8,9 @@ export interface Deployment {
   readonly logDays: number;
   readonly runbook: string;
   readonly bufferSeconds: number;
-  /** After so many hours without a record an alarm rings; 0 is never. */
+  /** Hours without a record until an alarm rings; 0 is never. */
   readonly silenceHours: number;
-  /** GB of metered I/O a day from which on an alarm rings; 0 is never. */
+  /** GB of metered I/O a day above which an alarm rings; 0 is never. */
   readonly meteredGb: number;
   readonly concurrency: number;
   readonly landingDays: number;
@@ -21,7 +21,7 @@ export interface Deployment {
   readonly fileSystemId?: string | undefined;
   readonly securityGroupId?: string | undefined;
   readonly throughput: 'elastic' | 'bursting';
-  /** Of the VPC that is made; empty: the first two of the region. */
+  /** Availability Zones of the VPC that the app makes; empty for the region's first two. */
   readonly zones: string[];
   /** The only Availability Zone of a One Zone file system, e.g. us-east-1a. */
   readonly zone?: string | undefined;
@@ -35,7 +35,7 @@ export interface Deployment {
   readonly tell: { readonly alarms?: string; readonly sealed?: string; readonly key?: string };
 }
 
-/** The file, with what `contract/deployment.schema.json` fills in. */
+/** The file, with the defaults of `contract/deployment.schema.json`. */
 interface File {
   name: string;
   removal: Deployment['removal'];
@@ -67,7 +67,7 @@ export function loadDeployment(path: string): Deployment {
 
 export function readDeployment(toml: string, name = 'deployment.toml'): Deployment {
   const file = tableOf(toml, name) as unknown as File;
-  // What the operator wrote, before the defaults are filled in.
+  // The keys that the operator wrote, before the defaults are filled in.
   const written = Object.keys(file.efs ?? {});
   const form = faultsOf(file, 'deployment');
   const faults = form.length > 0 ? form : [...together(file), ...ofFileSystem(file, written)];
@@ -103,11 +103,11 @@ export function readDeployment(toml: string, name = 'deployment.toml'): Deployme
   };
 }
 
-/** What is wrong with values that are right one by one. */
+/** Faults of values that are valid alone, but not together. */
 function together({ network, efs, readers, storage, tell }: File): string[] {
   const faults: string[] = [];
   if (Boolean(efs.file_system_id) !== Boolean(efs.security_group_id)) {
-    faults.push('efs: file_system_id and security_group_id go together');
+    faults.push('efs: write both file_system_id and security_group_id, or neither');
   }
   if (efs.file_system_id && !network.vpc_id) {
     faults.push(
@@ -115,64 +115,64 @@ function together({ network, efs, readers, storage, tell }: File): string[] {
     );
   }
   if (Boolean(network.vpc_id) !== network.subnet_ids.length > 0) {
-    faults.push('network: vpc_id and subnet_ids go together');
+    faults.push('network: write both vpc_id and subnet_ids, or neither');
   }
   if (network.zones.length > 0 && (network.vpc_id || efs.one_zone)) {
     faults.push(
-      'network.zones: are those of the VPC that is made, with a file system in several; ' +
-        'an existing VPC has subnet_ids, a file system in one zone has efs.one_zone. Remove it',
+      'network.zones: applies only to a VPC that the app makes, with a file system in several zones. ' +
+        'Remove it: an existing VPC has subnet_ids, a file system in one zone has efs.one_zone',
     );
   }
   if (network.zones.length === 1) {
     faults.push(
-      'network.zones: a file system in one zone is efs.one_zone; write two zones, or that',
+      'network.zones: one zone is too few; write two, or efs.one_zone for a file system in one zone',
     );
   }
   const regions = [...new Set(network.zones.map((zone) => zone.slice(0, -1)))];
   if (regions.length > 1) {
-    faults.push(`network.zones: are in ${regions.join(' and ')}; write those of one region`);
+    faults.push(`network.zones: are in ${regions.join(' and ')}; write zones of one region`);
   }
   if (efs.file_system_id && storage.efs_backups) {
     faults.push(
-      'storage.efs_backups: an existing file system keeps what it has; set it there, and remove it here',
+      'storage.efs_backups: an existing file system keeps its own backup policy; set it there, and remove this key',
     );
   }
   if (tell.key && !tell.alarms && !tell.sealed) {
-    faults.push('tell.key: is that of a topic; write tell.alarms or tell.sealed, or remove it');
+    faults.push('tell.key: is of use only with a topic; write tell.alarms or tell.sealed, or remove it');
   }
   if (network.route_table_ids.length > 0 && !network.vpc_id) {
-    faults.push('network.route_table_ids: are those of an existing VPC; write network.vpc_id');
+    faults.push('network.route_table_ids: belong to an existing VPC; write network.vpc_id');
   }
   if (readers.security_groups.length > 0 !== readers.roles.length > 0) {
     faults.push(
-      'readers: security_groups and roles go together: a reader needs the way and the right',
+      'readers: write both security_groups and roles: a reader needs network access and permission',
     );
   }
   if (readers.security_groups.length + readers.roles.length > 0 && !network.vpc_id) {
     faults.push(
-      'readers: the VPC that is made by default has nobody else in it, so the readers have no way to the mount targets. ' +
-        'Write network.vpc_id: their VPC, or one that theirs is peered with',
+      'readers: the VPC that the app makes has no other machines, so readers cannot reach the mount targets. ' +
+        'Write network.vpc_id: their VPC, or one that is peered with it',
     );
   }
   return faults;
 }
 
-/** Keys of the file system that is made, which an existing one has for itself. */
+/** Keys that are valid only for a file system that the app makes. */
 const MADE = ['throughput', 'one_zone', 'ia_days', 'archive_days'];
 
-/** What EFS or Lambda would refuse in the middle of a deployment. */
+/** Faults that EFS or Lambda would find only in the middle of a deployment. */
 function ofFileSystem({ network, efs }: File, written: string[]): string[] {
   if (efs.file_system_id) {
     const kept = written.filter((key) => MADE.includes(key));
     return kept.map(
       (key) =>
-        `efs.${key}: an existing file system keeps what it has; set it there, and remove it here`,
+        `efs.${key}: an existing file system keeps its own setting; change it there, and remove this key`,
     );
   }
   const faults: string[] = [];
   if (efs.archive_days > 0 && efs.throughput === 'bursting') {
     faults.push(
-      'efs.archive_days: EFS has Archive with elastic throughput only; write throughput = "elastic" or archive_days = 0',
+      'efs.archive_days: EFS has Archive only with elastic throughput; write throughput = "elastic" or archive_days = 0',
     );
   }
   if (efs.archive_days > 0 && efs.one_zone) {

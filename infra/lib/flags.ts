@@ -1,8 +1,8 @@
-// Decisions of CDK that a new app takes differently from an old one. One list, for the app and its
-// tests.
+// CDK feature flags: decisions that differ between new apps and old ones. The app and its tests
+// share this list.
 
 export const FLAGS = {
-  // CloudFormation's own rules stop the synthesis.
+  // A violation of CloudFormation's own rules stops the synthesis.
   '@aws-cdk/core:validateAgainstDefaultRules': true,
   '@aws-cdk/aws-iam:minimizePolicies': true,
   '@aws-cdk/core:enablePartitionLiterals': true,

@@ -1,5 +1,5 @@
-// A Lambda function of ours: its package, its log group, and a role that may do nothing but log
-// until it is given more.
+// One of hiwake's Lambda functions: its package, its log group, and a role that may only log until
+// it is granted more.
 
 import { ArnFormat, type Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import type * as ec2 from 'aws-cdk-lib/aws-ec2';
@@ -23,13 +23,13 @@ export interface HiwakeFunctionProps {
   readonly memoryMiB: number;
   readonly timeout: Duration;
   readonly logDays: number;
-  /** For those that write files. */
+  /** Only for functions that write files. */
   readonly files?: { readonly network: Network; readonly storage: Storage };
 }
 
 /**
- * Where the functions see the day files: the access point's own root, so they need no
- * path of EFS.
+ * Where the functions mount the day files. The access point's root is the folder itself, so they
+ * need no path in EFS.
  */
 const MOUNT = '/mnt/hiwake';
 
@@ -52,7 +52,7 @@ export class HiwakeFunction extends Construct {
     acknowledge(
       role,
       `AwsSolutions-IAM5[Resource::<${Stack.of(this).getLogicalId(logGroup.node.defaultChild as logs.CfnLogGroup)}.Arn>]`,
-      "The streams of the function's own log group.",
+      "The function writes only to its own log group's streams.",
     );
     if (props.files) allowNetworkInterfaces(role, functionName);
     this.function = new lambda.Function(this, 'Function', {
@@ -83,8 +83,8 @@ export class HiwakeFunction extends Construct {
 }
 
 /**
- * The writer's access point, and nothing else of the file system. CDK's own grant lets one write
- * through any.
+ * Mounts the writer's access point, and nothing else. CDK's own grant would allow writes through
+ * any access point.
  */
 class Mount extends lambda.FileSystem {
   constructor(accessPoint: efs.IAccessPoint, fileSystem: efs.IFileSystem) {
@@ -107,8 +107,8 @@ class Mount extends lambda.FileSystem {
 }
 
 /**
- * Lambda makes the interfaces with the function's role; the function's own code is denied what the
- * role allows.
+ * Lambda creates network interfaces with the function's role. The function's own code is denied
+ * these actions.
  */
 function allowNetworkInterfaces(role: iam.Role, functionName: string): void {
   const actions = [
@@ -137,6 +137,6 @@ function allowNetworkInterfaces(role: iam.Role, functionName: string): void {
   acknowledge(
     role,
     'AwsSolutions-IAM5[Resource::*]',
-    'Lambda checks these permissions on all network interfaces before there are any.',
+    'Lambda checks these permissions on all network interfaces before any exists.',
   );
 }

@@ -2,8 +2,8 @@
 //
 //   new Hiwake(app, 'logs', { config: 'hiwake.toml', packages: 'path/to/target/lambda' });
 //
-// Paths are relative to the working folder. What the operator wrote wrong is an Error whose message
-// names every fault.
+// Paths are relative to the working folder. Faults in the operator's files are thrown as one Error,
+// whose message names them all.
 
 import type { Construct } from 'constructs';
 
@@ -22,9 +22,9 @@ export interface HiwakeProps
   extends Omit<PipelineProps, 'config' | 'deployment' | 'packages'> {
   /** hiwake.toml. */
   readonly config: string;
-  /** What `make lambda` or a release has built: the folder of `{transform,land}/bootstrap.zip`. */
+  /** The folder of `{transform,land}/bootstrap.zip`, from `make lambda` or a release. */
   readonly packages: string;
-  /** deployment.toml, or what it would say; by default what an empty file says. */
+  /** The path of deployment.toml, or its values; the default is an empty file. */
   readonly deployment?: string | Deployment | undefined;
 }
 

@@ -1,5 +1,5 @@
-// The land function: notices of objects in landing/ and failed/, by a queue, become lines of day
-// files.
+// The land function: a queue brings notices of objects in landing/ and failed/, and their rows
+// become lines of day files.
 
 import { Duration, Stack } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
@@ -21,25 +21,25 @@ export interface LandProps {
   readonly deployment: Deployment;
   readonly network: Network;
   readonly storage: Storage;
-  /** What the bucket waits for: takes at least the minute until a queue's policy surely holds. */
+  /** The bucket waits for it. Takes at least the minute until a queue's policy surely applies. */
   readonly slow: IDependable;
 }
 
 const FIFTEEN_MINUTES = Duration.minutes(15);
 const TIMEOUT = Duration.minutes(2);
 /**
- * A notice that failed is retried when this has ended: a busy day file must not wait for six
- * time-outs.
+ * A failed notice is retried after this time. AWS recommends six time-outs, but a busy day file
+ * must not wait for so long.
  */
 const VISIBILITY = TIMEOUT.plus(Duration.seconds(30));
 /**
- * Over 8 hours: an evening without the file system puts no notice into the dead letters.
- * docs/replay.md, "Quarantine": an object that is denied is given up at the 100th.
+ * Over 8 hours of retries: an evening without the file system makes no dead letters. A denied
+ * object is given up at the 100th: docs/replay.md, "Quarantine".
  */
 const RECEIVES = 200;
-/** Full objects of the backup that land surely reads in its time (a test reckons it). */
+/** Full objects of the backup that land can read before its time-out (a test computes it). */
 const BATCH = 2;
-/** A dead letter is deleted 14 days after S3 sent it; it was retried for hours before it died. */
+/** SQS deletes a dead letter 14 days after S3 sent it, and some hours of these were retries. */
 const DEAD_TOO_LONG = Duration.days(7);
 
 export class Land extends Construct {
@@ -56,7 +56,7 @@ export class Land extends Construct {
   ) {
     super(scope, id);
     const { storage } = props;
-    // SSE-SQS: with the key that AWS manages for SQS, S3 could not put its notices in.
+    // SSE-SQS, because S3 cannot send notices to a queue with the KMS key that AWS manages for SQS.
     const kept = {
       encryption: sqs.QueueEncryption.SQS_MANAGED,
       enforceSSL: true,
@@ -73,8 +73,8 @@ export class Land extends Construct {
       packages: props.packages,
       package: 'land',
       what: 'land',
-      description: 'hiwake: rows of delivered objects to lines of day files',
-      // Measured (docs/cost.md): limits.buffer_bytes of rows, what they decode to, and the files'
+      description: 'hiwake: lands the rows of delivered objects in day files',
+      // Measured (docs/cost.md): limits.buffer_bytes of rows, their decoded form, and the files'
       // pages.
       memoryMiB: 1024,
       timeout: TIMEOUT,
@@ -87,7 +87,7 @@ export class Land extends Construct {
       eventSourceArn: this.notices.queueArn,
       batchSize: BATCH,
       maxConcurrency: props.deployment.concurrency,
-      // Without it, what the answer names as failed would be taken for done.
+      // Without it, Lambda would delete the notices that the answer reports as failed.
       reportBatchItemFailures: true,
     });
     this.mapping = source.node.defaultChild as lambda.CfnEventSourceMapping;
@@ -96,8 +96,8 @@ export class Land extends Construct {
   }
 
   /**
-   * The bucket's own property: CDK's addEventNotification would bring a function of its own into
-   * the account.
+   * Sets the bucket's own property, because CDK's addEventNotification would deploy a function of
+   * its own.
    */
   private notify(bucket: s3.Bucket): void {
     const policy = this.notices.addToResourcePolicy(
@@ -136,8 +136,8 @@ export class Land extends Construct {
         ],
       }),
     );
-    // Without it S3 says "denied" of an object that is missing. Without a condition on the prefix,
-    // too: a GetObject has none. Nothing else is in these buckets.
+    // Without it, S3 says that a missing object is denied. So it would with a condition on the
+    // prefix, because a GetObject has none. These buckets contain nothing else.
     role.addToPolicy(
       new iam.PolicyStatement({
         actions: ['s3:ListBucket'],
@@ -154,14 +154,14 @@ export class Land extends Construct {
       acknowledge(
         role,
         `AwsSolutions-IAM5[Resource::<${idOf(bucket)}.Arn>/${prefix}/*]`,
-        'It lands whatever object is there; Firehose names them.',
+        'land reads every object under these prefixes; Firehose names them.',
       );
     }
   }
 
   private alarms(): void {
     new Alarm(this, 'land failing', {
-      means: 'land ends with an error, or is throttled. Its notices are retried.',
+      means: 'land fails or is throttled. Its notices are retried.',
       metric: sum({
         errors: this.function.metricErrors(),
         throttles: this.function.metricThrottles(),
@@ -169,7 +169,7 @@ export class Land extends Construct {
       periods: 3,
     });
     new Alarm(this, 'land not running', {
-      means: 'Notices wait, and land is not called.',
+      means: 'Notices are waiting, but land is not called.',
       metric: uncalled(
         this.notices.metricApproximateNumberOfMessagesVisible({ statistic: 'Minimum' }),
         this.function.metricInvocations(),
@@ -185,14 +185,14 @@ export class Land extends Construct {
       above: 1800,
       periods: 3,
     });
-    // SQS leaves what was received three times out of the age of the oldest message.
+    // SQS's age of the oldest message excludes messages that were received three times.
     new Alarm(this, 'objects failing', {
       means: 'Objects have failed to land for an hour, and are retried.',
       metric: own(this, 'ObjectsFailed', { period: FIFTEEN_MINUTES }),
       periods: 4,
     });
     new Alarm(this, 'dead letters', {
-      means: `A notice was given up after ${RECEIVES} deliveries. Its object is in S3, and not landed.`,
+      means: `A notice was given up after ${RECEIVES} deliveries. Its object is in S3, but has not landed.`,
       metric: this.dead.metricApproximateNumberOfMessagesVisible({
         statistic: 'Maximum',
         period: FIVE_MINUTES,
@@ -207,7 +207,7 @@ export class Land extends Construct {
       above: DEAD_TOO_LONG.toSeconds(),
     });
     new Alarm(this, 'quarantine growing', {
-      means: 'Rows, records or objects could not be landed, and were put into the quarantine.',
+      means: 'Rows, records or objects could not land, and are in the quarantine.',
       metric: sum({ rows: own(this, 'RowsQuarantined'), objects: own(this, 'ObjectsQuarantined') }),
     });
   }

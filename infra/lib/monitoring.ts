@@ -1,4 +1,4 @@
-// What the pipeline shows, and whom its alarms tell.
+// The pipeline's dashboard, the alarms on silence, and the topic that alarms notify.
 
 import { Annotations, Duration, Stack } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
@@ -25,7 +25,7 @@ export interface MonitoringProps {
 const HOUR = Duration.hours(1);
 
 export class Monitoring extends Construct {
-  /** Made last: it takes the alarms that are there. */
+  /** Must be created last, because it collects the alarms that exist. */
   constructor(
     scope: Construct,
     id: string,
@@ -40,8 +40,8 @@ export class Monitoring extends Construct {
     if (topic && key) {
       Annotations.of(this).addWarningV2(
         'hiwake:key',
-        `the policy of ${key} is yours: allow cloudwatch.amazonaws.com kms:Decrypt and kms:GenerateDataKey*, ` +
-          'or no alarm is told (docs/deploy.md)',
+        `hiwake does not change the policy of ${key}: allow cloudwatch.amazonaws.com kms:Decrypt and ` +
+          'kms:GenerateDataKey*, or no alarm is sent (docs/deploy.md)',
       );
     }
     if (topic) {
@@ -64,7 +64,8 @@ export class Monitoring extends Construct {
   }
 
   /**
-   * Lambda asks the queue for notices all the time, so the queue sends its metrics all the time.
+   * Adds the alarms on silence. Lambda polls the queue all the time, so the queue always sends
+   * metrics.
    */
   private silence(): void {
     const { deployment, stream, land, seal } = this.props;
@@ -73,7 +74,7 @@ export class Monitoring extends Construct {
       period: HOUR,
     });
     new Alarm(this, 'seal not running', {
-      means: 'The sealer has not been called for three hours.',
+      means: 'The seal function has not been called for three hours.',
       metric: countOrZero(
         seal.function.metricInvocations({ period: HOUR, statistic: 'Sum' }),
         alive,
@@ -84,7 +85,7 @@ export class Monitoring extends Construct {
     });
     if (deployment.silenceHours === 0) return;
     new Alarm(this, 'no records', {
-      means: `No record has come in for ${deployment.silenceHours} hours.`,
+      means: `No record has arrived for ${deployment.silenceHours} hours.`,
       metric: countOrZero(stream.metric('IncomingRecords', { period: HOUR }), alive, HOUR),
       below: 1,
       periods: deployment.silenceHours,
@@ -140,7 +141,7 @@ export class Monitoring extends Construct {
 
   private days(): cloudwatch.IWidget {
     return new cloudwatch.GraphWidget({
-      title: 'Sealed days, and seconds since the oldest unsealed one was over',
+      title: 'Sealed days, and seconds since the oldest unsealed day ended',
       width: 8,
       left: [own(this, 'Sealed', { period: HOUR })],
       right: [own(this, 'OldestUnsealedAge', { statistic: 'Maximum', period: HOUR })],
@@ -151,7 +152,7 @@ export class Monitoring extends Construct {
     const { stream, transform, land, seal } = this.props;
     const functions = [transform.function, land.function, seal.function];
     return new cloudwatch.GraphWidget({
-      title: 'What it is paid for: bytes of Firehose, commits to EFS; milliseconds of functions',
+      title: 'What costs: Firehose bytes, commits to EFS; function milliseconds',
       width: 8,
       left: [
         stream.metric('IncomingBytes', { period: HOUR }),

@@ -1,5 +1,5 @@
-// The pipeline's name, and the names that follow from it. They are fixed where somebody types or
-// excludes them.
+// The pipeline's name, and the names that are derived from it. A name that people type, or that a
+// filter excludes, is fixed.
 
 import { Stack } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
@@ -20,7 +20,7 @@ export function pipelineOf(scope: Construct): Pipeline {
   return scope.node.getContext(KEY) as Pipeline;
 }
 
-/** Of the delivery stream, which has the pipeline's name. */
+/** The ARN of the delivery stream, which has the pipeline's name. */
 export function streamArn(scope: Construct): string {
   const { name: resourceName } = pipelineOf(scope);
   return Stack.of(scope).formatArn({
@@ -31,8 +31,8 @@ export function streamArn(scope: Construct): string {
 }
 
 /**
- * What the pipeline says of itself is logged here. It must never be carried by the pipeline: that
- * would not end.
+ * The log group of one of the pipeline's parts. The pipeline must never carry it, because each
+ * event would cause another.
  */
 export function logGroupName(pipeline: string, part: OwnLogGroup): string {
   return `/hiwake/${pipeline}/${part}`;

@@ -1,5 +1,5 @@
-// Where the functions that write files live: isolated subnets, the file system's door, and S3
-// through a gateway endpoint, which is free. No NAT, no way to the internet.
+// The network of the functions that write files: isolated subnets, their security group, and S3
+// through a gateway endpoint, which is free. No NAT, and no route to the internet.
 
 import { Annotations, Stack } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
@@ -13,9 +13,9 @@ import type { Deployment } from './deployment.ts';
 export class Network extends Construct {
   readonly vpc: ec2.IVpc;
   readonly subnets: ec2.SubnetSelection;
-  /** Of land and seal. */
+  /** The security group of land and seal. */
   readonly writers: ec2.SecurityGroup;
-  /** The S3 endpoint of a VPC that is ours alone. */
+  /** The S3 endpoint of a VPC that the app makes. */
   private readonly endpoint?: ec2.GatewayVpcEndpoint;
 
   constructor(scope: Construct, id: string, deployment: Deployment) {
@@ -26,7 +26,7 @@ export class Network extends Construct {
       );
       const id = '@aws-cdk/aws-ec2:noSubnetRouteTableId';
       for (const subnet of subnets)
-        Annotations.of(subnet).acknowledgeWarning(id, 'The route tables are named by themselves.');
+        Annotations.of(subnet).acknowledgeWarning(id, 'network.route_table_ids names them.');
       this.vpc = ec2.Vpc.fromVpcAttributes(this, 'Vpc', {
         vpcId: deployment.vpcId,
         availabilityZones: ['those of the subnets'],
@@ -46,7 +46,7 @@ export class Network extends Construct {
       description: 'hiwake: the functions that write the day files',
       allowAllOutbound: false,
     });
-    // S3's addresses are a list that only AWS knows; the route table leads nowhere else.
+    // Any address, because only AWS knows S3's; the route table leads nowhere else.
     this.writers.addEgressRule(
       ec2.Peer.anyIpv4(),
       ec2.Port.tcp(443),
@@ -54,11 +54,11 @@ export class Network extends Construct {
     );
   }
 
-  /** A function in this VPC that is compromised cannot carry its data into a foreign bucket. */
+  /** Keeps a compromised function in this VPC from copying data into a foreign bucket. */
   allowOnly(buckets: s3.IBucket[]): void {
     this.endpoint?.addToPolicy(
       new iam.PolicyStatement({
-        // A gateway endpoint takes no other: not `{"AWS": "*"}`, which CDK's AnyPrincipal is.
+        // A gateway endpoint accepts no other: not CDK's AnyPrincipal, which is `{"AWS": "*"}`.
         principals: [new iam.StarPrincipal()],
         actions: ['s3:GetObject', 's3:ListBucket'],
         resources: buckets.flatMap((bucket) => [bucket.bucketArn, bucket.arnForObjects('*')]),
@@ -72,7 +72,7 @@ export class Network extends Construct {
       // one in its own zone only.
       ...(zones.length > 0 ? { availabilityZones: zones } : { maxAzs: 2 }),
       natGateways: 0,
-      // It would be a function of CDK's, with a log group of its own. Nothing uses that group.
+      // CDK would deploy a function with its own log group. Nothing uses the default group.
       restrictDefaultSecurityGroup: false,
       subnetConfiguration: [
         { name: 'isolated', subnetType: ec2.SubnetType.PRIVATE_ISOLATED, cidrMask: 24 },
@@ -81,13 +81,13 @@ export class Network extends Construct {
     acknowledge(
       vpc,
       'AwsSolutions-VPC7',
-      'There is nothing to watch: no way in, and out to S3 only; who mounts the files is in CloudTrail.',
+      'Flow logs would show little: nothing can connect in, and only S3 is reachable. CloudTrail has the mounts.',
     );
     return vpc;
   }
 
   /**
-   * In a VPC that is not ours the endpoint carries other people's traffic too, so it has no policy.
+   * In an existing VPC the endpoint also carries the traffic of others, so it has no policy.
    */
   private endpointForOthers(deployment: Deployment): void {
     if (deployment.routeTableIds.length === 0) return;

@@ -1,5 +1,5 @@
 // The Lambda packages: the bootstraps that `make lambda` built, with the operator's hiwake.toml
-// beside them. A new label needs no Rust toolchain, only a synthesis.
+// beside them. A new label needs only a synthesis, and no Rust toolchain.
 
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,18 +10,18 @@ import { unzipSync, zipSync } from 'fflate';
 
 export type PackageName = 'transform' | 'land';
 
-/** What an ELF header's e_machine says of the two architectures that Lambda has. */
+/** The e_machine of an ELF header for each of Lambda's two architectures. */
 const MACHINES = new Map([
   [lambda.Architecture.X86_64.name, 0x3e],
   [lambda.Architecture.ARM_64.name, 0xb7],
 ]);
 
 /**
- * The same bytes give the same zip, and so the same asset: nothing is deployed that did not change.
+ * Fixed, so that the same bytes give the same asset: a package that did not change is not deployed.
  */
 const BUILT = new Date(1980, 1, 1);
 
-/** Removed when the process ends: CDK has copies of its own by then. */
+/** Removed when the process ends, because CDK has its own copies by then. */
 let scratchFolder: string | undefined;
 function scratch(): string {
   if (!scratchFolder) {
@@ -64,11 +64,11 @@ export function bootstrapOf(built: string, name: PackageName): { bytes: Uint8Arr
   const path = join(built, name, 'bootstrap.zip');
   if (!existsSync(path)) {
     throw new Error(
-      `${path} is not there: build the packages first, with \`make lambda\` in the project's folder`,
+      `${path} does not exist: build the packages first, with \`make lambda\` in the project's folder`,
     );
   }
   const bytes = unzipSync(readFileSync(path))['bootstrap'];
-  if (!bytes) throw new Error(`${path} holds no bootstrap`);
+  if (!bytes) throw new Error(`${path} has no bootstrap: build the packages again with \`make lambda\``);
   return { bytes, path };
 }
 
@@ -87,6 +87,6 @@ function refuseOtherMachine(
     const is =
       [...MACHINES].find(([, number]) => number === machine)?.[0] ??
       `machine 0x${machine.toString(16)}`;
-    throw new Error(`${path}: its bootstrap is for ${is}, the function for ${architecture.name}`);
+    throw new Error(`${path}: its bootstrap is for ${is}, but the function for ${architecture.name}`);
   }
 }

@@ -41,7 +41,7 @@ export class PipelineStack extends Stack {
     const transform = new Transform(this, 'Transform', props);
     const stream = new Stream(this, 'Stream', { ...props, storage, transform: transform.function });
     const seal = new Seal(this, 'Seal', { ...props, network, storage });
-    // Seal's function waits for the mount targets, then Lambda makes its network interface.
+    // Slow: seal's function waits for the mount targets, then Lambda creates its network interface.
     const land = new Land(this, 'Land', { ...props, network, storage, slow: seal.function });
     const { stream: destination } = stream;
     const last = land.mapping;
@@ -53,19 +53,19 @@ export class PipelineStack extends Stack {
       DeliveryBucket: [storage.delivery.bucketName, 'landing/ and failed/'],
       BackupBucket: [
         storage.backup.bucketName,
-        'backup/: every record as it came, for hiwake replay',
+        'backup/: every record as received, for hiwake replay',
       ],
       NoticesQueue: [land.notices.queueUrl, 'for hiwake replay --queue'],
       DeadLetters: [land.dead.queueUrl, 'notices that were given up'],
       ReplayCommand: [
         `AWS_REGION=${this.region} hiwake replay s3://${storage.backup.bucketName}/backup --since 2d --queue ${land.notices.queueUrl}`,
-        'lands what is missing of two days; what has landed is not landed again',
+        'lands what is missing from the last two days, and nothing twice',
       ],
       DoctorCommand: [
         `AWS_REGION=${this.region} hiwake doctor --pipeline ${props.deployment.name} --log-groups --alarms ` +
           `--queue ${land.notices.queueUrl} --prefix s3://${storage.delivery.bucketName}/landing/ ` +
           `--prefix s3://${storage.backup.bucketName}/backup/`,
-        'checks the deployment, in the folder of hiwake.toml; add --root DIR where the files are mounted',
+        'checks the deployment; run it in the folder of hiwake.toml, with --root DIR where the files are mounted',
       ],
       SealCommand: [
         `aws lambda invoke --function-name ${seal.function.functionName} --region ${this.region} ` +
@@ -111,13 +111,13 @@ export class PipelineStack extends Stack {
     const filtered = sources.filter((source) => source.subscribe === 'filter');
     const groups = new Set(filtered.flatMap((source) => source.names)).size;
     return [
-      `hiwake.toml: ${groups} log groups are named, and each takes a subscription filter. ` +
-        `A stack holds ${RESOURCES_MAX} resources, and all others take ${count - groups}: ` +
-        `name ${RESOURCES_MAX - count + groups} at most. For all others write subscribe = "account" ` +
+      `hiwake.toml: ${groups} log groups are named, and each needs a subscription filter. ` +
+        `A stack holds ${RESOURCES_MAX} resources, and all others are ${count - groups}: ` +
+        `name at most ${RESOURCES_MAX - count + groups}. For all others write subscribe = "account" ` +
         '(one policy for the account), or "manual" (you subscribe them yourself), with globs',
     ];
   }
 }
 
-/** Resources that CloudFormation takes in a stack. */
+/** The most resources that CloudFormation allows in a stack. */
 const RESOURCES_MAX = 500;

@@ -1,5 +1,5 @@
-// Who may read the day files: a door in the firewall, an access point of their own, and the command
-// that mounts it.
+// Who may read the day files: a firewall rule for their machines, an access point of their own, and
+// the command that mounts it.
 
 import { Annotations, CfnOutput, Stack } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
@@ -29,18 +29,18 @@ export class Readers extends Construct {
     if (deployment.fileSystemId) {
       Annotations.of(this).addWarningV2(
         'hiwake:readers',
-        `the policy of ${deployment.fileSystemId} is yours, and nothing of ours keeps readers from writing: allow their roles ` +
+        `hiwake does not change the policy of ${deployment.fileSystemId}, so readers might write: allow their roles ` +
           'elasticfilesystem:ClientMount, and deny them ClientWrite and ClientRootAccess (docs/security.md)',
       );
     }
-    // Another user of the writers' group: what group members may read, and no more. What keeps them
-    // from writing is that the file system's policy denies them ClientWrite.
+    // Another user in the writers' group, who may read what the group may read. The file system's
+    // policy denies readers ClientWrite, and so keeps them from writing.
     const accessPoint = storage.accessPoint('Reader', deployment.uid + 1);
-    // In another zone the name of a One Zone file system resolves only with its zone in front.
+    // From another zone, the name of a One Zone file system resolves only with its zone in front.
     const zone = deployment.zone ? `,az=${deployment.zone}` : '';
     new CfnOutput(Stack.of(this), 'MountCommand', {
       description:
-        'Mounts the day files, read-only, on a machine of the readers (needs amazon-efs-utils)',
+        "Mounts the day files read-only on a reader's machine (needs amazon-efs-utils)",
       value: `sudo mkdir -p /mnt/hiwake && sudo mount -t efs -o ro,tls,iam${zone},accesspoint=${accessPoint.accessPointId} ${storage.fileSystem.fileSystemId}:/ /mnt/hiwake`,
     });
   }

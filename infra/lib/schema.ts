@@ -1,4 +1,4 @@
-// A TOML file against its JSON schema in contract/.
+// Checks a TOML file against its JSON schema in contract/.
 
 import { readFileSync } from 'node:fs';
 
@@ -24,10 +24,10 @@ export function tableOf(toml: string, name: string): Record<string, unknown> {
   }
 }
 
-/** Fills in what the file leaves out, and says what is wrong with it, all of it. */
+/** Fills in the file's defaults, and returns all its faults. */
 export function faultsOf(file: unknown, schema: 'hiwake' | 'deployment'): string[] {
   const text = readFileSync(new URL(`../contract/${schema}.schema.json`, import.meta.url), 'utf8');
-  // The formats uint and uint32 are schemars' own; `minimum` says the same.
+  // `uint` and `uint32` are schemars' own formats; `minimum` has the same effect.
   const ajv = new Ajv2020({
     allErrors: true,
     validateFormats: false,

@@ -1,4 +1,4 @@
-// The seal function: the package of land, called by a schedule, finishes the days that have ended.
+// The seal function: a schedule calls land's package to seal the days that have ended.
 
 import { Duration, Stack, TimeZone } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
@@ -27,7 +27,7 @@ export interface SealProps {
   readonly storage: Storage;
 }
 
-/** What the schedule calls the function with. */
+/** The event that the schedule sends to the function. */
 export const SEAL_EVENT = { hiwake: 'seal' };
 
 const HOUR = Duration.hours(1);
@@ -35,8 +35,8 @@ const HOUR = Duration.hours(1);
 export class Seal extends Construct {
   readonly function: lambda.Function;
   /**
-   * Runs that failed as a whole or could not be started. Not land's dead letters: those can be sent
-   * back into their queue.
+   * Runs that failed as a whole or could not be started. They are not in land's dead letters,
+   * because those can be sent back into their queue.
    */
   readonly failed: sqs.Queue;
 
@@ -51,14 +51,14 @@ export class Seal extends Construct {
       enforceSSL: true,
       retentionPeriod: Duration.days(14),
     });
-    acknowledge(this.failed, 'AwsSolutions-SQS3', 'It is where failures end.');
+    acknowledge(this.failed, 'AwsSolutions-SQS3', 'It is a dead-letter queue itself.');
     this.function = new HiwakeFunction(this, 'Seal', {
       packages: props.packages,
       package: 'land',
       what: 'seal',
       description: 'hiwake: seals the days that have ended',
-      // A whole CPU: what it does is to read, merge and hash whole days (docs/cost.md).
-      // limits.merge_bytes × parallel fit.
+      // A whole CPU, because it reads, merges and hashes whole days (docs/cost.md).
+      // limits.merge_bytes × limits.parallel fit into the memory.
       memoryMiB: 1769,
       timeout: Duration.minutes(15),
       logDays: props.deployment.logDays,
@@ -66,12 +66,12 @@ export class Seal extends Construct {
     }).function;
     const sealed = props.deployment.tell.sealed;
     this.function.configureAsyncInvoke({
-      // The next round does what is left, and announces what this one published.
+      // No retry: the next round does what is left, and announces what this one published.
       retryAttempts: 0,
       maxEventAge: HOUR,
       onFailure: new destinations.SqsDestination(this.failed),
-      // Of every round: a day that fails is in its `failed`, and rings by SealFailed. What was
-      // published is listed by two rounds.
+      // After every round: a day that failed is in its `failed`, and SealFailed rings. Two rounds
+      // list each publication.
       ...(sealed && {
         onSuccess: new destinations.SnsDestination(sns.Topic.fromTopicArn(this, 'Sealed', sealed)),
       }),
@@ -82,9 +82,9 @@ export class Seal extends Construct {
   }
 
   /**
-   * Every hour: first when yesterday can be due, then for what was busy or came late. It is due a
-   * grace after its last commit, which is a buffer after midnight, and the processor's, the queue's
-   * and land's few minutes.
+   * Runs every hour: first when yesterday can be due, then for days that were busy or late. A day
+   * is due `grace` after its last commit. That is one buffer after midnight, plus a few minutes of
+   * the processor, the queue and land.
    */
   private schedule(): void {
     const { config, deployment } = this.props;
@@ -101,15 +101,15 @@ export class Seal extends Construct {
         retryAttempts: 3,
         maxEventAge: HOUR,
         role: this.caller(),
-        // Of calls that Lambda would not take. A run that failed goes there by the function's own
-        // destination.
+        // For calls that Lambda did not accept. A run that failed gets there through the function's
+        // own destination.
         deadLetterQueue: this.failed,
       }),
     });
   }
 
   /**
-   * Lambda puts its answers into the topic with the function's role, and SNS needs the key for it.
+   * Lambda publishes answers to the topic with the function's role, and SNS needs the key for that.
    */
   private allowKey(key: string): void {
     const viaService = `sns.${Stack.of(this).region}.amazonaws.com`;
@@ -131,7 +131,7 @@ export class Seal extends Construct {
     acknowledge(
       role,
       `AwsSolutions-IAM5[Resource::<${id}.Arn>:*]`,
-      'Its versions: CDK grants a function with them.',
+      'CDK grants a function together with its versions.',
     );
     return role;
   }
@@ -140,7 +140,7 @@ export class Seal extends Construct {
     const { graceSeconds } = this.props.config;
     new Alarm(this, 'seal failing', {
       means:
-        'Days could not be sealed, closed or removed, for two rounds. Nothing is lost; all others are done.',
+        'Days could not be sealed, closed or removed for two rounds. Nothing is lost, and other days continue.',
       metric: sum(
         {
           days: own(this, 'SealFailed', { period: HOUR }),
@@ -158,7 +158,7 @@ export class Seal extends Construct {
     });
     new Alarm(this, 'seal runs lost', {
       means:
-        'A run of the sealer failed as a whole or could not be started; the queue has what it said.',
+        'A run of seal failed as a whole or could not be started. The queue has its message.',
       metric: this.failed.metricApproximateNumberOfMessagesVisible({
         statistic: 'Maximum',
         period: FIVE_MINUTES,

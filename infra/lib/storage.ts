@@ -1,4 +1,4 @@
-// Where things stay: objects that were delivered, records as they came, day files.
+// Where data is stored: delivered objects, the backup of source records, day files.
 
 import { Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
@@ -20,21 +20,21 @@ export interface StorageProps {
   readonly network: Network;
 }
 
-/** Days that Glacier Instant Retrieval charges for at least. */
+/** The fewest days that Glacier Instant Retrieval charges for. */
 const GLACIER_DAYS = 90;
 /**
- * Bytes of burst credits that an hour at 100 MiB/s uses up, which is how fast EFS lets a file
- * system burst.
+ * Bytes of burst credits that an hour at 100 MiB/s uses up. That is how fast EFS lets a file system
+ * burst.
  */
 const HOUR_OF_BURSTING = 3600 * 100 * 1024 ** 2;
 
 export class Storage extends Construct {
   /** What Firehose delivers: landing/ and failed/. */
   readonly delivery: s3.Bucket;
-  /** What Firehose was given: backup/. */
+  /** What Firehose received: backup/. */
   readonly backup: s3.Bucket;
   readonly fileSystem: efs.IFileSystem;
-  /** The day files, for who writes them. */
+  /** The day files, for the functions that write them. */
   readonly writer: efs.AccessPoint;
 
   constructor(
@@ -52,8 +52,8 @@ export class Storage extends Construct {
   }
 
   /**
-   * An access point to the day files. CreationInfo makes their folder at the first mount,
-   * of any function: without it that mount fails. It says nothing once the folder is there.
+   * An access point to the day files. At the first mount, CreationInfo makes their folder; without
+   * it, that mount fails. It has no effect once the folder exists.
    */
   accessPoint(id: string, uid: number): efs.AccessPoint {
     const { path, uid: owner, gid } = this.props.deployment;
@@ -70,7 +70,7 @@ export class Storage extends Construct {
   }
 
   private get removalPolicy(): RemovalPolicy {
-    // But not when the stack fails to be made: then they are empty, and in the way of the next try.
+    // Not kept if the creation of the stack fails: they are empty then, and block the next try.
     return this.kept ? RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE : RemovalPolicy.DESTROY;
   }
 
@@ -78,7 +78,7 @@ export class Storage extends Construct {
     const expiration = Duration.days(this.props.deployment.landingDays);
     return this.bucket('Delivery', {
       lifecycleRules: [
-        // Not before its notice is done with, which may be 14 days old.
+        // Later than its notice, which may be 14 days old.
         { id: 'landed', prefix: 'landing/', expiration },
         { id: 'failed', prefix: 'failed/', expiration },
         ABORT,
@@ -89,15 +89,15 @@ export class Storage extends Construct {
   private backupBucket(): s3.Bucket {
     const days = backupDays(this.props.config);
     const backup = this.bucket('Backup', {
-      // What is written over is kept for a week: Firehose may write any name, also one that is
-      // there.
+      // Overwritten versions are kept for a week, because Firehose may write any name, even one
+      // that exists.
       versioned: this.kept,
       lifecycleRules: [
         {
           id: 'replayable',
           expiration: Duration.days(days),
           ...(this.kept && { noncurrentVersionExpiration: Duration.days(7) }),
-          // No colder class: a replay reads without asking for a restore first.
+          // No colder class, because a replay reads objects without restoring them first.
           ...(days > GLACIER_DAYS && {
             transitions: [
               {
@@ -138,7 +138,7 @@ export class Storage extends Construct {
     acknowledge(
       bucket,
       'AwsSolutions-S1',
-      'Access logs would be a second pile of logs; CloudTrail data events tell who reads, where that matters.',
+      'Access logs would be a second set of logs; where it matters who reads, CloudTrail data events show it.',
     );
     return bucket;
   }
@@ -162,32 +162,32 @@ export class Storage extends Construct {
           : efs.ThroughputMode.ELASTIC,
       lifecyclePolicy: after(deployment.iaDays),
       transitionToArchivePolicy: after(deployment.archiveDays),
-      // "No anonymous access" in CDK adds write and root access for every client that may mount:
-      // readers could write. A policy of one's own does away with anonymous access all the same.
+      // `false` makes CDK grant write and root access to every client that may mount, so readers
+      // could write. A policy of one's own also ends anonymous access.
       allowAnonymousAccess: true,
       fileSystemPolicy: new iam.PolicyDocument({ statements: this.policy() }),
       removalPolicy: this.removalPolicy,
     });
     const resource = fileSystem.node.defaultChild as efs.CfnFileSystem;
-    // Said either way: CDK says nothing for "off".
+    // Always written, because CDK writes nothing for "off".
     resource.backupPolicy = { status: deployment.efsBackups ? 'ENABLED' : 'DISABLED' };
-    // By name: CDK's oneZone looks for subnets by their zones, which an existing VPC's ids do not
-    // tell.
+    // By name, because CDK's oneZone selects subnets by their zones, which the ids of existing
+    // subnets do not show.
     resource.availabilityZoneName = deployment.zone;
     if (!deployment.efsBackups) {
       acknowledge(
         fileSystem,
         'AwsSolutions-EFS1',
-        'The S3 backup rebuilds every day file; storage.efs_backups has EFS back them up too.',
+        'The S3 backup can rebuild every day file; storage.efs_backups makes AWS Backup copy them too.',
       );
     }
     return fileSystem;
   }
 
   /**
-   * Nothing but TLS, root for nobody. Writers are allowed by their roles. Readers mount through an
-   * access point, and are denied to write whatever their own policies say: a role's
-   * "elasticfilesystem:*" would do otherwise.
+   * Requires TLS, and denies root to all. Writers are allowed by their roles. Readers mount through
+   * an access point. Writing is denied to them, because their own policies could allow it, e.g.
+   * with "elasticfilesystem:*".
    */
   private policy(): iam.PolicyStatement[] {
     const accessPoints = Stack.of(this).formatArn({
@@ -230,7 +230,7 @@ export class Storage extends Construct {
   private alarms(): void {
     const { throughput, meteredGb } = this.props.deployment;
     new Alarm(this, 'file system busy', {
-      means: 'The file system is near the operations a second that its performance mode takes.',
+      means: 'The file system is near the limit of operations a second of its performance mode.',
       metric: this.metric('PercentIOLimit', { statistic: 'Maximum' }),
       above: 80,
       periods: 3,
@@ -238,13 +238,13 @@ export class Storage extends Construct {
     if (throughput === 'bursting') {
       new Alarm(this, 'burst credits low', {
         means:
-          'The file system can burst for less than an hour more. Then all who use it share its baseline.',
+          'The file system can burst for less than another hour. Then all its clients share the baseline.',
         metric: this.metric('BurstCreditBalance', { statistic: 'Minimum' }),
         below: HOUR_OF_BURSTING,
       });
     } else if (meteredGb > 0) {
       new Alarm(this, 'file system costs', {
-        means: `The file system has metered more than ${meteredGb} GB of I/O in a day, and each is paid for.`,
+        means: `EFS has metered more than ${meteredGb} GB of I/O in a day, and charges for each.`,
         metric: this.metric('MeteredIOBytes', { statistic: 'Sum', period: Duration.days(1) }),
         above: meteredGb * 1e9,
       });
@@ -276,7 +276,7 @@ const ABORT: s3.LifecycleRule = {
   abortIncompleteMultipartUploadAfter: Duration.days(3),
 };
 
-/** EFS's word for a number of days that it allows; 0 is never. */
+/** EFS's name for a number of days; 0 is never. */
 function after(days: number): efs.LifecyclePolicy | undefined {
   return days === 0
     ? undefined
@@ -284,12 +284,12 @@ function after(days: number): efs.LifecyclePolicy | undefined {
 }
 
 /**
- * How long source records are kept: as long as any day that they belong to can be replayed into. A
- * day's first records come with it; its last may come 14 days after it, since CloudWatch Logs takes
- * events that old. They make a late segment, which is published after `grace`, or 48 h after its
- * first commit, and only `journal_days` after the last publication is the day's journal closed. So:
- * the day itself, its late events, the longer of both, and a day for what Firehose could not
- * deliver at once.
+ * How many days source records are kept: as long as any of their days can be replayed into. A day's
+ * last records may arrive 14 days after it, because CloudWatch Logs accepts events that old. They
+ * make a late segment, which is published after `grace`, or 48 h after its first commit. The day's
+ * journal is closed only `journal_days` after the last publication. So this adds up `journal_days`,
+ * the day itself, the days of late events, the longer of `grace` and 48 h, and a day of Firehose's
+ * retries.
  */
 export function backupDays(config: Config): number {
   return (
@@ -301,5 +301,5 @@ export function backupDays(config: Config): number {
   );
 }
 
-/** PutLogEvents refuses events that are older. */
+/** PutLogEvents refuses older events. */
 const LATEST_EVENT_DAYS = 14;

@@ -1,5 +1,5 @@
-// The Firehose stream: what CloudWatch Logs puts in, transformed into objects of landing/; as it
-// came, into backup/.
+// The Firehose stream: records from CloudWatch Logs become objects, transformed in landing/ and
+// unchanged in backup/.
 
 import { Duration, RemovalPolicy, Size, Stack } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
@@ -39,7 +39,7 @@ export class Stream extends Construct {
       retention: deployment.logDays,
       removalPolicy: RemovalPolicy.DESTROY,
     });
-    // As Firehose's guide has it, without a condition.
+    // Without a condition, as in Firehose's guide.
     const role = new iam.Role(this, 'Role', {
       assumedBy: new iam.ServicePrincipal('firehose.amazonaws.com'),
     });
@@ -49,37 +49,37 @@ export class Stream extends Construct {
       deliveryStreamName: pipelineOf(this).name,
       encryption: firehose.StreamEncryption.awsOwnedKey(),
       destination: new firehose.S3Bucket(storage.delivery, {
-        // CDK would grant it to delete too.
+        // CDK would also grant deletion.
         role: role.withoutPolicyUpdates(),
         processors: [
           new firehose.LambdaFunctionProcessor(transform, {
-            // 1 MiB answers with less than 1 MiB; the size is not written unless it is set, and 0
-            // retries would be ignored.
+            // The answer to 1 MiB is smaller than 1 MiB. CDK does not write the size unless it is
+            // set, and ignores 0 retries.
             bufferSize: Size.mebibytes(1),
             bufferInterval: Duration.minutes(1),
             retries: 3,
           }),
         ],
-        // By the day of arrival in UTC, as in the backup: not every zone has a name that Firehose
-        // takes. The day of an event is its row's business.
+        // By the day of arrival in UTC, as in the backup, because Firehose does not accept the name
+        // of every zone. Each row has the day of its event.
         dataOutputPrefix: 'landing/!{timestamp:yyyy/MM/dd}/',
         errorOutputPrefix: 'failed/!{firehose:error-output-type}/!{timestamp:yyyy/MM/dd}/',
         fileExtension: '.rows.zst',
-        // Each record's rows are a zstd frame already.
+        // Each record's rows are already a zstd frame.
         compression: firehose.Compression.UNCOMPRESSED,
         bufferingInterval: Duration.seconds(deployment.bufferSeconds),
         bufferingSize: Size.mebibytes(64),
         loggingConfig,
-        // AWS: once on, this can never be switched off again for a stream.
+        // AWS never lets a stream switch this off again.
         s3Backup: {
           bucket: storage.backup,
           mode: firehose.BackupMode.ALL,
-          // Its time is always UTC, and it has no extension. Records are gzip already: never
-          // compress them again.
+          // Its time is always UTC, and its objects get no extension. Records are already gzip, so
+          // they are not compressed again.
           dataOutputPrefix: 'backup/!{timestamp:yyyy/MM/dd}/',
           errorOutputPrefix: 'backup-failed/!{firehose:error-output-type}/!{timestamp:yyyy/MM/dd}/',
           compression: firehose.Compression.UNCOMPRESSED,
-          // Nobody waits for it: few large objects.
+          // Nothing waits for it, so it has few large objects.
           bufferingInterval: BACKUP_BUFFER,
           bufferingSize: Size.mebibytes(128),
           loggingConfig,
@@ -87,11 +87,11 @@ export class Stream extends Construct {
       }),
     });
     this.stream.node.addDependency(grants);
-    // CDK would keep the streams of a log group that goes.
+    // CDK would retain the streams of a log group that is deleted.
     for (const one of logGroup.node.children) {
       if (one instanceof logs.LogStream) one.applyRemovalPolicy(RemovalPolicy.DESTROY);
     }
-    // Firehose's addresses in every region, for destinations in a VPC. Ours is none.
+    // Only destinations in a VPC need this table of Firehose's addresses in every region.
     Stack.of(this).node.tryRemoveChild('@aws-cdk--aws-kinesisfirehose.CidrBlocks');
     this.alarms();
   }
@@ -100,7 +100,7 @@ export class Stream extends Construct {
     return this.stream.metric(metricName, { statistic: 'Sum', period: FIVE_MINUTES, ...props });
   }
 
-  /** What the Firehose developer guide lists for S3, a processor and a log group; no deletion. */
+  /** Grants what Firehose's guide lists for S3, a processor and a log group, but no deletion. */
   private grant(role: iam.Role, logGroup: logs.LogGroup): iam.Policy {
     const { storage, transform } = this.props;
     const buckets: s3.IBucket[] = [storage.delivery, storage.backup];
@@ -145,57 +145,57 @@ export class Stream extends Construct {
     acknowledge(
       policy,
       `AwsSolutions-IAM5[Resource::<${idOf(transform)}.Arn>:*]`,
-      'Firehose calls the function by $LATEST.',
+      'Firehose calls the function as $LATEST.',
     );
     acknowledge(
       policy,
       `AwsSolutions-IAM5[Resource::<${idOf(logGroup)}.Arn>]`,
-      "The streams of the stream's own log group.",
+      "Firehose writes only to its own log group's streams.",
     );
     return policy;
   }
 
   private alarms(): void {
     new Alarm(this, 'delivery failing', {
-      means: 'Firehose cannot write objects to S3. What it holds it loses after 24 hours.',
+      means: 'Firehose cannot write objects to S3. It drops records after 24 hours.',
       metric: this.failed('DeliveryToS3.Success', FIVE_MINUTES),
       periods: 3,
     });
     new Alarm(this, 'backup failing', {
-      means: 'Firehose cannot write the source backup to S3: what it holds could not be replayed.',
-      // It writes every 15 minutes: of three periods of five, two have nothing to say, and it would
-      // never ring.
+      means: 'Firehose cannot write the source backup to S3. Records that are not in it cannot be replayed.',
+      // Firehose writes it every 15 minutes. Of three periods of 5 minutes, two have no value, so
+      // the alarm would never ring.
       metric: this.failed('BackupToS3.Success', BACKUP_BUFFER),
       periods: 2,
     });
     new Alarm(this, 'backup too old', {
       means:
-        'Records have waited for the source backup for far longer than its buffer. What it holds it loses after 24 hours.',
+        'Records have waited for the source backup far longer than its buffer. Firehose drops them after 24 hours.',
       metric: this.metric('BackupToS3.DataFreshness', { statistic: 'Maximum' }),
       above: 1800 + BACKUP_BUFFER.toSeconds(),
       periods: 3,
     });
     new Alarm(this, 'delivery too old', {
       means:
-        'Records have waited in Firehose for far longer than its buffers. What it holds it loses after 24 hours.',
+        'Records have waited in Firehose far longer than its buffers. It drops them after 24 hours.',
       metric: this.metric('DeliveryToS3.DataFreshness', { statistic: 'Maximum' }),
       above: 1800 + this.props.deployment.bufferSeconds,
       periods: 3,
     });
     new Alarm(this, 'stream throttled', {
       means:
-        "More comes in than the stream's quota takes. CloudWatch Logs tries again for 24 hours.",
+        "More data arrives than the stream's quota allows. CloudWatch Logs retries for 24 hours.",
       metric: this.metric('ThrottledRecords'),
       periods: 3,
     });
     new Alarm(this, 'transform not running', {
-      means: 'Records come in, and transform is not called.',
+      means: 'Records arrive, but transform is not called.',
       metric: uncalled(this.metric('IncomingRecords'), this.props.transform.metricInvocations()),
       periods: 3,
     });
   }
 
-  /** The share that failed, from the share that succeeded; nothing where nothing was tried. */
+  /** The share of failures, from the share of successes; no value if nothing was tried. */
   private failed(metricName: string, period: Duration): cloudwatch.MathExpression {
     return new cloudwatch.MathExpression({
       expression: '1 - success',

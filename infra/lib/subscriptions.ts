@@ -1,4 +1,4 @@
-// Which log groups put their events into the stream: as hiwake.toml's sources say.
+// Subscribes log groups to the stream, as the sources of hiwake.toml say.
 
 import { Annotations, CfnOutput, type CfnResource, Stack } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
@@ -14,7 +14,7 @@ import { logGroupName, OWN_LOG_GROUPS, pipelineOf, streamArn } from './names.ts'
 export interface SubscriptionsProps {
   readonly config: Config;
   readonly destination: firehose.IDeliveryStream;
-  /** What the first event needs, and what waits for all else. */
+  /** The last resource that the first event needs: it waits for all others. */
   readonly last: CfnResource;
 }
 
@@ -29,8 +29,8 @@ export class Subscriptions extends Construct {
     for (const warning of plan.warnings)
       Annotations.of(this).addWarningV2('hiwake:subscriptions', warning);
 
-    // Only on behalf of this account's log groups: another's cannot make the service write into
-    // this stream.
+    // Only for log groups of this account, so that another account cannot make the service write
+    // into this stream.
     const source = Stack.of(this).formatArn({ service: 'logs', resource: '*' });
     const role = new iam.Role(this, 'Role', {
       assumedBy: new iam.ServicePrincipal('logs.amazonaws.com', {
@@ -39,8 +39,9 @@ export class Subscriptions extends Construct {
     });
     const policy = new iam.Policy(this, 'Grants', { roles: [role] });
     policy.addStatements(
-      // By its name, so that the policy does not wait for the stream. CloudWatch Logs tries a new
-      // destination at once, and a policy that is seconds old may not hold yet. A failure is final.
+      // By the stream's name, so that the policy does not wait for the stream. CloudWatch Logs
+      // tests a new destination at once, and a failure is final. A policy that is seconds old may
+      // not apply yet.
       new iam.PolicyStatement({
         actions: ['firehose:PutRecord', 'firehose:PutRecordBatch'],
         resources: [streamArn(this)],
@@ -58,7 +59,7 @@ export class Subscriptions extends Construct {
       this.made.push(filter);
     }
     const note =
-      'a log group takes two subscription filters, and must be of class Standard (docs/deploy.md)';
+      'a log group can have two subscription filters, and must be of class Standard (docs/deploy.md)';
     if (plan.filters.size > 0) Annotations.of(this).addInfoV2('hiwake:filters', note);
     this.outputs(role, props.destination);
     if (plan.account) {
@@ -80,7 +81,7 @@ export class Subscriptions extends Construct {
     this.alarms(plan.account !== undefined);
   }
 
-  /** For who subscribes log groups by hand. */
+  /** Outputs for subscribing log groups by hand. */
   private outputs(role: iam.Role, destination: firehose.IDeliveryStream): void {
     const outputs = {
       StreamArn: [destination.deliveryStreamArn, 'the destination of a subscription filter'],
@@ -92,8 +93,8 @@ export class Subscriptions extends Construct {
   }
 
   private alarms(account: boolean): void {
-    // A query, so that a hundred log groups take one alarm. An account policy's deliveries have no
-    // filter's name: then all subscriptions of the account are watched, other people's too.
+    // A query, so that a hundred log groups need one alarm. Deliveries of an account policy have no
+    // filter name, so it then watches all subscriptions of the account, also those of others.
     const where = account ? '' : ` WHERE FilterName = '${filterName(this.pipeline)}'`;
     const query = (metricName: string): cloudwatch.MathExpression =>
       new cloudwatch.MathExpression({
@@ -103,26 +104,26 @@ export class Subscriptions extends Construct {
       });
     new Alarm(this, 'logs not delivered', {
       means:
-        'CloudWatch Logs cannot put events into the stream. What it may not try again it has dropped.',
+        'CloudWatch Logs cannot put events into the stream. It has dropped those that it cannot retry.',
       metric: query('DeliveryErrors'),
     });
     new Alarm(this, 'logs throttled', {
       means:
-        'The stream takes less than CloudWatch Logs has to put in. It tries again for 24 hours, then drops.',
+        'The stream accepts less than CloudWatch Logs sends. CloudWatch Logs retries for 24 hours, then drops.',
       metric: query('DeliveryThrottling'),
       periods: 3,
     });
   }
 }
 
-/** What the sources of a log group need of each event beside what CloudWatch Logs always sends. */
+/** The fields that the sources of a log group need, and that are sent only on request. */
 function emitted(sources: Source[], logGroup: string): string[] | undefined {
   const taking = sources.filter((source) => takes(source, logGroup));
   const fields = [...new Set(taking.flatMap((source) => source.systemFields))].sort();
   return fields.length > 0 ? fields : undefined;
 }
 
-/** CloudFormation finds filters by the beginning of a name: `hiwake` would be `hiwake-test`. */
+/** CloudFormation finds filters by a prefix of the name: `hiwake` would find `hiwake-test`. */
 function filterName(pipeline: string): string {
   return `${pipeline}/`;
 }
@@ -134,7 +135,7 @@ export interface Plan {
   readonly warnings: string[];
 }
 
-/** What the sources ask for, or an error that says what to write instead. */
+/** The subscriptions that the sources ask for. Throws an error that says what to write instead. */
 export function planned(sources: Source[], pipeline: string): Plan {
   const own = OWN_LOG_GROUPS.map((part) => logGroupName(pipeline, part));
   const filters = new Map<string, string>();
@@ -143,18 +144,18 @@ export function planned(sources: Source[], pipeline: string): Plan {
     const ours = source.names.find((name) => own.includes(name));
     if (ours)
       throw new Error(
-        `${at(source)}: ${ours} is the pipeline's own log group: carrying it would never end. Take it out`,
+        `${at(source)}: ${ours} is the pipeline's own log group, and carrying it would never end. Remove it`,
       );
     if (source.subscribe !== 'filter') continue;
     if (source.names.length === 0) {
       throw new Error(
-        `${at(source)}: subscribe = "filter" makes a subscription filter for each named log group, and ${source.globs.join(', ')} ` +
+        `${at(source)}: subscribe = "filter" makes a subscription filter for each named log group, but ${source.globs.join(', ')} ` +
           'names none. Name the log groups, or write subscribe = "account" (one policy for the account) or "manual" (you subscribe them yourself)',
       );
     }
     if (source.globs.length > 0) {
       warnings.push(
-        `${at(source)}: no subscription is made for ${source.globs.join(', ')}: a filter needs a name. The named ones have theirs.`,
+        `${at(source)}: no subscription is made for ${source.globs.join(', ')}, because a filter needs a name. Log groups with a name have theirs.`,
       );
     }
     for (const name of source.names) subscribe(filters, name, source);
@@ -168,20 +169,20 @@ export function planned(sources: Source[], pipeline: string): Plan {
   };
 }
 
-/** Several sources may tell a log group's streams apart; it has one filter. */
+/** Several sources may divide the streams of one log group, which still has one filter. */
 function subscribe(filters: Map<string, string>, name: string, source: Source): void {
   const before = filters.get(name);
   if (before !== undefined && before !== source.filterPattern) {
     throw new Error(
-      `${at(source)}: ${name} has another filter_pattern in a source before: a log group has one filter. Write the same one`,
+      `${at(source)}: ${name} has another filter_pattern in an earlier source, but a log group has one filter. Write the same pattern`,
     );
   }
   filters.set(name, source.filterPattern);
 }
 
 /**
- * Names that have a filter of their own, or that somebody subscribes by hand: the account policy
- * leaves them out.
+ * Log groups that have a filter of their own, or are subscribed by hand: the account policy
+ * excludes them.
  */
 function named(sources: Source[]): string[] {
   const names = sources
@@ -190,7 +191,7 @@ function named(sources: Source[]): string[] {
   return [...new Set(names)];
 }
 
-/** Names that every source of the account policy leaves to others: to [unmatched], or to nobody. */
+/** Names that the sources of the account policy exclude, and none of them takes. */
 function excluded(sources: Source[]): string[] {
   const asking = sources.filter((source) => source.subscribe === 'account');
   const names = asking.flatMap((source) => source.exclude.filter((one) => !isGlob(one)));
@@ -204,26 +205,26 @@ function accountPolicy(sources: Source[], except: string[]): Plan['account'] {
   const other = others.find((source) => source.filterPattern !== first.filterPattern);
   if (other) {
     throw new Error(
-      `${at(other)}: an account has one policy, so all sources with subscribe = "account" have one filter_pattern. Write that of ${at(first)}`,
+      `${at(other)}: an account has one policy, so all sources with subscribe = "account" need one filter_pattern. Write that of ${at(first)}`,
     );
   }
   const twice = asking.find((source) => source.names.some((name) => except.includes(name)));
   if (twice)
     throw new Error(
-      `${at(twice)}: one of its log groups is subscribed by another source too. Name it once`,
+      `${at(twice)}: one of its log groups is also subscribed by another source. Name it once`,
     );
   const bytes = Buffer.byteLength(criteria(except));
   if (bytes > CRITERIA_MAX) {
     throw new Error(
-      `hiwake.toml: the account policy leaves out ${except.length} log groups: those that other sources name, and exclude. ` +
-        `That takes ${bytes} bytes, and CloudWatch Logs takes ${CRITERIA_MAX}. ` +
+      `hiwake.toml: the account policy excludes ${except.length} log groups: those that other sources name, and exclude. ` +
+        `That needs ${bytes} bytes, but CloudWatch Logs allows ${CRITERIA_MAX}. ` +
         'Name fewer, or write subscribe = "account" in their sources too',
     );
   }
   return { filterPattern: first.filterPattern, except };
 }
 
-/** Bytes of the criteria of an account policy, in kilobytes of either kind. */
+/** The most bytes of an account policy's criteria: 25 KB of 1,000, the smaller reading. */
 const CRITERIA_MAX = 25_000;
 
 function criteria(except: string[]): string {
@@ -239,8 +240,8 @@ function accountWarnings(sources: Source[]): string[] {
       .filter((one) => isGlob(one) && !globs.includes(one))
       .map(
         (glob) =>
-          `${at(source)}: an account policy leaves out names only, so the log groups of exclude = ${glob} are ` +
-          'carried and paid for. They land where another source or [unmatched] puts them. Name them to leave them out.',
+          `${at(source)}: an account policy can exclude names only, so the log groups of exclude = ${glob} are ` +
+          'carried and paid for. They land where another source or [unmatched] puts them. To exclude them, name them.',
       ),
   );
   const local = asking
@@ -253,8 +254,8 @@ function accountWarnings(sources: Source[]): string[] {
   return [
     ...carried,
     ...local,
-    'subscribe = "account" puts every log group of this account and region into the stream but those that are named elsewhere in hiwake.toml: ' +
-      'what no source matches is carried, paid for, and lands in the [unmatched] file. ' +
+    'subscribe = "account" subscribes every log group of this account and region, except those that other ' +
+      'sources name. Events that no source matches are carried, paid for, and land in the [unmatched] file. ' +
       'A region has one such policy: the deployment fails if another tool has made it (docs/deploy.md).',
   ];
 }

@@ -1,8 +1,8 @@
-// A stack that was removed leaves its buckets and its file system behind. A new stack takes them
-// up: CloudFormation imports them, by a template that holds nothing else, and `cdk deploy` makes
+// A removed stack leaves its buckets and its file system behind. A new stack takes them up:
+// CloudFormation imports them with a template that contains nothing else. Then `cdk deploy` makes
 // the rest.
 
-/** What `npx cdk synth` writes, as far as it matters here. */
+/** The part that matters here of what `npx cdk synth` writes. */
 export interface Template {
   readonly Resources: Record<string, Resource>;
 }
@@ -19,7 +19,7 @@ const BUCKET = {
   form: /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/,
   fault: 'a bucket; write BUCKET, its name',
 };
-/** What can be taken up: where it is in the template, and what it is known by. */
+/** What can be taken up: its logical id in the template, and the key that identifies it. */
 const KINDS = {
   'file-system': {
     id: /^StorageFiles\w{8}$/,
@@ -73,15 +73,15 @@ export function takeUp(template: Template, left: Left): TakeUp {
       Object.entries(template.Resources).find(([one]) => id.test(one)) ?? [];
     if (!logicalId || !resource) {
       throw new Error(
-        `--${kind}: the template makes none: deployment.toml names an existing one, which is used as it is`,
+        `--${kind}: leave it out: deployment.toml names an existing one, which is used as it is`,
       );
     }
-    // Notices go to a queue that the import does not make; the deployment that follows sets them.
+    // The import does not make the queue of the notices; the deployment that follows sets it.
     const { NotificationConfiguration: _, ...Properties } = resource.Properties;
     const { Type, DeletionPolicy } = resource;
     if (DeletionPolicy === 'Delete') {
       throw new Error(
-        `--${kind}: removal = "destroy" would delete it; write "retain" in deployment.toml`,
+        `--${kind}: removal = "destroy" would delete it; write removal = "retain" in deployment.toml`,
       );
     }
     Resources[logicalId] = { Type, DeletionPolicy, UpdateReplacePolicy: 'Retain', Properties };

@@ -1,4 +1,4 @@
-// The transform function: Firehose calls it with what it was given, and delivers what it answers.
+// The transform function: Firehose calls it with records, and delivers its answers.
 
 import { Duration } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
@@ -24,11 +24,11 @@ export class Transform extends Construct {
       packages: props.packages,
       package: 'transform',
       what: 'transform',
-      description: 'hiwake: records of Firehose to labelled rows',
+      description: 'hiwake: turns records of Firehose into labelled rows',
       // Measured (docs/cost.md): some 60 ms of CPU and 13 MiB for a batch of 1 MiB, so a quarter of
-      // a CPU answers at once.
+      // a CPU is fast enough.
       memoryMiB: 512,
-      // Firehose waits for 5 minutes at most; a batch that takes one is broken, and retried.
+      // Firehose waits for at most 5 minutes. A batch that takes one minute is broken and retried.
       timeout: Duration.minutes(1),
       logDays: props.deployment.logDays,
     }).function;
@@ -40,20 +40,20 @@ export class Transform extends Construct {
     const throttles = this.function.metricThrottles();
     new Alarm(this, 'transform failing', {
       means:
-        'Firehose cannot have its records transformed; it tries again, then delivers the batch to failed/, from where it lands.',
+        'transform fails or is throttled. Firehose retries, then delivers the batch to failed/, from where it lands.',
       metric: sum({ errors, throttles }),
     });
     new Alarm(this, 'records failing', {
-      means: 'Records cannot be read. They lie in failed/ and in the quarantine, as they came.',
+      means: 'Records cannot be read. They are unchanged in failed/ and in the quarantine.',
       metric: new cloudwatch.MathExpression({
-        // What did not fit an answer lands from failed/ by itself.
+        // Records that did not fit into an answer land from failed/ without help.
         expression: 'SUM([FILL(failed, 0), 0 - FILL(overflow, 0)])',
         usingMetrics: { failed: own(this, 'RecordsFailed'), overflow: own(this, 'AnswerOverflow') },
       }),
     });
     new Alarm(this, 'events refused', {
       means:
-        'Events cannot be a row, each alone among its neighbours. They land in the quarantine, with what is wrong.',
+        'Single events cannot become rows. They are in the quarantine, each with its reason.',
       metric: own(this, 'EventsRefused'),
     });
   }

@@ -1,4 +1,4 @@
-// One checker: the bootstrap that is deployed decides. (`make e2e` does it with the real one.)
+// Only the bootstrap that will be deployed decides; `make e2e` does this with the real one.
 
 import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,7 +9,7 @@ import { expect, test } from 'vitest';
 
 import { checked } from '../lib/checker.ts';
 
-/** Packages whose transform is a script. */
+/** The folder of packages whose transform is a script. */
 function built(script: string): string {
   const folder = mkdtempSync(join(tmpdir(), 'hiwake-test-'));
   mkdirSync(join(folder, 'transform'));
@@ -21,20 +21,20 @@ function built(script: string): string {
 
 const LINUX = 'linux x64';
 
-test('what the bootstrap refuses is refused, in its words', () => {
+test('synthesis refuses what the bootstrap refuses, in its words', () => {
   const refusing = built(`echo '{"errors": ["'"$2"':2: colour: unknown", "b"], "warnings": []}'`);
   expect(() => checked('/x/hiwake.toml', refusing, LINUX)).toThrow(
     new Error('/x/hiwake.toml:2: colour: unknown\nb'),
   );
 });
 
-test('it is asked to check, of a process without an environment, and its warnings are passed on', () => {
+test('the bootstrap checks in a process without an environment, and its warnings are passed on', () => {
   const warning = built(`echo '{"errors": [], "warnings": ["'"$1 $HOME"'"]}'`);
   expect(checked('hiwake.toml', warning, LINUX)).toEqual(['--check ']);
 });
 
 test.each(['echo nonsense', 'exit 1', 'kill -9 $$', "echo '{}'"])(
-  'a bootstrap of another version (%s) checks nothing: refused, with what to do',
+  'a bootstrap of another version (%s) checks nothing and is refused, with a remedy',
   (script) => {
     expect(() => checked('hiwake.toml', built(script), LINUX)).toThrow(
       /bootstrap.zip: its .*`make lambda`/,
@@ -42,11 +42,11 @@ test.each(['echo nonsense', 'exit 1', 'kill -9 $$', "echo '{}'"])(
   },
 );
 
-test('elsewhere than on Linux x86-64 only the form is checked, and that is said', () => {
+test('only the form is checked except on Linux x86-64, and a warning says so', () => {
   const refusing = built('exit 1');
   expect(checked('hiwake.toml', refusing, 'darwin arm64')).toEqual([
     expect.stringMatching(
-      /^hiwake.toml: only its form is checked.*darwin arm64.*`hiwake config check`/,
+      /^hiwake.toml: only its form was checked.*darwin arm64.*`hiwake config check`/,
     ),
   ]);
 });

@@ -14,7 +14,7 @@ describe('hiwake.toml', () => {
     systemFields: [],
   };
 
-  test('the sample, and its defaults', () => {
+  test('the sample is valid, and has the defaults', () => {
     const { toml, sources, ...rest } = readConfig(projectFile('hiwake.toml'));
     expect(toml).toBe(projectFile('hiwake.toml'));
     expect(rest).toEqual({ timezone: 'Asia/Tokyo', graceSeconds: 3600, journalDays: 90 });
@@ -24,7 +24,7 @@ describe('hiwake.toml', () => {
     ]);
   });
 
-  test('a source without a key of its own has that of [defaults]; captures are not names', () => {
+  test('a source that lacks a key takes it from [defaults]; a group with a capture is not a name', () => {
     const defaults = '[defaults]\nsubscribe = "manual"\nfilter_pattern = "x"\n';
     const sources = '[[source]]\nlog_groups = ["/a", "/ecs/{team}-x"]\nsubscribe = "filter"\n';
     expect(readConfig(defaults + sources).sources).toEqual([
@@ -32,8 +32,8 @@ describe('hiwake.toml', () => {
     ]);
   });
 
-  // A filter was made for it: its events went into [unmatched] and were paid for.
-  test('a log group that exclude takes out is not named, whatever the glob', () => {
+  // It got a filter, so its events went into [unmatched] and were paid for.
+  test('an excluded log group is not named, whatever the glob', () => {
     const groups = '["/a.b", "/axb", "/team/x/web", "/team/y", "/c"]';
     const named = (exclude: string): string[] | undefined =>
       readConfig(`[[source]]\nlog_groups = ${groups}\nexclude = ${exclude}\n`).sources[0]?.names;
@@ -42,7 +42,7 @@ describe('hiwake.toml', () => {
     expect(named('["/team/*", "/?"]')).toEqual(['/a.b', '/axb']);
   });
 
-  test('what is wrong is named, all of it, before anything is deployed', () => {
+  test('all faults are named before anything is deployed', () => {
     const wrong = '[[source]]\nlog_grops = ["/a"]\n[seal]\njournal_days = "90"';
     expect(() => readConfig(wrong, 'bad.toml')).toThrow(
       /bad.toml: seal.journal_days: must be integer[^]*bad.toml: source.0.log_grops: unknown key/,
@@ -80,7 +80,7 @@ describe('a file', () => {
 });
 
 describe('deployment.toml', () => {
-  test('what is commented out is the default', () => {
+  test('every commented-out value is the default', () => {
     const written = projectFile('infra/deployment.toml');
     const settings = /^# ?(\w+ *= (?:"(?!vpc-…|fs-…|sg-…|arn:)[^"]*"|\d+|true|false|\[\]))/gm;
     const stated = written.replaceAll(settings, '$1');
@@ -89,7 +89,7 @@ describe('deployment.toml', () => {
     expect(readDeployment(written)).toEqual(readDeployment(''));
   });
 
-  test('every fault at once, unknown keys among them', () => {
+  test('all faults are named at once, including unknown keys', () => {
     const wrong =
       'nmae = "x"\nstream = 1\nremoval = "keep"\nlog_days = 8\n[land]\nconcurrency = 1\n[lnad]\nx = 1\n[efs]\npath = "relative"\nuid = 0\n[readers]\nroles = ["me"]';
     const faults = [
@@ -110,19 +110,19 @@ describe('deployment.toml', () => {
   test('a path may have points in its names', () =>
     expect(readDeployment('[efs]\npath = "/a/.b/c..d"').path).toBe('/a/.b/c..d'));
 
-  test('readers without a right, and without a way, are told with all other faults', () => {
+  test('readers without permission are refused together with all other faults', () => {
     const wrong = `[network]\nvpc_id = "vpc-0aaaaaaa"\n[readers]\nsecurity_groups = ["sg-0aaaaaaa"]`;
     expect(() => readDeployment(wrong)).toThrow(
-      /network: vpc_id and subnet_ids go together\n.*readers: security_groups and roles go together/,
+      /network: write both vpc_id and subnet_ids.*\n.*readers: write both security_groups and roles/,
     );
   });
 
-  test('what goes together', () => {
+  test('keys that need each other are refused alone', () => {
     expect(() => readDeployment('[efs]\nfile_system_id = "fs-0aaaaaaa"')).toThrow(
-      'security_group_id go together',
+      'write both file_system_id and security_group_id',
     );
     expect(() => readDeployment('[network]\nvpc_id = "vpc-0aaaaaaa"')).toThrow(
-      'subnet_ids go together',
+      'write both vpc_id and subnet_ids',
     );
     expect(() => readDeployment('[network]\nroute_table_ids = ["rtb-0aaaaaaa"]')).toThrow(
       'write network.vpc_id',
@@ -132,7 +132,7 @@ describe('deployment.toml', () => {
   test.each([
     [
       '[network]\nzones = ["us-east-1a"]',
-      'network.zones: a file system in one zone is efs.one_zone',
+      'network.zones: one zone is too few; write two, or efs.one_zone',
     ],
     [
       '[network]\nzones = ["us-east-1a", "us-east-1a"]',
@@ -141,11 +141,11 @@ describe('deployment.toml', () => {
     ['[network]\nzones = ["a", "b"]', 'network.zones.0: write the name of an Availability Zone'],
     [
       '[network]\nzones = ["us-east-1a", "us-east-1b"]\n[efs]\none_zone = "us-east-1a"',
-      'network.zones: are those of the VPC that is made',
+      'network.zones: applies only to a VPC that the app makes',
     ],
     [
       '[tell]\nkey = "arn:aws:kms:us-east-1:123456789012:key/1"',
-      'tell.key: is that of a topic; write tell.alarms',
+      'tell.key: is of use only with a topic; write tell.alarms',
     ],
     [
       '[tell]\nsealed = "arn:aws:sns:us-east-1:123456789012:s"\nkey = "alias/aws/sns"',
@@ -154,7 +154,7 @@ describe('deployment.toml', () => {
     // Each of these failed in the middle of a deployment.
     [
       '[network]\nzones = ["us-east-1a", "us-west-2b"]',
-      'network.zones: are in us-east-1 and us-west-2; write those of one region',
+      'network.zones: are in us-east-1 and us-west-2; write zones of one region',
     ],
     [
       '[network]\nvpc_id = "vpc-0aaaaaaa"\nsubnet_ids = ["subnet-0aaaaaaa", "subnet-0aaaaaaa"]',
@@ -170,10 +170,10 @@ describe('deployment.toml', () => {
     expect(() => readDeployment(wrong)).toThrow(`deployment.toml: ${fault}`),
   );
 
-  test('backups of an existing file system are its own, and are not ignored', () => {
+  test('efs_backups is refused for an existing file system, not ignored', () => {
     const existing = `[storage]\nefs_backups = true\n${EXISTING}file_system_id = "fs-0aaaaaaa"\nsecurity_group_id = "sg-0eeeeeee"\n`;
     expect(() => readDeployment(existing)).toThrow(
-      'storage.efs_backups: an existing file system keeps what it has',
+      'storage.efs_backups: an existing file system keeps its own backup policy',
     );
   });
 
@@ -184,7 +184,7 @@ describe('deployment.toml', () => {
     [
       'Archive with bursting',
       '[efs]\nthroughput = "bursting"\narchive_days = 90',
-      'archive_days: EFS has Archive with elastic throughput only; write',
+      'archive_days: EFS has Archive only with elastic throughput; write',
     ],
     [
       'Archive in one zone',
@@ -223,18 +223,18 @@ describe('deployment.toml', () => {
     ],
     ['days that EFS does not have', '[efs]\nia_days = 2', 'ia_days: write one of 0 1 7 14'],
     ['another mode', '[efs]\nthroughput = "provisioned"', 'throughput: write elastic or bursting'],
-  ])('%s is refused, with what to write', (_, wrong, fault) => {
+  ])('%s is refused, with a remedy', (_, wrong, fault) => {
     expect(() => readDeployment(wrong)).toThrow(
       new RegExp(`^deployment.toml: efs.${fault}[^\\n]*$`),
     );
   });
 
   test.each(['throughput = "elastic"', 'one_zone = false', 'ia_days = 1', 'archive_days = 0'])(
-    '%s of an existing file system is refused, a default too',
+    '%s of an existing file system is refused, even a default',
     (key) => {
       const existing = `${EXISTING}file_system_id = "fs-0aaaaaaa"\nsecurity_group_id = "sg-0eeeeeee"\n`;
       expect(readDeployment(existing).fileSystemId).toBe('fs-0aaaaaaa');
-      const fault = `deployment.toml: efs.${key.split(' ')[0]}: an existing file system keeps what it has; set it there, and remove it here`;
+      const fault = `deployment.toml: efs.${key.split(' ')[0]}: an existing file system keeps its own setting; change it there, and remove this key`;
       expect(() => readDeployment(existing + key)).toThrow(new Error(fault));
     },
   );

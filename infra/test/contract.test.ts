@@ -1,4 +1,4 @@
-// What the app says to the binaries, and what it expects of them, is what they read and send.
+// The app sets what the binaries read, and watches what they send.
 
 import { describe, expect, test } from 'vitest';
 
@@ -9,17 +9,17 @@ const template = templateOf({ deployment: READERS });
 const runbook = projectFile('docs/runbook.md');
 
 describe('environment', () => {
-  // Kept equal to `hiwake config env --json` by tests/it/infra.rs.
+  // tests/it/infra.rs keeps this equal to `hiwake config env --json`.
   const read: string[] = JSON.parse(projectFile('infra/contract/environment.json')).map(
     (one: { name: string }) => one.name,
   );
   /**
-   * Whose defaults hold: the file is beside the binary, level and region are Lambda's to say, and
-   * only the command line has a home.
+   * Variables that the app does not set: the file is beside the binary, Lambda sets level and
+   * region, and only the command line has a home.
    */
   const left = ['HIWAKE_CONFIG', 'AWS_LAMBDA_LOG_LEVEL', 'AWS_REGION', 'HOME'];
 
-  test('every variable that the binaries read is set or left alone on purpose, and no other is set', () => {
+  test('every variable that the binaries read is set or deliberately left alone, and no other is set', () => {
     const functions = resources(template, 'AWS::Lambda::Function');
     const set = new Set(
       functions.flatMap((one) => Object.keys(one.Properties.Environment.Variables)),
@@ -27,7 +27,7 @@ describe('environment', () => {
     expect([...set, ...left].sort()).toEqual([...read].sort());
   });
 
-  test('land and seal are told of the root, all of the pipeline', () => {
+  test('land and seal get the root, and all functions the pipeline', () => {
     for (const { Properties: one } of resources(template, 'AWS::Lambda::Function')) {
       const variables = {
         HIWAKE_PIPELINE: 'hiwake',
@@ -39,7 +39,7 @@ describe('environment', () => {
 });
 
 describe('metrics', () => {
-  // The list is kept equal to src/lambda/metrics.rs by tests/it/metrics.rs.
+  // tests/it/metrics.rs keeps the list equal to src/lambda/metrics.rs.
   const [listed] = runbook.split('\n## Alarms\n');
   const sent = new Set([...(listed ?? '').matchAll(/^\* `(\w+)`/gm)].map(([, name]) => name));
   const dashboard = JSON.parse(text(only('AWS::CloudWatch::Dashboard').DashboardBody));
@@ -49,7 +49,7 @@ describe('metrics', () => {
     return one?.Properties;
   }
 
-  test('alarms watch what is sent, of this pipeline', () => {
+  test('alarms watch metrics that are sent, with this pipeline as dimension', () => {
     const watched = resources(template, 'AWS::CloudWatch::Alarm').flatMap(
       ({ Properties: alarm }) => [
         alarm,
@@ -66,7 +66,7 @@ describe('metrics', () => {
     }
   });
 
-  test('the dashboard shows what is sent, and every row and event of the balance', () => {
+  test('the dashboard shows metrics that are sent, and every row and event of the balance', () => {
     const shown = dashboard.widgets.flatMap(
       (one: { properties: { metrics?: unknown[][] } }) => one.properties.metrics ?? [],
     );
@@ -114,7 +114,7 @@ describe('alarms', () => {
     },
   );
 
-  test('one for each way to stop: failing, not running, too old', () => {
+  test('there is an alarm for each way to stop: failing, not running, too old', () => {
     expect(alarms.map((alarm) => alarm.heading).sort()).toEqual([
       'backup failing',
       'backup too old',
@@ -144,7 +144,7 @@ describe('alarms', () => {
     ]);
   });
 
-  test('those of every deployment are the ones that `hiwake doctor` asks for', () => {
+  test('`hiwake doctor` asks for the alarms that every deployment has', () => {
     const existing = `${VPC}[efs]\nfile_system_id = "fs-0aaaaaaa"\nsecurity_group_id = "sg-0eeeeeee"`;
     const quiet = '[stream]\nsilence_hours = 0\n[efs]\nmetered_gb = 0';
     const ways = [existing, quiet, '[efs]\nthroughput = "bursting"'].map((deployment) =>
@@ -153,26 +153,26 @@ describe('alarms', () => {
       ),
     );
     const always = alarms.map((one) => one.heading).sort();
-    // Kept equal to `ALARMS` of src/aws/cloudwatch.rs by tests/it/infra.rs.
+    // tests/it/infra.rs keeps this equal to `ALARMS` of src/aws/cloudwatch.rs.
     expect(JSON.parse(projectFile('infra/contract/alarms.json'))).toEqual(
       always.filter((one) => ways.every((way) => way.includes(one))),
     );
   });
 
-  test('each watches what it says: which metric of whom, how it is taken, and when it rings', () => {
+  test('each alarm has its metrics, dimensions, statistics, periods and threshold', () => {
     const watched = resources(template, 'AWS::CloudWatch::Alarm').map(({ Properties }) => [
       heading(Properties),
       watches(Properties),
     ]);
     expect(Object.fromEntries(watched)).toEqual(WATCHED);
-    // An alarm is billed for each of its metrics: what docs/cost.md reckons with.
+    // An alarm is billed for each of its metrics, and docs/cost.md counts these.
     const billed = Object.values(WATCHED)
       .flat()
       .filter((line) => /\}|SELECT/.test(line));
     expect(projectFile('benches/cost/table.py')).toContain(`+ ${billed.length} * price["alarm"]`);
   });
 
-  test('bursting throughput has another one: it rings while an hour at 100 MiB/s is left', () => {
+  test('bursting throughput has an alarm that rings while an hour at 100 MiB/s is left', () => {
     const bursting = templateOf({ deployment: '[efs]\nthroughput = "bursting"' });
     const watched = resources(bursting, 'AWS::CloudWatch::Alarm').map(({ Properties }) => [
       heading(Properties),
@@ -195,19 +195,19 @@ describe('alarms', () => {
     expect(status.properties.alarms).toHaveLength(Object.keys(WATCHED).length);
   });
 
-  test('a sum does not fall silent with one of its metrics: quarantined objects are counted only when there are any', () => {
+  test('a sum survives a silent metric: quarantined objects are counted only when there are any', () => {
     const [alarm] = resources(template, 'AWS::CloudWatch::Alarm', 'quarantine');
     expect(alarm?.Properties.Metrics[0].Expression).toBe('SUM([FILL(rows, 0), FILL(objects, 0)])');
   });
 
-  test('what is missing rings nowhere: a first deployment is quiet', () => {
+  test('missing data rings no alarm: a first deployment is quiet', () => {
     for (const { Properties } of resources(template, 'AWS::CloudWatch::Alarm')) {
       expect(Properties.TreatMissingData, Properties.AlarmName).toBe('notBreaching');
     }
   });
 
-  test('silence is a count of zero, from the first hour in which the queue is asked', () => {
-    // Three hours of zeros: the schedule calls in each hour, so none of the first hours rings.
+  test('silence counts as zero, from the first hour in which Lambda polls the queue', () => {
+    // It takes three hours of zeros. The schedule calls every hour, so the first hours do not ring.
     const { Properties } = only_('seal not running');
     expect([Properties.EvaluationPeriods, Properties.Metrics[0].Expression]).toEqual([
       3,
@@ -215,7 +215,7 @@ describe('alarms', () => {
     ]);
   });
 
-  test('for how long it may be silent is said, or never', () => {
+  test('silence_hours sets how long the stream may be silent; 0 makes no alarm', () => {
     const named = (deployment: string): any[] =>
       resources(templateOf({ deployment }), 'AWS::CloudWatch::Alarm', 'norecords');
     expect(named('[stream]\nsilence_hours = 6')[0].Properties.EvaluationPeriods).toBe(6);
@@ -228,7 +228,7 @@ describe('alarms', () => {
     );
   });
 
-  test('the file system costs by the GB that EFS meters: not with bursting, and not where it is switched off', () => {
+  test('metered_gb sets the alarm on what EFS meters; bursting and 0 make none', () => {
     const named = (efs: string): any[] =>
       resources(
         templateOf({ deployment: `[efs]\n${efs}` }),
@@ -248,7 +248,7 @@ describe('alarms', () => {
     );
   }
 
-  test('one query for all log groups; with an account policy, for all of the account', () => {
+  test('one query watches all log groups; with an account policy, the whole account', () => {
     const queries = (hiwake: string): string[] => {
       const alarms = resources(templateOf({ hiwake }), 'AWS::CloudWatch::Alarm', 'logs');
       return alarms
@@ -264,7 +264,7 @@ describe('alarms', () => {
     );
   });
 
-  test('they tell a topic, if there is one', () => {
+  test('alarms notify the topic, if there is one', () => {
     const topic = 'arn:aws:sns:ap-northeast-1:123456789012:alarms';
     for (const one of resources(
       templateOf({ deployment: `[tell]\nalarms = "${topic}"` }),
@@ -282,8 +282,8 @@ function heading(alarm: { AlarmName: string }): string {
 }
 
 /**
- * An alarm in a line or a few: metrics with dimension, statistic and seconds; the expression, the
- * threshold, the periods.
+ * An alarm as a few lines: its metrics with dimension, statistic and seconds, then the expression,
+ * then threshold and periods.
  */
 function watches(alarm: any): string[] {
   const metric = (

@@ -1,7 +1,7 @@
-// Who may do what, as IAM decides it: an offline simulation of the synthesised policies.
+// Who may do what: simulates IAM offline with the synthesised policies.
 //
-// What the functions asked for in the end-to-end tests is recorded in tests/e2e/calls.json; what
-// the services do on behalf of the pipeline no emulator records: tests/e2e/calls-by-hand.json.
+// tests/e2e/calls.json records the calls of the functions in the end-to-end tests. No emulator
+// records the calls of AWS services for the pipeline: tests/e2e/calls-by-hand.json lists them.
 
 import { runSimulation } from '@cloud-copilot/iam-simulate';
 import { describe, expect, test } from 'vitest';
@@ -22,7 +22,7 @@ const READER = `arn:aws:iam::${ACCOUNT}:role/reader`;
 const KEY = `arn:aws:kms:${REGION}:${ACCOUNT}:key/11111111-2222-3333-4444-555555555555`;
 const TOLD = `[tell]\nsealed = "arn:aws:sns:${REGION}:${ACCOUNT}:sealed"\nkey = "${KEY}"`;
 
-/** Our own VPC, so that its endpoint has a policy; and a file system with readers. */
+/** One with its own VPC, whose endpoint has a policy, and one with readers. */
 const plain = deployed();
 const read = deployed(READERS);
 
@@ -64,7 +64,7 @@ function deployed(deployment = TOLD, hiwake = PLAIN) {
     return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, resolved(one)]));
   }
 
-  /** What `Ref` gives, where a policy has one. */
+  /** The value of a `Ref` in a policy. */
   function name(id: string): string {
     const type = all[id]?.Type;
     if (type === 'AWS::EFS::AccessPoint')
@@ -101,7 +101,7 @@ function deployed(deployment = TOLD, hiwake = PLAIN) {
             [one.Action].flat().map((action: string) => `${Roles[0].Ref} ${action}`),
           ),
         ),
-    /** The policy of a role's trust, a bucket, a queue or the file system. */
+    /** The trust policy of a role, or the policy of a bucket, a queue or the file system. */
     policy: (resource: string): any => {
       if (resource === KEY) return KEYS_OWN;
       const [, role] = resource.match(/:role\/(\w+)$/) ?? [];
@@ -151,7 +151,7 @@ const ALLOW_ALL = [
     ],
   },
 ];
-/** What each request has: TLS, and where it comes from. */
+/** The context of every request: TLS, and where it comes from. */
 const REQUEST = {
   'aws:SecureTransport': 'true',
   's3:TlsVersion': '1.3',
@@ -164,7 +164,7 @@ interface Call {
   readonly action: string;
   readonly on: string;
   readonly with?: Record<string, string>;
-  /** Policies of a role that is not ours. */
+  /** Policies of a role that the app does not make. */
   readonly own?: unknown[];
   /** Whether the call passes the VPC's endpoint. */
   readonly inVpc?: boolean;
@@ -210,7 +210,7 @@ const accessPoint = (name: string): Record<string, string> => ({
 const logGroup = (what: string): string =>
   `arn:aws:logs:${REGION}:${ACCOUNT}:log-group:/hiwake/hiwake/${what}:log-stream:x`;
 
-/** As tests/e2e/infra.py recorded them. */
+/** A call as tests/e2e/infra.py recorded it. */
 interface Recorded {
   readonly function: 'land' | 'seal';
   readonly action: string;
@@ -219,8 +219,8 @@ interface Recorded {
 }
 const recorded: Recorded[] = JSON.parse(projectFile('tests/e2e/calls.json'));
 
-describe('what the functions asked for in the end-to-end tests is allowed', () => {
-  test('land reads what Firehose wrote, and is told of objects that are missing', () => {
+describe('the calls of the functions in the end-to-end tests are allowed', () => {
+  test('land reads what Firehose wrote, and learns that an object is missing', () => {
     const of = (action: string): string[] =>
       recorded.filter((one) => one.action === action).map((one) => one.bucket + one.prefix);
     expect(of('s3:GetObject')).toEqual(['Backupbackup/', 'Deliveryfailed/', 'Deliverylanding/']);
@@ -238,8 +238,8 @@ describe('what the functions asked for in the end-to-end tests is allowed', () =
 });
 
 /**
- * What the services call on behalf of the pipeline, and no emulator calls: listed by hand, as their
- * guides have it.
+ * A call that a service makes for the pipeline and no emulator makes: listed by hand, from the
+ * service's guide.
  */
 interface ByHand {
   readonly service: string;
@@ -255,7 +255,7 @@ function callOf({ who, action, on, with: context = {} }: ByHand): Call {
   return { who: service ? who : plain.role(who), action, on: resource(on), with: context };
 }
 
-/** What the list calls `kind:name`. */
+/** The ARN of what the list calls `kind:name`. */
 function resource(on: string): string {
   const [kind = '', name = '', ...rest] = on.split(/:|(?=\/)/);
   const of = (service: string, path: string): string =>
@@ -276,7 +276,7 @@ function resource(on: string): string {
   return (kinds[kind] ?? (() => `${on}?`))();
 }
 
-describe('what the services do for the pipeline is allowed', () => {
+describe('the calls of services for the pipeline are allowed', () => {
   test.each(byHand.map((one) => [one.service, one.action, one.on, one] as const))(
     '%s: %s on %s',
     async (_, __, ___, one) => {
@@ -287,7 +287,7 @@ describe('what the services do for the pipeline is allowed', () => {
   const variants = Object.entries(VARIANTS).map(([name, given]) => {
     return [name, deployed(given?.deployment ?? '', given?.hiwake)] as const;
   });
-  test.each(variants)('every action that a role may do is recorded, or by hand: %s', (_, of) => {
+  test.each(variants)('every action that a role may do is called, as recorded or by hand: %s', (_, of) => {
     const asked = new Set([
       ...byHand.map((one) => `${callOf(one).who} ${one.action}`),
       ...recorded.map((one) => `${one.function === 'land' ? LAND : SEAL} ${one.action}`),
@@ -306,7 +306,7 @@ describe('what the services do for the pipeline is allowed', () => {
   });
 });
 
-describe('what nobody needs is denied', () => {
+describe('calls that the pipeline does not need are denied', () => {
   const admin = [
     {
       name: 'admin',
@@ -464,7 +464,7 @@ describe('what nobody needs is denied', () => {
   );
 
   test.each(['elasticfilesystem:ClientWrite', 'elasticfilesystem:ClientRootAccess'])(
-    'a reader whose role may all: %s',
+    'a reader whose role allows everything: %s',
     async (action) => {
       for (const context of [accessPoint('fsap-0bbbbbbb'), accessPoint('fsap-0aaaaaaa'), {}]) {
         expect(

@@ -1,5 +1,4 @@
-// The construct in an app that is not ours, with packages that check a configuration as the
-// functions do.
+// The construct in another app, with packages that check a configuration as the functions do.
 
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -19,8 +18,8 @@ import { admitted, builtPackages, only, PLAIN, PROJECT } from './pipeline.ts';
 
 const TARGET = process.env['CARGO_TARGET_DIR'] ?? fileURLToPath(new URL('target', PROJECT));
 
-// The real transform, which is asked: as `make lambda` builds it, or as `make check` has it. Land
-// only has to be one of its machine.
+// The real transform runs the check: from `make lambda`, or else from `make check`. Land only has
+// to be for the same machine.
 const packages = builtPackages();
 const folder = join(packages, 'transform');
 const bootstrap = join(folder, 'bootstrap.zip');
@@ -40,7 +39,7 @@ function given(hiwake = PLAIN): { config: string; packages: string } {
   return { config, packages };
 }
 
-test('an app without our feature flags gets the template of our own app', () => {
+test('an app without these feature flags gets the same template', () => {
   const deployment = readDeployment('');
   const theirs = new Hiwake(new App(), deployment.name, given());
   const config = readConfig(PLAIN);
@@ -76,8 +75,8 @@ test('two pipelines of one name in one environment are refused: the second would
   );
 });
 
-// The schema alone takes both.
-test('what the function would refuse at its start is refused, with each line', () => {
+// The schema alone accepts both.
+test('synthesis refuses what the function would refuse at its start, with each line', () => {
   const wrong = given(
     '[[source]]\nlog_groups = ["/a"]\nfile = "a/../b"\n' +
       '[[source]]\nlog_groups = ["/b"]\nlabels = ["{nothing}"]\n',
@@ -108,7 +107,7 @@ test('what the function takes for a grace, synthesis elsewhere than on Linux tak
   }
 });
 
-test('what the function would warn of is said, and no hindrance', () => {
+test('warnings of the function are printed, and do not stop the synthesis', () => {
   const said = vi.spyOn(console, 'error').mockImplementation(() => {});
   const perStream = '[[source]]\nlog_groups = ["/a"]\nfile = "f/{log_stream}"\n';
   new Hiwake(new App(), 'logs', given(perStream));

@@ -26,7 +26,7 @@ function functionOf(what: string): Record<string, unknown> {
 describe('notices', () => {
   const { Properties } = only(template, 'AWS::SQS::Queue', 'Notices');
 
-  test('a queue that S3 may put into: SSE-SQS, not the key that AWS manages', () => {
+  test('S3 may send to the queue: it has SSE-SQS, not the key that AWS manages', () => {
     for (const queue of resources(template, 'AWS::SQS::Queue')) {
       expect(queue.Properties).toMatchObject({
         SqsManagedSseEnabled: true,
@@ -44,7 +44,7 @@ describe('notices', () => {
     });
   });
 
-  test('are retried soon, for more than 8 hours without the file system, then to the dead letters', () => {
+  test('are retried soon, for more than 8 hours without the file system, then become dead letters', () => {
     expect(Properties.VisibilityTimeout).toBe((functionOf('land')['Timeout'] as number) + 30);
     const { maxReceiveCount } = Properties.RedrivePolicy;
     expect(maxReceiveCount).toBe(200);
@@ -55,7 +55,7 @@ describe('notices', () => {
     expect(text(Properties.RedrivePolicy.deadLetterTargetArn)).toMatch(/^<LandDead/);
   });
 
-  test('of every way to create an object, under landing/ and failed/ only, by the bucket’s own property', () => {
+  test('come from every way to create an object, only under landing/ and failed/, by the bucket’s own property', () => {
     const bucket = only(template, 'AWS::S3::Bucket', 'Delivery');
     const { QueueConfigurations } = bucket.Properties.NotificationConfiguration;
     expect(QueueConfigurations.map((one: { Event: string }) => one.Event)).toEqual([
@@ -74,20 +74,20 @@ describe('notices', () => {
   });
 });
 
-describe('S3 tries the queue when it is told of it, and SQS may need a minute until the queue’s policy holds', () => {
+describe('S3 tests the queue at once, and SQS may need a minute until the queue’s policy applies', () => {
   const EXISTING =
     '[network]\nvpc_id = "vpc-0aaaaaaa"\nsubnet_ids = ["subnet-0aaaaaaa"]\n[efs]\nfile_system_id = "fs-0aaaaaaa"\nsecurity_group_id = "sg-0eeeeeee"';
 
   test.each([
     ['of its own', ''],
-    ['that is there already', EXISTING],
+    ['that already exists', EXISTING],
   ])('with a file system %s, the bucket comes a minute after the policy', (_, deployment) => {
     const made = templateOf({ deployment });
     const [bucket = ''] = idsOf(made, 'AWS::S3::Bucket', 'Delivery');
     const before = madeBefore(made, bucket);
     const [policy = ''] = idsOf(made, 'AWS::SQS::QueuePolicy', 'Notices');
-    // A function in a VPC takes a minute or more, mount targets too. The policy waits for none of
-    // them.
+    // A function in a VPC takes a minute or more, and so do mount targets. The policy waits for
+    // none of them.
     const slow = [
       ...idsOf(made, 'AWS::EFS::MountTarget'),
       ...idsOf(made, 'AWS::Lambda::Function', 'Seal'),
@@ -98,7 +98,7 @@ describe('S3 tries the queue when it is told of it, and SQS may need a minute un
 });
 
 describe('land', () => {
-  test('answers for each message, and is at most so many at once', () => {
+  test('answers for each message, and has a limited concurrency', () => {
     const { Properties } = only(template, 'AWS::Lambda::EventSourceMapping');
     expect(Properties).toMatchObject({
       BatchSize: 2,
@@ -115,21 +115,21 @@ describe('land', () => {
       );
   });
 
-  test('lands a batch of full objects of the backup within its time, each within its share', () => {
+  test('lands a batch of full backup objects within its time-out, each within its share', () => {
     const measured = JSON.parse(projectFile('benches/cost/measured.json'));
     const { S3BackupConfiguration } = only(template, 'AWS::KinesisFirehose::DeliveryStream')
       .Properties.ExtendedS3DestinationConfiguration;
     const wire = S3BackupConfiguration.BufferingHints.SizeInMBs * 2 ** 20;
     const text = (wire * measured.text) / measured.wire;
-    // What transform does too is part of it. 1,769 MB are a CPU; EFS takes 100 MB a second.
+    // It includes the work of transform. 1,769 MB are a CPU; EFS accepts 100 MB a second.
     const cpu =
       ((text / 1e9) * (measured.transform.cpu_s_a_gb + measured.plain.land.cpu_s_a_gb) * 1769) /
       (functionOf('land')['MemorySize'] as number);
     const { files, seen, journals } = measured.plain.landed;
     const written = (text / measured.text) * (files + seen + journals);
     const object = 1.5 * (cpu + written / 100e6);
-    // docs/protocol.md, "Time": three quarters of what is left after a margin; half of that each, the
-    // last has all.
+    // docs/protocol.md, "Time": three quarters of the time after a margin. Each object has half of
+    // what is left, the last one all.
     let left = ((functionOf('land')['Timeout'] as number) - 5) * 0.75;
     const { BatchSize } = only(template, 'AWS::Lambda::EventSourceMapping').Properties;
     for (let after = BatchSize - 1; after >= 0; after -= 1) {
@@ -138,7 +138,7 @@ describe('land', () => {
     }
   });
 
-  test('reads the objects of its prefixes, and hears of a missing one that it is missing', () => {
+  test('reads the objects of its prefixes, and learns that an object is missing', () => {
     const all = statements(template, 'LandRole');
     const reading = all
       .filter((one) => one.Action === 's3:GetObject')
@@ -151,7 +151,8 @@ describe('land', () => {
     ).toEqual(['/backup/*', '/failed/*', '/landing/*']);
     const listing = all.filter((one) => one.Action === 's3:ListBucket');
     expect(listing.flatMap((one) => one.Resource)).toHaveLength(2);
-    // A GetObject has no prefix: with a condition on one, S3 would say "denied" of what is missing.
+    // A GetObject has no prefix. With a condition on one, S3 would say that a missing object is
+    // denied.
     for (const one of listing) expect(one.Condition).toBeUndefined();
     expect(
       all.flatMap((one) => one.Action).filter((action) => /^s3:(Put|Delete)/.test(action)),
@@ -166,7 +167,7 @@ describe('land', () => {
 });
 
 describe('seal', () => {
-  test('every hour after the grace, in the configured zone, with retries and a queue for what was not taken', () => {
+  test('runs every hour after the grace, in the configured zone, with retries and a queue for lost calls', () => {
     const { Properties } = only(template, 'AWS::Scheduler::Schedule');
     expect(Properties).toMatchObject({
       ScheduleExpression: 'cron(10 * * * ? *)',
@@ -178,8 +179,8 @@ describe('seal', () => {
       },
     });
     expect(text(Properties.Target.DeadLetterConfig.Arn)).toMatch(/^<SealFailed/);
-    // Or the last objects of yesterday would be committed after 00:10, and it would wait until
-    // 02:10.
+    // Otherwise yesterday's last objects would be committed after 00:10, and the day would wait
+    // until 02:10.
     const slow = templateOf({ deployment: '[stream]\nbuffer_seconds = 900' });
     expect(only(slow, 'AWS::Scheduler::Schedule').Properties.ScheduleExpression).toBe(
       'cron(20 * * * ? *)',
@@ -193,20 +194,20 @@ describe('seal', () => {
     });
   });
 
-  test('objects that keep failing ring within an hour or so, one that is retried does not', () => {
+  test('objects that keep failing ring within about an hour, a single retry does not', () => {
     const alarm = only(template, 'AWS::CloudWatch::Alarm', 'objectsfailing').Properties;
     const notices = only(template, 'AWS::SQS::Queue', 'LandNotices').Properties;
     // An object that keeps failing does so in each period: it is retried when its visibility ends,
-    // and its run takes a time-out at most.
+    // and a run takes at most a time-out.
     const { Timeout } = only(template, 'AWS::Lambda::Function', 'LandFunction').Properties;
     expect(alarm.Period).toBeGreaterThan(2 * (notices.VisibilityTimeout + Timeout));
     expect(alarm.Period * alarm.EvaluationPeriods).toBe(3600);
-    // Long before the dead letters, and failing once or twice is not enough.
+    // It rings long before the dead letters, and not after one or two failures.
     expect(3600).toBeLessThan(notices.RedrivePolicy.maxReceiveCount * notices.VisibilityTimeout);
     expect(3600).toBeGreaterThan(2 * notices.VisibilityTimeout);
   });
 
-  test('one line to paste seals now, one replays from the backup, and one checks it all', () => {
+  test('an output seals now, one replays from the backup, and one checks the deployment', () => {
     const { SealCommand, ReplayCommand, DoctorCommand } = template.toJSON().Outputs;
     const { Target } = only(template, 'AWS::Scheduler::Schedule').Properties;
     expect(text(SealCommand.Value)).toMatch(
@@ -230,20 +231,20 @@ describe('seal', () => {
       expect(page).toContain(`$(output ${name})`);
   });
 
-  test('a run that failed as a whole is told of, and not repeated by Lambda', () => {
+  test('a run that failed as a whole goes to a queue, and Lambda does not repeat it', () => {
     const { Properties } = only(template, 'AWS::Lambda::EventInvokeConfig');
     expect(Properties.MaximumRetryAttempts).toBe(0);
     expect(text(Properties.DestinationConfig.OnFailure.Destination)).toMatch(/^<SealFailed/);
     expect(Properties.DestinationConfig.OnSuccess).toBeUndefined();
   });
 
-  test('days that are complete are announced where somebody wants to know', () => {
+  test('complete days are announced to the topic, if there is one', () => {
     const topic = 'arn:aws:sns:ap-northeast-1:123456789012:sealed';
     const told = templateOf({ deployment: `[tell]\nsealed = "${topic}"` });
     expect(
       only(told, 'AWS::Lambda::EventInvokeConfig').Properties.DestinationConfig.OnSuccess,
     ).toEqual({ Destination: topic });
-    // It is a help, not the contract: said wherever somebody would rely on it.
+    // An announcement is not a guarantee, and every page that a reader may rely on says so.
     for (const path of [
       'infra/deployment.toml',
       'docs/deploy.md',
@@ -259,7 +260,7 @@ describe('seal', () => {
     ).toEqual([topic]);
   });
 
-  test('an encrypted topic: seal may use its key, and it is said what the alarms need', () => {
+  test('seal may use the key of an encrypted topic, and a warning says what the alarms need', () => {
     const key = 'arn:aws:kms:ap-northeast-1:123456789012:key/1';
     const topic = 'arn:aws:sns:ap-northeast-1:123456789012:t';
     const deployment = `[tell]\nsealed = "${topic}"\nalarms = "${topic}"\nkey = "${key}"`;

@@ -1,5 +1,4 @@
-// cdk-nag's AwsSolutions: nothing is found that is not acknowledged, and every acknowledgement has
-// its reason.
+// cdk-nag's AwsSolutions finds only what is acknowledged, and every acknowledgement has a reason.
 
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { describe, expect, test } from 'vitest';

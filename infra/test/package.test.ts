@@ -14,7 +14,7 @@ function assetOf(code: lambda.Code): Buffer {
   return readFileSync((code as lambda.AssetCode).path);
 }
 
-test("the operator's hiwake.toml takes the place of the one that was built in", () => {
+test("the operator's hiwake.toml replaces the built-in one", () => {
   const zip = assetOf(new Packages(builtPackages(), 'timezone = "UTC"').code('land'));
   const files = unzipSync(zip);
   expect(Object.keys(files).sort()).toEqual(['bootstrap', 'hiwake.toml']);
@@ -28,7 +28,7 @@ test('the bootstrap can be executed, on Unix', () => {
   expect(zip.readUInt32LE(entry + 38) >>> 16).toBe(0o100755);
 });
 
-test('the same files make the same asset; another label makes another', () => {
+test('the same files make the same asset; another label makes another asset', () => {
   const hash = (toml: string): string | undefined => {
     const stack = new Stack(new App(), 'Stack');
     return new Packages(builtPackages(), toml).code('land').bind(stack).s3Location?.objectKey;
@@ -39,14 +39,14 @@ test('the same files make the same asset; another label makes another', () => {
 
 test('a bootstrap for another machine is refused', () => {
   expect(() => new Packages(builtPackages(0xb7), '').code('land')).toThrow(
-    'its bootstrap is for arm64, the function for x86_64',
+    'its bootstrap is for arm64, but the function for x86_64',
   );
   const arm = new Packages(builtPackages(0xb7), '', lambda.Architecture.ARM_64);
   expect(() => arm.code('land')).not.toThrow();
   expect(() => new Packages(builtPackages(0xf3), '').code('land')).toThrow('machine 0xf3');
 });
 
-test('what was not built is asked for', () => {
+test('a package that was not built is named, with the command that builds it', () => {
   const nothing = mkdtempSync(join(tmpdir(), 'hiwake-test-'));
   expect(() => new Packages(nothing, '').code('transform')).toThrow('`make lambda`');
   rmSync(nothing, { recursive: true });

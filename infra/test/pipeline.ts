@@ -20,7 +20,7 @@ export function projectFile(path: string): string {
   return readFileSync(new URL(path, PROJECT), 'utf8');
 }
 
-/** A configuration that makes one filter, and nothing else that is special. */
+/** A minimal configuration, which makes one filter. */
 export const PLAIN = `
 timezone = "Asia/Tokyo"
 [[source]]
@@ -28,8 +28,8 @@ log_groups = ["/var/log/messages"]
 `;
 
 /**
- * A VPC that the readers' machines can be in: the one that is made by default has nobody else in
- * it.
+ * An existing VPC, which can have the readers' machines: the VPC that the app makes has no other
+ * machines.
  */
 export const VPC = `
 [network]
@@ -49,8 +49,7 @@ export interface Given {
 }
 
 /**
- * The packages as `make lambda` leaves them, with a header of ELF for the machine in place of a
- * binary.
+ * Packages as `make lambda` leaves them, with an ELF header for the machine instead of a binary.
  */
 export function builtPackages(machine = 0x3e): string {
   const folder = mkdtempSync(join(tmpdir(), 'hiwake-test-'));
@@ -92,7 +91,7 @@ export type Resource = {
   DependsOn?: string[];
 };
 
-/** The resources of a type whose logical ids hold a text. */
+/** The resources of a type whose logical ids contain a text. */
 export function resources(template: Template, type: string, holding = ''): Resource[] {
   const found = Object.entries(template.findResources(type)).filter(([id]) => id.includes(holding));
   return found.map(([, resource]) => resource as Resource);
@@ -106,8 +105,8 @@ export function only(template: Template, type: string, holding = ''): Resource {
 }
 
 /**
- * CloudFormation's text without what is known at deployment only: Fn::Join is joined, the rest is
- * its name in <>.
+ * CloudFormation's text, with Fn::Join joined. What only the deployment knows becomes its name in
+ * <>.
  */
 export function text(value: unknown): string {
   if (typeof value === 'string') return value;
@@ -120,8 +119,8 @@ export function text(value: unknown): string {
 }
 
 /**
- * All that CloudFormation makes before a resource: what it depends on or refers to, and so on.
- * Logical ids.
+ * The logical ids of all that CloudFormation makes before a resource: what it depends on or refers
+ * to, and so on.
  */
 export function madeBefore(template: Template, id: string): Set<string> {
   const all: Record<string, Resource> = template.toJSON().Resources;
@@ -161,7 +160,7 @@ export interface Statement {
   Condition?: Record<string, Record<string, unknown>>;
 }
 
-/** All statements of the policies of roles whose ids hold a text. */
+/** All statements of the policies of roles whose ids contain a text. */
 export function statements(template: Template, holding: string): Statement[] {
   return resources(template, 'AWS::IAM::Policy', holding).flatMap(
     (policy) => policy.Properties.PolicyDocument.Statement as Statement[],

@@ -1,5 +1,5 @@
-// README.md and README.ja.md say the same: the same commands and outputs in the same order, the
-// same names, the same links.
+// README.md and README.ja.md agree: the same commands and outputs in the same order, the same
+// names, the same links.
 
 import { expect, test } from 'vitest';
 
@@ -34,7 +34,7 @@ test('the same commands, names and settings in the text, section by section', ()
   expect(japanese).toEqual(english);
 });
 
-test('the same links, but to each other, and to Japanese pages where there are some', () => {
+test('the same links, except to each other and to Japanese pages', () => {
   const [english, japanese] = both((text) =>
     [...text.matchAll(/\]\(([^)]+)\)/g)]
       .map(([, link]) => (link ?? '').replace('.ja.md', '.md'))

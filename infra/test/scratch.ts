@@ -1,4 +1,4 @@
-// Everything that the tests write goes into one folder, which goes with them.
+// Everything that the tests write is in one folder, which is removed when they end.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,5 +1,5 @@
-// Metrics that were never sent. FILL has nothing to fill then, and whatever is reckoned with such a
-// metric has no value either, so that no alarm rings. Only SUM([…]) takes what is there.
+// Metrics that were never sent. FILL has nothing to fill then, and an expression with such a metric
+// has no value, so no alarm rings. Only SUM([…]) skips what is missing.
 
 import { describe, expect, test } from 'vitest';
 
@@ -7,7 +7,7 @@ import { resources, templateOf } from './pipeline.ts';
 
 const alarms = resources(templateOf(), 'AWS::CloudWatch::Alarm').map((one) => one.Properties);
 
-/** Whether an alarm rings, when only these of its metrics were ever sent, each with one value. */
+/** Whether an alarm rings if only these of its metrics were ever sent, each with one value. */
 function rings(heading: string, sent: Record<string, number>): boolean {
   const alarm = alarms.find((one) => one.AlarmName === `hiwake: ${heading}`);
   const { Expression } = alarm.Metrics.find((one: any) => one.Expression);
@@ -22,7 +22,7 @@ function rings(heading: string, sent: Record<string, number>): boolean {
 
 function evaluated(expression: string, metrics: Record<string, number>): number {
   const functions = {
-    // Never sent: nothing to fill. What was sent has a value in these tests.
+    // A metric that was never sent has nothing to fill; one that was sent has a value here.
     FILL: (metric: number) => metric,
     SUM: (all: number[]) => {
       const there = all.filter((one) => !Number.isNaN(one));
@@ -35,13 +35,13 @@ function evaluated(expression: string, metrics: Record<string, number>): number 
   return new Function(...Object.keys(names), `return ${script}`)(...Object.values(names));
 }
 
-describe('an alarm on metric math rings, though one of its metrics was never sent', () => {
+describe('an alarm on metric math rings even if one of its metrics was never sent', () => {
   test.each<[string, Record<string, number>, string]>([
     ['transform not running', { asked: 5 }, 'it was never called'],
     ['land not running', { asked: 3 }, 'it was never called'],
     ['records failing', { failed: 1 }, 'no answer was ever too large'],
     ['seal not running', { alive: 0 }, 'it was never called'],
-    ['no records', { alive: 0 }, 'none has ever come in'],
+    ['no records', { alive: 0 }, 'no record has ever arrived'],
     ['quarantine growing', { objects: 1 }, 'no row was ever put there'],
     ['quarantine growing', { rows: 1 }, 'no object was ever put there'],
     ['seal failing', { errors: 1 }, 'no day has ever failed'],
@@ -53,7 +53,7 @@ describe('an alarm on metric math rings, though one of its metrics was never sen
     expect(rings(heading, sent)).toBe(true);
   });
 
-  test('all alarms on metrics that are reckoned with are tried above', () => {
+  test('all alarms on metric math are tried above', () => {
     const math = alarms.filter((one) => one.Metrics?.some((each: any) => each.MetricStat));
     expect(math.map((one) => one.AlarmName.replace('hiwake: ', '')).sort()).toEqual([
       'backup failing',
@@ -71,7 +71,7 @@ describe('an alarm on metric math rings, though one of its metrics was never sen
   });
 });
 
-describe('it rings for nothing else', () => {
+describe('an alarm on metric math does not ring otherwise', () => {
   test.each<[string, Record<string, number>]>([
     ['transform not running', { asked: 5, calls: 2 }],
     ['transform not running', { asked: 0 }],

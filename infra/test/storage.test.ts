@@ -22,7 +22,7 @@ const kept = { hiwake: `${PLAIN}\n[seal]\njournal_days = 30\ngrace = "3days"` };
 
 describe('buckets', () => {
   test.each(['Delivery', 'Backup'])(
-    '%s: encrypted, closed to the public, by TLS only, kept',
+    '%s: encrypted, not public, only through TLS, kept',
     (id) => {
       const bucket = only(template, 'AWS::S3::Bucket', id);
       expect(bucket.DeletionPolicy).toBe('RetainExceptOnCreate');
@@ -65,7 +65,7 @@ describe('buckets', () => {
     );
   });
 
-  test('only the lifecycle deletes from the backup, and what is written over is kept', () => {
+  test('only the lifecycle deletes from the backup, and overwritten versions are kept', () => {
     const [deny] = only(
       template,
       'AWS::S3::BucketPolicy',
@@ -84,8 +84,8 @@ describe('buckets', () => {
   });
 
   test('the backup is kept for as long as a day can be replayed into', () => {
-    // The day, 14 days of late events, 48 h (or the grace) to the seal, journal_days to the close,
-    // 24 h of Firehose's retries.
+    // journal_days until the close, the day, 14 days of late events, 48 h (or the grace) until the
+    // seal, 24 h of Firehose's retries.
     expect(backupDays(readConfig(PLAIN))).toBe(90 + 1 + 14 + 2 + 1);
     expect(backupDays(readConfig(kept.hiwake))).toBe(30 + 1 + 14 + 3 + 1);
     const { Rules } = only(template, 'AWS::S3::Bucket', 'Backup').Properties.LifecycleConfiguration;
@@ -95,7 +95,7 @@ describe('buckets', () => {
     });
   });
 
-  test('a class that is paid for 90 days is not entered for less', () => {
+  test('a class that charges for 90 days is not used for less', () => {
     const { Rules } = only(templateOf(kept), 'AWS::S3::Bucket', 'Backup').Properties
       .LifecycleConfiguration;
     expect(Rules[0]).toMatchObject({ ExpirationInDays: 49 });
@@ -105,7 +105,7 @@ describe('buckets', () => {
     expect(rule).toMatchObject({ ExpirationInDays: 93, Transitions: [{ TransitionInDays: 3 }] });
   });
 
-  test('docs/cost.md reckons with the days and classes that the bucket has', () => {
+  test('docs/cost.md counts the days and classes that the bucket has', () => {
     const {
       Rules: [rule],
     } = only(template, 'AWS::S3::Bucket', 'Backup').Properties.LifecycleConfiguration;
@@ -165,7 +165,7 @@ describe('file system', () => {
     expect(made(days)).toEqual({ ...Properties, LifecyclePolicies }),
   );
 
-  test('the days that deployment.toml takes are those of EFS', () => {
+  test('deployment.toml accepts the days that EFS has', () => {
     const { properties } = JSON.parse(projectFile('infra/contract/deployment.schema.json'))
       .properties.efs;
     const named = Object.values(LifecyclePolicy).map((name) => Number(/\d+/.exec(name)));
@@ -173,7 +173,7 @@ describe('file system', () => {
       expect(properties[key].enum.toSorted()).toEqual([0, ...named].toSorted());
   });
 
-  test('docs/cost.md and deployment.toml name the prices that the table reckons with', () => {
+  test('docs/cost.md and deployment.toml name the prices of the table', () => {
     const [, standard, ia, tiering] =
       /"us-east-1": [^]*?efs=([\d.]+), ia=([\d.]+), tiering=([\d.]+),/.exec(
         projectFile('benches/cost/table.py'),
@@ -189,7 +189,7 @@ describe('file system', () => {
     expect(projectFile('docs/cost.md')).toContain(`|$${ia} a GB-month, $${tiering} a GB to move|`);
   });
 
-  test('nothing but TLS, nobody anonymous, nobody root', () => {
+  test('only TLS, no anonymous access, no root', () => {
     const { Statement } = Properties.FileSystemPolicy;
     expect(Statement).toEqual([
       expect.objectContaining({
@@ -212,7 +212,7 @@ describe('file system', () => {
     ).toEqual([]);
   });
 
-  test('the first mount makes the folder: without CreationInfo it would fail', () => {
+  test('the first mount makes the folder, which needs CreationInfo', () => {
     for (const one of resources(templateOf({ deployment: READERS }), 'AWS::EFS::AccessPoint')) {
       expect(one.Properties.RootDirectory).toEqual({
         Path: '/hiwake',
@@ -225,7 +225,7 @@ describe('file system', () => {
     });
   });
 
-  test('an existing one gets access points, and no policy of ours', () => {
+  test('an existing file system gets access points, but no policy', () => {
     const existing = templateOf({
       deployment: `
 [network]
@@ -252,7 +252,7 @@ path = "/logs/days"`,
 describe('a file system in one zone', () => {
   const zonal = templateOf({ deployment: '[efs]\none_zone = "us-east-1c"' });
 
-  test('it is in that zone, and all else is as ever', () => {
+  test('the file system is in that zone, and nothing else differs', () => {
     const { Properties } = only(template, 'AWS::EFS::FileSystem');
     expect(only(zonal, 'AWS::EFS::FileSystem').Properties).toEqual({
       ...Properties,
@@ -260,7 +260,7 @@ describe('a file system in one zone', () => {
     });
   });
 
-  test('so is the only subnet, with the only mount target and both functions that mount it', () => {
+  test('the only subnet is in that zone, with the only mount target and both functions that mount it', () => {
     const { AvailabilityZone } = only(zonal, 'AWS::EC2::Subnet').Properties;
     expect(AvailabilityZone).toBe('us-east-1c');
     const [subnet] = Object.keys(zonal.findResources('AWS::EC2::Subnet'));
@@ -273,7 +273,7 @@ describe('a file system in one zone', () => {
     expect(only(zonal, 'AWS::EC2::VPCEndpoint').Properties.RouteTableIds).toHaveLength(1);
   });
 
-  test('in an existing VPC it is in the subnet that is named; readers of any zone mount it by its name', () => {
+  test('in an existing VPC it is in the named subnet; readers in any zone mount it by its name', () => {
     const read = templateOf({
       deployment: `${READERS.replace(', "subnet-0bbbbbbb"', '')}[efs]\none_zone = "us-east-1c"`,
     });
@@ -287,12 +287,12 @@ describe('a file system in one zone', () => {
     );
   });
 
-  test('it is decided on before the first deployment', () => {
+  test('the page says to decide before the first deployment', () => {
     expect(projectFile('docs/deploy.md')).toMatch(/efs\.one_zone[^\n]*empty file system/);
   });
 });
 
-test('the zones of the VPC that is made, where the first two of the region have no Lambda', () => {
+test('network.zones names the zones of the VPC, if the first two of the region have no Lambda', () => {
   const zoned = templateOf({ deployment: '[network]\nzones = ["us-east-1b", "us-east-1d"]' });
   const zones = resources(zoned, 'AWS::EC2::Subnet').map((one) => one.Properties.AvailabilityZone);
   expect(zones).toEqual(['us-east-1b', 'us-east-1d']);
@@ -301,14 +301,14 @@ test('the zones of the VPC that is made, where the first two of the region have 
 });
 
 describe('readers', () => {
-  test('by default there are none', () => {
+  test('the template has no readers by default', () => {
     expect(resources(template, 'AWS::EFS::AccessPoint')).toHaveLength(1);
     expect(template.toJSON().Outputs.MountCommand).toBeUndefined();
   });
 
   const read = templateOf({ deployment: READERS });
 
-  test('their machines reach port 2049, their roles may mount and not write', () => {
+  test('their machines reach port 2049, and their roles may mount but not write', () => {
     const doors = resources(read, 'AWS::EC2::SecurityGroupIngress').map((one) => one.Properties);
     expect(doors).toContainEqual(
       expect.objectContaining({
@@ -325,7 +325,7 @@ describe('readers', () => {
       Principal: role,
       Action: 'elasticfilesystem:ClientMount',
     });
-    // Whatever their own policies allow, and by whichever access point or none: no condition.
+    // No condition, so it holds whatever their own policies allow, with any access point or none.
     expect(Statement[3]).toEqual({
       Sid: 'ReadersOnlyRead',
       Effect: 'Deny',
@@ -337,7 +337,7 @@ describe('readers', () => {
     );
   });
 
-  test('of an existing file system the policy is the operator’s: said at synthesis, with what it has to deny', () => {
+  test('the policy of an existing file system is not changed: a warning says what it must deny', () => {
     const existing = READERS.replace(
       '[readers]',
       '[efs]\nfile_system_id = "fs-0aaaaaaa"\nsecurity_group_id = "sg-0eeeeeee"\n[readers]',
@@ -348,11 +348,11 @@ describe('readers', () => {
       .flatMap((one) => one.node.metadata)
       .map((one) => String(one.data))
       .join();
-    expect(said).toMatch(/fs-0aaaaaaa is yours[^]*deny them ClientWrite and ClientRootAccess/);
+    expect(said).toMatch(/does not change the policy of fs-0aaaaaaa[^]*deny them ClientWrite and ClientRootAccess/);
     Template.fromStack(stack).resourceCountIs('AWS::EFS::FileSystem', 0);
   });
 
-  test('another user of the same group, and the command that mounts', () => {
+  test('they are another user of the same group, and an output mounts the files', () => {
     expect(only(read, 'AWS::EFS::AccessPoint', 'Reader').Properties.PosixUser).toEqual({
       Uid: '7401',
       Gid: '7400',
@@ -362,13 +362,13 @@ describe('readers', () => {
     );
   });
 
-  test('the way without the right is refused', () => {
+  test('security groups without roles are refused', () => {
     expect(() =>
       templateOf({ deployment: `${VPC}[readers]\nsecurity_groups = ["sg-0aaaaaaa"]` }),
-    ).toThrow('go together');
+    ).toThrow('write both security_groups and roles');
   });
 
-  test('the right without a way is refused: nobody else is in the VPC that is made by default, and mount targets cannot move', () => {
+  test('readers without an existing VPC are refused: the VPC that the app makes has no other machines, and mount targets cannot move', () => {
     expect(() => templateOf({ deployment: READERS.replace(VPC, '') })).toThrow(
       /deployment.toml: readers: [^]*Write network.vpc_id/,
     );
@@ -377,7 +377,7 @@ describe('readers', () => {
 });
 
 describe('network', () => {
-  test('isolated: no NAT, no internet gateway, no public subnet, S3 by a gateway endpoint for our buckets only', () => {
+  test('isolated: no NAT, no internet gateway, no public subnet, S3 through a gateway endpoint for our buckets only', () => {
     for (const type of [
       'AWS::EC2::NatGateway',
       'AWS::EC2::InternetGateway',
@@ -400,7 +400,7 @@ describe('network', () => {
     ]);
   });
 
-  test('nothing comes in but NFS from the writers', () => {
+  test('only NFS from the writers is let in', () => {
     const doors = resources(template, 'AWS::EC2::SecurityGroupIngress').map(
       (one) => one.Properties,
     );
@@ -413,7 +413,7 @@ describe('network', () => {
     ]);
   });
 
-  test('an existing VPC: its subnets, and an endpoint if it says where', () => {
+  test('an existing VPC: its subnets, and an endpoint if route tables are named', () => {
     const given =
       '[network]\nvpc_id = "vpc-0aaaaaaa"\nsubnet_ids = ["subnet-0aaaaaaa", "subnet-0bbbbbbb"]\n';
     const without = templateOf({ deployment: given });

@@ -7,7 +7,7 @@ const { Properties } = only(template, 'AWS::KinesisFirehose::DeliveryStream');
 const s3 = Properties.ExtendedS3DestinationConfiguration;
 
 describe('stream', () => {
-  test('DirectPut, encrypted, of the name that is written everywhere', () => {
+  test('DirectPut, encrypted, with the pipeline’s name', () => {
     expect(Properties).toMatchObject({
       DeliveryStreamName: 'hiwake',
       DeliveryStreamType: 'DirectPut',
@@ -15,7 +15,7 @@ describe('stream', () => {
     });
   });
 
-  test('the processor says its retries and its buffer: CDK writes neither by itself', () => {
+  test('the processor has its retries and its buffer, which CDK does not write by default', () => {
     const [{ Type, Parameters }] = s3.ProcessingConfiguration.Processors;
     const said = Object.fromEntries(
       Parameters.map((one: { ParameterName: string; ParameterValue: unknown }) => [
@@ -32,7 +32,7 @@ describe('stream', () => {
     expect(text(said.LambdaArn)).toMatch(/^<TransformFunction\w+\.Arn>$/);
   });
 
-  test('objects by the day of arrival in UTC, ending in .rows.zst, not compressed again', () => {
+  test('objects are named by the day of arrival in UTC, end in .rows.zst, and are not compressed again', () => {
     expect(s3).toMatchObject({
       Prefix: 'landing/!{timestamp:yyyy/MM/dd}/',
       ErrorOutputPrefix: 'failed/!{firehose:error-output-type}/!{timestamp:yyyy/MM/dd}/',
@@ -47,7 +47,7 @@ describe('stream', () => {
   });
 
   test.each(['Etc/GMT-9', 'America/Port-au-Prince'])(
-    '%s is not a name that Firehose takes: it is told of none, and the schedule has its own',
+    'Firehose does not accept the name %s: it gets no zone, but the schedule does',
     (zone) => {
       const template = templateOf({ hiwake: PLAIN.replace('Asia/Tokyo', zone) });
       const stream = only(template, 'AWS::KinesisFirehose::DeliveryStream');
@@ -57,20 +57,20 @@ describe('stream', () => {
     },
   );
 
-  test('all source records are backed up, in a bucket of their own, and never gzipped twice', () => {
+  test('all source records are backed up in their own bucket, and never gzipped twice', () => {
     expect(s3.S3BackupMode).toBe('Enabled');
     expect(s3.S3BackupConfiguration).toMatchObject({
       CompressionFormat: 'UNCOMPRESSED',
       Prefix: 'backup/!{timestamp:yyyy/MM/dd}/',
     });
     expect(text(s3.S3BackupConfiguration.BucketARN)).not.toBe(text(s3.BucketARN));
-    // What CloudFormation has no property for.
+    // CloudFormation has no properties for these.
     expect(
       s3.S3BackupConfiguration.CustomTimeZone ?? s3.S3BackupConfiguration.FileExtension,
     ).toBeUndefined();
   });
 
-  test('Firehose may write its prefixes and call transform, and deletes nothing', () => {
+  test('Firehose may write its prefixes and call transform, but delete nothing', () => {
     const all = statements(template, 'Stream');
     const actions = all.flatMap((one) => one.Action);
     expect(actions.filter((action) => /delete|\*/i.test(action))).toEqual([]);
@@ -87,7 +87,7 @@ describe('stream', () => {
     );
   });
 
-  test('services that act on behalf of somebody do so on behalf of this account only', () => {
+  test('services that act for an account may act only for this one', () => {
     const trusts = resources(template, 'AWS::IAM::Role').flatMap(
       (one) => one.Properties.AssumeRolePolicyDocument.Statement,
     );
@@ -95,7 +95,7 @@ describe('stream', () => {
       one.Principal.Service,
       Object.values(one.Condition ?? {}).flatMap(Object.keys as never),
     ]);
-    // What their guides have: Firehose's has no condition, and Lambda is told by its own functions.
+    // As in their guides: Firehose's has no condition, and Lambda knows its own functions.
     expect(Object.fromEntries(conditions)).toEqual({
       'firehose.amazonaws.com': [],
       'lambda.amazonaws.com': [],
@@ -104,7 +104,7 @@ describe('stream', () => {
     });
   });
 
-  test('its errors go into a log group of its own', () => {
+  test('its errors go into its own log group', () => {
     for (const options of [
       s3.CloudWatchLoggingOptions,
       s3.S3BackupConfiguration.CloudWatchLoggingOptions,
@@ -133,7 +133,7 @@ describe('functions', () => {
     });
   });
 
-  test('only those that write files are in the VPC and mount the file system', () => {
+  test('only functions that write files are in the VPC and mount the file system', () => {
     for (const { Properties: one } of resources(template, 'AWS::Lambda::Function')) {
       const writes = one.FunctionName !== 'hiwake-transform';
       expect(Boolean(one.VpcConfig)).toBe(writes);
@@ -154,7 +154,7 @@ describe('functions', () => {
     }
   });
 
-  test('those that mount wait for every mount target: Lambda tries the mount when it makes them', () => {
+  test('functions that mount wait for every mount target, because Lambda tests the mount when it creates them', () => {
     const targets = Object.keys(template.findResources('AWS::EFS::MountTarget'));
     expect(targets).toHaveLength(2);
     for (const what of ['LandFunction', 'SealFunction']) {
@@ -164,7 +164,7 @@ describe('functions', () => {
     }
   });
 
-  test('their logs are kept for as long as it is said', () => {
+  test('their logs are kept for log_days', () => {
     const groups = resources(
       templateOf({ deployment: 'log_days = 90' }),
       'AWS::Logs::LogGroup',
@@ -177,7 +177,7 @@ describe('functions', () => {
       expect(one.Properties.LoggingConfig.LogGroup).toBeDefined();
   });
 
-  test('no statement allows an action on everything, but network interfaces, which their code is denied', () => {
+  test('no statement allows an action on everything, except network interfaces, which are denied to the code', () => {
     const wide = statements(template, '').filter(
       (one) => one.Effect === 'Allow' && [one.Resource].flat().includes('*'),
     );
@@ -199,7 +199,7 @@ describe('functions', () => {
     ).toEqual([]);
   });
 
-  test('nothing of CDK comes along: no functions or roles that are not ours', () => {
+  test('CDK adds no functions or roles of its own', () => {
     template.resourceCountIs('AWS::Lambda::Function', 3);
     expect(
       Object.values(template.toJSON().Resources).filter((one) =>

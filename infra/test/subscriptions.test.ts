@@ -59,7 +59,7 @@ describe('subscribe = "filter"', () => {
     ['the account policy', source(['*'], 'subscribe = "account"'), 'AWS::Logs::AccountPolicy'],
     ['a filter, in a VPC that others own', PLAIN, 'AWS::Logs::SubscriptionFilter', OTHERS],
   ])(
-    '%s comes last, and its role’s policy long before: CloudWatch Logs tries it out at once, and once only',
+    '%s comes last, and its role’s policy long before: CloudWatch Logs tests it at once, and only once',
     (_, hiwake, type, deployment = '') => {
       const template = templateOf({ hiwake, deployment });
       const [subscription = ''] = idsOf(template, type);
@@ -70,7 +70,7 @@ describe('subscribe = "filter"', () => {
       expect([...before].sort()).toEqual(Object.keys(others).sort());
       const [policy = ''] = idsOf(template, 'AWS::IAM::Policy', 'Subscriptions');
       expect(before).toContain(policy);
-      // Nothing but its role: it is minutes old when the mount targets have been made.
+      // It waits only for its role, so it is minutes old when the mount targets exist.
       expect([...madeBefore(template, policy)]).toEqual(
         idsOf(template, 'AWS::IAM::Role', 'Subscriptions'),
       );
@@ -83,7 +83,7 @@ describe('subscribe = "filter"', () => {
     },
   );
 
-  test('no pipeline’s filter begins with the name of another’s: CloudFormation takes the first that does', () => {
+  test('no filter’s name begins with that of another pipeline: CloudFormation finds filters by a prefix', () => {
     const named = (name: string): string =>
       only(templateOf({ deployment: `name = "${name}"` }), 'AWS::Logs::SubscriptionFilter')
         .Properties.FilterName;
@@ -117,7 +117,7 @@ describe('subscribe = "filter"', () => {
     ).toThrow('source[2]: /a has another filter_pattern');
   });
 
-  test('only globs: refused, with what to write', () => {
+  test('a source with only globs is refused, with a remedy', () => {
     expect(() => filters(source(['/aws/lambda/*']))).toThrow(
       /source\[1\].*\/aws\/lambda\/\* names none.*subscribe = "account"/,
     );
@@ -130,7 +130,7 @@ describe('subscribe = "account"', () => {
     source(['/manual'], 'subscribe = "manual"') +
     source(['/aws/lambda/*'], 'subscribe = "account"\nfilter_pattern = "\\"x\\""');
 
-  test('one policy, which leaves out our own log groups and those that are subscribed otherwise', () => {
+  test('one policy, which excludes the pipeline’s own log groups and those that are subscribed otherwise', () => {
     const { Properties } = only(templateOf({ hiwake }), 'AWS::Logs::AccountPolicy');
     expect(Properties).toMatchObject({ PolicyType: 'SUBSCRIPTION_FILTER_POLICY', Scope: 'ALL' });
     const [operator, names] = Properties.SelectionCriteria.split(' IN ');
@@ -174,7 +174,7 @@ describe('subscribe = "account"', () => {
     );
   });
 
-  test('every log group of the pipeline is left out', () => {
+  test('every log group of the pipeline is excluded', () => {
     const template = templateOf({ hiwake });
     const own = resources(template, 'AWS::Logs::LogGroup').map(
       (one) => one.Properties.LogGroupName,
@@ -186,17 +186,17 @@ describe('subscribe = "account"', () => {
       );
   });
 
-  test('two patterns, or a log group twice: refused', () => {
+  test('two patterns, or a log group twice, are refused', () => {
     const other = source(['/x/*'], 'subscribe = "account"\nfilter_pattern = "y"');
     expect(() => templateOf({ hiwake: hiwake + other })).toThrow(
       'source[4]: an account has one policy',
     );
     const twice = source(['/a']) + source(['/a'], 'subscribe = "account"');
-    expect(() => templateOf({ hiwake: twice })).toThrow('subscribed by another source too');
+    expect(() => templateOf({ hiwake: twice })).toThrow('is also subscribed by another source');
   });
 });
 
-test('our own log groups are refused', () => {
+test('the pipeline’s own log groups are refused', () => {
   for (const subscribe of ['filter', 'account', 'manual']) {
     expect(() =>
       templateOf({ hiwake: source(['/hiwake/hiwake/land'], `subscribe = "${subscribe}"`) }),
@@ -204,12 +204,12 @@ test('our own log groups are refused', () => {
   }
 });
 
-describe('what CloudWatch Logs and CloudFormation take', () => {
+describe('what CloudWatch Logs and CloudFormation allow', () => {
   const groups = (count: number, length = 4): string[] =>
     Array.from({ length: count }, (_, at) => `/g/${String(at).padStart(length, '0')}`);
 
-  test('as many log groups as a stack holds; one more is refused, with the number and the way out', () => {
-    const refused = /(\d+) log groups are named.* name (\d+) at most.*subscribe = "account"/;
+  test('as many log groups as a stack can have; one more is refused, with the number and a remedy', () => {
+    const refused = /(\d+) log groups are named.* name at most (\d+)\..*subscribe = "account"/;
     const [, named, most] =
       refused.exec(said(() => templateOf({ hiwake: source(groups(600)) }))) ?? [];
     expect(named).toBe('600');
@@ -220,23 +220,23 @@ describe('what CloudWatch Logs and CloudFormation take', () => {
 
   // Counted when the stack was made, an app that adds one resource got CDK's own count of types.
   test('what the app adds, and what CDK adds at synthesis, counts too', () => {
-    const refused = /name (\d+) at most/;
+    const refused = /name at most (\d+)/;
     const [, most] = refused.exec(said(() => templateOf({ hiwake: source(groups(600)) }))) ?? [];
     const full = { hiwake: source(groups(Number(most))) };
     const adding = stackOf(full);
     new CfnResource(adding.stack, 'Theirs', { type: 'AWS::SNS::Topic' });
-    expect(said(() => adding.app.synth())).toMatch(`name ${Number(most) - 1} at most`);
+    expect(said(() => adding.app.synth())).toMatch(`name at most ${Number(most) - 1}`);
     const analytics = stackOf(full, { analyticsReporting: true });
-    expect(said(() => analytics.app.synth())).toMatch(`name ${Number(most) - 1} at most`);
+    expect(said(() => analytics.app.synth())).toMatch(`name at most ${Number(most) - 1}`);
     const aspect = stackOf(full);
     const late = { type: 'AWS::SNS::Topic' };
     Aspects.of(aspect.app).add({
       visit: (one) => void (one === aspect.stack && new CfnResource(aspect.stack, 'Late', late)),
     });
-    expect(said(() => aspect.app.synth())).toMatch(`name ${Number(most) - 1} at most`);
+    expect(said(() => aspect.app.synth())).toMatch(`name at most ${Number(most) - 1}`);
   });
 
-  test('25 KB of names that an account policy leaves out; more are refused', () => {
+  test('25 KB of names that an account policy excludes; more are refused', () => {
     const account = (names: string[]): string =>
       source(names, 'subscribe = "manual"') + source(['*'], 'subscribe = "account"');
     const { SelectionCriteria } = only(
@@ -245,11 +245,11 @@ describe('what CloudWatch Logs and CloudFormation take', () => {
     ).Properties;
     expect(SelectionCriteria.length).toBeGreaterThan(20_000);
     expect(said(() => templateOf({ hiwake: account(groups(250, 110)) }))).toMatch(
-      /254 log groups.* bytes.*takes 25000\. Name fewer/,
+      /254 log groups.* bytes.*allows 25000\. Name fewer/,
     );
   });
 
-  test('said at synthesis: what the account may have used up', () => {
+  test('notes at synthesis name what the account may have used up', () => {
     const notes = (hiwake: string): string =>
       stackOf({ hiwake })
         .stack.node.findAll()
@@ -274,7 +274,7 @@ describe('what CloudWatch Logs and CloudFormation take', () => {
   }
 });
 
-test('subscribe = "manual" makes no subscription, and says what one needs', () => {
+test('subscribe = "manual" makes no subscription, and outputs what one needs', () => {
   const template = templateOf({ hiwake: source(['/a/*'], 'subscribe = "manual"') });
   const { StreamArn, SubscriptionRole } = template.toJSON().Outputs;
   expect(text(StreamArn.Value)).toMatch(/^<Stream/);
@@ -283,7 +283,7 @@ test('subscribe = "manual" makes no subscription, and says what one needs', () =
   template.resourceCountIs('AWS::Logs::AccountPolicy', 0);
 });
 
-test("the sample configuration's log groups, and no other: it does not subscribe the account", () => {
+test("the sample configuration subscribes its log groups, and not the account", () => {
   templateOf({ hiwake: projectFile('hiwake.toml') }).resourceCountIs('AWS::Logs::AccountPolicy', 0);
   expect(filters(projectFile('hiwake.toml'))).toEqual([['/var/log/messages', '']]);
   expect(filters(PLAIN)).toEqual([['/var/log/messages', '']]);

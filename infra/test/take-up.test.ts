@@ -25,7 +25,7 @@ function stackArtifact(stackName: string, templateFile: string) {
 
 const KEPT = ['AWS::EFS::FileSystem', 'AWS::S3::Bucket', 'AWS::S3::Bucket'];
 
-test('a stack that fails the first time leaves nothing behind; one that was in use keeps its data', () => {
+test('a stack whose creation fails leaves nothing behind; one that was in use keeps its data', () => {
   const resources = resourcesOf('').map(([, resource]) => resource);
   const keeping = resources.filter((one) => !['Delete', undefined].includes(one.DeletionPolicy));
   expect(keeping.map((one) => one.Type).sort()).toEqual(KEPT);
@@ -48,16 +48,16 @@ test('removal = "destroy" keeps nothing at all', () => {
 describe('what was left behind', () => {
   const whole: Template = templateOf().toJSON() as Template;
 
-  test('is imported by a template that names nothing but what it imports', () => {
+  test('is imported with a template that contains nothing else', () => {
     const { template, resources } = takeUp(whole, LEFT);
     const made = Object.entries(template.Resources) as [string, Resource][];
     expect(made.map(([, one]) => one.Type).sort()).toEqual(KEPT);
-    // CloudFormation imports only what has a deletion policy, and refuses outputs and references.
+    // CloudFormation imports only resources with a deletion policy, without outputs or references.
     expect(Object.keys(template)).toEqual(['Resources']);
     for (const [, one] of made) expect(one.DeletionPolicy).toBe('RetainExceptOnCreate');
     const text = JSON.stringify(template);
     expect(text).not.toMatch(/"(Ref|Fn::\w+|DependsOn)"/);
-    // Inline: no bucket is needed to hand it over.
+    // Small enough to pass inline, without a bucket.
     expect(text.length).toBeLessThan(51_200);
     const named = [
       'FileSystemId:fs-0aaaaaaa',
@@ -70,7 +70,7 @@ describe('what was left behind', () => {
     expect(resources.map((one: any) => one.LogicalResourceId)).toEqual(made.map(([id]) => id));
   });
 
-  test('the deployment that follows changes nothing of it but whom the bucket tells', () => {
+  test('the deployment that follows changes only the notifications of the bucket', () => {
     const { template } = takeUp(whole, LEFT);
     for (const [id, taken] of Object.entries(template.Resources) as [string, Resource][]) {
       const { DependsOn: _, ...deployed } = whole.Resources[id] as unknown as Resource;
@@ -102,16 +102,16 @@ describe('what was left behind', () => {
     expect(Object.keys(template.Resources)).toEqual([expect.stringMatching(/^StorageFiles/)]);
   });
 
-  test('is not taken up to be deleted, nor where deployment.toml names another', () => {
+  test('is not taken up with removal = "destroy", nor if deployment.toml names another', () => {
     const destroyed = templateOf({ deployment: 'removal = "destroy"' }).toJSON() as Template;
     expect(() => takeUp(destroyed, LEFT)).toThrow(
-      '--file-system: removal = "destroy" would delete it; write "retain"',
+      '--file-system: removal = "destroy" would delete it; write removal = "retain"',
     );
     const existing = `[network]\nvpc_id = "vpc-0aaaaaaa"\nsubnet_ids = ["subnet-0aaaaaaa"]
 [efs]\nfile_system_id = "fs-0aaaaaaa"\nsecurity_group_id = "sg-0eeeeeee"`;
     const other = templateOf({ deployment: existing }).toJSON() as Template;
     expect(() => takeUp(other, LEFT)).toThrow(
-      '--file-system: the template makes none: deployment.toml names',
+      '--file-system: leave it out: deployment.toml names',
     );
   });
 

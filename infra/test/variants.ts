@@ -1,4 +1,4 @@
-// `npx tsx test/variants.ts FOLDER`: a template of each way to deploy, for what checks templates.
+// `npx tsx test/variants.ts FOLDER`: writes a template for each way to deploy, to be checked.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -24,7 +24,7 @@ sealed = "arn:aws:sns:us-east-1:123456789012:b"
 key = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
 `;
 
-/** Between them they make every resource and set every property that the app knows. */
+/** Together they make every resource and set every property that the app knows. */
 export const VARIANTS: Record<string, Parameters<typeof templateOf>[0]> = {
   default: {},
   fields: { hiwake: FIELDS },

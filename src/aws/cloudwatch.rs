@@ -1,5 +1,5 @@
-//! CloudWatch of one account and region: the alarms of a pipeline, and how old a queue's notices
-//! are.
+//! CloudWatch of one account and region: the alarms of a pipeline, and the age of a queue's
+//! notices.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use tokio::runtime::Runtime;
 use crate::aws::AwsError;
 use crate::clock::Clock;
 
-/// The alarms that every deployment has, however it is configured: `<pipeline>: <heading>`. A test
-/// of the CDK app compares (`infra/contract/alarms.json`).
+/// The alarms that every deployment has, in any configuration: `<pipeline>: <heading>`. A test of
+/// the CDK app compares the list (`infra/contract/alarms.json`).
 pub const ALARMS: [&str; 23] = [
     "backup failing",
     "backup too old",
@@ -40,7 +40,7 @@ pub const ALARMS: [&str; 23] = [
     "transform not running",
 ];
 
-/// SQS sends the age of the oldest message every 5 minutes at most.
+/// How far back to look for the age of the oldest message. SQS reports it at most every 5 minutes.
 const AGE_MS: i64 = 15 * 60 * 1000;
 const PERIOD_S: i32 = 300;
 
@@ -59,7 +59,7 @@ pub struct Alarms {
 }
 
 impl Alarms {
-    /// Whether all exist that every deployment has.
+    /// Checks that every alarm of a deployment exists.
     pub fn exist(&self) -> Result<String, String> {
         let pipeline = &self.pipeline;
         let name = |heading: &&str| format!("{pipeline}: {heading}");
@@ -68,13 +68,13 @@ impl Alarms {
         match missing.len() {
             0 => Ok(format!("{} exist", self.found.len())),
             ALARMS_ALL => Err(format!(
-                "no alarm begins with `{pipeline}: `; check --pipeline and the region, then deploy"
+                "no alarm name begins with `{pipeline}: `; check --pipeline and the region, then deploy"
             )),
             _ => Err(format!("missing: {}; deploy again", missing.join(", "))),
         }
     }
 
-    /// Whether somebody is told when one rings.
+    /// Checks that alarms notify someone.
     pub fn tell(&self) -> Result<String, String> {
         let off = self.names(|one| one.actions_enabled() == Some(false));
         if !off.is_empty() {
@@ -88,18 +88,18 @@ impl Alarms {
             0 => Ok("every alarm has an action".to_owned()),
             all if all == self.found.len() => Ok(
                 "no alarm has an action, so only the dashboard shows them: write tell.alarms in \
-                 infra/deployment.toml to be told"
+                 infra/deployment.toml to be notified"
                     .to_owned(),
             ),
             _ => Err(format!("without an action: {}; deploy again", silent.join(", "))),
         }
     }
 
-    /// Whether one rings.
+    /// Checks that no alarm is ringing.
     pub fn ring(&self) -> Result<String, String> {
         let ringing = self.names(|one| one.state_value() == Some(&StateValue::Alarm));
         match ringing.is_empty() {
-            true => Ok("none rings".to_owned()),
+            true => Ok("none is ringing".to_owned()),
             false => {
                 Err(format!("{}: docs/runbook.md says what to do for each", ringing.join(", ")))
             }
@@ -114,7 +114,7 @@ impl Alarms {
 const ALARMS_ALL: usize = ALARMS.len();
 
 impl CloudWatch {
-    /// The alarms whose names begin with a pipeline's.
+    /// Finds the alarms whose names begin with the pipeline's name.
     pub fn alarms(&self, pipeline: &str) -> Result<Alarms, AwsError> {
         let request = self.client.describe_alarms().alarm_name_prefix(format!("{pipeline}: "));
         let mut pages = request.alarm_types(AlarmType::MetricAlarm).into_paginator().send();
@@ -128,8 +128,8 @@ impl CloudWatch {
         })
     }
 
-    /// For how many seconds a queue's oldest message has waited; `None` if CloudWatch was not told
-    /// lately.
+    /// How many seconds a queue's oldest message has waited; `None` if CloudWatch has no recent
+    /// value.
     pub fn oldest_message(&self, queue: &str) -> Result<Option<u64>, AwsError> {
         let now = Clock::System.now();
         let since = DateTime::from_millis(now - AGE_MS);

@@ -1,4 +1,4 @@
-//! What is still in CloudWatch Logs: a log group's events, a page at a time.
+//! CloudWatch Logs: log groups, their subscriptions, and their events, page by page.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,10 +9,10 @@ use tokio::runtime::Runtime;
 
 use crate::aws::{AccountPolicy, AwsError, Subscribed};
 
-/// FilterLogEvents is throttled at 5 to 10 requests a second for all of an account: the client
-/// waits longer each time.
+/// FilterLogEvents is throttled at 5 to 10 requests a second per account: the client waits longer
+/// before each retry.
 pub(super) const ATTEMPTS: u32 = 10;
-/// No more than 5 requests a second, so that others have their share.
+/// At most 5 requests a second, to leave some to others.
 const PACE: Duration = Duration::from_millis(200);
 
 /// CloudWatch Logs of one account and region.
@@ -23,14 +23,14 @@ pub struct Logs {
     pub(super) last: Option<Instant>,
 }
 
-/// A log group that is there.
+/// A log group that exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogGroup {
     /// Its name.
     pub(crate) name: String,
-    /// The account that owns it: what envelopes call `owner`.
+    /// The account that owns it, `owner` in envelopes.
     pub(crate) owner: String,
-    /// Its ARN: region and account too.
+    /// Its ARN, which has its region and account.
     pub(crate) arn: String,
 }
 
@@ -55,7 +55,7 @@ impl Logs {
         Ok(Subscribed { class, filters: filters.collect() })
     }
 
-    /// The account policy of subscriptions; a region has one at most.
+    /// The account policy for subscriptions, of which a region has at most one.
     pub fn account_policy(&mut self) -> Result<Option<AccountPolicy>, AwsError> {
         let request = self.client.describe_account_policies();
         let request = request.policy_type(PolicyType::SubscriptionFilterPolicy);
@@ -69,7 +69,7 @@ impl Logs {
         }))
     }
 
-    /// The names of all log groups that can be subscribed, or of those that begin so.
+    /// The names of all log groups that can be subscribed, or of those with a prefix.
     pub fn log_group_names(&mut self, prefix: Option<&str>) -> Result<Vec<String>, AwsError> {
         let request = self.client.describe_log_groups().set_log_group_name_prefix(
             prefix.filter(|prefix| !prefix.is_empty()).map(str::to_owned),
@@ -86,7 +86,7 @@ impl Logs {
         })
     }
 
-    /// A log group by its exact name. Who owns it is in its ARN.
+    /// Finds a log group by its exact name, and its owner in its ARN.
     pub fn log_group(&mut self, name: &str) -> Result<LogGroup, AwsError> {
         let what = format!("log group {name}");
         let pages = self.client.describe_log_groups().log_group_name_prefix(name).into_paginator();
@@ -107,14 +107,14 @@ impl Logs {
                 Some(owner) if !owner.is_empty() => {
                     return Ok(LogGroup { name: name.to_owned(), owner, arn });
                 }
-                _ => "its ARN names no account",
+                _ => "its ARN does not name an account",
             },
         };
         Err(AwsError { what, reason: reason.to_owned() })
     }
 
-    /// A page of the events with `since <= timestamp < until` in milliseconds, in the order of the
-    /// service. Perhaps it has none, also where there is a next one.
+    /// Reads a page of the events with `since <= timestamp < until` in milliseconds, in the order
+    /// of the service. A page may be empty even if another follows.
     pub fn events(
         &mut self,
         group: &LogGroup,
@@ -127,7 +127,7 @@ impl Logs {
         }
         self.last = Some(Instant::now());
         let request = self.client.filter_log_events().log_group_name(&group.name);
-        // The end of the API is inclusive.
+        // The API's end time is inclusive.
         let request = request.start_time(since).end_time(until - 1).set_next_token(next);
         let answer = self.runtime.block_on(request.send());
         answer.map_err(|error| AwsError::new(&format!("log group {}", group.name), &error))

@@ -1,6 +1,6 @@
-//! AWS as the command line reaches it: credentials, region and endpoint as the AWS CLI finds them
-//! (environment, profiles, SSO, roles), for buckets, queues, CloudWatch and its Logs. No part of
-//! the Lambdas.
+//! AWS for the command line: buckets, queues, CloudWatch and CloudWatch Logs. It finds credentials,
+//! region and endpoint as the AWS CLI does (environment, profiles, SSO, roles). The Lambdas do not
+//! use it.
 //!
 //! The interface is synchronous, like [`Store`]'s: call it from a plain thread, never from inside
 //! another runtime.
@@ -32,21 +32,21 @@ pub(crate) use logs::{LogGroup, Logs};
 pub use queue::{BATCH as MESSAGES, Backlog, Queue, SendError};
 pub use subscribed::{AccountPolicy, Stream, Subscribed};
 
-/// Temporary credentials are asked for again so long before they expire.
+/// How long before they expire temporary credentials are renewed.
 const EXPIRY: Duration = Duration::from_secs(5 * 60);
 
-/// Why AWS could not be reached, or refused. Names what was asked of which thing.
+/// A failed call to AWS, and what it was about.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}: {reason}")]
 pub struct AwsError {
-    /// E.g. the queue's URL.
+    /// What it was about, e.g. the queue's URL.
     pub(crate) what: String,
-    /// What was said.
+    /// Why it failed.
     pub reason: String,
 }
 
 impl AwsError {
-    /// In the words of the error and its causes; one that was said already is not said again.
+    /// From an error and its causes, without repetition.
     fn new(what: &str, error: &dyn Error) -> AwsError {
         AwsError { what: what.to_owned(), reason: in_words(error) }
     }
@@ -60,7 +60,7 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// Finds region and credentials. Nothing is sent unless finding them needs it.
+    /// Finds region and credentials. Sends requests only if finding them requires it.
     pub fn connect() -> Result<Aws, AwsError> {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| AwsError::new("the network", &error))?;
@@ -78,12 +78,12 @@ impl Aws {
             }
         };
         let reason = format!(
-            "{why}: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run this where a role gives them"
+            "{why}: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run this where a role provides them"
         );
         Err(AwsError { what: "AWS credentials".to_owned(), reason })
     }
 
-    /// A bucket.
+    /// Opens a bucket.
     pub fn bucket(&self, bucket: &str) -> Result<Store, StoreError> {
         let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
         if let Some(region) = self.config.region() {
@@ -100,7 +100,7 @@ impl Aws {
         Store::of_bucket(bucket, builder, self.runtime.clone())
     }
 
-    /// A queue of SQS, by its URL. Its region is that of the URL where none is configured.
+    /// Opens an SQS queue by its URL. If no region is configured, it uses the one in the URL.
     pub fn queue(&self, url: &str) -> Queue {
         let mut config = aws_sdk_sqs::config::Builder::from(&self.config);
         if let (None, Some(region)) = (self.config.region(), region_of(url)) {
@@ -110,13 +110,13 @@ impl Aws {
         Queue { runtime: self.runtime.clone(), client, url: url.to_owned() }
     }
 
-    /// CloudWatch.
+    /// Opens CloudWatch.
     pub fn cloudwatch(&self) -> CloudWatch {
         let client = aws_sdk_cloudwatch::Client::new(&self.config);
         CloudWatch { runtime: self.runtime.clone(), client }
     }
 
-    /// CloudWatch Logs.
+    /// Opens CloudWatch Logs.
     pub fn logs(&self) -> Logs {
         let retry = aws_config::retry::RetryConfig::standard().with_max_attempts(logs::ATTEMPTS);
         let config = aws_sdk_cloudwatchlogs::config::Builder::from(&self.config);
@@ -126,7 +126,7 @@ impl Aws {
     }
 }
 
-/// `https://sqs.ap-northeast-1.amazonaws.com/123456789012/name`
+/// The region in a URL like `https://sqs.ap-northeast-1.amazonaws.com/123456789012/name`.
 fn region_of(url: &str) -> Option<&str> {
     url.split_once("://sqs.")?.1.split_once(".amazonaws.com").map(|(region, _)| region)
 }
@@ -134,7 +134,7 @@ fn region_of(url: &str) -> Option<&str> {
 /// The SDK's credentials for the buckets' client, kept until they expire.
 struct Credentials {
     provider: SharedCredentialsProvider,
-    /// With the last moment to use them, milliseconds since the epoch.
+    /// The credentials, and until when to use them, in milliseconds since the epoch.
     held: Mutex<Option<(Arc<AwsCredential>, i64)>>,
 }
 

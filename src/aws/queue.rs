@@ -1,4 +1,4 @@
-//! A queue of SQS: messages in batches of ten, and again those that it did not take.
+//! An SQS queue: sends messages in batches of ten, and retries those that it did not accept.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use tokio::runtime::Runtime;
 
 use crate::aws::AwsError;
 
-/// SendMessageBatch takes so many.
+/// Most messages that SendMessageBatch takes.
 pub const BATCH: usize = 10;
-/// How often a message is sent that SQS does not take, and does not blame us for.
+/// How often a message is sent if SQS refuses it without a fault of the sender.
 const ATTEMPTS: u32 = 6;
-/// The first pause before it is sent again; then it doubles.
+/// The pause before the first retry; it then doubles.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Notices that wait for longer are too old: so does the alarm have it.
+/// Age at which notices are too old, as in the alarm.
 const AGE_MAX_S: u64 = 1800;
 
 /// A queue.
@@ -40,26 +40,26 @@ struct Redrive {
     dead_letter_target_arn: String,
 }
 
-/// What is in a queue of notices, about.
+/// The approximate contents of a queue of notices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backlog {
     waiting: u64,
     /// Received, and neither deleted nor visible again.
     in_work: u64,
-    /// The queue of the dead letters: its name, and how many are in it.
+    /// The dead-letter queue: its name, and how many messages it has.
     dead: Option<(String, u64)>,
 }
 
 impl Backlog {
-    /// Whether notices are landed in time; `age_s` is how long the oldest one has waited.
+    /// Checks that notices are landed in time; `age_s` is how long the oldest has waited.
     pub fn waits(&self, age_s: Option<u64>) -> Result<String, String> {
         let age = age_s.map(|seconds| humantime::format_duration(Duration::from_secs(seconds)));
         let age = match age {
             _ if self.waiting == 0 => String::new(),
             Some(age) => format!(", the oldest for {age}"),
-            None => ", for how long CloudWatch was not told lately".to_owned(),
+            None => ", for how long is unknown: CloudWatch has no recent value".to_owned(),
         };
-        let says = format!("{} notices wait{age}; {} are in work", self.waiting, self.in_work);
+        let says = format!("{} notices wait{age}; {} are in progress", self.waiting, self.in_work);
         match age_s.is_some_and(|age| age > AGE_MAX_S) && self.waiting > 0 {
             true => Err(format!(
                 "{says}: the log of land says why (\"will be retried: …\"), and docs/runbook.md, \
@@ -69,11 +69,11 @@ impl Backlog {
         }
     }
 
-    /// Whether notices were given up.
+    /// Checks that the dead-letter queue is empty.
     pub fn dead(&self) -> Result<String, String> {
         match &self.dead {
             None => {
-                Err("the queue has no dead-letter queue; name the stack's NoticesQueue".to_owned())
+                Err("the queue has no dead-letter queue; use the stack's NoticesQueue".to_owned())
             }
             Some((name, 0)) => Ok(format!("none in {name}")),
             Some((name, dead)) => Err(format!(
@@ -87,10 +87,10 @@ impl Backlog {
 /// Why a message is not in the queue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// SQS does not say.
-    #[error("it was not answered for")]
+    /// SQS reported nothing about it.
+    #[error("SQS reported no result for it")]
     Unanswered,
-    /// SQS did not take it.
+    /// SQS refused it.
     #[error("{queue}: {code}: {message}")]
     Refused {
         /// The queue's URL.
@@ -103,12 +103,12 @@ pub enum SendError {
 }
 
 impl Queue {
-    /// Its name, which metrics have.
+    /// Its name, as in metrics.
     pub fn name(&self) -> &str {
         self.url.rsplit('/').next().unwrap_or_default()
     }
 
-    /// What is in it, and in its dead letters. The age of what waits is known to CloudWatch only.
+    /// Counts its messages and its dead letters. Only CloudWatch knows the age of the messages.
     pub fn backlog(&self) -> Result<Backlog, AwsError> {
         let all = self.attributes(&self.url)?;
         let waiting = count(&all, &QueueAttributeName::ApproximateNumberOfMessages);
@@ -133,8 +133,8 @@ impl Queue {
         Ok(answer.attributes.unwrap_or_default())
     }
 
-    /// Sends up to [`BATCH`] messages; what became of each, in their order. An error: none can be
-    /// sent.
+    /// Sends up to [`BATCH`] messages and returns the result of each, in order. An error means that
+    /// none can be sent.
     pub fn send(&self, bodies: &[String]) -> Result<Vec<Result<(), SendError>>, AwsError> {
         let mut sent = vec![Err(SendError::Unanswered); bodies.len()];
         let mut left: Vec<usize> = (0..bodies.len()).collect();

@@ -1,31 +1,31 @@
-//! Whether a log group's events come into the pipeline's delivery stream: its class, its filters,
-//! and the account policy.
+//! Checks whether a log group's events reach the pipeline's delivery stream: its class, its
+//! filters, and the account policy.
 
 use aws_sdk_cloudwatchlogs::types::LogGroupClass;
 use serde::Deserialize;
 
 use crate::config::Subscribe;
 
-/// A delivery stream, which has its pipeline's name.
+/// A delivery stream, named like its pipeline.
 #[derive(Debug, Clone, Copy)]
 pub struct Stream<'a>(pub &'a str);
 
 impl Stream<'_> {
-    /// `arn:aws:firehose:<region>:<account>:deliverystream/<name>`
+    /// Compares with `arn:aws:firehose:<region>:<account>:deliverystream/<name>`.
     fn is_at(self, arn: &str) -> bool {
         arn.split_once(":deliverystream/").is_some_and(|(_, name)| name == self.0)
     }
 }
 
-/// What a subscription needs of a log group, and what it has.
+/// The properties of a log group that matter for its subscription.
 #[derive(Debug)]
 pub struct Subscribed {
     pub(super) class: Option<LogGroupClass>,
-    /// Its filters' names and destinations.
+    /// The names and destinations of its filters.
     pub(super) filters: Vec<(String, String)>,
 }
 
-/// The region's one account policy of subscriptions.
+/// The region's only account policy for subscriptions.
 #[derive(Debug, Clone)]
 pub struct AccountPolicy {
     pub(super) name: String,
@@ -47,18 +47,18 @@ impl AccountPolicy {
         AccountPolicy { name: name.to_owned(), destination, criteria: criteria.to_owned() }
     }
 
-    /// Whether it puts all of the account into the stream that sources with `subscribe = "account"`
-    /// rely on.
+    /// Checks that it sends the account's logs to the stream, as sources with
+    /// `subscribe = "account"` need.
     pub fn verdict(policy: Option<&Self>, stream: Stream<'_>) -> Result<String, String> {
         let Some(AccountPolicy { name, destination, .. }) = policy else {
             return Err(
-                "does not exist, and sources say subscribe = \"account\"; deploy".to_owned()
+                "does not exist, but sources have subscribe = \"account\"; deploy".to_owned()
             );
         };
         match stream.is_at(destination) {
             true => Ok(format!("{name} to {destination}")),
             false => Err(format!(
-                "{name} puts into {destination}, not into the stream {}. A region has one such \
+                "{name} sends to {destination}, not to the stream {}. A region has only one such \
                  policy: check --pipeline, or write subscribe = \"filter\" and name the log groups",
                 stream.0
             )),
@@ -66,13 +66,13 @@ impl AccountPolicy {
     }
 
     fn leaves_out(&self, log_group: &str) -> bool {
-        // JSON's quotes stand around each name.
+        // Each name is in JSON quotes.
         self.criteria.contains(&serde_json::Value::from(log_group).to_string())
     }
 }
 
 impl Subscribed {
-    /// What is right, or what is wrong and what to do.
+    /// How it is subscribed; or what is wrong, and what to do.
     pub fn verdict(
         &self,
         name: &str,
@@ -82,7 +82,9 @@ impl Subscribed {
     ) -> Result<String, String> {
         if let Some(class) = self.class.as_ref().filter(|one| **one != LogGroupClass::Standard) {
             let class = class.as_str();
-            return Err(format!("is of class {class}: only STANDARD is subscribed; make another"));
+            return Err(format!(
+                "is of class {class}, but only STANDARD can be subscribed; create another"
+            ));
         }
         let ours = self.filters.iter().filter(|(_, to)| stream.is_at(to));
         let ours: Vec<_> = ours.map(|(name, to)| format!("filter {name} to {to}")).collect();
@@ -102,10 +104,10 @@ impl Subscribed {
         let full = match others.len() {
             0 => String::new(),
             1 => format!(" (its filter: {})", others.join(", ")),
-            _ => format!(" and takes no more than its two filters, {}", others.join(" and ")),
+            _ => format!(" and already has the maximum of two filters, {}", others.join(" and ")),
         };
         let what = match how {
-            Subscribe::Account if is_left_out => "the account policy leaves it out; deploy again",
+            Subscribe::Account if is_left_out => "the account policy excludes it; deploy again",
             Subscribe::Account => "see the account policy",
             Subscribe::Manual => "subscribe it (docs/deploy.md)",
             Subscribe::Filter if others.len() > 1 => "remove one of them, then deploy",

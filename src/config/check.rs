@@ -1,5 +1,5 @@
-//! What the values mean together: rules that never match, names that collide, limits that cannot
-//! be.
+//! Checks how values fit together: rules that never match, names that collide, limits that
+//! contradict each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,15 +13,15 @@ use crate::config::{
 };
 use crate::row::Kind;
 
-/// Longest grace: CloudWatch takes events up to 14 days old, but a day that stays open for longer
-/// than a week is not a daily file any more.
+/// Longest grace. CloudWatch takes events up to 14 days old, but a file that stays open for more
+/// than a week is no longer a daily file.
 const GRACE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Below it Firehose's own buffering (up to 15 minutes, and retries) makes late files every night.
+/// Below it, Firehose's buffering (up to 15 minutes, and retries) causes late files every night.
 const GRACE_CAREFUL: Duration = Duration::from_secs(20 * 60);
 /// Characters of the longest filter pattern that CloudWatch takes.
 const FILTER_PATTERN_MAX: usize = 1024;
 
-/// Notes everything that is wrong with values that are right one by one.
+/// Notes every problem between values that are valid one by one.
 pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
     for (index, source) in config.sources.iter().enumerate() {
         check_source(source, &KeyPath::at("source").index(index), reader);
@@ -54,7 +54,7 @@ fn check_source(source: &Source, path: &KeyPath, reader: &mut Reader<'_>) {
             let mut characters = group.literals().flat_map(str::chars);
             if let Some(character) = characters.find(|character| !allowed(character)) {
                 let message = format!(
-                    "no log group's name holds {character:?}; write letters, digits, _ / . # -, the globs * and ?, and captures such as {{team}}"
+                    "log group names cannot contain {character:?}; write letters, digits, _ / . # -, the globs * and ?, and captures such as {{team}}"
                 );
                 reader.note(&path.clone().key(key).index(index), message);
             }
@@ -62,13 +62,13 @@ fn check_source(source: &Source, path: &KeyPath, reader: &mut Reader<'_>) {
     }
     for (index, stream) in source.log_streams.iter().enumerate() {
         if stream.as_str().contains(':') {
-            let message = "no log stream's name holds ':'; write ? or * in its place";
+            let message = "log stream names cannot contain ':'; write ? or * instead";
             reader.note(&path.clone().key("log_streams").index(index), message);
         }
     }
     for (index, label) in source.labels.iter().enumerate() {
         if label.contains(['\n', '\r', '\0']) {
-            let message = "holds a line break or a NUL, and a line is one line; take it out";
+            let message = "contains a line break or a NUL, which a line cannot have; remove it";
             reader.note(&path.clone().key("labels").index(index), message);
         }
         let braces = label.match_indices('{').map(|(at, _)| &label[at..]);
@@ -85,12 +85,12 @@ fn check_source(source: &Source, path: &KeyPath, reader: &mut Reader<'_>) {
         }
     }
     if source.filter_pattern.chars().count() > FILTER_PATTERN_MAX {
-        let message = format!("has more than {FILTER_PATTERN_MAX} characters; write it shorter");
+        let message = format!("is longer than {FILTER_PATTERN_MAX} characters; shorten it");
         reader.note(&path.clone().key("filter_pattern"), message);
     }
 }
 
-/// Masks write groups that there are; a capture has one value.
+/// Checks that masks refer to existing groups, and that a capture has one value.
 fn check_texts(source: &Source, path: &KeyPath, reader: &mut Reader<'_>) {
     for (index, mask) in source.mask.iter().enumerate() {
         if let Some(message) = mask.fault() {
@@ -100,12 +100,12 @@ fn check_texts(source: &Source, path: &KeyPath, reader: &mut Reader<'_>) {
     let of_groups: BTreeSet<_> = source.log_groups.iter().flat_map(Glob::capture_names).collect();
     let of_streams = source.log_streams.iter().flat_map(Glob::capture_names);
     if let Some(name) = of_streams.into_iter().find(|name| of_groups.contains(name)) {
-        let message = format!("{{{name}}} is a capture of log_groups too; give it another name");
+        let message = format!("{{{name}}} is also a capture of log_groups; give it another name");
         reader.note(&path.clone().key("log_streams"), message);
     }
 }
 
-/// Captures that `file` and `columns` use are there, whatever the log group and stream is.
+/// Checks that the captures in `file` and `columns` exist for every log group and stream.
 fn check_captures(source: &Source, path: &KeyPath, reader: &mut Reader<'_>) {
     let globs = ["log_groups", "log_streams"];
     if globs.iter().any(|key| !reader.is_whole(&path.clone().key(key))) {
@@ -116,7 +116,7 @@ fn check_captures(source: &Source, path: &KeyPath, reader: &mut Reader<'_>) {
         let message = match nearest(name, known.into_iter()) {
             Some(meant) => format!("`{{{name}}}` is not known here; did you mean {{{meant}}}?"),
             None if name == "account" || name == "region" => {
-                format!("{{{name}}} does not tell events apart; write {{owner}}, or a label")
+                format!("{{{name}}} does not distinguish events; write {{owner}}, or a label")
             }
             None => format!(
                 "{}; {{log_group}}, {{log_stream}} and {{owner}} are known",
@@ -142,13 +142,11 @@ fn check_captures(source: &Source, path: &KeyPath, reader: &mut Reader<'_>) {
 }
 
 fn no_capture(name: &str) -> String {
-    format!(
-        "`{{{name}}}` is not a capture of each of its log_groups, nor of each of its log_streams"
-    )
+    format!("`{{{name}}}` is not a capture in all of its log_groups, nor in all of its log_streams")
 }
 
-/// The first source wins: one whose every (log group, log stream) pair an earlier one takes is
-/// dead.
+/// Checks that a source can be reached. The first match wins, so a source is dead if earlier ones
+/// take all of its pairs of log group and log stream.
 fn check_reached(config: &Config, index: usize, reader: &mut Reader<'_>) {
     let path = KeyPath::at("source").index(index);
     let (earlier, source) = (&config.sources[..index], &config.sources[index]);
@@ -161,7 +159,8 @@ fn check_reached(config: &Config, index: usize, reader: &mut Reader<'_>) {
     }
     let excluded = |group: &Glob| source.exclude.iter().any(|glob| glob.covers(group));
     if source.log_groups.iter().all(excluded) {
-        let message = "can never match: exclude takes all of it; take it out there";
+        let message =
+            "can never match: exclude covers all its log groups; remove them from exclude";
         return reader.note(&path.key("exclude"), message);
     }
     let mut takers = BTreeSet::new();
@@ -174,7 +173,7 @@ fn check_reached(config: &Config, index: usize, reader: &mut Reader<'_>) {
     }
     let named: Vec<_> = takers.iter().map(|taker| name(config, *taker)).collect();
     let message = format!(
-        "can never match: {} takes all of it before; put this source in front, or remove it",
+        "can never match: {} already takes all its events; put this source first, or remove it",
         named.join(" with ")
     );
     reader.note(&path.key("log_groups"), message);
@@ -215,7 +214,7 @@ fn check_format(config: &Config, reader: &mut Reader<'_>) {
     }
 }
 
-/// Day files of two kinds below one name: `plain/2022-04-18.csv` and `plain/2022-04-18.log`.
+/// Checks that no file has two kinds: `plain/2022-04-18.csv` and `plain/2022-04-18.log`.
 fn check_kinds(config: &Config, reader: &mut Reader<'_>) {
     let sources = config.sources.iter().enumerate().filter_map(|(index, source)| {
         let path = KeyPath::at("source").index(index).key("file");
@@ -236,7 +235,7 @@ fn check_kinds(config: &Config, reader: &mut Reader<'_>) {
         let others: Vec<&str> = earlier.map(|(.., name)| name.as_str()).collect();
         if !others.is_empty() {
             let message = format!(
-                "`{file}` is the file of {} too, of another kind; write another file, or the same kind",
+                "`{file}` is also the file of {}, with another kind; write another file, or the same kind",
                 others.join(" and ")
             );
             reader.note(path, message);
@@ -244,9 +243,9 @@ fn check_kinds(config: &Config, reader: &mut Reader<'_>) {
     }
 }
 
-/// The same where placeholders give the name. Tried on examples: `x`, and each part of a literal
-/// file, in place of what globs leave open. A file that only other names share is not found: then
-/// each kind has day files of its own, and no event is lost.
+/// The same for names with placeholders. It tries examples: `x`, and each part of a literal file,
+/// in place of globs and captures. It misses files that only other names share: then each kind has
+/// its own day files, and no event is lost.
 fn check_kinds_by_example(config: &Config, reader: &mut Reader<'_>) {
     let kinds: Vec<Kind> = config.sources.iter().map(|source| source.format(config).kind).collect();
     if kinds.windows(2).all(|pair| pair[0] == pair[1]) {
@@ -277,7 +276,7 @@ fn check_kinds_by_example(config: &Config, reader: &mut Reader<'_>) {
                 source.file.literal().is_some() && config.sources[*other].file.literal().is_some();
             if kinds[*other] != to.kind && !is_noted && reader.is_whole(&path) {
                 let message = format!(
-                    "log group {group} has the file `{}`, which is that of {example} in {} too, of another kind; write another file, or the same kind",
+                    "log group {group} goes into the file `{}`, as does {example} in {}, with another kind; write another file, or the same kind",
                     to.file,
                     name(config, *other)
                 );
@@ -343,7 +342,7 @@ fn check_limits(config: &Config, reader: &mut Reader<'_>) {
 }
 
 impl Config {
-    /// What is allowed, but perhaps not meant, in the order of the file.
+    /// What is valid but probably not intended, in the order of the file.
     pub fn warnings(&self) -> Vec<Problem> {
         let mut warnings = Vec::new();
         let mut warn = |line, key: String, message: &str| {
@@ -351,7 +350,7 @@ impl Config {
             warnings.push(Problem { file, line, key, message: message.to_owned() });
         };
         if self.sources.is_empty() {
-            let message = "there is none: every event goes into the [unmatched] file";
+            let message = "no source is configured: every event goes into the [unmatched] file";
             warn(None, "source".to_owned(), message);
         }
         for (index, source) in self.sources.iter().enumerate() {
@@ -360,8 +359,9 @@ impl Config {
                 warn(source.line, key("file"), PER_STREAM);
             }
             if let Some(pattern) = drops_everything(source) {
-                let message =
-                    format!("`{pattern}` and what follows match every message: no event is left");
+                let message = format!(
+                    "`{pattern}` and the patterns after it match every message: no event is left"
+                );
                 warn(source.line, key("drop"), &message);
             }
             let dead = dead_keeps(source);
@@ -370,7 +370,8 @@ impl Config {
                     true => ": no event of this source is left",
                     false => ": it keeps nothing",
                 };
-                let message = format!("what `{keep}` matches, `{drop}` of drop matches too{left}");
+                let message =
+                    format!("`{drop}` in drop also matches everything that `{keep}` matches{left}");
                 warn(source.line, key("keep"), &message);
             }
             if source.subscribe == Subscribe::Filter && !source.log_groups.iter().any(Glob::is_name)
@@ -382,15 +383,15 @@ impl Config {
             warn(None, "unmatched.file".to_owned(), PER_STREAM);
         }
         if self.seal.grace < GRACE_CAREFUL {
-            let message = "is less than 20 minutes: Firehose may hold events back for 15, so each night would make late files";
+            let message = "is less than 20 minutes: Firehose may hold events back for 15, so each night would produce late files";
             warn(None, "seal.grace".to_owned(), message);
         }
         warnings
     }
 }
 
-/// The first pattern of `drop`, where they match whatever is logged: messages that are as unlike
-/// each other as can be.
+/// The first pattern of `drop`, if together they seem to match every message. It tries messages
+/// that are as different as possible.
 fn drops_everything(source: &Source) -> Option<&str> {
     let long = "x1 ".repeat(1_000);
     let anything = ["x", "START RequestId: 0", "{\"level\":\"info\"}", "日本語", " ", "0", &long];
@@ -398,8 +399,8 @@ fn drops_everything(source: &Source) -> Option<&str> {
     source.drop.first().filter(|_| anything.iter().all(is_left_out)).map(Pattern::as_str)
 }
 
-/// The patterns of `keep` that keep nothing, each with the one of `drop` that takes all of it; see
-/// [`Pattern::covers`] for what is not found.
+/// The patterns of `keep` that keep nothing, each with the pattern of `drop` that covers it. See
+/// [`Pattern::covers`] for what it misses.
 fn dead_keeps(source: &Source) -> Vec<(&str, &str)> {
     let dead = source.keep.iter().filter_map(|keep| {
         let drop = source.drop.iter().find(|drop| drop.covers(keep))?;
@@ -412,7 +413,6 @@ const NO_GROUP: &str = "names no log group; write log_groups = [\"…\"], with n
 const NO_STREAM: &str = "matches no log stream; write [\"*\"] for all, or leave the key out";
 const NO_COLUMN: &str =
     "gives empty lines; write [\"{labels}\", \"{message}\"], or leave the key out";
-const FORGETS: &str =
-    "0 would forget a day as soon as it is sealed, and a replay would double it; write at least 1";
-const PER_STREAM: &str = "{log_stream} makes a day file for each log stream: on EFS many small files cost far more than one large one";
-const ONLY_GLOBS: &str = "filter makes a subscription for each named log group, and these are all globs, so none is made; name them, or write account or manual";
+const FORGETS: &str = "0 would forget a day as soon as it is sealed, and a replay would duplicate it; write at least 1";
+const PER_STREAM: &str = "{log_stream} creates a day file for each log stream: on EFS, many small files cost far more than a large one";
+const ONLY_GLOBS: &str = "filter subscribes only named log groups, and these are all globs, so none is subscribed; name them, or write account or manual";

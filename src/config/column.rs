@@ -10,7 +10,7 @@ use crate::config::problem::nearest;
 pub enum Column {
     /// `{labels}`: all labels, each a field of its own.
     Labels,
-    /// `{message}`; of a day file of kind json an object, if it is one.
+    /// `{message}`; in a day file of kind json, a JSON object stays an object.
     Message,
     /// `{time}`: local time in `format.time`.
     Time,
@@ -30,13 +30,13 @@ pub enum Column {
     Region,
     /// `{filter}`: the subscription filters' names, joined by a comma.
     Filter,
-    /// `{json.a.b}`: what a JSON message has there; empty where it has nothing, or is not JSON.
+    /// `{json.a.b}`: this field of a JSON message; empty if missing, or if the message is not JSON.
     Json(Vec<String>),
-    /// `{team}`: what a capture of this name takes.
+    /// `{team}`: the value of the capture of this name.
     Capture(String),
 }
 
-/// The columns of every source.
+/// The columns that every source has.
 const COLUMNS: [(&str, Column); 11] = [
     ("{labels}", Column::Labels),
     ("{message}", Column::Message),
@@ -52,12 +52,12 @@ const COLUMNS: [(&str, Column); 11] = [
 ];
 
 impl Column {
-    /// As it is written.
+    /// The columns' names as they are written.
     pub(crate) fn names() -> impl Iterator<Item = &'static str> {
         COLUMNS.iter().map(|(name, _)| *name)
     }
 
-    /// Whether no capture may have a name.
+    /// Whether a name is reserved: no capture may have it.
     pub(crate) fn is_reserved(name: &str) -> bool {
         let inner = |(column, _): &(&str, Column)| column[1..column.len() - 1] == *name;
         name == "json" || COLUMNS.iter().any(inner)

@@ -1,4 +1,4 @@
-//! What holds where `hiwake.toml` says nothing.
+//! The defaults of `hiwake.toml`.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::row::Kind;
 const MIB: usize = 1 << 20;
 
 impl Default for Config {
-    /// No source at all, days as in Tokyo.
+    /// No sources, and days in Tokyo's time zone.
     fn default() -> Config {
         Config {
             name: "hiwake.toml".to_owned(),
@@ -33,7 +33,7 @@ impl Default for Config {
 }
 
 impl Default for Source {
-    /// Matches nothing until it is given log groups.
+    /// Matches nothing until it has log groups.
     fn default() -> Source {
         Source {
             line: None,
@@ -114,7 +114,7 @@ impl Default for Limits {
     }
 }
 
-/// A constant that the tests parse.
+/// Parses a constant, which the tests prove valid.
 fn parsed<T: TryFrom<String, Error: Debug>>(text: &str) -> T {
     text.to_owned().try_into().expect("a constant of this file")
 }

@@ -1,4 +1,4 @@
-//! The environment, in one table and read in one place.
+//! The environment variables: one table, and the only code that reads them.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -7,14 +7,14 @@ use serde::Serialize;
 
 use crate::config::Config;
 
-/// An environment variable that is read.
+/// An environment variable that hiwake reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Variable {
     /// Its name.
     pub name: &'static str,
-    /// What holds when it is not set or empty.
+    /// What applies when it is unset or empty.
     pub default: &'static str,
-    /// What it says, and to whom.
+    /// What it means, and for which program.
     pub meaning: &'static str,
 }
 
@@ -47,21 +47,21 @@ pub const LOG_LEVEL: Variable = Variable {
 const HOME: Variable = Variable {
     name: "HOME",
     default: "the user's home in the system's list of users",
-    meaning: "In its `.local/state/hiwake` the command line notes what `replay --queue` has sent",
+    meaning: "The command line records in its `.local/state/hiwake` what `replay --queue` has sent",
 };
 
 const REGION: Variable = Variable {
     name: "AWS_REGION",
-    default: "none: `{region}` is empty then",
-    meaning: "The column `{region}` of events that do not say where they were logged; Lambda sets it",
+    default: "none: `{region}` is then empty",
+    meaning: "The column `{region}` of events that do not name their region; Lambda sets it",
 };
 
-/// Every environment variable that hiwake's own code reads, and no other. (Those of the Runtime API
-/// and of AWS credentials are read by the crates that talk to them.)
+/// Every environment variable that hiwake's own code reads. (Other crates read those of the Runtime
+/// API and of AWS credentials.)
 pub const ENVIRONMENT: &[Variable] = &[CONFIG, ROOT, PIPELINE, LOG_LEVEL, REGION, HOME];
 
 impl Config {
-    /// Where the Lambdas' configuration is: `HIWAKE_CONFIG`, or `hiwake.toml` beside the binary.
+    /// The path of the Lambdas' configuration: `HIWAKE_CONFIG`, or `hiwake.toml` beside the binary.
     pub fn path_from_env() -> std::io::Result<PathBuf> {
         match value(&CONFIG) {
             Some(path) => Ok(path.into()),
@@ -70,7 +70,7 @@ impl Config {
     }
 }
 
-/// What has to be set in the environment.
+/// A required environment variable is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EnvError {
     /// The land function's root.
@@ -81,17 +81,17 @@ pub enum EnvError {
     Home,
 }
 
-/// Where the land function's daily files are: `HIWAKE_ROOT`.
+/// The root of the land function: `HIWAKE_ROOT`.
 pub fn root_from_env() -> Result<PathBuf, EnvError> {
     value(&ROOT).map(PathBuf::from).ok_or(EnvError::Root)
 }
 
-/// `{region}` of events that do not say theirs: `AWS_REGION`.
+/// `{region}` of events that do not name their region: `AWS_REGION`.
 pub(super) fn region_from_env() -> String {
     value(&REGION).and_then(|region| region.into_string().ok()).unwrap_or_default()
 }
 
-/// Where the command line notes what belongs to no root: `.local/state/hiwake` in `HOME`.
+/// The folder for notes that belong to no root: `.local/state/hiwake` in `HOME`.
 pub fn state_folder_from_env() -> Result<PathBuf, EnvError> {
     let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
     let home = home.ok_or(EnvError::Home)?;
@@ -99,14 +99,14 @@ pub fn state_folder_from_env() -> Result<PathBuf, EnvError> {
 }
 
 impl Variable {
-    /// Its text, or its default.
+    /// Its value, or its default.
     pub fn text(&self) -> String {
         let text = value(self).and_then(|value| value.into_string().ok());
         text.unwrap_or_else(|| self.default.to_owned())
     }
 }
 
-/// What a variable is set to, if it is and not empty.
+/// The value of a variable, if it is set and not empty.
 #[allow(clippy::disallowed_methods, reason = "the one reader of the environment")]
 fn value(variable: &Variable) -> Option<OsString> {
     std::env::var_os(variable.name).filter(|value| !value.is_empty())

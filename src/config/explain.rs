@@ -1,4 +1,4 @@
-//! Which source takes a log group and stream, and why the others do not.
+//! Explains which source takes a log group and stream, and why the others do not.
 
 use std::collections::BTreeMap;
 
@@ -9,45 +9,45 @@ use crate::config::{Config, Glob, Slashes, Source, SourceFormat};
 use crate::file_name::Names;
 use crate::row::Kind;
 
-/// What becomes of the events of one log group and stream.
+/// What happens to the events of one log group and stream.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explanation {
-    /// Every source: the one that wins, then the others in the order in which they are tried.
+    /// Every source: the winner, then the others in the order in which they are tried.
     pub tried: Vec<Tried>,
-    /// The source that wins, counted from 1; `None`: `[unmatched]`.
+    /// The winning source, counted from 1; `None`: `[unmatched]`.
     pub winner: Option<usize>,
-    /// The file that its events go to.
+    /// The file that the events go into.
     pub file: String,
     /// The kind of its day files.
     pub(crate) kind: Kind,
     /// Whether a day without an event gets an empty file.
     pub empty_days: bool,
-    /// What its captures take.
+    /// The values of its captures.
     pub captures: BTreeMap<String, String>,
-    /// What the source does with its events: its keys that are not at their defaults.
+    /// The keys of the source that differ from their defaults.
     pub rules: BTreeMap<String, String>,
 }
 
-/// One source and its answer.
+/// One source and its result.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Tried {
     /// Counted from 1.
     pub source: usize,
     /// Its line in `hiwake.toml`.
     pub line: Option<usize>,
-    /// What came of it.
+    /// The outcome.
     pub outcome: Fate,
-    /// The same in words.
+    /// The reason in words.
     pub reason: String,
 }
 
-/// What came of trying a source.
+/// The outcome of trying a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fate {
-    /// It is the first that matches.
+    /// It is the first match.
     Wins,
-    /// It matches too, but an earlier one won.
+    /// It also matches, but an earlier one won.
     TooLate,
     /// None of its log groups matches.
     OtherLogGroup,
@@ -58,7 +58,7 @@ pub enum Fate {
 impl Config {
     /// The first source that matches, by its index in [`Config::sources`].
     ///
-    /// The one place where a source is chosen: transform, the command line and tests all ask here.
+    /// The only place that chooses a source: transform, the command line and the tests call it.
     pub fn source_of(&self, log_group: &str, log_stream: &str) -> Option<usize> {
         self.sources.iter().position(|source| source.matching(log_group, log_stream).is_some())
     }
@@ -86,7 +86,7 @@ pub(crate) struct To {
     pub(crate) file: String,
     /// Its kind.
     pub(crate) kind: Kind,
-    /// What the captures of its globs take.
+    /// The values of its globs' captures.
     pub(crate) captures: Vec<(String, String)>,
 }
 
@@ -106,12 +106,12 @@ pub fn explain(config: &Config, owner: &str, log_group: &str, log_stream: &str) 
         }
         let Some(stream) = first(&source.log_streams, log_stream).map(Glob::as_str) else {
             let globs = list(&source.log_streams);
-            let why = format!("but none of its log streams the log stream: {globs}");
+            let why = format!("but none of its log streams matches: {globs}");
             return (Fate::OtherLogStream, format!("{group} matches the log group, {why}"));
         };
         let by = format!("{group} matches the log group, {stream} the log stream");
         match earlier.map(|earlier| earlier + 1) {
-            Some(earlier) => (Fate::TooLate, format!("{by}; but source[{earlier}] came first")),
+            Some(earlier) => (Fate::TooLate, format!("{by}; but source[{earlier}] comes first")),
             None => (Fate::Wins, by),
         }
     };
@@ -120,7 +120,7 @@ pub fn explain(config: &Config, owner: &str, log_group: &str, log_stream: &str) 
         let (outcome, reason) = outcome(source, earlier);
         Tried { source: index + 1, line: source.line, outcome, reason }
     });
-    // The winner first, the others as they are tried.
+    // The winner first, the others in the order in which they are tried.
     let mut tried: Vec<Tried> = tried.collect();
     tried.sort_by_key(|tried| tried.outcome != Fate::Wins);
     let rules = winner.map(|winner| rules(config, &config.sources[winner])).unwrap_or_default();
@@ -138,17 +138,17 @@ pub struct Tested {
     pub key: &'static str,
     /// Counted from 1.
     pub number: usize,
-    /// As it is written.
+    /// The pattern as it is written.
     pub pattern: String,
     /// Whether the message has a match.
     pub matches: bool,
-    /// Whether it decides what becomes of the event.
+    /// Whether it decides what happens to the event.
     pub decides: bool,
 }
 
 impl Explanation {
-    /// The patterns that choose a message: the one that decides first, then the others in the order
-    /// in which they are tried.
+    /// Tests the patterns on a message: first the one that decides, then the others in the order in
+    /// which they are tried.
     pub fn patterns(&self, config: &Config, message: &str) -> Vec<Tested> {
         let Some(source) = self.winner.map(|winner| &config.sources[winner - 1]) else {
             return Vec::new();
@@ -172,8 +172,7 @@ impl Explanation {
     }
 }
 
-/// What a source does with its events: the keys that it does not leave at their defaults, as they
-/// would be written.
+/// The keys of a source that differ from their defaults, as they would be written.
 fn rules(config: &Config, source: &Source) -> BTreeMap<String, String> {
     let all = |source: &Source| {
         let format = source.format(config);

@@ -1,4 +1,4 @@
-//! Names and globs of log groups and log streams, and what their captures take of a name.
+//! Names and globs of log groups and log streams, and the values of their captures.
 
 use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
@@ -6,15 +6,15 @@ use wildmatch::WildMatch;
 
 use crate::config::Column;
 
-/// A name or a glob: `*` is any text, also with `/` and also none; `?` is one character; `{team}`
-/// is a capture: one character or more without `/`, as few as possible from the left. Everything
-/// else is itself, also `[` and `{`: log streams are called `2022/04/18/[$LATEST]0123…`.
+/// A name or a glob: `*` is any text, even empty or with `/`; `?` is one character; `{team}` is a
+/// capture: one or more characters without `/`, as few as possible from the left. Everything else
+/// is literal, also `[` and `{`: log streams have names like `2022/04/18/[$LATEST]0123…`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct Glob {
     text: String,
-    /// `None`: a name, compared as it is.
+    /// `None`: a plain name, compared literally.
     #[cfg_attr(feature = "cli", schemars(skip))]
     wild: Option<Wild>,
 }
@@ -22,7 +22,7 @@ pub struct Glob {
 #[derive(Debug, Clone)]
 enum Wild {
     Glob(WildMatch),
-    /// Each capture is a group of its own name.
+    /// Each capture is a group with its name.
     Captures(Regex),
 }
 
@@ -48,7 +48,7 @@ impl PartialEq for Glob {
 }
 
 impl Glob {
-    /// As it is written.
+    /// The text as it is written.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -62,7 +62,7 @@ impl Glob {
         }
     }
 
-    /// What its captures take of a name that matches.
+    /// The values of its captures for a name that matches.
     pub(crate) fn captures(&self, name: &str) -> Vec<(String, String)> {
         let Some(Wild::Captures(regex)) = &self.wild else { return Vec::new() };
         let Some(found) = regex.captures(name) else { return Vec::new() };
@@ -78,7 +78,7 @@ impl Glob {
         })
     }
 
-    /// What is itself in it.
+    /// Its literal parts.
     pub(crate) fn literals(&self) -> impl Iterator<Item = &str> {
         pieces(&self.text).into_iter().filter_map(|piece| match piece {
             Piece::Text(text) => Some(text),
@@ -86,7 +86,7 @@ impl Glob {
         })
     }
 
-    /// A name that it matches, mostly: with a text in place of all that is not itself.
+    /// A name that it usually matches: with `text` in place of the parts that are not literal.
     pub(crate) fn example(&self, text: &str) -> String {
         let one = |piece| match piece {
             Piece::Text(itself) => itself.to_owned(),
@@ -96,7 +96,7 @@ impl Glob {
         pieces(&self.text).into_iter().map(one).collect()
     }
 
-    /// Whether it is a plain name, without `*`, `?` and captures.
+    /// Whether it is a plain name, without `*`, `?` or captures.
     pub(crate) fn is_name(&self) -> bool {
         self.wild.is_none()
     }
@@ -112,8 +112,8 @@ impl Glob {
 
     /// Whether it is certain that every name that matches `other` matches this one.
     ///
-    /// `true` is always right. `false` may be wrong for entangled globs (`*a` and `?*a` is seen,
-    /// `?*` and `*a` is not): a rule that is never reached may go unnoticed, never the reverse.
+    /// `true` is always right. `false` may be wrong for overlapping globs: `*a` and `?*a` is found,
+    /// `?*` and `*a` is not. So a dead rule may go unnoticed, but a live one is never refused.
     pub fn covers(&self, other: &Glob) -> bool {
         match (&self.wild, &other.wild) {
             (_, None) => self.matches(&other.text),
@@ -132,8 +132,8 @@ enum Symbol {
     Capture,
 }
 
-/// `*?*` and `?*?` say "at least …": the same set is always written with its `?` first, one `*`
-/// last.
+/// The symbols of a glob in one normal form: `*?*` and `?*` match the same names, so each run of
+/// wildcards has its `?` first and one `*` last.
 fn canonical(glob: &str) -> Vec<Symbol> {
     let symbols = pieces(glob).into_iter().flat_map(|piece| match piece {
         Piece::Text(text) => text.chars().map(Symbol::Is).collect(),
@@ -151,10 +151,10 @@ fn canonical(glob: &str) -> Vec<Symbol> {
     runs.flat_map(star_last).collect()
 }
 
-/// Matches `glob` against `text`, which is a glob itself: its `*` is matched by `*` only, its `?`
-/// by `?` or `*`, its captures by `*` or a capture.
+/// Matches `glob` against `text`, which is itself a glob: only `*` matches its `*`, only `?` or `*`
+/// its `?`, and only `*` or a capture its captures.
 fn covers(glob: &[Symbol], text: &[Symbol]) -> bool {
-    // reached[n]: what was read of `glob` so far can cover the first n symbols of `text`.
+    // reached[n]: the part of `glob` read so far can cover the first n symbols of `text`.
     let mut reached = vec![false; text.len() + 1];
     reached[0] = true;
     for symbol in glob {
@@ -178,7 +178,7 @@ fn covers(glob: &[Symbol], text: &[Symbol]) -> bool {
     reached[text.len()]
 }
 
-/// A capture's name: a small letter, then small letters, digits and `_`.
+/// The name of a capture at the start of `text`: lower-case letters, digits and `_`, letter first.
 pub(super) fn capture(text: &str) -> Option<&str> {
     let (name, _) = text.strip_prefix('{')?.split_once('}')?;
     let is_name = name.starts_with(|c: char| c.is_ascii_lowercase())
@@ -207,8 +207,8 @@ fn pieces(glob: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// Captures are cut at fixed text: with none between two of them, or a `*` that could end anywhere
-/// before, nobody could say what a capture takes.
+/// Checks that each capture has one possible value. Fixed text must delimit it: without any between
+/// two captures, or after a `*`, the value would be ambiguous.
 fn check_captures(pieces: &[Piece<'_>]) -> Result<(), GlobError> {
     let mut names = Vec::new();
     for (at, piece) in pieces.iter().enumerate() {
@@ -228,7 +228,7 @@ fn check_captures(pieces: &[Piece<'_>]) -> Result<(), GlobError> {
     Ok(())
 }
 
-/// A name in which the capture at `at` could take one text or another, and both.
+/// A name in which the capture at `at` has two possible values, with both values.
 fn ambiguous(pieces: &[Piece<'_>], at: usize) -> Option<(String, String, String)> {
     let (before, after) = (&pieces[..at], &pieces[at + 1..]);
     let wild = |piece: &Piece<'_>| matches!(piece, Piece::Any | Piece::Capture(_));
@@ -241,7 +241,7 @@ fn ambiguous(pieces: &[Piece<'_>], at: usize) -> Option<(String, String, String)
     let found =
         |one: &str, other: &str, example: String| Some((example, one.to_owned(), other.to_owned()));
     if let Some(right) = after.iter().position(wild).filter(|right| !fixed(&after[..*right])) {
-        // What is between them is one character each.
+        // Each piece between them is one character.
         let (start, end) = (filled(before), filled(&after[right + 1..]));
         let example = format!("{start}{}{end}", "y".repeat(3 + right));
         return found("y", "yy", example);
@@ -261,39 +261,39 @@ fn ambiguous(pieces: &[Piece<'_>], at: usize) -> Option<(String, String, String)
     found("y", "z", format!("{start}x{between}y{behind}x{between}z{behind}w{end}"))
 }
 
-/// Why a text is no [`Glob`], and what to write instead.
+/// Why a text is not a valid [`Glob`], and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GlobError {
-    /// No text at all.
-    #[error("an empty name matches nothing; write a name, or * for every one")]
+    /// The text is empty.
+    #[error("an empty name matches nothing; write a name, or * for all")]
     Empty,
-    /// So many characters.
+    /// The text has this many characters, which is too many.
     #[error(
-        "{0} characters; names of CloudWatch Logs have at most {NAME_CHARACTERS_MAX}: write it shorter, with *"
+        "has {0} characters, but CloudWatch Logs names have at most {NAME_CHARACTERS_MAX}; shorten it with *"
     )]
     Characters(usize),
-    /// A capture with the name of a column.
-    #[error("{{{0}}} is a column of its own; give the capture another name")]
+    /// A capture has the name of a column.
+    #[error("{{{0}}} is already a column; give the capture another name")]
     Reserved(String),
-    /// Two captures of one name.
-    #[error("{{{0}}} is there twice; give each capture a name of its own")]
+    /// Two captures have the same name.
+    #[error("{{{0}}} occurs twice; give each capture its own name")]
     Twice(String),
-    /// What a capture takes depends on where another one, or a `*`, ends.
+    /// The value of a capture depends on where another one, or a `*`, ends.
     #[error(
-        "{{{name}}} is ambiguous: in `{example}` it could be `{one}` or `{other}`; put fixed text around it, and a / behind a * in front of it"
+        "{{{name}}} is ambiguous: in `{example}` it could be `{one}` or `{other}`; put fixed text around it, and a / after any * before it"
     )]
     Ambiguous {
         /// The capture.
         name: String,
         /// A name of a log group or stream.
         example: String,
-        /// What it could take.
+        /// One possible value.
         one: String,
-        /// What else it could take.
+        /// Another possible value.
         other: String,
     },
-    /// More than an expression can have.
-    #[error("is too long to be matched; write it shorter, with *")]
+    /// The regular expression would be too large.
+    #[error("is too long to match; shorten it with *")]
     TooLong,
 }
 
@@ -318,7 +318,7 @@ impl TryFrom<String> for Glob {
     }
 }
 
-/// The regular expression of a glob: the first capture takes as little as it can, then the next.
+/// The regular expression of a glob. Each capture, from the left, takes as little as possible.
 fn expression(pieces: &[Piece<'_>]) -> String {
     let part = |piece: &Piece<'_>| match piece {
         Piece::Text(text) => regex_lite::escape(text),

@@ -1,8 +1,8 @@
-//! `hiwake.toml` → checked [`Config`]; also the only reader of the environment.
+//! `hiwake.toml` → checked [`Config`]. Also the only code that reads the environment.
 //!
-//! The types below are what the file says, word for word: the JSON Schema, the defaults and the
-//! checked values come from the same definitions. [`Config::load`] reports everything that is wrong
-//! at once (`read.rs`: syntax, keys and values; `check.rs`: what they mean together).
+//! The types below mirror the file: the JSON Schema, the defaults and the checked values come from
+//! the same definitions. [`Config::load`] reports all problems at once (`read.rs`: syntax, keys and
+//! values; `check.rs`: values that do not fit together).
 
 mod check;
 mod column;
@@ -37,15 +37,15 @@ pub use pattern::{Mask, Pattern};
 pub use problem::{ConfigErrors, Problem};
 pub use source::{Slashes, Source, SourceFormat, Subscribe};
 
-/// The whole configuration. Every field has a default but the sources' log groups.
+/// The whole configuration. Every field except the sources' log groups has a default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, expecting = "the keys of hiwake.toml")]
 pub struct Config {
-    /// The name it was read under, for messages.
+    /// The name of the file, for messages.
     #[serde(skip)]
     pub name: String,
-    /// `{region}` of events that do not say theirs: not of the file, of the environment.
+    /// `{region}` of events that do not name their region; from the environment, not the file.
     #[serde(skip)]
     pub region: String,
     /// Time zone of days and of `{time}`, an IANA name.
@@ -59,7 +59,7 @@ pub struct Config {
     /// The rules: the first that matches wins.
     #[serde(rename = "source")]
     pub sources: Vec<Source>,
-    /// How lines are made.
+    /// How lines are formatted.
     pub format: Format,
     /// Events that no source matches.
     pub unmatched: Unmatched,
@@ -124,7 +124,7 @@ pub struct Plain {
     /// Their daily file, without placeholders.
     #[serde(deserialize_with = "value::read_literal_file")]
     pub(crate) file: String,
-    /// Their kind; `raw` keeps the text as it came.
+    /// Their kind; `raw` keeps the text unchanged.
     pub kind: Kind,
     /// Drops them.
     pub drop: bool,
@@ -143,10 +143,10 @@ pub struct Seal {
     pub order: Order,
     /// Compression of sealed files.
     pub compress: Compress,
-    /// Seals an empty file, on a day on which an object was delivered, for a `file` without
-    /// placeholders that has no lines.
+    /// On a day with a delivery, seals an empty file for each `file` without placeholders that has
+    /// no lines.
     pub empty_days: bool,
-    /// Days for which a sealed day can be replayed into without duplicates.
+    /// Days for which replays into a sealed day make no duplicates.
     pub journal_days: u32,
 }
 
@@ -158,7 +158,7 @@ pub enum Order {
     /// By timestamp.
     #[default]
     Time,
-    /// As they arrived.
+    /// By arrival.
     Arrival,
 }
 
@@ -167,7 +167,7 @@ pub enum Order {
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Compress {
-    /// As they are.
+    /// Uncompressed.
     #[default]
     None,
     /// `.gz`
@@ -177,7 +177,7 @@ pub enum Compress {
 }
 
 impl Compress {
-    /// What a name has behind it.
+    /// The suffix of a file name.
     pub(crate) fn suffix(self) -> &'static str {
         match self {
             Compress::None => "",
@@ -186,7 +186,7 @@ impl Compress {
         }
     }
 
-    /// That of a name, and the name without it.
+    /// The compression that a file name's suffix shows, and the name without the suffix.
     pub(crate) fn of(name: &str) -> (Compress, &str) {
         let all = [Compress::Gzip, Compress::Zstd];
         let found = all.into_iter().find_map(|one| Some((one, name.strip_suffix(one.suffix())?)));
@@ -199,7 +199,7 @@ impl Compress {
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Form {
-    /// As they are: `.open`.
+    /// Uncompressed: `.open`.
     #[default]
     Plain,
     /// zstd frames: `.zst.open`.
@@ -207,10 +207,10 @@ pub enum Form {
 }
 
 impl Form {
-    /// Each of them.
+    /// All forms.
     pub(crate) const ALL: [Form; 2] = [Form::Plain, Form::Compressed];
 
-    /// What its bytes are.
+    /// The compression of its bytes.
     pub(crate) fn compress(self) -> Compress {
         match self {
             Form::Plain => Compress::None,
@@ -268,8 +268,7 @@ pub struct Files {
     pub open: Form,
 }
 
-/// Bytes of the largest answer that a Lambda can give: one more fails the call, and with it the
-/// batch.
+/// Bytes of the largest answer that a Lambda can give: one more fails the call, and so the batch.
 pub(crate) const ANSWER_BYTES_MAX: usize = 6_291_556;
 
 /// `[limits]`: every limit, its default, its reason.

@@ -1,4 +1,4 @@
-//! Patterns: what is looked for in messages, and what is hidden in them.
+//! Patterns that search messages, and masks that hide parts of them.
 
 use std::borrow::Cow;
 
@@ -6,8 +6,8 @@ use memchr::memmem;
 use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 
-/// A regular expression that is looked for anywhere in a message, without the line breaks at its
-/// end; `\d`, `\w`, `\s` and `(?i)` know ASCII only.
+/// A regular expression, searched for anywhere in a message without its final line breaks; `\d`,
+/// `\w`, `\s` and `(?i)` know ASCII only.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
@@ -15,13 +15,14 @@ pub struct Pattern {
     text: String,
     #[cfg_attr(feature = "cli", schemars(skip))]
     regex: Regex,
-    /// What it begins with: most messages lack it, and that is found ten times faster.
+    /// The text that each match begins with. Most messages lack it, and this search is ten times
+    /// faster.
     #[cfg_attr(feature = "cli", schemars(skip))]
     beginning: String,
 }
 
 impl Pattern {
-    /// As it is written.
+    /// The expression as it is written.
     pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
@@ -31,12 +32,11 @@ impl Pattern {
         self.has_beginning(message) && self.regex.is_match(message)
     }
 
-    /// Whether every message that has a match of `other` has one of this pattern, as far as a look
-    /// tells: what `other` begins with has one, which stays one in whatever stands around it.
+    /// Whether every message that matches `other` also matches this pattern, by a simple test: the
+    /// beginning of `other` matches it, and would in any surrounding text.
     ///
-    /// Not found: what follows from more than the beginning of `other`, or from several patterns
-    /// together; anything of an `other` with `|` or `(?`; and that a pattern matches no text at
-    /// all.
+    /// The test misses what depends on more than the beginning of `other` or on several patterns,
+    /// an `other` with `|` or `(?`, and patterns that match no text at all.
     pub(crate) fn covers(&self, other: &Pattern) -> bool {
         if self == other {
             return true;
@@ -60,7 +60,7 @@ impl PartialEq for Pattern {
 
 /// Why a text is not a valid [`Pattern`].
 #[derive(Debug, thiserror::Error)]
-#[error("`{text}` is not a valid regular expression: {why}; a \\ is written \\\\, or use '…'")]
+#[error("`{text}` is not a valid regular expression: {why}; write a \\ as \\\\, or use '…'")]
 pub struct PatternError {
     text: String,
     why: String,
@@ -81,7 +81,7 @@ impl TryFrom<String> for Pattern {
     }
 }
 
-/// The text that every match of an expression begins with; empty where that takes more than a look.
+/// The text that every match of an expression begins with; empty if it is not obvious.
 fn beginning(expression: &str) -> String {
     if expression.contains('|') || expression.contains("(?") {
         return String::new();
@@ -91,7 +91,7 @@ fn beginning(expression: &str) -> String {
     let end = rest.find(|c| !is_itself(c)).unwrap_or(rest.len());
     let (text, after) = rest.split_at(end);
     match after.chars().next() {
-        // The last character may be there never.
+        // The last character may occur zero times.
         Some('*' | '?' | '{') => {
             let last = text.char_indices().next_back().map_or(0, |(at, _)| at);
             text[..last].to_owned()
@@ -106,14 +106,14 @@ impl From<Pattern> for String {
     }
 }
 
-/// What is hidden: each match of `pattern` becomes `with`.
+/// A mask: each match of `pattern` becomes `with`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a table: { pattern = \"…\", with = \"…\" }")]
 pub struct Mask {
     /// A regular expression.
     pub(crate) pattern: Pattern,
-    /// What takes its place; `$1` or `${name}` is what a group matched, `$$` a `$`.
+    /// The replacement; `$1` or `${name}` is what a group matched, `$$` a `$`.
     #[serde(default)]
     pub(crate) with: String,
 }
@@ -123,8 +123,8 @@ impl Mask {
     pub(crate) fn fault(&self) -> Option<String> {
         let regex = &self.pattern.regex;
         if regex.is_match("") {
-            let message = "matches the empty text, so it would stand between all characters";
-            return Some(format!("{message}; write + in place of *, or a text"));
+            let message = "matches the empty text, so the mask would appear between all characters";
+            return Some(format!("{message}; write + instead of *, or a text"));
         }
         let mut rest = self.with.as_str();
         while let Some((_, after)) = rest.split_once('$') {
@@ -150,7 +150,7 @@ impl Mask {
         None
     }
 
-    /// Puts `with` into a message's place of each match.
+    /// Replaces each match in a message by `with`.
     pub(crate) fn hide<'m>(&self, message: &'m str) -> Cow<'m, str> {
         match self.pattern.has_beginning(message) {
             true => self.pattern.regex.replace_all(message, &self.with),

@@ -1,4 +1,4 @@
-//! Where things stand in the text of a configuration: key paths and their lines.
+//! Positions in the text of a configuration: key paths and their lines.
 
 use std::fmt;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use toml::de::{DeArray, DeTable, DeValue};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
     Key(String),
-    /// From 0; shown from 1.
+    /// Counted from 0, shown from 1.
     Index(usize),
 }
 
@@ -19,7 +19,7 @@ pub(super) enum Step {
 pub(super) struct KeyPath(pub(super) Vec<Step>);
 
 impl KeyPath {
-    /// As it is shown, without indices.
+    /// Parses a path without indices, as it is shown.
     pub(super) fn at(path: &str) -> KeyPath {
         path.split('.').fold(KeyPath::default(), KeyPath::key)
     }
@@ -34,7 +34,7 @@ impl KeyPath {
         self
     }
 
-    /// The last key, as it is written.
+    /// The last key in the path, as it is written.
     pub(super) fn last_key(&self) -> Option<&str> {
         self.0.iter().rev().find_map(|step| match step {
             Step::Key(key) => Some(key.as_str()),
@@ -73,7 +73,7 @@ impl<'t> Located<'t> {
         line_of_offset(self.text.as_bytes(), offset)
     }
 
-    /// The line of a key or of an array's element; of what encloses it where it is not there.
+    /// The line of a key or array element; if it does not exist, the line of what encloses it.
     pub(super) fn line(&self, path: &KeyPath) -> Option<usize> {
         let mut value = &self.root;
         let mut start = None;
@@ -94,17 +94,17 @@ impl<'t> Located<'t> {
         start.map(|start| self.line_of_offset(start))
     }
 
-    /// The innermost key or element whose span holds `span`.
+    /// The innermost key or element whose span contains `span`.
     pub(super) fn find(&self, span: &Range<usize>) -> Option<KeyPath> {
         let mut all = Vec::new();
         spans(&KeyPath::default(), self.root.get_ref(), &mut all);
-        // Of spans of the same size the inner one wins: it comes later.
+        // Of two equal spans the inner one wins: it comes later.
         let holds = |at: &Range<usize>| at.start <= span.start && span.end <= at.end;
         let found = all.into_iter().rev().filter(|(at, _)| holds(at) && !at.is_empty());
         found.min_by_key(|(at, _)| at.len()).map(|(_, path)| path)
     }
 
-    /// What stands at a path.
+    /// The value at a path.
     pub(super) fn get(&self, path: &KeyPath) -> Option<&Spanned<DeValue<'t>>> {
         path.0.iter().try_fold(&self.root, |value, step| match (step, value.get_ref()) {
             (Step::Key(key), DeValue::Table(table)) => table.get(key.as_str()),
@@ -113,7 +113,7 @@ impl<'t> Located<'t> {
         })
     }
 
-    /// Gives each table of a list the keys of another table that it has not.
+    /// Adds the keys of a table to each table of a list that lacks them.
     pub(super) fn inherit(&mut self, from: &str, list: &str) {
         let DeValue::Table(root) = self.root.get_mut() else { return };
         let Some(DeValue::Table(given)) = root.get(from).map(Spanned::get_ref) else {
@@ -127,7 +127,7 @@ impl<'t> Located<'t> {
         }
     }
 
-    /// Where what stands at a path is written: in `[defaults]`, if a source has it from there.
+    /// The path where a value is written: in `[defaults]`, if a source inherits it.
     pub(super) fn origin(&self, path: &KeyPath) -> KeyPath {
         let [Step::Key(source), Step::Index(_), below @ ..] = path.0.as_slice() else {
             return path.clone();
@@ -138,7 +138,7 @@ impl<'t> Located<'t> {
         if is_inherited && span(path) == span(&written) { written } else { path.clone() }
     }
 
-    /// Takes a key or an element out; what follows an element moves up by one.
+    /// Removes a key or an element; later elements move up by one.
     pub(super) fn remove(&mut self, path: &KeyPath) {
         let Some((last, steps)) = path.0.split_last() else { return };
         let mut value = self.root.get_mut();
@@ -164,7 +164,7 @@ impl<'t> Located<'t> {
     }
 }
 
-/// Gives a table what it has not; tables in it, too.
+/// Adds missing keys to a table, also to nested tables.
 fn merge<'t>(table: &mut DeTable<'t>, given: &DeTable<'t>) {
     for (key, value) in given {
         match (table.get_mut(key.get_ref().as_ref()).map(Spanned::get_mut), value.get_ref()) {

@@ -1,15 +1,15 @@
-//! What is wrong with a configuration, where, and what to write instead.
+//! Problems of a configuration: what is wrong, where, and what to write instead.
 
 use std::fmt;
 
 use strsim::osa_distance;
 
-/// One thing that is wrong, or worth knowing.
+/// One error or warning.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
-    /// The configuration's name as it was given, e.g. `hiwake.toml`.
+    /// The configuration's name as given, e.g. `hiwake.toml`.
     pub(crate) file: String,
-    /// The line in it, from 1; `None` where no line can be named (the file is not there).
+    /// Its line, from 1; `None` if there is none, e.g. because the file is missing.
     pub line: Option<usize>,
     /// The key's path, e.g. `source[2].log_groups`; sources are counted from 1. May be empty.
     pub key: String,
@@ -43,8 +43,7 @@ fn lines(problems: &[Problem]) -> String {
     lines.join("\n")
 }
 
-/// The one of all that `text` is most likely a slip of, without regard to case, if any is near
-/// enough.
+/// The candidate that `text` most likely misspells, ignoring case, if any is similar enough.
 pub(super) fn nearest<'a>(text: &str, all: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let near = (text.chars().count() / 3).clamp(1, 3);
     let distance = |one: &str| osa_distance(&text.to_lowercase(), &one.to_lowercase());

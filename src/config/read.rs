@@ -1,4 +1,4 @@
-//! Text → [`Config`]: syntax, then keys and values, each problem with its line.
+//! Text → [`Config`]: first the syntax, then keys and values; each problem with its line.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -8,11 +8,11 @@ use crate::config::place::line_of_offset;
 use crate::config::reader::Reader;
 use crate::config::{Config, ConfigErrors, Problem, check};
 
-/// Bytes of the largest configuration that is read: some thousand sources.
+/// Bytes of the largest configuration: several thousand sources.
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
 impl Config {
-    /// Reads and checks a file. The error holds everything that is wrong with it.
+    /// Reads and checks a file. The error contains all problems.
     pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
         let name = path.display().to_string();
         let text = text(path).map_err(|(line, message)| {
@@ -22,7 +22,7 @@ impl Config {
         Ok(Config { region: region_from_env(), ..Config::parse(&name, &text)? })
     }
 
-    /// Reads and checks a text; `name` stands in front of every problem.
+    /// Reads and checks a text; every problem begins with `name`.
     pub fn parse(name: &str, text: &str) -> Result<Config, ConfigErrors> {
         let mut reader = Reader::new(name, text);
         let config = reader.values();
@@ -31,7 +31,7 @@ impl Config {
     }
 }
 
-/// The text of a file; or what is wrong with it, and where.
+/// The text of a file, or a message and its line.
 fn text(path: &Path) -> Result<String, (Option<usize>, String)> {
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path);
@@ -43,7 +43,7 @@ fn text(path: &Path) -> Result<String, (Option<usize>, String)> {
         return Err((None, message));
     }
     if bytes.len() as u64 > CONFIG_BYTES_MAX {
-        return Err((None, format!("is larger than {CONFIG_BYTES_MAX} bytes")));
+        return Err((None, format!("is larger than {CONFIG_BYTES_MAX} bytes; shorten it")));
     }
     String::from_utf8(bytes).map_err(|error| {
         let line = line_of_offset(error.as_bytes(), error.utf8_error().valid_up_to());

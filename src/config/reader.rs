@@ -1,4 +1,4 @@
-//! The reader of one document: what is wrong with it, all of it, each with its line.
+//! Reads one document and collects all its problems, each with its line.
 
 use std::ops::Range;
 
@@ -9,13 +9,13 @@ use crate::config::place::{KeyPath, Located};
 use crate::config::problem::nearest;
 use crate::config::{Config, ConfigErrors, Problem, Source};
 
-/// After so many problems the rest is not looked for.
+/// Reading stops after this many problems.
 const PROBLEMS_MAX: usize = 200;
 
-/// Collects the problems of one document, taking out what is wrong, so that the rest can be read.
+/// Collects the problems of one document. It removes wrong parts so that the rest can be read.
 pub(super) struct Reader<'t> {
     name: &'t str,
-    /// Syntax errors were found: things may be missing that are not missing in the text.
+    /// Whether there are syntax errors: then parts of the text may be missing in `document`.
     torn: bool,
     document: Located<'t>,
     removed: Vec<KeyPath>,
@@ -23,7 +23,7 @@ pub(super) struct Reader<'t> {
 }
 
 impl<'t> Reader<'t> {
-    /// Reads the syntax, and notes what is wrong with it.
+    /// Parses the text, and notes its syntax errors.
     pub(super) fn new(name: &'t str, text: &'t str) -> Reader<'t> {
         let (table, errors) = DeTable::parse_recoverable(text);
         let (torn, document) = (!errors.is_empty(), Located::new(text, table));
@@ -33,14 +33,14 @@ impl<'t> Reader<'t> {
         reader
     }
 
-    /// Notes what is wrong with a key or value.
+    /// Notes a problem with a key or value.
     pub(super) fn note(&mut self, path: &KeyPath, message: impl Into<String>) {
         let line = self.document.line(path);
         let shown = self.document.origin(path);
         self.push(line, shown.to_string(), message.into());
     }
 
-    /// Whether all that the text says below this key is there to be judged.
+    /// Whether everything that the text has below this key was read.
     pub(super) fn is_whole(&self, path: &KeyPath) -> bool {
         !self.torn && !self.removed.iter().any(|removed| removed.0.starts_with(&path.0))
     }
@@ -63,17 +63,17 @@ impl<'t> Reader<'t> {
         self.push(Some(line), String::new(), format!("not TOML{near}: {}", error.message()));
     }
 
-    /// `[source]` and `[[format]]` would give errors that nobody understands.
+    /// Notes `[source]` and `[[format]]`, which would otherwise cause incomprehensible errors.
     fn shapes(&mut self) {
         let DeValue::Table(root) = self.document.root.get_ref() else { return };
         let wrong = root.iter().filter_map(|(key, value)| {
             let key = key.get_ref().as_ref();
             let message = match value.get_ref() {
                 DeValue::Table(_) if key == "source" => {
-                    "sources are a list; write [[source]], with two brackets".to_owned()
+                    "sources are a list; write [[source]], with double brackets".to_owned()
                 }
                 DeValue::Array(_) if SECTIONS.contains(&key) => {
-                    format!("there is only one; write [{key}], with one bracket")
+                    format!("is not a list; write [{key}], with single brackets")
                 }
                 _ => return None,
             };
@@ -85,7 +85,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Deserialises; what is refused is noted, taken out, and the rest is tried again.
+    /// Deserialises the document. It notes and removes each refused part, and retries the rest.
     pub(super) fn values(&mut self) -> Option<Config> {
         self.defaults();
         while self.problems.len() < PROBLEMS_MAX {
@@ -99,7 +99,7 @@ impl<'t> Reader<'t> {
                 self.push(None, String::new(), error.message().to_owned());
                 return None;
             };
-            // What is missing because it was wrong has been told.
+            // A field that is missing because it was wrong is already noted.
             if !error.message().starts_with("missing field") || self.is_whole(&path) {
                 let line = self.document.line_of_offset(start);
                 self.push(Some(line), path.to_string(), in_words(error.message(), path.last_key()));
@@ -109,7 +109,7 @@ impl<'t> Reader<'t> {
         None
     }
 
-    /// Gives each source what `[defaults]` has and it has not, where that is valid.
+    /// Gives each source the valid keys of `[defaults]` that it lacks.
     fn defaults(&mut self) {
         let section = KeyPath::at("defaults");
         let groups = section.clone().key("log_groups");
@@ -130,7 +130,7 @@ impl<'t> Reader<'t> {
         self.document.inherit("defaults", "source");
     }
 
-    /// With its name, and the lines of its sources.
+    /// Adds the name, and the lines of the sources.
     fn named(&self, mut config: Config) -> Config {
         self.name.clone_into(&mut config.name);
         for (index, source) in config.sources.iter_mut().enumerate() {
@@ -144,10 +144,10 @@ impl<'t> Reader<'t> {
         self.removed.push(path);
     }
 
-    /// The configuration, if nothing is wrong. A line that is not TOML is named once, not again for
-    /// what could not be read of it.
+    /// The configuration, if nothing is wrong. A line with a syntax error is named once, not
+    /// again for the keys that it lost.
     pub(super) fn finish(mut self, config: Option<Config>) -> Result<Config, ConfigErrors> {
-        // A problem of the syntax has no key.
+        // Syntax errors have no key.
         let syntax = self.problems.iter().filter(|problem| problem.key.is_empty());
         let torn: Vec<_> = syntax.map(|problem| problem.line).collect();
         self.problems.retain(|problem| problem.key.is_empty() || !torn.contains(&problem.line));
@@ -160,7 +160,7 @@ impl<'t> Reader<'t> {
 const SECTIONS: [&str; 9] =
     ["defaults", "format", "unmatched", "plain", "seal", "retention", "report", "files", "limits"];
 
-/// serde's message in the words of this file, with what to write instead.
+/// Translates serde's message, and adds what to write instead.
 fn in_words(message: &str, key: Option<&str>) -> String {
     let mut quoted = message.split('`').skip(1).step_by(2);
     if message.starts_with("unknown field") {
@@ -185,7 +185,7 @@ fn in_words(message: &str, key: Option<&str>) -> String {
     }
 }
 
-/// What was meant; where nothing is near enough, all that is known.
+/// The likely intended name or, if none is similar, all known names.
 fn suggestion(unknown: &str, known: &[&str], all: &str) -> String {
     match nearest(unknown, known.iter().copied()) {
         Some(near) => format!("did you mean {near}?"),

@@ -1,4 +1,4 @@
-//! `[[source]]`: which events go into which file, and what becomes of them on the way.
+//! `[[source]]`: which events go into which file, and how they are changed on the way.
 
 use serde::{Deserialize, Serialize};
 
@@ -46,12 +46,12 @@ pub struct Source {
 }
 
 impl Source {
-    /// The log groups that are named, without globs.
+    /// The log groups that are plain names, not globs.
     pub fn named_log_groups(&self) -> impl Iterator<Item = &str> {
         self.log_groups.iter().filter(|group| group.is_name()).map(Glob::as_str)
     }
 
-    /// The globs that match a log group and stream: the first of each.
+    /// The first glob that matches the log group, and the first that matches the stream.
     pub(crate) fn matching(&self, log_group: &str, log_stream: &str) -> Option<[&Glob; 2]> {
         let first = |globs: &'_ [Glob], name: &str| globs.iter().position(|one| one.matches(name));
         let group = first(&self.log_groups, log_group)?;
@@ -60,7 +60,7 @@ impl Source {
         (!is_excluded).then(|| [&self.log_groups[group], &self.log_streams[stream]])
     }
 
-    /// What its captures take of a log group and stream that it matches.
+    /// The values of its captures for a log group and stream that it matches.
     pub(crate) fn captures(&self, log_group: &str, log_stream: &str) -> Vec<(String, String)> {
         let Some([group, stream]) = self.matching(log_group, log_stream) else { return Vec::new() };
         let mut captures = group.captures(log_group);
@@ -68,7 +68,7 @@ impl Source {
         captures
     }
 
-    /// Whether every log group and stream that it matches gives a value to a capture.
+    /// Whether a capture has a value for every log group and stream that the source matches.
     pub(crate) fn has_capture(&self, name: &str) -> bool {
         let all = |globs: &[Glob]| {
             !globs.is_empty()
@@ -77,7 +77,7 @@ impl Source {
         all(&self.log_groups) || all(&self.log_streams)
     }
 
-    /// How its lines are made, `[format]` included.
+    /// The format of its lines, with `[format]` as the default.
     pub(crate) fn format(&self, config: &Config) -> Format {
         let (own, all) = (&self.format, &config.format);
         Format {
@@ -112,7 +112,7 @@ pub struct SourceFormat {
 }
 
 impl SourceFormat {
-    /// That which says all of it.
+    /// The differences that set every key of a format.
     pub(crate) fn of(format: &Format) -> SourceFormat {
         let Format { kind, newline, escape_backslash, time } = format;
         SourceFormat {
@@ -138,7 +138,7 @@ pub enum Slashes {
     Underscore,
 }
 
-/// Who makes the subscription of a source's log groups.
+/// Who subscribes a source's log groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]

@@ -1,5 +1,4 @@
-//! Values of the configuration that parse themselves from strings, each with an error that says
-//! what to write instead.
+//! Parsers for the string values of the configuration. Each error says what to write instead.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -11,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
 use crate::config::problem::nearest;
 use crate::file_name::{FileNameError, FileTemplate};
 
-/// Why a text is not the value that its key wants, and what to write instead.
+/// Why a text is not a valid value for its key, and what to write instead.
 #[derive(Debug, thiserror::Error)]
 enum ValueError {
     #[error("`{text}` is not an IANA time zone name; {remedy}")]
@@ -26,9 +25,9 @@ enum ValueError {
     EmptyPattern,
     #[error("`{0}` is not a valid strftime pattern; write e.g. %Y-%m-%d %H:%M:%S, and %% for a %")]
     Pattern(String),
-    #[error("the pattern gives a line break; a line is one line: write a space")]
+    #[error("the pattern produces a line break; write a space instead")]
     LineBreak,
-    #[error("no time can be written by `{0}`; write e.g. %Y-%m-%d %H:%M:%S%z")]
+    #[error("`{0}` can parse times but not write them; write e.g. %Y-%m-%d %H:%M:%S%z")]
     ReadOnly(String),
     #[error(transparent)]
     FileName(#[from] FileNameError),
@@ -36,7 +35,7 @@ enum ValueError {
     NotLiteral,
 }
 
-/// A value that is written as a string.
+/// Parses a value that is written as a string.
 fn parsed<'de, D: Deserializer<'de>, T>(
     deserializer: D,
     parse: impl FnOnce(String) -> Result<T, ValueError>,
@@ -44,7 +43,7 @@ fn parsed<'de, D: Deserializer<'de>, T>(
     parse(String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
-/// Abbreviations of time zones that people write, and what they most likely mean.
+/// Common abbreviations of time zones, and their most likely meanings.
 const ABBREVIATIONS: &[(&str, &str)] = &[
     ("JST", "Asia/Tokyo"),
     ("Japan", "Asia/Tokyo"),
@@ -66,7 +65,7 @@ pub(super) fn write_zone<S: Serializer>(zone: &Tz, serializer: S) -> Result<S::O
     serializer.serialize_str(zone.name())
 }
 
-/// An IANA time zone name.
+/// Reads an IANA time zone name.
 pub(super) fn read_zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Tz, D::Error> {
     parsed(deserializer, |text| {
         let meant = ABBREVIATIONS.iter().find(|(short, _)| short.eq_ignore_ascii_case(&text));
@@ -90,7 +89,7 @@ pub(super) fn write_duration<S: Serializer>(
     serializer.collect_str(&humantime::format_duration(*duration))
 }
 
-/// A duration such as `1h` or `2m 30s`.
+/// Reads a duration such as `1h` or `2m 30s`.
 pub(super) fn read_duration<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Duration, D::Error> {
@@ -103,7 +102,7 @@ pub(super) fn write_mode<S: Serializer>(mode: &u32, serializer: S) -> Result<S::
     serializer.collect_str(&format_args!("{mode:04o}"))
 }
 
-/// A file mode as octal digits, e.g. `0440`.
+/// Reads a file mode in octal digits, e.g. `0440`.
 pub(super) fn read_mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     parsed(deserializer, |text| {
         let octal = (3..=4).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
@@ -112,14 +111,14 @@ pub(super) fn read_mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u3
     })
 }
 
-/// A strftime pattern that gives one line.
+/// Reads a strftime pattern whose output is one line.
 pub(super) fn read_strftime<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<String, D::Error> {
     parsed(deserializer, |text| check_strftime(&text).map(|()| text))
 }
 
-/// The same, where it may be missing.
+/// The same for an optional key.
 pub(super) fn read_optional_strftime<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<String>, D::Error> {
@@ -141,13 +140,13 @@ fn check_strftime(text: &str) -> Result<(), ValueError> {
             return Err(ValueError::LineBreak);
         }
     }
-    // Some patterns, e.g. %#z, can be read by and not be written by.
+    // Some patterns, e.g. %#z, can parse times but not write them.
     let mut time = String::new();
     write!(time, "{}", chrono::DateTime::UNIX_EPOCH.format(text))
         .map_err(|_| ValueError::ReadOnly(text.to_owned()))
 }
 
-/// A daily file's name without placeholders.
+/// Reads a daily file's name without placeholders.
 pub(super) fn read_literal_file<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<String, D::Error> {

@@ -37,7 +37,7 @@ pub enum Metric {
     Records,
     /// Log events in them that could be counted.
     EventsIn,
-    /// Rows that transform answered.
+    /// Rows in transform's answers.
     RowsOut,
     /// Events that rightly gave no row.
     EventsDropped,
@@ -117,7 +117,7 @@ pub enum Metric {
     Sealed,
     /// Days not sealed, closed or removed.
     SealFailed,
-    /// Wait of the oldest segment to seal; or 0.
+    /// Age of the oldest unsealed segment, or 0.
     OldestUnsealedAge,
 }
 

@@ -1,8 +1,8 @@
-"""`make e2e`, second part: the template that CDK synthesises, created by CloudFormation on an emulator, and used.
+"""`make e2e`, second part: an emulator's CloudFormation creates the template that CDK synthesises, and the stack is used.
 
-ministack plays CloudFormation and everything that the template names. What it cannot take is left out by `adapted`,
-which is the whole list. An envelope put into the stream that the template made comes out as a line of a day file, and
-the event of the template's own schedule seals it.
+ministack plays CloudFormation and every service in the template. `adapted` leaves out all that it does not support. An
+envelope that is put into the stack's stream becomes a line of a day file, and the event of the stack's own schedule
+seals it.
 """
 
 import base64
@@ -28,14 +28,14 @@ INFRA = REPOSITORY / "infra"
 NAME = "hiwake"
 DAY_MS = 24 * 3600 * 1000
 
-# Resources that the emulator refuses or does not know, and what that leaves untried.
+# Resources that the emulator refuses or does not know, and why nothing here needs them.
 LEFT_OUT = {
     "AWS::EC2::SecurityGroupEgress": "refused; nothing here has a network",
     "AWS::EC2::SecurityGroupIngress": "refused; nothing here has a network",
     "AWS::Logs::AccountPolicy": "refused; Logs puts nothing into Firehose here anyway",
-    "AWS::Logs::SubscriptionFilter": "the log group is the operator's, and is not there",
+    "AWS::Logs::SubscriptionFilter": "the log group is the operator's, and does not exist here",
 }
-# Parts of the template that are about deploying with CDK, and refused.
+# Parts of the template that only a deployment with CDK needs, and that the emulator refuses.
 PARTS_LEFT_OUT = ("Parameters", "Rules")
 
 
@@ -66,7 +66,7 @@ def is_version_2(aws):
 
 
 def synthesised(work):
-    """As the operator does it, without credentials. No grace, so that yesterday is due at once."""
+    """Synthesises as the operator does, without credentials. There is no grace, so yesterday is due at once."""
     if not (INFRA / "node_modules").exists():
         subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel", "error"], cwd=INFRA, timeout=300, check=True)
     config = work / "hiwake.toml"
@@ -89,7 +89,7 @@ def synthesis(config, assembly):
 
 
 def refused(work):
-    """What the functions refuse is refused at synthesis, in their words: names that collide, which no schema knows."""
+    """Synthesis refuses what the functions refuse, in their words: here colliding names, which no schema detects."""
     config = work / "refused.toml"
     config.write_text("[[source]]\nlog_groups = ['a']\nfile = 'x'\n\n"
                       "[[source]]\nlog_groups = ['b']\nfile = 'x/2022-04-18.csv'\n")
@@ -100,7 +100,7 @@ def refused(work):
 
 
 def adapted(template, recorders, root):
-    """The template for the emulator. Everything that is changed is changed here."""
+    """Adapts the template to the emulator. No other function changes it."""
     left_out = {name for name, one in template["Resources"].items() if one["Type"] in LEFT_OUT or is_math(one)}
     for part in PARTS_LEFT_OUT:
         template.pop(part, None)
@@ -118,12 +118,12 @@ def adapted(template, recorders, root):
 
 
 def is_math(resource):
-    """Alarms on metric math are refused, and the dashboard names them."""
+    """The emulator refuses alarms on metric math, and the dashboard names them."""
     return resource["Type"] == "AWS::CloudWatch::Dashboard" or "Metrics" in resource.get("Properties", {})
 
 
 class Recorder(http.server.ThreadingHTTPServer):
-    """Hands a function's requests on to the emulator, and keeps what each asks of IAM."""
+    """Forwards a function's requests to the emulator, and records the IAM action of each."""
 
     daemon_threads = True
 
@@ -152,13 +152,13 @@ class Recording(http.server.BaseHTTPRequestHandler):
         answer = behind.getresponse()
         data = answer.read()
         if key and answer.status == 404:
-            # To whom may not list the bucket S3 says 403, and land would wait for a policy.
+            # Without s3:ListBucket, S3 would answer 403, and land would wait for a policy.
             self.server.asked.add(("s3:ListBucket", bucket, ""))
         self.send_response(answer.status)
         for name, value in answer.getheaders():
             if name.lower() not in ("connection", "content-length", "transfer-encoding", "date", "server"):
                 self.send_header(name, value)
-        # What HEAD says of the length is that of what GET would give.
+        # The length in an answer to HEAD is that of a GET.
         self.send_header("Content-Length", answer.getheader("Content-Length", str(len(data))) if self.command == "HEAD" else str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -170,7 +170,7 @@ class Recording(http.server.BaseHTTPRequestHandler):
 
 
 def functions_of_a_folder(properties, url, root):
-    """Nothing mounts EFS: a folder stands in for it. And S3 is on loopback, without TLS."""
+    """Replaces EFS, which nothing can mount, by a folder. S3 is on loopback, without TLS."""
     variables = properties["Environment"]["Variables"]
     if "HIWAKE_ROOT" in variables:
         assert [one["LocalMountPath"] for one in properties["FileSystemConfigs"]] == [variables["HIWAKE_ROOT"]]
@@ -186,7 +186,7 @@ class Deployment:
             run.client(name, url) for name in names
         )
         self.line = None
-        # Of each function: transform has no client of any service, and asks for nothing.
+        # One for each function. Transform has no client of any service, so its recorder stays empty.
         self.recorders = {what: Recorder(url) for what in ("transform", "land", "seal")}
 
     def create(self, assembly):
@@ -194,7 +194,7 @@ class Deployment:
         self.publish(json.loads((assembly / f"{NAME}.assets.json").read_text()), assembly)
         count = len(template["Resources"])
         template = adapted(template, self.recorders, self.root)
-        # Larger than what goes inline.
+        # The template is too large to be passed inline.
         self.s3.create_bucket(
             Bucket="templates", CreateBucketConfiguration={"LocationConstraint": run.REGION})
         self.s3.put_object(Bucket="templates", Key="template.json", Body=json.dumps(template).encode())
@@ -202,11 +202,11 @@ class Deployment:
             StackName=NAME, TemplateURL=f"{self.url}/templates/template.json",
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
         )
-        run.wait("the stack is made", self.is_made, 120)
+        run.wait("the stack is created", self.is_made, 120)
         print(f"e2e: infra: {len(template['Resources'])} of {count} resources made by CloudFormation")
 
     def publish(self, assets, assembly):
-        """What `cdk deploy` does with the packages."""
+        """Uploads the packages as `cdk deploy` does."""
         for asset in assets["files"].values():
             for there in asset["destinations"].values():
                 bucket = there["bucketName"].replace("${AWS::AccountId}", "000000000000").replace("${AWS::Region}", run.REGION)
@@ -246,15 +246,15 @@ class Deployment:
         seal = outputs["SealCommand"]
         assert f"--function-name {NAME}-seal --region {run.REGION} " in seal, seal
         assert "--payload '{\"hiwake\":\"seal\"}'" in seal, seal
-        # As they are pasted: no region and no configuration but what the line itself has.
+        # As pasted: region and configuration come only from the line itself.
         done = self.pasted(outputs["ReplayCommand"])
-        assert done.returncode == 0 and "sent 1 notices" in done.stdout, done
+        assert done.returncode == 0 and "sent 1 notice " in done.stdout, done
         doctor = self.pasted(outputs["DoctorCommand"], REPOSITORY)
         said = dict(line.split(": ", 1) for line in doctor.stdout.splitlines())
         print(doctor.stdout + doctor.stderr, end="")
-        for right in (f"queue {outputs['NoticesQueue']}", "dead letters", "alarms that ring"):
+        for right in (f"queue {outputs['NoticesQueue']}", "dead letters", "alarms ringing"):
             assert f"ok    {right}" in said, doctor
-        # What the emulator lacks is wrong: alarms on metric math, and the subscriptions.
+        # Doctor reports what the emulator lacks: alarms on metric math, and the subscriptions.
         assert "missing: hiwake: backup failing" in said["WRONG alarms of hiwake"], doctor
         assert "does not exist" in said["WRONG log group /var/log/messages"], doctor
         assert doctor.returncode == 1, doctor
@@ -276,7 +276,7 @@ class Deployment:
         return {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
 
     def land_tests_itself(self):
-        """As infra/smoke.sh has it: of two executions at once, one holds the lock, and the other finds it taken."""
+        """As in infra/smoke.sh: of two executions at once, one holds the lock, and the other finds it taken."""
         outputs = self.outputs()
         prefixes = [f"s3://{outputs['DeliveryBucket']}/landing/", f"s3://{outputs['BackupBucket']}/backup/"]
 
@@ -293,10 +293,10 @@ class Deployment:
             assert answer["ok"], answer
         held = [one["says"].split()[0] for answer in answers for one in answer["checks"] if one["check"] == "lock between executions"]
         assert held == ["held", "taken"], answers
-        print(f"e2e: infra: {len(answers[0]['checks'])} checks of land's own are right, by two executions at once")
+        print(f"e2e: infra: {len(answers[0]['checks'])} checks of land's self-test succeed, in two executions at once")
 
     def objects_of_every_prefix_land(self):
-        """A failed record, the backup by a replay's notice, and an object that is gone: its notice is done."""
+        """Lands a failed record, and the backup through a replay's notice. A notice of a missing object is done."""
         outputs = self.outputs()
         record = gzip.compress(json.dumps(self.envelope).encode())
         failed = {"rawData": base64.b64encode(record).decode(), "errorCode": "Lambda.FunctionError"}
@@ -307,14 +307,14 @@ class Deployment:
             self.sqs.send_message(QueueUrl=outputs["NoticesQueue"], MessageBody=json.dumps({"Records": [event]}))
         wanted = {("s3:GetObject", outputs["DeliveryBucket"], "failed/"), ("s3:GetObject", outputs["BackupBucket"], "backup/")}
         run.wait("land has read them", lambda: wanted <= self.recorders["land"].asked, 60)
-        # The events are known: nothing is added.
+        # The events have already landed, so nothing is added.
         assert self.day_files() == [self.line], self.day_files()
 
     def the_smoke_test_sees_its_line(self):
-        """infra/smoke.sh by the AWS CLI. A thread plays the subscription and sends the metric."""
+        """Runs infra/smoke.sh with the AWS CLI. A thread plays the subscription and sends the metric."""
         aws = [one for one in ("/usr/bin/aws", "/usr/local/bin/aws") if is_version_2(one)]
         if not aws:
-            print("e2e: infra: smoke.sh is left out, without the AWS CLI 2 (apt-get install awscli)")
+            print("e2e: infra: smoke.sh is skipped, because the AWS CLI 2 is missing (apt-get install awscli)")
             return
         group = "/var/log/messages"
         logs, metrics = run.client("logs", self.url), run.client("cloudwatch", self.url)
@@ -343,7 +343,7 @@ class Deployment:
 
         threading.Thread(target=carry, daemon=True).start()
         with tempfile.TemporaryDirectory() as shim:
-            # An older one does not read AWS_ENDPOINT_URL.
+            # An older AWS CLI does not read AWS_ENDPOINT_URL.
             command = pathlib.Path(shim) / "aws"
             command.write_text(f'#!/bin/sh\nexec {aws[0]} --endpoint-url {self.url} "$@"\n')
             command.chmod(0o755)
@@ -362,7 +362,7 @@ class Deployment:
         print("e2e: infra: the smoke test saw its line")
 
     def calls_are_those_that_iam_is_asked_about(self):
-        """infra/test/iam.test.ts has the policies allow what tests/e2e/calls.json lists: it is what was asked for."""
+        """tests/e2e/calls.json lists the recorded calls; infra/test/iam.test.ts checks that the policies allow them."""
         outputs = self.outputs()
         names = {outputs["DeliveryBucket"]: "Delivery", outputs["BackupBucket"]: "Backup"}
         asked = [
@@ -374,7 +374,7 @@ class Deployment:
         calls = run.REPOSITORY / "tests/e2e/calls.json"
         if "--record" in sys.argv:
             calls.write_text(text)
-        assert calls.read_text() == text, f"tests/e2e/calls.json is not what was asked for (--record writes it):\n{text}"
+        assert calls.read_text() == text, f"tests/e2e/calls.json differs from the recorded calls (--record writes it):\n{text}"
         print(f"e2e: infra: {len(asked)} kinds of calls, as tests/e2e/calls.json lists them")
 
     def the_schedules_event_seals_it(self):

@@ -1,7 +1,8 @@
-"""`make e2e`, third part: replay from a bucket, by a queue and the land λ, and backfill, on loopback only.
+"""`make e2e`, third part: replay from a bucket, replay through a queue and the land function, and backfill, on
+loopback only.
 
 ministack plays S3, SQS and Lambda, moto CloudWatch Logs. The command line finds region, endpoint and credentials in a
-profile, as the AWS CLI does. Two folders stand in for EFS: what is landed here, and what the land λ lands.
+profile, as the AWS CLI does. Two folders stand in for EFS: one for the command line, one for the land function.
 """
 
 import collections
@@ -62,7 +63,7 @@ class Replay:
         )
 
     def profiles(self, aws, moto):
-        """As `aws configure` writes them."""
+        """Writes profiles as `aws configure` does."""
         config, credentials = self.work / "config", self.work / "credentials"
         config.write_text(
             f"[profile buckets]\nregion = {REGION}\nendpoint_url = {aws}\n"
@@ -81,7 +82,7 @@ class Replay:
         return answer["Attributes"]["QueueArn"]
 
     def hiwake(self, *arguments, profile="buckets", code=0):
-        """Runs it as it is typed, and shows both."""
+        """Runs a command as a user types it, and shows it with its output."""
         environment = {**self.environment, "AWS_PROFILE": profile}
         arguments = [str(argument) for argument in arguments]
         done = subprocess.run(
@@ -109,13 +110,13 @@ class Replay:
         self.backfill_doubles_nothing(records, texts)
 
     def put(self, prefix, records):
-        """An object as the source backup writes it: members without anything between, under a key in UTC."""
+        """Puts an object as the source backup does: members without separators, under a key in UTC."""
         now = datetime.datetime.now(datetime.timezone.utc)
         key = f"{prefix}/{now:%Y/%m/%d/%H/hiwake-1-%Y-%m-%d-%H-%M-%S}"
         self.s3.put_object(Bucket=BUCKET, Key=key, Body=b"".join(records))
 
     def stand_in(self):
-        """The backup of the stand-in, uploaded in small objects."""
+        """Uploads a backup of the sample log in small objects."""
         lines = (REPOSITORY / "events" / "messages.log").read_text().splitlines()
         for n, line in enumerate(lines):
             self.put_event(f"backup/2022/04/17/16/{n:02}", n, line)
@@ -138,7 +139,7 @@ class Replay:
         hour = moment(time.time() - 3600)
         none = self.counts("replay", source, "--root", root, "--until", hour)
         assert none["read"] == 0, none
-        # Keys of 2022 are not listed: what they hold was delivered when they say.
+        # Keys of 2022 are not listed, because a key has the time of its delivery.
         recent = self.counts("replay", source, "--root", root, "--since", hour)
         assert recent["new"] == len(texts) and recent["skipped_by_reason"]["plain_text"] == 1, recent
         rest = self.counts("replay", source, "--root", root)
@@ -151,7 +152,7 @@ class Replay:
         print(f"e2e replay: {count} events from the bucket, each once")
 
     def a_part_landed(self, root, seed, *now):
-        """Some of the objects are never landed: how many are, and how many are not."""
+        """Lands all objects but five. Returns how many landed, and how many are missing."""
         keys = [entry["Key"] for entry in
                 self.s3.list_objects_v2(Bucket=BUCKET, Prefix="backup/2022/")["Contents"]]
         assert len(keys) == len(self.lines)
@@ -171,7 +172,7 @@ class Replay:
             filled = self.counts("replay", source, "--root", root)
             assert (filled["new"], filled["already_landed"]) == (missing, there), filled
             assert lines(root) == whole
-        print(f"e2e replay: {missing} objects that were never landed, exactly they are filled in, 3 times")
+        print(f"e2e replay: exactly the {missing} objects that never landed are filled in, 3 times")
 
     def into_a_sealed_day_it_goes_to_the_late_file(self):
         root = self.work / "sealed"
@@ -188,14 +189,14 @@ class Replay:
         late = root / "messages/2022-04-18.late.csv.open"
         assert late.read_bytes().count(b"\n") == missing
         assert lines(root) == lines(self.work / "whole")
-        print(f"e2e replay: {missing} events of a sealed day, in its late file")
+        print(f"e2e replay: {missing} events of a sealed day are in its late file")
 
     def killed_half_way_it_goes_on_and_ends_the_same(self):
         for n in range(45):
             self.put_event(f"killed/{n:02}", n, f"event {n}")
         self.put_event("killed/zz", 0, "the last one", "last")
         root = self.work / "killed"
-        # While somebody has the last day file's lock, it cannot come to its end.
+        # While this process holds the last day file's lock, the replay cannot finish.
         journal = root / ".hiwake/days/2022-04-18/unmatched/last.csv/.journal"
         journal.parent.mkdir(parents=True)
         command = ("replay", f"s3://{BUCKET}/killed", "--root", root)
@@ -217,7 +218,7 @@ class Replay:
         assert noted(root) == 0
         again = self.counts(*command)
         assert (again["new"], again["already_landed"]) == (0, 46), again
-        print(f"e2e replay: killed, it went on after {done['objects_landed_before']} of 46 objects")
+        print(f"e2e replay: killed, it resumed after {done['objects_landed_before']} of 46 objects")
 
     def after_a_change_of_routing_what_has_landed_is_found(self):
         text = (REPOSITORY / "hiwake.toml").read_text()
@@ -245,15 +246,15 @@ class Replay:
             EventSourceArn=self.arn(self.queue), FunctionName="land", BatchSize=10,
             FunctionResponseTypes=["ReportBatchItemFailures"],
         )
-        wait("the land λ has landed it", lambda: lines(self.far) == self.near, 90)
+        wait("the land function has landed it", lambda: lines(self.far) == self.near, 90)
         wait("no notice is left", lambda: self.messages(self.queue) == 0, 60)
         before = lines(self.far)
         self.hiwake("replay", source, "--queue", self.queue)
         wait("no notice is left", lambda: self.messages(self.queue) == 0, 90)
         assert lines(self.far) == before and self.messages(self.dead) == 0
-        assert not (self.far / "plain").exists(), "plain text is left out by the land λ too"
+        assert not (self.far / "plain").exists(), "the land function must leave out plain text too"
         self.hiwake("replay", source, "--queue", self.queue.replace("/land", "/nowhere"), code=1)
-        print(f"e2e replay: {dry['notices']} notices by the queue, twice, and the same lines")
+        print(f"e2e replay: {dry['notices']} notices through the queue, twice, give the same lines")
 
     def backfill_doubles_nothing(self, records, texts):
         live, fresh = self.work / "live", self.work / "fresh"
@@ -274,7 +275,7 @@ class Replay:
         self.hiwake(*backfill, "--root", fresh, profile="logs")
         assert lines(fresh) == lines(live)
         self.hiwake("backfill", "--log-group", "/var/log", *span, "--root", fresh, profile="logs", code=1)
-        print(f"e2e replay: {len(texts)} events of CloudWatch Logs, none doubled")
+        print(f"e2e replay: {len(texts)} events of CloudWatch Logs, no duplicate")
 
     def messages(self, queue):
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
@@ -287,7 +288,7 @@ def moment(seconds):
 
 
 def noted(root):
-    """How many objects a replay has noted that is not done."""
+    """The number of objects that an unfinished replay has noted."""
     return sum(len(path.read_text().splitlines()) for path in root.glob(".hiwake/replays/*"))
 
 

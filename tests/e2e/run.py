@@ -1,8 +1,8 @@
-"""`make e2e`: the packages of `make lambda`, deployed and fed on this machine, on loopback only.
+"""`make e2e`: deploys the packages of `make lambda` on this machine, on loopback only, and feeds them.
 
 ministack plays S3, SQS, Lambda (it runs the zips as processes), the event source mapping and Firehose; moto makes
-the envelopes: CloudWatch Logs -> subscription filter -> Firehose. A folder stands in for EFS. Every process that is
-started here is ended here, and the whole takes at most LIMIT_S.
+the envelopes: CloudWatch Logs -> subscription filter -> Firehose. A folder stands in for EFS. The script ends every
+process that it starts, and takes at most LIMIT_S.
 """
 
 import base64
@@ -62,16 +62,16 @@ def packages_are_of_these_sources():
     for package in ("transform", "land"):
         zip_file = TARGET / "lambda" / package / "bootstrap.zip"
         if not zip_file.exists() or zip_file.stat().st_mtime < newest:
-            raise SystemExit(f"e2e: {zip_file} is missing or older than the sources: make lambda")
+            raise SystemExit(f"e2e: {zip_file} is missing or older than the sources: run make lambda")
 
 
 def too_long(*_):
-    raise SystemExit(f"e2e: not done within {LIMIT_S} s")
+    raise SystemExit(f"e2e: did not end within {LIMIT_S} s")
 
 
 @contextlib.contextmanager
 def serving(name, command, work):
-    """A server on a free port of loopback, ended at the end with all that it has started."""
+    """Runs a server on a free loopback port, and ends it with all processes that it started."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -81,7 +81,7 @@ def serving(name, command, work):
     environment = {
         "PATH": os.environ["PATH"], "HOME": str(work), "TMPDIR": str(work),
         "BIND_HOST": "127.0.0.1", "IOT_MTLS_ENABLED": "0", "GATEWAY_PORT": str(port), "MINISTACK_REGION": REGION,
-        # Without AWS_ENDPOINT_URL: ministack would put it over what a function is given.
+        # Without AWS_ENDPOINT_URL, because ministack would override that of each function with it.
         "AWS_DEFAULT_REGION": REGION,
     }
     command[0] = str(pathlib.Path(sys.executable).with_name(command[0]))
@@ -99,7 +99,7 @@ def serving(name, command, work):
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(10)
-            # The group is its own: nothing else is in it.
+            # The process group has nothing else.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -119,7 +119,7 @@ def wait(what, done, seconds):
     until = time.monotonic() + seconds
     while not done():
         if time.monotonic() > until:
-            raise SystemExit(f"e2e: not within {seconds} s: {what}")
+            raise SystemExit(f"e2e: did not happen within {seconds} s: {what}")
         time.sleep(0.2)
 
 
@@ -132,7 +132,7 @@ def client(service, url):
 
 
 def envelopes(url):
-    """Genuine gzip envelopes, each a record of Firehose, with the texts that are in them."""
+    """Real gzip envelopes, each a Firehose record, and the texts in them."""
     s3, firehose, logs = (client(name, url) for name in ("s3", "firehose", "logs"))
     s3.create_bucket(Bucket="moto-logs", CreateBucketConfiguration={"LocationConstraint": REGION})
     destination = {"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::moto-logs"}
@@ -212,7 +212,7 @@ class Pipeline:
         return answer["Attributes"]["QueueArn"]
 
     def function(self, name, package, variables):
-        """The zip as `make lambda` made it: `hiwake.toml` stands beside the binary."""
+        """Creates a function from the zip of `make lambda`, which has `hiwake.toml` beside the binary."""
         code = (TARGET / "lambda" / package / "bootstrap.zip").read_bytes()
         return self.functions.create_function(
             FunctionName=name, Runtime="provided.al2023", Handler="bootstrap", Role=ROLE,
@@ -232,7 +232,7 @@ class Pipeline:
         return lines
 
     def expect(self, lines, seconds=60):
-        """All lines so far are there, each once, and no notice is left."""
+        """Waits until all lines so far are there, each once, and no notice is left."""
         self.expected.update(lines)
         try:
             wait(
@@ -260,17 +260,17 @@ class Pipeline:
         print(f"e2e: {len(records)} envelopes of moto, {len(texts)} events")
 
     def own_events_become_lines(self):
-        """The records of events/firehose-*.json, a file a batch, and the rows that are expected of them."""
+        """Puts the records of events/firehose-*.json, a batch for each file, and expects their rows."""
         count, identities = 0, set()
         for path in sorted((REPOSITORY / "events").glob("firehose-*.expected.json")):
             event = json.loads(path.with_name(path.name.replace(".expected", "")).read_text())
             batch = []
             for record, answer in zip(event["records"], json.loads(path.read_text())["records"]):
-                # Bad base64 cannot be put. What fails is given no second way by ministack: no rows.
+                # Bad base64 cannot be put. ministack does not deliver failed records, so they give no rows.
                 with contextlib.suppress(binascii.Error):
                     batch.append(base64.b64decode(record["data"], validate=True))
                 for row in answer.get("rows", []):
-                    # Some files have events of others. Plain rows get the id of their record.
+                    # Some files share events. A plain row gets the id of its record.
                     identity = (row["timestamp"], row.get("log_group", row.get("origin")), row.get("log_stream"), row["id"])
                     if row["file"] == "plain" or identity not in identities:
                         self.expected.update([row["line"]])
@@ -289,7 +289,7 @@ class Pipeline:
         print(f"e2e: {len(keys)} notices again, nothing changed")
 
     def three_objects_for_one_day_file_land_within_one_visibility_period(self):
-        """While somebody else has the day file's lock, both invocations wait; then each has its turn."""
+        """While this process holds the day file's lock, both invocations wait; then each gets it in turn."""
         rows = [
             {
                 "file": "shared", "kind": "csv", "day": "2022-04-18",
@@ -308,13 +308,13 @@ class Pipeline:
                 self.s3.put_object(Bucket=BUCKET, Key=f"landing/shared-{part}", Body=body.encode())
             wait("both invocations", lambda: self.processes("land") == 2, VISIBILITY_S / 2)
             assert self.lines() == self.expected
-        # A message that had failed would be back only after the visibility period.
+        # A failed message would return only after the visibility period.
         left = start + VISIBILITY_S - time.monotonic()
         self.expect((row["line"] for row in rows[1:]), left)
         print(f"e2e: 3 objects for one day file in {time.monotonic() - start:.1f} s, by 2 processes")
 
     def processes(self, function):
-        """How many of a function's there are."""
+        """The number of a function's processes."""
         count = 0
         for tasks in pathlib.Path(f"/proc/{self.pid}/task").glob("*/children"):
             for pid in tasks.read_text().split():
@@ -337,7 +337,7 @@ class Pipeline:
         wait("the poisoned message", lambda: self.messages(self.dead) == 1, VISIBILITY_S)
         kept = "".join(path.read_text() for path in (self.root / ".hiwake/quarantine").iterdir())
         codes = {json.loads(line)["code"] for line in kept.splitlines()}
-        # Of events/, one event has a time that no event can have.
+        # One event of events/ has an impossible timestamp.
         assert codes == {"object-missing", "impossible-timestamp"}, kept
         print("e2e: the poisoned message is in the dead-letter queue, the missing object in quarantine")
 

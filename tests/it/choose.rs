@@ -186,8 +186,8 @@ fn an_ambiguous_capture_is_refused_with_a_name_that_shows_it() {
             "{says}"
         );
     }
-    assert!(says("/{message}").contains("{message} is a column of its own"));
-    assert!(says("/{a}/{a}").contains("{a} is there twice"));
+    assert!(says("/{message}").contains("{message} is already a column"));
+    assert!(says("/{a}/{a}").contains("{a} occurs twice"));
     for good in
         ["/ecs/{team}-{service}", "*/{a}", "*/{a}/{b}", "/x/{a}-*", "{a}/*", "{a,b}*", "{}*"]
     {
@@ -204,7 +204,7 @@ fn what_no_glob_captures_is_not_known() {
     );
     assert!(
         one("columns = [\"{team}\"]")
-            .contains("`{team}` is not a capture of each of its log_groups")
+            .contains("`{team}` is not a capture in all of its log_groups")
     );
     assert!(
         one("columns = [\"message\"]")
@@ -217,7 +217,7 @@ fn what_no_glob_captures_is_not_known() {
             .contains("write {log_group}, {log_stream} or {owner}")
     );
     let two = "[[source]]\nlog_groups = [\"/a/{x}\", \"/b\"]\nfile = \"{x}\"";
-    assert!(error(two).contains("`{x}` is not a capture of each"), "{}", error(two));
+    assert!(error(two).contains("`{x}` is not a capture in all"), "{}", error(two));
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn a_fault_of_the_defaults_is_told_once_with_its_line() {
     let sources = "[[source]]\nlog_groups = [\"/a\"]\n[[source]]\nlog_groups = [\"/b\"]\n";
     for (fault, says) in [
         ("drop = [\"(\"]", "hiwake.toml:2: defaults.drop: `(` is not a valid regular expression"),
-        ("labels = [\"a\\nb\"]", "hiwake.toml:2: defaults.labels[1]: holds a line break"),
+        ("labels = [\"a\\nb\"]", "hiwake.toml:2: defaults.labels[1]: contains a line break"),
         ("lables = []", "hiwake.toml:2: defaults.lables: unknown key; did you mean labels?"),
         ("log_groups = [\"/c\"]", "hiwake.toml:2: defaults.log_groups: each source names its own"),
     ] {
@@ -259,7 +259,7 @@ fn a_fault_of_the_defaults_is_told_once_with_its_line() {
 fn one_file_of_two_kinds_is_refused() {
     let toml = "[[source]]\nlog_groups = [\"/a\"]\nfile = \"x\"\n\
                 [[source]]\nlog_groups = [\"/b\"]\nfile = \"x\"\nformat = { kind = \"json\" }";
-    assert!(error(toml).contains("`x` is the file of source[1] (line 1) too, of another kind"));
+    assert!(error(toml).contains("`x` is also the file of source[1] (line 1), with another kind"));
 }
 
 /// Only files without a placeholder were compared.
@@ -272,11 +272,11 @@ fn one_file_of_two_kinds_by_placeholders_is_refused_with_an_example() {
         format!("{}{}format = {{ kind = \"json\" }}\n{more}", source(one), source(other))
     };
     let refused = error(&two(["/a/{team}-*", "{team}"], ["/b/{team}", "{team}"], ""));
-    let says = "hiwake.toml:6: source[2].file: log group /b/x has the file `x`, which is that of \
-                /a/x-x in source[1] (line 1) too, of another kind";
+    let says = "hiwake.toml:6: source[2].file: log group /b/x goes into the file `x`, as does \
+                /a/x-x in source[1] (line 1), with another kind";
     assert!(refused.contains(says), "{refused}");
     let refused = error(&two(["/a", "logs/api"], ["/b/{name}", "logs/{name}"], ""));
-    assert!(refused.contains("log group /b/api has the file `logs/api`"), "{refused}");
+    assert!(refused.contains("log group /b/api goes into the file `logs/api`"), "{refused}");
     let slashes = "slashes = \"underscore\"";
     let refused = error(&two(["/a", "b_x"], ["/b/*", "{log_group}"], slashes));
     assert!(refused.contains("`b_x`"), "{refused}");
@@ -297,7 +297,9 @@ fn patterns_that_leave_nothing_are_warned_of() {
         let warnings = parse(&source(&format!("{keys}\nsubscribe = \"manual\""))).warnings();
         warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
-    assert!(warned("drop = ['.*']")[0].contains("`.*` and what follows match every message"));
+    assert!(
+        warned("drop = ['.*']")[0].contains("`.*` and the patterns after it match every message")
+    );
     assert_eq!(warned("drop = ['(?s)^.{0,60}$']"), [""; 0], "short ones only");
     assert_eq!(warned(r"drop = ['\S', '\s']").len(), 1);
     assert!(warned("drop = ['']")[0].contains("source[1].drop"));
@@ -314,11 +316,12 @@ fn a_keep_that_drop_takes_all_of_is_warned_of() {
         warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     let left = |keep, drop| assert_eq!(warned(keep, drop), [""; 0], "{keep} {drop}");
-    let all = "what `ERROR db` matches, `ERR` of drop matches too: no event of this source is left";
+    let all = "`ERR` in drop also matches everything that `ERROR db` matches: no event of this source is left";
     assert!(warned("'ERROR db'", "'x', 'ERR'")[0].contains(all));
     assert!(warned(r"'^ERROR: \d+'", "'^ERR[OX]R'")[0].contains("no event of this source is left"));
     assert!(
-        warned("'ERROR', 'WARN'", "'ERROR'")[0].contains("`ERROR` of drop matches too: it keeps")
+        warned("'ERROR', 'WARN'", "'ERROR'")[0]
+            .contains("everything that `ERROR` matches: it keeps")
     );
     left("'ERROR'", "'ERROR db'");
     // More may stand before and after it.
@@ -456,7 +459,7 @@ fn labels_are_filled_once_and_their_captures_are_known() {
     );
     assert!(
         two("log_groups = [\"/a/{x}\"]\nlog_streams = [\"{x}\"]")
-            .contains("{x} is a capture of log_groups too")
+            .contains("{x} is also a capture of log_groups")
     );
 }
 

@@ -165,10 +165,10 @@ fn sections_and_lists_of_sections_are_told_apart() {
     let says = error("[source]\nlog_groups = [\"a\"]\n");
     assert_eq!(
         says,
-        "hiwake.toml:1: source: sources are a list; write [[source]], with two brackets"
+        "hiwake.toml:1: source: sources are a list; write [[source]], with double brackets"
     );
     let says = error("[[format]]\nkind = \"csv\"\n");
-    assert_eq!(says, "hiwake.toml:1: format: there is only one; write [format], with one bracket");
+    assert_eq!(says, "hiwake.toml:1: format: is not a list; write [format], with single brackets");
     assert!(error("format = 5\n").contains("format: is integer `5`; write a table"));
     assert!(error("source = [5]\n").contains("source[1]: is integer `5`; write a table"));
 }
@@ -209,7 +209,7 @@ fn each_value_says_what_to_write_instead() {
         ("[unmatched]\nfile = \".x\"", "begins with a dot"),
         ("[format]\nkind = \"tsv\"\nnewline = \"keep\"", "write escape or space"),
         ("[format]\ntime = \"\"", "empty pattern"),
-        ("[format]\ntime = \"%#z\"", "no time can be written by"),
+        ("[format]\ntime = \"%#z\"", "`%#z` can parse times but not write them"),
         ("[format]\ntime = \"%H%n%M\"", "line break"),
         ("[files]\nmode = \"0640\"", "never written again"),
         ("[files]\nmode = \"0040\"", "could not read"),
@@ -223,9 +223,9 @@ fn each_value_says_what_to_write_instead() {
     }
     for (text, says) in [
         ("labels = \"HOGE\"", "write an array"),
-        ("labels = [\"a\\nb\"]", "labels[1]: holds a line break"),
+        ("labels = [\"a\\nb\"]", "labels[1]: contains a line break"),
         ("log_streams = []", "write [\"*\"] for all"),
-        ("log_streams = [\"a:b\"]", "no log stream's name holds ':'"),
+        ("log_streams = [\"a:b\"]", "log stream names cannot contain ':'"),
         ("log_streams = [\"\"]", "write a name, or *"),
         ("columns = []", "gives empty lines"),
         ("columns = [\"at {time}\"]", "did you mean {time}?"),
@@ -238,7 +238,7 @@ fn each_value_says_what_to_write_instead() {
     }
     assert!(
         error("[[source]]\nlog_groups = [\"a b\"]")
-            .contains("log_groups[1]: no log group's name holds ' '")
+            .contains("log_groups[1]: log group names cannot contain ' '")
     );
     assert!(
         error("[[source]]\nfile = \"x\"")
@@ -262,11 +262,11 @@ fn two_kinds_below_one_name_are_refused() {
     let source = "[[source]]\nlog_groups = [\"/a\"]\nfile = \"x\"\n";
     let says = error(&format!("{source}[plain]\nfile = \"x\"\n"));
     assert!(
-        says.starts_with("hiwake.toml:5: plain.file: `x` is the file of source[1] (line 1)"),
+        says.starts_with("hiwake.toml:5: plain.file: `x` is also the file of source[1] (line 1)"),
         "{says}"
     );
     let says = error("[unmatched]\nfile = \"plain\"\n");
-    assert!(says.contains("plain.file: `plain` is the file of [unmatched] too"), "{says}");
+    assert!(says.contains("plain.file: `plain` is also the file of [unmatched]"), "{says}");
     parse(&format!("{source}[plain]\nfile = \"x\"\nkind = \"csv\"\n"));
 }
 
@@ -278,9 +278,9 @@ fn what_is_allowed_but_perhaps_not_meant_is_a_warning() {
     let warnings: Vec<_> = config.warnings().iter().map(ToString::to_string).collect();
     assert_eq!(warnings.len(), 3, "{warnings:?}");
     assert!(
-        warnings[0].starts_with("hiwake.toml:1: source[1].file: {log_stream} makes a day file")
+        warnings[0].starts_with("hiwake.toml:1: source[1].file: {log_stream} creates a day file")
     );
-    assert!(warnings[1].starts_with("hiwake.toml:1: source[1].subscribe: filter makes"));
+    assert!(warnings[1].starts_with("hiwake.toml:1: source[1].subscribe: filter subscribes only"));
     assert!(warnings[2].contains("seal.grace"));
     assert!(Config::default().warnings()[0].message.contains("[unmatched]"));
 }

@@ -117,7 +117,7 @@ fn days_are_one_a_month_a_pattern_or_from_one_to_another_and_all_else_is_refused
     let said = desk.fails(2, "status --root @root --day 2005-04-18..2005-04-17");
     assert!(said.contains("the last day is before the first one"), "{said}");
     let said = desk.fails(2, "cat --root @root --file messages --day 2005-04");
-    assert!(said.contains("one day is shown at a time"), "{said}");
+    assert!(said.contains("only one day can be shown at a time"), "{said}");
 }
 
 /// A time without an offset was refused, with a message that named options of other commands.
@@ -344,7 +344,7 @@ fn an_event_is_found_by_its_id_and_its_source_is_known_from_the_objects() {
     let named = found(&desk, &["--text", text, "--objects", landing]);
     assert!(named.iter().all(|hit| hit["source"] == source), "{named:?}");
     let refused = desk.fails(2, "cat --root @root --id 17");
-    assert!(refused.contains("has no time in it: add --objects"), "{refused}");
+    assert!(refused.contains("contains no time: add --objects"), "{refused}");
     assert!(desk.fails(2, "cat --root @root").contains("--root needs --file"));
 }
 
@@ -360,9 +360,9 @@ fn of_a_closed_day_only_the_text_is_found_and_that_is_said() {
     is_there(&desk, &hit);
     assert_eq!((&hit["time"], &hit["objects"]), (&Value::Null, &serde_json::json!([])));
     let said = String::from_utf8(by_text.stderr).unwrap();
-    assert!(said.contains("a closed day has no identities any more"), "{said}");
+    assert!(said.contains("a closed day no longer has identities"), "{said}");
     let said = desk.fails(1, "cat --root @root --time 2022-04-18");
-    assert!(said.contains("only --text finds in them"), "{said}");
+    assert!(said.contains("only --text searches them"), "{said}");
 }
 
 #[test]

@@ -119,7 +119,7 @@ fn a_label_that_looks_like_a_column_is_refused() {
     let wrong: Vec<&str> = said.lines().collect();
     assert_eq!(wrong.len(), 2, "{said}");
     assert!(wrong[0].ends_with("labels are fixed text; write {log_group} into columns"), "{said}");
-    assert!(wrong[1].contains("`{b}` is not a capture of each of its log_groups"), "{said}");
+    assert!(wrong[1].contains("`{b}` is not a capture in all of its log_groups"), "{said}");
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn cat_says_when_it_is_given_a_root_or_an_id_that_is_nowhere() {
     let said = desk.fails(2, "cat @root");
     assert!(said.contains("is a root of daily files"), "{said}");
     let said = desk.fails(1, "cat @root.s3/landing --id 1");
-    assert_eq!(said, "no event with the id 1 is in what was read\n");
+    assert_eq!(said, "the objects contain no event with the id 1\n");
 }
 
 #[test]

@@ -17,11 +17,14 @@ fn a_source_that_can_never_match_is_named_with_the_one_that_takes_all() {
     let says = error(&rules(&[(&["/aws/*"], &["*"]), (&["/aws/lambda/*", "/aws/rds"], &["a*"])]));
     assert_eq!(
         says,
-        "hiwake.toml:5: source[2].log_groups: can never match: source[1] (line 1) takes all of it before; \
-         put this source in front, or remove it"
+        "hiwake.toml:5: source[2].log_groups: can never match: source[1] (line 1) already takes all its events; \
+         put this source first, or remove it"
     );
     let says = error(&rules(&[(&["/a"], &["*"]), (&["/b?"], &["*"]), (&["/a", "/bc"], &["*"])]));
-    assert!(says.contains("source[1] (line 1) with source[2] (line 4) takes all"), "{says}");
+    assert!(
+        says.contains("source[1] (line 1) with source[2] (line 4) already takes all"),
+        "{says}"
+    );
     // Not all of it is taken.
     parse(&rules(&[(&["/a"], &["*"]), (&["/a*"], &["*"])]));
     parse(&rules(&[(&["/a*"], &["x*"]), (&["/a"], &["*"])]));
@@ -43,7 +46,7 @@ fn every_source_tried_says_why() {
     assert_eq!(explanation.file, "%2Fa");
     assert_eq!(explanation.tried[0].reason, "/a matches the log group, * the log stream");
     assert_eq!(explanation.tried[0].line, Some(7));
-    assert!(explanation.tried[3].reason.ends_with("but source[3] came first"));
+    assert!(explanation.tried[3].reason.ends_with("but source[3] comes first"));
     let explanation = explain(&Config::default(), "1", "/a", "y");
     assert_eq!((explanation.winner, explanation.file.as_str()), (None, "unmatched/%2Fa"));
 }

@@ -62,7 +62,8 @@ fn init_gives_each_log_group_a_file_and_asks_for_no_filter_of_a_glob() {
     assert_eq!(Config::parse("printed", &printed).unwrap().timezone.name(), "Europe/Berlin");
     // What cannot be used is not written, in the words of `config check`.
     assert!(
-        desk.fails(2, "init --config @bad.toml --log-group a~b").contains("no log group's name")
+        desk.fails(2, "init --config @bad.toml --log-group a~b")
+            .contains("log group names cannot contain")
     );
     assert!(!desk.path("bad.toml").exists());
     // Nobody is asked where nobody can answer.

@@ -28,7 +28,7 @@ fn the_page_shows_what_each_day_is_with_its_checksums_and_loads_nothing() {
     assert_eq!(mark(&page, "2022-04-18"), "open");
     let sum = desk.text("root/messages/2005-04-17.csv.sha256");
     assert!(page.contains(sum.split(' ').next().unwrap()), "its checksum");
-    assert!(page.contains("Nothing that the journals show"), "nothing is wrong");
+    assert!(page.contains("The journals show nothing wrong"), "nothing is wrong");
     // A file that fell silent is quiet up to the last day of any.
     let other = desk.write("other.log", b"2022-04-20T10:00:00+09:00 other\n");
     desk.ok(&format!(
@@ -51,7 +51,7 @@ fn the_page_shows_what_each_day_is_with_its_checksums_and_loads_nothing() {
     assert_eq!(output.status.code(), Some(1));
     let page = String::from_utf8(output.stdout).unwrap();
     assert_eq!(mark(&page, "2005-04-17"), "missing");
-    assert!(page.contains("messages/2005-04-17.csv: it was published, and is missing"));
+    assert!(page.contains("messages/2005-04-17.csv: the published file is missing"));
     // A byte that changed is found by --verify only.
     let open = "root/messages/2005-04-18.csv.open";
     let bytes = fs::read(desk.path(open)).unwrap();
@@ -69,8 +69,7 @@ fn a_day_that_waits_for_long_is_named() {
     let desk = three_days();
     let page = desk.hiwake("report --root @root --now 2005-04-20T13:00:00+09:00").stdout;
     let page = String::from_utf8(page).unwrap();
-    let fault =
-        "messages/2005-04-16.csv: it could be sealed since 2005-04-18T09:00:00+09:00, and is not";
+    let fault = "messages/2005-04-16.csv: it has been due since 2005-04-18T09:00:00+09:00, but is not sealed";
     assert!(page.contains(fault), "{page}");
 }
 

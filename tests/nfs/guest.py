@@ -1,4 +1,4 @@
-"""What runs in the guest of `make nfs`: all scenarios in both forms, and the round trips."""
+"""Runs in the guest of `make nfs`: all scenarios in both forms, and the round trips."""
 
 import pathlib
 import shutil
@@ -24,7 +24,7 @@ def main():
     names = [name for name in chosen if name not in forms]
     server = Server()
     clients = [Client(number) for number in range(1, 9)]
-    # The server takes no locks at first: clients of before its start could reclaim theirs.
+    # At first the server grants no locks, so that clients from before its start can reclaim theirs.
     time.sleep(LEASE_S)
     exact = True
     trials = [

@@ -1,7 +1,7 @@
-"""The machines of the guest: a kernel NFS server, and clients that cannot know of each other.
+"""The machines of the guest: a kernel NFS server, and clients that do not know of each other.
 
-Every client has a network, a host name and a mount table of its own, so that it is a machine of
-its own to the server.
+Every client has its own network, host name and mount table, so the server sees it as a separate
+machine.
 """
 
 import collections
@@ -22,7 +22,7 @@ def run(command, **options):
 
 
 class Server:
-    """The server, in the guest's first network; `/export` is an ext4 that it shares."""
+    """The server, in the guest's first network. It exports `/export`, an ext4 file system."""
 
     def __init__(self):
         run(
@@ -36,7 +36,7 @@ class Server:
         run("busybox mount -t rpc_pipefs none /var/lib/nfs/rpc_pipefs")
         run("busybox mount -t nfsd none /proc/fs/nfsd")
         run("busybox hostname server")
-        pathlib.Path("/proc/sys/fs/leases-enable").write_text("0")  # EFS gives no delegations.
+        pathlib.Path("/proc/sys/fs/leases-enable").write_text("0")  # EFS grants no delegations.
         for name in "etab", "rmtab":
             pathlib.Path("/var/lib/nfs", name).touch()
         self.squash("no_root_squash")
@@ -96,7 +96,7 @@ class Client:
         run(f"ip link set v{self.name[1:]} {state}")
 
     def calls(self):
-        """How many requests of each kind the client has sent."""
+        """The number of requests of each kind that the client has sent."""
         text = pathlib.Path(f"/proc/{self.holder.pid}/mountstats").read_text()
         mine = text.split(" mounted on /mnt with fstype nfs4")[1]
         counts = dict(

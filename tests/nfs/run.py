@@ -2,9 +2,9 @@
 """`make nfs`: hiwake on a real NFSv4.1 mount, under real faults, in a throw-away virtual machine.
 
 The guest is a kernel NFS server and eight clients (guest.py), made from Debian's packages only.
-This script makes the guest, builds hiwake for it, has it land objects that hiwake's own transform
-made, and prints what the guest reports. Exit code 1: a line was lost, doubled or torn, a published
-file changed, a check raised a false alarm, or something else was not as it should be.
+This script makes the guest, builds hiwake for it, makes objects with hiwake's own transform, and
+prints the guest's report. Exit code 1: a line was lost, doubled or torn, a published file changed,
+a check raised a false alarm, or another check failed.
 
     tests/nfs/run.py [SCENARIO…] [plain|compressed]   all of them, or some; `trips` is one of them
 """
@@ -65,7 +65,7 @@ def main():
 
 
 def tools():
-    """What the host needs; Debian has it."""
+    """Checks that the host has the tools, or installs them from Debian."""
     missing = sorted(
         {package for tool, package in TOOLS.items() if not shutil.which(tool, path=PATH)}
     )
@@ -76,7 +76,7 @@ def tools():
     missing = [tool for tool in TOOLS if not shutil.which(tool, path=PATH)]
     if missing or not shutil.which("apt-get"):
         sys.exit(
-            f"{', '.join(missing) or 'apt-get'} is needed, on Debian: "
+            f"{', '.join(missing) or 'apt-get'} is missing; on Debian: "
             f"apt-get install {' '.join(TOOLS.values())}"
         )
 
@@ -85,7 +85,7 @@ PATH = os.environ["PATH"] + ":/usr/sbin:/sbin"
 
 
 def built():
-    """hiwake as a static binary with its debug assertions: it needs nothing of this machine."""
+    """Builds hiwake with debug assertions, as a static binary that needs nothing from the host."""
     command = [
         "cargo",
         "build",
@@ -107,7 +107,7 @@ def built():
 
 
 def packages():
-    """Downloads Debian's packages with all that they need, once; nothing is installed."""
+    """Downloads Debian's packages and their dependencies, once. Installs nothing."""
     debs = LAB / "debs"
     (debs / "partial").mkdir(parents=True, exist_ok=True)
     options = [
@@ -133,7 +133,7 @@ def packages():
 
 
 def root_of(debs):
-    """The guest's files: packages that are only unpacked, the modules that it loads, an init."""
+    """Makes the guest's files: unpacked packages, the modules that it loads, an init."""
     root = LAB / "root"
     shutil.rmtree(root, ignore_errors=True)
     for folder in "bin", "sbin", "lib", "lib64":
@@ -176,7 +176,7 @@ def root_of(debs):
 
 
 def needed_modules(root, version):
-    """Copies the kernel's modules that the guest loads; answers their names in that order."""
+    """Copies the kernel modules that the guest loads. Returns their names in that order."""
     subprocess.run(["depmod", "-b", root, version], check=True, env=os.environ | {"PATH": PATH})
     found = []
     for module in MODULES:
@@ -215,7 +215,7 @@ MIDNIGHT_MS = 1650121200000  # of the first day, in Tokyo
 
 
 def objects(folder, program):
-    """Objects as the stream delivers them: each event is in two of them."""
+    """Makes objects as the stream delivers them. Each event is in two of them."""
     for name, text in {
         "plain": PLAIN,
         "compressed": PLAIN + COMPRESSED,
@@ -255,7 +255,7 @@ def objects(folder, program):
         f"{number:02}": [index % ROWS for index in range(number * step, (number + 2) * step)]
         for number in range(OBJECTS)
     }
-    # Small ones, all for one day file.
+    # Small objects, all for one day file.
     for number in range(4):
         rows = range(number * 60, number * 60 + 120)
         parts[f"small-{number}"] = [index for index in rows if events[index][0] == "/app"]
@@ -305,7 +305,7 @@ def transformed(folder, program, records):
 
 
 def boot():
-    """Boots the guest, and prints what it reports. Answers whether all was exact."""
+    """Boots the guest, and prints its report. Returns whether everything was exact."""
     out, console, disk = LAB / "out", LAB / "console", LAB / "disk"
     for path in (out, console, disk):
         path.unlink(missing_ok=True)

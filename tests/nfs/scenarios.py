@@ -1,4 +1,4 @@
-"""The scenarios: each makes a mess of its own in a fresh root, and ends with everything exact."""
+"""The scenarios: each injects its own faults into a fresh root, and ends with everything exact."""
 
 import collections
 import contextlib
@@ -33,21 +33,21 @@ def after(seconds, act):
 def kill_2(trial):
     """SIGKILL at any moment, two clients: a kill frees the locks and leaves torn tails.
 
-    One client that only reads looks on, and one that lands: it may keep old pages of what it has
-    open."""
+    A client that only reads verifies meanwhile. So does one that lands, which may cache old pages
+    of its open files."""
     with trial.watched(trial.clients[2]), trial.watched(trial.clients[0]):
         together(*landers(trial, trial.clients[:2], kills=12))
     trial.finish()
 
 
 def kill_4(trial):
-    """The same, four clients."""
+    """The same with four clients."""
     together(*landers(trial, trial.clients, kills=6))
     trial.finish()
 
 
 def contend_8(trial):
-    """Eight clients land the same objects at once: flock excludes."""
+    """Eight clients land the same objects at once, and flock excludes all but one."""
     together(*landers(trial, trial.clients, several=4))
     trial.finish()
 
@@ -60,8 +60,8 @@ def cut(trial, client, seconds=OUTAGE_S):
 
 
 def cut_once(trial):
-    """A client's link is cut past its lease while it lands: the other one continues, and it does no
-    harm afterwards."""
+    """A client's link is cut past its lease while it lands: the other one continues, and the first
+    does no harm afterwards."""
     together(
         *landers(trial, trial.clients),
         after(1.5, lambda: cut(trial, trial.clients[0], 2 * OUTAGE_S)),
@@ -71,7 +71,7 @@ def cut_once(trial):
 
 
 def cut_often(trial):
-    """The same, again and again, with kills."""
+    """The same, repeatedly, with kills."""
 
     def cuts():
         for turn in range(4):
@@ -97,7 +97,7 @@ def restart(trial, server):
 
 
 def full(trial):
-    """The file system is full again and again: what is cut short is cut back, and retried."""
+    """The file system is repeatedly full: a short write is truncated, and retried."""
     filler = EXPORT / "filler"
 
     def fill():
@@ -120,7 +120,7 @@ def full(trial):
 
 
 def follow(trial):
-    """`tail -F` and `hiwake cat --follow` elsewhere while two land; then kills, for `cat` only."""
+    """`tail -F` and `hiwake cat --follow` read while two clients land; then kills, for `cat`."""
     one, two, reader, other = trial.clients
     open_file = f"/mnt/{trial.root}/app/2022-04-17.csv" + (
         ".zst.open" if trial.form == "compressed" else ".open"
@@ -152,10 +152,10 @@ def follow(trial):
     tail.wait()
     tailed.seek(0)
     if trial.form == "plain":
-        # What was committed, each line once, in the file's order.
+        # It must show what was committed: each line once, in the file's order.
         if tailed.read() != (EXPORT / trial.root / "app/2022-04-17.csv.open").read_bytes():
             trial.torn += 1
-            trial.note("tail -F showed something else than the file")
+            trial.note("tail -F showed something other than the file")
     together(*landers(trial, [one, two], kills=5))
     trial.finish()
     try:
@@ -173,7 +173,7 @@ def follow(trial):
 
 
 def seal(trial):
-    """All seal while rows arrive late, readers have the files open, and one client verifies."""
+    """Two seal while two land late rows, a reader has the files open, and one client verifies."""
     one, two, three, four, five = trial.clients
     trial.land(one, trial.objects[:8])
     opened = subprocess.Popen(
@@ -203,8 +203,8 @@ def seal(trial):
 
 
 def rebuild(trial):
-    """Damage in an open file, an identity file and a published file; two clients rebuild at once,
-    one lands."""
+    """Damage in an open file, an identity file and a published file; two clients rebuild at once
+    while one lands."""
     one, two, three = trial.clients
     trial.land(one, trial.objects[:12])
     for now in "2022-04-18T02:00:00+09:00", AFTER:
@@ -243,7 +243,7 @@ def rebuild(trial):
 
 
 def stale(trial):
-    """The root is removed and made again while two land: ESTALE is an error like any other."""
+    """The root is replaced by a new one while two land: ESTALE is an error like any other."""
     root, gone = EXPORT / trial.root, EXPORT / f"{trial.root}.gone"
 
     def replace():
@@ -251,7 +251,7 @@ def stale(trial):
         trial.faults += 1
         root.rename(gone)
         root.mkdir()
-        # A landing that has the old root open may still make names in it.
+        # A landing that has the old root open may still create files in it.
         while gone.exists():
             shutil.rmtree(gone, ignore_errors=True)
 
@@ -264,8 +264,8 @@ def stale(trial):
 
 
 def squash(trial, server):
-    """root_squash is switched on: landings fail, say where, and do no harm; then the root is
-    theirs."""
+    """root_squash is switched on: landings fail, say where, and do no harm; then the
+    squashed user becomes the root's owner."""
     one, two = trial.clients
     trial.land(one, trial.objects[:4])
     server.squash("root_squash")
@@ -283,7 +283,7 @@ def squash(trial, server):
 
 
 def version_4_0(trial):
-    """NFSv4.0, whose leases and locks work otherwise: kills, and a link cut past its lease."""
+    """NFSv4.0, whose leases and locks work differently: kills, and a link cut past its lease."""
     for client in trial.clients:
         client.unmount()
         client.mount("4.0")
@@ -303,7 +303,7 @@ def version_4_0(trial):
 
 
 def reroute(trial):
-    """Half of the objects landed; two clients replay all of them under a changed routing."""
+    """After half of the objects landed, two clients replay all of them under a changed routing."""
     one, two = trial.clients
     trial.land(one, trial.objects[:8])
     trial.last, trial.by_place = WORK / f"{trial.form}-changed.toml", False
@@ -324,7 +324,7 @@ def reroute(trial):
             if code == 0:
                 trial.acknowledged.update(trial.objects)
                 return
-            # Another one runs the same command.
+            # The other client runs the same command.
             time.sleep(0.5)
 
     together(*[functools.partial(replaying, client) for client in (one, two)])
@@ -335,7 +335,7 @@ CHANGING = "flock pwrite64 fsync ftruncate linkat renameat unlinkat mkdirat fchm
 
 
 def lease_lost(trial):
-    """A landing and a seal stand still after each call that changes something, lose their lease,
+    """A landing and a seal are stopped after each call that changes something, lose their lease,
     and resume."""
     one, two = trial.clients
     for what, verb, begun, meanwhile, now in (
@@ -353,7 +353,7 @@ def lease_lost(trial):
         traced = one.entered(*tracing("/tmp/calls", ",".join(CHANGING)), *command)
         run([*traced, f"/mnt/{template}-0"], capture_output=True)
         calls = [line.split() for line in pathlib.Path("/tmp/calls").read_text().splitlines()]
-        # The first thread does all that changes the root.
+        # The first thread makes all changes to the root.
         seen = collections.Counter(
             call.split("(")[0] for pid, call, *_ in calls if pid == calls[0][0]
         )
@@ -369,8 +369,8 @@ def lease_lost(trial):
             stopped.append((root, child, still(child)))
         trial.faults += len([pid for _, _, pid in stopped if pid])
         if not all(pid for _, _, pid in stopped):
-            trial.note(f"{what}: {sum(1 for _, _, pid in stopped if not pid)} did not stand still")
-        print(f"@{template}: {len(stopped)} stand still", flush=True)
+            trial.note(f"{what}: {sum(1 for _, _, pid in stopped if not pid)} did not stop")
+        print(f"@{template}: {len(stopped)} are stopped", flush=True)
         one.link("down")
         time.sleep(LEASE_S + 1)
         for root, _, _ in stopped:
@@ -403,12 +403,12 @@ def copy(template, root):
 
 
 def still(child):
-    """Waits until the program that strace runs stands still; answers its id."""
+    """Waits until the program that strace runs is stopped. Returns its id."""
     until = time.monotonic() + 30
     seen = 0
     while time.monotonic() < until and child.poll() is None:
         running = pathlib.Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
-        # strace stops it at every call, too, but only for a moment, in which strace is at work.
+        # strace also stops it at every call, but only for a moment, and works meanwhile.
         stopped = [pid for pid in running if state(pid) in "tT" and state(child.pid) == "S"]
         seen = seen + 1 if stopped else 0
         if seen == 3:

@@ -1,6 +1,6 @@
-"""One scenario in one form: its root, its commands, its faults, and the counting of every line.
+"""One scenario in one form: its root, its commands, its faults, and the count of every line.
 
-The program under test is `hiwake` itself: each command is a process whose id is known, and SIGKILL
+The program under test is `hiwake` itself: each command is a process whose id is known, so SIGKILL
 hits it.
 """
 
@@ -63,8 +63,8 @@ class Trial:
         now=None,
         codes=(0, 1),
     ):
-        """Runs a command to its end, or kills it. Answers its exit code (None: killed) and what it
-        said."""
+        """Runs a command to its end, or kills it. Returns its exit code (None: killed) and its
+        output."""
         options = ["--config", config or self.config, "--root", f"/mnt/{root or self.root}"]
         options += ["--now", now] if now else []
         command = client.entered("/nfs/hiwake", verb, *map(str, [*options, *arguments]))
@@ -76,7 +76,7 @@ class Trial:
             said, _ = child.communicate(timeout=kill_after or COMMAND_LIMIT_S)
         except subprocess.TimeoutExpired:
             with contextlib.suppress(OSError):
-                # Not while it is still nsenter.
+                # A kill counts only if nsenter has already become hiwake.
                 hit = os.readlink(f"/proc/{child.pid}/exe").endswith("hiwake")
                 self.kills += hit and kill_after is not None
             where = stacks(child.pid) if kill_after is None else ""
@@ -106,7 +106,7 @@ class Trial:
         again=True,
         now=DURING,
     ):
-        """Lands objects in some order, as SQS would: what fails or is killed is retried."""
+        """Lands objects in random order, as SQS delivers them. Retries what fails or is killed."""
         objects = list(self.objects if objects is None else objects)
         random.Random(f"{client.name}{self.root}").shuffle(objects)
         while objects:
@@ -138,11 +138,11 @@ class Trial:
 
     @contextlib.contextmanager
     def watched(self, client):
-        """Meanwhile a client verifies and asks for the status again and again: nothing is wrong."""
+        """Meanwhile a client repeats `verify` and `status`, which must find nothing wrong."""
         ended = threading.Event()
 
         def watch():
-            # Before the first landing the answer is "not a root"; from then on it would be wrong.
+            # Before the first landing the answer is "not a root"; after it, that would be wrong.
             while not (EXPORT / self.root / ".hiwake").exists():
                 self.hiwake(client, "status", codes=(0, 1, 2))
             while not ended.is_set():
@@ -162,12 +162,12 @@ class Trial:
             watcher.join()
 
     def met(self, fault, was_met):
-        """A fault that no command met proves nothing."""
+        """Notes a fault that no command met, because it proves nothing."""
         if not was_met:
             self.note(f"no command met {fault}")
 
     def look_at_published(self, root):
-        """Every published file keeps its text from the first look on."""
+        """Notes a published file whose text differs from the first look."""
         for path in self.published_files(root):
             with contextlib.suppress(FileNotFoundError):
                 digest = hashlib.sha256(text_of(path)).hexdigest()
@@ -189,7 +189,7 @@ class Trial:
         ]
 
     def finish(self, root=None, objects=None, rounds=2):
-        """Lands what was landed, which changes nothing; seals; counts every line of every file."""
+        """Lands all again, which must change nothing; seals; counts every line of every file."""
         root, client = root or self.root, self.clients[0]
         objects = sorted(self.objects if objects is None else objects)
         paths = [WORK / "landing" / name for name in objects]
@@ -201,7 +201,7 @@ class Trial:
             self.note(f"the last landing has exit code {code}: {said.strip()[-300:]}")
         elif new[1] != "0" and self.acknowledged.issuperset(objects):
             self.lost += int(new[1])
-            self.note(f"{new[1]} acknowledged lines were not there")
+            self.note(f"{new[1]} acknowledged lines were missing")
         for _ in range(rounds):
             code, said = self.seal(client, now="2022-04-25T00:00:00+09:00", root=root)
             if code:
@@ -220,7 +220,7 @@ class Trial:
             )
             checksum, name = path.with_name(path.name + ".sha256").read_text().split()
             if hashlib.sha256(path.read_bytes()).hexdigest() != checksum or name != path.name:
-                self.note(f"{path} does not have its checksum")
+                self.note(f"{path} does not match its checksum")
         wanted = {(LINES[index][0], LINES[index][1] if self.by_place else "") for index in expected}
         self.rows += len(wanted)
         self.lost += sum(1 for line in wanted if line not in found)
@@ -228,7 +228,7 @@ class Trial:
         wrong = [line for line in found if line not in wanted]
         self.torn += len(wrong)
         if wrong:
-            self.note(f"not a line that was landed: {wrong[:2]}")
+            self.note(f"these lines never landed: {wrong[:2]}")
         stray = [
             path
             for path in (EXPORT / root).rglob("*")
@@ -278,7 +278,7 @@ HEADS = (
 
 
 def stacks(pid):
-    """Where in the kernel the threads of a process wait."""
+    """The kernel stacks of a process's threads, which show where they wait."""
     with contextlib.suppress(OSError):
         found = pathlib.Path(f"/proc/{pid}/task").glob("*/stack")
         return [stack.read_text().split("\n")[:6] for stack in found]

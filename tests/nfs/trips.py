@@ -7,14 +7,14 @@ import subprocess
 from machines import EXPORT
 from trial import DURING, FAILED, WORK
 
-# What changes files waits until that is stored; what opens, locks and closes may or may not.
+# Requests that change files wait for storage; those that open, lock or close may or may not.
 STORED = {"WRITE", "COMMIT", "SETATTR", "CREATE", "LINK", "RENAME", "REMOVE"}
 STATE = {"OPEN", "OPEN_NOATTR", "CLOSE", "LOCK", "LOCKU", "FREE_STATEID", "TEST_STATEID"}
 READ_MS, STORE_MS = 0.25, 2.7
 
 
 def on_efs(sent):
-    """How long the requests take in turn at EFS's published latencies, at least and at most."""
+    """The least and most time that the requests take in turn at EFS's published latencies."""
     stored, state = (
         sum(count for kind, count in sent.items() if kind in kinds) for kinds in (STORED, STATE)
     )
@@ -66,10 +66,10 @@ def trips(client, form):
     during, after_it = DURING, "2022-04-19T03:00:00+09:00"
     for what, verb, root, now, argument, target in (
         ("new day in a fresh root", "land", "r1", during, one, 72),
-        ("commit into a day that is there", "land", "r1", during, two, 34),
+        ("commit into an existing day", "land", "r1", during, two, 34),
         ("a commit that overlaps others", "land", "r1", during, wide, None),
-        ("all rows known already", "land", "r1", during, two, 22),
-        ("two further day files, new", "land", "r1", during, new, None),
+        ("all rows already landed", "land", "r1", during, two, 22),
+        ("two more new day files", "land", "r1", during, new, None),
         ("commit into three day files", "land", "r1", during, three, 90),
         ("round with nothing due, three open day files", "seal", "r1", during, None, None),
         ("seal of three, one by merge", "seal", "r1", after_it, None, None),

@@ -1,4 +1,4 @@
-//! `hiwake cat`: objects of any shape as lines.
+//! `hiwake cat`: prints objects in any form as lines.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
@@ -23,19 +23,19 @@ use crate::find::{self, Times};
 use crate::output::{self, err};
 use crate::{Now, Usage};
 
-/// Print objects of any shape as lines: rows, failed records, backups, envelopes, text; or a day
+/// Print objects in any form as lines: rows, failed records, backups, envelopes, text; or a day
 /// file; or find lines in day files
 ///
-/// The format is detected from the content. Unreadable pieces are named on stderr; the exit code is
-/// then 1. Of a day file the committed lines are shown, compressed or not: of a day that has not
-/// ended, in the order of arrival.
+/// The format is detected from the content. Unreadable pieces are named on stderr, and the exit
+/// code is 1. A day file's committed lines are shown, compressed or not. An open day is shown in
+/// the order of arrival.
 ///
-/// With `--root` and `--id`, `--text` or `--time`, lines are found in all day files, or those of
-/// `--file` and `--day`. Each has its file, its line number in the file's text, its time and the
-/// objects of its commit. Log group, log stream and id stand in those objects only: a day file and
-/// its journal keep a hash of them. `--objects` says where the objects are, and each line then has
-/// its log group, log stream and id. A closed day has lost its identities: only `--text` finds in
-/// it. What is found is kept in memory until its file has proven whole.
+/// With `--root` and `--id`, `--text` or `--time`, it finds lines in all day files, or in those of
+/// `--file` and `--day`. For each line it prints the file, the line number in the file's text, the
+/// time and the objects of the commit. Only those objects have the log group, log stream and id: a
+/// day file and its journal keep a hash of them. With `--objects`, which names the objects, each
+/// line also gets its log group, log stream and id. A closed day has no identities: only `--text`
+/// searches it. Results are kept in memory until their file is verified.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake cat out.s3/landing
@@ -55,53 +55,53 @@ pub struct Args {
     /// The root of the day files; without objects, HIWAKE_ROOT
     #[arg(long, value_name = "DIR", conflicts_with_all = ["rows", "events"])]
     root: Option<PathBuf>,
-    /// The day file's name without its day; where lines are found, `*` stands for any text
+    /// The day file's name without its day; in a search, `*` stands for any text
     #[arg(long, value_name = "NAME")]
     file: Option<String>,
-    /// Its day [default: today]; where lines are found, also 2022-04, 2022-04-* or D..D, which
-    /// includes both [default: any]
+    /// Its day [default: today]; in a search, also 2022-04, 2022-04-* or D..D, which includes both
+    /// [default: any]
     #[arg(long, value_name = "D[..D]")]
     day: Option<Days>,
-    /// Only lines that have this text in them
+    /// Only lines that contain this text
     #[arg(long, value_name = "TEXT")]
     text: Option<String>,
     /// Only lines of this minute, second, millisecond, day or last hours; or from one time to
-    /// another: T..T. A time without an offset is one of the configured time zone
+    /// another: T..T. A time without an offset is in the configured time zone
     #[arg(long, value_name = "T[..T]")]
     time: Option<Times>,
-    /// Where the objects are from which the lines were landed: names the source of each line
+    /// The objects that the lines were landed from: adds the source of each line
     #[arg(long = "objects", value_name = "OBJECTS")]
     objects_at: Option<String>,
-    /// Each line that was found as JSON
+    /// Print each line that was found as JSON
     #[arg(long)]
     json: bool,
-    /// Wait for more, until the day is sealed
+    /// Wait for more lines until the day is sealed
     #[arg(long)]
     follow: bool,
-    /// Each row as JSON
+    /// Print each row as JSON
     #[arg(long, conflicts_with = "events")]
     rows: bool,
-    /// Each line with its local time, stream and id in front, tabs between
+    /// Print each line with its local time, stream and id in front, separated by tabs
     #[arg(long)]
     events: bool,
-    /// Only the event of this id, in CloudWatch's digits or as it stands in a row
+    /// Only the event with this id, in CloudWatch's digits or as in a row
     #[arg(long, value_name = "ID")]
     id: Option<String>,
 }
 
-/// How often it is looked whether there is more.
+/// The pause before looking for more lines.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Shows a day file, or finds lines.
 fn in_root(config: &Config, args: &Args, root: &Path) -> anyhow::Result<ExitCode> {
     let (id, text) = (args.id.as_deref(), args.text.as_deref());
     if id.is_none() && text.is_none() && args.time.is_none() {
-        let what = "--root needs --file (to show a day file), or --id, --text or --time (to find)";
+        let what = "--root needs --file to show a day file, or --id, --text or --time to search";
         let file = args.file.as_ref().ok_or_else(|| Usage(what.to_owned()))?;
         return show(config, args, root, file);
     }
     if args.follow {
-        let what = "--follow shows a day file; it does not find: leave out --id, --text and --time";
+        let what = "--follow shows a day file and cannot search: leave out --id, --text and --time";
         return Err(Usage(what.to_owned()).into());
     }
     let day = args.day.as_ref().map(|day| day.resolve(config, &Now { now: None })).transpose()?;
@@ -115,7 +115,7 @@ fn show(config: &Config, args: &Args, root: &Path, file: &str) -> anyhow::Result
     let now = Now { now: None };
     let today = || Days::Span("today".to_owned(), "today".to_owned());
     let day = args.day.clone().unwrap_or_else(today).resolve(config, &now)?.one().ok_or_else(|| {
-        let what = "--day: one day is shown at a time, e.g. 2022-04-18 or today; --text, --id and --time find in several";
+        let what = "--day: only one day can be shown at a time, e.g. 2022-04-18 or today; --text, --id and --time search several";
         Usage(what.to_owned())
     })?;
     let is_over = day_end(config.timezone, day) <= now.clock().now();
@@ -193,7 +193,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
             && folder.join(".hiwake").is_dir()
         {
             let reason = format!(
-                "{argument} is a root of daily files: name one, as in `hiwake cat --root {argument} --file messages --day today`"
+                "{argument} is a root of daily files: name one of them, as in `hiwake cat --root {argument} --file messages --day today`"
             );
             return Err(Usage(reason).into());
         }
@@ -206,7 +206,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
             let origin = Origin { place: &place, id: None, arrival: Some(object.modified) };
             match reader.object(input, origin, &options, &mut printer) {
                 Ok(()) => {}
-                // Of the printer: its reader is gone and wants no more, or the disk is full.
+                // The printer failed: its reader has gone, or the disk is full.
                 Err(ReadError::Sink(error)) => {
                     printed = Err(error);
                     break 'objects;
@@ -218,7 +218,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     }
     output::ended(printed.and_then(|()| printer.out.flush()));
     if let (Some(id), 0) = (&args.id, printer.found) {
-        err!("no event with the id {id} is in what was read");
+        err!("the objects contain no event with the id {id}");
         return Ok(ExitCode::from(1));
     }
     Ok(ExitCode::from(u8::from(printer.bad > 0)))

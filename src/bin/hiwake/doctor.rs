@@ -1,4 +1,4 @@
-//! `hiwake doctor`: whether all is there that landing and sealing need.
+//! `hiwake doctor`: checks everything that landing and sealing need.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,12 +15,12 @@ use hiwake::selftest::{self, Asked, Check};
 use crate::Now;
 use crate::output::out;
 
-/// Check a root, and what is around it: the same checks as the land function's self-test
+/// Check a root and its surroundings, with the same checks as the land function's self-test
 ///
-/// Nothing is changed. Each line says what was found and, where it is wrong, what to do. Where this
-/// user may only read, what needs writing is skipped, and a line says so. With AWS it also looks at
-/// the log groups of the configuration, at the alarms and at the queue. The stack's output
-/// `DoctorCommand` is the whole command, filled in.
+/// Nothing is changed. Each line is one result and, if it is wrong, what to do. If this user may
+/// only read, checks that need to write are skipped, and a line says so. With AWS, it also checks
+/// the configured log groups, the alarms and the queue. The stack's output `DoctorCommand` is the
+/// complete command.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake doctor --root out
@@ -34,13 +34,13 @@ pub struct Args {
     ]))]
     #[cfg_attr(not(feature = "aws"), arg(required_unless_present = "prefixes"))]
     root: Option<PathBuf>,
-    /// A bucket and prefix that land reads, with a `/` at its end
+    /// A bucket and prefix that land reads, ending with `/`
     #[arg(long = "prefix", value_name = "s3://BUCKET/PREFIX/")]
     prefixes: Vec<String>,
-    /// For how many seconds to hold the lock, so that the same command elsewhere finds it taken
+    /// How many seconds to hold the lock, so that the same command elsewhere finds it busy
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     hold: u64,
-    /// The pipeline: its delivery stream has this name, and its alarms begin with it
+    /// The pipeline: the name of its delivery stream and the beginning of its alarms' names
     #[cfg(feature = "aws")]
     #[arg(
         long,
@@ -50,25 +50,25 @@ pub struct Args {
         default_value = "hiwake"
     )]
     pipeline: String,
-    /// Look at the named log groups: class, filters to the pipeline's stream, account policy
+    /// Check the named log groups: class, filters to the pipeline's stream, account policy
     #[cfg(feature = "aws")]
     #[arg(long)]
     log_groups: bool,
-    /// Look at the pipeline's alarms: all there, switched on, quiet
+    /// Check the pipeline's alarms: whether all exist, are switched on and are not ringing
     #[cfg(feature = "aws")]
     #[arg(long)]
     alarms: bool,
-    /// Look at the land function's queue: what waits, for how long, and the dead letters
+    /// Check the land function's queue: its backlog, how long it has waited, and the dead letters
     #[cfg(feature = "aws")]
     #[arg(long, value_name = "URL")]
     queue: Option<String>,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
 impl Args {
-    /// Whether the checks are of the configuration, or of where it says. Others do without.
+    /// Whether these checks need the configuration.
     pub fn needs_config(&self) -> bool {
         #[cfg(feature = "aws")]
         return self.log_groups;
@@ -77,7 +77,7 @@ impl Args {
     }
 }
 
-/// `config` is `None` where there is none, and none is needed: on a machine of the readers.
+/// Runs the checks. `config` is `None` if it is missing and not needed, as on a reader's machine.
 pub fn run(config: Option<Config>, args: &Args) -> anyhow::Result<ExitCode> {
     let mut checks = of_config(config.as_ref());
     let config = config.unwrap_or_default();
@@ -131,8 +131,8 @@ fn of_aws(config: &Config, args: &Args) -> Result<Vec<Check>, AwsError> {
         match crate::aws()?.cloudwatch().alarms(pipeline) {
             Ok(alarms) => checks.extend([
                 Check::new(format!("alarms of {pipeline}"), alarms.exist()),
-                Check::new("alarms that tell", alarms.tell()),
-                Check::new("alarms that ring", alarms.ring()),
+                Check::new("alarm actions", alarms.tell()),
+                Check::new("alarms ringing", alarms.ring()),
             ]),
             Err(error) => {
                 checks.push(Check::new(format!("alarms of {pipeline}"), Err(error.reason)));

@@ -289,7 +289,7 @@ impl Sink for Explainer<'_> {
 
     fn skipped(&mut self, skipped: Skipped, events: usize) -> Result<(), ReadError> {
         let why = match skipped {
-            Skipped::Empty => "a control message, or it is empty",
+            Skipped::Empty => "a control message, or empty",
             Skipped::Filtered => "`drop` or `keep` of its source excludes it",
             Skipped::PlainDropped => "plain text, and `[plain] drop = true`",
             Skipped::PlainLeftOut => "plain text, which is excluded",

@@ -1,5 +1,5 @@
-//! `hiwake cat --root DIR` with `--id`, `--text` or `--time`: lines of day files, and where they
-//! came from.
+//! `hiwake cat --root DIR` with `--id`, `--text` or `--time`: finds lines of day files, and their
+//! origin.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
@@ -30,7 +30,7 @@ use crate::{Moment, Now, Usage};
 pub struct Times {
     from: Moment,
     until: Option<Moment>,
-    /// How long a moment alone is.
+    /// The length of a single moment, in milliseconds.
     unit: i64,
 }
 
@@ -68,7 +68,7 @@ impl Times {
     }
 }
 
-/// What is looked for, and where.
+/// The search, and where to search.
 pub struct Args<'a> {
     pub root: &'a Path,
     pub file: Option<&'a str>,
@@ -81,7 +81,7 @@ pub struct Args<'a> {
 }
 
 pub fn run(config: &Config, args: &Args<'_>) -> anyhow::Result<ExitCode> {
-    // The events by their identities, as the objects have them.
+    // The events in the objects, by their identities.
     let mut events = HashMap::new();
     let query = query(config, args, &mut events)?;
     let Search { hits, closed, failed } = search(config, args, &query)?;
@@ -95,23 +95,23 @@ pub fn run(config: &Config, args: &Args<'_>) -> anyhow::Result<ExitCode> {
     }
     hits.iter().for_each(|hit| print(config, hit, &events, args.json));
     if args.id.is_some() && args.objects.is_none() && hits.len() > 1 {
-        note!("the {} lines have the id's millisecond: add --objects to find the one", hits.len());
+        note!("all {} lines have the id's millisecond: add --objects to find the one", hits.len());
     }
     if let Some(first) = closed.first() {
         let what = match query.needs_identities() {
-            true => "only --text finds in them",
-            false => "their lines have no time and no objects",
+            true => "only --text searches them",
+            false => "their lines have no times and no objects",
         };
         let days = count(closed.len(), "closed day");
-        err!("{days}, e.g. {first}: a closed day has no identities any more; {what}");
+        err!("{days}, e.g. {first}: a closed day no longer has identities; {what}");
     }
     if hits.is_empty() {
-        err!("nothing was found below {}", args.root.display());
+        err!("found nothing below {}", args.root.display());
     }
     Ok(ExitCode::from(u8::from(failed > 0 || hits.is_empty())))
 }
 
-/// What is looked for. An id is an identity where its object is known, otherwise a millisecond.
+/// The query. With its object, an id gives an identity; without, only a millisecond.
 fn query(
     config: &Config,
     args: &Args<'_>,
@@ -125,13 +125,13 @@ fn query(
                 |row: &Row<'_>| row.id == id || event_id::long(&row.id, row.timestamp) == id;
             read(config, objects, &|_| true, &wanted, events)?;
             if events.is_empty() {
-                anyhow::bail!("no event with the id {id} is in {objects}: check --objects");
+                anyhow::bail!("{objects} contains no event with the id {id}: check --objects");
             }
             query.keys = Some(events.keys().copied().collect());
         }
         (Some(id), None) => {
             let at = event_id::timestamp(id).ok_or_else(|| {
-                Usage(format!("--id: `{id}` has no time in it: add --objects, where its object is"))
+                Usage(format!("--id: `{id}` contains no time: add --objects to name its object"))
             })?;
             let given = query.times.unwrap_or(i64::MIN..i64::MAX);
             query.times = Some(given.start.max(at)..given.end.min(at + 1));
@@ -141,11 +141,11 @@ fn query(
     Ok(query)
 }
 
-/// What was found in a root.
+/// The result of a search in a root.
 #[derive(Default)]
 struct Search {
     hits: Vec<Hit>,
-    /// Day files that may have more, and are closed.
+    /// Closed day files, which may contain more.
     closed: BTreeSet<String>,
     failed: usize,
 }
@@ -176,7 +176,7 @@ fn search(config: &Config, args: &Args<'_>, query: &Query) -> anyhow::Result<Sea
     Ok(search)
 }
 
-/// Whether a day may have lines of these times, in whatever time zone it is a day.
+/// Whether a day may have lines of these times, in any time zone.
 fn may_have(config: &Config, query: &Query, day: Day) -> bool {
     const DAY_MS: i64 = 24 * 3600 * 1000;
     let end = day_end(config.timezone, day);
@@ -212,13 +212,13 @@ fn print(config: &Config, hit: &Hit, events: &HashMap<EventKey, Event>, json: bo
     }
 }
 
-/// An event as its object has it.
+/// An event in an object.
 struct Event {
     id: String,
     stream: String,
 }
 
-/// Reads the objects that `of` chooses, and keeps the events that are wanted.
+/// Reads the objects that `of` selects, and keeps the wanted events.
 fn read(
     config: &Config,
     source: &str,

@@ -1,4 +1,4 @@
-//! `hiwake report`: the day files as one page.
+//! `hiwake report`: shows the day files on one page.
 
 use std::fs::File;
 use std::io::Write;
@@ -12,16 +12,16 @@ use hiwake::land::upkeep::fault::Fault;
 use crate::output::{self, out};
 use crate::{Now, Root};
 
-/// Write one page that shows all day files: a calendar of each file, lines and bytes a day,
-/// checksums, what is wrong
+/// Write one page that shows all day files: a calendar of each file, lines and bytes per day,
+/// checksums and faults
 ///
-/// The page is one HTML file that loads nothing, in English and Japanese. It goes to stdout, or
-/// into `--output`. It reads journals, not lines: `--verify` reads every byte, too. The exit code
-/// is 1 if something is wrong.
+/// The page is one HTML file that loads nothing, in English and Japanese. It goes to stdout, or to
+/// `--output`. The command reads journals, not lines; `--verify` also reads every byte. The exit
+/// code is 1 if something is wrong.
 ///
-/// With `[report] write = true` in the configuration, rounds of sealing write it beside the files,
-/// as `@report.html`: when they changed something, when days begin or end, while something is
-/// wrong, and once a day.
+/// With `[report] write = true` in the configuration, rounds of sealing write the page beside the
+/// files as `@report.html`: when they changed something, when days begin or end, while something
+/// is wrong, and once a day.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake report --root out > report.html
@@ -29,7 +29,7 @@ use crate::{Now, Root};
 pub struct Args {
     #[command(flatten)]
     root: Root,
-    /// The file to write; one that is there is replaced
+    /// The file to write; an existing file is replaced
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// The language that the page begins with [default: `[report] language`]

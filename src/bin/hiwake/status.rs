@@ -1,4 +1,4 @@
-//! `hiwake status`: each day file.
+//! `hiwake status`: shows each day file.
 
 use std::process::ExitCode;
 
@@ -14,13 +14,12 @@ use crate::days::Days;
 use crate::output::{self, err, out};
 use crate::{Now, Root};
 
-/// Show each day file: state, lines, bytes, late lines, last commit (local time); what is overdue
-/// or missing; and which is sealed next, when and why then
+/// Show each day file: state, lines, bytes, late lines, last commit (local time); which are overdue
+/// or missing; and which is sealed next, when and why
 ///
 /// Reads without locks and writes nothing. `--json` also has `commits`, `due`, `overdue`, `missing`
-/// and `duplicates`: the rows that were dropped by landings that added others. Landings of nothing
-/// new leave no trace. The exit code is 1 if a published file is missing, or a journal cannot be
-/// read.
+/// and `duplicates`: the rows dropped by landings that also added some. Landings that add nothing
+/// leave no trace. The exit code is 1 if a published file is missing or a journal cannot be read.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hiwake status --root out
@@ -40,12 +39,12 @@ pub struct Args {
     /// Only days in these states
     #[arg(long, value_name = "STATE", value_delimiter = ',')]
     state: Vec<DayState>,
-    /// Only days that wait for their seal, the next one first: when, and why then
+    /// Only days that are not sealed yet, the next one first: when they are due, and why
     #[arg(long)]
     due: bool,
     #[command(flatten)]
     now: Now,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -89,7 +88,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let missing: Vec<&String> = days.iter().flat_map(|day| &day.missing).collect();
     for path in &missing {
         err!(
-            "{path} is missing: it was published, and something else than hiwake has removed it. Put a copy back, or run `hiwake verify --rebuild SOURCE`"
+            "{path} is missing: it was published, but something other than hiwake has removed it. Restore a copy, or run `hiwake verify --rebuild SOURCE`"
         );
     }
     if days.is_empty() && all > 0 {
@@ -99,7 +98,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     for day in days.iter().filter(|day| day.outgrows_an_invocation()) {
         let DayStatus { file, day, unsealed_bytes, .. } = day;
         err!(
-            "{file} of {day} has {unsealed_bytes} bytes of text to be sealed: where it has to be merged, more than the seal function's 15 minutes are enough for at 100 MB/s. Run `hiwake seal` on a machine that has the file system mounted, or set seal.order = \"arrival\""
+            "{file} of {day} has {unsealed_bytes} bytes of text to seal. Merging takes more than the 15 minutes of the seal function at 100 MB/s. Run `hiwake seal` on a machine that has the file system mounted, or set seal.order = \"arrival\""
         );
     }
     for error in &failed {
@@ -108,7 +107,7 @@ pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!failed.is_empty() || !missing.is_empty())))
 }
 
-/// So many days that are overdue are named below the table.
+/// How many overdue days are named below the table.
 const OVERDUE_SHOWN: usize = 3;
 
 fn name(DayStatus { file, day, kind, .. }: &DayStatus) -> String {
@@ -119,7 +118,7 @@ fn at(config: &Config, due: Due) -> String {
     rfc_3339(due.at, config.timezone, SecondsFormat::Secs)
 }
 
-/// Why a day is due when it is.
+/// Why a day is due at that time.
 fn why(config: &Config, due: Due) -> String {
     let grace = humantime::format_duration(config.seal.grace);
     match due.because {
@@ -129,7 +128,7 @@ fn why(config: &Config, due: Due) -> String {
     }
 }
 
-/// What waits is yellow, what waits for a person to wonder is magenta, what is done is green.
+/// Yellow: open. Magenta: may need attention. Green: done.
 fn color(state: &str) -> Option<AnsiColor> {
     let state = <DayState as clap::ValueEnum>::from_str(state, false).ok()?;
     Some(match state {

@@ -1,5 +1,5 @@
-//! The calendar of hints below [`DUE`], which says where to look: it is read, and corrected by the
-//! journals, which decide.
+//! The calendar of hints below [`DUE`]: it only says where to look. The journals decide, and wrong
+//! hints are corrected from them.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -11,22 +11,22 @@ use crate::land::root::error::{LandError, Result};
 use crate::land::root::folders::{self, Below};
 use crate::land::root::layout::{DUE, DayFile, Hint};
 
-/// What the calendar names: a day file, or a segment of it, and what is to be done.
+/// A hint: a day file, or a segment of it, and what to do with it.
 pub(super) type Due = (DayFile, Hint);
 
-/// What the calendar has.
+/// The hints that were read from the calendar.
 pub(super) struct Hints {
-    /// The day files and segments that it names, by what is to be done and when.
+    /// The day files and segments that are due.
     pub(super) due: Vec<Due>,
-    /// The dates that it names for what is to be done, due or not: `<what>/<when>`.
+    /// All dates in the calendar, due or not: `<what>/<when>`.
     pub(super) names: Vec<String>,
-    /// Folders of it that have nothing in them.
+    /// Its empty folders.
     pub(super) empty: Vec<String>,
-    /// What of it could not be read.
+    /// The parts that could not be read.
     pub(super) unread: Vec<LandError>,
 }
 
-/// What the calendar has of one thing that is to be done, where that is due.
+/// Reads the hints for one kind of work, `what`, and keeps those that are due.
 pub(super) fn hints(lander: &Lander<'_>, what: &str, due: &dyn Fn(&str) -> bool) -> Hints {
     let folder = format!("{DUE}/{what}");
     let names = RefCell::new(Vec::new());
@@ -45,19 +45,19 @@ pub(super) fn hints(lander: &Lander<'_>, what: &str, due: &dyn Fn(&str) -> bool)
     Hints { due, names: names.into_inner(), empty, unread }
 }
 
-/// The dates that the calendar names, as a round of sealing that finds nothing due sees them.
+/// The dates in the calendar, as an idle round sees them.
 pub(super) fn names(lander: &Lander<'_>) -> BTreeSet<String> {
     let what = ["seal", "close", "removed"].into_iter();
     let what = what.chain((lander.config.retention.days > 0).then_some("closed"));
     what.flat_map(|what| hints(lander, what, &|_| false).names).collect()
 }
 
-/// The journal of a day file that a hint names.
+/// Reads the journal of a day file that a hint names.
 pub(super) fn read(lander: &Lander<'_>, day_file: &DayFile) -> Result<State> {
     Journal::read_or_damage(lander, day_file)?.ok_or_else(|| lander.hint_without_journal(day_file))
 }
 
-/// A hint that does not say what the journal says becomes the one that does.
+/// Replaces a hint that disagrees with the journal.
 pub(super) fn move_hint(lander: &Lander<'_>, (day_file, found): &Due, state: &State) -> Result<()> {
     let right = state.calendar_hint();
     if right.as_ref() == Some(found) || state.last_done().is_none() {

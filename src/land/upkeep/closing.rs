@@ -1,5 +1,5 @@
-//! The end of a day file: its journal is closed, and its published files are removed when retention
-//! says so.
+//! The end of a day file: closing its journal, and removing its published files when retention
+//! requires it.
 
 use crate::day::DAY_MS;
 use crate::land::day_file::hold::Hold;
@@ -17,7 +17,7 @@ use crate::land::upkeep::calendar::{self, Due, move_hint};
 pub(super) fn close(lander: &Lander<'_>, due: &Due, days: u32) -> Result<Option<DayFile>> {
     let (day_file, _) = due;
     let mut closed_now = false;
-    // A close that was interrupted is due, too.
+    // An interrupted close is also due.
     let is_due = |state: &State| state.closed.is_some() || published_before(lander, state, days);
     let state = calendar::read(lander, day_file)?;
     if !is_due(&state) {
@@ -25,12 +25,12 @@ pub(super) fn close(lander: &Lander<'_>, due: &Due, days: u32) -> Result<Option<
     }
     let (mut journal, _) = lock(lander, day_file)?;
     if journal.state.closed.is_some() {
-        // The slot may be of a process that was killed before its sync, or whose sync failed.
+        // The slot may come from a process that was killed before its sync, or whose sync failed.
         journal.rewrite_last_frame()?;
         Hold::take(lander, day_file, &mut journal)?.clear_seen()?;
     } else if is_due(&journal.state) {
         let closed = closed(&journal.state, lander.clock.now());
-        // Under all locks, proven: nobody may be about to append.
+        // Under all locks, and with the lease checked: no other process may be about to append.
         let hold = Hold::take(lander, day_file, &mut journal)?;
         hold.journal.check_lease()?;
         closed_now = hold.journal.close(closed)?;
@@ -39,7 +39,7 @@ pub(super) fn close(lander: &Lander<'_>, due: &Due, days: u32) -> Result<Option<
         }
     }
     move_hint(lander, due, &journal.state)?;
-    // Where no function runs, nobody has listed them.
+    // Without the seal function, no round has announced the segments: remove their hints.
     let segments = journal.state.closed.as_ref().map_or(0, |closed| closed.segments.len());
     for segment in 1..=segments as u32 {
         for rounds in 1..=ANNOUNCED {
@@ -49,7 +49,7 @@ pub(super) fn close(lander: &Lander<'_>, due: &Due, days: u32) -> Result<Option<
     Ok(closed_now.then(|| day_file.clone()))
 }
 
-/// Whether all segments were published, the last one so many days ago.
+/// Whether all segments are published, the last one at least `days` days ago.
 pub(super) fn published_before(lander: &Lander<'_>, state: &State, days: u32) -> bool {
     let age = i64::from(days) * DAY_MS;
     state.last_done().is_some_and(|at| at + age <= lander.clock.now())
@@ -64,8 +64,8 @@ fn closed(state: &State, at: i64) -> Closed {
 }
 
 /// Removes the published files of a day when `retention.days` have passed since its last segment
-/// was published. The frames first, then each checksum, then its file: a crash between them leaves
-/// a file that the next round removes.
+/// was published. The frames come first, then each checksum, then its file: after a crash in
+/// between, the next round removes what is left.
 pub(super) fn retain(lander: &Lander<'_>, due: &Due, days: u32) -> Result<Vec<String>> {
     let (day_file, _) = due;
     let state = calendar::read(lander, day_file)?;
@@ -79,7 +79,7 @@ pub(super) fn retain(lander: &Lander<'_>, due: &Due, days: u32) -> Result<Vec<St
     let published = journal.state.published(day_file);
     let at = lander.clock.now();
     let append = |journal: &mut Journal<'_>| {
-        // The frames that this goes by may be of a process that was killed before its sync.
+        // The frames read here may come from a process that was killed before its sync.
         journal.rewrite_last_frame()?;
         for one in published.iter().filter(|one| !one.removed) {
             journal.append(Frame::Removed(SegmentEvent { segment: one.segment, at }))?;

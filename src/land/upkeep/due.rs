@@ -1,5 +1,5 @@
-//! What is due of a root: when each day may be sealed, and what a round of sealing would do now.
-//! Writes nothing.
+//! Due dates: when each day may be sealed, and what a round of sealing would do now. Writes
+//! nothing.
 
 use std::collections::BTreeSet;
 
@@ -23,29 +23,29 @@ use crate::row::{Day, Kind};
 pub struct Due {
     /// Milliseconds since the epoch.
     pub at: i64,
-    /// What that follows from.
+    /// The reason for that time.
     pub because: Because,
 }
 
-/// Why a day is due at that moment.
+/// Why a day is due at that time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Because {
-    /// `seal.grace` has to pass after the day's end.
+    /// `seal.grace` after the day's end.
     DayEnd,
-    /// `seal.grace` has to pass after the last commit; 48 hours after the first one suffice.
+    /// `seal.grace` after the last commit, but at most 48 hours after the first one.
     LastCommit,
-    /// A round of sealing was interrupted, and the next one finishes it.
+    /// An interrupted round of sealing; the next round finishes it.
     Interrupted,
 }
 
 impl Due {
-    /// As the alarm has it: what waits for more than 6 hours is wrong.
+    /// Whether it has waited for more than 6 hours, the limit of the alarm.
     pub(super) fn is_overdue(self, now: i64) -> bool {
         self.at + 6 * 3600 * 1000 < now
     }
 
-    /// The earliest of its segments; `None`: all are published, or the time zone is unknown.
+    /// When the earliest segment is due; `None`: all are published, or the time zone is unknown.
     pub(super) fn of(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> Option<Due> {
         let unpublished = state.numbered().filter(|(_, segment)| segment.done.is_none());
         let due = unpublished.filter_map(|(_, segment)| {
@@ -61,8 +61,8 @@ impl Due {
     }
 }
 
-/// The day files that wait for their seal. One whose journal cannot be read is left out:
-/// [`Lander::seal`] says what is wrong with it.
+/// The day files that are not sealed yet. A day file with an unreadable journal is left out:
+/// [`Lander::seal`] reports what is wrong with it.
 pub fn waiting(lander: &Lander<'_>) -> Vec<(Due, DayFile)> {
     let Hints { due, .. } = calendar::hints(lander, "seal", &|_| true);
     let day_files: BTreeSet<DayFile> = due.into_iter().map(|(day_file, _)| day_file).collect();
@@ -91,12 +91,12 @@ pub struct Planned {
 pub struct PlannedDay {
     /// The day file.
     pub day_file: String,
-    /// The lines that are to be sealed.
+    /// The lines to be sealed.
     pub lines: u64,
 }
 
 impl Lander<'_> {
-    /// Says what [`Lander::seal`] would do. Takes no locks and writes nothing.
+    /// Plans what [`Lander::seal`] would do. Takes no locks and writes nothing.
     pub fn plan_seal(&self) -> Planned {
         let (config, now) = (self.config, self.clock.now());
         let mut planned = Planned::default();
@@ -131,7 +131,7 @@ impl Lander<'_> {
 }
 
 impl Planned {
-    /// The day files that would be sealed empty.
+    /// Adds the day files that would be sealed empty.
     fn empty(&mut self, lander: &Lander<'_>) -> Result<(), LandError> {
         for mark in delivered(lander)?.into_iter().filter(|mark| !mark.had_ended) {
             for day_file in daily_files(lander.config, mark.day) {
@@ -144,7 +144,7 @@ impl Planned {
         Ok(())
     }
 
-    /// The day files that the calendar names, and what their journals say.
+    /// The day files in the calendar, and the states in their journals.
     fn read(&mut self, lander: &Lander<'_>, what: &str) -> Vec<(DayFile, State)> {
         let today = utc_day(lander.clock.now());
         let may = |day| if what == "seal" { lander.may_seal(day) } else { day <= today };
@@ -171,8 +171,8 @@ pub(super) fn delivered(lander: &Lander<'_>) -> Result<Vec<Delivered>, LandError
     Ok(ended)
 }
 
-/// The day files that a day has if an object was delivered on it: those whose names the
-/// configuration says without a placeholder.
+/// The day files that are sealed empty on a day with a delivery: those whose configured names have
+/// no placeholder.
 pub(super) fn daily_files(config: &Config, day: Day) -> BTreeSet<DayFile> {
     if !config.seal.empty_days {
         return BTreeSet::new();
@@ -180,14 +180,14 @@ pub(super) fn daily_files(config: &Config, day: Day) -> BTreeSet<DayFile> {
     let of_sources = config.sources.iter().map(|source| (&source.file, source.format(config).kind));
     let templates = of_sources.chain([(&config.unmatched.file, config.format.kind)]);
     let literal = templates.filter_map(|(file, kind)| Some((file.literal()?, kind)));
-    // The one by default is not asked for.
+    // The default `[plain]` was not requested.
     let plain = Some(&config.plain).filter(|plain| !plain.drop && **plain != Plain::default());
     let plain = plain.map(|plain| (plain.file.as_str(), plain.kind));
     let day_file = |(file, kind): (&str, _)| DayFile { file: file.to_owned(), day, kind };
     literal.chain(plain).map(day_file).collect()
 }
 
-/// Whether a day file was begun, of whatever kind: its source may have had another one then.
+/// Whether a day file was begun in any kind: its source may have had another kind then.
 pub(super) fn is_begun(lander: &Lander<'_>, day_file: &DayFile) -> Result<bool, LandError> {
     let others = Kind::ALL.into_iter().filter(|kind| *kind != day_file.kind);
     for kind in [day_file.kind].into_iter().chain(others) {

@@ -1,10 +1,9 @@
-//! What is wrong, as the page says it: in both of its languages.
+//! Faults as the report page shows them, in both of its languages.
 
 use crate::land::root::error::LandError;
 use crate::land::upkeep::verify::Finding;
 
-/// Something that is wrong. What the file system or a check says of it stands in brackets, as it
-/// was said.
+/// A fault. Messages of the file system or of a check are quoted unchanged, in brackets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// In English.
@@ -16,14 +15,14 @@ pub struct Fault {
 impl Fault {
     pub(super) fn missing(path: &str) -> Fault {
         Fault {
-            en: format!("{path}: it was published, and is missing"),
+            en: format!("{path}: the published file is missing"),
             ja: format!("{path}: 公開されたファイルがありません"),
         }
     }
 
     pub(super) fn overdue(day_file: &str, since: &str) -> Fault {
         Fault {
-            en: format!("{day_file}: it could be sealed since {since}, and is not"),
+            en: format!("{day_file}: it has been due since {since}, but is not sealed"),
             ja: format!("{day_file}: {since} から封印できますが、まだ封印されていません"),
         }
     }

@@ -1,10 +1,10 @@
-//! Find: lines of a day file by their text, time or identity, and the objects that they came from.
-//! For the eye: reads without locks, and writes nothing.
+//! Find: searches a day file for lines by text, time or identity, and names the objects that they
+//! came from. Reads without locks and writes nothing.
 //!
-//! `seen` says the identity of each line in the order of arrival. A sealed file is in the order of
-//! time, or of arrival: the commits' checksums prove which. Either way identities are read beside
-//! the text, a block of at most 4,096 entries of each commit at a time: 64 KB a commit, however
-//! many lines the day has.
+//! `seen` has the identity of each line in the order of arrival. A sealed file is in the order of
+//! time or of arrival; the commits' checksums prove which. Identities are read in step with the
+//! text, one block of at most 4,096 entries per commit. Each commit takes 64 KB, however many lines
+//! the day has.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
@@ -25,10 +25,10 @@ use crate::land::upkeep::show::ShowError;
 use crate::line::Style;
 use crate::row::{EventKey, Kind};
 
-/// What is looked for; a line has to meet all that is given.
+/// A search; a line must meet all the conditions that are given.
 #[derive(Debug, Clone, Default)]
 pub struct Query {
-    /// A piece of the line.
+    /// Text that is part of the line.
     pub text: Option<String>,
     /// Milliseconds since the epoch.
     pub times: Option<Range<i64>>,
@@ -41,27 +41,27 @@ pub struct Query {
 pub struct Hit {
     /// The file, relative to the root.
     pub path: String,
-    /// Its number in the text of that file, from 1.
+    /// The line number in that file's text, from 1.
     pub line: u64,
     /// The line, without its line break.
     pub text: String,
-    /// Whose it is; not known of a closed day.
+    /// The event's identity; unknown if the day is closed.
     pub key: Option<EventKey>,
-    /// The objects that were landed by the same commit; not known of a closed day.
+    /// The objects that the same commit landed; unknown if the day is closed.
     pub objects: Vec<String>,
 }
 
-/// What was found in a day file.
+/// The result of a search in one day file.
 #[derive(Debug, Default)]
 pub struct Found {
     /// The lines, in the order of the day's files.
     pub hits: Vec<Hit>,
-    /// The day is closed, so that only its text is known.
+    /// Whether the day is closed, so that only its text is known.
     pub closed: bool,
 }
 
 impl Query {
-    /// Whether a line is told by its identity: a closed day has none.
+    /// Whether the search needs identities, which a closed day does not have.
     pub fn needs_identities(&self) -> bool {
         self.times.is_some() || self.keys.is_some()
     }
@@ -75,7 +75,7 @@ impl Query {
 
     fn meets(&self, line: &[u8], key: Option<EventKey>, kind: Kind) -> bool {
         let holds = |text: &str| memchr::memmem::find(line, text.as_bytes()).is_some();
-        // As it is, or as a field of the line has it: with quotes doubled, or escaped.
+        // Unchanged, or as a field encodes it: with doubled quotes, or escaped.
         let has = |text: &String| {
             let field = Style { kind, ..Style::default() }.field(text);
             let inner = field.strip_prefix('"').and_then(|inner| inner.strip_suffix('"'));
@@ -90,7 +90,7 @@ impl Query {
 }
 
 impl Lander<'_> {
-    /// Finds lines in a day file. A day that was sealed or rebuilt meanwhile is read again.
+    /// Finds lines in a day file. Starts over if the day was sealed or rebuilt meanwhile.
     pub fn find(&self, day_file: &DayFile, query: &Query) -> Result<Found, ShowError> {
         loop {
             let Some(state) = Journal::read_or_damage(self, day_file)? else {
@@ -137,7 +137,7 @@ impl Lander<'_> {
                     break;
                 }
             }
-            let what = "its lines are not those that were committed: run `hiwake verify`";
+            let what = "its lines differ from the committed ones: run `hiwake verify`";
             found.hits.extend(hits.ok_or_else(|| LandError::damage(&path, what))?);
         }
         Ok(found)
@@ -162,14 +162,14 @@ struct Identities<'s> {
     path: String,
     order: Order,
     runs: Vec<Run<'s>>,
-    /// The commits that have more, by what comes first: the time of the next line, or nothing.
+    /// The commits that have more: by the time of their next line, or in the order of arrival.
     next: BinaryHeap<Reverse<(i64, usize)>>,
 }
 
-/// What is left of a commit's identities. They are in the order of time.
+/// The remaining identities of a commit, in the order of time.
 struct Run<'s> {
     blocks: Box<dyn Iterator<Item = (u64, &'s Block)> + 's>,
-    /// Of the present block, the last one first.
+    /// Those of the current block, the last one first.
     keys: Vec<EventKey>,
 }
 
@@ -190,7 +190,7 @@ impl<'s> Identities<'s> {
         Ok(Identities { seen, path, order, runs, next })
     }
 
-    /// The next line's; `None`: there are no more.
+    /// The identity of the next line; `None`: there are no more.
     fn next(&mut self) -> Result<Option<(usize, EventKey)>> {
         while let Some(Reverse((_, number))) = self.next.pop() {
             let run = &mut self.runs[number];
@@ -208,7 +208,7 @@ impl<'s> Identities<'s> {
 }
 
 impl Run<'_> {
-    /// Reads the next block where the present one has no more.
+    /// Reads the next block if the current one is used up.
     fn fill(&mut self, seen: &dyn Handle, path: &str) -> Result<()> {
         if self.keys.is_empty()
             && let Some((first, block)) = self.blocks.next()
@@ -220,16 +220,16 @@ impl Run<'_> {
     }
 }
 
-/// Takes a text, and keeps the lines that are looked for.
+/// A writer that keeps the lines that meet the query.
 struct Lines<'q> {
     kind: Kind,
     query: &'q Query,
     commits: &'q [Commit],
-    /// Whose the lines are, in the order of the text; `None`: not known.
+    /// The identities of the lines, in the order of the text; `None`: unknown.
     identities: Option<Identities<'q>>,
-    /// Why an identity was not read.
+    /// Why an identity could not be read.
     failed: Option<LandError>,
-    /// Of the text of each commit so far.
+    /// The checksum of each commit's text so far.
     crcs: Vec<u32>,
     /// The beginning of a line.
     rest: Vec<u8>,
@@ -273,7 +273,7 @@ impl<'q> Lines<'q> {
         }
     }
 
-    /// The last line need not end.
+    /// Takes the last line, which may lack its line break.
     fn finish(&mut self) {
         let rest = std::mem::take(&mut self.rest);
         if !rest.is_empty() {
@@ -281,7 +281,7 @@ impl<'q> Lines<'q> {
         }
     }
 
-    /// Whether each line is of the commit that it was taken for: then each commit has its bytes.
+    /// Whether each line was assigned to its own commit: then the commits' checksums match.
     fn is_proven(&mut self) -> Result<bool> {
         if let Some(error) = self.failed.take() {
             return Err(error);

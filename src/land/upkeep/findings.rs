@@ -1,4 +1,4 @@
-//! Findings: what a look at a root found, and what of it is wrong.
+//! The findings of a verification, and whether each is a fault.
 
 use std::collections::BTreeSet;
 
@@ -9,21 +9,21 @@ use crate::land::root::folders::Below;
 use crate::land::root::layout::{DUE, DayFile, Delivered, folder_of, name_of};
 use crate::land::upkeep::report::REPORT;
 
-/// Something that is not as it should be.
+/// Something unexpected in a root.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Where, relative to the root.
+    /// The path, relative to the root.
     pub path: String,
     /// What was found.
     pub what: String,
-    /// `false`: no harm, e.g. what a crash left and the next commit or seal removes.
+    /// `false`: harmless, e.g. the remains of a crash, which the next commit or seal removes.
     pub wrong: bool,
 }
 
-/// What there is, and what is wrong with it.
+/// The result of a verification.
 #[derive(Debug, Default, Serialize)]
 pub struct Verified {
-    /// Day files looked at.
+    /// Day files that were checked.
     pub day_files: u64,
     /// Commits whose lines and identities were checked.
     pub commits: u64,
@@ -31,9 +31,9 @@ pub struct Verified {
     pub lines: u64,
     /// Bytes of data files that were read.
     pub bytes: u64,
-    /// What was found, in the order of the day files.
+    /// The findings, in the order of the day files.
     pub findings: Vec<Finding>,
-    /// The day files that something is wrong with.
+    /// The day files with faults.
     #[serde(skip)]
     pub damaged: Vec<DayFile>,
 }
@@ -52,7 +52,7 @@ impl Verified {
         self.findings.push(Finding { path: path.into(), what: what.into(), wrong: true });
     }
 
-    /// The day files that files are of, by their folders and names; the others are noted.
+    /// Finds the day files that files belong to, by folder and name, and notes the others.
     pub(super) fn sort(
         &mut self,
         Below { files, unread, .. }: Below,
@@ -67,15 +67,15 @@ impl Verified {
                 Some(day_file) => drop(day_files.insert(day_file)),
                 None if path == REPORT || Delivered::of_path(&path).is_some() => {}
                 None if !ours && name.starts_with('.') && name.ends_with(".tmp") => {
-                    self.note(path, "a temporary file: of a seal at work, or left by a crash");
+                    self.note(path, "a temporary file of a running seal, or left by a crash");
                 }
-                None => self.note(path, "not a file of hiwake's"),
+                None => self.note(path, "not a file of hiwake"),
             }
         }
         day_files
     }
 
-    /// Folders that cannot be read: one of hiwake's own is an error, because its content is
+    /// Adds folders that cannot be read. If hiwake's own, it is an error, because its content is
     /// unknown; others are only noted.
     pub(super) fn unread(&mut self, unread: Vec<LandError>, ours: bool) {
         for error in unread {

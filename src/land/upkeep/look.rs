@@ -1,4 +1,4 @@
-//! One look at one day file: all that its journal says is read and compared, without locks.
+//! One look at a day file: compares the files with the journal, without locks.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -18,8 +18,8 @@ use crate::land::root::folders::{self, names_of};
 use crate::land::root::layout::{DUE, DayFile, Hint, OPEN, checksum, checksum_of};
 use crate::land::upkeep::findings::Verified;
 
-/// How long a commit may take to cover lines that are written already, and a day file to stand
-/// still.
+/// How long to wait for a commit to cover lines that are already written, and for a day file to
+/// stop changing.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -27,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Look<'v, 'l> {
     pub(crate) lander: &'l Lander<'l>,
     pub(crate) day_file: &'v DayFile,
-    /// Past what this machine keeps of the files.
+    /// Whether to bypass this machine's cache of the files.
     pub(crate) fresh: bool,
     pub(crate) verified: &'v mut Verified,
 }
@@ -44,13 +44,13 @@ impl Look<'_, '_> {
                 self.wrong(&path, format!("cannot {verb}: {source}"));
             }
             LandError::Foreign(path) => {
-                self.wrong(&path, "not a file of hiwake's, or not a folder above it");
+                self.wrong(&path, "not a file of hiwake, or a parent is not a folder");
             }
             error => self.wrong(&self.day_file.journal(), error.to_string()),
         }
     }
 
-    /// What there is, if it is good; otherwise that it is not is found.
+    /// The value, or `None` with the error as a finding.
     fn good<T>(&mut self, result: Result<T>) -> Option<T> {
         result.map_err(|error| self.failed(error)).ok()
     }
@@ -63,7 +63,7 @@ impl Look<'_, '_> {
         Ok(handle)
     }
 
-    /// What the journal says, and all that it answers for.
+    /// Checks the journal, and all files that it vouches for.
     pub(super) fn journal(&mut self, state: &Result<Option<State>>) {
         let path = self.day_file.journal();
         let Some(present) = self.good(names_of(self.lander, self.day_file)) else { return };
@@ -73,16 +73,16 @@ impl Look<'_, '_> {
                 let hints = folders::walk(self.lander, DUE, &|_| true).files;
                 let mut hinted = hints.iter().filter_map(|path| DayFile::of_hint(path));
                 match hinted.any(|(day_file, _)| day_file == *self.day_file) {
-                    // The header is durable before the first hint is.
-                    true => self.wrong(&path, "there is none, but a hint names its day"),
+                    // The header becomes durable before the first hint.
+                    true => self.wrong(&path, "the journal is missing, but a hint names its day"),
                     false => {
-                        let what = "a journal without a header: of an interrupted landing";
+                        let what = "a journal without a header, from an interrupted landing";
                         self.verified.note(path, what);
                     }
                 }
                 return;
             }
-            Ok(None) => return self.wrong(&path, "there is none, or it has no header"),
+            Ok(None) => return self.wrong(&path, "the journal or its header is missing"),
             Err(LandError::Damage { path, what }) => return self.wrong(path, what.clone()),
             Err(error) => return self.wrong(&path, error.to_string()),
         };
@@ -122,10 +122,11 @@ impl Look<'_, '_> {
         }
     }
 
-    /// A name that the journal does not know.
+    /// Reports a file that the journal does not know.
     fn unknown(&mut self, path: &str, state: &State) {
-        let what = "its journal does not know it";
-        // A crash can leave an open file beside the published one, and what a first commit began.
+        let what = "the journal does not name this file";
+        // A crash can leave an open file beside the published one, or from an interrupted first
+        // commit.
         match path.ends_with(OPEN) {
             true => self.verified.note(path, what),
             false => self.wrong(path, what),
@@ -144,14 +145,14 @@ impl Look<'_, '_> {
         matches!(self.lander.disk.open(path, Open::Read), Err(error) if is_absent(&error))
     }
 
-    /// A published day is somewhere in the calendar, until there is nothing left to do.
+    /// Checks that a published day is in the calendar until no work is left.
     fn calendar(&mut self, state: &State) {
         let Some(right) = state.calendar_hint() else { return };
         let Some(date) = right.date() else { return };
         let hints = [Hint::Close(date), Hint::Closed(date), Hint::Removed(date)];
         if hints.iter().all(|hint| self.absent(&self.day_file.hint(hint))) {
             let path = self.day_file.hint(&right);
-            self.wrong(&path, "missing: the day would never be closed or removed");
+            self.wrong(&path, "the hint is missing, so the day would never be closed or removed");
         }
     }
 
@@ -162,7 +163,7 @@ impl Look<'_, '_> {
             Err(_) if state.seen() == 0 && self.absent(&path) => {
                 for open in Form::ALL.map(|form| self.day_file.open_segment(1, form)) {
                     let length = self.open(&open).map(|data| data.length());
-                    // It exists before the first line does.
+                    // `seen` is created before the first line is written.
                     if length.is_ok_and(|length| length.is_ok_and(|length| length > 0)) {
                         self.wrong(&path, format!("it is missing, but {open} has lines"));
                     }
@@ -173,10 +174,10 @@ impl Look<'_, '_> {
         };
         let mark = self.good(Watermark::read(seen.as_ref(), &path));
         if mark.is_some_and(|mark| state.after(mark).is_none()) {
-            self.wrong(&self.day_file.journal(), "it lacks a frame that `seen` knows of");
+            self.wrong(&self.day_file.journal(), "it lacks a frame that `seen` names");
         }
         if seen.length().is_ok_and(|length| length > seen::place(state.seen())) {
-            self.verified.note(&path, "more than was committed; the next commit truncates it");
+            self.verified.note(&path, "it has uncommitted entries; the next commit truncates them");
         }
         let mut entries = Vec::new();
         for commit in state.commits() {
@@ -187,7 +188,7 @@ impl Look<'_, '_> {
                 }
                 let times = || entries.iter().map(|entry| entry.timestamp);
                 if times().min() != Some(block.min) || times().max() != Some(block.max) {
-                    self.wrong(&path, "a block's times are not those of its commit");
+                    self.wrong(&path, "the times of a block differ from those in its commit");
                 }
             }
         }
@@ -201,17 +202,17 @@ impl Look<'_, '_> {
             && *lines != segment.lines()
         {
             let wanted = segment.lines();
-            let what = format!("it was sealed with {lines} lines, and {wanted} were committed");
+            let what = format!("it was sealed with {lines} lines, but {wanted} were committed");
             self.wrong(target, what);
         }
         match &segment.sealed {
             Some(_) if segment.done.is_some() => return,
             Some(sealed) => {
-                // Sealed, not published: the next process publishes it.
+                // Sealed but not published: the next process publishes it.
                 let Sealed { target, temporary, .. } = sealed;
                 let names = [target.clone(), checksum_of(target), open];
                 expected.extend(names);
-                let what = "not published yet; the next landing or round of sealing does it";
+                let what = "not published yet; the next landing or round of sealing publishes it";
                 self.verified.note(target, what);
                 let from = if self.absent(temporary) { target } else { temporary };
                 self.hashed(from, target, &sealed.contents());
@@ -224,7 +225,7 @@ impl Look<'_, '_> {
         }
         let hint = self.day_file.hint(&Hint::Seal(number));
         if self.absent(&hint) {
-            self.wrong(&hint, "missing: the segment would never be sealed");
+            self.wrong(&hint, "the hint is missing, so the segment would never be sealed");
         }
     }
 
@@ -248,7 +249,7 @@ impl Look<'_, '_> {
         self.tail(data.as_ref(), (number, segment.form()), segment.bytes())
     }
 
-    /// What follows the last commit in an open file.
+    /// Checks what follows the last commit in an open file.
     fn tail(&mut self, data: &dyn Handle, of: (u32, Form), committed: u64) -> Result<()> {
         let (number, form) = of;
         let path = &self.day_file.open_segment(number, form);
@@ -264,7 +265,7 @@ impl Look<'_, '_> {
                 last == [b'\n']
             }
             Form::Compressed => {
-                // No frame is longer: a commit's text does not grow by that.
+                // No frame is longer: compression does not double a commit's text.
                 let limits = &self.lander.config.limits;
                 let longest = 2 * limits.commit_bytes.max(limits.unit_bytes);
                 let mut bytes = vec![0; tail.min(longest as u64) as usize];
@@ -273,8 +274,8 @@ impl Look<'_, '_> {
             }
         };
         if tail > 0 && whole && !self.is_covered(number, length) {
-            // A kill between steps 5 and 7 leaves such a tail, too, and its rows are retried. But
-            // if journal and `seen` are from an older copy, they were acknowledged.
+            // A kill between steps 5 and 7 also leaves such a tail, and its rows are retried. But
+            // if journal and `seen` are from an older copy, the rows were already acknowledged.
             self.wrong(path, format!(
                 "{tail} uncommitted bytes of whole lines follow the last commit; the next commit truncates them. The rows of an interrupted landing are retried; if journal and seen were restored from an older copy, land the day's objects again"
             ));
@@ -287,7 +288,7 @@ impl Look<'_, '_> {
         Ok(())
     }
 
-    /// Whether a commit covers what was written, soon: a landing is at work between steps 5 and 7.
+    /// Whether a commit soon covers what was written: a landing may be between steps 5 and 7.
     fn is_covered(&self, number: u32, length: u64) -> bool {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -309,11 +310,11 @@ impl Look<'_, '_> {
         let (sums, text) = checksum(path, &wanted.sha256);
         let same = self.open(&sums).and_then(|file| says(file.as_ref(), &sums, &text));
         if self.good(same) == Some(false) {
-            self.wrong(&sums, "not the checksum that was sealed");
+            self.wrong(&sums, "the checksum is not the sealed one");
         }
     }
 
-    /// What a file has that is published, or is about to be, under a name.
+    /// Checks the contents of a file that is, or will be, published as `target`.
     fn hashed(&mut self, path: &str, target: &str, wanted: &Contents) {
         let contents = self
             .open(path)
@@ -323,12 +324,12 @@ impl Look<'_, '_> {
         if sha256 != wanted.sha256 || bytes != wanted.bytes {
             let wanted = wanted.bytes;
             let what = format!(
-                "not the bytes that were sealed: it has {bytes} of {wanted}, and another SHA-256"
+                "the SHA-256 is not the sealed one: the file has {bytes} bytes, and was sealed with {wanted}"
             );
             self.wrong(path, what);
         } else if lines != wanted.lines {
             let wanted = wanted.lines;
-            self.wrong(path, format!("it has {lines} lines, and was sealed with {wanted}"));
+            self.wrong(path, format!("it has {lines} lines, but was sealed with {wanted}"));
         }
     }
 }

@@ -1,5 +1,4 @@
-//! What is done to a root from time to time: rounds of sealing, status, verify,
-//! and what of it is due.
+//! Upkeep of a root: rounds of sealing, and the reading commands status, report, cat and verify.
 
 mod calendar;
 mod closing;

@@ -1,5 +1,5 @@
-//! The page of a report: HTML that loads nothing, in two languages, light and dark, on screen and
-//! on paper. Pure.
+//! The report page: HTML that loads nothing, in two languages, light and dark, for screen and
+//! paper. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,13 +13,13 @@ use crate::land::upkeep::report::{Mark, Report, ReportedDay};
 use crate::row::Day;
 
 const STYLE: &str = include_str!("page.css");
-/// Of the plot.
+/// Size of a plot.
 const WIDTH: u64 = 960;
 const HEIGHT: u64 = 120;
-/// The plot shows so many days at most: the last ones.
+/// Most days that a plot shows: the last ones.
 const PLOT_DAYS: usize = 366;
 
-/// A text in both languages; the page shows one of them.
+/// A text in both languages, of which the page shows one.
 fn both(en: &str, ja: &str) -> Markup {
     html! { span lang="en" { (en) } span lang="ja" { (ja) } }
 }
@@ -39,7 +39,7 @@ impl Mark {
         }
     }
 
-    /// Told apart without colours, too.
+    /// A sign that also works without colours.
     fn sign(self) -> &'static str {
         match self {
             Mark::Complete => "✓",
@@ -64,8 +64,8 @@ impl Mark {
     }
 }
 
-/// What a page begins with: two pages that begin alike were made on one day, of days that have the
-/// same seals to come, and with as many things wrong.
+/// The beginning of a page. If two pages begin alike, they have the same date, the same calendar
+/// and the same number of faults.
 pub(super) fn head(report: &Report, timezone: Tz, language: Language) -> String {
     let lang = match language {
         Language::En => "en",
@@ -99,7 +99,7 @@ pub(super) fn page(report: &Report, timezone: Tz, language: Language) -> String 
             header {
                 h1 { "hiwake " (both("daily files", "日次ファイル")) }
                 nav { label for="en" { "English" } " " label for="ja" { "日本語" } }
-                p { (both("Made at ", "作成日時：")) time { (made) } " (" (timezone.name()) ")" }
+                p { (both("Created at ", "作成日時：")) time { (made) } " (" (timezone.name()) ")" }
             }
             (wrong(report))
             (plots(report))
@@ -120,7 +120,7 @@ fn wrong(report: &Report) -> Markup {
             h2 { (both("What is wrong", "異常")) }
             @if report.wrong.is_empty() {
                 p.nothing {
-                    (both("Nothing that the journals show. `hiwake verify` reads every byte.",
+                    (both("The journals show nothing wrong. `hiwake verify` reads every byte.",
                         "ジャーナルからわかる異常はありません。全バイトの検査は `hiwake verify` で行います。"))
                 }
             } @else {
@@ -139,7 +139,7 @@ fn plots(report: &Report) -> Markup {
     }
     let (Some((first, _)), Some((last, _))) = (days.first_key_value(), days.last_key_value())
     else {
-        return html! { p { (both("No day file is there yet.", "日次ファイルはまだありません。")) } };
+        return html! { p { (both("No day files exist yet.", "日次ファイルはまだありません。")) } };
     };
     let span = (last.date() - first.date()).num_days() as usize + 1;
     let shown = last.date().iter_days().rev().take(span.min(PLOT_DAYS)).filter_map(Day::new);
@@ -148,23 +148,23 @@ fn plots(report: &Report) -> Markup {
     shown.reverse();
     html! {
         section.plots {
-            h2 { (both("Lines and bytes a day", "1 日あたりの行数とバイト数")) }
+            h2 { (both("Lines and bytes per day", "1 日あたりの行数とバイト数")) }
             (plot(&both("lines", "行"), &shown, |sums| sums.0))
             (plot(&both("bytes", "バイト"), &shown, |sums| sums.1))
         }
     }
 }
 
-/// A bar for each day.
+/// A plot with one bar per day.
 fn plot(what: &Markup, days: &[(Day, (u64, u64))], of: fn((u64, u64)) -> u64) -> Markup {
     let most = days.iter().map(|(_, sums)| of(*sums)).max().unwrap_or_default();
-    // A bar may be thinner than a pixel: widths are in hundredths.
+    // Widths are in hundredths, because a bar may be thinner than a pixel.
     let step = WIDTH * 100 / days.len().max(1) as u64;
     let height =
         |value: u64| (u128::from(value) * u128::from(HEIGHT) / u128::from(most.max(1))) as u64;
     html! {
         figure {
-            figcaption { (what) ", " (both("at most ", "最大 ")) (grouped(most)) }
+            figcaption { (what) ", " (both("maximum ", "最大 ")) (grouped(most)) }
             svg viewBox=(format!("0 0 {} {HEIGHT}", WIDTH * 100)) preserveAspectRatio="none"
                 role="img" {
                 @for (at, (day, sums)) in (0..).zip(days) {

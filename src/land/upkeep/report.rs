@@ -1,7 +1,7 @@
-//! The report: what an auditor and an operator look at every day, as one page.
+//! The report: one page for the daily look of an auditor and an operator.
 //!
-//! It is made of the journals, and of a look whether each published file is there. It is not a day
-//! file: each report replaces the one before.
+//! It is generated from the journals, and from a check that each published file exists. It is not a
+//! day file: each report replaces the previous one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,35 +20,35 @@ use crate::land::upkeep::status::{DayState, DayStatus, Folders, day_status};
 use crate::land::upkeep::{calendar, page};
 use crate::row::Day;
 
-/// The page that sealing writes. No day file's name holds an `@`.
+/// The page that sealing writes. No day file's name contains an `@`.
 pub const REPORT: &str = "@report.html";
-/// What it is called until it is whole.
+/// The beginning of its name until it is complete.
 const TEMPORARY: &str = "report.";
 
 /// What a report shows.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// When it was made, milliseconds since the epoch.
+    /// When it was generated, in milliseconds since the epoch.
     pub at: i64,
-    /// Each file's days.
+    /// The days of each file.
     pub(super) files: BTreeMap<String, BTreeMap<Day, ReportedDay>>,
-    /// What the calendar named then.
+    /// The dates in the calendar at that time.
     pub(super) names: BTreeSet<String>,
-    /// What is wrong.
+    /// The faults.
     pub wrong: Vec<Fault>,
 }
 
-/// One day of a file: all its kinds.
+/// One day of a file, in all its kinds.
 #[derive(Debug, Default)]
 pub(super) struct ReportedDay {
     pub(super) days: Vec<DayStatus>,
-    /// Path, lines, bytes and SHA-256 of each published segment that is kept.
+    /// Path, lines, bytes and SHA-256 of each published segment that was not removed.
     pub(super) published: Vec<(String, u64, u64, String)>,
-    /// Whether something of it cannot be read, or is gone.
+    /// Whether a part of it is unreadable or missing.
     pub(super) missing: bool,
 }
 
-/// What a day is in the calendar.
+/// How the report's calendar marks a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Mark {
     Complete,
@@ -79,10 +79,10 @@ impl ReportedDay {
 }
 
 impl Lander<'_> {
-    /// What there is, without locks. `wrong` is what else is known to be wrong.
+    /// Generates the report, without locks. `wrong` has the faults that are already known.
     pub fn report(&self, wrong: Vec<Fault>) -> Report {
-        // Before the journals are read: a day that begins meanwhile makes the page one that is
-        // behind.
+        // Before the journals are read: if a day begins meanwhile, the next round finds the page
+        // outdated.
         let names = calendar::names(self);
         let mut report = Report { at: self.clock.now(), names, wrong, ..Report::default() };
         let (day_files, unread) = folders::day_files(self, &|_| true);
@@ -118,7 +118,7 @@ impl Lander<'_> {
             let Contents { bytes, lines, sha256 } = one.contents;
             day.published.push((one.path, lines, bytes, hex::encode(sha256)));
         }
-        // A day that waits is open in the calendar, not missing.
+        // An overdue day stays open in the calendar: nothing of it is missing.
         if let Some(due) = status.due.filter(|due| due.is_overdue(self.clock.now())) {
             let since = rfc_3339(due.at, self.config.timezone, SecondsFormat::Secs);
             wrong.push(Fault::overdue(&day_file.to_string(), &since));
@@ -127,8 +127,8 @@ impl Lander<'_> {
         Ok(Some(day))
     }
 
-    /// Whether the page beside the files is of today, and what it says may still be so: nothing was
-    /// wrong, and no day has begun or ended since. `None`: there is none.
+    /// Whether the page beside the files is from today and still current: it has no faults, and no
+    /// day has begun or ended since. `None`: it does not exist.
     pub(super) fn page_is_current(&self, names: &BTreeSet<String>) -> Result<Option<bool>> {
         let Some(page) = self.open_if_there(REPORT)? else { return Ok(None) };
         let report = Report { at: self.clock.now(), names: names.clone(), ..Report::default() };
@@ -138,8 +138,8 @@ impl Lander<'_> {
         Ok(Some(head[..filled] == *wanted.as_bytes()))
     }
 
-    /// Writes the page beside the files: a temporary, then its name. A reader sees the old page or
-    /// the new one.
+    /// Writes the page beside the files: first a temporary file, then a rename. A reader sees the
+    /// old page or the new one.
     pub(super) fn write_report(&self, wrong: Vec<Fault>) -> Result<()> {
         let page = self.report(wrong).page(self, self.config.report.language);
         let temporary = format!("{HIWAKE}/{TEMPORARY}{}.tmp", unique());
@@ -148,12 +148,12 @@ impl Lander<'_> {
         written.context("write", &temporary)?;
         file.set_mode(self.config.files.mode).context("set the mode of", &temporary)?;
         match self.disk.rename(&temporary, REPORT) {
-            // Another round has tidied, and has written a page of its own.
+            // Another round has removed this file, and has written its own page.
             Err(error) if is_absent(&error) => {}
             renamed => renamed.context("rename", &temporary)?,
         }
         self.disk.sync_dir("").context("sync", "")?;
-        // What processes that died have left.
+        // Remove what killed processes left.
         let is_ours = |name: &&String| name.starts_with(TEMPORARY) && name.ends_with(".tmp");
         let names = folders::names(self, HIWAKE)?;
         names
@@ -164,12 +164,12 @@ impl Lander<'_> {
 }
 
 impl Report {
-    /// The page, which opens from a file and loads nothing.
+    /// The HTML page, which loads nothing.
     pub fn page(&self, lander: &Lander<'_>, language: Language) -> String {
         page::page(self, lander.config.timezone, language)
     }
 
-    /// The days from a file's first one to the last one of all files, those without lines too.
+    /// The days from a file's first day to the last day of all files, also those without lines.
     pub(super) fn span(&self, days: &BTreeMap<Day, ReportedDay>) -> BTreeSet<Day> {
         let last = self.files.values().filter_map(|days| days.last_key_value()).map(|one| *one.0);
         let (Some((first, _)), Some(last)) = (days.first_key_value(), last.max()) else {

@@ -1,4 +1,4 @@
-//! The committed text of a day file, whatever it is stored as: for the eye.
+//! Shows the committed text of a day file, however it is stored.
 
 use std::io::{self, Write};
 
@@ -15,12 +15,12 @@ use crate::land::journal::state::State;
 use crate::land::root::error::{Context, LandError, Result, is_absent};
 use crate::land::root::layout::DayFile;
 
-/// How far a day file was shown.
+/// How much of a day file was shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Shown {
-    /// The number of its segments that were shown whole.
+    /// How many of its segments were shown completely.
     segments: u32,
-    /// The commits that were shown of the next one.
+    /// How many commits of the next segment were shown.
     commits: usize,
 }
 
@@ -30,18 +30,18 @@ pub enum ShowError {
     /// It could not be read.
     #[error(transparent)]
     Land(#[from] LandError),
-    /// It was sealed before all of its commits were shown, or rebuilt.
+    /// It was rebuilt, or sealed before all of its commits were shown.
     #[error("{0} was sealed or rebuilt while it was shown: show it again")]
     Changed(String),
-    /// What reads the text took no more of it.
+    /// The output took no more text.
     #[error(transparent)]
     Output(#[from] io::Error),
 }
 
 impl Lander<'_> {
-    /// Writes the text of a day file that is committed and was not shown before: sealed segments as
-    /// they were sealed, open ones in the order of their commits. Answers whether more may come:
-    /// `false` when all segments are published.
+    /// Writes the committed text of a day file that was not shown yet. Sealed segments keep their
+    /// order, open ones are in the order of their commits. Returns whether more may follow: `false`
+    /// when all segments are published.
     pub fn show(
         &self,
         day_file: &DayFile,
@@ -56,7 +56,7 @@ impl Lander<'_> {
                     let open = state.numbered().any(|(_, segment)| segment.done.is_none());
                     return Ok(open || (state.closed.is_none() && state.segments.is_empty()));
                 }
-                // Published between the two looks, if the journal says another thing now.
+                // If the journal has changed, the file was published meanwhile.
                 Err(ShowError::Land(LandError::Io { source, .. }))
                     if is_absent(&source)
                         && Journal::peek(self, day_file)? != Some(state.clone()) => {}
@@ -65,7 +65,7 @@ impl Lander<'_> {
         }
     }
 
-    /// Writes what there is of one segment.
+    /// Writes the committed text of one segment.
     pub(super) fn show_one(
         &self,
         day_file: &DayFile,
@@ -77,7 +77,7 @@ impl Lander<'_> {
         self.show_segment(day_file, state, &mut shown, out).map(drop)
     }
 
-    /// Shows what there is of the next segment; `true`: that was all of it.
+    /// Shows the committed text of the next segment; `true`: the segment is complete.
     fn show_segment(
         &self,
         day_file: &DayFile,
@@ -92,7 +92,7 @@ impl Lander<'_> {
         let sealed = segment.and_then(|segment| segment.sealed.as_ref());
         if published.is_some() || sealed.is_some() {
             if shown.commits > 0 {
-                // The same lines in another order.
+                // The sealed file has the same lines in another order.
                 let all = segment.is_some_and(|segment| segment.commits.len() == shown.commits);
                 all.then_some(()).ok_or_else(changed)?;
             } else if let Some(published) = published {
@@ -126,7 +126,7 @@ impl Lander<'_> {
     }
 }
 
-/// What takes the text; what it refused is told from what could not be decompressed.
+/// Passes the text on. It tells a failed output from text that could not be decompressed.
 struct Taker<'o> {
     out: &'o mut dyn Write,
     refused: Option<io::ErrorKind>,
@@ -147,15 +147,15 @@ impl Write for Taker<'_> {
     }
 }
 
-/// Where another process of this machine has the file open for writing, an NFS client would answer
-/// from old pages: what is not there yet would be shown, or taken for damage.
+/// Opens a file past the cache. If another process of this machine writes to it, an NFS client
+/// would serve old pages: missing bytes would be shown, or look like damage.
 fn open_fresh(lander: &Lander<'_>, path: &str) -> Result<Box<dyn Handle>> {
     let file = lander.disk.open(path, Open::Read).context("open", path)?;
     file.drop_cache().context("read", path)?;
     Ok(file)
 }
 
-/// A sealed file's text. That it is not what was sealed is known at its end only.
+/// Writes a sealed file's text. Whether it is intact is known only at its end.
 fn copy_file(
     lander: &Lander<'_>,
     path: &str,
@@ -180,7 +180,7 @@ fn copy_file(
         return Err(io::Error::from(kind).into());
     }
     if <[u8; 32]>::from(hash.finalize()) != wanted.sha256 {
-        let what = "it is not what was sealed, and what was shown of it may be wrong";
+        let what = "it differs from what was sealed, so the text shown may be wrong";
         return Err(LandError::damage(path, what).into());
     }
     Ok(decoded.context("decompress", path)?)

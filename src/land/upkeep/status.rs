@@ -1,4 +1,4 @@
-//! What the journals say of every day file, read without locks: for the eye.
+//! The status of every day file, from its journal, without locks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,11 +14,11 @@ use crate::land::root::layout::{DayFile, checksum_of, name_of};
 use crate::land::upkeep::due::Due;
 use crate::row::Kind;
 
-/// So many bytes can be merged within one invocation of 15 minutes where the file system reads and
-/// writes 100 MB/s: a merge moves 2.03 times the day's bytes (`docs/performance.md`, "Limits").
+/// Most bytes that one invocation of 15 minutes can merge if the file system reads and writes
+/// 100 MB/s: a merge moves 2.03 times the day's bytes (`docs/performance.md`, "Limits").
 pub const MERGE_BYTES_MAX: u64 = 40_000_000_000;
 
-/// How far a day file is.
+/// The state of a day file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[cfg_attr(feature = "cli", value(rename_all = "lowercase"))]
@@ -34,13 +34,13 @@ pub enum DayState {
     #[serde(rename = "sealed+late")]
     #[cfg_attr(feature = "cli", value(name = "sealed+late"))]
     SealedLate,
-    /// Sealed, and its journal is cut: no row can be added any more.
+    /// Sealed, and its journal is closed: no more rows can be added.
     Closed,
     /// Retention has removed the published files.
     Removed,
 }
 
-/// As in JSON.
+/// The same text as in JSON.
 impl fmt::Display for DayState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)
@@ -72,36 +72,36 @@ pub struct DayStatus {
     pub day: String,
     /// The format.
     pub kind: Kind,
-    /// How far it is.
+    /// Its state.
     pub state: DayState,
     /// Lines in all segments.
     pub lines: u64,
-    /// Their bytes, as published where they are.
+    /// Their bytes; of published segments, the bytes of the published files.
     pub bytes: u64,
-    /// Bytes of text that are to be sealed, whatever their open files come to.
+    /// Bytes of text to be sealed, whatever the size of the open files.
     #[serde(skip)]
     pub unsealed_bytes: u64,
-    /// Rows that were dropped because they had landed before. Landings that added nothing leave no
-    /// trace and are not in it; nor are any once the day is closed.
+    /// Rows that were dropped because they had already landed. Landings that added nothing leave no
+    /// trace and are not counted; 0 once the day is closed.
     pub duplicates: u64,
     /// Lines in late segments.
     pub late: u64,
     /// Commits; 0 once the day is closed.
     pub commits: u64,
-    /// When the last commit came, milliseconds since the epoch; none once the day is closed.
+    /// Time of the last commit, in milliseconds since the epoch; none once the day is closed.
     pub last_commit: Option<i64>,
-    /// The names that readers find, first segment first.
+    /// The paths for readers, in the order of the segments.
     pub paths: Vec<String>,
-    /// When it may be sealed at the earliest, and why then; none once all of it is published.
+    /// When and why it may be sealed at the earliest; none once all segments are published.
     pub due: Option<Due>,
-    /// Whether it is due by now, and not sealed.
+    /// Whether it is due but not sealed.
     pub overdue: bool,
-    /// What was published, is not removed, and is not there: files and their checksums.
+    /// The missing files and checksums: published, not removed, and not found.
     pub missing: Vec<String>,
 }
 
 impl Lander<'_> {
-    /// Every day file below the root, by file and day; and what could not be read.
+    /// Every day file below the root, by file and day, and the errors of those that cannot be read.
     pub fn status(&self) -> (Vec<DayStatus>, Vec<LandError>) {
         let (day_files, mut failed) = folders::day_files(self, &|_| true);
         let (mut days, mut folders) = (Vec::new(), Folders::new());
@@ -116,8 +116,8 @@ impl Lander<'_> {
     }
 }
 
-/// What the journal says, and whether what it has published is there. `None`: an interrupted
-/// landing has begun it, and it is not a valid day yet.
+/// The state in the journal, and which published files are missing. `None`: an interrupted landing
+/// began the day, and nothing is committed yet.
 pub(super) fn day_status(
     lander: &Lander<'_>,
     day_file: &DayFile,
@@ -129,7 +129,7 @@ pub(super) fn day_status(
             return Ok(None);
         }
         let missing = missing(lander, day_file, &state, folders)?;
-        // Retention may have removed it since the journal was read.
+        // Retention may have removed files since the journal was read.
         let is_so = missing.is_empty()
             || Journal::peek(lander, day_file)?.is_none_or(|later| later == state);
         if is_so {
@@ -139,10 +139,10 @@ pub(super) fn day_status(
     }
 }
 
-/// The names of the folders that were looked into: one listing costs less than opening each file.
+/// The names in each folder: one listing costs less than opening each file.
 pub(super) type Folders = BTreeMap<String, BTreeSet<String>>;
 
-/// What was published, is not removed, and is not there.
+/// The files that were published, are not removed, and do not exist.
 fn missing(
     lander: &Lander<'_>,
     day_file: &DayFile,
@@ -158,7 +158,7 @@ fn missing(
     let mut paths: Vec<String> = kept.flat_map(|one| [checksum_of(&one.path), one.path]).collect();
     paths.sort();
     paths.retain(|path| !folders.get(folder).is_some_and(|names| names.contains(name_of(path))));
-    // It may have been published since the folder was listed.
+    // They may have been published since the folder was listed.
     let mut missing = Vec::new();
     for path in paths {
         if lander.open_if_there(&path)?.is_none() {
@@ -200,8 +200,7 @@ fn of_state(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> DayStatus
 }
 
 impl DayStatus {
-    /// Whether it is larger than what the seal function can merge within its 15 minutes, and will
-    /// not be sealed by it.
+    /// Whether it is too large for the seal function to merge within its 15 minutes.
     pub fn outgrows_an_invocation(&self) -> bool {
         let unsealed = [DayState::Open, DayState::Frozen, DayState::SealedLate];
         unsealed.contains(&self.state) && self.unsealed_bytes > MERGE_BYTES_MAX

@@ -1,8 +1,7 @@
-//! The sealer's round: what is due is removed, sealed and closed, and what was published is
-//! announced.
+//! A round of sealing: removes, seals and closes what is due, and announces what was published.
 //!
-//! It reads the calendar below [`DUE`] and the journals that it names, no other. One thing that
-//! fails is an entry in [`Swept::failed`]; all else is done all the same.
+//! It reads only the calendar below [`DUE`] and the journals that the hints name. A failure becomes
+//! an entry in [`Swept::failed`]; the round continues with the rest.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,17 +23,17 @@ use crate::land::upkeep::due::{daily_files, delivered, is_begun};
 use crate::land::upkeep::fault::Fault;
 use crate::row::Day;
 
-/// SNS takes 256 KB, and wraps the answer in some of its own.
+/// Bytes of the largest answer. SNS takes 256 KB, including its own envelope.
 const ANSWER_BYTES_MAX: usize = 199_000;
-/// What each of the lists but the announcements may take of it.
+/// Most bytes of each list in it, except the announcements.
 const LIST_BYTES_MAX: usize = 40_000;
-/// How many day files are closed or removed before it is asked whether the answer has room.
+/// How many day files are closed or removed before the room in the answer is checked again.
 const AT_ONCE: usize = 4;
 
-/// What a round did.
+/// The result of a round.
 #[derive(Debug, Default)]
 pub struct Swept {
-    /// The segments that are published now and were not before.
+    /// The segments that this round published.
     pub sealed: Vec<(DayFile, Sealed)>,
     /// The published segments that the answer lists.
     pub announced: Vec<Announced>,
@@ -42,7 +41,7 @@ pub struct Swept {
     pub closed: Vec<DayFile>,
     /// The files that retention removed.
     pub removed: Vec<String>,
-    /// What failed; everything else was done all the same.
+    /// What failed; everything else was done.
     pub failed: Vec<LandError>,
 }
 
@@ -53,24 +52,24 @@ pub struct Announced {
     pub(crate) file: String,
     /// The local date.
     pub(crate) day: String,
-    /// 1 is the first, the others are late ones.
+    /// The segment's number: 1 is the first, the others are late.
     pub(crate) segment: u32,
     /// The published name, relative to the root.
     pub path: String,
-    /// How many lines.
+    /// The number of lines.
     pub lines: u64,
-    /// How many bytes, as published.
+    /// The number of published bytes.
     pub bytes: u64,
-    /// Of the published bytes, hexadecimal.
+    /// SHA-256 of the published bytes, in hexadecimal.
     pub sha256: String,
 }
 
-/// What the sealer answers.
+/// The answer of the seal function.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SealReport {
-    /// The segments that are published.
+    /// The published segments.
     pub sealed: Vec<Announced>,
-    /// The days that take no rows any more.
+    /// The days that take no more rows.
     pub closed: Vec<String>,
     /// The files that retention removed.
     pub removed: Vec<String>,
@@ -84,7 +83,7 @@ impl Swept {
         [self.sealed.len(), self.closed.len(), self.removed.len(), self.failed.len()] == [0; 4]
     }
 
-    /// The round as the sealer answers it.
+    /// The answer of the seal function for this round.
     pub fn answer(&self) -> SealReport {
         let fit = |mut list: Vec<String>| {
             let sizes = list.iter().scan(0, |sum, item| {
@@ -108,7 +107,7 @@ impl Swept {
     }
 }
 
-/// How many bytes of JSON something takes.
+/// The size of a value as JSON.
 fn json_bytes(value: &impl Serialize) -> usize {
     serde_json::to_string(value).map_or(0, |json| json.len())
 }
@@ -122,13 +121,13 @@ impl Announced {
 }
 
 impl Lander<'_> {
-    /// Seals what is due, closes old journals, removes what retention says. Answers what it
-    /// published itself.
+    /// Seals what is due, closes old journals, and removes files whose retention has ended. Lists
+    /// what it published itself.
     pub fn seal(&self) -> Result<Swept> {
         let mut round = Round::begin(self)?;
         round.run();
-        // A sealer that stood still may have drafted a segment that is done. Rounds that announce
-        // look for that, and this one does not announce.
+        // A paused process may have left a draft of a segment that is done. Rounds that announce
+        // remove such drafts; this round does not announce.
         let sealed = round.swept.sealed.iter().map(|(day_file, _)| day_file.clone()).collect();
         round.clear(&sealed);
         round.report();
@@ -140,7 +139,7 @@ impl Lander<'_> {
         Ok(swept)
     }
 
-    /// The same; what was published by anybody is announced, until two rounds have.
+    /// The same, but announces what any process published, until two rounds have announced it.
     pub fn seal_and_announce(&self) -> Result<Swept> {
         let mut round = Round::begin(self)?;
         round.run();
@@ -152,11 +151,11 @@ impl Lander<'_> {
 
 struct Round<'l> {
     lander: &'l Lander<'l>,
-    /// What the calendar had at all when the round began.
+    /// The kinds of work in the calendar when the round began.
     calendar: BTreeSet<String>,
-    /// What it names below that, as far as this round looks.
+    /// The dates in the calendar, as far as this round reads them.
     named: BTreeSet<String>,
-    /// Whether a seal was due, be it that a round that died has done it.
+    /// Whether a seal was due, even if a killed round already did it.
     looked: bool,
     swept: Swept,
 }
@@ -169,19 +168,19 @@ impl<'l> Round<'l> {
             Vec::new()
         });
         let calendar: BTreeSet<String> = calendar.into_iter().map(|entry| entry.name).collect();
-        // Where nothing waits, nothing may have landed: it may be another folder, so nothing is
-        // made in it.
+        // If the calendar is empty, perhaps nothing ever landed here and this is the wrong folder:
+        // create nothing in it.
         if !calendar.is_empty() {
             match check_clock(lander) {
                 Err(error @ LandError::Clock { .. }) => return Err(error),
-                // Each day is compared again, before anything of it is changed.
+                // Each day compares the clocks again before it changes anything.
                 checked => swept.failed.extend(checked.err()),
             }
         }
         Ok(Round { lander, calendar, named: BTreeSet::new(), looked: false, swept })
     }
 
-    /// Retention first: where the file system is full, it makes room for the others.
+    /// Runs retention first: on a full file system, it makes room for the rest.
     fn run(&mut self) {
         let days = self.lander.config.retention.days;
         if days > 0 {
@@ -196,10 +195,10 @@ impl<'l> Round<'l> {
         }
     }
 
-    /// The day files and segments that the calendar names; what cannot be read has failed.
+    /// The due day files and segments in the calendar; what cannot be read counts as failed.
     fn hints(&mut self, what: &str, due: &dyn Fn(&str) -> bool) -> Vec<Due> {
-        // What this round has done may have added to it. A journal is due on the day of its
-        // publication only where `journal_days` is 0.
+        // This round may have added hints. A journal is due on the day of its publication only if
+        // `journal_days` is 0.
         let is_added = match what {
             "close" => !self.swept.sealed.is_empty() && self.lander.config.seal.journal_days == 0,
             "closed" | "removed" => !self.swept.removed.is_empty(),
@@ -211,7 +210,7 @@ impl<'l> Round<'l> {
         let Hints { due, names, empty, unread } = calendar::hints(self.lander, what, due);
         if what != "announce" {
             self.named.extend(names);
-            // Of a round that died before it tidied.
+            // Left by a round that was killed before it tidied.
             self.looked |= !empty.is_empty();
         }
         self.swept.failed.extend(unread);
@@ -219,7 +218,7 @@ impl<'l> Round<'l> {
         due
     }
 
-    /// Folders of the calendar that may be empty now are removed.
+    /// Removes folders of the calendar that are now empty.
     fn tidy(&mut self, what: &str, folders: impl IntoIterator<Item = String>) {
         let tidied = folders::remove_empty(self.lander, folders, &format!("{DUE}/{what}"));
         self.swept.failed.extend(tidied.err());
@@ -255,9 +254,9 @@ impl<'l> Round<'l> {
         self.tidy("seal", folders);
     }
 
-    /// Adds the day files that have no event of a day on which an object was delivered. The mark of
-    /// that day stays until all are begun, so that an interrupted round does this again. Where the
-    /// key was switched off since, the mark is all there is to remove.
+    /// Begins the day files without events for days with a delivery. The mark of a delivery stays
+    /// until all of them are begun, so that the next round resumes an interrupted one. If
+    /// `empty_days` was switched off meanwhile, only the mark is removed.
     fn begin_empty(&mut self, due: &mut BTreeMap<DayFile, Vec<u32>>) {
         let lander = self.lander;
         let marks = delivered(lander).unwrap_or_else(|error| {
@@ -265,8 +264,8 @@ impl<'l> Round<'l> {
             Vec::new()
         });
         for mark in marks {
-            // As if it were of the day's last moment: it is sealed with the others. Where objects
-            // of that day are landed only now, the file waits for those that follow.
+            // Dated at the day's last moment, so that it is sealed with the others. If objects of
+            // that day land only now, the file waits for those that follow.
             let (now, end) = (lander.clock.now(), day_end(lander.config.timezone, mark.day));
             let at = if mark.had_ended { now } else { end.min(now) };
             let files = daily_files(lander.config, mark.day).into_iter().collect();
@@ -287,8 +286,8 @@ impl<'l> Round<'l> {
         }
     }
 
-    /// Does something with the day files whose last publication was so many days ago. As
-    /// many as the answer has room for: the others are next.
+    /// Runs `act` on the day files whose last publication is `days` days old, as many as the answer
+    /// has room for. The next round takes the others.
     fn each_day<T: Send>(
         &mut self,
         what: &str,
@@ -297,7 +296,7 @@ impl<'l> Round<'l> {
         mut take: impl FnMut(&mut Swept, T),
     ) {
         let lander = self.lander;
-        // A lower bound: the journal has the time of day.
+        // Only a lower bound: the journal has the exact time.
         let today = utc_day(lander.clock.now()).date();
         let due = |when: &str| {
             let date = when.parse::<Day>();
@@ -323,7 +322,7 @@ impl<'l> Round<'l> {
         self.tidy(what, found.iter().map(folder));
     }
 
-    /// Lists what was published, as far as there is room for it. Listed by two rounds, it is done.
+    /// Announces published segments while the answer has room. Two rounds announce each segment.
     fn announce(&mut self) {
         let lander = self.lander;
         let hints = self.hints("announce", &|_| true);
@@ -364,8 +363,8 @@ impl<'l> Round<'l> {
         self.tidy("announce", folders);
     }
 
-    /// Writes the page, where the configuration says so, if the one that is there may be behind. An
-    /// idle round reads the beginning of that one, and no journal.
+    /// Writes the report page if it is configured and the existing page may be outdated. An idle
+    /// round reads only the beginning of that page, and no journal.
     fn report(&mut self) {
         let lander = self.lander;
         if !lander.config.report.write {
@@ -375,9 +374,9 @@ impl<'l> Round<'l> {
             || !self.swept.is_idle()
             || match lander.page_is_current(&self.named) {
                 Ok(Some(is_current)) => !is_current,
-                // Where nothing waits and no page is, nothing may have landed.
+                // With no page and an empty calendar, perhaps nothing ever landed.
                 Ok(None) => !self.calendar.is_empty(),
-                // Writing it puts that right, or says what is wrong.
+                // Writing the page repairs it, or reports the error.
                 Err(_) => true,
             };
         if is_behind {
@@ -386,9 +385,9 @@ impl<'l> Round<'l> {
         }
     }
 
-    /// Removes what processes that died, or stood still past their lease, left beside the published
-    /// files of some days: open files and temporaries of segments that are done. Once done is done
-    /// for ever, so this needs no lock.
+    /// Removes open files and temporary files of segments that are done, beside the published files
+    /// of these days. Processes that were killed or paused past their lease leave them. A done
+    /// segment stays done, so this needs no lock.
     fn clear(&mut self, day_files: &BTreeSet<DayFile>) {
         let lander = self.lander;
         let day_files: BTreeSet<&DayFile> = self.swept.closed.iter().chain(day_files).collect();
@@ -417,12 +416,12 @@ fn folder((day_file, hint): &Due) -> String {
     folder_of(&day_file.hint(hint)).to_owned()
 }
 
-/// A clock that is wrong would seal days that have not ended.
+/// Checks this machine's clock: a wrong clock would seal days that have not ended.
 fn check_clock(lander: &Lander<'_>) -> Result<()> {
     if lander.clock != Clock::System {
         return Ok(());
     }
-    // Always the same file: nothing is left behind, whenever a process dies.
+    // Always the same file, so that killed processes leave no others.
     let path = CLOCK;
     let file = lander.open(path, Open::Create(lander.open_mode()))?;
     let written = file.write_at(b"?", 0).and_then(|()| file.sync()).and_then(|()| file.inode());

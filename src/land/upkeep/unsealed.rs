@@ -1,4 +1,4 @@
-//! For how long a day that has ended has waited for its seal. Writes nothing.
+//! How long ended days have waited to be sealed. Writes nothing.
 
 use crate::day::day_end;
 use crate::land::journal::Journal;
@@ -8,11 +8,11 @@ use crate::land::root::layout::DayFile;
 use crate::land::upkeep::calendar::{self, Hints};
 use crate::row::Day;
 
-/// For how long the oldest unsealed segment could have been sealed, in milliseconds: since its
-/// day's end, or since its first commit if that came later. 0 if no day that has ended is unsealed.
+/// How long the oldest unsealed segment has waited, in milliseconds: since its day's end, or since
+/// its first commit if that was later. 0 if all ended days are sealed.
 ///
-/// A day whose journal cannot be read counts since its end: [`Lander::seal`] says what is wrong
-/// with it. So does a commit that was stamped by a clock that was ahead.
+/// A day with an unreadable journal counts from its end: [`Lander::seal`] reports what is wrong
+/// with it. So does a commit whose timestamp is from a clock that was ahead.
 pub fn oldest_unsealed(lander: &Lander<'_>) -> Result<i64> {
     let now = lander.clock.now();
     let end_of = |day: Day| day_end(lander.config.timezone, day);
@@ -26,7 +26,7 @@ pub fn oldest_unsealed(lander: &Lander<'_>) -> Result<i64> {
     unread.pop().map_or(Ok(oldest), Err)
 }
 
-/// Since when the oldest unsealed segment of a day could have been sealed.
+/// Since when the oldest unsealed segment of a day has waited.
 fn unsealed_since(lander: &Lander<'_>, day_file: &DayFile) -> Result<Option<i64>> {
     let Some(state) = Journal::read_or_damage(lander, day_file)? else { return Ok(None) };
     let end = day_end(state.timezone(&day_file.journal())?, day_file.day);

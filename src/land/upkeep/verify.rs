@@ -1,8 +1,8 @@
-//! Verify: every byte that hiwake answers for, read again and held against what the journals say.
+//! Verify: reads every byte that hiwake vouches for again, and compares it with the journals.
 //! Writes nothing.
 //!
-//! Reads without locks, so landing and sealing continue. What looks wrong counts only if it
-//! looks so again, past the pages that an NFS client keeps, with the same journal.
+//! Reads without locks, so landing and sealing continue. A fault counts only if a second look, past
+//! an NFS client's cache, finds it again with the same journal.
 
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ pub use crate::land::upkeep::findings::{Finding, Verified};
 use crate::land::upkeep::look::{Look, PATIENCE};
 
 impl Lander<'_> {
-    /// Reads every day file below the root again and says what is wrong. Writes nothing.
+    /// Reads every day file below the root again and reports what is wrong. Writes nothing.
     pub fn verify(&self) -> Verified {
         let mut verified = Verified::default();
         let journals = folders::walk(self, DAYS, &|_| true);
@@ -39,7 +39,7 @@ impl Lander<'_> {
     }
 }
 
-/// Looks at one day file, again and again while its journal changes and something looks wrong.
+/// Checks one day file, and repeats the check while faults appear and its journal changes.
 pub(crate) fn verify_day(lander: &Lander<'_>, day_file: &DayFile, verified: &mut Verified) {
     let until = Instant::now() + PATIENCE;
     let mut before = None;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What the present build leaves, kept for every later one: tests/cases/earlier/make.sh NAME writes NAME.tar.gz
-# beside this file. `hiwake` must be on the PATH. One archive for each release; none is ever made again.
+# Archives what this build writes, as a test for every later build: tests/cases/earlier/make.sh NAME writes NAME.tar.gz
+# beside this file. `hiwake` must be on the PATH. Each release has one archive, which is never made again.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 project=$(cd "$here/../../.." && pwd)

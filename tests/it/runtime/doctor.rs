@@ -201,10 +201,10 @@ fn a_log_group_that_the_account_policy_serves_is_right() {
     assert!(missing[0].starts_with("!account policy: does not exist"), "{missing:?}");
     assert!(missing[1].ends_with("see the account policy"), "{missing:?}");
     let other = said(policy(OTHER, &[]));
-    assert!(other[0].starts_with(&format!("!account policy: all puts into {OTHER}")), "{other:?}");
+    assert!(other[0].starts_with(&format!("!account policy: all sends to {OTHER}")), "{other:?}");
     assert!(other[1].starts_with("!log group a"), "{other:?}");
     let left_out = said(policy(OURS, &["a"]));
-    assert!(left_out[1].ends_with("the account policy leaves it out; deploy again"));
+    assert!(left_out[1].ends_with("the account policy excludes it; deploy again"));
 }
 
 #[test]
@@ -219,28 +219,29 @@ fn alarms_are_there_switched_on_told_and_quiet() {
         right,
         [
             format!("alarms of hiwake: {} exist", ALARMS.len()),
-            "alarms that tell: every alarm has an action".to_owned(),
-            "alarms that ring: none rings".to_owned(),
+            "alarm actions: every alarm has an action".to_owned(),
+            "alarms ringing: none is ringing".to_owned(),
         ]
     );
     let missing = of(|all| drop(all.remove(0)));
     assert_eq!(missing[0], "!alarms of hiwake: missing: hiwake: backup failing; deploy again");
     let none = of(Vec::clear);
-    assert!(none[0].starts_with("!alarms of hiwake: no alarm begins with `hiwake: `"), "{none:?}");
+    assert!(
+        none[0].starts_with("!alarms of hiwake: no alarm name begins with `hiwake: `"),
+        "{none:?}"
+    );
     let off = of(|all| all[1]["ActionsEnabled"] = json!(false));
     assert!(
         off[1].ends_with("enable-alarm-actions --alarm-names 'hiwake: backup too old'"),
         "{off:?}"
     );
     let one_silent = of(|all| all[1]["AlarmActions"] = json!([]));
-    assert!(
-        one_silent[1].starts_with("!alarms that tell: without an action: hiwake: backup too old")
-    );
+    assert!(one_silent[1].starts_with("!alarm actions: without an action: hiwake: backup too old"));
     // As it is deployed by default: nobody is told, and that is said.
     let silent = of(|all| all.iter_mut().for_each(|one| one["AlarmActions"] = json!([])));
-    assert!(silent[1].starts_with("alarms that tell: no alarm has an action"), "{silent:?}");
+    assert!(silent[1].starts_with("alarm actions: no alarm has an action"), "{silent:?}");
     let rings = of(|all| all[2]["StateValue"] = json!("ALARM"));
-    assert!(rings[2].starts_with("!alarms that ring: hiwake: days too old"), "{rings:?}");
+    assert!(rings[2].starts_with("!alarms ringing: hiwake: days too old"), "{rings:?}");
 }
 
 #[test]
@@ -252,9 +253,12 @@ fn the_queue_tells_its_age_and_its_dead_letters_and_what_to_do() {
             .collect::<Vec<_>>()
     };
     let fine = of(3, Some(90.0), 0);
-    assert!(fine[0].ends_with("3 notices wait, the oldest for 1m 30s; 2 are in work"), "{fine:?}");
+    assert!(
+        fine[0].ends_with("3 notices wait, the oldest for 1m 30s; 2 are in progress"),
+        "{fine:?}"
+    );
     assert_eq!(fine[1], "none in dead");
-    assert!(of(0, None, 0)[0].ends_with("0 notices wait; 2 are in work"));
+    assert!(of(0, None, 0)[0].ends_with("0 notices wait; 2 are in progress"));
     let old = of(3, Some(1801.0), 4);
     assert!(old[0].contains("the oldest for 30m 1s") && old[0].contains("notices too old"));
     assert!(old[1].starts_with("4 in dead") && old[1].contains("dead letters"), "{old:?}");
