@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { App, Validations } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
 
-import { FLAGS } from '../lib/flags.ts';
-import { Hiwake, loadDeployment } from '../lib/index.ts';
+import { FLAGS } from '../lib/flags.js';
+import { Hiwake, loadDeployment } from '../lib/index.js';
 
 const app = new App({ context: FLAGS });
 const path = (key: string, byDefault: string): string =>

@@ -5,9 +5,9 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
-import { loadDeployment } from '../lib/deployment.ts';
-import { textOf } from '../lib/schema.ts';
-import { takeUp, templateFile, USAGE } from '../lib/take-up.ts';
+import { loadDeployment } from '../lib/deployment.js';
+import { textOf } from '../lib/schema.js';
+import { takeUp, templateFile, USAGE } from '../lib/take-up.js';
 
 const usage = `npx tsx bin/take-up.ts ${USAGE} [--deployment FILE] [--assembly FOLDER]`;
 

@@ -4,7 +4,7 @@ import { Duration } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import type { Construct } from 'constructs';
 
-import { pipelineOf } from './names.ts';
+import { pipelineOf } from './names.js';
 
 export interface AlarmProps {
   /** What it means when it rings, in a sentence. */

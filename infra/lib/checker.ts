@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { bootstrapOf } from './package.ts';
+import { bootstrapOf } from './package.js';
 
 /** This machine, and the one that a bootstrap runs on. */
 const HERE = `${process.platform} ${process.arch}`;

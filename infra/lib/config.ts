@@ -4,7 +4,7 @@
 // checked here, against the schema that `hiwake config schema` prints (contract/, held by a Rust
 // test).
 
-import { faultsOf, tableOf, textOf } from './schema.ts';
+import { faultsOf, tableOf, textOf } from './schema.js';
 
 export interface Source {
   /** Its position in the file, counted from 1 as in `hiwake config`. */

@@ -1,6 +1,6 @@
 // Reads infra/deployment.toml: where and how the pipeline is deployed. Reports all faults at once.
 
-import { faultsOf, tableOf, textOf } from './schema.ts';
+import { faultsOf, tableOf, textOf } from './schema.js';
 
 export interface Deployment {
   readonly name: string;

@@ -9,11 +9,11 @@ import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 
-import { acknowledge } from './acknowledge.ts';
-import { logGroupName, pipelineOf } from './names.ts';
-import type { Network } from './network.ts';
-import type { PackageName, Packages } from './package.ts';
-import type { Storage } from './storage.ts';
+import { acknowledge } from './acknowledge.js';
+import { logGroupName, pipelineOf } from './names.js';
+import type { Network } from './network.js';
+import type { PackageName, Packages } from './package.js';
+import type { Storage } from './storage.js';
 
 export interface HiwakeFunctionProps {
   readonly packages: Packages;

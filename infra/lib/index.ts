@@ -5,18 +5,21 @@
 // Paths are relative to the working folder. Faults in the operator's files are thrown as one Error,
 // whose message names them all.
 
+// For apps whose tsconfig names no types.
+/// <reference types="node" />
+
 import type { Construct } from 'constructs';
 
-import { checked } from './checker.ts';
-import { loadConfig } from './config.ts';
-import { type Deployment, loadDeployment, readDeployment } from './deployment.ts';
-import { Packages } from './package.ts';
-import { type PipelineProps, PipelineStack } from './pipeline.ts';
+import { checked } from './checker.js';
+import { loadConfig } from './config.js';
+import { type Deployment, loadDeployment, readDeployment } from './deployment.js';
+import { Packages } from './package.js';
+import { type PipelineProps, PipelineStack } from './pipeline.js';
 
-export { type Config, loadConfig, readConfig } from './config.ts';
-export { type Deployment, loadDeployment, readDeployment } from './deployment.ts';
-export { Packages } from './package.ts';
-export { type PipelineProps, PipelineStack } from './pipeline.ts';
+export { type Config, loadConfig, readConfig } from './config.js';
+export { type Deployment, loadDeployment, readDeployment } from './deployment.js';
+export { Packages } from './package.js';
+export { type PipelineProps, PipelineStack } from './pipeline.js';
 
 export interface HiwakeProps
   extends Omit<PipelineProps, 'config' | 'deployment' | 'packages'> {

@@ -8,13 +8,13 @@ import type * as s3 from 'aws-cdk-lib/aws-s3';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct, type IDependable } from 'constructs';
 
-import { acknowledge } from './acknowledge.ts';
-import { Alarm, FIVE_MINUTES, own, sum, uncalled } from './alarm.ts';
-import type { Deployment } from './deployment.ts';
-import { HiwakeFunction } from './function.ts';
-import type { Network } from './network.ts';
-import type { Packages } from './package.ts';
-import type { Storage } from './storage.ts';
+import { acknowledge } from './acknowledge.js';
+import { Alarm, FIVE_MINUTES, own, sum, uncalled } from './alarm.js';
+import type { Deployment } from './deployment.js';
+import { HiwakeFunction } from './function.js';
+import type { Network } from './network.js';
+import type { Packages } from './package.js';
+import type { Storage } from './storage.js';
 
 export interface LandProps {
   readonly packages: Packages;

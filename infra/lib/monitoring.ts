@@ -6,13 +6,13 @@ import * as actions from 'aws-cdk-lib/aws-cloudwatch-actions';
 import * as sns from 'aws-cdk-lib/aws-sns';
 import { Construct } from 'constructs';
 
-import { Alarm, countOrZero, own } from './alarm.ts';
-import type { Deployment } from './deployment.ts';
-import type { Land } from './land.ts';
-import { pipelineOf } from './names.ts';
-import type { Seal } from './seal.ts';
-import type { Stream } from './stream.ts';
-import type { Transform } from './transform.ts';
+import { Alarm, countOrZero, own } from './alarm.js';
+import type { Deployment } from './deployment.js';
+import type { Land } from './land.js';
+import { pipelineOf } from './names.js';
+import type { Seal } from './seal.js';
+import type { Stream } from './stream.js';
+import type { Transform } from './transform.js';
 
 export interface MonitoringProps {
   readonly deployment: Deployment;

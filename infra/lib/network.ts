@@ -7,8 +7,8 @@ import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
 
-import { acknowledge } from './acknowledge.ts';
-import type { Deployment } from './deployment.ts';
+import { acknowledge } from './acknowledge.js';
+import type { Deployment } from './deployment.js';
 
 export class Network extends Construct {
   readonly vpc: ec2.IVpc;

@@ -3,20 +3,20 @@
 import { CfnOutput, CfnResource, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 
-import type { Config } from './config.ts';
-import type { Deployment } from './deployment.ts';
-import { FLAGS } from './flags.ts';
-import { Land } from './land.ts';
-import { Monitoring } from './monitoring.ts';
-import { setPipeline } from './names.ts';
-import { Network } from './network.ts';
-import type { Packages } from './package.ts';
-import { Readers } from './readers.ts';
-import { Seal, SEAL_EVENT } from './seal.ts';
-import { Storage } from './storage.ts';
-import { Stream } from './stream.ts';
-import { Subscriptions } from './subscriptions.ts';
-import { Transform } from './transform.ts';
+import type { Config } from './config.js';
+import type { Deployment } from './deployment.js';
+import { FLAGS } from './flags.js';
+import { Land } from './land.js';
+import { Monitoring } from './monitoring.js';
+import { setPipeline } from './names.js';
+import { Network } from './network.js';
+import type { Packages } from './package.js';
+import { Readers } from './readers.js';
+import { Seal, SEAL_EVENT } from './seal.js';
+import { Storage } from './storage.js';
+import { Stream } from './stream.js';
+import { Subscriptions } from './subscriptions.js';
+import { Transform } from './transform.js';
 
 /** The stack has the pipeline's name, `name` of the deployment, whatever its id. */
 export interface PipelineProps extends Omit<StackProps, 'stackName'> {

@@ -5,8 +5,8 @@ import { Annotations, CfnOutput, Stack } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import { Construct } from 'constructs';
 
-import type { Deployment } from './deployment.ts';
-import type { Storage } from './storage.ts';
+import type { Deployment } from './deployment.js';
+import type { Storage } from './storage.js';
 
 export interface ReadersProps {
   readonly deployment: Deployment;

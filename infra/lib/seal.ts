@@ -10,14 +10,14 @@ import * as sns from 'aws-cdk-lib/aws-sns';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 
-import { acknowledge } from './acknowledge.ts';
-import { Alarm, FIVE_MINUTES, own, sum } from './alarm.ts';
-import type { Config } from './config.ts';
-import type { Deployment } from './deployment.ts';
-import { HiwakeFunction } from './function.ts';
-import type { Network } from './network.ts';
-import type { Packages } from './package.ts';
-import type { Storage } from './storage.ts';
+import { acknowledge } from './acknowledge.js';
+import { Alarm, FIVE_MINUTES, own, sum } from './alarm.js';
+import type { Config } from './config.js';
+import type { Deployment } from './deployment.js';
+import { HiwakeFunction } from './function.js';
+import type { Network } from './network.js';
+import type { Packages } from './package.js';
+import type { Storage } from './storage.js';
 
 export interface SealProps {
   readonly packages: Packages;

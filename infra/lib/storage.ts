@@ -8,11 +8,11 @@ import * as iam from 'aws-cdk-lib/aws-iam';
 import * as s3 from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
 
-import { acknowledge } from './acknowledge.ts';
-import { Alarm, FIVE_MINUTES } from './alarm.ts';
-import type { Config } from './config.ts';
-import type { Deployment } from './deployment.ts';
-import type { Network } from './network.ts';
+import { acknowledge } from './acknowledge.js';
+import { Alarm, FIVE_MINUTES } from './alarm.js';
+import type { Config } from './config.js';
+import type { Deployment } from './deployment.js';
+import type { Network } from './network.js';
 
 export interface StorageProps {
   readonly config: Config;

@@ -10,11 +10,11 @@ import * as logs from 'aws-cdk-lib/aws-logs';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
 
-import { acknowledge } from './acknowledge.ts';
-import { Alarm, FIVE_MINUTES, uncalled } from './alarm.ts';
-import type { Deployment } from './deployment.ts';
-import { logGroupName, pipelineOf } from './names.ts';
-import type { Storage } from './storage.ts';
+import { acknowledge } from './acknowledge.js';
+import { Alarm, FIVE_MINUTES, uncalled } from './alarm.js';
+import type { Deployment } from './deployment.js';
+import { logGroupName, pipelineOf } from './names.js';
+import type { Storage } from './storage.js';
 
 export interface StreamProps {
   readonly deployment: Deployment;

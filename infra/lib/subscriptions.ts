@@ -7,9 +7,9 @@ import type * as firehose from 'aws-cdk-lib/aws-kinesisfirehose';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 
-import { Alarm, FIVE_MINUTES } from './alarm.ts';
-import { type Config, isGlob, type Source, takes } from './config.ts';
-import { logGroupName, OWN_LOG_GROUPS, pipelineOf, streamArn } from './names.ts';
+import { Alarm, FIVE_MINUTES } from './alarm.js';
+import { type Config, isGlob, type Source, takes } from './config.js';
+import { logGroupName, OWN_LOG_GROUPS, pipelineOf, streamArn } from './names.js';
 
 export interface SubscriptionsProps {
   readonly config: Config;

@@ -5,10 +5,10 @@ import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';
 
-import { Alarm, own, sum } from './alarm.ts';
-import type { Deployment } from './deployment.ts';
-import { HiwakeFunction } from './function.ts';
-import type { Packages } from './package.ts';
+import { Alarm, own, sum } from './alarm.js';
+import type { Deployment } from './deployment.js';
+import { HiwakeFunction } from './function.js';
+import type { Packages } from './package.js';
 
 export interface TransformProps {
   readonly packages: Packages;

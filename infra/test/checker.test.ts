@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { zipSync } from 'fflate';
 import { expect, test } from 'vitest';
 
-import { checked } from '../lib/checker.ts';
+import { checked } from '../lib/checker.js';
 
 /** The folder of packages whose transform is a script. */
 function built(script: string): string {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 
-import { loadConfig, readConfig, seconds } from '../lib/config.ts';
-import { loadDeployment, readDeployment } from '../lib/deployment.ts';
-import { projectFile } from './pipeline.ts';
+import { loadConfig, readConfig, seconds } from '../lib/config.js';
+import { loadDeployment, readDeployment } from '../lib/deployment.js';
+import { projectFile } from './pipeline.js';
 
 describe('hiwake.toml', () => {
   const PLAIN = {

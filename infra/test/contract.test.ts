@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from 'vitest';
 
-import { Alarm, slug } from '../lib/alarm.ts';
-import { projectFile, READERS, resources, stackOf, templateOf, text, VPC } from './pipeline.ts';
+import { Alarm, slug } from '../lib/alarm.js';
+import { projectFile, READERS, resources, stackOf, templateOf, text, VPC } from './pipeline.js';
 
 const template = templateOf({ deployment: READERS });
 const runbook = projectFile('docs/runbook.md');

@@ -6,8 +6,8 @@
 import { runSimulation } from '@cloud-copilot/iam-simulate';
 import { describe, expect, test } from 'vitest';
 
-import { PLAIN, projectFile, READERS, type Resource, templateOf } from './pipeline.ts';
-import { VARIANTS } from './variants.ts';
+import { PLAIN, projectFile, READERS, type Resource, templateOf } from './pipeline.js';
+import { VARIANTS } from './variants.js';
 
 const ACCOUNT = '123456789012';
 const REGION = 'ap-northeast-1';

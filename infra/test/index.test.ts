@@ -10,11 +10,11 @@ import { Template } from 'aws-cdk-lib/assertions';
 import { zipSync } from 'fflate';
 import { afterAll, expect, test, vi } from 'vitest';
 
-import { checked } from '../lib/checker.ts';
-import { readConfig } from '../lib/config.ts';
-import { FLAGS } from '../lib/flags.ts';
-import { Hiwake, Packages, PipelineStack, readDeployment } from '../lib/index.ts';
-import { admitted, builtPackages, only, PLAIN, PROJECT } from './pipeline.ts';
+import { checked } from '../lib/checker.js';
+import { readConfig } from '../lib/config.js';
+import { FLAGS } from '../lib/flags.js';
+import { Hiwake, Packages, PipelineStack, readDeployment } from '../lib/index.js';
+import { admitted, builtPackages, only, PLAIN, PROJECT } from './pipeline.js';
 
 const TARGET = process.env['CARGO_TARGET_DIR'] ?? fileURLToPath(new URL('target', PROJECT));
 

@@ -12,7 +12,7 @@ import {
   stackOf,
   templateOf,
   text,
-} from './pipeline.ts';
+} from './pipeline.js';
 
 const template = templateOf();
 

@@ -3,7 +3,7 @@
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { describe, expect, test } from 'vitest';
 
-import { projectFile, READERS, stackOf } from './pipeline.ts';
+import { projectFile, READERS, stackOf } from './pipeline.js';
 
 const existing = `
 [network]

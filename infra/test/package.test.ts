@@ -7,8 +7,8 @@ import * as lambda from 'aws-cdk-lib/aws-lambda';
 import { unzipSync } from 'fflate';
 import { expect, test } from 'vitest';
 
-import { Packages } from '../lib/package.ts';
-import { builtPackages } from './pipeline.ts';
+import { Packages } from '../lib/package.js';
+import { builtPackages } from './pipeline.js';
 
 function assetOf(code: lambda.Code): Buffer {
   return readFileSync((code as lambda.AssetCode).path);

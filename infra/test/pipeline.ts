@@ -8,11 +8,11 @@ import { App, type AppProps } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { zipSync } from 'fflate';
 
-import { readConfig } from '../lib/config.ts';
-import { readDeployment } from '../lib/deployment.ts';
-import { FLAGS } from '../lib/flags.ts';
-import { Packages } from '../lib/package.ts';
-import { PipelineStack } from '../lib/pipeline.ts';
+import { readConfig } from '../lib/config.js';
+import { readDeployment } from '../lib/deployment.js';
+import { FLAGS } from '../lib/flags.js';
+import { Packages } from '../lib/package.js';
+import { PipelineStack } from '../lib/pipeline.js';
 
 export const PROJECT = new URL('../../', import.meta.url);
 

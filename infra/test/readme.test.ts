@@ -3,7 +3,7 @@
 
 import { expect, test } from 'vitest';
 
-import { projectFile } from './pipeline.ts';
+import { projectFile } from './pipeline.js';
 
 const languages = ['README.md', 'README.ja.md'].map((path) => projectFile(path));
 

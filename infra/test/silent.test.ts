@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from 'vitest';
 
-import { resources, templateOf } from './pipeline.ts';
+import { resources, templateOf } from './pipeline.js';
 
 const alarms = resources(templateOf(), 'AWS::CloudWatch::Alarm').map((one) => one.Properties);
 

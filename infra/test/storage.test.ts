@@ -2,8 +2,8 @@ import { Template } from 'aws-cdk-lib/assertions';
 import { LifecyclePolicy } from 'aws-cdk-lib/aws-efs';
 import { describe, expect, test } from 'vitest';
 
-import { readConfig } from '../lib/config.ts';
-import { backupDays } from '../lib/storage.ts';
+import { readConfig } from '../lib/config.js';
+import { backupDays } from '../lib/storage.js';
 import {
   only,
   PLAIN,
@@ -15,7 +15,7 @@ import {
   templateOf,
   text,
   VPC,
-} from './pipeline.ts';
+} from './pipeline.js';
 
 const template = templateOf();
 const kept = { hiwake: `${PLAIN}\n[seal]\njournal_days = 30\ngrace = "3days"` };

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
-import { only, PLAIN, resources, statements, templateOf, text } from './pipeline.ts';
+import { only, PLAIN, resources, statements, templateOf, text } from './pipeline.js';
 
 const template = templateOf();
 const { Properties } = only(template, 'AWS::KinesisFirehose::DeliveryStream');

@@ -1,8 +1,8 @@
 import { Aspects, CfnResource } from 'aws-cdk-lib';
 import { describe, expect, test } from 'vitest';
 
-import { readConfig } from '../lib/config.ts';
-import { planned } from '../lib/subscriptions.ts';
+import { readConfig } from '../lib/config.js';
+import { planned } from '../lib/subscriptions.js';
 import {
   idsOf,
   madeBefore,
@@ -15,7 +15,7 @@ import {
   stackOf,
   templateOf,
   text,
-} from './pipeline.ts';
+} from './pipeline.js';
 
 function source(logGroups: string[], rest = ''): string {
   return `[[source]]\nlog_groups = ${JSON.stringify(logGroups)}\n${rest}\n`;

@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from 'vitest';
 
-import { takeUp, type Template, templateFile } from '../lib/take-up.ts';
-import { admitted, projectFile, templateOf } from './pipeline.ts';
+import { takeUp, type Template, templateFile } from '../lib/take-up.js';
+import { admitted, projectFile, templateOf } from './pipeline.js';
 
 const LEFT = { 'file-system': 'fs-0aaaaaaa', delivery: 'hiwake-delivery', backup: 'hiwake-backup' };
 

@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { READERS, templateOf } from './pipeline.ts';
+import { READERS, templateOf } from './pipeline.js';
 
 const ACCOUNT = '[[source]]\nlog_groups = ["*"]\nsubscribe = "account"';
 const FIELDS = '[[source]]\nlog_groups = ["/a"]\ncolumns = ["{account}", "{region}"]';
