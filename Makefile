@@ -4,7 +4,9 @@
 run: ; cargo run --locked --no-default-features --features cli -- demo out
 check: fmt lint test doc guard
 fmt: ; cargo fmt --check
-lint: ; cargo clippy --locked --all-targets --all-features -- -D warnings
+lint:
+	.ci/words
+	cargo clippy --locked --all-targets --all-features -- -D warnings
 test: nextest strace jq zstd
 	cargo nextest run --locked --all-features
 	HIWAKE_TEST_OPEN=compressed cargo nextest run --locked --all-features -E 'test(/^(sim|land|processes)::/) - test(in_the_journal_of_a_closed_day)'

@@ -103,6 +103,18 @@ fn each_of_these_keys_has_an_example() {
 }
 
 #[test]
+fn the_example_of_columns_names_each_column() {
+    let schema = hiwake::config::schema();
+    let columns = schema["$defs"]["Column"]["anyOf"][0]["enum"].as_array().unwrap();
+    let columns: Vec<_> =
+        columns.iter().map(|name| format!("`{}`", name.as_str().unwrap())).collect();
+    let (last, others) = columns.split_last().unwrap();
+    let listed = format!("captures and {} and {last}.", others.join(", "));
+    let example = examples().into_iter().find(|example| example.keys == ["columns"]).unwrap();
+    assert!(example.text.contains(&listed), "tests/it/given/examples.toml lacks: {listed}");
+}
+
+#[test]
 #[expect(clippy::disallowed_methods, reason = "it is for tests only")]
 fn the_page_is_what_schema_and_examples_say() {
     let page = page(&hiwake::config::schema());

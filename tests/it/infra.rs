@@ -24,15 +24,17 @@ fn the_alarms_that_doctor_asks_for_are_those_of_every_deployment() {
     assert_eq!(written, hiwake::aws::ALARMS);
 }
 
+/// With `HIWAKE_BLESS=1`, it also writes the file.
+#[expect(clippy::disallowed_methods, reason = "it is for tests only")]
 fn same(file: &str, args: &[&str]) {
     let printed =
         Command::new(env!("CARGO_BIN_EXE_hiwake")).arg("config").args(args).output().unwrap();
+    assert!(printed.status.success(), "{printed:?}");
     let path = folder().join("infra/contract").join(file);
+    if std::env::var("HIWAKE_BLESS").is_ok() {
+        std::fs::write(&path, &printed.stdout).unwrap();
+    }
     let written = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(
-        String::from_utf8(printed.stdout).unwrap(),
-        written,
-        "write it anew: hiwake config {} > infra/contract/{file}",
-        args.join(" ")
-    );
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    assert_eq!(printed, written, "infra/contract/{file} is not current: HIWAKE_BLESS=1 writes it");
 }
