@@ -12,31 +12,56 @@ use crate::target::{Target, line};
 
 const ROUNDS: usize = 21;
 
-/// The keys; each applies to all sources.
-const KEYS: [(&str, &str); 6] = [
+/// Keys of `[defaults]`.
+const KEYS: [(&str, &str); 7] = [
     ("drop, one pattern that matches nothing", "drop = ['^(START|END|REPORT) RequestId: ']"),
     ("keep, two words", "keep = ['error', 'o']"),
     ("mask, two patterns", "mask = [{ pattern = '\\d{16}' }, { pattern = 'password=\\S+' }]"),
     ("strip_ansi, without colours", "strip_ansi = true"),
     ("escape_backslash", "format = { escape_backslash = true }"),
     ("kind = json", "format = { kind = \"json\" }"),
+    ("format.time, another pattern", "format = { time = \"%d.%m.%Y %H:%M\" }"),
+];
+
+/// Sources without and with a key that `[defaults]` does not have. A fifth of the messages is JSON.
+const SOURCES: [(&str, &str, &str); 4] = [
+    (
+        "a column of JSON",
+        "log_groups = ['*']\ncolumns = ['{labels}', '{message}']",
+        "log_groups = ['*']\ncolumns = ['{labels}', '{json.level}', '{message}']",
+    ),
+    (
+        "two columns of JSON",
+        "log_groups = ['*']\ncolumns = ['{labels}', '{message}']",
+        "log_groups = ['*']\ncolumns = ['{labels}', '{json.level}', '{json.took_ms}', '{message}']",
+    ),
+    (
+        "a capture in file",
+        "log_groups = ['/var/log/*', '/aws/lambda/*', '*']\nfile = '{log_group}'",
+        "log_groups = ['/var/log/{name}', '/aws/lambda/{name}', '{name}']\nfile = '{name}'",
+    ),
+    (
+        "exclude, two globs",
+        "log_groups = ['*']",
+        "log_groups = ['*']\nexclude = ['/aws/lambda/test-*', '*-debug']",
+    ),
 ];
 
 pub fn measure() {
     let event = given::firehose_event(1 << 20, Shape::Mixed);
-    let config = |keys: &str| {
-        let text = format!("[defaults]\n{keys}\n{}", given::CONFIG);
-        Config::parse("bench.toml", &text).unwrap()
-    };
-    let plain = config("");
-    for (name, keys) in KEYS {
-        let with = config(keys);
-        let (mut plain, mut with) = (Reader::new(&plain), Reader::new(&with));
+    let defaults = |keys: &str| format!("[defaults]\n{keys}\n{}", given::CONFIG);
+    let source = |keys: &str| format!("[[source]]\n{keys}\n");
+    let keys = KEYS.map(|(name, keys)| (name, defaults(""), defaults(keys)));
+    let sources = SOURCES.map(|(name, without, with)| (name, source(without), source(with)));
+    for (name, without, with) in keys.into_iter().chain(sources) {
+        let [without, with] =
+            [without, with].map(|text| Config::parse("bench.toml", &text).unwrap());
+        let (mut plain, mut keyed) = (Reader::new(&without), Reader::new(&with));
         let [without, with] = least(
             ROUNDS,
             [
                 &mut || drop(black_box(firehose::transform(&mut plain, &event).unwrap())),
-                &mut || drop(black_box(firehose::transform(&mut with, &event).unwrap())),
+                &mut || drop(black_box(firehose::transform(&mut keyed, &event).unwrap())),
             ],
         );
         println!("1 MiB, mixed: {without:.2} ms of CPU without {name}, {with:.2} with");
