@@ -73,7 +73,12 @@ fn a_mask_hides_in_lines_in_columns_and_in_the_quarantine() {
     let message = r#"{"token":"secret","card":"1111-2222"}"#;
     assert_eq!(
         lines(&toml, "/ecs/a", &[message]),
-        [r#"ecs.csv: "{""token"":""***"",""card"":""****-2222""}",secret"#]
+        [r#"ecs.csv: "{""token"":""***"",""card"":""****-2222""}",***"#]
+    );
+    let json = format!("{toml}format = {{ kind = \"json\" }}");
+    assert_eq!(
+        lines(&json, "/ecs/a", &[message]),
+        [r#"ecs.ndjson: {"message":{"token":"***","card":"****-2222"},"json.token":"***"}"#]
     );
     // An event that cannot be a row, and one that is not an event.
     let mut envelope = crate::given::envelope(&[message]);
@@ -399,6 +404,29 @@ fn a_json_column_is_hidden_by_itself() {
     let message =
         r#"{"n":"\u5c71\u7530","u":"https:\/\/x\/?t=abc","pin":1234,"c":"\u001b[31mred"}"#;
     assert_eq!(lines(&source(keys), "/ecs/a", &[message]), ["ecs.csv: ***,***,****,red"]);
+}
+
+/// The pattern was tried on the value alone, which has no key in front of it.
+#[test]
+fn a_mask_that_names_a_key_hides_its_value_in_a_json_column() {
+    let keys = r#"
+        mask = [{ pattern = '"password":\s*"[^"]*"', with = '"password": "***"' }, { pattern = '\b\d{4}\b', with = '****' }]
+        columns = ["{json.password}", "{json.pin}", "{message}"]
+    "#;
+    let hidden = [
+        r#"ecs.csv: ***,,"{""password"": ""***""}""#,
+        // Without its quotes, `****` is not JSON: each value of the original is masked alone.
+        r#"ecs.csv: a ****,****,"{""password"":[""a ****""],""pin"":****}""#,
+    ];
+    let messages = [r#"{"password": "hunter2"}"#, r#"{"password":["a 1234"],"pin":1234}"#];
+    assert_eq!(lines(&source(keys), "/ecs/a", &messages[..1]), hidden[..1]);
+    let list = keys.replace("{json.password}", "{json.password.0}");
+    assert_eq!(lines(&source(&list), "/ecs/a", &messages[1..]), hidden[1..]);
+    let json = format!("{keys}\nformat = {{ kind = \"json\" }}");
+    assert_eq!(
+        lines(&source(&json), "/ecs/a", &messages[..1]),
+        [r#"ecs.ndjson: {"json.password":"***","json.pin":null,"message":{"password": "***"}}"#]
+    );
 }
 
 #[test]
