@@ -264,7 +264,7 @@ impl<'l> Round<'l> {
             self.swept.failed.push(error);
             Vec::new()
         });
-        for mark in marks {
+        for mark in marks.into_iter().filter(|mark| lander.may_seal(mark.day)) {
             // As if it were of the day's last moment: it is sealed with the others. Where objects
             // of that day are landed only now, the file waits for those that follow.
             let (now, end) = (lander.clock.now(), day_end(lander.config.timezone, mark.day));
