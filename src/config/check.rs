@@ -161,8 +161,11 @@ fn check_reached(config: &Config, index: usize, reader: &mut Reader<'_>) {
     }
     let excluded = |group: &Glob| source.exclude.iter().any(|glob| glob.covers(group));
     if source.log_groups.iter().all(excluded) {
-        let message = "can never match: exclude takes all of it; take it out there";
-        return reader.note(&path.key("exclude"), message);
+        let exclude = path.clone().key("exclude");
+        return match reader.is_inherited(&exclude) {
+            true => reader.note(&path.key("log_groups"), EXCLUDED_BY_DEFAULT),
+            false => reader.note(&exclude, EXCLUDED),
+        };
     }
     let mut takers = BTreeSet::new();
     for group in &source.log_groups {
@@ -412,6 +415,9 @@ const NO_GROUP: &str = "names no log group; write log_groups = [\"…\"], with n
 const NO_STREAM: &str = "matches no log stream; write [\"*\"] for all, or leave the key out";
 const NO_COLUMN: &str =
     "gives empty lines; write [\"{labels}\", \"{message}\"], or leave the key out";
+const EXCLUDED: &str = "can never match: exclude takes all of it; take it out there";
+const EXCLUDED_BY_DEFAULT: &str =
+    "can never match: exclude of [defaults] takes all of it; write exclude = [] into this source";
 const FORGETS: &str =
     "0 would forget a day as soon as it is sealed, and a replay would double it; write at least 1";
 const PER_STREAM: &str = "{log_stream} makes a day file for each log stream: on EFS many small files cost far more than one large one";

@@ -50,6 +50,11 @@ impl<'t> Reader<'t> {
         self.document.get(path).is_some()
     }
 
+    /// Whether a source has a key from `[defaults]`.
+    pub(super) fn is_inherited(&self, path: &KeyPath) -> bool {
+        self.document.origin(path) != *path
+    }
+
     fn push(&mut self, line: Option<usize>, key: String, message: String) {
         self.problems.push(Problem { file: self.name.to_owned(), line, key, message });
     }

@@ -234,6 +234,18 @@ fn what_is_excluded_is_left_to_the_next_source() {
     assert_eq!(lines(toml, "/a/test-2", &["m"]), ["unmatched/%2Fa%2Ftest-2.csv: m"]);
 }
 
+/// The message named the line of `[defaults]` and no source.
+#[test]
+fn a_source_that_the_defaults_exclude_is_named_with_its_line_and_a_remedy() {
+    let toml = "[defaults]\nexclude = [\"/aws/lambda/*\"]\n\
+                [[source]]\nlog_groups = [\"/a\"]\n[[source]]\nlog_groups = [\"/b\"]\n\
+                [[source]]\nlog_groups = [\"/aws/lambda/api\"]\n";
+    let says = "hiwake.toml:8: source[3].log_groups: can never match: exclude of [defaults] takes \
+                all of it; write exclude = [] into this source";
+    assert_eq!(error(toml), says);
+    parse(&format!("{toml}exclude = []\n"));
+}
+
 #[test]
 fn defaults_hold_for_every_source_that_does_not_say_otherwise() {
     let toml = "[defaults]\nlabels = [\"prod\"]\nformat = { kind = \"tsv\" }\n\
