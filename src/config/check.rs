@@ -72,6 +72,11 @@ fn check_source(source: &Source, path: &KeyPath, reader: &mut Reader<'_>) {
             reader.note(&path.clone().key("labels").index(index), message);
         }
         let braces = label.match_indices('{').map(|(at, _)| &label[at..]);
+        if let Some((written, meant)) = braces.clone().find_map(|text| misspelt(source, text)) {
+            let message = format!("`{{{written}}}` is not known; did you mean {{{meant}}}?");
+            reader.note(&path.clone().key("labels").index(index), message);
+            continue;
+        }
         let mut names = braces.filter_map(|text| match text.strip_prefix("{json.") {
             Some(path) => path.split_once('}').map(|(path, _)| &text[1..path.len() + 6]),
             None => capture(text),
@@ -88,6 +93,22 @@ fn check_source(source: &Source, path: &KeyPath, reader: &mut Reader<'_>) {
         let message = format!("has more than {FILTER_PATTERN_MAX} characters; write it shorter");
         reader.note(&path.clone().key("filter_pattern"), message);
     }
+}
+
+/// The text in braces that a label begins with, and the capture that it is likely a slip of. Other
+/// text in braces is a label's own.
+fn misspelt<'t>(source: &'t Source, label: &'t str) -> Option<(&'t str, &'t str)> {
+    let (written, _) = label.strip_prefix('{')?.split_once('}')?;
+    let globs = source.log_groups.iter().chain(&source.log_streams);
+    let mut captures = globs.flat_map(Glob::capture_names).filter(|name| source.has_capture(name));
+    if written.contains('{') || Column::is_reserved(written) || source.has_capture(written) {
+        return None;
+    }
+    let meant = match written.trim() {
+        "" => captures.next(),
+        name => nearest(name, captures),
+    };
+    Some((written, meant?))
 }
 
 /// Masks write groups that there are; a capture has one value.

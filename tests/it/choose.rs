@@ -225,6 +225,24 @@ fn what_no_glob_captures_is_not_known() {
     assert!(error(two).contains("`{x}` is not a capture of each"), "{}", error(two));
 }
 
+/// They landed as fixed text.
+#[test]
+fn a_misspelt_capture_of_a_label_is_refused_with_the_one_that_was_meant() {
+    let keys = |label: &str| {
+        format!("[[source]]\nlog_groups = [\"/ecs/{{team}}-*\"]\nlabels = [\"x\", \"{label}\"]")
+    };
+    for label in ["{Team}", "{team }", "{}", "{ }", "{taem}", "{team}/{Team}"] {
+        let says = error(&keys(label));
+        assert!(says.starts_with("hiwake.toml:3: source[1].labels[2]: `{"), "{label}: {says}");
+        assert!(says.ends_with("}` is not known; did you mean {team}?"), "{label}: {says}");
+    }
+    for label in ["{team}", "{x y}", "{{team}}", "{team", "}"] {
+        parse(&keys(label));
+    }
+    // Without a capture, a label is fixed text.
+    parse(&source("labels = [\"{}\", \"{Team}\"]"));
+}
+
 #[test]
 fn what_is_excluded_is_left_to_the_next_source() {
     let toml = "[[source]]\nlog_groups = [\"/a/*\"]\nexclude = [\"/a/test-*\"]\nfile = \"a\"\n\
@@ -488,7 +506,7 @@ fn labels_are_filled_once_and_their_captures_are_known() {
     let two = |toml: &str| error(&format!("[[source]]\n{toml}"));
     assert!(
         two("log_groups = [\"/a/{team1}\"]\nlabels = [\"{team2}\"]")
-            .contains("`{team2}` is not a capture")
+            .contains("`{team2}` is not known; did you mean {team1}?")
     );
     assert!(
         two("log_groups = [\"/a\"]\nlabels = [\"{json.a}\"]")
