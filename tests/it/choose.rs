@@ -286,6 +286,10 @@ fn a_fault_of_the_defaults_is_told_once_with_its_line() {
         let told = error(&format!("[defaults]\n{fault}\n{sources}"));
         assert!(told.starts_with(says), "{told}");
     }
+    // What is known here is not refused here.
+    let told = error(&format!("[defaults]\nempty = 1\n{sources}"));
+    assert!(told.starts_with("hiwake.toml:2: defaults.empty: unknown key; known here: "), "{told}");
+    assert!(told.contains(" exclude, ") && !told.contains("log_groups"), "{told}");
     // Also where no source takes it up.
     assert!(error("[defaults]\ndrop = \"x\"").contains("defaults.drop"));
 }
