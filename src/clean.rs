@@ -65,7 +65,7 @@ impl Source {
             None => (Cow::Borrowed(value.get()), false),
         };
         let hidden = self.hidden(&text);
-        match !is_string && serde_json::from_str::<&RawValue>(&hidden).is_ok() {
+        match !is_string && json::is_valid(&hidden) {
             true => hidden.into_owned(),
             false => json::written(&*hidden),
         }

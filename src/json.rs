@@ -15,6 +15,11 @@ pub(crate) fn written(value: &(impl Serialize + ?Sized)) -> String {
     serde_json::to_string(value).expect("strings are always JSON")
 }
 
+/// Whether a text is one JSON value.
+pub(crate) fn is_valid(text: &str) -> bool {
+    serde_json::from_str::<&RawValue>(text).is_ok()
+}
+
 /// The value at a path of keys (numbers from 0 in lists) in a JSON text; the last value if a key is
 /// repeated.
 pub(crate) fn at<'t>(text: &'t str, path: &[String]) -> Option<&'t RawValue> {

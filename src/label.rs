@@ -231,8 +231,12 @@ impl Cell<'_> {
             Cell::Filter => line.field("filter", &fields.filter),
             Cell::Json(keys) => {
                 let name = format!("json.{}", keys.join("."));
-                // Read from the original message: hiding secrets may break its JSON.
-                let value = json::at(&event.message, keys);
+                // A mask may name a key, but may also break the JSON.
+                let text = match clean {
+                    Some(_) if json::is_valid(message) => message,
+                    _ => &event.message,
+                };
+                let value = json::at(text, keys);
                 match clean.and_then(|source| value.map(|value| source.hidden_json(value))) {
                     Some(hidden) => line.json(&name, serde_json::from_str(&hidden).ok()),
                     None => line.json(&name, value),

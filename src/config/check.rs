@@ -72,6 +72,11 @@ fn check_source(source: &Source, path: &KeyPath, reader: &mut Reader<'_>) {
             reader.note(&path.clone().key("labels").index(index), message);
         }
         let braces = label.match_indices('{').map(|(at, _)| &label[at..]);
+        if let Some((written, meant)) = braces.clone().find_map(|text| misspelt(source, text)) {
+            let message = format!("`{{{written}}}` is not known; did you mean {{{meant}}}?");
+            reader.note(&path.clone().key("labels").index(index), message);
+            continue;
+        }
         let mut names = braces.filter_map(|text| match text.strip_prefix("{json.") {
             Some(path) => path.split_once('}').map(|(path, _)| &text[1..path.len() + 6]),
             None => capture(text),
@@ -88,6 +93,22 @@ fn check_source(source: &Source, path: &KeyPath, reader: &mut Reader<'_>) {
         let message = format!("is longer than {FILTER_PATTERN_MAX} characters; shorten it");
         reader.note(&path.clone().key("filter_pattern"), message);
     }
+}
+
+/// The text in braces that begins a label, and the capture that it probably misspells. Other text in
+/// braces belongs to the label itself.
+fn misspelt<'t>(source: &'t Source, label: &'t str) -> Option<(&'t str, &'t str)> {
+    let (written, _) = label.strip_prefix('{')?.split_once('}')?;
+    let globs = source.log_groups.iter().chain(&source.log_streams);
+    let mut captures = globs.flat_map(Glob::capture_names).filter(|name| source.has_capture(name));
+    if written.contains('{') || Column::is_reserved(written) || source.has_capture(written) {
+        return None;
+    }
+    let meant = match written.trim() {
+        "" => captures.next(),
+        name => nearest(name, captures),
+    };
+    Some((written, meant?))
 }
 
 /// Checks that masks refer to existing groups, and that a capture has one value.
@@ -159,9 +180,11 @@ fn check_reached(config: &Config, index: usize, reader: &mut Reader<'_>) {
     }
     let excluded = |group: &Glob| source.exclude.iter().any(|glob| glob.covers(group));
     if source.log_groups.iter().all(excluded) {
-        let message =
-            "can never match: exclude covers all its log groups; remove them from exclude";
-        return reader.note(&path.key("exclude"), message);
+        let exclude = path.clone().key("exclude");
+        return match reader.is_inherited(&exclude) {
+            true => reader.note(&path.key("log_groups"), EXCLUDED_BY_DEFAULT),
+            false => reader.note(&exclude, EXCLUDED),
+        };
     }
     let mut takers = BTreeSet::new();
     for group in &source.log_groups {
@@ -413,6 +436,10 @@ const NO_GROUP: &str = "names no log group; write log_groups = [\"…\"], with n
 const NO_STREAM: &str = "matches no log stream; write [\"*\"] for all, or leave the key out";
 const NO_COLUMN: &str =
     "gives empty lines; write [\"{labels}\", \"{message}\"], or leave the key out";
+const EXCLUDED: &str =
+    "can never match: exclude covers all its log groups; remove them from exclude";
+const EXCLUDED_BY_DEFAULT: &str =
+    "can never match: exclude of [defaults] covers it; write exclude = [] into this source";
 const FORGETS: &str = "0 would forget a day as soon as it is sealed, and a replay would duplicate it; write at least 1";
 const PER_STREAM: &str = "{log_stream} creates a day file for each log stream: on EFS, many small files cost far more than a large one";
 const ONLY_GLOBS: &str = "filter subscribes only named log groups, and these are all globs, so none is subscribed; name them, or write account or manual";

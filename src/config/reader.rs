@@ -50,6 +50,11 @@ impl<'t> Reader<'t> {
         self.document.get(path).is_some()
     }
 
+    /// Whether a source has a key from `[defaults]`.
+    pub(super) fn is_inherited(&self, path: &KeyPath) -> bool {
+        self.document.origin(path) != *path
+    }
+
     fn push(&mut self, line: Option<usize>, key: String, message: String) {
         self.problems.push(Problem { file: self.name.to_owned(), line, key, message });
     }
@@ -124,7 +129,9 @@ impl<'t> Reader<'t> {
             let find = |span: Range<usize>| Some((span.start, self.document.find(&span)?));
             let Some((start, path)) = error.span().and_then(find) else { break };
             let line = self.document.line_of_offset(start);
-            self.push(Some(line), path.to_string(), in_words(error.message(), path.last_key()));
+            // It is refused here.
+            let message = error.message().replacen("`log_groups`, ", "", 1);
+            self.push(Some(line), path.to_string(), in_words(&message, path.last_key()));
             self.take_out(path);
         }
         self.document.inherit("defaults", "source");

@@ -73,7 +73,12 @@ fn a_mask_hides_in_lines_in_columns_and_in_the_quarantine() {
     let message = r#"{"token":"secret","card":"1111-2222"}"#;
     assert_eq!(
         lines(&toml, "/ecs/a", &[message]),
-        [r#"ecs.csv: "{""token"":""***"",""card"":""****-2222""}",secret"#]
+        [r#"ecs.csv: "{""token"":""***"",""card"":""****-2222""}",***"#]
+    );
+    let json = format!("{toml}format = {{ kind = \"json\" }}");
+    assert_eq!(
+        lines(&json, "/ecs/a", &[message]),
+        [r#"ecs.ndjson: {"message":{"token":"***","card":"****-2222"},"json.token":"***"}"#]
     );
     // An event that cannot be a row, and one that is not an event.
     let mut envelope = crate::given::envelope(&[message]);
@@ -220,6 +225,24 @@ fn what_no_glob_captures_is_not_known() {
     assert!(error(two).contains("`{x}` is not a capture in all"), "{}", error(two));
 }
 
+/// They landed as fixed text.
+#[test]
+fn a_misspelt_capture_of_a_label_is_refused_with_the_one_that_was_meant() {
+    let keys = |label: &str| {
+        format!("[[source]]\nlog_groups = [\"/ecs/{{team}}-*\"]\nlabels = [\"x\", \"{label}\"]")
+    };
+    for label in ["{Team}", "{team }", "{}", "{ }", "{taem}", "{team}/{Team}"] {
+        let says = error(&keys(label));
+        assert!(says.starts_with("hiwake.toml:3: source[1].labels[2]: `{"), "{label}: {says}");
+        assert!(says.ends_with("}` is not known; did you mean {team}?"), "{label}: {says}");
+    }
+    for label in ["{team}", "{x y}", "{{team}}", "{team", "}"] {
+        parse(&keys(label));
+    }
+    // Without a capture, a label is fixed text.
+    parse(&source("labels = [\"{}\", \"{Team}\"]"));
+}
+
 #[test]
 fn what_is_excluded_is_left_to_the_next_source() {
     let toml = "[[source]]\nlog_groups = [\"/a/*\"]\nexclude = [\"/a/test-*\"]\nfile = \"a\"\n\
@@ -227,6 +250,18 @@ fn what_is_excluded_is_left_to_the_next_source() {
     assert_eq!(lines(toml, "/a/x", &["m"]), ["a.csv: m"]);
     assert_eq!(lines(toml, "/a/test-1", &["m"]), ["test.csv: m"]);
     assert_eq!(lines(toml, "/a/test-2", &["m"]), ["unmatched/%2Fa%2Ftest-2.csv: m"]);
+}
+
+/// The message named the line of `[defaults]` and no source.
+#[test]
+fn a_source_that_the_defaults_exclude_is_named_with_its_line_and_a_remedy() {
+    let toml = "[defaults]\nexclude = [\"/aws/lambda/*\"]\n\
+                [[source]]\nlog_groups = [\"/a\"]\n[[source]]\nlog_groups = [\"/b\"]\n\
+                [[source]]\nlog_groups = [\"/aws/lambda/api\"]\n";
+    let says = "hiwake.toml:8: source[3].log_groups: can never match: exclude of [defaults] takes \
+                all of it; write exclude = [] into this source";
+    assert_eq!(error(toml), says);
+    parse(&format!("{toml}exclude = []\n"));
 }
 
 #[test]
@@ -251,6 +286,10 @@ fn a_fault_of_the_defaults_is_told_once_with_its_line() {
         let told = error(&format!("[defaults]\n{fault}\n{sources}"));
         assert!(told.starts_with(says), "{told}");
     }
+    // What is known here is not refused here.
+    let told = error(&format!("[defaults]\nempty = 1\n{sources}"));
+    assert!(told.starts_with("hiwake.toml:2: defaults.empty: unknown key; known here: "), "{told}");
+    assert!(told.contains(" exclude, ") && !told.contains("log_groups"), "{told}");
     // Also where no source takes it up.
     assert!(error("[defaults]\ndrop = \"x\"").contains("defaults.drop"));
 }
@@ -404,6 +443,29 @@ fn a_json_column_is_hidden_by_itself() {
     assert_eq!(lines(&source(keys), "/ecs/a", &[message]), ["ecs.csv: ***,***,****,red"]);
 }
 
+/// The pattern was tried on the value alone, which has no key in front of it.
+#[test]
+fn a_mask_that_names_a_key_hides_its_value_in_a_json_column() {
+    let keys = r#"
+        mask = [{ pattern = '"password":\s*"[^"]*"', with = '"password": "***"' }, { pattern = '\b\d{4}\b', with = '****' }]
+        columns = ["{json.password}", "{json.pin}", "{message}"]
+    "#;
+    let hidden = [
+        r#"ecs.csv: ***,,"{""password"": ""***""}""#,
+        // Without its quotes, `****` is not JSON: each value of the original is masked alone.
+        r#"ecs.csv: a ****,****,"{""password"":[""a ****""],""pin"":****}""#,
+    ];
+    let messages = [r#"{"password": "hunter2"}"#, r#"{"password":["a 1234"],"pin":1234}"#];
+    assert_eq!(lines(&source(keys), "/ecs/a", &messages[..1]), hidden[..1]);
+    let list = keys.replace("{json.password}", "{json.password.0}");
+    assert_eq!(lines(&source(&list), "/ecs/a", &messages[1..]), hidden[1..]);
+    let json = format!("{keys}\nformat = {{ kind = \"json\" }}");
+    assert_eq!(
+        lines(&source(&json), "/ecs/a", &messages[..1]),
+        [r#"ecs.ndjson: {"json.password":"***","json.pin":null,"message":{"password": "***"}}"#]
+    );
+}
+
 #[test]
 fn patterns_see_a_message_without_the_line_breaks_at_its_end() {
     let keys = r"drop = ['^END \d+$']
@@ -451,7 +513,7 @@ fn labels_are_filled_once_and_their_captures_are_known() {
     let two = |toml: &str| error(&format!("[[source]]\n{toml}"));
     assert!(
         two("log_groups = [\"/a/{team1}\"]\nlabels = [\"{team2}\"]")
-            .contains("`{team2}` is not a capture")
+            .contains("`{team2}` is not known; did you mean {team1}?")
     );
     assert!(
         two("log_groups = [\"/a\"]\nlabels = [\"{json.a}\"]")

@@ -36,6 +36,29 @@ fn status_says_which_day_is_sealed_next_when_and_why_then() {
     assert_eq!(desk.ok("status --root @root --due").lines().count(), 1);
 }
 
+/// What would be sealed empty was not listed, and no day was open.
+#[test]
+fn status_and_seal_say_when_an_empty_file_is_due() {
+    let desk = Desk::new();
+    let toml =
+        "[[source]]\nlog_groups = [\"/quiet\"]\nfile = \"quiet\"\n[seal]\nempty_days = true\n";
+    let config = desk.write("hiwake.toml", toml.as_bytes());
+    desk.write("root/.hiwake/due/delivered/2005-04-18", b"");
+    let at = |command: &str, now: &str| {
+        desk.ok(&format!("{command} --root @root --config {config} --now {now}+09:00"))
+    };
+    let seal = at("seal", "2005-04-18T12:00:00");
+    let next = "1 open, the next is quiet/2005-04-18.csv from 2005-04-19T01:00:00+09:00 on";
+    assert_eq!(seal, format!("nothing is due: {next}\n"));
+    let due = at("status --due", "2005-04-18T12:00:00");
+    let why = "open   quiet  2005-04-19T01:00:00+09:00  1h (`seal.grace`) after its day's end";
+    assert!(due.contains(why), "{due}");
+    let late = at("status", "2005-04-19T01:00:00");
+    assert!(late.contains("overdue: quiet/2005-04-18.csv"), "{late}");
+    assert!(at("seal", "2005-04-19T01:00:00").starts_with("sealed quiet/2005-04-18.csv: 0 lines"));
+    assert!(!at("status", "2005-04-19T01:00:00").contains("overdue"));
+}
+
 /// A day that was due for hours stood there as one that is sealed next, and a file that was gone as
 /// one that is sealed.
 #[test]

@@ -205,3 +205,49 @@ fn quiet_says_faults_only_and_verbose_says_what_is_used() {
     assert!(verbose.contains("root ") && verbose.contains("took "), "{verbose}");
     desk.fails(2, "status --root @root -q -v");
 }
+
+/// The example's keys are those that a new file does not have, and they are valid.
+#[test]
+fn init_shows_an_example_of_each_key_that_chooses_hides_or_names() {
+    let desk = Desk::new();
+    let printed = desk.ok("init --log-group /a --print");
+    let (_, example) = printed.split_once("# An example, not a default:\n").unwrap();
+    let (example, _) = example.split_once("\n\n").unwrap();
+    let lines: Vec<_> = example.lines().map(|line| line.strip_prefix("# ").unwrap()).collect();
+    for key in ["log_groups", "exclude", "file", "columns", "drop", "keep", "mask"] {
+        let found = lines.iter().filter(|line| line.starts_with(key)).count();
+        assert_eq!(found, 1, "{key}");
+    }
+    assert!(example.contains("{json.level}") && example.contains("{team}"), "{example}");
+    let config = Config::parse("example", &lines.join("\n")).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(config.sources.len(), 1);
+}
+
+/// The lines of a file that was never written were named.
+#[test]
+fn init_names_log_groups_that_are_given_twice_or_covered() {
+    let desk = Desk::new();
+    for (groups, says) in [
+        ("--log-group /a --log-group /a", "log group /a is named twice: name it once"),
+        (
+            "--log-group /a/* --log-group /a/b",
+            "log group /a/b would get no event, because /a/* before it covers it: omit /a/b, or name it first",
+        ),
+    ] {
+        let said = desk.fails(2, &format!("init --config @new.toml {groups}"));
+        assert!(said.contains(says) && !said.contains("new.toml:"), "{said}");
+    }
+    assert!(!desk.path("new.toml").exists());
+    desk.ok("init --config @new.toml --log-group /a/b --log-group /a/*");
+}
+
+/// A log group took the place of `--from-account`.
+#[test]
+#[cfg(feature = "aws")]
+fn init_refuses_a_prefix_without_from_account() {
+    let desk = Desk::new();
+    for more in ["", " --log-group /a"] {
+        let said = desk.fails(2, &format!("init --print --prefix /ecs/{more}"));
+        assert!(said.contains("--prefix"), "{said}");
+    }
+}

@@ -9,13 +9,24 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use chrono_tz::Tz;
-use hiwake::config::Config;
+use hiwake::config::{Config, Glob};
 
 use crate::Usage;
 use crate::output::{count, out};
 
 /// The sample, from which the new file gets everything except its sources.
 const SAMPLE: &str = include_str!("../../../hiwake.toml");
+/// A source with the keys that the sources of a new file do not have.
+const EXAMPLE: &str = r#"# An example, not a default:
+# [[source]]
+# log_groups = ["/ecs/{team}-*"]      # {team} is a capture: any text without /
+# exclude    = ["/ecs/test-*"]        # left to other sources
+# file       = "{team}"
+# columns    = ["{time}", "{json.level}", "{message}"]   # level of a JSON message
+# drop       = ['^DEBUG']             # messages that are left out
+# keep       = ['ERROR', 'WARN']      # only these are kept
+# mask       = [{ pattern = '\d{16}', with = "****" }]   # hides card numbers
+"#;
 /// The prefixes of hiwake's own log groups, whose logs must not land again.
 #[cfg(feature = "aws")]
 const OWN: [&str; 2] = ["/aws/lambda/hiwake", "/aws/kinesisfirehose/hiwake"];
@@ -50,7 +61,7 @@ pub struct Args {
     from_account: bool,
     /// Only log groups whose names begin with this
     #[cfg(feature = "aws")]
-    #[arg(long, value_name = "PREFIX", requires = "from_account")]
+    #[arg(long, value_name = "PREFIX", requires = "from_account", conflicts_with = "log_groups")]
     prefix: Option<String>,
     /// Print the configuration and write no file
     #[arg(long)]
@@ -71,6 +82,7 @@ pub fn run(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
     if answers.log_groups.is_empty() {
         answers.ask()?;
     }
+    answers.check()?;
     let text = answers.text()?;
     // The result must be a valid configuration.
     let config = Config::parse(&path.display().to_string(), &text)?;
@@ -125,6 +137,25 @@ impl Answers {
         Ok(())
     }
 
+    /// The first source that matches wins: one that an earlier one covers would get nothing. Names
+    /// that are not valid are left to [`Config::parse`].
+    fn check(&self) -> Result<(), Usage> {
+        let globs: Vec<_> = self.log_groups.iter().filter_map(|group| group.parse().ok()).collect();
+        for (at, glob) in globs.iter().enumerate() {
+            let Some(taker) = globs[..at].iter().find(|one: &&Glob| one.covers(glob)) else {
+                continue;
+            };
+            let (glob, taker) = (glob.as_str(), taker.as_str());
+            return Err(Usage(match glob == taker {
+                true => format!("log group {glob} is named twice: name it once"),
+                false => format!(
+                    "log group {glob} would get no event, because {taker} before it covers it: omit {glob}, or name it first"
+                ),
+            }));
+        }
+        Ok(())
+    }
+
     /// The sample with these sources.
     fn text(&self) -> Result<String, Usage> {
         if self.file.is_some() && self.log_groups.len() != 1 {
@@ -162,7 +193,7 @@ impl Answers {
             }
             text.push('\n');
         }
-        Ok(format!("{text}[format]\n{tail}"))
+        Ok(format!("{text}{EXAMPLE}\n[format]\n{tail}"))
     }
 }
 

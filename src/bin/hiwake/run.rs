@@ -101,9 +101,11 @@ pub struct Args {
 }
 
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
-    // Log files may be of any age.
     let mut config = config.clone();
-    (config.limits.event_age, config.limits.event_ahead) = (Duration::MAX, Duration::MAX);
+    if args.log_group.is_some() {
+        // Log files may be of any age.
+        (config.limits.event_age, config.limits.event_ahead) = (Duration::MAX, Duration::MAX);
+    }
     let config = &config;
     let log_file = log_file(config, args)?;
     let files = input::files(&args.inputs)?;

@@ -1,12 +1,12 @@
 //! Due dates: when each day may be sealed, and what a round of sealing would do now. Writes
 //! nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use crate::config::{Config, Plain};
-use crate::day::utc_day;
+use crate::day::{day_end, utc_day};
 use crate::land::day_file::seal;
 use crate::land::journal::Journal;
 use crate::land::journal::lander::Lander;
@@ -45,6 +45,20 @@ impl Due {
         self.at + 6 * 3600 * 1000 < now
     }
 
+    /// When the empty files of a day with a delivery are due. If that day had ended, the next round
+    /// begins them as a commit would, and they wait for the objects that follow.
+    fn of_mark(lander: &Lander<'_>, mark: Delivered) -> Due {
+        let grace = lander.config.seal.grace.as_millis() as i64;
+        let end = day_end(lander.config.timezone, mark.day);
+        match mark.had_ended {
+            false => Due { at: end + grace, because: Because::DayEnd },
+            true => {
+                let begun = lander.clock.now().max(end + grace);
+                Due { at: begun + grace, because: Because::LastCommit }
+            }
+        }
+    }
+
     /// When the earliest segment is due; `None`: all are published, or the time zone is unknown.
     pub(super) fn of(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> Option<Due> {
         let unpublished = state.numbered().filter(|(_, segment)| segment.done.is_none());
@@ -61,8 +75,8 @@ impl Due {
     }
 }
 
-/// The day files that are not sealed yet. A day file with an unreadable journal is left out:
-/// [`Lander::seal`] reports what is wrong with it.
+/// The day files that are not sealed yet, including those that would be sealed empty. A day file
+/// with an unreadable journal is left out: [`Lander::seal`] reports what is wrong with it.
 pub fn waiting(lander: &Lander<'_>) -> Vec<(Due, DayFile)> {
     let Hints { due, .. } = calendar::hints(lander, "seal", &|_| true);
     let day_files: BTreeSet<DayFile> = due.into_iter().map(|(day_file, _)| day_file).collect();
@@ -70,7 +84,31 @@ pub fn waiting(lander: &Lander<'_>) -> Vec<(Due, DayFile)> {
         let state = Journal::peek(lander, &day_file).ok()??;
         Some((Due::of(lander, &day_file, &state)?, day_file))
     });
-    waits.collect()
+    let (empty, _) = empty(lander);
+    waits.chain(empty.into_iter().map(|(day_file, due)| (due, day_file))).collect()
+}
+
+/// The day files that would be sealed empty if no event of them followed, and what cannot be read.
+pub(super) fn empty(lander: &Lander<'_>) -> (BTreeMap<DayFile, Due>, Vec<LandError>) {
+    let (mut empty, mut unread) = (BTreeMap::new(), Vec::new());
+    let marks = delivered(lander).unwrap_or_else(|error| {
+        unread.push(error);
+        Vec::new()
+    });
+    for mark in marks {
+        let due = Due::of_mark(lander, mark);
+        for day_file in daily_files(lander.config, mark.day) {
+            match is_begun(lander, &day_file) {
+                Ok(true) => {}
+                Ok(false) => {
+                    let known = empty.entry(day_file).or_insert(due);
+                    *known = due.min(*known);
+                }
+                Err(error) => unread.push(error),
+            }
+        }
+    }
+    (empty, unread)
 }
 
 /// What a round of sealing would do now.
@@ -107,9 +145,12 @@ impl Lander<'_> {
                 planned.seal.push(PlannedDay { day_file: day_file.to_string(), lines });
             }
         }
-        if let Err(error) = planned.empty(self) {
-            planned.failed.push(error.to_string());
+        let (empty, unread) = empty(self);
+        planned.failed.extend(unread.iter().map(LandError::to_string));
+        for (day_file, _) in empty.into_iter().filter(|(_, due)| due.at <= now) {
+            planned.seal.push(PlannedDay { day_file: day_file.to_string(), lines: 0 });
         }
+        planned.seal.sort();
         for what in ["close", "closed"] {
             let days = config.retention.days;
             for (day_file, state) in planned.read(self, what) {
@@ -131,19 +172,6 @@ impl Lander<'_> {
 }
 
 impl Planned {
-    /// Adds the day files that would be sealed empty.
-    fn empty(&mut self, lander: &Lander<'_>) -> Result<(), LandError> {
-        for mark in delivered(lander)?.into_iter().filter(|mark| !mark.had_ended) {
-            for day_file in daily_files(lander.config, mark.day) {
-                if !is_begun(lander, &day_file)? {
-                    self.seal.push(PlannedDay { day_file: day_file.to_string(), lines: 0 });
-                }
-            }
-        }
-        self.seal.sort();
-        Ok(())
-    }
-
     /// The day files in the calendar, and the states in their journals.
     fn read(&mut self, lander: &Lander<'_>, what: &str) -> Vec<(DayFile, State)> {
         let today = utc_day(lander.clock.now());
@@ -161,14 +189,14 @@ impl Planned {
     }
 }
 
-/// The days that have ended and on which an object was delivered.
+/// The days on which an object was delivered.
 pub(super) fn delivered(lander: &Lander<'_>) -> Result<Vec<Delivered>, LandError> {
     let folder = format!("{DUE}/{DELIVERED}");
     let names = folders::names(lander, &folder)?.into_iter();
     let marks = names.filter_map(|name| Delivered::of_path(&format!("{folder}/{name}")));
-    let mut ended: Vec<_> = marks.filter(|mark| lander.may_seal(mark.day)).collect();
-    ended.sort_unstable();
-    Ok(ended)
+    let mut marks: Vec<_> = marks.collect();
+    marks.sort_unstable();
+    Ok(marks)
 }
 
 /// The day files that are sealed empty on a day with a delivery: those whose configured names have

@@ -16,8 +16,8 @@ use crate::land::root::error::{Context, Result, is_absent};
 use crate::land::root::layout::{DayFile, HIWAKE};
 use crate::land::root::{folders, unique};
 use crate::land::upkeep::fault::Fault;
-use crate::land::upkeep::status::{DayState, DayStatus, Folders, day_status};
-use crate::land::upkeep::{calendar, page};
+use crate::land::upkeep::status::{DayState, DayStatus, Folders, day_status, of_empty};
+use crate::land::upkeep::{calendar, due, page};
 use crate::row::Day;
 
 /// The page that sealing writes. No day file's name contains an `@`.
@@ -102,6 +102,22 @@ impl Lander<'_> {
             into.published.extend(day.published);
             report.wrong.extend(wrong);
         }
+        let (empty, unread) = due::empty(self);
+        for (day_file, due) in empty {
+            let status = of_empty(self, &day_file, due);
+            let overdue = self.overdue(&day_file, &status);
+            let into = report.files.entry(day_file.file).or_default();
+            let into = into.entry(day_file.day).or_default();
+            into.missing |= overdue.is_some();
+            into.days.push(status);
+            report.wrong.extend(overdue);
+        }
+        for fault in unread.iter().map(Fault::from) {
+            // A journal that cannot be read was told above.
+            if !report.wrong.contains(&fault) {
+                report.wrong.push(fault);
+            }
+        }
         report
     }
 
@@ -118,13 +134,17 @@ impl Lander<'_> {
             let Contents { bytes, lines, sha256 } = one.contents;
             day.published.push((one.path, lines, bytes, hex::encode(sha256)));
         }
-        // An overdue day stays open in the calendar: nothing of it is missing.
-        if let Some(due) = status.due.filter(|due| due.is_overdue(self.clock.now())) {
-            let since = rfc_3339(due.at, self.config.timezone, SecondsFormat::Secs);
-            wrong.push(Fault::overdue(&day_file.to_string(), &since));
-        }
+        wrong.extend(self.overdue(day_file, &status));
         day.days.push(status);
         Ok(Some(day))
+    }
+
+    /// The fault of a day that has waited for too long. Any other waiting day is open in the
+    /// calendar, not missing.
+    fn overdue(&self, day_file: &DayFile, status: &DayStatus) -> Option<Fault> {
+        let due = status.due.filter(|due| due.is_overdue(self.clock.now()))?;
+        let since = rfc_3339(due.at, self.config.timezone, SecondsFormat::Secs);
+        Some(Fault::overdue(&day_file.to_string(), &since))
     }
 
     /// Whether the page beside the files is from today and still current: it has no faults, and no

@@ -11,7 +11,7 @@ use crate::land::journal::state::State;
 use crate::land::root::error::{LandError, Result};
 use crate::land::root::folders;
 use crate::land::root::layout::{DayFile, checksum_of, name_of};
-use crate::land::upkeep::due::Due;
+use crate::land::upkeep::due::{self, Due};
 use crate::row::Kind;
 
 /// Most bytes that one invocation of 15 minutes can merge if the file system reads and writes
@@ -101,7 +101,8 @@ pub struct DayStatus {
 }
 
 impl Lander<'_> {
-    /// Every day file below the root, by file and day, and the errors of those that cannot be read.
+    /// Every day file below the root, and those that would be sealed empty, by file and day; and the
+    /// errors of those that cannot be read.
     pub fn status(&self) -> (Vec<DayStatus>, Vec<LandError>) {
         let (day_files, mut failed) = folders::day_files(self, &|_| true);
         let (mut days, mut folders) = (Vec::new(), Folders::new());
@@ -111,6 +112,11 @@ impl Lander<'_> {
                 Err(error) => failed.push(error),
             }
         }
+        let (empty, unread) = due::empty(self);
+        days.extend(empty.iter().map(|(day_file, due)| of_empty(self, day_file, *due)));
+        // A journal that cannot be read was told above.
+        let told: BTreeSet<String> = failed.iter().map(LandError::to_string).collect();
+        failed.extend(unread.into_iter().filter(|error| !told.contains(&error.to_string())));
         days.sort_by(|a, b| (&a.file, &a.day, a.kind).cmp(&(&b.file, &b.day, b.kind)));
         (days, failed)
     }
@@ -196,6 +202,16 @@ fn of_state(lander: &Lander<'_>, day_file: &DayFile, state: &State) -> DayStatus
         overdue: due.is_some_and(|due| due.at <= lander.clock.now()),
         due,
         missing: Vec::new(),
+    }
+}
+
+/// A day file that would be sealed empty: nothing of it is there yet.
+pub(super) fn of_empty(lander: &Lander<'_>, day_file: &DayFile, due: Due) -> DayStatus {
+    DayStatus {
+        state: DayState::Open,
+        due: Some(due),
+        overdue: due.at <= lander.clock.now(),
+        ..of_state(lander, day_file, &State::default())
     }
 }
 

@@ -263,7 +263,7 @@ impl<'l> Round<'l> {
             self.swept.failed.push(error);
             Vec::new()
         });
-        for mark in marks {
+        for mark in marks.into_iter().filter(|mark| lander.may_seal(mark.day)) {
             // Dated at the day's last moment, so that it is sealed with the others. If objects of
             // that day land only now, the file waits for those that follow.
             let (now, end) = (lander.clock.now(), day_end(lander.config.timezone, mark.day));

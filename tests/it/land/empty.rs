@@ -5,7 +5,8 @@ use std::time::UNIX_EPOCH;
 
 use hiwake::land::rebuild::{Rebuilt, rebuild};
 use hiwake::land::root::layout::DayFile;
-use hiwake::land::upkeep::status::DayState;
+use hiwake::land::upkeep::due::{self, Because, Due};
+use hiwake::land::upkeep::status::{DayState, DayStatus};
 use hiwake::land::{Landed, Selection};
 use hiwake::store::Store;
 
@@ -120,6 +121,65 @@ fn an_object_whose_events_are_all_dropped_counts_as_delivered() {
     assert_eq!(sealed(&site), [SEALED, QUIET]);
 }
 
+/// Sealing knew of them, but status, the report, and what is due next did not.
+#[test]
+fn a_file_that_would_be_sealed_empty_is_due_everywhere() {
+    let mut site = Site::new(TOML);
+    nothing(&site, site.now);
+    let shown = |site: &Site| {
+        let (days, failed) = site.lander().status();
+        assert!(failed.is_empty(), "{failed:?}");
+        let day = |one: DayStatus| {
+            assert_eq!((one.state, one.lines, one.paths), (DayState::Open, 0, Vec::new()));
+            (one.due.unwrap(), format!("{}/{}.csv", one.file, one.day), one.overdue)
+        };
+        days.into_iter().map(day).collect::<Vec<_>>()
+    };
+    let due = Due { at: MIDNIGHT + DAY + HOUR, because: Because::DayEnd };
+    let both = |due, overdue| [SEALED, QUIET].map(|name| (due, name.to_owned(), overdue));
+    let waits = |site: &Site| {
+        let waits = due::waiting(&site.lander()).into_iter();
+        waits.map(|(due, day_file)| (due, day_file.to_string())).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(&site), both(due, false));
+    assert_eq!(waits(&site), [SEALED, QUIET].map(|name| (due, name.to_owned())));
+    assert!(site.lander().plan_seal().seal.is_empty());
+    site.now = due.at;
+    assert_eq!(shown(&site), both(due, true));
+    assert_eq!(site.lander().plan_seal().seal.len(), 2);
+    let report = |site: &Site| {
+        let (lander, report) = (site.lander(), site.lander().report(Vec::new()));
+        let page = report.page(&lander, hiwake::config::Language::En);
+        let overdue = report.wrong.iter().filter(|one| one.en.contains("could be sealed since"));
+        let marks =
+            ["open", "missing"].map(|mark| page.matches(&format!("<td class=\"{mark}\"")).count());
+        (marks, overdue.count())
+    };
+    assert_eq!(report(&site), ([2, 0], 0));
+    // As any other day: after 6 hours it is wrong.
+    site.now += 6 * HOUR + 1;
+    assert_eq!(report(&site), ([0, 2], 2));
+    assert_eq!(sealed(&site), [SEALED, QUIET]);
+    assert_eq!((report(&site).1, waits(&site).len()), (0, 0));
+}
+
+/// The next round begins these files, and they wait for the objects that follow.
+#[test]
+fn a_file_of_an_object_that_lands_after_its_day_is_due_the_grace_after_the_next_round() {
+    let mut site = Site::new(TOML);
+    site.now = MIDNIGHT + DAY + 2 * HOUR;
+    nothing(&site, MIDNIGHT + HOUR);
+    let due = Due { at: site.now + HOUR, because: Because::LastCommit };
+    let days = |site: &Site| {
+        let days = site.lander().status().0.into_iter();
+        days.filter(|one| one.day == "2022-04-18").map(|one| one.due).collect::<Vec<_>>()
+    };
+    assert_eq!(days(&site), [Some(due); 2]);
+    assert!(site.lander().plan_seal().seal.is_empty());
+    assert!(site.seal().sealed.is_empty());
+    assert_eq!(days(&site), [Some(due); 2], "begun, and due as it was said");
+}
+
 #[test]
 fn files_of_unmatched_events_and_of_plain_text_that_are_configured_are_sealed_empty_too() {
     let tables = "[unmatched]\nfile = \"rest\"\n[plain]\nfile = \"text\"\n";
@@ -143,11 +203,11 @@ fn the_mark_of_a_day_is_no_damage_and_goes_where_the_key_was_switched_off() {
     assert!(site.path(MARK).exists());
     let found = site.lander().verify();
     assert!(found.is_whole() && found.findings.is_empty(), "{:?}", found.findings);
-    assert!(site.lander().status().0.is_empty());
     site.config.seal.empty_days = false;
     site.now = MIDNIGHT + DAY + HOUR;
     assert!(site.seal().is_idle());
     assert!(!site.path(MARK).exists());
+    assert!(site.lander().status().0.is_empty());
     assert_eq!(site.names(), [""; 0]);
 }
 
