@@ -189,26 +189,3 @@ fn a_damaged_gzip_is_named_with_a_remedy_and_the_other_files_land() {
     let text = desk.text("root/messages/2022-04-17.csv.open");
     assert!(text.lines().count() >= 3, "{said}");
 }
-
-/// `run` lifted the limits for every input, so that it landed what the land function refuses.
-#[test]
-fn only_log_files_may_be_of_any_age() {
-    let desk = Desk::new();
-    let limits = desk.write("hiwake.toml", b"[limits]\nevent_age = \"1h\"\nevent_ahead = \"1h\"\n");
-    desk.write("messages", LINES.as_bytes());
-    let far = "--now 2032-04-19T08:00:00+09:00 --json";
-    let counts = |input: &str| {
-        let command = format!("run {input} --config {limits} --root @root --dry-run {far}");
-        let output = desk.command(&command).output().unwrap();
-        let said: Value = serde_json::from_slice(&output.stdout).unwrap();
-        let tally = &said["tally"];
-        (tally["rows"].as_u64().unwrap(), tally["quarantined"].as_u64().unwrap())
-    };
-    assert_eq!(counts("@messages --log-group /var/log/messages"), (3, 0));
-    let mut envelope = crate::given::envelope(&["a"]);
-    desk.write("envelope.json", envelope.to_string().as_bytes());
-    assert_eq!(counts("@envelope.json"), (0, 1), "it arrives ten years later");
-    envelope["logEvents"][0]["timestamp"] = 2_000_000_000_000_u64.into();
-    desk.write("envelope.json", envelope.to_string().as_bytes());
-    assert_eq!(counts("@envelope.json"), (0, 1), "it arrives before it is logged");
-}

@@ -25,7 +25,8 @@ use crate::{Now, Usage, apart};
 /// An INPUT is a Firehose event (JSON), an envelope of CloudWatch Logs (JSON or gzip), or a folder
 /// of such files. With `--log-group` it is a log file (gzipped or not), in which each line is an
 /// event. The stand-in batches, checks and retries as Firehose does, and writes objects to
-/// `landing/`, `failed/` and `backup/`. They land as with the land function.
+/// `landing/`, `failed/` and `backup/`. They land as with the land function, except that events may
+/// be of any age.
 ///
 /// Running the same log file again lands nothing twice, even if it has grown or was touched, copied
 /// or rotated (`messages` → `messages-20220418.gz`, `messages.1`). An event is identified by its
@@ -101,11 +102,9 @@ pub struct Args {
 }
 
 pub fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
+    // Log files and samples may be of any age.
     let mut config = config.clone();
-    if args.log_group.is_some() {
-        // Log files may be of any age.
-        (config.limits.event_age, config.limits.event_ahead) = (Duration::MAX, Duration::MAX);
-    }
+    (config.limits.event_age, config.limits.event_ahead) = (Duration::MAX, Duration::MAX);
     let config = &config;
     let log_file = log_file(config, args)?;
     let files = input::files(&args.inputs)?;
