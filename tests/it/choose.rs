@@ -258,8 +258,8 @@ fn a_source_that_the_defaults_exclude_is_named_with_its_line_and_a_remedy() {
     let toml = "[defaults]\nexclude = [\"/aws/lambda/*\"]\n\
                 [[source]]\nlog_groups = [\"/a\"]\n[[source]]\nlog_groups = [\"/b\"]\n\
                 [[source]]\nlog_groups = [\"/aws/lambda/api\"]\n";
-    let says = "hiwake.toml:8: source[3].log_groups: can never match: exclude of [defaults] takes \
-                all of it; write exclude = [] into this source";
+    let says = "hiwake.toml:8: source[3].log_groups: can never match: exclude of [defaults] \
+                covers it; write exclude = [] into this source";
     assert_eq!(error(toml), says);
     parse(&format!("{toml}exclude = []\n"));
 }
