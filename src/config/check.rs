@@ -95,8 +95,8 @@ fn check_source(source: &Source, path: &KeyPath, reader: &mut Reader<'_>) {
     }
 }
 
-/// The text in braces that begins a label, and the capture that it probably misspells. Other text in
-/// braces belongs to the label itself.
+/// The text in braces that begins a label, and the capture that it probably misspells. Other text
+/// in braces belongs to the label itself.
 fn misspelt<'t>(source: &'t Source, label: &'t str) -> Option<(&'t str, &'t str)> {
     let (written, _) = label.strip_prefix('{')?.split_once('}')?;
     let globs = source.log_groups.iter().chain(&source.log_streams);

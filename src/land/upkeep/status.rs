@@ -101,8 +101,8 @@ pub struct DayStatus {
 }
 
 impl Lander<'_> {
-    /// Every day file below the root, and those that would be sealed empty, by file and day; and the
-    /// errors of those that cannot be read.
+    /// Every day file below the root, and those that would be sealed empty, by file and day; and
+    /// the errors of those that cannot be read.
     pub fn status(&self) -> (Vec<DayStatus>, Vec<LandError>) {
         let (day_files, mut failed) = folders::day_files(self, &|_| true);
         let (mut days, mut folders) = (Vec::new(), Folders::new());

@@ -150,7 +150,7 @@ fn a_file_that_would_be_sealed_empty_is_due_everywhere() {
     let report = |site: &Site| {
         let (lander, report) = (site.lander(), site.lander().report(Vec::new()));
         let page = report.page(&lander, hiwake::config::Language::En);
-        let overdue = report.wrong.iter().filter(|one| one.en.contains("could be sealed since"));
+        let overdue = report.wrong.iter().filter(|one| one.en.contains("has been due since"));
         let marks =
             ["open", "missing"].map(|mark| page.matches(&format!("<td class=\"{mark}\"")).count());
         (marks, overdue.count())

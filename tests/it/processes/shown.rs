@@ -74,7 +74,10 @@ fn a_sealed_file_that_was_damaged_is_named_when_it_is_shown() {
             fs::remove_file(yard.at(&name)).unwrap();
             put(&yard.at(&name), &bytes);
             let said = fails(&mut cat(&yard, "messages"));
-            assert!(said.contains(&name) && said.contains("not what was sealed"), "{said}");
+            assert!(
+                said.contains(&name) && said.contains("differs from what was sealed"),
+                "{said}"
+            );
         }
     }
 }
