@@ -9,7 +9,7 @@
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a measurement that fails is no figure"
+    reason = "a failed measurement must not print a figure"
 )]
 
 mod given;
@@ -30,7 +30,7 @@ use target::{Target, line};
 /// A case, its shape, and the most instructions per byte of the envelopes' text.
 const CASES: [(&str, Shape, f64); 2] =
     [("mixed, 1 MiB", Shape::Mixed, 45.0), ("small records, 1 MiB", Shape::Small, 111.0)];
-/// The target for mixed records. There is none for small records: most of their cost does not
+/// The target for mixed records. Small records have no target: most of their cost does not
 /// depend on their text.
 const TARGET: f64 = 40.0;
 

@@ -7,7 +7,7 @@
 pub enum Target {
     AtLeast(f64),
     AtMost(f64),
-    /// There is no target: the figure is for comparison.
+    /// Without a target: the figure is for comparison.
     None,
 }
 

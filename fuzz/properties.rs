@@ -198,7 +198,7 @@ pub fn config(data: &[u8]) -> bool {
     }
 }
 
-/// A Firehose event, and an SQS event of the land λ: both are JSON from outside.
+/// A Firehose event, and an SQS event of the land function: both are JSON from outside.
 pub fn firehose(data: &[u8]) -> bool {
     let config = settings();
     let noticed = Notice::read(data).is_ok();

@@ -7,7 +7,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a measurement that fails is no figure"
+    reason = "a failed measurement must not print a figure"
 )]
 
 #[allow(dead_code, reason = "the tests use all of it")]

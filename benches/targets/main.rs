@@ -9,7 +9,7 @@
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::disallowed_methods,
-    reason = "a measurement that fails is no figure"
+    reason = "a failed measurement must not print a figure"
 )]
 
 mod choose;

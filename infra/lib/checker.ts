@@ -1,4 +1,4 @@
-// Checks hiwake.toml as the functions do. The bootstrap that will be deployed does it, so synthesis
+// Checks hiwake.toml as the functions do: the bootstrap that will be deployed does it. So synthesis
 // refuses what the function would refuse at its start, in the same words and with the line.
 
 import { spawnSync } from 'node:child_process';

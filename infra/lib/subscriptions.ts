@@ -39,7 +39,7 @@ export class Subscriptions extends Construct {
     });
     const policy = new iam.Policy(this, 'Grants', { roles: [role] });
     policy.addStatements(
-      // By the stream's name, so that the policy does not wait for the stream. CloudWatch Logs
+      // Names the stream by its name, so that the policy does not wait for it. CloudWatch Logs
       // tests a new destination at once, and a failure is final. A policy that is seconds old may
       // not apply yet.
       new iam.PolicyStatement({

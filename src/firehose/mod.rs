@@ -87,7 +87,7 @@ pub fn transform(reader: &mut Reader<'_>, event: &[u8]) -> Result<(Vec<u8>, Coun
 struct RecordRows {
     frame: Frame,
     rows: usize,
-    /// The number of events that rightly give no row.
+    /// The number of events that give no row by design.
     dropped: usize,
     /// Of these, the events that their source excludes.
     filtered: usize,
@@ -186,7 +186,7 @@ pub struct Counts {
     pub events: usize,
     /// Rows that were answered.
     pub rows: usize,
-    /// Events that rightly gave no rows: those of control messages, and those that are excluded.
+    /// Events that give no rows by design: those of control messages, and those that are excluded.
     pub events_dropped: usize,
     /// Of these, events that their source's `drop` and `keep` exclude.
     pub events_filtered: usize,

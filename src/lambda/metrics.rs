@@ -39,7 +39,7 @@ pub enum Metric {
     EventsIn,
     /// Rows in transform's answers.
     RowsOut,
-    /// Events that rightly gave no row.
+    /// Events that give no row by design.
     EventsDropped,
     /// Of these, left out by `drop` and `keep`.
     EventsFiltered,

@@ -6,7 +6,7 @@
 //! hold of its lock. Several day files are committed in parallel. An object is acknowledged once
 //! all its rows are durable lines, had already landed, or are in quarantine.
 //!
-//! The rooms, from the bottom up. A room imports only from rooms listed above it here, with one
+//! The rooms, from the bottom up. A room imports only from rooms earlier in this list, with one
 //! exception: `day_file::commit` fills the counts of `intake::tally`.
 //!
 //! | room | contents |

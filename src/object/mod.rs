@@ -134,7 +134,7 @@ impl<'l> Options<'l> {
 pub trait Sink {
     /// One row.
     fn row(&mut self, row: &Row<'_>, place: RowPlace) -> Result<(), ReadError>;
-    /// This many events or lines of plain text rightly gave no rows.
+    /// This many events or lines of plain text give no rows by design.
     fn skipped(&mut self, _skipped: Skipped, _events: usize) -> Result<(), ReadError> {
         Ok(())
     }
@@ -152,7 +152,7 @@ pub struct RowPlace {
     pub is_derived: bool,
 }
 
-/// Why a unit rightly gives no rows.
+/// Why a unit gives no rows by design.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Skipped {
     /// A control message, an envelope without events, or an empty record.

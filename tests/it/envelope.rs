@@ -301,7 +301,7 @@ fn a_bomb_is_an_error_one_byte_over_the_cap_never_a_truncation() {
     assert_eq!(code(value.len() + data.len() - 1, &nested), Some("bomb".to_owned()));
 }
 
-// Plain text: console demo data, and what is no text at all.
+// Plain text: console demo data, and bytes that are not text.
 
 #[test]
 fn demo_data_becomes_plain_rows_with_and_without_its_line_break() {

@@ -1,4 +1,4 @@
-//! The exit code is the command's outcome, and the work is done, whoever listens to stdout and
+//! The exit code is the command's outcome, and the work is done, even if nobody listens to stdout and
 //! stderr.
 
 use std::fs::{self, File};

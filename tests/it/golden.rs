@@ -11,7 +11,7 @@ use crate::notice::told;
 /// What stands for an event's answer, by its file's prefix.
 const KINDS: &[(&str, Run)] = &[("firehose-", firehose), ("s3-", told), ("sqs-", told)];
 
-/// Files that are no events: this page, and the log that `make run` and the tests of the command
+/// Files that are not events: this page, and the log that `make run` and the tests of the command
 /// line read.
 const OTHERS: &[&str] = &["README.md", "messages.log"];
 
@@ -58,7 +58,7 @@ pub fn events(prefix: &str) -> Vec<(String, Vec<u8>, Value)> {
     stems.map(event).collect()
 }
 
-/// With `HIWAKE_BLESS=1` the expected answers are written anew.
+/// With `HIWAKE_BLESS=1` it writes the expected answers.
 #[test]
 #[allow(clippy::disallowed_methods, reason = "a test's own switch, and it may write fixtures")]
 fn golden_every_event_gives_its_expected_answer() {

@@ -1,4 +1,4 @@
-//! The pipeline heals itself: what transform did not answer lands by way of `failed/`; what nobody
+//! The pipeline heals itself: what transform did not answer lands through `failed/`; what nobody
 //! can read is kept; a record never goes round.
 
 use std::collections::BTreeSet;
@@ -25,7 +25,7 @@ use serde_json::Value;
 use crate::given::object::{config, control, envelope, read};
 use crate::given::{T, gzip, sqs_event, text, tree};
 
-/// Puts records into a stand-in Firehose; answers what it did, and what S3 tells the land λ's
+/// Puts records into a stand-in Firehose; answers what it did, and what S3 tells the land function's
 /// queue: a message an object.
 pub fn deliver(
     folder: &Path,
@@ -51,7 +51,7 @@ pub fn real<'c>(config: &'c Config) -> impl FnMut(&[u8]) -> Result<Vec<u8>, Func
     }
 }
 
-/// Tells the land λ's code of these notices.
+/// Tells the land function's code of these notices.
 fn land(root: &Path, bucket: &Path, config: &Config, notices: &Value) -> Invocation {
     let disk = RealDisk::create(root).unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);

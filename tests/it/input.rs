@@ -210,7 +210,7 @@ fn a_rotated_log_keeps_its_stream_and_other_names_their_own() {
     }
 }
 
-/// A rotated log goes with its folder; the folder that holds all is no part of a name.
+/// A rotated log goes with its folder; the folder that holds all is not a part of a name.
 #[test]
 fn logs_of_one_name_are_told_apart_by_their_folders_and_only_they() {
     let folder = tempfile::tempdir().unwrap();
@@ -467,7 +467,7 @@ fn a_year_begins_within_a_file() {
     assert_eq!(
         events(&taken)[1].1,
         local("2023-03-01T00:00:00+09:00"),
-        "a little back is no new year"
+        "a little back is not a new year"
     );
 }
 

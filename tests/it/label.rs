@@ -86,7 +86,7 @@ fn the_first_source_that_matches_wins_by_group_and_stream() {
 fn an_event_that_no_source_matches_is_kept_with_its_message_alone() {
     let rows = rows(&config(""), "/x", "s", &["a,b", ""]);
     assert_eq!((&*rows[0].file, &*rows[0].line), ("unmatched/%2Fx", "\"a,b\""));
-    assert_eq!(rows[1].line, "\"\"", "one empty field is no empty line");
+    assert_eq!(rows[1].line, "\"\"", "one empty field is not an empty line");
 }
 
 const ALL: &str = r#"

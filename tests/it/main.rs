@@ -1,5 +1,5 @@
 //! One integration binary.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 #![allow(clippy::print_stdout, reason = "a test that tries many things says how many")]
 
 mod apart;

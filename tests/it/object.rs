@@ -192,7 +192,7 @@ fn a_row_with_a_fault_is_refused_and_never_plain_text() {
     }
 }
 
-/// RowPlace by the property of torn objects: cut off before its key was whole, it was plain text.
+/// RowPlace by the property of torn objects: when it ended before its key was whole, it was plain text.
 #[test]
 fn a_failed_record_that_is_cut_off_anywhere_is_no_plain_text() {
     let line = failed_line(&gzip(&envelope(&[("1", "a")])));
@@ -471,7 +471,7 @@ fn a_line_that_is_cut_off_inside_a_member_is_no_line() {
     assert!(some > 10, "no cut left a line");
 }
 
-/// A damaged length makes a member swallow those behind it: it looks cut off at the object's end.
+/// A damaged length makes a member swallow those behind it: it looks truncated at the object's end.
 #[test]
 fn a_member_that_swallows_others_is_corrupt_and_they_are_read() {
     let rows = rows_text(&config(), &envelope(&[("swallower", "a")]));

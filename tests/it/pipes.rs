@@ -1,4 +1,4 @@
-//! Objects that are no regular files: pipes are read to their end, or an error names them; none is
+//! Objects that are not regular files: pipes are read to their end, or an error names them; none is
 //! taken for empty.
 
 use std::fs::{self, File};

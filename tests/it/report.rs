@@ -96,7 +96,7 @@ fn sealing_writes_the_page_beside_the_files_where_it_is_told_to_and_replaces_it(
     assert_eq!(mark(&second, "2022-04-18"), "complete");
     let left = given::tree(&desk.path("root")).into_keys().filter(|name| name.ends_with(".tmp"));
     assert_eq!(left.collect::<Vec<_>>(), [""; 0]);
-    // It is no finding, and no day file has its name.
+    // It is not a finding, and no day file has its name.
     assert!(desk.ok("verify --root @root").ends_with("0 wrong\n"));
     assert!(hiwake::file_name::check("@report.html").is_err());
 }

@@ -84,7 +84,7 @@ fn table() -> Vec<u8> {
     table
 }
 
-/// With `HIWAKE_BLESS=1` the table is written anew: after an update of chrono-tz.
+/// With `HIWAKE_BLESS=1` it writes the table, after an update of chrono-tz.
 #[test]
 #[allow(clippy::disallowed_methods, reason = "a test's own switch, and it may write fixtures")]
 fn the_table_is_chrono_tzs() {
@@ -92,7 +92,7 @@ fn the_table_is_chrono_tzs() {
     if std::env::var("HIWAKE_BLESS").is_ok() {
         std::fs::write(&path, &table).unwrap();
     }
-    assert!(std::fs::read(&path).unwrap() == table, "HIWAKE_BLESS=1 cargo test zone makes it anew");
+    assert!(std::fs::read(&path).unwrap() == table, "HIWAKE_BLESS=1 cargo test zone writes it");
 }
 
 #[test]

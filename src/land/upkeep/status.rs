@@ -14,8 +14,8 @@ use crate::land::root::layout::{DayFile, checksum_of, name_of};
 use crate::land::upkeep::due::{self, Due};
 use crate::row::Kind;
 
-/// Most bytes that one invocation of 15 minutes can merge if the file system reads and writes
-/// 100 MB/s: a merge moves 2.03 times the day's bytes (`docs/performance.md`, "Limits").
+/// From so many bytes on, a day counts as too large for one invocation of 15 minutes. A merge moves
+/// 2.03 times the day's bytes, so 100 MB/s merge 44 GB; a tenth is kept in reserve.
 pub const MERGE_BYTES_MAX: u64 = 40_000_000_000;
 
 /// The state of a day file.

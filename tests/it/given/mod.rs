@@ -47,7 +47,7 @@ pub fn working_folder() -> PathBuf {
     let (plain, compressed) = ("# open     = \"plain\"", "open = \"compressed\"");
     assert!(sample.contains(plain));
     std::fs::create_dir_all(&path).unwrap();
-    // Whole for whoever reads it meanwhile.
+    // A reader never sees a part of it.
     let own = path.join(format!("{}", std::process::id()));
     std::fs::write(&own, sample.replace(plain, compressed)).unwrap();
     std::fs::rename(own, path.join("hiwake.toml")).unwrap();

@@ -214,7 +214,7 @@ fn a_flip_in_the_journal_of_a_closed_day_opens_it_to_nothing() {
     assert_eq!(site.seal().closed.len(), 1);
     let (flips, errors) = every_flip(&site, JOURNAL, |site, before, at| {
         let result = site.try_commit(&[event("a", 1), event("new", 4)]);
-        // What follows the slot and is no frame of a closed day is cut.
+        // What follows the slot without being a frame of a closed day is cut.
         let slot = |tree: &Tree| tree[JOURNAL][..FRAMES_AT].to_vec();
         let after = without_proof(site.tree());
         assert_eq!(slot(&after), slot(before), "flipped at {at}");

@@ -166,13 +166,13 @@ fn what_is_in_quarantine_lands_when_its_cause_is_mended() {
     let intake = Intake::new("");
     let text = row("m", "csv", "2022-04-18", 3 * DAY, "a", "line");
     intake.land(&[intake.put("o", text.as_bytes())]).objects[0].as_ref().unwrap();
-    let mended = intake.quarantine().replace("2022-04-18", "2022-04-21");
-    let landed = intake.land(&[intake.put("mended", mended.as_bytes())]);
+    let corrected = intake.quarantine().replace("2022-04-18", "2022-04-21");
+    let landed = intake.land(&[intake.put("corrected", corrected.as_bytes())]);
     assert_eq!((landed.tally.lines, landed.tally.quarantined), (1, 0), "{landed:?}");
     let identity = |text: &str| hiwake::row::Row::decode(text.as_bytes()).unwrap().key();
-    let mended: Value = serde_json::from_str(&mended).unwrap();
-    let mended = mended["data"].as_str().unwrap();
-    let same: (EventKey, EventKey) = (identity(&text), identity(mended));
+    let corrected: Value = serde_json::from_str(&corrected).unwrap();
+    let corrected = corrected["data"].as_str().unwrap();
+    let same: (EventKey, EventKey) = (identity(&text), identity(corrected));
     assert_eq!(same.0, same.1);
 }
 

@@ -1,4 +1,4 @@
-//! A day that is over is sealed: complete, in order, under its final name, read-only, with its
+//! A day that has ended is sealed: complete, in order, under its final name, read-only, with its
 //! checksum.
 
 use sha2::{Digest, Sha256};

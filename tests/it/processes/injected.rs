@@ -95,7 +95,7 @@ fn every_call_fails(
                 match output.status.code() {
                     Some(0) => tried.survived += 1,
                     Some(1) => {
-                        // Of the answer on stdout itself there is no path to name.
+                        // The answer on stdout has no path to name.
                         let answer = call == "write" && said.contains("os error");
                         assert!(answer || names_a_path(&yard, &said), "{inject}: {said}");
                         assert!(!said.contains("damaged"), "{inject}: {said}");
@@ -175,7 +175,7 @@ fn every_call_of_a_seal_may_fail() {
             },
             Yard::seal,
             |yard| {
-                // Rows that come again between the fault and the next round.
+                // Rows that are retried between the fault and the next round.
                 yard.put("a", 0..ROWS);
                 ok(&mut yard.land());
                 ok(&mut yard.seal());

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::*;
 
 const ROWS: i64 = 3000;
-/// Whoever is still at work then hangs.
+/// A process that is still at work then hangs.
 const PATIENCE: Duration = Duration::from_secs(25);
 
 /// Ten overlapping objects that hold each row twice or more.

@@ -1,5 +1,5 @@
 //! A full disk, a root that is read-only or somebody else's, and things that are in the way: each
-//! is named, with what to do about it, and when it is mended all rows land once.
+//! is named, with what to do about it, and once it is repaired, all rows land once.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;

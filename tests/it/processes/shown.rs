@@ -13,7 +13,7 @@ fn a_day_file_is_shown_while_it_is_open_and_when_it_is_sealed() {
     let yard = Yard::new();
     yard.put("one", 0..20);
     ok(&mut yard.land());
-    // Bytes that no commit covers are no lines.
+    // Bytes that no commit covers are not lines.
     let mut bytes = fs::read(yard.at(*OPEN)).unwrap();
     bytes.extend_from_slice(b"torn");
     put(&yard.at(*OPEN), &bytes);

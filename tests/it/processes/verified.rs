@@ -1,4 +1,4 @@
-//! `hiwake verify` finds every change of every file that counts, and `--rebuild` makes the day anew
+//! `hiwake verify` finds every change of every file that counts, and `--rebuild` rebuilds the day
 //! or leaves it alone.
 
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! Cut off and started again: it goes on where it was, says so, and begins anew when it is told to.
+//! Interrupted and started again, it resumes, says so, and starts over when it is told to.
 
 use std::fs::{self, File};
 use std::time::{Duration, Instant};
@@ -59,7 +59,7 @@ fn killed_at_any_moment_and_started_again_it_goes_on_and_ends_the_same() {
         assert_eq!(before + answer["objects"].as_u64().unwrap() as usize, count + 1);
         assert_eq!(lines("root"), lines("whole"), "part {part}");
         let notes = fs::read_dir(desk.path("root/.hiwake/replays")).unwrap().count();
-        assert_eq!(notes, 0, "done: nothing is left to go on with");
+        assert_eq!(notes, 0, "done: nothing is left to resume");
     }
 }
 

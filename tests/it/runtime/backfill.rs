@@ -153,7 +153,7 @@ fn events_that_firehose_brought_are_not_doubled() {
     assert!(said.contains("log group /var/log: does not exist"), "{said}");
 }
 
-/// A backfill that was cut off after some windows.
+/// A backfill that was interrupted after some windows.
 fn cut_off(folder: &Path, arguments: &str) -> (String, Arc<Mutex<State>>) {
     let (address, state) = logs(State { denied_from: Some(4), ..State::default() });
     let output = backfill(folder, &address, arguments);
@@ -176,7 +176,7 @@ fn a_backfill_goes_on_only_in_the_same_region_and_under_the_same_routing() {
     let mut other = hiwake(folder.path(), &moved, &format!("backfill --json {THE_DAY}"));
     let output = other.env("AWS_ENDPOINT_URL", format!("http://{address}")).output().unwrap();
     assert_eq!(counts(&output)["from"], Value::Null);
-    // The one that was cut off goes on all the same, and begins anew when it is told to.
+    // The interrupted one resumes all the same, and starts over when it is told to.
     let (address, _) = cut_off(folder.path(), &format!("{THE_DAY} --from-start"));
     let output = backfill(folder.path(), &address, THE_DAY);
     let said = String::from_utf8(output.stderr.clone()).unwrap();

@@ -1,4 +1,4 @@
-//! The land λ: notices in, day files and partial failures out.
+//! The land function: notices in, day files and partial failures out.
 
 use std::time::{Duration, Instant};
 

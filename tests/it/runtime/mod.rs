@@ -23,7 +23,7 @@ use lambda::{Lambda, command};
 const TRANSFORM: &str = env!("CARGO_BIN_EXE_transform");
 const LAND: &str = env!("CARGO_BIN_EXE_land");
 
-/// The land λ, with a root and a bucket.
+/// The land function, with a root and a bucket.
 struct LandFunction {
     root: tempfile::TempDir,
     bucket: Bucket,

@@ -1,4 +1,4 @@
-//! The seal λ: the land λ's binary, called by a schedule.
+//! The seal function: land's binary, called by a schedule.
 
 use serde_json::json;
 

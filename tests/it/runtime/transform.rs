@@ -1,4 +1,4 @@
-//! The transform λ.
+//! The transform function.
 
 use serde_json::json;
 

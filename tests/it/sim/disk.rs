@@ -114,7 +114,7 @@ impl Server {
         });
     }
 
-    /// A machine has done its work; the others go on.
+    /// A machine has done its work; the others continue.
     fn leave(&self, client: usize) {
         let mut state = self.await_turn(client);
         if let Some(baton) = &mut state.baton {

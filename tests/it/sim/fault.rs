@@ -120,7 +120,7 @@ fn a_disk_that_fails_for_good_ends_with_an_error_and_when_it_is_well_all_lands()
         let started = std::time::Instant::now();
         // A handle that cannot be closed is nobody's loss: all else is an error.
         let landed = setup.deliver(&disk, &events).is_ok_and(|landed| landed);
-        assert!(started.elapsed() < 40 * LOCK_WAIT, "it went on trying from operation {at}");
+        assert!(started.elapsed() < 40 * LOCK_WAIT, "it kept trying from operation {at}");
         server.lock().forget_faults();
         let acknowledged = if landed { (0..6).collect() } else { BTreeSet::new() };
         finish(&server, &setup, &acknowledged, &(0..6).collect());
@@ -198,7 +198,7 @@ fn i3_what_a_failed_sync_left_out_is_written_again_before_anything_depends_on_it
                 let states = server.take_record().into_iter();
                 points.extend(states.map(|state| (state, before.clone(), setup.clone())));
                 server.start_record();
-                // What fails comes again.
+                // What fails is retried.
                 drop(setup.seal(&disk));
                 let states = server.take_record().into_iter();
                 points.extend(states.map(|state| (state, acknowledged.clone(), setup.clone())));

@@ -1,5 +1,5 @@
-//! I2: a process that stands still at any operation, past its lease or not, while others go on, and
-//! then goes on itself.
+//! I2: a process that stands still at any operation, past its lease or not, while others continue, and
+//! then continues itself.
 
 use hiwake::config::{Compress, Form, Order};
 
@@ -135,7 +135,7 @@ fn try_all(
                     match done {
                         Ok(events) => acknowledged.extend(events),
                         Err(LandError::Damage { path, what }) => panic!("damage: {path}: {what}"),
-                        // It comes again.
+                        // It is retried.
                         Err(_) => {}
                     }
                 }
@@ -160,8 +160,7 @@ fn i2_a_process_that_stands_still_at_any_operation_changes_nothing_of_what_other
             for (one, paused) in PAUSED {
                 for (other, meanwhile) in MEANWHILE {
                     let what = format!("one {one}, meanwhile {other}");
-                    // Without a loss of the lease the other one finds the locks taken, and comes
-                    // again.
+                    // If the lease is kept, the other one finds the locks taken, and retries.
                     let ways: &[bool] = if kind == 1 { &[true, false] } else { &[true] };
                     for &lost in ways {
                         tried +=

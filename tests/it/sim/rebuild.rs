@@ -83,7 +83,7 @@ fn is_whole(setup: &Setup, disk: &SimDisk) -> bool {
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "one story")]
-fn i3_a_rebuild_that_is_cut_short_anywhere_is_carried_on() {
+fn i3_a_rebuild_interrupted_anywhere_is_resumed() {
     let (mut points, mut refused, mut failures) = (0, 0, Failures::default());
     let open = [(*OPEN, Some(3)), (SEEN, Some(20)), (JOURNAL, Some(u64::MAX)), (JOURNAL, None)];
     let late = [(SEALED, Some(3)), (*LATE, Some(3)), (SEEN, Some(20)), (JOURNAL, None)];

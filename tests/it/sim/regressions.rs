@@ -1,5 +1,5 @@
 //! What was found by the tests beside this file, each as the shortest story that shows it. The
-//! tests' names are the stories' ends; the comments tell what happened before it was mended.
+//! tests' names are the stories' ends; the comments tell what happened before it was repaired.
 
 use hiwake::config::{Compress, Order};
 use hiwake::disk::{Disk, Open};
@@ -28,7 +28,7 @@ fn moments(state: &State, work: impl FnOnce(&SimDisk)) -> Vec<State> {
     server.take_record()
 }
 
-/// A process is killed at every operation of `first`; another does `second` and is cut off by a
+/// A process is killed at every operation of `first`; another does `second` and is interrupted by a
 /// power failure at every fourth operation of it, each time other ones. Then all is well.
 fn killed_then_dark(
     begin: &Server,
@@ -235,7 +235,7 @@ fn a_process_without_its_lease_reports_no_damage() {
 }
 
 /// A writer stood still just before it made a segment's open file; others made, sealed and
-/// published the segment. It went on, made the open file again, found that its lease was gone and
+/// published the segment. It continued, made the open file again, found that its lease was gone and
 /// stopped: an empty open file beside the published one.
 #[test]
 fn an_open_file_made_by_a_stale_process_is_cleared_away() {

@@ -270,7 +270,7 @@ impl<'o> Sequence<'o> {
         if self.random.below(2) == 0 {
             landings[1].objects = landings[0].objects.clone();
         }
-        // Often the registers have the rules of all, so that nobody has to be alone.
+        // Often the registers have the rules of all, so that no landing has to be alone.
         if self.random.below(3) > 0 {
             landings.iter().for_each(|landing| self.register(landing.config));
         }
@@ -381,7 +381,7 @@ impl<'o> Sequence<'o> {
         self.server.lock().kill_all();
         self.server.lock().forget_faults();
         self.check_acknowledged();
-        // Everything comes again, in any order, under any configuration.
+        // Everything is retried, in any order, under any configuration.
         let mut objects: Vec<usize> = self.offered.iter().copied().collect();
         while !objects.is_empty() {
             let some = 1 + self.random.below(objects.len().min(4));
@@ -405,7 +405,7 @@ impl<'o> Sequence<'o> {
             let lines = lines.get(event).map_or(&[][..], Vec::as_slice);
             match (lines, quarantined.contains(event)) {
                 ([_], false) => {}
-                // What comes again into a closed day is put into quarantine, because nobody can
+                // What is retried into a closed day is put into quarantine, because nobody can
                 // tell.
                 ([name], true) => assert!(self.is_closed(name), "e{event}: {name} could tell"),
                 ([], true) => assert!(self.is_closed(""), "e{event} is in quarantine, all is open"),
@@ -416,7 +416,7 @@ impl<'o> Sequence<'o> {
         (offered.len(), quarantined.len())
     }
 
-    /// Whether the day file of a published file is closed; any, if there is no name.
+    /// Whether the day file of a published file is closed; any, without a name.
     fn is_closed(&self, name: &str) -> bool {
         let (file, published) = name.rsplit_once('/').unwrap_or_default();
         let day_file = DayFile::parse_published(file, published.trim_end_matches(".open"));
