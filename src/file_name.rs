@@ -68,7 +68,7 @@ pub enum FileNameError {
 }
 
 /// Whether `name` can be a daily file's name: a relative path of at most 8 components joined by
-/// `/`. Each consists of letters, digits, `.`, `_`, `-`, `%` and `~`, does not begin with a dot,
+/// `/`. Each consists of letters, digits, `.`, `_`, `-`, `%` and `~`. It does not begin with a dot,
 /// and does not look like a day file (`2022-04-18`, `2022-04-18.…`).
 ///
 /// Whether a name needs a file where another needs a folder is not checked here: land does that. An

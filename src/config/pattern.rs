@@ -35,8 +35,8 @@ impl Pattern {
     /// Whether every message that matches `other` also matches this pattern, by a simple test: the
     /// beginning of `other` matches it, and would in any surrounding text.
     ///
-    /// The test misses what depends on more than the beginning of `other` or on several patterns,
-    /// an `other` with `|` or `(?`, and patterns that match no text at all.
+    /// The test misses what depends on more than the beginning of `other`, or on several patterns.
+    /// It also misses an `other` with `|` or `(?`, and patterns that match no text at all.
     pub(crate) fn covers(&self, other: &Pattern) -> bool {
         if self == other {
             return true;

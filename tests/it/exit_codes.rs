@@ -1,5 +1,5 @@
-//! The exit code is the command's outcome, and the work is done, even if nobody listens to stdout and
-//! stderr.
+//! The exit code is the command's outcome, and the work is done, even if nobody listens to stdout
+//! and stderr.
 
 use std::fs::{self, File};
 use std::process::{Command, Output, Stdio};

@@ -25,8 +25,8 @@ use serde_json::Value;
 use crate::given::object::{config, control, envelope, read};
 use crate::given::{T, gzip, sqs_event, text, tree};
 
-/// Puts records into a stand-in Firehose; answers what it did, and what S3 tells the land function's
-/// queue: a message an object.
+/// Puts records into a stand-in Firehose; answers what it did, and what S3 tells the land
+/// function's queue: a message an object.
 pub fn deliver(
     folder: &Path,
     records: &[Vec<u8>],

@@ -192,7 +192,8 @@ fn a_row_with_a_fault_is_refused_and_never_plain_text() {
     }
 }
 
-/// RowPlace by the property of torn objects: when it ended before its key was whole, it was plain text.
+/// RowPlace by the property of torn objects: when it ended before its key was whole, it was plain
+/// text.
 #[test]
 fn a_failed_record_that_is_cut_off_anywhere_is_no_plain_text() {
     let line = failed_line(&gzip(&envelope(&[("1", "a")])));

@@ -1,8 +1,8 @@
 //! Routing: decides to which (file, kind, day) an event goes. Pure.
 //!
-//! The rules are the part of a configuration that decides this. They consist of the time zone, the
-//! kinds, the sources' log groups, log streams and files in their order, and the files of unmatched
-//! events and plain text. Labels, columns, newlines, filters and masks are not part of them.
+//! The rules are the part of a configuration that decides this: time zone, kinds, and the sources'
+//! log groups, log streams and files in their order. The files of unmatched events and plain text
+//! belong to them too. Labels, columns, newlines, filters and masks do not.
 
 use std::ops::Range;
 

@@ -133,8 +133,8 @@ fn row() -> Row<'static> {
     }
 }
 
-/// What is due is in the answer of two rounds of the function, no matter which process published it: a landing that
-/// found it half done, the command line, or a round that died.
+/// What is due is in the answer of two rounds of the function, no matter which process published
+/// it: a landing that found it half done, the command line, or a round that died.
 #[test]
 fn what_was_published_is_announced_by_two_rounds_whoever_published_it() {
     let mut site = Site::new("");

@@ -76,8 +76,8 @@ fn a_sealed_day_whose_journal_lost_its_last_frames_is_repaired_and_its_file_not_
     }
 }
 
-/// One damaged commit, and labels changed since: the lines of the other commit were written again with
-/// the new labels.
+/// One damaged commit, and labels changed since: the lines of the other commit were written again
+/// with the new labels.
 #[test]
 fn lines_whose_checksums_hold_keep_their_bytes_whatever_labels_say_today() {
     let yard = Yard::new();

@@ -186,7 +186,8 @@ fn after_a_change_of_routing_a_replay_finds_what_has_landed_in_the_other_file() 
     assert!(replay(&function, &queue, &[]).status.success());
     let bodies = queue.state.lock().unwrap().bodies.clone();
     assert_eq!(function.lambda.json(&event(&bodies)), json!({"batchItemFailures": []}));
-    // The land function is replaced by one of another routing, over the same files; a new object comes.
+    // The land function is replaced by one of another routing, over the same files; a new object
+    // comes.
     let changed = TOML.replace("file = \"messages\"", "file = \"syslog\"");
     given::put(function.root.path(), "hiwake.toml", changed.as_bytes());
     let mut land = command(LAND);

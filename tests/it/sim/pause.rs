@@ -1,5 +1,5 @@
-//! I2: a process that stands still at any operation, past its lease or not, while others continue, and
-//! then continues itself.
+//! I2: a process that stands still at any operation, past its lease or not, while others continue,
+//! and then continues itself.
 
 use hiwake::config::{Compress, Form, Order};
 
