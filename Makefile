@@ -1,12 +1,11 @@
 # The two commands are `make run` and `make check`; CI runs `make check`, `make lambda`, `make infra` and `make e2e`.
-.PHONY: run check fmt lint test doc guard nextest strace valgrind jq zstd lambda infra e2e nfs fuzz peers bench cost
+.PHONY: run check fmt lint words test doc guard nextest strace valgrind jq zstd lambda infra e2e nfs fuzz peers bench cost
 
 run: ; cargo run --locked --no-default-features --features cli -- demo out
 check: fmt lint test doc guard
 fmt: ; cargo fmt --check
-lint:
-	.ci/words
-	cargo clippy --locked --all-targets --all-features -- -D warnings
+lint: words ; cargo clippy --locked --all-targets --all-features -- -D warnings
+words: ; @if command -v python3 >/dev/null; then .ci/words; else echo 'not run: .ci/words, which needs python3' >&2; fi
 test: nextest strace jq zstd
 	cargo nextest run --locked --all-features
 	HIWAKE_TEST_OPEN=compressed cargo nextest run --locked --all-features -E 'test(/^(sim|land|processes)::/) - test(in_the_journal_of_a_closed_day)'
